@@ -1,0 +1,107 @@
+//! The one stream of events that a run makes and reporters read.
+//!
+//! Rules: [`Event::RunStarted`] is first; every target has exactly one [`Event::Finished`], also one
+//! that was cancelled or never started, and all its output comes before it; a target's stdout and
+//! stderr each keep their order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::targets::{Target, TargetId};
+use crate::transport::{Chunk, RemoteExit, TransportError};
+
+/// What happened in a run.
+#[derive(Debug)]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// All targets; a [`TargetId`] is an index into this.
+        targets: Arc<[Target]>,
+    },
+    /// Work on a target began.
+    Started(TargetId),
+    /// A target's command wrote something.
+    Output(Chunk),
+    /// A target ended, in this one way.
+    Finished(Finished),
+    /// Somebody asked (^C, SIGUSR1) which targets are still running.
+    State {
+        /// The running targets with their time so far, longest first.
+        running: Vec<(TargetId, Duration)>,
+        /// How many are not started yet.
+        waiting: usize,
+        /// How many have ended.
+        finished: usize,
+        /// What a second ^C would do, where a ^C asked.
+        hint: Option<&'static str>,
+    },
+    /// Something about the run itself that a person should read.
+    Note(Note),
+}
+
+/// A remark about the run itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Note {
+    /// True if it is only for those who asked for details (`-v`).
+    pub verbose: bool,
+    /// One line, no full stop.
+    pub text: String,
+}
+
+/// The end of one target.
+#[derive(Debug)]
+pub struct Finished {
+    /// Which target.
+    pub target: TargetId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Time from its start to its end; zero for one that never started.
+    pub elapsed: Duration,
+}
+
+/// How a target ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its command ran to an end.
+    Exited(RemoteExit),
+    /// Something else failed: see the error for what and when.
+    Failed(TransportError),
+    /// It had been started when the run was cancelled.
+    Cancelled(CancelReason),
+    /// It had not been started when the run was cancelled.
+    NotStarted(CancelReason),
+    /// A defect in this program: the host's task panicked.
+    Internal(String),
+}
+
+/// Why a run ends early, weakest first: a reason is replaced only by a stronger one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CancelReason {
+    /// Nobody reads the reports any more (a closed pipe, a full disk).
+    ReportFailed,
+    /// A signal with this number asked the run to stop.
+    Signal(i32),
+}
+
+/// The numbers of a whole run. `succeeded + exit_failed + failed + cancelled + not_started == total`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunStats {
+    /// Targets in the run.
+    pub total: usize,
+    /// Exit status 0, or ended without one where none was to be expected (`--raw`).
+    pub succeeded: usize,
+    /// Ended with another exit status, or by a signal.
+    pub exit_failed: usize,
+    /// Could not be reached, timed out or were lost.
+    pub failed: usize,
+    /// Stopped while they ran.
+    pub cancelled: usize,
+    /// Never started.
+    pub not_started: usize,
+    /// The largest remote exit status (128 + n for a signal n); `None` if no command ended.
+    pub worst_status: Option<u8>,
+    /// Why the run ended early, if it did.
+    pub cancel: Option<CancelReason>,
+    /// From the first start to the last end.
+    pub elapsed: Duration,
+}

@@ -1,0 +1,170 @@
+//! Every way in which a host can fail, in words that a person can act on.
+
+use std::io;
+use std::time::Duration;
+
+/// What a session was doing when its time ran out or its connection broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Looking up the host's name.
+    Resolve,
+    /// Waiting for the TCP connection.
+    Connect,
+    /// Connected, waiting for the daemon's call-back or its word that the command started.
+    Start,
+    /// The command was running.
+    Run,
+}
+
+impl Phase {
+    /// The words for "while …", as the error messages use them.
+    #[must_use]
+    pub fn doing(self) -> &'static str {
+        match self {
+            Phase::Resolve => "looking up the name",
+            Phase::Connect => "connecting",
+            Phase::Start => "waiting for the daemon to start the command",
+            Phase::Run => "the command was running",
+        }
+    }
+}
+
+/// Why a target failed other than by its command's exit status. The summary folds hosts by these
+/// messages, so they name neither host nor address.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The name service knows no address for the host.
+    #[error("name not resolved: {reason}")]
+    Name {
+        /// The resolver's words.
+        reason: String,
+    },
+    /// The host answered that nothing listens on the port.
+    #[error("connection refused")]
+    Refused,
+    /// The network says that the host or its network cannot be reached.
+    #[error("unreachable: {0}")]
+    Unreachable(#[source] io::Error),
+    /// The connect timeout (`-t`) ran out before the command started.
+    #[error("timed out after {}: {}", seconds(*after), phase.doing())]
+    ConnectTimeout {
+        /// What it was waiting for.
+        phase: Phase,
+        /// The limit that ran out.
+        after: Duration,
+    },
+    /// The daemon gave up, or answered, without opening the connection for standard error.
+    #[error("no call-back for stderr: {hint}")]
+    NoCallback {
+        /// The usual causes, and what to try.
+        hint: &'static str,
+    },
+    /// The daemon refused to run the command.
+    #[error("denied: {text}")]
+    Denied {
+        /// The daemon's text, on one line and with control characters escaped.
+        text: String,
+    },
+    /// The daemon closed the connection before saying whether it accepts.
+    #[error("closed before the command started{}", hint.as_deref().map(|h| format!(": {h}")).unwrap_or_default())]
+    ClosedBeforeStatus {
+        /// What is likely, where something is.
+        hint: Option<String>,
+    },
+    /// The connection was reset.
+    #[error("connection reset while {}{}", phase.doing(), hint.as_deref().map(|h| format!(": {h}")).unwrap_or_default())]
+    Reset {
+        /// What was going on.
+        phase: Phase,
+        /// What is likely, where something is.
+        hint: Option<String>,
+    },
+    /// The stream ended without the wrapper's end marker: the command was killed, or never ran.
+    #[error("ended without an exit status: {hint}")]
+    NoEndMarker {
+        /// What is likely.
+        hint: &'static str,
+    },
+    /// The command timeout (`-u`) ran out.
+    #[error("command timed out after {}", seconds(*after))]
+    CommandTimeout {
+        /// The limit that ran out.
+        after: Duration,
+    },
+    /// This machine had no memory, descriptors or the like left, for longer than is worth waiting.
+    #[error("out of local resources: {0}")]
+    LocalResources(#[source] io::Error),
+    /// The other side does not speak the protocol.
+    #[error("not a remote shell daemon: {text}")]
+    Protocol {
+        /// What it sent instead.
+        text: String,
+    },
+    /// Any other error of the network connection.
+    #[error("{} failed: {source}", phase.doing())]
+    Io {
+        /// What was going on.
+        phase: Phase,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// The kinds of failure, for counting: a [`TransportError`] without its details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureClass {
+    /// See [`TransportError::Name`].
+    Name,
+    /// See [`TransportError::Refused`].
+    Refused,
+    /// See [`TransportError::Unreachable`].
+    Unreachable,
+    /// See [`TransportError::ConnectTimeout`].
+    ConnectTimeout,
+    /// See [`TransportError::NoCallback`].
+    NoCallback,
+    /// See [`TransportError::Denied`].
+    Denied,
+    /// See [`TransportError::ClosedBeforeStatus`].
+    ClosedBeforeStatus,
+    /// See [`TransportError::Reset`].
+    Reset,
+    /// See [`TransportError::NoEndMarker`].
+    NoEndMarker,
+    /// See [`TransportError::CommandTimeout`].
+    CommandTimeout,
+    /// See [`TransportError::LocalResources`].
+    LocalResources,
+    /// See [`TransportError::Protocol`].
+    Protocol,
+    /// See [`TransportError::Io`].
+    Io,
+}
+
+impl TransportError {
+    /// The kind of this failure.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            TransportError::Name { .. } => FailureClass::Name,
+            TransportError::Refused => FailureClass::Refused,
+            TransportError::Unreachable(_) => FailureClass::Unreachable,
+            TransportError::ConnectTimeout { .. } => FailureClass::ConnectTimeout,
+            TransportError::NoCallback { .. } => FailureClass::NoCallback,
+            TransportError::Denied { .. } => FailureClass::Denied,
+            TransportError::ClosedBeforeStatus { .. } => FailureClass::ClosedBeforeStatus,
+            TransportError::Reset { .. } => FailureClass::Reset,
+            TransportError::NoEndMarker { .. } => FailureClass::NoEndMarker,
+            TransportError::CommandTimeout { .. } => FailureClass::CommandTimeout,
+            TransportError::LocalResources(_) => FailureClass::LocalResources,
+            TransportError::Protocol { .. } => FailureClass::Protocol,
+            TransportError::Io { .. } => FailureClass::Io,
+        }
+    }
+}
+
+/// A duration as people write it on the command line: `10 s`, `0.5 s`.
+fn seconds(d: Duration) -> String {
+    format!("{} s", d.as_secs_f64())
+}
