@@ -1,6 +1,7 @@
 //! How a command reaches a host: what every transport carries and how it can fail.
 
 mod error;
+pub mod rsh;
 
 pub use error::{FailureClass, Phase, TransportError};
 
