@@ -23,26 +23,36 @@ pub enum ConnectError {
     Failed(io::Error),
 }
 
+/// A connection and the right to its port, in the order in which they are to be dropped.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The right to its source port.
+    pub lease: PortLease,
+}
+
 /// Connects to `peer` from a port of the pool, trying the next one as long as ports are what is wrong.
 ///
 /// Cancel safe: dropped before it is done, the attempt leaves nothing behind.
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub async fn connect(
-    pool: &PortPool,
-    peer: SocketAddr,
-) -> Result<(TcpStream, PortLease), ConnectError> {
-    let (stream, lease) = start(pool, peer)?;
-    stream.writable().await.map_err(ConnectError::Failed)?;
-    match stream.take_error() {
-        Ok(None) => Ok((stream, lease)),
+pub async fn connect(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, ConnectError> {
+    let outgoing = start(pool, peer)?;
+    outgoing
+        .stream
+        .writable()
+        .await
+        .map_err(ConnectError::Failed)?;
+    match outgoing.stream.take_error() {
+        Ok(None) => Ok(outgoing),
         Ok(Some(error)) | Err(error) => Err(ConnectError::Failed(error)),
     }
 }
 
-/// Sends the SYN. The lease is returned behind the socket, so that the socket is closed first.
-fn start(pool: &PortPool, peer: SocketAddr) -> Result<(TcpStream, PortLease), ConnectError> {
+/// Sends the SYN.
+fn start(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, ConnectError> {
     loop {
         let lease = pool.lease(peer).map_err(ConnectError::NoPort)?;
         let socket = match bound(peer, lease.port()) {
@@ -62,7 +72,7 @@ fn start(pool: &PortPool, peer: SocketAddr) -> Result<(TcpStream, PortLease), Co
             Err(error) if !is(&error, Errno::INPROGRESS) => return Err(sort(error)),
             _ => {
                 let stream = TcpStream::from_std(socket.into()).map_err(sort)?;
-                return Ok((stream, lease));
+                return Ok(Outgoing { stream, lease });
             }
         }
     }
