@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod exit;
 pub mod ports;
 pub mod report;
 pub mod run;
