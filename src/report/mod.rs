@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use crate::run::event::{Event, RunStats};
+use crate::run::event::{Event, Message, RunStats};
 
 mod console;
 mod fd;
@@ -37,15 +37,6 @@ pub struct ReportSpec {
     pub label: bool,
     /// The user asked for details (`-v`).
     pub verbose: bool,
-}
-
-/// What the reporter thread is sent.
-#[derive(Debug)]
-pub enum Message {
-    /// What happened, in order.
-    Events(Vec<Event>),
-    /// The numbers of the whole run. Nothing comes after them.
-    Finished(Box<RunStats>),
 }
 
 /// Turns events into text. One format a file.

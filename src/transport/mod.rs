@@ -101,6 +101,11 @@ pub trait Transport: Send + Sync + 'static {
         route: &mut Route,
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
+
+    /// What a person should read when the run has ended, a line each.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A remote command that has been started. Dropping it resets the connections, which leaves nothing

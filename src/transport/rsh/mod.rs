@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -116,15 +115,6 @@ impl RshTransport {
     #[must_use]
     pub fn command_length(&self) -> usize {
         self.line.len()
-    }
-
-    /// Connections to the listeners that no session expected.
-    #[must_use]
-    pub fn strays(&self) -> stderr::Strays {
-        self.listeners
-            .as_ref()
-            .map(Listeners::strays)
-            .unwrap_or_default()
     }
 
     /// Sends the request and reads the answer.
@@ -323,6 +313,24 @@ impl Transport for RshTransport {
             route.addresses.pop_front();
         }
     }
+
+    fn remarks(&self) -> Vec<String> {
+        let strays = self
+            .listeners
+            .as_ref()
+            .map(Listeners::strays)
+            .unwrap_or_default();
+        match (strays.count, strays.first) {
+            (0, _) | (_, None) => Vec::new(),
+            (1, Some(from)) => vec![format!(
+                "a connection from {from} to a port for stderr was no daemon's that was called: reset"
+            )],
+            (count, Some(from)) => vec![format!(
+                "{count} connections to ports for stderr were no daemon's that was called: reset (the \
+                 first was from {from})"
+            )],
+        }
+    }
 }
 
 fn no_listener(error: io::Error) -> Setback {
@@ -366,24 +374,5 @@ fn connect_failure(error: io::Error) -> TransportError {
             phase: Phase::Connect,
             source: error,
         }
-    }
-}
-
-/// The transport is shared by all host tasks.
-impl Transport for Arc<RshTransport> {
-    type Session = RshSession;
-
-    async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
-        (**self).route(target, budget).await
-    }
-
-    async fn connect(
-        &self,
-        id: TargetId,
-        target: &Target,
-        route: &mut Route,
-        budget: &mut Budget,
-    ) -> Result<RshSession, Setback> {
-        (**self).connect(id, target, route, budget).await
     }
 }

@@ -226,10 +226,10 @@ impl Shared {
         if let Some(i) = at.waiting.iter().position(|w| w.peer == peer) {
             // A failure here means that the session has just ended; its end resets the call.
             let _ = at.waiting.swap_remove(i).give.send(call);
-        } else if at.waiting.is_empty()
-            || at.burnt.contains(&peer)
-            || at.unclaimed.len() >= MAX_UNCLAIMED
-        {
+        } else if at.burnt.contains(&peer) {
+            // Late: its host has been given up and reported.
+            reset(&call);
+        } else if at.waiting.is_empty() || at.unclaimed.len() >= MAX_UNCLAIMED {
             stray(&mut state, &call);
         } else {
             at.unclaimed.push(call);
