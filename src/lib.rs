@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod exit;
+pub mod ports;
 pub mod report;
 pub mod run;
 pub mod targets;

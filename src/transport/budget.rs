@@ -1,0 +1,79 @@
+//! The connect timeout as a sum of time that can be spent in parts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Phase, TransportError};
+
+/// What is left of a host's connect timeout. It is charged for look-up, connection and the daemon's
+/// answer, and not for waiting for a port, a slot or a turn, which are this machine's own.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    whole: Duration,
+    left: Duration,
+}
+
+impl Budget {
+    /// A full budget.
+    #[must_use]
+    pub fn new(whole: Duration) -> Self {
+        Budget { whole, left: whole }
+    }
+
+    /// What is left of it.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.left
+    }
+
+    /// Runs a future at the budget's cost; `None` if the budget ran out first.
+    pub async fn spend<F: IntoFuture>(&mut self, future: F) -> Option<F::Output> {
+        self.spend_up_to(self.left, future).await
+    }
+
+    /// Like [`spend`](Budget::spend), with no more than `most` of what is left.
+    pub async fn spend_up_to<F: IntoFuture>(
+        &mut self,
+        most: Duration,
+        future: F,
+    ) -> Option<F::Output> {
+        let start = Instant::now();
+        let done = tokio::time::timeout(most.min(self.left), future).await.ok();
+        self.left = self.left.saturating_sub(start.elapsed());
+        done
+    }
+
+    /// The failure of a host whose budget ran out in this phase.
+    #[must_use]
+    pub fn exhausted(&self, phase: Phase) -> TransportError {
+        TransportError::ConnectTimeout {
+            phase,
+            after: self.whole,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_spent_counts() {
+        let mut budget = Budget::new(Duration::from_secs(10));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(
+            budget
+                .spend_up_to(Duration::from_secs(4), pending::<()>())
+                .await,
+            None
+        );
+        assert_eq!(budget.left(), Duration::from_secs(6));
+        assert_eq!(budget.spend(async { 7 }).await, Some(7));
+        assert_eq!(budget.spend(pending::<()>()).await, None);
+        assert_eq!(budget.left(), Duration::ZERO);
+        let error = budget.exhausted(Phase::Connect);
+        assert_eq!(error.to_string(), "timed out after 10 s: connecting");
+    }
+}
