@@ -73,6 +73,10 @@ pub struct RshTransport {
 /// When the rest of a refusal is no longer waited for.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long after the daemon's answer its call may still arrive, though it was made before: the last
+/// segment of a handshake that was lost is repeated after a second.
+const CALL_PATIENCE: Duration = Duration::from_secs(3);
+
 /// When a machine on which other programs hold every port is asked for a listener again.
 const LISTENER_RETRY: Duration = Duration::from_secs(1);
 
@@ -169,15 +173,15 @@ impl RshTransport {
         };
         match Status::of(status) {
             Status::Accepted => {}
-            Status::Refused => return Err(refusal(main, &rest).await),
+            // Boxed, since a session's size is that of its largest path.
+            Status::Refused => return Err(Box::pin(refusal(main, &rest)).await),
             Status::Other => return Err(stranger(status, &rest)),
         }
         if let (None, Some(expected)) = (&call, &mut expected) {
             call = match expected.claim() {
                 Some(call) => Some(call),
-                // It is on its way at best: the last segment of its handshake may have been lost.
                 None => Some(
-                    tokio::time::timeout(REFUSAL_PATIENCE, expected.call())
+                    Box::pin(tokio::time::timeout(CALL_PATIENCE, expected.call()))
                         .await
                         .map_err(|_| TransportError::NoCallback { hint: ANSWERED })?,
                 ),
