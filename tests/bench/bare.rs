@@ -26,9 +26,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const LISTENERS: u16 = 32;
 const REQUEST: &str = concat!(
     "0root\0root\0exec /bin/sh -c 'c=$(printf %b \"$1\");\"${SHELL:-/bin/sh}\" -c \"$c\" ",
-    "</dev/null;printf \"\\n0123456789abcdef:%d\\n\" $?' sh 'uptime'\0"
+    "</dev/null;printf \"0123456789abc:%d\\n\" $?' sh 'uptime'\0"
 );
-const MARKER: &[u8] = b"\n0123456789abcdef:0\n";
+const MARKER: &[u8] = b"\n0123456789abc:0\n";
 const NONBLOCKING: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// What an event is about, in the number that it carries.

@@ -359,15 +359,21 @@ fn command(request: &[u8]) -> Option<&[u8]> {
         .filter(|_| request.iter().filter(|&&byte| byte == 0).count() >= 4)
 }
 
-/// What the command would print at its end: mrsh's wrapper has `printf "TOKEN:%d\n"`, pdsh -S appends
+/// What the command would print at its end: mrsh's wrapper has `printf "TOKEN:%d\n" $?`, pdsh -S appends
 /// `;echo XXRETCODE:$?`, and a plain command says nothing.
 fn end_marker(command: &[u8], reply: &mut Vec<u8>) {
-    const BEFORE: &[u8] = br#";printf ""#;
+    const BEFORE: &[u8] = br#"printf ""#;
     if let Some(start) = find(command, BEFORE).map(|at| at + BEFORE.len())
-        && let Some(length) = find(&command[start..], b":%d")
+        && let Some(length) = find(&command[start..], b"\"")
     {
-        reply.extend_from_slice(&command[start..start + length]);
-        reply.extend_from_slice(b":0\n");
+        let mut format = command[start..start + length].iter();
+        while let Some(&byte) = format.next() {
+            match byte {
+                b'\\' => reply.extend(format.next().map(|_| b'\n')),
+                b'%' => reply.extend(format.next().map(|_| b'0')),
+                _ => reply.push(byte),
+            }
+        }
     } else if find(command, b";echo XXRETCODE:$?").is_some() {
         reply.extend_from_slice(b"XXRETCODE:0\n");
     }
