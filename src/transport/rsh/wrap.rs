@@ -70,6 +70,12 @@ impl EndMarker {
         line
     }
 
+    /// Token and colon, for tests that make a stream.
+    #[cfg(test)]
+    pub(super) fn needle(&self) -> &[u8] {
+        &self.needle
+    }
+
     /// Looks for this marker in one stream.
     #[must_use]
     pub fn decoder(&self) -> MarkerDecoder {
