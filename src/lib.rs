@@ -25,6 +25,7 @@ use transport::Resolver;
 use transport::rsh::RshTransport;
 
 pub mod cli;
+pub mod demo;
 pub mod error;
 pub mod exit;
 pub mod plan;
