@@ -1,41 +1,279 @@
 //! Standard output and standard error, written in whole lines.
+//!
+//! Every write(2) consists of whole lines. Several short lines share one only up to the size that a
+//! pipe takes as one piece (`PIPE_BUF`), so that other writers to the same pipe never land inside a
+//! line; a longer line is a write of its own. What goes to the two streams keeps its order. Only the
+//! reporter thread has a [`Console`].
 
+use std::fmt;
 use std::io::{self, Write};
+
+use super::fd::FdWriter;
+use crate::transport::Stream;
+
+/// What Linux writes to a pipe in one piece: `PIPE_BUF`.
+pub(super) const ATOMIC: usize = 4096;
+
+/// A buffer that grew past this for one long line is given back.
+const KEEP: usize = 64 * 1024;
+
+/// Which of the two streams are terminals. Decided once, where the run is planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terminals {
+    /// Standard output is one.
+    pub out: bool,
+    /// Standard error is one.
+    pub err: bool,
+}
 
 /// The two streams of the program itself.
 pub struct Console {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
+    terminals: Terminals,
+    /// Whole lines that are not written yet, all of one stream.
+    pending: Vec<u8>,
+    stream: Stream,
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console")
+            .field("terminals", &self.terminals)
+            .field("stream", &self.stream)
+            .field("pending", &self.pending.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Console {
-    /// A console over any two writers.
-    pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Console { out, err }
+    /// The process's own standard output and standard error.
+    #[must_use]
+    pub fn stdio(terminals: Terminals) -> Self {
+        Console::new(
+            Box::new(FdWriter(rustix::stdio::stdout())),
+            Box::new(FdWriter(rustix::stdio::stderr())),
+            terminals,
+        )
     }
 
-    /// Writes whole lines to standard output.
-    ///
-    /// # Errors
-    /// The write's.
-    pub fn out(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.out.write_all(lines)
+    /// A console over any two writers, which should not buffer.
+    pub fn new(
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+        terminals: Terminals,
+    ) -> Self {
+        Console {
+            out,
+            err,
+            terminals,
+            pending: Vec::with_capacity(ATOMIC),
+            stream: Stream::Stdout,
+        }
     }
 
-    /// Writes whole lines to standard error.
-    ///
-    /// # Errors
-    /// The write's.
-    pub fn err(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.err.write_all(lines)
+    /// Whether a person sees this stream: control characters do something there.
+    #[must_use]
+    pub fn is_terminal(&self, stream: Stream) -> bool {
+        match stream {
+            Stream::Stdout => self.terminals.out,
+            Stream::Stderr => self.terminals.err,
+        }
     }
 
-    /// Hands everything written so far to the system.
+    /// Takes one line, given in pieces and without its newline. It is written at the latest at the
+    /// next [`flush`](Self::flush).
     ///
     /// # Errors
-    /// The write's.
+    /// A write that failed; the message says which stream it was.
+    pub fn line(&mut self, stream: Stream, pieces: &[&[u8]]) -> io::Result<()> {
+        let length = pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1;
+        if stream != self.stream || self.pending.len() + length > ATOMIC {
+            self.flush()?;
+            self.stream = stream;
+        }
+        for piece in pieces {
+            self.pending.extend_from_slice(piece);
+        }
+        self.pending.push(b'\n');
+        if length > ATOMIC {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Begins a line that is too long for memory.
+    ///
+    /// # Errors
+    /// As for [`line`](Self::line).
+    pub fn long_line(&mut self, stream: Stream) -> io::Result<LongLine<'_>> {
+        self.flush()?;
+        self.stream = stream;
+        Ok(LongLine(self))
+    }
+
+    /// Hands every line taken so far to the system.
+    ///
+    /// # Errors
+    /// As for [`line`](Self::line).
     pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()?;
-        self.err.flush()
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let (writer, name) = match self.stream {
+            Stream::Stdout => (&mut self.out, "standard output"),
+            Stream::Stderr => (&mut self.err, "standard error"),
+        };
+        let result = writer.write_all(&self.pending);
+        self.pending.clear();
+        self.pending.shrink_to(KEEP);
+        result.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write to {name}: {error}"))
+        })
+    }
+}
+
+/// A line that is written in several pieces, with nothing between them.
+#[derive(Debug)]
+#[must_use = "a line has an end"]
+pub struct LongLine<'a>(&'a mut Console);
+
+impl LongLine<'_> {
+    /// Writes the next piece of the line.
+    ///
+    /// # Errors
+    /// As for [`Console::line`].
+    pub fn piece(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.0.pending.extend_from_slice(piece);
+        if self.0.pending.len() > ATOMIC {
+            self.0.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Ends the line.
+    ///
+    /// # Errors
+    /// As for [`Console::line`].
+    pub fn end(self) -> io::Result<()> {
+        self.0.pending.push(b'\n');
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use proptest::prelude::*;
+
+    use super::super::testing::Recorder;
+    use super::*;
+
+    fn console(recorder: &Recorder) -> Console {
+        Console::new(
+            Box::new(recorder.writer(Stream::Stdout)),
+            Box::new(recorder.writer(Stream::Stderr)),
+            Terminals::default(),
+        )
+    }
+
+    #[test]
+    fn short_lines_share_a_write_and_the_order_of_streams_is_kept() {
+        let recorder = Recorder::default();
+        let mut console = console(&recorder);
+        console.line(Stream::Stdout, &[b"a: ", b"1"]).unwrap();
+        console.line(Stream::Stdout, &[b"a: ", b"2"]).unwrap();
+        console.line(Stream::Stderr, &[b"oops"]).unwrap();
+        console.line(Stream::Stdout, &[b"3"]).unwrap();
+        console.flush().unwrap();
+        console.flush().unwrap();
+        assert_eq!(
+            recorder.writes(),
+            [
+                (Stream::Stdout, b"a: 1\na: 2\n".to_vec()),
+                (Stream::Stderr, b"oops\n".to_vec()),
+                (Stream::Stdout, b"3\n".to_vec()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_line_comes_whole_and_alone() {
+        let recorder = Recorder::default();
+        let mut console = console(&recorder);
+        let long = vec![b'x'; 200_000];
+        console.line(Stream::Stdout, &[b"short"]).unwrap();
+        console.line(Stream::Stdout, &[&long]).unwrap();
+        console.line(Stream::Stdout, &[b"short"]).unwrap();
+        console.flush().unwrap();
+        let lengths: Vec<usize> = recorder.writes().iter().map(|(_, w)| w.len()).collect();
+        assert_eq!(lengths, [6, 200_001, 6]);
+        assert!(console.pending.capacity() <= KEEP);
+    }
+
+    #[test]
+    fn a_line_in_pieces_is_one_line() {
+        let recorder = Recorder::default();
+        let mut console = console(&recorder);
+        console.line(Stream::Stderr, &[b"before"]).unwrap();
+        let mut line = console.long_line(Stream::Stdout).unwrap();
+        line.piece(b"a: ").unwrap();
+        line.piece(&[b'x'; 5000]).unwrap();
+        line.piece(b"y").unwrap();
+        line.end().unwrap();
+        console.line(Stream::Stdout, &[b"after"]).unwrap();
+        console.flush().unwrap();
+        let mut whole = b"a: ".to_vec();
+        whole.extend([b'x'; 5000]);
+        whole.extend(b"y\nafter\n");
+        assert!(recorder.text(Stream::Stdout) == whole);
+        assert_eq!(recorder.writes()[0], (Stream::Stderr, b"before\n".to_vec()));
+    }
+
+    #[test]
+    fn a_failed_write_says_which_stream() {
+        let full = || Box::new(File::options().write(true).open("/dev/full").unwrap());
+        let mut console = Console::new(full(), full(), Terminals::default());
+        console.line(Stream::Stdout, &[b"x"]).unwrap();
+        let error = console.flush().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            error.to_string(),
+            "cannot write to standard output: No space left on device (os error 28)"
+        );
+        console.line(Stream::Stderr, &[b"x"]).unwrap();
+        let error = console.flush().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot write to standard error: ")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_write_is_whole_lines(lines in prop::collection::vec((any::<bool>(), 0_usize..6000), 0..60)) {
+            let recorder = Recorder::default();
+            let mut console = console(&recorder);
+            let mut expected = [Vec::new(), Vec::new()];
+            for &(err, length) in &lines {
+                let stream = if err { Stream::Stderr } else { Stream::Stdout };
+                let text = vec![b'a' + (length % 26) as u8; length];
+                console.line(stream, &[&text]).unwrap();
+                expected[usize::from(err)].extend(text);
+                expected[usize::from(err)].push(b'\n');
+            }
+            console.flush().unwrap();
+            for (_, write) in recorder.writes() {
+                prop_assert_eq!(write.last(), Some(&b'\n'));
+                let lines = memchr::memchr_iter(b'\n', &write).count();
+                prop_assert!(write.len() <= ATOMIC || lines == 1);
+            }
+            prop_assert!(recorder.text(Stream::Stdout) == expected[0]);
+            prop_assert!(recorder.text(Stream::Stderr) == expected[1]);
+        }
     }
 }

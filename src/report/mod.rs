@@ -1,17 +1,47 @@
 //! What is shown: reporters turn the run's events into text.
 //!
-//! All of them run on one thread, which alone owns standard output and standard error.
+//! All of them run on one thread, which alone owns standard output and standard error. It is fed
+//! through a bounded channel: a reader that stops stops the run's reading, and nothing is dropped.
+//! A report that cannot be written closes the channel, which ends the run.
 
+use std::fmt;
 use std::io;
+use std::thread::{self, JoinHandle};
 
-use crate::run::event::{Event, RunStats};
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use crate::run::event::{Event, Message, RunStats};
 
 mod console;
+mod fd;
+mod lines;
+pub mod ports;
+mod summary;
+mod tail;
+mod terminal;
+#[cfg(test)]
+mod testing;
 
-pub use console::Console;
+pub use console::{Console, LongLine, Terminals};
+
+use lines::Lines;
+use summary::Summary;
+
+/// How many messages wait for the reporter thread before the sender does.
+const WAITING: usize = 4;
+
+/// What is to be shown. Everything is decided; nothing here looks at the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportSpec {
+    /// Each line of output begins with its target's label.
+    pub label: bool,
+    /// The user asked for details (`-v`).
+    pub verbose: bool,
+}
 
 /// Turns events into text. One format a file.
-pub trait Reporter: Send {
+pub trait Reporter: Send + fmt::Debug {
     /// Takes one event, in order.
     ///
     /// # Errors
@@ -23,4 +53,156 @@ pub trait Reporter: Send {
     /// # Errors
     /// A write that failed.
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()>;
+}
+
+/// Starts the thread that writes the reports.
+///
+/// It ends after [`Message::Finished`], when every sender is gone, or with the first error, and
+/// drops its end of the channel last: once [`Sender::closed`] resolves, all is written and joining
+/// takes no time. Waiting for that beside the signals keeps a paused pager from blocking ^C.
+///
+/// # Errors
+/// The system has no thread to give.
+pub fn start(
+    spec: &ReportSpec,
+    console: Console,
+) -> io::Result<(Sender<Message>, JoinHandle<io::Result<()>>)> {
+    let reporters = reporters(spec);
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let thread = thread::Builder::new()
+        .name("report".to_owned())
+        .spawn(move || report(reporters, console, receiver))?;
+    Ok((sender, thread))
+}
+
+/// The reporters that a run needs, in the order in which they see each event: output comes before
+/// what is said about it.
+fn reporters(spec: &ReportSpec) -> Vec<Box<dyn Reporter>> {
+    vec![
+        Box::new(Lines::new(spec.label)),
+        Box::new(Summary::new(spec.verbose)),
+    ]
+}
+
+/// The whole life of the reporter thread.
+fn report(
+    mut reporters: Vec<Box<dyn Reporter>>,
+    mut console: Console,
+    mut messages: Receiver<Message>,
+) -> io::Result<()> {
+    while let Some(message) = next(&mut messages, &mut console)? {
+        match message {
+            Message::Events(events) => {
+                for event in &events {
+                    for reporter in &mut reporters {
+                        reporter.event(event, &mut console)?;
+                    }
+                }
+            }
+            Message::Finished(stats) => {
+                for reporter in &mut reporters {
+                    reporter.finish(&stats, &mut console)?;
+                }
+                break;
+            }
+        }
+    }
+    console.flush()
+}
+
+/// Waits for the next message; everything is written before it sleeps.
+fn next(messages: &mut Receiver<Message>, console: &mut Console) -> io::Result<Option<Message>> {
+    match messages.try_recv() {
+        Ok(message) => Ok(Some(message)),
+        Err(TryRecvError::Disconnected) => Ok(None),
+        Err(TryRecvError::Empty) => {
+            console.flush()?;
+            Ok(messages.blocking_recv())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+
+    use super::testing::{Recorder, finished, output, run_started, succeeded};
+    use super::*;
+    use crate::run::event::Outcome;
+    use crate::transport::{RemoteExit, Stream};
+
+    const SPEC: ReportSpec = ReportSpec {
+        label: true,
+        verbose: false,
+    };
+
+    #[test]
+    fn everything_is_written_when_the_run_has_finished() {
+        let recorder = Recorder::default();
+        let (sender, thread) = start(&SPEC, recorder.console(Terminals::default())).unwrap();
+        let events = vec![
+            run_started(&["a", "b"]),
+            output(0, Stream::Stdout, b"1\n2"),
+            finished(1, Outcome::Exited(RemoteExit::Code(2))),
+            succeeded(0),
+        ];
+        sender.blocking_send(Message::Events(events)).unwrap();
+        let stats = RunStats {
+            total: 2,
+            succeeded: 1,
+            exit_failed: 1,
+            ..RunStats::default()
+        };
+        sender
+            .blocking_send(Message::Finished(Box::new(stats)))
+            .unwrap();
+        thread.join().unwrap().unwrap();
+        assert!(sender.is_closed());
+        assert_eq!(recorder.text(Stream::Stdout), b"a: 1\na: 2\n");
+        assert_eq!(recorder.text(Stream::Stderr), b"mrsh: 1 failed: b exit 2\n");
+    }
+
+    #[test]
+    fn a_sender_that_goes_away_loses_nothing() {
+        let recorder = Recorder::default();
+        let (sender, thread) = start(&SPEC, recorder.console(Terminals::default())).unwrap();
+        let events = vec![
+            run_started(&["a"]),
+            output(0, Stream::Stdout, b"1\n"),
+            succeeded(0),
+        ];
+        sender.blocking_send(Message::Events(events)).unwrap();
+        drop(sender);
+        thread.join().unwrap().unwrap();
+        assert_eq!(recorder.text(Stream::Stdout), b"a: 1\n");
+    }
+
+    #[test]
+    fn output_is_seen_while_the_run_goes_on() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let console = Console::new(Box::new(writer), Box::new(io::sink()), Terminals::default());
+        let (sender, thread) = start(&SPEC, console).unwrap();
+        let events = vec![run_started(&["a"]), output(0, Stream::Stdout, b"now\n")];
+        sender.blocking_send(Message::Events(events)).unwrap();
+        let mut line = [0; 7];
+        reader.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"a: now\n");
+        drop(sender);
+        thread.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_failed_write_ends_the_thread_and_closes_the_channel() {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let full = || Box::new(File::options().write(true).open("/dev/full").unwrap());
+            let console = Console::new(full(), full(), Terminals::default());
+            let (sender, thread) = start(&SPEC, console).unwrap();
+            let events = vec![run_started(&["a"]), output(0, stream, b"1\n")];
+            sender.blocking_send(Message::Events(events)).unwrap();
+            let error = thread.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            assert!(sender.is_closed());
+        }
+    }
 }

@@ -10,6 +10,16 @@ use std::time::Duration;
 use crate::targets::{Target, TargetId};
 use crate::transport::{Chunk, RemoteExit, TransportError};
 
+/// What goes from the run to the reporter thread: events in bunches, since handing over costs more
+/// than most events do.
+#[derive(Debug)]
+pub enum Message {
+    /// What happened, in order.
+    Events(Vec<Event>),
+    /// The numbers of the whole run. Nothing comes after them.
+    Finished(Box<RunStats>),
+}
+
 /// What happened in a run.
 #[derive(Debug)]
 pub enum Event {
@@ -40,7 +50,7 @@ pub enum Event {
 }
 
 /// A remark about the run itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// True if it is only for those who asked for details (`-v`).
     pub verbose: bool,

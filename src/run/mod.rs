@@ -1,3 +1,36 @@
 //! When things happen: the dispatcher that runs every target within the fan-out, and what it tells.
+//!
+//! [`run`](dispatcher::run) knows neither flags nor reporters; it takes a [`RunSpec`], a transport and a source of
+//! signals, and sends [events](event).
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::targets::Target;
+
+mod cancel;
+mod dispatcher;
 pub mod event;
+mod host_task;
+mod limits;
+pub mod signal;
+
+pub use dispatcher::run;
+
+/// A run as it was decided; read-only from here on.
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// All targets, in the order in which they are started.
+    pub targets: Arc<[Target]>,
+    /// How many hosts at once.
+    pub fanout: NonZeroUsize,
+    /// From the first SYN or the name look-up to the command's start.
+    pub connect_timeout: Duration,
+    /// For the command, from its start.
+    pub command_timeout: Option<Duration>,
+    /// How many descriptors one host takes.
+    pub descriptors_per_host: u32,
+    /// Remarks to be told before anything else.
+    pub notes: Vec<event::Note>,
+}

@@ -1,6 +1,20 @@
 //! Who a command is run on: targets, and the expressions and files that name them.
+//!
+//! `plan` gathers a [`TargetList`] with a [`TargetListBuilder`] before anything is connected; reports
+//! fold labels with [`nodeset::fold`]. Nothing here knows of transports or of the run.
 
+use std::sync::Arc;
+
+mod error;
+mod hosts_file;
+mod list;
 pub mod nodeset;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Diagnostic, Origin, TargetError};
+pub use list::{TargetList, TargetListBuilder};
 
 /// The place of a target in its run's list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,15 +28,30 @@ impl TargetId {
     }
 }
 
-/// One host to run the command on.
+/// One host to run the command on. Texts are shared: a clone costs nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// What the user calls it: the name on every line of its output and in every report.
-    pub label: Box<str>,
+    pub label: Arc<str>,
     /// Host name or literal address (without brackets), as the resolver takes it.
-    pub host: Box<str>,
+    pub host: Arc<str>,
     /// Remote user, if the target says its own.
-    pub user: Option<Box<str>>,
+    pub user: Option<Arc<str>>,
     /// Remote port, if the target says its own.
     pub port: Option<u16>,
+}
+
+/// How much expressions and files may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most targets in a list, and the most names in one expression.
+    pub max_targets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_targets: 1_000_000,
+        }
+    }
 }

@@ -1,10 +1,23 @@
 //! How a command reaches a host: what every transport carries and how it can fail.
 
+mod budget;
 mod error;
+mod resolve;
+pub mod rsh;
+mod stream;
 
+pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
+pub use resolve::Resolver;
 
-use crate::targets::TargetId;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::sync::mpsc;
+
+use crate::ports::PortWait;
+use crate::targets::{Target, TargetId};
 
 /// One of a command's two output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,4 +48,78 @@ pub enum RemoteExit {
     Signaled(u8),
     /// It ended, and nothing says how: plain rsh carries no status. Never taken for 0.
     Unknown,
+}
+
+/// Why an attempt to connect has not led to a session.
+#[derive(Debug)]
+pub enum Setback {
+    /// No source port is free for this peer now. To be tried again after the wait, during which the
+    /// host holds nothing.
+    NoPort(PortWait),
+    /// This machine is short of descriptors or memory. To be tried again when another host has ended.
+    Shortage(io::Error),
+    /// The host has failed.
+    Failed(TransportError),
+}
+
+/// Where an attempt stands: the addresses still to be tried, and what it is doing.
+#[derive(Debug)]
+pub struct Route {
+    /// In the order in which they are tried; the first is next. Never empty.
+    pub addresses: VecDeque<SocketAddr>,
+    /// What the attempt is doing now, for the message when its time runs out.
+    pub phase: Phase,
+}
+
+/// A signal for a remote command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteSignal {
+    /// SIGTERM.
+    Term,
+    /// SIGKILL.
+    Kill,
+}
+
+/// What every transport does: find the host and start the command.
+pub trait Transport: Send + Sync + 'static {
+    /// A command that has been started.
+    type Session: Session;
+
+    /// Finds the target's addresses, at the budget's cost.
+    fn route(
+        &self,
+        target: &Target,
+        budget: &mut Budget,
+    ) -> impl Future<Output = Result<Route, TransportError>> + Send;
+
+    /// Connects and starts the command, at the budget's cost. After a setback that is not final it may
+    /// be called again with the same route. Dropping the future leaves nothing behind.
+    fn connect(
+        &self,
+        id: TargetId,
+        target: &Target,
+        route: &mut Route,
+        budget: &mut Budget,
+    ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
+
+    /// What a person should read when the run has ended, a line each.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A remote command that has been started. Dropping it resets the connections, which leaves nothing
+/// behind on this machine.
+pub trait Session: Send {
+    /// Carries all output to `output` until the command and its streams have ended, and says how.
+    ///
+    /// Reads only what the queue has room for: a queue that is not emptied stops the remote command,
+    /// and nothing is dropped. Cancel safe: it may be dropped and called again.
+    fn pump(
+        &mut self,
+        output: &mpsc::Sender<Chunk>,
+    ) -> impl Future<Output = Result<RemoteExit, TransportError>> + Send;
+
+    /// Sends a signal to the command, if there is a way; false if there is none.
+    fn signal(&mut self, signal: RemoteSignal) -> bool;
 }

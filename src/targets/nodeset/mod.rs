@@ -1,6 +1,31 @@
 //! Node sets: many host names written as one expression, and folded back into one.
+//!
+//! The language is ClusterShell's, since every scheduler's users write it: `node[1-100]`, padding
+//! (`[001-100]`; `1` and `001` are different indexes), steps (`[0-10/2]`), several brackets in a
+//! name, and the operators `,` (or white space) union, `!` difference, `&` intersection and `^`
+//! symmetric difference, evaluated left to right. `user@` and `:port` may stand around any of it.
+//!
+//! [`HostList`] keeps what was written, in order; [`NodeSet`] is a set of names without users and
+//! ports, for algebra and folding. Both hold ranges, not names.
+//!
+//! The crates that exist were tried and not taken: `nodeset` brings its command line, its logger and
+//! its configuration along and refuses `user@node[1-2]`; `hostlist-parser` has no steps, no operators
+//! and no ports; `hostlist` is silently wrong (`node[1-10/2]` gives `node`).
 
-/// Folds names into one node set expression: `node1 node2 node3` gives `node[1-3]`.
-pub fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().collect::<Vec<_>>().join(",")
-}
+mod error;
+mod fold;
+mod grid;
+mod index;
+mod list;
+mod parse;
+mod pattern;
+mod ranges;
+mod set;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Fault, NodeSetError};
+pub use list::{Host, HostList};
+pub use set::{NodeSet, fold};

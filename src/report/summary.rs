@@ -1,0 +1,212 @@
+//! What this program itself says, on standard error: the failures at the end, and on the way what a
+//! person asked for or should know.
+//!
+//! A run in which all is well ends without a word, so that cron stays quiet. The failed hosts are
+//! folded by cause; only they take memory, and each cause's text is kept once.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::terminal::harmless_line;
+use super::{Console, Reporter};
+use crate::run::event::{Event, Note, Outcome, RunStats};
+use crate::targets::nodeset::fold;
+use crate::targets::{Target, TargetId};
+use crate::transport::{RemoteExit, Stream};
+
+/// Several causes share a line up to this many characters.
+const WIDTH: usize = 100;
+
+/// A cause is cut after this many bytes: some of it is the remote side's text.
+const CAUSE: usize = 400;
+
+/// Folds failures by cause and writes them at the end; writes notes and states at once.
+#[derive(Debug)]
+pub(super) struct Summary {
+    verbose: bool,
+    targets: Arc<[Target]>,
+    causes: HashMap<Box<str>, Vec<TargetId>>,
+    /// The cause at hand, kept for its memory.
+    cause: String,
+}
+
+impl Summary {
+    /// With `verbose` the details are told as well, and the counts also when all is well.
+    pub(super) fn new(verbose: bool) -> Self {
+        Summary {
+            verbose,
+            targets: Arc::default(),
+            causes: HashMap::new(),
+            cause: String::new(),
+        }
+    }
+
+    fn finished(&mut self, target: TargetId, outcome: &Outcome) {
+        self.cause.clear();
+        if !write_cause(outcome, &mut self.cause) {
+            return;
+        }
+        if self.cause.len() > CAUSE {
+            self.cause.truncate(self.cause.floor_char_boundary(CAUSE));
+            self.cause.push('…');
+        }
+        if let Some(targets) = self.causes.get_mut(self.cause.as_str()) {
+            targets.push(target);
+        } else {
+            self.causes.insert(self.cause.as_str().into(), vec![target]);
+        }
+    }
+
+    fn failures(&self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
+        if self.causes.is_empty() {
+            return Ok(());
+        }
+        let mut causes: Vec<(&str, &[TargetId])> = self
+            .causes
+            .iter()
+            .map(|(cause, targets)| (&**cause, &**targets))
+            .collect();
+        causes.sort_unstable_by_key(|(cause, targets)| (usize::MAX - targets.len(), *cause));
+        let failed: usize = causes.iter().map(|(_, targets)| targets.len()).sum();
+        let parts: Vec<String> = causes
+            .iter()
+            .map(|(cause, targets)| format!("{} {cause}", self.fold(targets.iter().copied())))
+            .collect();
+        let line = format!("{failed} failed: {}", parts.join(", "));
+        // A cause with a comma of its own does not read well among others.
+        let reads_well =
+            line.chars().count() <= WIDTH && !parts.iter().any(|part| part.contains(", "));
+        if parts.len() == 1 || reads_well {
+            return say(&line, console);
+        }
+        say(&format!("{failed} of {} failed:", stats.total), console)?;
+        for part in parts {
+            write_line("  ", &part, console)?;
+        }
+        Ok(())
+    }
+
+    fn state(
+        &self,
+        running: &[(TargetId, Duration)],
+        waiting: usize,
+        finished: usize,
+        hint: Option<&str>,
+    ) -> String {
+        let mut text = match running {
+            [] => "none running".to_owned(),
+            [(target, time)] => format!("1 running: {} ({})", self.label(*target), duration(*time)),
+            [(longest, time), ..] => format!(
+                "{} running: {} (longest {}: {})",
+                running.len(),
+                self.fold(running.iter().map(|(target, _)| *target)),
+                duration(*time),
+                self.label(*longest),
+            ),
+        };
+        let _ = write!(text, ", {waiting} waiting, {finished} done");
+        if let Some(hint) = hint {
+            let _ = write!(text, "; {hint}");
+        }
+        text
+    }
+
+    fn fold(&self, targets: impl Iterator<Item = TargetId>) -> String {
+        fold(targets.map(|target| self.label(target)))
+    }
+
+    fn label(&self, target: TargetId) -> &str {
+        self.targets
+            .get(target.index())
+            .map_or("?", |target| &target.label)
+    }
+}
+
+impl Reporter for Summary {
+    fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()> {
+        match event {
+            Event::RunStarted { targets } => self.targets = Arc::clone(targets),
+            Event::Finished(finished) => self.finished(finished.target, &finished.outcome),
+            Event::State {
+                running,
+                waiting,
+                finished,
+                hint,
+            } => {
+                say(&self.state(running, *waiting, *finished, *hint), console)?;
+            }
+            Event::Note(Note { verbose, text }) if self.verbose || !verbose => say(text, console)?,
+            Event::Note(_) | Event::Started(_) | Event::Output(_) => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
+        if self.verbose {
+            let RunStats {
+                succeeded,
+                total,
+                elapsed,
+                ..
+            } = stats;
+            say(
+                &format!("{succeeded} of {total} succeeded in {}", duration(*elapsed)),
+                console,
+            )?;
+        }
+        self.failures(stats, console)
+    }
+}
+
+/// Writes why a target did not succeed to `cause`; false if it did. The counterpart of the counts in
+/// [`RunStats`].
+fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
+    // Writing to a string cannot fail.
+    let _ = match outcome {
+        Outcome::Exited(RemoteExit::Code(0) | RemoteExit::Unknown) => return false,
+        Outcome::Exited(RemoteExit::Code(code)) => write!(cause, "exit {code}"),
+        Outcome::Exited(RemoteExit::Signaled(signal)) => {
+            match signal_hook::low_level::signal_name(i32::from(*signal)) {
+                Some(name) => {
+                    let name = name.trim_start_matches("SIG");
+                    write!(cause, "killed by signal {signal} ({name})")
+                }
+                None => write!(cause, "killed by signal {signal}"),
+            }
+        }
+        Outcome::Failed(error) => write!(cause, "{error}"),
+        Outcome::Cancelled(_) => write!(cause, "still running when stopped"),
+        Outcome::NotStarted(_) => write!(cause, "not started"),
+        Outcome::Internal(text) => write!(cause, "internal error: {text}"),
+    };
+    true
+}
+
+/// Writes a line of this program's own.
+fn say(text: &str, console: &mut Console) -> io::Result<()> {
+    write_line("mrsh: ", text, console)
+}
+
+/// Writes one line, whatever `text` has in it: parts of it came from remote hosts.
+fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> {
+    let mut harmless = Vec::with_capacity(text.len());
+    harmless_line(text.as_bytes(), &mut harmless);
+    console.line(Stream::Stderr, &[start.as_bytes(), &harmless])
+}
+
+/// A time that has passed, as precise as people want it.
+fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{seconds}.{} s", time.subsec_millis() / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests;

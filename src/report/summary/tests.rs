@@ -1,0 +1,222 @@
+//! Snapshots of what the summary says.
+
+use super::super::Terminals;
+use super::super::testing::{Recorder, finished, run_started, succeeded};
+use super::*;
+use crate::run::event::CancelReason;
+use crate::transport::{Phase, TransportError};
+
+/// Names that do not fold: how names fold is tested where it is done.
+const NAMES: [&str; 10] = [
+    "ada", "bea", "cas", "dot", "eve", "fay", "gus", "hal", "ivy", "jon",
+];
+
+/// What is said about these outcomes of the first hosts out of `total`.
+fn said(verbose: bool, total: usize, outcomes: Vec<Outcome>) -> String {
+    let mut events = vec![run_started(&NAMES)];
+    events.extend(
+        (0..)
+            .zip(outcomes)
+            .map(|(target, outcome)| finished(target, outcome)),
+    );
+    told(verbose, &events, Some(total))
+}
+
+fn told(verbose: bool, events: &[Event], total: Option<usize>) -> String {
+    let mut summary = Summary::new(verbose);
+    let recorder = Recorder::default();
+    let mut console = recorder.console(Terminals::default());
+    for event in events {
+        summary.event(event, &mut console).unwrap();
+    }
+    if let Some(total) = total {
+        let succeeded = total - summary.causes.values().map(Vec::len).sum::<usize>();
+        let elapsed = Duration::from_millis(1250);
+        let stats = RunStats {
+            total,
+            succeeded,
+            elapsed,
+            ..RunStats::default()
+        };
+        summary.finish(&stats, &mut console).unwrap();
+    }
+    console.flush().unwrap();
+    assert!(recorder.text(Stream::Stdout).is_empty());
+    String::from_utf8(recorder.text(Stream::Stderr)).unwrap()
+}
+
+fn exit(code: u8) -> Outcome {
+    Outcome::Exited(RemoteExit::Code(code))
+}
+
+fn timeout(phase: Phase) -> Outcome {
+    Outcome::Failed(TransportError::ConnectTimeout {
+        phase,
+        after: Duration::from_secs(10),
+    })
+}
+
+fn denied(text: &str) -> Outcome {
+    Outcome::Failed(TransportError::Denied {
+        text: text.to_owned(),
+    })
+}
+
+#[test]
+fn a_good_day_is_silent() {
+    assert_eq!(
+        said(
+            false,
+            2,
+            vec![exit(0), Outcome::Exited(RemoteExit::Unknown)]
+        ),
+        ""
+    );
+}
+
+#[test]
+fn details_have_the_counts() {
+    insta::assert_snapshot!(said(true, 40, vec![]), @"mrsh: 40 of 40 succeeded in 1.2 s");
+    insta::assert_snapshot!(said(true, 40, vec![exit(1)]), @r"
+    mrsh: 39 of 40 succeeded in 1.2 s
+    mrsh: 1 failed: ada exit 1
+    ");
+}
+
+#[test]
+fn few_failures_are_one_line() {
+    insta::assert_snapshot!(
+        said(false, 12, vec![exit(3), exit(1), timeout(Phase::Connect), exit(1)]),
+        @"mrsh: 4 failed: bea,dot exit 1, ada exit 3, cas timed out after 10 s: connecting"
+    );
+}
+
+#[test]
+fn one_cause_is_one_line_however_long_and_hosts_are_folded() {
+    let names: Vec<String> = (1..=30).map(|n| format!("node{n}")).collect();
+    let mut events = vec![run_started(&names)];
+    events.extend((0..30).map(|target| finished(target, timeout(Phase::Start))));
+    let folded = fold(names.iter().map(|name| &**name));
+    assert_eq!(
+        told(false, &events, Some(30)),
+        format!(
+            "mrsh: 30 failed: {folded} timed out after 10 s: waiting for the daemon to start the command\n"
+        )
+    );
+}
+
+#[test]
+fn many_causes_are_a_line_each() {
+    let outcomes = vec![
+        exit(0),
+        Outcome::Exited(RemoteExit::Signaled(9)),
+        Outcome::Exited(RemoteExit::Signaled(40)),
+        timeout(Phase::Start),
+        timeout(Phase::Start),
+        Outcome::Cancelled(CancelReason::Signal(2)),
+        Outcome::NotStarted(CancelReason::Signal(2)),
+        Outcome::NotStarted(CancelReason::Signal(2)),
+        Outcome::Internal("index out of bounds".to_owned()),
+        denied("Permission denied."),
+    ];
+    insta::assert_snapshot!(said(false, 10, outcomes), @r"
+    mrsh: 9 of 10 failed:
+      gus,hal not started
+      dot,eve timed out after 10 s: waiting for the daemon to start the command
+      jon denied: Permission denied.
+      ivy internal error: index out of bounds
+      cas killed by signal 40
+      bea killed by signal 9 (KILL)
+      fay still running when stopped
+    ");
+}
+
+#[test]
+fn a_cause_with_a_comma_gets_its_own_line() {
+    insta::assert_snapshot!(said(false, 2, vec![denied("not you, not now"), exit(1)]), @r"
+    mrsh: 2 of 2 failed:
+      ada denied: not you, not now
+      bea exit 1
+    ");
+}
+
+#[test]
+fn remote_text_is_harmless_and_cut() {
+    insta::assert_snapshot!(
+        said(false, 1, vec![denied("go\x1b[2J\nmrsh: 0 failed")]),
+        @"mrsh: 1 failed: ada denied: go^[[2J^Jmrsh: 0 failed"
+    );
+    let text = said(false, 1, vec![denied(&"ü".repeat(5000))]);
+    assert!(text.len() < 500 && text.ends_with("ü…\n"), "{text}");
+}
+
+#[test]
+fn notes_and_states_are_said_at_once() {
+    let note = |verbose, text: &str| {
+        Event::Note(Note {
+            verbose,
+            text: text.to_owned(),
+        })
+    };
+    let state = |running: &[(u32, u64)], hint| Event::State {
+        running: running
+            .iter()
+            .map(|&(id, seconds)| (TargetId(id), Duration::from_secs(seconds)))
+            .collect(),
+        waiting: 5,
+        finished: 10,
+        hint,
+    };
+    let events = [
+        run_started(&NAMES),
+        note(true, "running 500 at a time"),
+        note(
+            false,
+            "a connection that nobody waits for came from 192.0.2.1",
+        ),
+        state(
+            &[(1, 12), (2, 3), (3, 1)],
+            Some("^C again within a second stops them"),
+        ),
+        state(&[(1, 7262)], None),
+        state(&[], None),
+    ];
+    insta::assert_snapshot!(told(false, &events, None), @r"
+    mrsh: a connection that nobody waits for came from 192.0.2.1
+    mrsh: 3 running: bea,cas,dot (longest 12 s: bea), 5 waiting, 10 done; ^C again within a second stops them
+    mrsh: 1 running: bea (2 h 1 min), 5 waiting, 10 done
+    mrsh: none running, 5 waiting, 10 done
+    ");
+    assert!(told(true, &events, None).starts_with("mrsh: running 500 at a time\n"));
+}
+
+#[test]
+fn equal_causes_are_kept_once() {
+    let mut summary = Summary::new(false);
+    let mut console = Recorder::default().console(Terminals::default());
+    for target in 0..20_000 {
+        summary
+            .event(&finished(target, timeout(Phase::Connect)), &mut console)
+            .unwrap();
+    }
+    summary.event(&succeeded(20_000), &mut console).unwrap();
+    assert_eq!(summary.causes.len(), 1);
+    assert_eq!(summary.causes.values().map(Vec::len).sum::<usize>(), 20_000);
+}
+
+#[test]
+fn times_are_as_precise_as_people_want_them() {
+    let shown = [0, 450, 9_999, 10_900, 59_999, 185_000, 3_600_000].map(Duration::from_millis);
+    assert_eq!(
+        shown.map(duration),
+        [
+            "0.0 s",
+            "0.4 s",
+            "9.9 s",
+            "10 s",
+            "59 s",
+            "3 min 5 s",
+            "1 h 0 min"
+        ]
+    );
+}

@@ -1,0 +1,230 @@
+//! The beginning of a line whose end has not come yet.
+//!
+//! It is kept in memory while it is short and goes to an unnamed temporary file when it is not, so
+//! that a line of any length comes out whole and costs bounded memory. When there is no room for
+//! the file, nothing is lost either: the caller is told, and ends the line early.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+
+use super::console::{Console, LongLine};
+use super::terminal::{harmless_line, harmless_part};
+use crate::transport::Stream;
+
+/// How much of a file is held in memory while it is copied out.
+const PIECE: usize = 64 * 1024;
+
+/// The beginning of a line: what the file has, if there is one, then what memory has.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    file: Option<Spill>,
+    memory: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Spill {
+    file: File,
+    /// How many bytes are known to be in the file; a failed write may have left more.
+    length: u64,
+}
+
+impl Tail {
+    /// How many bytes of memory it holds.
+    pub(super) fn memory(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// How long it is.
+    pub(super) fn length(&self) -> u64 {
+        self.file.as_ref().map_or(0, |spill| spill.length) + self.memory.len() as u64
+    }
+
+    /// Appends to the line, in a file once more than `limit` bytes are in memory.
+    ///
+    /// # Errors
+    /// The temporary file cannot be made or is full. The tail has all of `data` nevertheless.
+    pub(super) fn push(&mut self, data: &[u8], limit: usize) -> io::Result<()> {
+        self.memory.extend_from_slice(data);
+        if self.memory.len() > limit || self.file.is_some() {
+            self.spill()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        let spill = match &mut self.file {
+            Some(spill) => spill,
+            none => none.insert(Spill {
+                file: tempfile::tempfile()?,
+                length: 0,
+            }),
+        };
+        let mut written = 0;
+        let result = loop {
+            match spill.file.write(&self.memory[written..]) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(taken) => written += taken,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+            if written == self.memory.len() {
+                break Ok(());
+            }
+        };
+        spill.length += written as u64;
+        self.memory.drain(..written);
+        self.memory.shrink_to(PIECE);
+        result
+    }
+
+    /// Writes the line, which ends with `last`, after `label`.
+    ///
+    /// # Errors
+    /// The console's, or the temporary file cannot be read back.
+    pub(super) fn print(
+        mut self,
+        last: &[u8],
+        label: [&[u8]; 2],
+        stream: Stream,
+        console: &mut Console,
+    ) -> io::Result<()> {
+        self.memory.extend_from_slice(last);
+        let Some(spill) = self.file else {
+            return print_line(&self.memory, label, stream, console);
+        };
+        let terminal = console.is_terminal(stream);
+        let mut line = console.long_line(stream)?;
+        line.piece(label[0])?;
+        line.piece(label[1])?;
+        let unread = |error: io::Error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot read a temporary file: {error}"),
+            )
+        };
+        let mut file = spill.file;
+        file.rewind().map_err(unread)?;
+        let mut file = file.take(spill.length);
+        let mut piece = Vec::with_capacity(PIECE);
+        let mut shown = Vec::new();
+        while {
+            let room = (PIECE - piece.len()) as u64;
+            file.by_ref()
+                .take(room)
+                .read_to_end(&mut piece)
+                .map_err(unread)?
+                > 0
+        } {
+            print_piece(&mut piece, terminal, &mut shown, &mut line)?;
+        }
+        piece.extend_from_slice(&self.memory);
+        if terminal {
+            shown.clear();
+            harmless_line(&piece, &mut shown);
+            line.piece(&shown)?;
+        } else {
+            line.piece(&piece)?;
+        }
+        line.end()
+    }
+}
+
+/// Writes a piece of a line and leaves in it what can be shown only with what follows.
+fn print_piece(
+    piece: &mut Vec<u8>,
+    terminal: bool,
+    shown: &mut Vec<u8>,
+    line: &mut LongLine<'_>,
+) -> io::Result<()> {
+    if terminal {
+        shown.clear();
+        let used = harmless_part(piece, shown);
+        piece.drain(..used);
+        line.piece(shown)
+    } else {
+        line.piece(piece)?;
+        piece.clear();
+        Ok(())
+    }
+}
+
+/// Writes a line that is in memory after its label.
+///
+/// # Errors
+/// The console's.
+pub(super) fn print_line(
+    text: &[u8],
+    label: [&[u8]; 2],
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<()> {
+    if console.is_terminal(stream) {
+        let mut shown = Vec::with_capacity(text.len());
+        harmless_line(text, &mut shown);
+        console.line(stream, &[label[0], label[1], &shown])
+    } else {
+        console.line(stream, &[label[0], label[1], text])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Terminals;
+    use super::super::testing::Recorder;
+    use super::*;
+
+    fn printed(tail: Tail, last: &[u8], out: bool) -> Vec<u8> {
+        let recorder = Recorder::default();
+        let mut console = recorder.console(Terminals { out, err: false });
+        tail.print(last, [b"n1", b": "], Stream::Stdout, &mut console)
+            .unwrap();
+        console.flush().unwrap();
+        recorder.text(Stream::Stdout)
+    }
+
+    #[test]
+    fn a_spilled_line_comes_back_whole() {
+        let mut tail = Tail::default();
+        let mut expected = b"n1: ".to_vec();
+        for n in 0..100_000_u32 {
+            let text = format!("{n} ");
+            tail.push(text.as_bytes(), 1000).unwrap();
+            assert!(tail.memory() <= 1000);
+            expected.extend(text.into_bytes());
+        }
+        assert!(tail.file.is_some());
+        assert_eq!(tail.length() + 4, expected.len() as u64);
+        expected.extend(b"end\n");
+        assert!(printed(tail, b"end", false) == expected);
+    }
+
+    #[test]
+    fn a_spilled_line_is_harmless_on_a_terminal() {
+        let mut tail = Tail::default();
+        // A pattern of eleven bytes, so that the pieces cut its characters at every place.
+        let pattern = "ü\x1b🦀\r1\u{9b}".as_bytes();
+        for _ in 0..50_000 {
+            tail.push(pattern, 10).unwrap();
+        }
+        let shown = "ü^[🦀^M1<U+009B>".repeat(50_000);
+        let expected = format!("n1: {shown}end\n");
+        assert!(printed(tail, b"end\r", true) == expected.into_bytes());
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing() {
+        let mut tail = Tail::default();
+        tail.push(b"kept ", 0).unwrap();
+        // The good part of the file stays readable; only its writes fail from here on.
+        let spill = tail.file.as_mut().unwrap();
+        let path = format!(
+            "/proc/self/fd/{}",
+            std::os::fd::AsRawFd::as_raw_fd(&spill.file)
+        );
+        spill.file = File::open(path).unwrap();
+        tail.push(b"here", 0).unwrap_err();
+        assert_eq!(tail.length(), 9);
+        assert_eq!(printed(tail, b"!", false), b"n1: kept here!\n");
+    }
+}

@@ -1,0 +1,86 @@
+//! What the tests of the reporters share: a console that remembers every write, and targets.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use super::{Console, Terminals};
+use crate::run::event::{Event, Finished, Outcome};
+use crate::targets::{Target, TargetId};
+use crate::transport::{Chunk, RemoteExit, Stream};
+
+type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
+
+/// Remembers each write of its writers, in order.
+#[derive(Clone, Default)]
+pub(super) struct Recorder(Writes);
+
+/// One of the recorder's two ends.
+pub(super) struct RecordingWriter(Writes, Stream);
+
+impl Recorder {
+    pub(super) fn writer(&self, stream: Stream) -> RecordingWriter {
+        RecordingWriter(Arc::clone(&self.0), stream)
+    }
+
+    pub(super) fn console(&self, terminals: Terminals) -> Console {
+        let out = Box::new(self.writer(Stream::Stdout));
+        Console::new(out, Box::new(self.writer(Stream::Stderr)), terminals)
+    }
+
+    pub(super) fn writes(&self) -> Vec<(Stream, Vec<u8>)> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(super) fn text(&self, stream: Stream) -> Vec<u8> {
+        let writes = self.writes().into_iter().filter(|(of, _)| *of == stream);
+        writes.flat_map(|(_, write)| write).collect()
+    }
+}
+
+impl Write for RecordingWriter {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().push((self.1, data.to_vec()));
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The start of a run on these hosts.
+pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
+    let target = |label: &S| Target {
+        label: label.as_ref().into(),
+        host: label.as_ref().into(),
+        user: None,
+        port: None,
+    };
+    Event::RunStarted {
+        targets: labels.iter().map(target).collect(),
+    }
+}
+
+/// Output of a target.
+pub(super) fn output(target: u32, stream: Stream, data: &[u8]) -> Event {
+    Event::Output(Chunk {
+        target: TargetId(target),
+        stream,
+        data: data.to_vec(),
+    })
+}
+
+/// The end of a target.
+pub(super) fn finished(target: u32, outcome: Outcome) -> Event {
+    let elapsed = std::time::Duration::from_secs(1);
+    Event::Finished(Finished {
+        target: TargetId(target),
+        outcome,
+        elapsed,
+    })
+}
+
+/// The good end of a target.
+pub(super) fn succeeded(target: u32) -> Event {
+    finished(target, Outcome::Exited(RemoteExit::Code(0)))
+}

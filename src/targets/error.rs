@@ -1,0 +1,282 @@
+//! Errors about targets: what is wrong, where it was written, and how to mend it.
+//!
+//! Made by the builder and the hosts file's parser, shown by `main` as they are. A [`Diagnostic`]
+//! holds its own excerpt of the text, so it outlives what it was made from and stays small.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::nodeset::NodeSetError;
+
+/// Why there is no list of targets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// Something that was written cannot be understood, or names too much.
+    #[error("{0}")]
+    Syntax(Box<Diagnostic>),
+    /// A file or standard input could not be read to its end.
+    #[error("cannot read the hosts file {name}")]
+    Read {
+        /// Path of the file, or what the reader is called.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing was named at all.
+    #[error(
+        "no targets: nothing names a host\n  = help: name hosts with -w node[1-9] or a hosts file with -f FILE"
+    )]
+    NothingNamed,
+    /// Sources were given, but there is no host in them.
+    #[error("no targets: no host is named in {0}")]
+    NoneIn(String),
+    /// Every target was taken away again.
+    #[error("no targets: all {0} were excluded")]
+    AllExcluded(usize),
+}
+
+/// Where a text came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    name: Arc<str>,
+    line: Option<usize>,
+}
+
+impl Origin {
+    /// A text given as a whole: the name of an option (`-w`) or of an environment variable.
+    #[must_use]
+    pub fn named(name: &str) -> Origin {
+        Origin {
+            name: name.into(),
+            line: None,
+        }
+    }
+
+    /// A line of a file, counted from 1.
+    pub(super) fn line(name: &Arc<str>, line: usize) -> Origin {
+        Origin {
+            name: Arc::clone(name),
+            line: Some(line),
+        }
+    }
+
+    /// What the text is called, without a line.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A fault with the line that it is in and a caret under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    message: String,
+    origin: Origin,
+    /// Column of the fault in its line, counted in characters from 1.
+    column: usize,
+    /// The part of the line around the fault, fit to be shown.
+    excerpt: String,
+    /// Columns of the terminal before the caret, and under how many it stands.
+    caret: (usize, usize),
+    help: Option<String>,
+}
+
+/// Longer lines are cut to about this many characters around the fault.
+const EXCERPT: usize = 100;
+
+impl Diagnostic {
+    /// Points at `span` of `text`, which may have several lines.
+    pub(super) fn new(
+        origin: &Origin,
+        text: &str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> Diagnostic {
+        let line_start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[span.start..]
+            .find('\n')
+            .map_or(text.len(), |at| span.start + at);
+        let fault = &text[span.start..span.end.clamp(span.start, line_end)];
+        let (before, after) = (&text[line_start..span.start], &text[span.start..line_end]);
+        let column = before.chars().count() + 1;
+
+        let skipped = column.saturating_sub(EXCERPT / 2);
+        let start = if skipped < EXCERPT / 4 {
+            0
+        } else {
+            before.char_indices().nth(skipped).map_or(0, |(at, _)| at)
+        };
+        let shown_before = &before[start..];
+        let end = after
+            .char_indices()
+            .nth(EXCERPT / 2)
+            .map_or(after.len(), |(at, _)| at);
+        let mut excerpt = String::new();
+        if start > 0 {
+            excerpt.push('…');
+        }
+        push_visible(shown_before, &mut excerpt);
+        let caret_start = columns(&excerpt);
+        push_visible(&after[..end], &mut excerpt);
+        if end < after.len() {
+            excerpt.push('…');
+        }
+        let mut shown_fault = String::new();
+        push_visible(&fault[..fault.len().min(end)], &mut shown_fault);
+        let caret = (caret_start, columns(&shown_fault).max(1));
+        Diagnostic {
+            message: message.into(),
+            origin: origin.clone(),
+            column,
+            excerpt,
+            caret,
+            help,
+        }
+    }
+
+    /// Points at what a node set's error is about, in the part of `text` from `offset` on.
+    pub(super) fn from_nodeset(
+        origin: &Origin,
+        text: &str,
+        offset: usize,
+        error: &NodeSetError,
+    ) -> Diagnostic {
+        let span = error.span.start + offset..error.span.end + offset;
+        Diagnostic::new(
+            origin,
+            text,
+            span,
+            error.fault.to_string(),
+            error.fault.help(),
+        )
+    }
+}
+
+impl From<Diagnostic> for TargetError {
+    fn from(diagnostic: Diagnostic) -> TargetError {
+        TargetError::Syntax(Box::new(diagnostic))
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.message)?;
+        match self.origin.line {
+            Some(line) => writeln!(f, " --> {}:{line}:{}", self.origin.name, self.column)?,
+            None => writeln!(f, " --> {}, column {}", self.origin.name, self.column)?,
+        }
+        let (before, under) = self.caret;
+        writeln!(f, "  |\n  | {}", self.excerpt)?;
+        write!(f, "  | {:before$}{:^<under$}", "", "")?;
+        if let Some(help) = &self.help {
+            write!(f, "\n  = help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends text as it can be shown on one line: a tab is a space, a control character is `�`.
+fn push_visible(text: &str, out: &mut String) {
+    out.extend(text.chars().map(|c| match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }));
+}
+
+/// How many columns of a terminal the text takes.
+fn columns(text: &str) -> usize {
+    text.chars().map(char_columns).sum()
+}
+
+/// 0 for marks that combine with the letter before, 2 for the wide letters of East Asia and emoji:
+/// enough of Unicode's tables to keep a caret in its place.
+fn char_columns(c: char) -> usize {
+    match u32::from(c) {
+        0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f | 0xfeff => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1faff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, fault: &str) -> String {
+        let start = text.find(fault).unwrap();
+        let origin = Origin::named("-w");
+        Diagnostic::new(
+            &origin,
+            text,
+            start..start + fault.len(),
+            "it is wrong",
+            None,
+        )
+        .to_string()
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_fault() {
+        insta::assert_snapshot!(shown("a\tö,日本,n[9-3]\u{7},b", "9-3"), @"
+        it is wrong
+         --> -w, column 10
+          |
+          | a ö,日本,n[9-3]�,b
+          |            ^^^
+        ");
+    }
+
+    #[test]
+    fn only_the_line_of_the_fault_is_shown() {
+        insta::assert_snapshot!(shown("one\ntwo[\nthree", "[\nthree"), @"
+        it is wrong
+         --> -w, column 4
+          |
+          | two[
+          |    ^
+        ");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_fault() {
+        let text = format!("{}HERE{}", "abc,".repeat(1000), ",xyz".repeat(1000));
+        insta::assert_snapshot!(shown(&text, "HERE"), @"
+        it is wrong
+         --> -w, column 4001
+          |
+          | …,abc,abc,abc,abc,abc,abc,abc,abc,abc,abc,abc,abc,HERE,xyz,xyz,xyz,xyz,xyz,xyz,xyz,xyz,xyz,xyz,xyz,x…
+          |                                                   ^^^^
+        ");
+    }
+
+    #[test]
+    fn a_missing_thing_has_a_caret_too() {
+        let diagnostic = Diagnostic::new(
+            &Origin::named("-w"),
+            "n[",
+            2..2,
+            "gone",
+            Some("mend".into()),
+        );
+        insta::assert_snapshot!(diagnostic, @"
+        gone
+         --> -w, column 3
+          |
+          | n[
+          |   ^
+          = help: mend
+        ");
+    }
+}

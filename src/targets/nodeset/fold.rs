@@ -1,0 +1,366 @@
+//! Writes sets of points as ranges in brackets, exactly as ClusterShell does.
+//!
+//! One dimension is easy. In several, a set can be cut into products of ranges in many ways; people
+//! compare our lines with those of `nodeset -f`, so [`products`] comes to the same cut: ClusterShell
+//! sorts single points, joins neighbours that differ in one dimension, sorts again, and so on until
+//! nothing changes; then it compares all with all. Here the first round works on whole rows, and the
+//! comparison of all with all is a look-up.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::grid::{Grid, Rest};
+use super::index::Index;
+use super::pattern::{self, Piece};
+
+/// First and last index of a range, as numbers.
+type Span = (u64, u64);
+
+/// Appends the comma between two parts of an expression, where there is a part before it.
+pub(super) fn push_separator(out: &mut String) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+}
+
+/// Appends the names of one pattern, each product of ranges with `before` and `after` around it.
+pub(super) fn push_folded(pattern: &str, rest: &Rest, before: &str, after: &str, out: &mut String) {
+    let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
+    let products = match rest {
+        None => vec![Vec::new()],
+        Some(grid) => products(grid),
+    };
+    for product in products {
+        push_separator(out);
+        out.push_str(before);
+        let mut dimensions = product.iter();
+        for piece in &pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Hole => {
+                    if let Some(spans) = dimensions.next() {
+                        push_spans(spans, out);
+                    }
+                }
+            }
+        }
+        out.push_str(after);
+    }
+}
+
+/// Appends sorted ranges, in brackets if they are more than one index.
+fn push_spans(spans: &[Span], out: &mut String) {
+    if let [(first, last)] = spans
+        && first == last
+    {
+        return Index(*first).push_to(out);
+    }
+    out.push('[');
+    let mut spans = spans.iter().copied().peekable();
+    while let Some((first, mut last)) = spans.next() {
+        let padded = Index(first).is_padded();
+        while let Some((_, further)) = spans.next_if(|next| {
+            !padded && Index(last).successor() == Some(Index(next.0)) && Index(next.0).0 != last + 1
+        }) {
+            last = further;
+        }
+        Index(first).push_to(out);
+        if last > first {
+            out.push('-');
+            Index(last).push_to(out);
+        }
+        if spans.peek().is_some() {
+            out.push(',');
+        }
+    }
+    out.push(']');
+}
+
+/// Cuts a set into products of ranges, in the order in which they are written.
+pub(super) fn products(grid: &Grid) -> Vec<Vec<Rc<[Span]>>> {
+    if grid.rows().iter().all(|row| row.rest.is_none()) {
+        return vec![vec![spans_of(grid).into()]];
+    }
+    let mut folder = Folder::default();
+    folder.first_round(grid, &mut Vec::new());
+    folder.finish_current();
+    loop {
+        folder.sort();
+        if !folder.join_neighbours() {
+            break;
+        }
+    }
+    while folder.join_all() {
+        folder.sort();
+    }
+    let Folder { vectors, sets, .. } = folder;
+    let spans = |id: &u32| Rc::clone(&sets[*id as usize].spans);
+    vectors
+        .iter()
+        .map(|vector| vector.iter().map(spans).collect())
+        .collect()
+}
+
+fn spans_of(grid: &Grid) -> Vec<Span> {
+    grid.rows()
+        .iter()
+        .map(|row| (row.first, row.last))
+        .collect()
+}
+
+/// A set of indexes of one dimension with what sorting needs.
+struct Set {
+    spans: Rc<[Span]>,
+    len: u64,
+    /// First and last index as ClusterShell compares them: as text.
+    ends: [(u64, usize); 2],
+}
+
+/// A product of ranges: the number of a [`Set`] for each dimension.
+type Vector = Box<[u32]>;
+
+#[derive(Default)]
+struct Folder {
+    sets: Vec<Set>,
+    ids: HashMap<Rc<[Span]>, u32>,
+    /// Products that do not overlap and together are the whole set.
+    vectors: Vec<Vector>,
+    current: Option<Current>,
+}
+
+/// The product that neighbours are being joined to.
+struct Current {
+    vector: Vector,
+    /// The dimension that grows, and the sets that are to be added there.
+    growing: Option<(usize, Vec<u32>)>,
+}
+
+impl Folder {
+    /// The number of this set, which is sorted and not empty.
+    fn id(&mut self, spans: &[Span]) -> u32 {
+        if let Some(&id) = self.ids.get(spans) {
+            return id;
+        }
+        let id = self.sets.len() as u32;
+        let spans: Rc<[Span]> = spans.into();
+        let text_key = |index: Option<u64>| index.map_or((0, 0), |index| Index(index).text_key());
+        self.sets.push(Set {
+            len: spans.iter().map(|(first, last)| last - first + 1).sum(),
+            ends: [
+                text_key(spans.first().map(|s| s.0)),
+                text_key(spans.last().map(|s| s.1)),
+            ],
+            spans: Rc::clone(&spans),
+        });
+        self.ids.insert(spans, id);
+        id
+    }
+
+    /// The union of sets that do not overlap.
+    fn union(&mut self, ids: &[u32]) -> u32 {
+        let mut spans: Vec<Span> = Vec::new();
+        for &id in ids {
+            spans.extend_from_slice(&self.sets[id as usize].spans);
+        }
+        spans.sort_unstable();
+        spans.dedup_by(|next, before| {
+            let joins = before.1 + 1 == next.0;
+            if joins {
+                before.1 = next.1;
+            }
+            joins
+        });
+        self.id(&spans)
+    }
+
+    /// Walks the points in the order of their text and joins neighbours; a row of the last dimension
+    /// joins with itself, so only its first point is compared with what came before.
+    fn first_round(&mut self, grid: &Grid, above: &mut Vec<u32>) {
+        let mut entries: Vec<(u64, &Grid)> = Vec::new();
+        for row in grid.rows() {
+            if let Some(rest) = &row.rest {
+                entries.extend((row.first..=row.last).map(|index| (index, rest.as_ref())));
+            }
+        }
+        entries.sort_by_cached_key(|&(index, _)| Index(index).text_key());
+        for (index, rest) in entries {
+            above.push(self.id(&[(index, index)]));
+            if rest.rows().iter().any(|row| row.rest.is_some()) {
+                self.first_round(rest, above);
+            } else {
+                self.add_row(rest, above);
+            }
+            above.pop();
+        }
+    }
+
+    fn add_row(&mut self, row: &Grid, above: &[u32]) {
+        let mut spans = spans_of(row);
+        let Some(at) = (0..spans.len()).min_by_key(|&at| Index(spans[at].0).text_key()) else {
+            return;
+        };
+        let (first, last) = spans[at];
+        let mut vector: Vec<u32> = above.to_vec();
+        vector.push(self.id(&[(first, first)]));
+        if self.join_current(&vector) {
+            if first < last {
+                spans[at].0 += 1;
+            } else {
+                spans.remove(at);
+            }
+            if spans.is_empty() {
+                return;
+            }
+        }
+        self.finish_current();
+        vector.pop();
+        vector.push(self.id(&spans));
+        self.current = Some(Current {
+            vector: vector.into(),
+            growing: None,
+        });
+    }
+
+    /// Joins a product to the current one, if they differ in one dimension only.
+    fn join_current(&mut self, next: &[u32]) -> bool {
+        let Some(current) = &mut self.current else {
+            return false;
+        };
+        if let Some((dimension, added)) = &mut current.growing
+            && differs_only_in(&current.vector, next, *dimension)
+        {
+            added.push(next[*dimension]);
+            return true;
+        }
+        self.settle_current();
+        let Some(current) = &mut self.current else {
+            return false;
+        };
+        let Some(dimension) = single_difference(&current.vector, next) else {
+            return false;
+        };
+        let both = vec![current.vector[dimension], next[dimension]];
+        current.growing = Some((dimension, both));
+        true
+    }
+
+    /// Does the additions that the current product waits for.
+    fn settle_current(&mut self) {
+        if let Some(mut current) = self.current.take() {
+            if let Some((dimension, added)) = current.growing.take() {
+                current.vector[dimension] = self.union(&added);
+            }
+            self.current = Some(current);
+        }
+    }
+
+    fn finish_current(&mut self) {
+        self.settle_current();
+        self.vectors
+            .extend(self.current.take().map(|current| current.vector));
+    }
+
+    /// Large products first, then those with large dimensions first, then by first and last index.
+    fn sort(&mut self) {
+        let set = |id: u32| &self.sets[id as usize];
+        let mut keyed: Vec<(u128, Vector)> = std::mem::take(&mut self.vectors)
+            .into_iter()
+            .map(|vector| {
+                (
+                    vector.iter().map(|&id| u128::from(set(id).len)).product(),
+                    vector,
+                )
+            })
+            .collect();
+        keyed.sort_by(|(size_a, a), (size_b, b)| {
+            let dimension = |&id: &u32| (Reverse(set(id).len), set(id).ends);
+            size_b
+                .cmp(size_a)
+                .then_with(|| a.iter().map(dimension).cmp(b.iter().map(dimension)))
+        });
+        self.vectors = keyed.into_iter().map(|(_, vector)| vector).collect();
+    }
+
+    /// Joins runs of neighbours; says whether there were any.
+    fn join_neighbours(&mut self) -> bool {
+        let vectors = std::mem::take(&mut self.vectors);
+        let before = vectors.len();
+        for vector in vectors {
+            if !self.join_current(&vector) {
+                self.finish_current();
+                self.current = Some(Current {
+                    vector,
+                    growing: None,
+                });
+            }
+        }
+        self.finish_current();
+        self.vectors.len() < before
+    }
+
+    /// Joins every product with all later ones that it can be joined with; says whether any were.
+    ///
+    /// A product with one dimension blanked out is the key under which those stand that can be
+    /// joined in that dimension, so the next partner is the earliest one under any of the keys.
+    fn join_all(&mut self) -> bool {
+        let mut vectors = std::mem::take(&mut self.vectors);
+        let mut partners: HashMap<Vector, Vec<usize>> = HashMap::new();
+        for (at, vector) in vectors.iter().enumerate() {
+            for dimension in 0..vector.len() {
+                partners
+                    .entry(blanked(vector, dimension))
+                    .or_default()
+                    .push(at);
+            }
+        }
+        let mut gone = vec![false; vectors.len()];
+        let mut changed = false;
+        for at in 0..vectors.len() {
+            if gone[at] {
+                continue;
+            }
+            let mut reached = at;
+            loop {
+                let vector = &vectors[at];
+                let next = (0..vector.len())
+                    .filter_map(|dimension| {
+                        let places = partners.get(&blanked(vector, dimension))?;
+                        let later = &places[places.partition_point(|&place| place <= reached)..];
+                        Some((*later.iter().find(|&&place| !gone[place])?, dimension))
+                    })
+                    .min();
+                let Some((partner, dimension)) = next else {
+                    break;
+                };
+                let both = [vectors[at][dimension], vectors[partner][dimension]];
+                vectors[at][dimension] = self.union(&both);
+                gone[partner] = true;
+                reached = partner;
+                changed = true;
+            }
+        }
+        let kept = vectors.into_iter().zip(gone).filter(|(_, gone)| !gone);
+        self.vectors = kept.map(|(vector, _)| vector).collect();
+        changed
+    }
+}
+
+fn blanked(vector: &Vector, dimension: usize) -> Vector {
+    let mut key = vector.clone();
+    key[dimension] = u32::MAX;
+    key
+}
+
+fn differs_only_in(a: &[u32], b: &[u32], dimension: usize) -> bool {
+    a.iter()
+        .zip(b)
+        .enumerate()
+        .all(|(i, (a, b))| i == dimension || a == b)
+}
+
+/// The one dimension in which two products differ.
+fn single_difference(a: &[u32], b: &[u32]) -> Option<usize> {
+    let mut differences = (0..a.len()).filter(|&i| a[i] != b[i]);
+    differences.next().filter(|_| differences.next().is_none())
+}

@@ -1,0 +1,315 @@
+//! Tests of whole expressions: what they name, in which order, and what is wrong with them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: usize = 1_000_000;
+
+fn labels(text: &str) -> Vec<String> {
+    let list = HostList::parse(text, LIMIT).unwrap_or_else(|e| panic!("{text:?}: {e}"));
+    let mut labels = Vec::new();
+    list.for_each(|host| labels.push(host.label.to_owned()));
+    labels
+}
+
+fn expanded(text: &str) -> String {
+    labels(text).join(" ")
+}
+
+fn folded(text: &str) -> String {
+    HostList::parse(text, LIMIT)
+        .unwrap_or_else(|e| panic!("{text:?}: {e}"))
+        .to_set()
+        .to_string()
+}
+
+fn fault(text: &str) -> (String, Fault) {
+    let error = HostList::parse(text, LIMIT).map(|_| ()).expect_err(text);
+    (text[error.span].to_owned(), error.fault)
+}
+
+#[test]
+fn the_written_order_is_kept() {
+    assert_eq!(expanded("b,a"), "b a");
+    assert_eq!(expanded("n[3,1-2]"), "n3 n1 n2");
+    assert_eq!(expanded("r[2,1]n[1-2]"), "r2n1 r2n2 r1n1 r1n2");
+    assert_eq!(expanded("c,n[1-4]!n2,b"), "c n1 n3 n4 b");
+    assert_eq!(expanded("a,b!a,a"), "b a");
+    assert_eq!(expanded("n[1-5]^n[7,4]"), "n1 n2 n3 n5 n7");
+    assert_eq!(expanded("n[1-9]&n[7,4]"), "n4 n7");
+}
+
+#[test]
+fn ranges_have_padding_and_steps() {
+    assert_eq!(expanded("n[08-11]"), "n08 n09 n10 n11");
+    assert_eq!(expanded("n[8-11]"), "n8 n9 n10 n11");
+    assert_eq!(expanded("n[0-10/5]"), "n0 n5 n10");
+    assert_eq!(expanded("n[00-10/5]"), "n00 n05 n10");
+    assert_eq!(expanded("n[7-31/8]"), "n7 n15 n23 n31");
+    assert_eq!(expanded("n[ 1 - 2 , 5 ]"), "n1 n2 n5");
+    assert_eq!(folded("n[1-10,001-010]"), "n[1-10,001-010]");
+    assert_eq!(folded("n[1-150,001-099]"), "n[1-99,001-150]");
+}
+
+#[test]
+fn digits_beside_brackets_belong_to_the_number() {
+    assert_eq!(expanded("n1[0-2]"), "n10 n11 n12");
+    assert_eq!(expanded("n[1-3]5"), "n15 n25 n35");
+    assert_eq!(expanded("n[8-11]05"), "n805 n905 n1005 n1105");
+    assert_eq!(expanded("n[1-2][3-4]"), "n13 n14 n23 n24");
+    assert_eq!(folded("n0[1-2]"), "n[01-02]");
+    assert_eq!(folded("n[1-2][0-9]"), "n[10-29]");
+}
+
+#[test]
+fn users_ports_and_addresses_stand_around_names() {
+    assert_eq!(expanded("root@n[1-2]:514"), "root@n1:514 root@n2:514");
+    let list = HostList::parse("[2001:db8::1]:514 2001:db8::2 op@192.0.2.7", LIMIT).unwrap();
+    let mut seen = Vec::new();
+    list.for_each(|host| {
+        seen.push((
+            host.label.to_owned(),
+            host.name.to_owned(),
+            host.user.map(ToString::to_string),
+            host.port,
+        ));
+    });
+    let entry = |label: &str, name: &str, user: Option<&str>, port| {
+        (
+            label.to_owned(),
+            name.to_owned(),
+            user.map(str::to_owned),
+            port,
+        )
+    };
+    assert_eq!(
+        seen,
+        [
+            entry("[2001:db8::1]:514", "2001:db8::1", None, Some(514)),
+            entry("2001:db8::2", "2001:db8::2", None, None),
+            entry("op@192.0.2.7", "192.0.2.7", Some("op"), None),
+        ]
+    );
+    assert_eq!(expanded("rsh://op@n1:514/"), "op@n1:514");
+    assert_eq!(expanded("fe80::1%eth0"), "fe80::1%eth0");
+    assert_eq!(folded("[1-3]"), "[1-3]");
+}
+
+#[test]
+fn commas_may_be_doubled() {
+    assert_eq!(expanded(",a,,b c,"), "a b c");
+    assert_eq!(expanded("a , b\tc\nd"), "a b c d");
+    assert_eq!(expanded(""), "");
+}
+
+#[test]
+fn faults_are_pointed_at() {
+    let cases: &[(&str, &str, Fault)] = &[
+        ("a,n[1-2", "[", Fault::UnclosedBracket),
+        ("n1]", "]", Fault::StrayBracket),
+        ("n[]", "", Fault::MissingNumber),
+        ("n[1-]", "", Fault::MissingNumber),
+        ("n[1, ,2]", " ", Fault::MissingNumber),
+        ("n[a-b]", "a", Fault::NotANumber("a".into())),
+        ("n[1-3-5]", "3-5", Fault::NotANumber("3-5".into())),
+        ("n[9-3]", "9-3", Fault::Backwards(9, 3)),
+        ("n[01-100]", "01-100", Fault::PaddingMismatch),
+        ("n[1-3/0]", "0", Fault::ZeroStep),
+        ("n[5/2]", "5/2", Fault::StepWithoutRange),
+        (
+            "n[1-1234567890123456789]",
+            "1234567890123456789",
+            Fault::TooManyDigits,
+        ),
+        ("a!", "!", Fault::MissingOperand('!')),
+        ("!a", "!", Fault::MissingOperand('!')),
+        ("a&&b", "&", Fault::MissingOperand('&')),
+        ("a&,b", "&", Fault::MissingOperand('&')),
+        ("a,-b", "-", Fault::LeadingDash),
+        ("n{1..3}", "{", Fault::BadCharacter('{')),
+        ("a\u{0}b", "\u{0}", Fault::BadCharacter('\u{0}')),
+        ("root@", "", Fault::EmptyName),
+        ("@@x", "@@x", Fault::NoGroups),
+        ("r[1-2]@n1", "r[1-2]", Fault::BadUser("r[1-2]".into())),
+        ("n1:0", "0", Fault::BadPort("0".into())),
+        ("n1:+5", "+5", Fault::BadPort("+5".into())),
+        ("n1:514:9", "n1:514:9", Fault::BadAddress("n1:514:9".into())),
+        (
+            "[2001:db8::g]",
+            "2001:db8::g",
+            Fault::BadAddress("2001:db8::g".into()),
+        ),
+        ("ssh://n1", "ssh", Fault::UnknownScheme("ssh".into())),
+        ("n1!root@n1", "root@n1", Fault::Decorated('!')),
+    ];
+    for (text, at, expected) in cases {
+        assert_eq!(
+            fault(text),
+            ((*at).to_owned(), expected.clone()),
+            "{text:?}"
+        );
+        assert!(expected.help().is_some());
+    }
+}
+
+#[test]
+fn limits_hold_before_anything_is_expanded() {
+    let big = "a[0-99999999999]";
+    assert_eq!(
+        fault(big),
+        (
+            big.into(),
+            Fault::TooMany {
+                count: 100_000_000_000,
+                limit: LIMIT
+            }
+        )
+    );
+    assert!(matches!(
+        fault("a[0-999999]b[0-999999]c[0-999999]").1,
+        Fault::TooMany { .. }
+    ));
+    assert!(matches!(
+        fault(&"[0-9]".repeat(18)).1,
+        Fault::TooMany { .. }
+    ));
+    assert_eq!(
+        fault(&"[0-9]".repeat(19)[..]).1,
+        fault(&"[0-9]".repeat(7)).1
+    );
+    assert!(matches!(
+        fault("a[0-999999],b").1,
+        Fault::TooMany {
+            count: 1_000_001,
+            ..
+        }
+    ));
+    assert!(matches!(
+        fault("b!a[0-9999999999]").1,
+        Fault::TooMany { .. }
+    ));
+    assert!(matches!(fault(&"a".repeat(256)).1, Fault::NameTooLong(256)));
+    assert!(matches!(
+        fault(&format!("{}[1-9]", "a".repeat(255))).1,
+        Fault::NameTooLong(256)
+    ));
+    assert!(matches!(
+        fault(&"[".repeat(100_000)).1,
+        Fault::UnclosedBracket
+    ));
+    assert!(matches!(
+        fault(&"a[1]b".repeat(100_000)).1,
+        Fault::NameTooLong(_)
+    ));
+}
+
+#[test]
+fn folding_is_that_of_clustershell() {
+    // Expected values are what nodeset 1.9.1 prints.
+    assert_eq!(fold(["node7", "node8", "node12"]), "node[7-8,12]");
+    assert_eq!(fold(["node1", "node01", "node2"]), "node[1-2,01]");
+    assert_eq!(fold(["n9", "n10", "n11", "n09"]), "n[9,09-11]");
+    assert_eq!(fold(["b", "a", "a2", "a1-x"]), "a,a2,a1-x,b");
+    assert_eq!(fold(["r1n1", "r1n2", "r2n1", "r2n2"]), "r[1-2]n[1-2]");
+    assert_eq!(fold(["r1n1", "r1n2", "r2n1"]), "r1n[1-2],r2n1");
+    assert_eq!(fold([]), "");
+}
+
+#[test]
+fn labels_that_are_no_names_are_listed_as_they_are() {
+    let labels = [
+        "root@n2:514",
+        "n1",
+        "2001:db8::2",
+        "2001:db8::1",
+        "root@n1:514",
+        "free text 7",
+        "n1",
+        "",
+    ];
+    assert_eq!(
+        fold(labels),
+        "n1,root@n[1-2]:514,2001:db8::1,2001:db8::2,free text 7"
+    );
+}
+
+/// Names of few shapes and small numbers, so that they often fold.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ab][0-9]{0,2}",
+        "n[0-9]{1,3}(-ib)?",
+        "r[0-3]n[0-9]{1,2}",
+        "x[0-2]y[0-2]z[0-2]",
+        "[a-z0-9.%é-]{1,6}".prop_filter("a name", |name| !name.starts_with('-')),
+    ]
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(name(), 0..60)
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn set(names: &[String]) -> NodeSet {
+    names.iter().map(String::as_str).collect()
+}
+
+proptest! {
+    #[test]
+    fn expanding_undoes_folding(names in names()) {
+        let text = fold(names.iter().map(String::as_str));
+        prop_assert_eq!(sorted(labels(&text)), sorted(names.clone()));
+        prop_assert_eq!(&set(&names).to_string(), &text);
+        prop_assert_eq!(set(&names).len() as usize, sorted(names).len());
+    }
+
+    #[test]
+    fn folding_twice_changes_nothing(names in names()) {
+        let text = set(&names).to_string();
+        prop_assert_eq!(folded(&text), text);
+    }
+
+    #[test]
+    fn operators_are_those_of_sets(a in names(), b in names()) {
+        let (left, right) = (set(&a), set(&b));
+        let is = |result: NodeSet, keep: fn(bool, bool) -> bool| {
+            let expected: Vec<String> = a
+                .iter()
+                .chain(&b)
+                .filter(|name| keep(a.contains(name), b.contains(name)))
+                .cloned()
+                .collect();
+            expected.iter().all(|name| result.contains(name)) && result == set(&expected)
+        };
+        prop_assert!(is(left.union(&right), |a, b| a || b));
+        prop_assert!(is(left.difference(&right), |a, b| a && !b));
+        prop_assert!(is(left.intersection(&right), |a, b| a && b));
+        prop_assert!(is(left.symmetric_difference(&right), |a, b| a != b));
+    }
+
+    #[test]
+    fn a_list_and_its_set_agree(parts in prop::collection::vec((name(), "[,!&^ ]"), 1..20)) {
+        let text: String = parts.iter().flat_map(|(name, op)| [name.as_str(), op]).collect();
+        let text = text.trim_end_matches([',', '!', '&', '^', ' ']);
+        let list = HostList::parse(text, LIMIT).unwrap();
+        let mut walked = Vec::new();
+        list.for_each(|host| walked.push(host.name.to_owned()));
+        prop_assert_eq!(set(&walked), list.to_set());
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in ".*", dense in "[a0-9\\[\\],/@:!&^*%{} -]{0,40}") {
+        for text in [text, dense] {
+            fold(text.split(' '));
+            if let Err(error) = HostList::parse(&text, 1000) {
+                prop_assert!(text.get(error.span.clone()).is_some());
+                prop_assert!(error.fault.help().is_some());
+            }
+        }
+    }
+}

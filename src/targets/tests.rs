@@ -1,0 +1,278 @@
+//! Tests of target lists: hosts files, exclusions, duplicates, and the words of every error.
+
+use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn build(text: &str) -> Result<TargetList, TargetError> {
+    build_bytes(text.as_bytes())
+}
+
+fn build_bytes(bytes: &[u8]) -> Result<TargetList, TargetError> {
+    let mut builder = TargetListBuilder::new(Limits::default());
+    builder.add_reader("hosts", Cursor::new(bytes))?;
+    builder.build()
+}
+
+/// Each target as `label host user port`, with `-` for what is not given.
+fn shown(list: &[Target]) -> Vec<String> {
+    let shown = |target: &Target| {
+        let user = target.user.as_deref().unwrap_or("-");
+        let port = target.port.map_or("-".to_owned(), |port| port.to_string());
+        format!("{} {} {user} {port}", target.label, target.host)
+    };
+    list.iter().map(shown).collect()
+}
+
+fn labels(list: &[Target]) -> Vec<&str> {
+    list.iter().map(|target| &*target.label).collect()
+}
+
+fn message(text: &str) -> String {
+    build(text).expect_err(text).to_string()
+}
+
+#[test]
+fn the_example_shows_everything() {
+    let list = build(include_str!("../../hosts.example")).unwrap();
+    insta::assert_snapshot!(shown(&list).join("\n"), @"
+    gateway.example.com gateway.example.com - -
+    db.example.com db.example.com - -
+    web1.example.com web1.example.com - -
+    web2.example.com web2.example.com - -
+    web3.example.com web3.example.com - -
+    node09.example.com node09.example.com - -
+    node10.example.com node10.example.com - -
+    rack1-pdu0.example.net rack1-pdu0.example.net - -
+    rack1-pdu4.example.net rack1-pdu4.example.net - -
+    rack2-pdu0.example.net rack2-pdu0.example.net - -
+    rack2-pdu4.example.net rack2-pdu4.example.net - -
+    app1.example.net app1.example.net - -
+    app2.example.net app2.example.net - -
+    app4.example.net app4.example.net - -
+    192.0.2.10 192.0.2.10 - -
+    2001:db8::10 2001:db8::10 - -
+    [2001:db8::11]:5514 2001:db8::11 - 5514
+    operator@console.example.org:1514 console.example.org operator 1514
+    tape-a 198.51.100.7 backup -
+    tape-b 198.51.100.7 backup 1515
+    ");
+}
+
+#[test]
+fn hosts_files_are_forgiving_about_form() {
+    let text =
+        "\u{feff}# comment\r\n\r\n  node1 \t# trailing\r\nnode[2-3],node4 node5\r\n#x\nnode6 #";
+    assert_eq!(
+        labels(&build(text).unwrap()),
+        ["node1", "node2", "node3", "node4", "node5", "node6"]
+    );
+    assert!(message("node1#x").contains("'#' cannot be part"));
+    assert_eq!(labels(&build("a").unwrap()), ["a"]);
+}
+
+#[test]
+fn options_belong_to_the_whole_line() {
+    let list = build("n[1-2] user=op port=1514 # both\nx transport=rsh label=the_x\n").unwrap();
+    assert_eq!(
+        shown(&list),
+        ["n1 n1 op 1514", "n2 n2 op 1514", "the_x x - -"]
+    );
+}
+
+#[test]
+fn the_first_mention_wins() {
+    let list = build("a user=op\nb\na\na port=99\na label=z\na label=y\nb\nop@a\n").unwrap();
+    assert_eq!(
+        shown(&list),
+        ["a a op -", "b b - -", "z a - -", "y a - -", "op@a a op -"]
+    );
+}
+
+#[test]
+fn sources_add_up_in_order() {
+    let mut builder = TargetListBuilder::new(Limits::default());
+    builder.add_expr("c,a", Origin::named("-w")).unwrap();
+    builder.add_reader("hosts", Cursor::new("b\na\n")).unwrap();
+    builder.add_expr("d", Origin::named("-w")).unwrap();
+    assert_eq!(labels(&builder.build().unwrap()), ["c", "a", "b", "d"]);
+}
+
+#[test]
+fn exclusions_go_by_host_and_by_label() {
+    let mut builder = TargetListBuilder::new(Limits::default());
+    builder
+        .exclude_expr(
+            "n2,op@n4,the_x,[2001:db8::1],nowhere[1-9]",
+            Origin::named("-x"),
+        )
+        .unwrap();
+    let hosts = "n[1-3]\nop@n[4-5]:514\nop@n4\nop@n2\nx label=the_x\n[2001:db8::1]:514\n";
+    builder.add_reader("hosts", Cursor::new(hosts)).unwrap();
+    assert_eq!(
+        labels(&builder.build().unwrap()),
+        ["n1", "n3", "op@n4:514", "op@n5:514"]
+    );
+}
+
+#[test]
+fn one_host_under_many_labels_is_many_targets() {
+    let text: String = (0..1000)
+        .map(|i| format!("127.0.0.1 label=s{i}\n"))
+        .collect();
+    assert_eq!(build(&text).unwrap().len(), 1000);
+}
+
+#[test]
+fn an_empty_list_is_an_error() {
+    assert!(message("# nothing\n").contains("no host is named in hosts"));
+    let builder = TargetListBuilder::new(Limits::default());
+    assert!(matches!(builder.build(), Err(TargetError::NothingNamed)));
+    let mut builder = TargetListBuilder::new(Limits::default());
+    builder.add_expr("a[1-3]", Origin::named("-w")).unwrap();
+    builder.exclude_expr("a[1-9]", Origin::named("-x")).unwrap();
+    assert!(matches!(builder.build(), Err(TargetError::AllExcluded(3))));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let mut builder = TargetListBuilder::new(Limits::default());
+    let error = builder.add_hosts_file("/nonexistent/hosts").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the hosts file /nonexistent/hosts"
+    );
+    assert!(builder.add_hosts_file("/").is_err());
+}
+
+#[test]
+fn the_limit_counts_targets_of_all_sources() {
+    let mut builder = TargetListBuilder::new(Limits { max_targets: 10 });
+    builder.add_expr("a[1-8]", Origin::named("-w")).unwrap();
+    builder.add_expr("a[1-10]", Origin::named("-w")).unwrap();
+    let error = builder
+        .add_expr("a[2-11]", Origin::named("-w"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("more than 10 targets"), "{error}");
+    let error = builder
+        .add_expr("a[0-99999999999]", Origin::named("-w"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("more than the limit of 10"), "{error}");
+}
+
+#[test]
+fn errors_point_at_the_fault() {
+    insta::assert_snapshot!(message("a\n# x\n\tnode[9-3] user=op\n"), @"
+    the range 9-3 runs backwards
+     --> hosts:3:7
+      |
+      |  node[9-3] user=op
+      |       ^^^
+      = help: write the smaller number first: 3-9
+    ");
+    insta::assert_snapshot!(message("a usr=op\n"), @"
+    there is no option usr=
+     --> hosts:1:3
+      |
+      | a usr=op
+      |   ^^^
+      = help: did you mean user=?
+    ");
+    insta::assert_snapshot!(message("a colour=red\n"), @"
+    there is no option colour=
+     --> hosts:1:3
+      |
+      | a colour=red
+      |   ^^^^^^
+      = help: the options are label=, port=, transport=, user=
+    ");
+    insta::assert_snapshot!(message("op@a user=root\n"), @"
+    the user is given twice
+     --> hosts:1:6
+      |
+      | op@a user=root
+      |      ^^^^^^^^^
+      = help: keep user@ or user=
+    ");
+    insta::assert_snapshot!(message("n[1-2] label=x\n"), @"
+    one label for several hosts
+     --> hosts:1:8
+      |
+      | n[1-2] label=x
+      |        ^^^^^^^
+      = help: give each host a line and a label of its own
+    ");
+    insta::assert_snapshot!(message("n1 port=70000\n"), @"
+    \"70000\" is not a port number from 1 to 65535
+     --> hosts:1:9
+      |
+      | n1 port=70000
+      |         ^^^^^
+      = help: write port=514
+    ");
+    insta::assert_snapshot!(message("n1 user=op n2\n"), @"
+    a host after an option
+     --> hosts:1:12
+      |
+      | n1 user=op n2
+      |            ^^
+      = help: options come last in a line
+    ");
+    insta::assert_snapshot!(message("user=op\n"), @"
+    an option without a host before it
+     --> hosts:1:1
+      |
+      | user=op
+      | ^^^^^^^
+      = help: write the host's name first: node1 user=root
+    ");
+    insta::assert_snapshot!(message("ssh://n1\n"), @"
+    the transport \"ssh\" is not known here
+     --> hosts:1:1
+      |
+      | ssh://n1
+      | ^^^
+      = help: only rsh:// is known; a plain name means the same
+    ");
+    insta::assert_snapshot!(build_bytes(b"a\nb\xff\n").unwrap_err(), @"
+    this is not UTF-8 text
+     --> hosts:2:2
+      |
+      | b�
+      |  ^
+      = help: a hosts file is UTF-8 text with one node set a line
+    ");
+}
+
+#[test]
+fn hostile_files_are_refused_at_once() {
+    assert!(build_bytes(&vec![b'a'; 3 << 20]).is_err());
+    assert!(build_bytes(&vec![0; 3 << 20]).is_err());
+    assert!(message("a label=x\u{1b}[2J\n").contains("cannot be a label"));
+    assert!(message("-rf\n").contains("cannot start with '-'"));
+}
+
+proptest! {
+    #[test]
+    fn no_file_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "([a1\\[\\]#=@:,! \\t\\r\\n-]|user=|label=|port=){0,60}") {
+        let _ = build_bytes(&bytes).map_err(|error| error.to_string());
+        let _ = build(&text).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn labels_of_a_list_name_it_again(names in prop::collection::vec("(op@)?[a-c][0-9]{1,2}(:[1-9]{3})?", 1..30)) {
+        let list = build(&names.join("\n")).unwrap();
+        let folded = nodeset::fold(labels(&list));
+        let mut again = TargetListBuilder::new(Limits::default());
+        again.add_expr(&folded, Origin::named("-w")).unwrap();
+        let mut a = shown(&list);
+        let mut b = shown(&again.build().unwrap());
+        a.sort();
+        b.sort();
+        prop_assert_eq!(a, b);
+    }
+}

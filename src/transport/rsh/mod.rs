@@ -1,0 +1,397 @@
+//! rsh, the reason this program exists: the protocol of rshd(8), with the remote side closing first.
+//!
+//! [`RshTransport`] connects and starts the command; [`RshSession`] carries its output to the end of both
+//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; [`stderr`] has the listeners.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::stream::{Connection, Read};
+use super::{Budget, Phase, Resolver, Route, Setback, Transport, TransportError};
+use crate::ports::bind::{self, ConnectError, Outgoing};
+use crate::ports::{PortPool, PortWait};
+use crate::targets::{Target, TargetId};
+use output::MainStream;
+use stderr::{Expected, Listeners};
+use wire::{RefusalText, Status};
+use wrap::EndMarker;
+
+mod output;
+mod session;
+pub mod stderr;
+pub mod wire;
+pub mod wrap;
+
+pub use session::RshSession;
+
+/// What becomes of the remote command's standard error (`--stderr`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StderrMode {
+    /// A second connection carries it.
+    #[default]
+    Separate,
+    /// It comes in standard output's stream, in the order in which the command wrote.
+    Merge,
+    /// It is thrown away, on the far side where possible.
+    Drop,
+}
+
+/// What all rsh sessions of a run have in common.
+#[derive(Debug)]
+pub struct RshOptions {
+    /// Who asks: the caller's own name.
+    pub local_user: String,
+    /// The remote user of targets that name none.
+    pub remote_user: String,
+    /// The port of targets that name none; 514 is `shell`.
+    pub port: u16,
+    /// The command, unwrapped, without NUL.
+    pub command: Vec<u8>,
+    /// Send the command as it is: no end marker, so no exit status.
+    pub raw: bool,
+    /// What becomes of standard error.
+    pub stderr: StderrMode,
+    /// Whether the daemons' call-backs must come from ports 512–1023.
+    pub reserved_callers: bool,
+}
+
+/// The rsh transport of a run.
+#[derive(Debug)]
+pub struct RshTransport {
+    options: RshOptions,
+    /// The command as sent.
+    line: Vec<u8>,
+    marker: Option<EndMarker>,
+    pool: PortPool,
+    resolver: Resolver,
+    /// `None` if no second connection is asked for.
+    listeners: Option<Listeners>,
+}
+
+/// When the rest of a refusal is no longer waited for.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long after the daemon's answer its call may still arrive, though it was made before: the last
+/// segment of a handshake that was lost is repeated after a second.
+const CALL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// When a machine on which other programs hold every port is asked for a listener again.
+const LISTENER_RETRY: Duration = Duration::from_secs(1);
+
+/// rsh-redone's longest command, in bytes: a longer one is answered with a reset.
+const SHORTEST_LIMIT: usize = 1023;
+
+const GAVE_UP: &str = "the daemon closed instead; a firewall may block its connection back to a port \
+     in 512-1023 here, it may have no port left, or not know this host's name: try --stderr merge";
+const TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
+     try --stderr merge, or a longer -t";
+const ANSWERED: &str = "the daemon answered without it: try --stderr merge";
+
+impl RshTransport {
+    /// A transport with nothing opened yet.
+    ///
+    /// # Errors
+    /// The system has no random bytes for the end marker.
+    pub fn new(options: RshOptions, pool: PortPool, resolver: Resolver) -> io::Result<Self> {
+        let marker = match options.raw {
+            true => None,
+            false => Some(EndMarker::random()?),
+        };
+        let discard = options.stderr == StderrMode::Drop;
+        let line = match &marker {
+            Some(marker) => marker.wrap(&options.command, discard),
+            None => options.command.clone(),
+        };
+        // Unwrapped, there is nobody over there to throw it away.
+        let call_back = options.stderr == StderrMode::Separate || (discard && options.raw);
+        let listeners = call_back.then(|| Listeners::new(pool.clone(), options.reserved_callers));
+        Ok(RshTransport {
+            options,
+            line,
+            marker,
+            pool,
+            resolver,
+            listeners,
+        })
+    }
+
+    /// The length of the command as it is sent, in bytes.
+    #[must_use]
+    pub fn command_length(&self) -> usize {
+        self.line.len()
+    }
+
+    /// Sends the request and reads the answer.
+    async fn start(
+        &self,
+        id: TargetId,
+        target: &Target,
+        peer: SocketAddr,
+        Outgoing { stream, lease }: Outgoing,
+        phase: &mut Phase,
+    ) -> Result<RshSession, TransportError> {
+        *phase = Phase::Start;
+        let mut main = Connection::new(stream);
+        let mut expected = match &self.listeners {
+            Some(listeners) => Some(listeners.expect(peer.ip()).await),
+            None => None,
+        };
+        let port = expected.as_ref().map_or(0, Expected::port);
+        let user = target.user.as_deref().unwrap_or(&self.options.remote_user);
+        let request = wire::request(port, &self.options.local_user, user, &self.line);
+        // A daemon that resets at once may have said why: what it sent is read below, and an error of
+        // this write shows there too.
+        let _ = main.write_all(&request).await;
+        if expected.is_some() {
+            *phase = Phase::CallBack;
+        }
+        let mut call = None;
+        let (status, rest) = loop {
+            // The call comes before the answer, so it is looked for first.
+            let ready = tokio::select! {
+                biased;
+                connection = next_call(&mut expected), if call.is_none() => {
+                    call = Some(connection);
+                    *phase = Phase::Start;
+                    continue;
+                }
+                ready = main.readable() => ready,
+            };
+            ready.map_err(|source| TransportError::Io {
+                phase: Phase::Start,
+                source,
+            })?;
+            let read = main
+                .read(|bytes| (bytes[0], bytes[1..].to_vec()))
+                .map_err(|source| TransportError::Io {
+                    phase: Phase::Start,
+                    source,
+                })?;
+            match read {
+                Read::Data((first, rest)) => break (first, rest),
+                Read::Nothing => {}
+                Read::End => {
+                    call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
+                    let called = call.is_some() || expected.is_none();
+                    return Err(self.ended_early(&main, called));
+                }
+            }
+        };
+        match Status::of(status) {
+            Status::Accepted => {}
+            // Boxed, since a session's size is that of its largest path.
+            Status::Refused => return Err(Box::pin(refusal(main, &rest)).await),
+            Status::Other => return Err(stranger(status, &rest)),
+        }
+        if let (None, Some(expected)) = (&call, &mut expected) {
+            call = match expected.claim() {
+                Some(call) => Some(call),
+                None => Some(
+                    Box::pin(tokio::time::timeout(CALL_PATIENCE, expected.call()))
+                        .await
+                        .map_err(|_| TransportError::NoCallback { hint: ANSWERED })?,
+                ),
+            };
+        }
+        let decoder = self.marker.as_ref().map(EndMarker::decoder);
+        let show_stderr = self.options.stderr != StderrMode::Drop;
+        Ok(RshSession {
+            id,
+            main,
+            err: call,
+            lease,
+            show_stderr,
+            early: rest,
+            stream: MainStream::new(decoder),
+        })
+    }
+
+    /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the
+    /// whole request, so that its close is a reset.
+    fn ended_early(&self, main: &Connection, called: bool) -> TransportError {
+        let reset = main.was_reset();
+        // A call that was reset before it could be accepted has no address and counts as none; that is
+        // what follows too long a command, and from an unreserved port there is another likely cause.
+        let other_cause = self.line.len() > SHORTEST_LIMIT || !self.options.reserved_callers;
+        if !(called || reset && other_cause) {
+            return TransportError::NoCallback { hint: GAVE_UP };
+        }
+        let hint = Some(self.objection());
+        match reset {
+            true => TransportError::Reset {
+                phase: Phase::Start,
+                hint,
+            },
+            false => TransportError::ClosedBeforeStatus { hint },
+        }
+    }
+
+    /// What daemons that say nothing usually object to.
+    fn objection(&self) -> String {
+        let length = self.line.len();
+        if length > SHORTEST_LIMIT {
+            return format!(
+                "some daemons take {SHORTEST_LIMIT} bytes of command at most, and with its wrapper \
+                 this one has {length}"
+            );
+        }
+        match self.options.reserved_callers {
+            true => "the daemon may not know this host's name, or refuse it".to_owned(),
+            false => "the daemon may demand a source port in 512-1023".to_owned(),
+        }
+    }
+}
+
+async fn next_call(expected: &mut Option<Expected>) -> Connection {
+    match expected {
+        Some(expected) => expected.call().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the rest of a refusal, within bounds of size and time.
+async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
+    let mut text = RefusalText::default();
+    text.push(first);
+    let rest = async {
+        while !text.is_complete() && main.is_open() {
+            if main.readable().await.is_err() || main.read(|bytes| text.push(bytes)).is_err() {
+                break;
+            }
+        }
+    };
+    // However it ends, what came so far is the text.
+    let _ = tokio::time::timeout(REFUSAL_PATIENCE, rest).await;
+    TransportError::Denied {
+        text: text.into_line(),
+    }
+}
+
+/// Something else than rshd answered.
+fn stranger(first: u8, rest: &[u8]) -> TransportError {
+    let mut text = RefusalText::default();
+    text.push(&[first]);
+    text.push(rest);
+    TransportError::Protocol {
+        text: text.into_line(),
+    }
+}
+
+impl Transport for RshTransport {
+    type Session = RshSession;
+
+    async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
+        let port = target.port.unwrap_or(self.options.port);
+        let addresses = self.resolver.lookup(&target.host, port, budget).await?;
+        Ok(Route {
+            addresses: addresses.into(),
+            phase: Phase::Connect,
+        })
+    }
+
+    async fn connect(
+        &self,
+        id: TargetId,
+        target: &Target,
+        route: &mut Route,
+        budget: &mut Budget,
+    ) -> Result<RshSession, Setback> {
+        if let Some(listeners) = &self.listeners {
+            listeners.prepare().map_err(no_listener)?;
+        }
+        loop {
+            route.phase = Phase::Connect;
+            let tries = u32::try_from(route.addresses.len()).unwrap_or(u32::MAX);
+            let peer = *route.addresses.front().expect("a route has an address");
+            // Every address gets its share, so that a dead first one leaves time for the next.
+            let attempt =
+                budget.spend_up_to(budget.left() / tries, bind::connect(&self.pool, peer));
+            let failure = match attempt.await {
+                Some(Ok(outgoing)) => {
+                    let start = self.start(id, target, peer, outgoing, &mut route.phase);
+                    let started = budget.spend(start).await;
+                    let timed_out = || match route.phase {
+                        Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+                        phase => budget.exhausted(phase),
+                    };
+                    return started
+                        .unwrap_or_else(|| Err(timed_out()))
+                        .map_err(Setback::Failed);
+                }
+                Some(Err(ConnectError::NoPort(wait))) => return Err(Setback::NoPort(wait)),
+                Some(Err(ConnectError::LocalResources(e))) => return Err(Setback::Shortage(e)),
+                Some(Err(ConnectError::Failed(error))) => connect_failure(error),
+                None => budget.exhausted(Phase::Connect),
+            };
+            if route.addresses.len() == 1 {
+                return Err(Setback::Failed(failure));
+            }
+            route.addresses.pop_front();
+        }
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let strays = self
+            .listeners
+            .as_ref()
+            .map(Listeners::strays)
+            .unwrap_or_default();
+        match (strays.count, strays.first) {
+            (0, _) | (_, None) => Vec::new(),
+            (1, Some(from)) => vec![format!(
+                "a connection from {from} to a port for stderr was no daemon's that was called: reset"
+            )],
+            (count, Some(from)) => vec![format!(
+                "{count} connections to ports for stderr were no daemon's that was called: reset (the \
+                 first was from {from})"
+            )],
+        }
+    }
+}
+
+fn no_listener(error: io::Error) -> Setback {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        let again = tokio::time::Instant::now() + LISTENER_RETRY;
+        return Setback::NoPort(PortWait::until(again));
+    }
+    match bind::is_shortage(&error) {
+        true => Setback::Shortage(error),
+        false => Setback::Failed(TransportError::Io {
+            phase: Phase::Connect,
+            source: error,
+        }),
+    }
+}
+
+/// What an errno of `connect` says about the host.
+fn connect_failure(error: io::Error) -> TransportError {
+    const UNREACHABLE: [Errno; 7] = [
+        Errno::HOSTUNREACH,
+        Errno::NETUNREACH,
+        Errno::HOSTDOWN,
+        Errno::NETDOWN,
+        Errno::ADDRNOTAVAIL,
+        Errno::AFNOSUPPORT,
+        Errno::NONET,
+    ];
+    let code = error.raw_os_error();
+    let is = |errno: Errno| code == Some(errno.raw_os_error());
+    if is(Errno::CONNREFUSED) {
+        TransportError::Refused
+    } else if UNREACHABLE.into_iter().any(is) {
+        TransportError::Unreachable(error)
+    } else if is(Errno::CONNRESET) {
+        TransportError::Reset {
+            phase: Phase::Connect,
+            hint: None,
+        }
+    } else {
+        TransportError::Io {
+            phase: Phase::Connect,
+            source: error,
+        }
+    }
+}

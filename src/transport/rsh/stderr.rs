@@ -1,0 +1,350 @@
+//! The listeners to which daemons call back for standard error, shared by all sessions of a run.
+//!
+//! A session has a listener to itself, or shares it with sessions to other addresses, only while its
+//! connection is being set up. A call from the address that a session connected to is that session's.
+//! A call from anywhere else may come from a host with several addresses: it is kept until a session of
+//! the same listener has the daemon's answer but no call; if it is the only one, it is that session's.
+//! What nobody waits for is reset and counted.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
+
+use crate::ports::{ListenerLease, PortPool, RESERVED, bind};
+use crate::transport::stream::Connection;
+
+/// The most listeners of a run; past that they are shared.
+const MAX_LISTENERS: usize = 64;
+
+/// The most calls from unexpected addresses that one listener keeps.
+const MAX_UNCLAIMED: usize = 16;
+
+/// How long to let an accept rest that failed, for want of descriptors for example.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// All listeners of a run. Dropping it closes them.
+#[derive(Debug)]
+pub struct Listeners {
+    shared: Arc<Shared>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pool: PortPool,
+    /// Whether callers must have a source port in 512–1023.
+    reserved_callers: bool,
+    state: Mutex<State>,
+    released: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<Line>,
+    /// Lines that no session waits on, the last used last.
+    idle: Vec<usize>,
+    next_id: u64,
+    strays: Strays,
+}
+
+/// One listener.
+#[derive(Debug)]
+struct Line {
+    listener: Arc<TcpListener>,
+    waiting: Vec<Waiter>,
+    unclaimed: Vec<Call>,
+    /// Peers whose sessions gave up while a call may still be on its way: the next session to such a
+    /// peer must not get it.
+    burnt: HashSet<IpAddr>,
+    port: u16,
+    _lease: ListenerLease,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    id: u64,
+    peer: IpAddr,
+    give: oneshot::Sender<Connection>,
+}
+
+/// A call from an address that no session of its listener connected to.
+#[derive(Debug)]
+struct Call {
+    connection: Connection,
+    from: SocketAddr,
+}
+
+/// Connections to the listeners that no session expected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strays {
+    /// How many there were.
+    pub count: u64,
+    /// Where the first came from.
+    pub first: Option<SocketAddr>,
+}
+
+impl Listeners {
+    /// No listener yet; they are opened as sessions need them.
+    #[must_use]
+    pub fn new(pool: PortPool, reserved_callers: bool) -> Self {
+        let shared = Shared {
+            pool,
+            reserved_callers,
+            state: Mutex::default(),
+            released: Notify::new(),
+        };
+        Listeners {
+            shared: Arc::new(shared),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Sees to it that there is a listener at all, so that no session connects in vain.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::AddrInUse`] if other programs have all ports now.
+    pub fn prepare(&self) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        match state.lines.is_empty() {
+            true => {
+                let line = self.open(&mut state)?;
+                state.idle.push(line);
+                Ok(())
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Enlists a session that will name its listener's port to the daemon at `peer`. Waits only while
+    /// every listener already expects that very address.
+    pub async fn expect(&self, peer: IpAddr) -> Expected {
+        let peer = peer.to_canonical();
+        loop {
+            let released = self.shared.released.notified();
+            if let Some(expected) = self.try_expect(peer) {
+                return expected;
+            }
+            released.await;
+        }
+    }
+
+    fn try_expect(&self, peer: IpAddr) -> Option<Expected> {
+        let mut state = self.shared.lock();
+        let line = self.pick(&mut state, peer)?;
+        let id = state.next_id;
+        state.next_id += 1;
+        let (give, call) = oneshot::channel();
+        let at = &mut state.lines[line];
+        at.waiting.push(Waiter { id, peer, give });
+        let port = at.port;
+        drop(state);
+        Some(Expected {
+            shared: Arc::clone(&self.shared),
+            line,
+            id,
+            peer,
+            port,
+            call,
+            ended: false,
+        })
+    }
+
+    /// A listener of its own if possible, else the least crowded that does not expect `peer` yet.
+    fn pick(&self, state: &mut State, peer: IpAddr) -> Option<usize> {
+        let clean = |lines: &[Line], i: usize| !lines[i].burnt.contains(&peer);
+        if let Some(at) = state.idle.iter().rposition(|&i| clean(&state.lines, i)) {
+            return Some(state.idle.remove(at));
+        }
+        // No port or no descriptor for another listener only means that sessions share.
+        if state.lines.len() < MAX_LISTENERS
+            && let Ok(line) = self.open(state)
+        {
+            return Some(line);
+        }
+        let free_for_peer = |line: &Line| line.waiting.iter().all(|w| w.peer != peer);
+        let best = (0..state.lines.len())
+            .filter(|&i| free_for_peer(&state.lines[i]))
+            .min_by_key(|&i| (!clean(&state.lines, i), state.lines[i].waiting.len()))?;
+        state.idle.retain(|&i| i != best);
+        Some(best)
+    }
+
+    fn open(&self, state: &mut State) -> io::Result<usize> {
+        let (listener, lease) = bind::listen(&self.shared.pool)?;
+        let port = listener.local_addr()?.port();
+        let listener = Arc::new(listener);
+        let line = state.lines.len();
+        state.lines.push(Line {
+            listener: Arc::clone(&listener),
+            waiting: Vec::new(),
+            unclaimed: Vec::new(),
+            burnt: HashSet::new(),
+            port,
+            _lease: lease,
+        });
+        let shared = Arc::clone(&self.shared);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(async move {
+            loop {
+                match listener.accept().await {
+                    Ok((call, from)) => shared.dispatch(line, call, from),
+                    // Reset by the daemon before it could be accepted.
+                    Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(_) => tokio::time::sleep(ACCEPT_REST).await,
+                }
+            }
+        });
+        Ok(line)
+    }
+
+    /// The connections so far that no session expected.
+    #[must_use]
+    pub fn strays(&self) -> Strays {
+        self.shared.lock().strays.clone()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change below the lock is complete in itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an accepted call to whom it belongs; dropping it resets it.
+    fn dispatch(&self, line: usize, call: TcpStream, from: SocketAddr) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let connection = Connection::new(call);
+        let mut state = self.lock();
+        let State { lines, strays, .. } = &mut *state;
+        let line = &mut lines[line];
+        if self.reserved_callers && !RESERVED.contains(&from.port()) {
+            strays.add(from);
+        } else if let Some(i) = line.waiting.iter().position(|w| w.peer == from.ip()) {
+            // Not taken if the session has just ended, which is no news.
+            let _ = line.waiting.swap_remove(i).give.send(connection);
+        } else if line.burnt.contains(&from.ip()) {
+            // Late: its host has been given up and reported.
+        } else if line.waiting.is_empty() || line.unclaimed.len() >= MAX_UNCLAIMED {
+            strays.add(from);
+        } else {
+            line.unclaimed.push(Call { connection, from });
+        }
+    }
+
+    /// Takes in the calls that the kernel has for a listener already, without waiting.
+    fn drain(&self, line: usize) {
+        let listener = Arc::clone(&self.lock().lines[line].listener);
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        loop {
+            let (fd, from) = match rustix::net::acceptfrom_with(&*listener, flags) {
+                Ok((fd, Some(from))) => (fd, from),
+                Ok((_, None)) | Err(Errno::CONNABORTED | Errno::INTR) => continue,
+                Err(_) => return,
+            };
+            let stream = TcpStream::from_std(std::net::TcpStream::from(fd));
+            if let (Ok(stream), Ok(from)) = (stream, SocketAddr::try_from(from)) {
+                self.dispatch(line, stream, from);
+            }
+        }
+    }
+}
+
+impl Strays {
+    fn add(&mut self, from: SocketAddr) {
+        self.count += 1;
+        self.first.get_or_insert(from);
+    }
+}
+
+/// A session's place at a listener. Dropped without a call, it takes care that a late one is not taken
+/// for another session's.
+#[derive(Debug)]
+pub struct Expected {
+    shared: Arc<Shared>,
+    line: usize,
+    id: u64,
+    peer: IpAddr,
+    port: u16,
+    call: oneshot::Receiver<Connection>,
+    ended: bool,
+}
+
+impl Expected {
+    /// The port to name to the daemon.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The call, when it comes. Cancel safe.
+    pub(super) async fn call(&mut self) -> Connection {
+        match (&mut self.call).await {
+            Ok(call) => {
+                self.leave(false);
+                call
+            }
+            // The listeners are gone, so the run is ending and drops this future.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The call, if it is there already: to be asked when the daemon has answered, since every daemon
+    /// calls before it does. Takes one from an unexpected address if it can only be this session's.
+    pub(super) fn claim(&mut self) -> Option<Connection> {
+        self.shared.drain(self.line);
+        if let Ok(call) = self.call.try_recv() {
+            self.leave(false);
+            return Some(call);
+        }
+        let mut state = self.shared.lock();
+        let only = match state.lines[self.line].unclaimed.as_slice() {
+            [_] => state.lines[self.line].unclaimed.pop()?.connection,
+            _ => return None,
+        };
+        drop(state);
+        self.leave(false);
+        Some(only)
+    }
+
+    /// Ends the wait. `late` says that the call may still come.
+    fn leave(&mut self, late: bool) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        let line = &mut state.lines[self.line];
+        line.waiting.retain(|w| w.id != self.id);
+        if late {
+            line.burnt.insert(self.peer);
+        }
+        if line.waiting.is_empty() {
+            for call in line.unclaimed.drain(..) {
+                state.strays.add(call.from);
+            }
+            if !state.idle.contains(&self.line) {
+                state.idle.push(self.line);
+            }
+        }
+        self.shared.released.notify_waiters();
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // A call may have been handed over and not taken.
+        let late = self.call.try_recv().is_err();
+        self.leave(late);
+    }
+}

@@ -1,0 +1,113 @@
+//! A connection that is reset unless it has come to its proper end, read into one shared buffer.
+
+use std::cell::RefCell;
+use std::io;
+
+use tokio::net::TcpStream;
+
+/// The most that is read at once, and so the largest piece of output, in bytes.
+pub(super) const MAX_READ: usize = 64 * 1024;
+
+thread_local! {
+    /// One buffer for all sessions of the thread: thousands of idle ones cost no memory.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_READ].into_boxed_slice());
+}
+
+/// A TCP connection whose other side is expected to close first.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The other side has closed; closing this one leaves the TIME_WAIT over there.
+    RemoteClosed,
+    /// It was reset; nothing is left of it.
+    Reset,
+}
+
+/// What a read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read<T> {
+    /// Bytes, already handed over.
+    Data(T),
+    /// Nothing yet.
+    Nothing,
+    /// The other side has closed, or reset: see [`Connection::was_reset`].
+    End,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Connection {
+            stream,
+            state: State::Open,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    pub(super) fn was_reset(&self) -> bool {
+        self.state == State::Reset
+    }
+
+    /// Waits until there is something to read; for ever once the stream has ended. Cancel safe.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match self.state {
+            State::Open => self.stream.readable().await,
+            State::RemoteClosed | State::Reset => std::future::pending().await,
+        }
+    }
+
+    /// Reads what is there and hands it to `take`. Linux delivers what was sent before a reset first,
+    /// so a reset is an end of the stream.
+    pub(super) fn read<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> io::Result<Read<T>> {
+        SCRATCH.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
+            Ok(0) => {
+                self.state = State::RemoteClosed;
+                Ok(Read::End)
+            }
+            Ok(n) => Ok(Read::Data(take(&buffer[..n]))),
+            Err(e) => match e.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Read::Nothing),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                    self.state = State::Reset;
+                    Ok(Read::End)
+                }
+                _ => Err(e),
+            },
+        })
+    }
+
+    /// Writes all of `bytes`.
+    pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.try_write(bytes) {
+                Ok(n) => bytes = &bytes[n..],
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.stream.writable().await?,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one byte if there is room for it.
+    pub(super) fn try_write_byte(&self, byte: u8) -> bool {
+        self.is_open() && self.stream.try_write(&[byte]).is_ok()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.state == State::Open {
+            // Closing first would leave a TIME_WAIT here, or an orphan in FIN_WAIT_2. It can fail only
+            // on a socket that is gone already.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
