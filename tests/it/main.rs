@@ -1,1 +1,6 @@
 //! Integration tests: the built program against real and scripted daemons.
+
+mod faults;
+// The condition always holds here. It tells clippy, which lets tests unwrap, that this is one.
+#[cfg(test)]
+mod support;
