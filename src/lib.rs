@@ -1,12 +1,33 @@
 //! `mrsh` runs one command on many hosts at once, over rsh, from one process.
 //!
-//! Data flows one way: argv → plan → dispatcher → transport → [events](run::event) → reporter →
-//! exit status. Imports point down only.
+//! Data flows one way: argv ([`cli`]) → [`plan`] → dispatcher ([`run`]) → [`transport`] →
+//! [events](run::event) → [`report`] → [`exit`] status. Imports point down only: `plan` knows the
+//! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
+//! `report` sees only events.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use cli::Cli;
+use error::Error;
+use exit::ExitStatus;
+use plan::{Plan, RunPlan};
+use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
+use report::Console;
+use run::event::Note;
+use run::signal::SignalSource;
+use transport::Resolver;
+use transport::rsh::RshTransport;
+
+pub mod cli;
+pub mod error;
 pub mod exit;
+pub mod plan;
 pub mod ports;
 pub mod report;
 pub mod run;
@@ -15,6 +36,125 @@ pub mod transport;
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = args;
-    ExitCode::from(2)
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; a closed pipe is no reason to say more.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => ExitStatus::SETUP.end(),
+                false => ExitStatus::SUCCESS.end(),
+            };
+        }
+    };
+    let ended = Plan::new(cli).and_then(|plan| match plan {
+        Plan::Ports(range) => show_ports(&range),
+        Plan::Run(plan) => run_plan(*plan),
+    });
+    match ended {
+        Ok(status) => status.end(),
+        Err(error) => {
+            complain(&error);
+            ExitStatus::SETUP.end()
+        }
+    }
+}
+
+/// Prints an error with its causes, on standard error.
+fn complain(error: &dyn std::error::Error) {
+    let mut text = format!("mrsh: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text.push('\n');
+    // There is no third stream to complain on.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
+    let sockets =
+        kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
+    let text = report::ports::describe(range, &ports::candidates(range.clone()), &sockets);
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::system("write to standard output")(e))
+        }
+        _ => Ok(ExitStatus::SUCCESS),
+    }
+}
+
+/// Sets up everything that a run needs, in the order in which it can fail, then runs.
+fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
+    let pool = port_pool(&plan.source_ports, &mut plan.run.notes)?;
+    let transport = RshTransport::new(plan.rsh, pool, Resolver::default())
+        .map_err(Error::system("get random bytes"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::system("start the event loop"))?;
+    let console = Console::stdio(plan.terminals);
+    let (reports, reporter) =
+        report::start(&plan.report, console).map_err(Error::system("start the reporter"))?;
+    let stats = runtime.block_on(async {
+        let signals = SignalSource::system().map_err(Error::system("take over signals"))?;
+        Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)
+    })?;
+    // A name look-up that hangs must not keep the program.
+    runtime.shutdown_background();
+    let written = match reports.is_closed() {
+        // The thread has written all, or failed.
+        true => reporter
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the reporter panicked"))),
+        // A signal ended the wait for it; the process ends without.
+        false => Ok(()),
+    };
+    if let Err(error) = &written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        complain(error);
+    }
+    Ok(ExitStatus::of_run(
+        &stats,
+        plan.worst_status,
+        written.as_ref().copied(),
+    ))
+}
+
+/// Makes the pool of source ports and fills it with what the kernel knows of them.
+fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPool, Error> {
+    let range = match source_ports {
+        SourcePorts::Any => return Ok(PortPool::ephemeral()),
+        SourcePorts::Reserved => RESERVED,
+        SourcePorts::Range(range) => range.clone(),
+    };
+    let words = format!("{}-{}", range.start(), range.end());
+    let usable = ports::candidates(range.clone()).usable;
+    if usable.is_empty() {
+        return Err(Error::NoPorts { range: words });
+    }
+    bind::may_bind(&usable).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => Error::NoRightToBind {
+            range: words,
+            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mrsh")),
+        },
+        _ => Error::system("bind a source port")(error),
+    })?;
+    let mut seed = [0; 8];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+        .map_err(io::Error::from)
+        .map_err(Error::system("get random bytes"))?;
+    let pool = PortPool::new(usable, u64::from_ne_bytes(seed));
+    match kernel::sockets(&range) {
+        Ok(sockets) => pool.observe(&sockets),
+        // The pool finds out by trying; that takes longer and is no failure.
+        Err(error) => notes.push(Note {
+            verbose: true,
+            text: format!("the kernel's sockets are not known at the start: {error}"),
+        }),
+    }
+    Ok(pool)
 }

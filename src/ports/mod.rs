@@ -22,7 +22,7 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
-pub use candidates::{RESERVED, candidates};
+pub use candidates::{Candidates, RESERVED, Skip, candidates};
 pub use peer::PortWait;
 
 use kernel::{KernelSocket, KernelState};

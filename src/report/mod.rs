@@ -16,6 +16,7 @@ use crate::run::event::{Event, Message, RunStats};
 mod console;
 mod fd;
 mod lines;
+pub mod ports;
 mod summary;
 mod tail;
 mod terminal;

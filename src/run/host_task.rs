@@ -127,7 +127,8 @@ async fn carry<T: Transport>(
         }
         after = timeout => Outcome::Failed(TransportError::CommandTimeout { after }),
     };
-    stop(&context.output, session, cancelled).await;
+    // Boxed: few hosts come this way, and every host's task would be larger for it.
+    Box::pin(stop(&context.output, session, cancelled)).await;
     outcome
 }
 

@@ -1,8 +1,11 @@
 //! The connect timeout as a sum of time that can be spent in parts.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Timeout};
 
 use super::{Phase, TransportError};
 
@@ -28,20 +31,22 @@ impl Budget {
     }
 
     /// Runs a future at the budget's cost; `None` if the budget ran out first.
-    pub async fn spend<F: IntoFuture>(&mut self, future: F) -> Option<F::Output> {
-        self.spend_up_to(self.left, future).await
+    pub fn spend<F: IntoFuture>(&mut self, future: F) -> Spend<'_, F::IntoFuture> {
+        self.spend_up_to(self.left, future)
     }
 
     /// Like [`spend`](Budget::spend), with no more than `most` of what is left.
-    pub async fn spend_up_to<F: IntoFuture>(
+    pub fn spend_up_to<F: IntoFuture>(
         &mut self,
         most: Duration,
         future: F,
-    ) -> Option<F::Output> {
-        let start = Instant::now();
-        let done = tokio::time::timeout(most.min(self.left), future).await.ok();
-        self.left = self.left.saturating_sub(start.elapsed());
-        done
+    ) -> Spend<'_, F::IntoFuture> {
+        let inner = tokio::time::timeout(most.min(self.left), future);
+        Spend {
+            inner,
+            start: Instant::now(),
+            budget: self,
+        }
     }
 
     /// The failure of a host whose budget ran out in this phase.
@@ -51,6 +56,36 @@ impl Budget {
             phase,
             after: self.whole,
         }
+    }
+}
+
+pin_project! {
+    /// A future that is paid for from a [`Budget`], also if it is dropped before its end.
+    ///
+    /// By hand, since an async function would hold the inner future three times over: the tasks of a
+    /// run are as many as its fan-out, and this one's size is theirs.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Spend<'a, F> {
+        #[pin]
+        inner: Timeout<F>,
+        start: Instant,
+        budget: &'a mut Budget,
+    }
+
+    impl<F> PinnedDrop for Spend<'_, F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.budget.left = this.budget.left.saturating_sub(this.start.elapsed());
+        }
+    }
+}
+
+impl<F: Future> Future for Spend<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().inner.poll(context).map(Result::ok)
     }
 }
 

@@ -10,7 +10,9 @@ pub enum Phase {
     Resolve,
     /// Waiting for the TCP connection.
     Connect,
-    /// Connected, waiting for the daemon's call-back or its word that the command started.
+    /// Connected, waiting for the daemon's connection for standard error.
+    CallBack,
+    /// Waiting for the daemon's word that the command started.
     Start,
     /// The command was running.
     Run,
@@ -23,6 +25,7 @@ impl Phase {
         match self {
             Phase::Resolve => "looking up the name",
             Phase::Connect => "connecting",
+            Phase::CallBack => "waiting for its connection back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
             Phase::Run => "the command was running",
         }

@@ -137,7 +137,7 @@ fn faults_are_pointed_at() {
         ("root@@", "root@@", Fault::EmptyName),
         ("a,^", "^", Fault::MissingFile),
         ("a,//", "/", Fault::MisplacedRegex),
-        ("a^/x/", "/x/", Fault::MisplacedRegex),
+        ("a^/x/", "/x", Fault::MisplacedRegex),
         ("r[1-2]@n1", "r[1-2]", Fault::BadUser("r[1-2]".into())),
         ("n1:0", "0", Fault::BadPort("0".into())),
         ("n1:+5", "+5", Fault::BadPort("+5".into())),

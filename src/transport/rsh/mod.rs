@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::net::TcpStream;
 
 use super::stream::{Connection, Read};
 use super::{Budget, Phase, Resolver, Route, Setback, Transport, TransportError};
@@ -73,6 +72,10 @@ pub struct RshTransport {
 /// When the rest of a refusal is no longer waited for.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long after the daemon's answer its call may still arrive, though it was made before: the last
+/// segment of a handshake that was lost is repeated after a second.
+const CALL_PATIENCE: Duration = Duration::from_secs(3);
+
 /// When a machine on which other programs hold every port is asked for a listener again.
 const LISTENER_RETRY: Duration = Duration::from_secs(1);
 
@@ -81,6 +84,8 @@ const SHORTEST_LIMIT: usize = 1023;
 
 const GAVE_UP: &str = "the daemon closed instead; a firewall may block its connection back to a port \
      in 512-1023 here, it may have no port left, or not know this host's name: try --stderr merge";
+const TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
+     try --stderr merge, or a longer -t";
 const ANSWERED: &str = "the daemon answered without it: try --stderr merge";
 
 impl RshTransport {
@@ -124,7 +129,9 @@ impl RshTransport {
         target: &Target,
         peer: SocketAddr,
         Outgoing { stream, lease }: Outgoing,
+        phase: &mut Phase,
     ) -> Result<RshSession, TransportError> {
+        *phase = Phase::Start;
         let mut main = Connection::new(stream);
         let mut expected = match &self.listeners {
             Some(listeners) => Some(listeners.expect(peer.ip()).await),
@@ -136,13 +143,17 @@ impl RshTransport {
         // A daemon that resets at once may have said why: what it sent is read below, and an error of
         // this write shows there too.
         let _ = main.write_all(&request).await;
+        if expected.is_some() {
+            *phase = Phase::CallBack;
+        }
         let mut call = None;
         let (status, rest) = loop {
             // The call comes before the answer, so it is looked for first.
             let ready = tokio::select! {
                 biased;
-                stream = next_call(&mut expected), if call.is_none() => {
-                    call = Some(stream);
+                connection = next_call(&mut expected), if call.is_none() => {
+                    call = Some(connection);
+                    *phase = Phase::Start;
                     continue;
                 }
                 ready = main.readable() => ready,
@@ -169,15 +180,15 @@ impl RshTransport {
         };
         match Status::of(status) {
             Status::Accepted => {}
-            Status::Refused => return Err(refusal(main, &rest).await),
+            // Boxed, since a session's size is that of its largest path.
+            Status::Refused => return Err(Box::pin(refusal(main, &rest)).await),
             Status::Other => return Err(stranger(status, &rest)),
         }
         if let (None, Some(expected)) = (&call, &mut expected) {
             call = match expected.claim() {
                 Some(call) => Some(call),
-                // It is on its way at best: the last segment of its handshake may have been lost.
                 None => Some(
-                    tokio::time::timeout(REFUSAL_PATIENCE, expected.call())
+                    Box::pin(tokio::time::timeout(CALL_PATIENCE, expected.call()))
                         .await
                         .map_err(|_| TransportError::NoCallback { hint: ANSWERED })?,
                 ),
@@ -188,7 +199,7 @@ impl RshTransport {
         Ok(RshSession::new(
             id,
             main,
-            call.map(Connection::new),
+            call,
             lease,
             decoder,
             show_stderr,
@@ -199,18 +210,20 @@ impl RshTransport {
     /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the
     /// whole request, so that its close is a reset.
     fn ended_early(&self, main: &Connection, called: bool) -> TransportError {
-        match (called, main.was_reset()) {
-            // From an unreserved port this is what a daemon does that demands a reserved one.
-            (false, reset) if !reset || self.options.reserved_callers => {
-                TransportError::NoCallback { hint: GAVE_UP }
-            }
-            (_, true) => TransportError::Reset {
+        let reset = main.was_reset();
+        // A call that was reset before it could be accepted has no address and counts as none; that is
+        // what follows too long a command, and from an unreserved port there is another likely cause.
+        let other_cause = self.line.len() > SHORTEST_LIMIT || !self.options.reserved_callers;
+        if !(called || reset && other_cause) {
+            return TransportError::NoCallback { hint: GAVE_UP };
+        }
+        let hint = Some(self.objection());
+        match reset {
+            true => TransportError::Reset {
                 phase: Phase::Start,
-                hint: Some(self.objection()),
+                hint,
             },
-            (_, false) => TransportError::ClosedBeforeStatus {
-                hint: Some(self.objection()),
-            },
+            false => TransportError::ClosedBeforeStatus { hint },
         }
     }
 
@@ -230,7 +243,7 @@ impl RshTransport {
     }
 }
 
-async fn next_call(expected: &mut Option<Expected>) -> TcpStream {
+async fn next_call(expected: &mut Option<Expected>) -> Connection {
     match expected {
         Some(expected) => expected.call().await,
         None => std::future::pending().await,
@@ -296,10 +309,14 @@ impl Transport for RshTransport {
                 budget.spend_up_to(budget.left() / tries, bind::connect(&self.pool, peer));
             let failure = match attempt.await {
                 Some(Ok(outgoing)) => {
-                    route.phase = Phase::Start;
-                    let started = budget.spend(self.start(id, target, peer, outgoing)).await;
+                    let start = self.start(id, target, peer, outgoing, &mut route.phase);
+                    let started = budget.spend(start).await;
+                    let timed_out = || match route.phase {
+                        Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+                        phase => budget.exhausted(phase),
+                    };
                     return started
-                        .unwrap_or_else(|| Err(budget.exhausted(Phase::Start)))
+                        .unwrap_or_else(|| Err(timed_out()))
                         .map_err(Setback::Failed);
                 }
                 Some(Err(ConnectError::NoPort(wait))) => return Err(Setback::NoPort(wait)),

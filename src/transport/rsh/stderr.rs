@@ -12,12 +12,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 use crate::ports::{ListenerLease, PortPool, RESERVED, bind};
+use crate::transport::stream::Connection;
 
 /// The most listeners of a run; past that they are shared.
 const MAX_LISTENERS: usize = 64;
@@ -58,7 +60,7 @@ struct State {
 struct Line {
     listener: Arc<TcpListener>,
     waiting: Vec<Waiter>,
-    unclaimed: Vec<TcpStream>,
+    unclaimed: Vec<Call>,
     /// Peers whose sessions gave up while a call may still be on its way: the next session to such a
     /// peer must not get it.
     burnt: HashSet<IpAddr>,
@@ -70,7 +72,14 @@ struct Line {
 struct Waiter {
     id: u64,
     peer: IpAddr,
-    give: oneshot::Sender<TcpStream>,
+    give: oneshot::Sender<Connection>,
+}
+
+/// A call from an address that no session of its listener connected to.
+#[derive(Debug)]
+struct Call {
+    connection: Connection,
+    from: SocketAddr,
 }
 
 /// Connections to the listeners that no session expected.
@@ -187,6 +196,8 @@ impl Listeners {
             loop {
                 match listener.accept().await {
                     Ok((call, from)) => shared.dispatch(line, call, from),
+                    // Reset by the daemon before it could be accepted.
+                    Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                     Err(_) => tokio::time::sleep(ACCEPT_REST).await,
                 }
             }
@@ -207,32 +218,24 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives an accepted call to whom it belongs.
+    /// Gives an accepted call to whom it belongs; dropping it resets it.
     fn dispatch(&self, line: usize, call: TcpStream, from: SocketAddr) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let connection = Connection::new(call);
         let mut state = self.lock();
-        let peer = from.ip().to_canonical();
-        let stray = |state: &mut State, call: &TcpStream| {
-            state.strays.count += 1;
-            state
-                .strays
-                .first
-                .get_or_insert(SocketAddr::new(peer, from.port()));
-            reset(call);
-        };
+        let State { lines, strays, .. } = &mut *state;
+        let line = &mut lines[line];
         if self.reserved_callers && !RESERVED.contains(&from.port()) {
-            return stray(&mut state, &call);
-        }
-        let at = &mut state.lines[line];
-        if let Some(i) = at.waiting.iter().position(|w| w.peer == peer) {
-            // A failure here means that the session has just ended; its end resets the call.
-            let _ = at.waiting.swap_remove(i).give.send(call);
-        } else if at.burnt.contains(&peer) {
+            strays.add(from);
+        } else if let Some(i) = line.waiting.iter().position(|w| w.peer == from.ip()) {
+            // Not taken if the session has just ended, which is no news.
+            let _ = line.waiting.swap_remove(i).give.send(connection);
+        } else if line.burnt.contains(&from.ip()) {
             // Late: its host has been given up and reported.
-            reset(&call);
-        } else if at.waiting.is_empty() || at.unclaimed.len() >= MAX_UNCLAIMED {
-            stray(&mut state, &call);
+        } else if line.waiting.is_empty() || line.unclaimed.len() >= MAX_UNCLAIMED {
+            strays.add(from);
         } else {
-            at.unclaimed.push(call);
+            line.unclaimed.push(Call { connection, from });
         }
     }
 
@@ -240,21 +243,25 @@ impl Shared {
     fn drain(&self, line: usize) {
         let listener = Arc::clone(&self.lock().lines[line].listener);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        while let Ok((fd, Some(from))) = rustix::net::acceptfrom_with(&*listener, flags) {
-            let accepted = SocketAddr::try_from(from)
-                .ok()
-                .zip(TcpStream::from_std(std::net::TcpStream::from(fd)).ok());
-            if let Some((from, call)) = accepted {
-                self.dispatch(line, call, from);
+        loop {
+            let (fd, from) = match rustix::net::acceptfrom_with(&*listener, flags) {
+                Ok((fd, Some(from))) => (fd, from),
+                Ok((_, None)) | Err(Errno::CONNABORTED | Errno::INTR) => continue,
+                Err(_) => return,
+            };
+            let stream = TcpStream::from_std(std::net::TcpStream::from(fd));
+            if let (Ok(stream), Ok(from)) = (stream, SocketAddr::try_from(from)) {
+                self.dispatch(line, stream, from);
             }
         }
     }
 }
 
-/// Makes the close that follows a reset, which leaves nothing behind on either side.
-fn reset(stream: &TcpStream) {
-    // It can fail only on a socket that is gone already.
-    let _ = stream.set_zero_linger();
+impl Strays {
+    fn add(&mut self, from: SocketAddr) {
+        self.count += 1;
+        self.first.get_or_insert(from);
+    }
 }
 
 /// A session's place at a listener. Dropped without a call, it takes care that a late one is not taken
@@ -266,7 +273,7 @@ pub struct Expected {
     id: u64,
     peer: IpAddr,
     port: u16,
-    call: oneshot::Receiver<TcpStream>,
+    call: oneshot::Receiver<Connection>,
     ended: bool,
 }
 
@@ -278,7 +285,7 @@ impl Expected {
     }
 
     /// The call, when it comes. Cancel safe.
-    pub async fn call(&mut self) -> TcpStream {
+    pub(super) async fn call(&mut self) -> Connection {
         match (&mut self.call).await {
             Ok(call) => {
                 self.leave(false);
@@ -291,20 +298,20 @@ impl Expected {
 
     /// The call, if it is there already: to be asked when the daemon has answered, since every daemon
     /// calls before it does. Takes one from an unexpected address if it can only be this session's.
-    pub fn claim(&mut self) -> Option<TcpStream> {
+    pub(super) fn claim(&mut self) -> Option<Connection> {
         self.shared.drain(self.line);
         if let Ok(call) = self.call.try_recv() {
             self.leave(false);
             return Some(call);
         }
         let mut state = self.shared.lock();
-        let unclaimed = &mut state.lines[self.line].unclaimed;
-        let only = (unclaimed.len() == 1).then(|| unclaimed.pop()).flatten();
+        let only = match state.lines[self.line].unclaimed.as_slice() {
+            [_] => state.lines[self.line].unclaimed.pop()?.connection,
+            _ => return None,
+        };
         drop(state);
-        if only.is_some() {
-            self.leave(false);
-        }
-        only
+        self.leave(false);
+        Some(only)
     }
 
     /// Ends the wait. `late` says that the call may still come.
@@ -321,10 +328,7 @@ impl Expected {
         }
         if line.waiting.is_empty() {
             for call in line.unclaimed.drain(..) {
-                state.strays.count += 1;
-                let from = call.peer_addr().ok();
-                state.strays.first = state.strays.first.or(from);
-                reset(&call);
+                state.strays.add(call.from);
             }
             if !state.idle.contains(&self.line) {
                 state.idle.push(self.line);
@@ -340,12 +344,7 @@ impl Drop for Expected {
             return;
         }
         // A call may have been handed over and not taken.
-        match self.call.try_recv() {
-            Ok(call) => {
-                reset(&call);
-                self.leave(false);
-            }
-            Err(_) => self.leave(true),
-        }
+        let late = self.call.try_recv().is_err();
+        self.leave(late);
     }
 }

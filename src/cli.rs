@@ -1,0 +1,228 @@
+//! What was typed: the command line, and nothing decided yet. No I/O; `plan` gives it meaning.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, ValueEnum};
+
+use crate::ports::SourcePorts;
+use crate::transport::rsh::StderrMode;
+
+/// Run one command on many hosts at once, over rsh, from one process.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mrsh",
+    version,
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --ports [--source-ports LO-HI]",
+    after_help = AFTER_HELP,
+    max_term_width = 100,
+    arg_required_else_help = false
+)]
+pub struct Cli {
+    /// Hosts to run on: names and ranges, as in node[1-40,7] or root@gw:514; adds up
+    #[arg(
+        short = 'w',
+        long = "hosts",
+        value_name = "EXPR",
+        help_heading = "Targets",
+        allow_hyphen_values = true
+    )]
+    pub hosts: Vec<String>,
+
+    /// A file of hosts, one or a range a line (see hosts.example); - is standard input; adds up
+    #[arg(
+        short = 'f',
+        long = "hosts-file",
+        value_name = "FILE",
+        help_heading = "Targets",
+        allow_hyphen_values = true
+    )]
+    pub hosts_files: Vec<PathBuf>,
+
+    /// Leave these hosts out
+    #[arg(
+        short = 'x',
+        long = "exclude",
+        value_name = "EXPR",
+        help_heading = "Targets"
+    )]
+    pub exclude: Vec<String>,
+
+    /// The remote user, for hosts that name none [default: the local one]
+    #[arg(
+        short = 'l',
+        long = "user",
+        value_name = "NAME",
+        help_heading = "Targets"
+    )]
+    pub user: Option<String>,
+
+    /// The remote port, for hosts that name none [default: 514]
+    #[arg(short = 'p', long = "port", value_name = "N", help_heading = "Targets", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// The fan-out: how many hosts at once
+    #[arg(
+        short = 'j',
+        long = "jobs",
+        value_name = "N",
+        default_value = "32",
+        help_heading = "Running"
+    )]
+    pub jobs: NonZeroUsize,
+
+    /// Give up on a host whose command has not started after this time
+    #[arg(short = 't', long = "connect-timeout", value_name = "SECS", default_value = "10", value_parser = seconds, help_heading = "Running")]
+    pub connect_timeout: Duration,
+
+    /// End a command that runs longer than this [default: no limit]
+    #[arg(short = 'u', long = "command-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    pub command_timeout: Option<Duration>,
+
+    /// Print output without the host's name in front
+    #[arg(short = 'N', long = "no-label", help_heading = "Output")]
+    pub no_label: bool,
+
+    /// Exit with the largest status of any remote command; 255 if a host could not be reached
+    #[arg(short = 'S', long = "worst-status", help_heading = "Output")]
+    pub worst_status: bool,
+
+    /// Say more about the run itself
+    #[arg(short = 'v', long = "verbose", help_heading = "Output")]
+    pub verbose: bool,
+
+    /// Remote standard error: over a connection of its own, merged into standard output, or dropped
+    #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
+    pub stderr: StderrArg,
+
+    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI
+    #[arg(long = "source-ports", value_name = "PORTS", default_value = "reserved", value_parser = source_ports, help_heading = "rsh")]
+    pub source_ports: SourcePorts,
+
+    /// Send COMMAND as it is, for appliances without a shell; no exit status then
+    #[arg(long = "raw", help_heading = "rsh")]
+    pub raw: bool,
+
+    /// Try anything, harm nothing: daemons within this process on loopback answer for every host
+    #[arg(long = "demo", help_heading = "Other modes")]
+    pub demo: bool,
+
+    /// Print what the kernel says about the source ports now, and which of them a run would use
+    #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
+    pub ports: bool,
+
+    /// The command: its words are joined by spaces and interpreted by the remote user's login shell
+    #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]
+    pub command: Vec<OsString>,
+}
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  the command succeeded on every host
+  1  it failed on some host
+  2  wrong usage or set-up; nothing was run
+  3  some host could not be reached, timed out or was lost
+  4  stopped early, or a report could not be written
+A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+Examples:
+  mrsh -w 'node[1-40]' uptime
+  mrsh -j 64 -f hosts -x node7 'df -h / | tail -n 1'
+  mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
+
+/// [`StderrMode`] as it is spelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StderrArg {
+    /// A second connection, from the daemon back to a reserved port here
+    #[default]
+    Separate,
+    /// In standard output's stream
+    Merge,
+    /// Not at all
+    Drop,
+}
+
+impl From<StderrArg> for StderrMode {
+    fn from(arg: StderrArg) -> Self {
+        match arg {
+            StderrArg::Separate => StderrMode::Separate,
+            StderrArg::Merge => StderrMode::Merge,
+            StderrArg::Drop => StderrMode::Drop,
+        }
+    }
+}
+
+/// Seconds above 0, with a fraction if need be; a year at most, so that every sum of times fits.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: f64 = 366.0 * 86_400.0;
+    match text.parse::<f64>() {
+        Ok(s) if s > 0.0 && s <= YEAR => Ok(Duration::from_secs_f64(s)),
+        Ok(_) => Err("must be above 0 and at most a year".to_owned()),
+        Err(_) => Err("not a number of seconds, such as 10 or 0.5".to_owned()),
+    }
+}
+
+fn source_ports(text: &str) -> Result<SourcePorts, String> {
+    match text {
+        "reserved" => return Ok(SourcePorts::Reserved),
+        "any" => return Ok(SourcePorts::Any),
+        _ => {}
+    }
+    let range = text
+        .split_once('-')
+        .and_then(|(lo, hi)| Some((lo.parse::<u16>().ok()?, hi.parse::<u16>().ok()?)));
+    match range {
+        Some((lo, hi)) if 0 < lo && lo <= hi => Ok(SourcePorts::Range(lo..=hi)),
+        Some(_) => Err("the range must rise from 1 at least, as in 600-1023".to_owned()),
+        None => Err("expected reserved, any, or a range such as 600-1023".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["mrsh"], args].concat())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_first_word_is_the_command() {
+        let cli = parse(&["-w", "a", "ls", "-l", "-j", "3"]).unwrap();
+        assert_eq!(cli.command, ["ls", "-l", "-j", "3"]);
+        assert_eq!(cli.jobs.get(), 32);
+        let cli = parse(&["-w", "a", "--", "-x"]).unwrap();
+        assert_eq!(cli.command, ["-x"]);
+        let cli = parse(&["-j2", "-wx", "-f", "-", "-f", "b", "true"]).unwrap();
+        assert_eq!(cli.hosts_files, [PathBuf::from("-"), PathBuf::from("b")]);
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        for args in [
+            ["-j", "0"],
+            ["-t", "0"],
+            ["-t", "nan"],
+            ["-u", "-1"],
+            ["-p", "0"],
+            ["--source-ports", "9-1"],
+        ] {
+            let error = parse(&[&args[..], &["-w", "a", "true"]].concat()).unwrap_err();
+            assert!(error.to_string().contains(args[1]), "{error}");
+        }
+        assert_eq!(
+            parse(&["--source-ports", "600-700", "x"])
+                .unwrap()
+                .source_ports,
+            SourcePorts::Range(600..=700)
+        );
+    }
+}

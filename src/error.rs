@@ -1,0 +1,73 @@
+//! What keeps a run from starting. A host's failure is never one of these.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A set-up failure; the program ends with status 2 before any connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The targets could not be made out.
+    #[error(transparent)]
+    Targets(#[from] crate::targets::TargetError),
+    /// No command was given.
+    #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
+    NoCommand,
+    /// The command cannot be sent.
+    #[error("the command contains a NUL byte, which no shell can take")]
+    CommandHasNul,
+    /// The command cannot be run by any Linux host.
+    #[error("the command is too long: {length} bytes as sent, {most} at most; put it in a script")]
+    CommandTooLong {
+        /// Its length with the wrapper, in bytes.
+        length: usize,
+        /// What execve takes.
+        most: usize,
+    },
+    /// A user name that cannot be sent.
+    #[error("{name:?} is not a user name")]
+    UserName {
+        /// As given.
+        name: String,
+    },
+    /// The caller has no name to tell the daemons.
+    #[error("uid {uid} has no name in the password database, and rsh needs one")]
+    NoUserName {
+        /// The real user id.
+        uid: u32,
+    },
+    /// Binding the source ports is not allowed.
+    #[error(
+        "not allowed to use source ports {range}, which rshd demands: run as root, or once as root \
+         'setcap cap_net_bind_service+ep {}', or for daemons that do not check: --source-ports any",
+        program.display()
+    )]
+    NoRightToBind {
+        /// As `512-1023`.
+        range: String,
+        /// This program's file.
+        program: PathBuf,
+    },
+    /// Every port of the range is one that others need.
+    #[error("no usable source port in {range}: all are wanted by others (see mrsh --ports)")]
+    NoPorts {
+        /// As `512-515`.
+        range: String,
+    },
+    /// Something of the system that the run needs.
+    #[error("cannot {what}")]
+    System {
+        /// As in "cannot …".
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Makes a [`Error::System`] of an I/O error.
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::System { what, source }
+    }
+}

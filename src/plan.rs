@@ -1,0 +1,166 @@
+//! What is decided: the command line made into specifications that the rest follows without asking again.
+//!
+//! Everything that needs the world (files, the password database, terminals) is looked up here, once.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cli::Cli;
+use crate::error::Error;
+use crate::ports::{RESERVED, SourcePorts};
+use crate::report::{ReportSpec, Terminals};
+use crate::run::RunSpec;
+use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
+use crate::transport::rsh::wrap::MAX_COMMAND;
+use crate::transport::rsh::{RshOptions, StderrMode};
+
+/// The `shell` service.
+const RSH_PORT: u16 = 514;
+
+/// What the program is to do.
+#[derive(Debug)]
+pub enum Plan {
+    /// Print the state of these source ports.
+    Ports(RangeInclusive<u16>),
+    /// Run a command.
+    Run(Box<RunPlan>),
+}
+
+/// A run, all decided.
+#[derive(Debug)]
+pub struct RunPlan {
+    /// What the dispatcher is to do.
+    pub run: RunSpec,
+    /// What the rsh sessions have in common.
+    pub rsh: RshOptions,
+    /// Where connections come from.
+    pub source_ports: SourcePorts,
+    /// Whether embedded daemons answer.
+    pub demo: bool,
+    /// What is shown.
+    pub report: ReportSpec,
+    /// Which of our two streams are terminals.
+    pub terminals: Terminals,
+    /// Whether to end with the largest remote status.
+    pub worst_status: bool,
+}
+
+impl Plan {
+    /// Decides everything.
+    ///
+    /// # Errors
+    /// What was typed, or a file that it names, makes no sense; nothing has been done yet.
+    pub fn new(cli: Cli) -> Result<Plan, Error> {
+        if cli.ports {
+            return Ok(Plan::Ports(match &cli.source_ports {
+                SourcePorts::Range(range) => range.clone(),
+                SourcePorts::Reserved | SourcePorts::Any => RESERVED,
+            }));
+        }
+        if cli.command.is_empty() {
+            return Err(Error::NoCommand);
+        }
+        let targets = targets(&cli)?;
+        let command = command(&cli.command)?;
+        let local_user = local_user()?;
+        let remote_user = match cli.user {
+            Some(name) if name.is_empty() || name.contains(char::is_control) => {
+                return Err(Error::UserName { name });
+            }
+            Some(name) => name,
+            None => local_user.clone(),
+        };
+        let stderr = StderrMode::from(cli.stderr);
+        let reserved_callers = match &cli.source_ports {
+            SourcePorts::Reserved => true,
+            SourcePorts::Any => false,
+            SourcePorts::Range(range) => {
+                RESERVED.contains(range.start()) && RESERVED.contains(range.end())
+            }
+        };
+        Ok(Plan::Run(Box::new(RunPlan {
+            run: RunSpec {
+                targets,
+                fanout: cli.jobs,
+                connect_timeout: cli.connect_timeout,
+                command_timeout: cli.command_timeout,
+                descriptors_per_host: if stderr == StderrMode::Merge { 1 } else { 2 },
+                notes: Vec::new(),
+            },
+            rsh: RshOptions {
+                local_user,
+                remote_user,
+                port: cli.port.unwrap_or(RSH_PORT),
+                command,
+                raw: cli.raw,
+                stderr,
+                reserved_callers,
+            },
+            source_ports: cli.source_ports,
+            demo: cli.demo,
+            report: ReportSpec {
+                label: !cli.no_label,
+                verbose: cli.verbose,
+            },
+            terminals: Terminals {
+                out: io::stdout().is_terminal(),
+                err: io::stderr().is_terminal(),
+            },
+            worst_status: cli.worst_status,
+        })))
+    }
+}
+
+fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
+    const STANDARD_INPUT: &str = "standard input";
+    let mut list = TargetListBuilder::new(Limits::default());
+    for text in &cli.hosts {
+        match text.as_str() {
+            "-" => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
+            text => list.add_expr(text, Origin::named("-w"))?,
+        }
+    }
+    for file in &cli.hosts_files {
+        match file.as_path() {
+            path if path == Path::new("-") => {
+                list.add_reader(STANDARD_INPUT, io::stdin().lock())?
+            }
+            path => list.add_hosts_file(path)?,
+        }
+    }
+    for text in &cli.exclude {
+        list.exclude_expr(text, Origin::named("-x"))?;
+    }
+    Ok(list.build()?.into_shared())
+}
+
+/// The words, joined by single spaces as ssh does.
+fn command(words: &[OsString]) -> Result<Vec<u8>, Error> {
+    let command = words
+        .iter()
+        .map(|word| word.as_bytes())
+        .collect::<Vec<_>>()
+        .join(&b' ');
+    if command.contains(&0) {
+        return Err(Error::CommandHasNul);
+    }
+    match command.len() {
+        length if length > MAX_COMMAND => Err(Error::CommandTooLong {
+            length,
+            most: MAX_COMMAND,
+        }),
+        _ => Ok(command),
+    }
+}
+
+/// The real user's name: whatever privilege this program has, it speaks for its caller only.
+fn local_user() -> Result<String, Error> {
+    let uid = uzers::get_current_uid();
+    uzers::get_user_by_uid(uid)
+        .and_then(|user| user.name().to_str().map(str::to_owned))
+        .ok_or(Error::NoUserName { uid })
+}

@@ -1,0 +1,254 @@
+//! The least that an rsh client can do, as the measure of mrsh's own cost: the same connections, reserved ports, shared
+//! listeners and wrapper, but no output, no time-outs, no retries, and IPv4 addresses only. Run by `tests/bench/run`.
+//!
+//! usage: `bare FANOUT FILE`: runs `uptime` on every address of FILE, FANOUT of them at a time.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's client says what it counted"
+)]
+
+use std::collections::HashMap;
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::ExitCode;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Listeners for stderr connections are on ports 1023 downward; the ports below theirs are for main connections.
+const LISTENERS: u16 = 32;
+const REQUEST: &str = concat!(
+    "0root\0root\0exec /bin/sh -c 'c=$(printf %b \"$1\");\"${SHELL:-/bin/sh}\" -c \"$c\" ",
+    "</dev/null;printf \"0123456789abc:%d\\n\" $?' sh 'uptime'\0"
+);
+const MARKER: &[u8] = b"\n0123456789abc:0\n";
+const NONBLOCKING: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// What an event is about, in the number that it carries.
+const MAIN: u64 = 0;
+const STDERR: u64 = 1 << 32;
+const LISTENER: u64 = 2 << 32;
+const KIND: u64 = 3 << 32;
+
+struct Session {
+    main: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    host: Ipv4Addr,
+    asked: bool,
+    stdout: Vec<u8>,
+}
+
+struct Client {
+    epoll: OwnedFd,
+    listeners: Vec<OwnedFd>,
+    sessions: Vec<Option<Session>>,
+    free: Vec<usize>,
+    /// Whose stderr connection a caller is.
+    by_host: HashMap<Ipv4Addr, usize>,
+    next_port: u16,
+    succeeded: usize,
+    failed: usize,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().collect();
+    let [_, fanout, file] = &arguments[..] else {
+        return Err("usage: bare FANOUT FILE".into());
+    };
+    let fanout: usize = fanout.parse()?;
+    let hosts: Vec<Ipv4Addr> = fs::read_to_string(file)?
+        .lines()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )?;
+
+    let mut client = Client::new()?;
+    let mut waiting = hosts.iter().copied();
+    for host in waiting.by_ref().take(fanout) {
+        client.start(host)?;
+    }
+    let mut events: Vec<Event> = Vec::with_capacity(1024);
+    while client.free.len() < client.sessions.len() {
+        match epoll::wait(&client.epoll, spare_capacity(&mut events), None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut ended = 0;
+        for event in events.drain(..) {
+            let data = event.data.u64();
+            let index = usize::try_from(data & !KIND).expect("was a usize when it was registered");
+            ended += usize::from(match data & KIND {
+                LISTENER => {
+                    client.callbacks(index)?;
+                    false
+                }
+                kind => client.ready(index, kind == MAIN),
+            });
+        }
+        // After the whole list, so that no event of an old session meets a new one in its place.
+        for host in waiting.by_ref().take(ended) {
+            client.start(host)?;
+        }
+    }
+    println!(
+        "{} of {} succeeded, {} failed",
+        client.succeeded,
+        hosts.len(),
+        client.failed
+    );
+    Ok(ExitCode::from(u8::from(client.succeeded < hosts.len())))
+}
+
+impl Client {
+    fn new() -> Result<Self, Errno> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let mut listeners = Vec::new();
+        for index in 0..LISTENERS {
+            let listener = reserved_socket(1023 - index)?;
+            rustix::net::listen(&listener, 4096)?;
+            epoll::add(
+                &epoll,
+                &listener,
+                EventData::new_u64(LISTENER | u64::from(index)),
+                EventFlags::IN,
+            )?;
+            listeners.push(listener);
+        }
+        Ok(Self {
+            epoll,
+            listeners,
+            sessions: Vec::new(),
+            free: Vec::new(),
+            by_host: HashMap::new(),
+            next_port: 512,
+            succeeded: 0,
+            failed: 0,
+        })
+    }
+
+    fn start(&mut self, host: Ipv4Addr) -> Result<(), Errno> {
+        // Every host is another peer, so any port will do for any of them.
+        self.next_port = if self.next_port == 512 {
+            1023 - LISTENERS
+        } else {
+            self.next_port - 1
+        };
+        let main = reserved_socket(self.next_port)?;
+        match rustix::net::connect(&main, &SocketAddrV4::new(host, 514)) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(errno) => return Err(errno),
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            self.sessions.len() - 1
+        });
+        let data = EventData::new_u64(MAIN | index as u64);
+        epoll::add(
+            &self.epoll,
+            &main,
+            data,
+            EventFlags::IN | EventFlags::OUT | EventFlags::ET,
+        )?;
+        self.by_host.insert(host, index);
+        self.sessions[index] = Some(Session {
+            main: Some(main),
+            stderr: None,
+            host,
+            asked: false,
+            stdout: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Takes the stderr connections that have come in on a listener.
+    fn callbacks(&mut self, listener: usize) -> Result<(), Errno> {
+        while let Ok((socket, Some(peer))) =
+            rustix::net::acceptfrom_with(&self.listeners[listener], NONBLOCKING)
+        {
+            let Ok(peer) = SocketAddrV4::try_from(peer) else {
+                continue;
+            };
+            let Some(&index) = self.by_host.get(peer.ip()) else {
+                continue;
+            };
+            let Some(session) = &mut self.sessions[index] else {
+                continue;
+            };
+            let data = EventData::new_u64(STDERR | index as u64);
+            epoll::add(&self.epoll, &socket, data, EventFlags::IN | EventFlags::ET)?;
+            session.stderr = Some(socket);
+        }
+        Ok(())
+    }
+
+    /// Does what one of a session's connections is ready for. True: the session has ended.
+    fn ready(&mut self, index: usize, is_main: bool) -> bool {
+        let Some(session) = &mut self.sessions[index] else {
+            return false;
+        };
+        let socket = if is_main {
+            &mut session.main
+        } else {
+            &mut session.stderr
+        };
+        let Some(fd) = socket else { return false };
+        if is_main && !session.asked {
+            session.asked = true;
+            let listener =
+                1023 - u16::try_from(index % usize::from(LISTENERS)).expect("less than LISTENERS");
+            let request = format!("{listener}\0{}", &REQUEST[1..]);
+            if rustix::net::send(&*fd, request.as_bytes(), SendFlags::NOSIGNAL).is_err() {
+                return self.end(index);
+            }
+        }
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match rustix::net::recv(&*fd, &mut buffer, RecvFlags::empty()) {
+                Ok((_, 0)) => break,
+                Ok((_, count)) if is_main => session.stdout.extend_from_slice(&buffer[..count]),
+                Ok(_) => {}
+                Err(Errno::AGAIN) => return false,
+                Err(_) => return self.end(index),
+            }
+        }
+        // The far side has closed, so this one may: no TIME_WAIT stays here.
+        *socket = None;
+        session.main.is_none() && session.stderr.is_none() && self.end(index)
+    }
+
+    fn end(&mut self, index: usize) -> bool {
+        if let Some(session) = self.sessions[index].take() {
+            self.by_host.remove(&session.host);
+            let success = session.stdout.first() == Some(&0) && session.stdout.ends_with(MARKER);
+            if success {
+                self.succeeded += 1
+            } else {
+                self.failed += 1
+            }
+            self.free.push(index);
+        }
+        true
+    }
+}
+
+fn reserved_socket(port: u16) -> Result<OwnedFd, Errno> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, NONBLOCKING, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))?;
+    Ok(socket)
+}

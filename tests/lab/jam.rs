@@ -1,0 +1,28 @@
+//! Leaves every reserved port in TIME_WAIT towards one rsh host, as a careless client would that ran a moment ago: connects
+//! from each of 512–1023, and is the first to close. Used by the lab's test cases.
+//!
+//! usage: `jam ADDRESS`
+
+use std::env;
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use socket2::{Domain, Socket, Type};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).ok_or("usage: jam ADDRESS")?;
+    let host = SocketAddr::new(address.parse()?, 514);
+    let any: IpAddr = match host {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    for port in 512..=1023 {
+        let socket = Socket::new(Domain::for_address(host), Type::STREAM, None)?;
+        // What is left in TIME_WAIT must not keep others, who share ports, from binding.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::new(any, port).into())?;
+        socket.connect(&host.into())?;
+        // Dropped here: the first FIN is ours.
+    }
+    Ok(())
+}

@@ -1,0 +1,424 @@
+//! A whole fleet's rsh daemons in one process: started by `tests/lab/fleet`, in a network namespace where an address range
+//! is local, it answers on port 514 of every address as in.rshd would, down to the call-back from a reserved port and the
+//! server that closes first. No command runs: every host says `up 1 day`, and ends as the client's wrapper would.
+//!
+//! It shares the machine with the client that is being measured, so it is one epoll loop with about ten system calls a
+//! session.
+//!
+//! usage: `responder [--silent ADDRESS/BITS]`: addresses in that range accept connections and then say nothing.
+
+use std::env;
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::process::{Resource, getrlimit};
+
+/// rshd's service, `shell` in /etc/services.
+const SHELL_PORT: u16 = 514;
+/// What an epoll event carries when it is the listener's; a session's is its index, twice, and one more for the call-back.
+const LISTENER: u64 = u64::MAX;
+/// No rshd takes more; a client that sends more is cut off.
+const LONGEST_REQUEST: usize = 64 * 1024;
+/// Connections taken in a row before the open sessions are looked at again.
+const ACCEPTS_AT_ONCE: usize = 256;
+const NONBLOCKING: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// A connection that isn't answered yet.
+struct Session {
+    main: OwnedFd,
+    /// The address that the client called: a call-back comes from there.
+    called: Ipv4Addr,
+    /// All that was read so far.
+    request: Vec<u8>,
+    callback: Callback,
+}
+
+/// The second connection, for stderr.
+enum Callback {
+    /// The client hasn't said yet whether it wants one.
+    Unknown,
+    Unwanted,
+    Connecting(OwnedFd),
+    Connected(
+        #[expect(
+            dead_code,
+            reason = "held to be closed together with the main connection"
+        )]
+        OwnedFd,
+    ),
+}
+
+/// The addresses that accept and then say nothing.
+#[derive(Clone, Copy)]
+struct Silent {
+    network: u32,
+    mask: u32,
+}
+
+impl Silent {
+    fn parse(text: &str) -> Result<Self, Box<dyn Error>> {
+        let (address, bits) = text.split_once('/').ok_or("--silent takes ADDRESS/BITS")?;
+        let host_bits = 32_u32
+            .checked_sub(bits.parse()?)
+            .ok_or("--silent: more than 32 bits")?;
+        let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+        Ok(Self {
+            network: address.parse::<Ipv4Addr>()?.to_bits() & mask,
+            mask,
+        })
+    }
+
+    fn contains(self, address: Ipv4Addr) -> bool {
+        address.to_bits() & self.mask == self.network
+    }
+}
+
+struct Responder {
+    epoll: OwnedFd,
+    listener: OwnedFd,
+    silent: Option<Silent>,
+    sessions: Vec<Option<Session>>,
+    /// Indices in `sessions` that are free.
+    free: Vec<usize>,
+    /// So many sessions have two descriptors each; the next ones wait in the listener's queue.
+    most_sessions: usize,
+    /// Whether the listener's events are asked for.
+    accepting: bool,
+    /// The reserved port that the next call-back leaves from.
+    next_port: u16,
+    reply: Vec<u8>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let silent = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => None,
+        ["--silent", range] => Some(Silent::parse(range)?),
+        _ => return Err("usage: responder [--silent ADDRESS/BITS]".into()),
+    };
+    Err(Responder::listen(silent)?.serve().into())
+}
+
+impl Responder {
+    fn listen(silent: Option<Silent>) -> Result<Self, Errno> {
+        let listener =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, NONBLOCKING, None)?;
+        sockopt::set_socket_reuseaddr(&listener, true)?;
+        rustix::net::bind(
+            &listener,
+            &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SHELL_PORT),
+        )?;
+        rustix::net::listen(&listener, 65_535)?;
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most_sessions = usize::try_from(descriptors / 2)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(16);
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(
+            &epoll,
+            &listener,
+            EventData::new_u64(LISTENER),
+            EventFlags::IN,
+        )?;
+        Ok(Self {
+            epoll,
+            listener,
+            silent,
+            sessions: Vec::new(),
+            free: Vec::new(),
+            most_sessions,
+            accepting: true,
+            next_port: 1023,
+            reply: Vec::new(),
+        })
+    }
+
+    /// Runs until it is killed, or returns what went wrong with epoll itself.
+    fn serve(mut self) -> Errno {
+        let mut events: Vec<Event> = Vec::with_capacity(1024);
+        loop {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return errno,
+            }
+            // New sessions last: an index that one of these events frees must not have a new owner while a second event
+            // for the old one is still in the list.
+            let mut accept = false;
+            for event in events.drain(..) {
+                match event.data.u64() {
+                    LISTENER => accept = true,
+                    data => {
+                        let index =
+                            usize::try_from(data / 2).expect("was a usize when it was registered");
+                        if data % 2 == 0 {
+                            self.main_is_ready(index)
+                        } else {
+                            self.callback_is_ready(index)
+                        }
+                    }
+                }
+            }
+            if accept {
+                for _ in 0..ACCEPTS_AT_ONCE {
+                    match rustix::net::accept_with(&self.listener, NONBLOCKING) {
+                        Ok(main) => self.accepted(main),
+                        Err(Errno::CONNABORTED) => {}
+                        Err(_) => break,
+                    }
+                }
+            }
+            let room = self.sessions.len() - self.free.len() + ACCEPTS_AT_ONCE < self.most_sessions;
+            if room != self.accepting {
+                let flags = if room {
+                    EventFlags::IN
+                } else {
+                    EventFlags::empty()
+                };
+                if let Err(errno) = epoll::modify(
+                    &self.epoll,
+                    &self.listener,
+                    EventData::new_u64(LISTENER),
+                    flags,
+                ) {
+                    return errno;
+                }
+                self.accepting = room;
+            }
+        }
+    }
+
+    fn accepted(&mut self, main: OwnedFd) {
+        let Some(called) = local_address(&main) else {
+            return;
+        };
+        let session = Session {
+            main,
+            called,
+            request: Vec::new(),
+            callback: Callback::Unknown,
+        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            self.sessions.len() - 1
+        });
+        if self.silent.is_some_and(|range| range.contains(called)) {
+            // Only the client's own end is worth an event.
+            self.watch(&session.main, index, false, EventFlags::RDHUP);
+            self.sessions[index] = Some(session);
+            return;
+        }
+        self.sessions[index] = Some(session);
+        // Most clients' whole request is there by now, which saves the registration.
+        if !self.read(index) {
+            self.end(index);
+        } else if let Some(session) = &self.sessions[index]
+            && command(&session.request).is_none()
+        {
+            self.watch(&session.main, index, false, EventFlags::IN);
+        }
+    }
+
+    fn watch(&self, socket: &OwnedFd, index: usize, callback: bool, flags: EventFlags) {
+        let data = EventData::new_u64(index as u64 * 2 + u64::from(callback));
+        // Out of memory for epoll is the one way to fail; the session then hangs, which its client reports.
+        let _ = epoll::add(&self.epoll, socket, data, flags);
+    }
+
+    fn main_is_ready(&mut self, index: usize) {
+        if !self.read(index) {
+            self.end(index);
+        }
+    }
+
+    /// Reads what has come on the main connection and goes on with the session. False: the connection is over.
+    fn read(&mut self, index: usize) -> bool {
+        let Some(session) = &mut self.sessions[index] else {
+            return true;
+        };
+        if self
+            .silent
+            .is_some_and(|range| range.contains(session.called))
+        {
+            return false;
+        }
+        let mut buffer = [0; 4096];
+        match rustix::net::recv(&session.main, &mut buffer, RecvFlags::empty()) {
+            // A client may end its side once it has said all; an event for that comes only once.
+            Ok((_, 0)) => {
+                return command(&session.request).is_some()
+                    && epoll::delete(&self.epoll, &session.main).is_ok();
+            }
+            Ok((_, count)) => session.request.extend_from_slice(&buffer[..count]),
+            Err(Errno::AGAIN | Errno::INTR) => return true,
+            Err(_) => return false,
+        }
+        if session.request.len() > LONGEST_REQUEST {
+            return false;
+        }
+        if matches!(session.callback, Callback::Unknown) && !self.call_back(index) {
+            return false;
+        }
+        self.answer_if_complete(index);
+        true
+    }
+
+    /// Starts the connection to the client's listener if the request has come far enough to say where that is. As in
+    /// the daemons, a failure ends the session without a word.
+    fn call_back(&mut self, index: usize) -> bool {
+        let Some(session) = &mut self.sessions[index] else {
+            return true;
+        };
+        let Some(end) = session.request.iter().position(|&byte| byte == 0) else {
+            return true;
+        };
+        let digits = std::str::from_utf8(&session.request[..end]).unwrap_or_default();
+        match digits.parse::<u16>() {
+            Ok(0) => session.callback = Callback::Unwanted,
+            Err(_) if digits.is_empty() => session.callback = Callback::Unwanted,
+            Err(_) => return false,
+            Ok(port) => {
+                let Some(client) = peer_address(&session.main) else {
+                    return false;
+                };
+                let Some(socket) = connect_reserved(
+                    session.called,
+                    SocketAddrV4::new(client, port),
+                    &mut self.next_port,
+                ) else {
+                    return false;
+                };
+                session.callback = Callback::Connecting(socket);
+                if let Some(Session {
+                    callback: Callback::Connecting(socket),
+                    ..
+                }) = &self.sessions[index]
+                {
+                    self.watch(socket, index, true, EventFlags::OUT | EventFlags::ONESHOT);
+                }
+            }
+        }
+        true
+    }
+
+    fn callback_is_ready(&mut self, index: usize) {
+        let Some(session) = &mut self.sessions[index] else {
+            return;
+        };
+        let Callback::Connecting(socket) =
+            std::mem::replace(&mut session.callback, Callback::Unwanted)
+        else {
+            return;
+        };
+        if !matches!(sockopt::socket_error(&socket), Ok(Ok(()))) {
+            self.end(index);
+            return;
+        }
+        session.callback = Callback::Connected(socket);
+        self.answer_if_complete(index);
+    }
+
+    /// Says the accepting zero byte, the output and the end marker, and closes, if everything is there to do so.
+    fn answer_if_complete(&mut self, index: usize) {
+        let Some(session) = &self.sessions[index] else {
+            return;
+        };
+        if !matches!(
+            session.callback,
+            Callback::Unwanted | Callback::Connected(_)
+        ) {
+            return;
+        }
+        let Some(command) = command(&session.request) else {
+            return;
+        };
+        self.reply.clear();
+        self.reply.extend_from_slice(b"\0up 1 day\n");
+        end_marker(command, &mut self.reply);
+        // A client that has gone needs no answer, and a socket's empty buffer takes this much at once.
+        let _ = rustix::net::send(&session.main, &self.reply, SendFlags::NOSIGNAL);
+        self.end(index);
+    }
+
+    /// Closes both connections, which takes them out of epoll too.
+    fn end(&mut self, index: usize) {
+        self.sessions[index] = None;
+        self.free.push(index);
+    }
+}
+
+/// The command of a request, the fourth NUL-ended string, once it is there.
+fn command(request: &[u8]) -> Option<&[u8]> {
+    request
+        .split(|&byte| byte == 0)
+        .nth(3)
+        .filter(|_| request.iter().filter(|&&byte| byte == 0).count() >= 4)
+}
+
+/// What the command would print at its end: mrsh's wrapper has `printf "TOKEN:%d\n" $?`, pdsh -S appends
+/// `;echo XXRETCODE:$?`, and a plain command says nothing.
+fn end_marker(command: &[u8], reply: &mut Vec<u8>) {
+    const BEFORE: &[u8] = br#"printf ""#;
+    if let Some(start) = find(command, BEFORE).map(|at| at + BEFORE.len())
+        && let Some(length) = find(&command[start..], b"\"")
+    {
+        let mut format = command[start..start + length].iter();
+        while let Some(&byte) = format.next() {
+            match byte {
+                b'\\' => reply.extend(format.next().map(|_| b'\n')),
+                b'%' => reply.extend(format.next().map(|_| b'0')),
+                _ => reply.push(byte),
+            }
+        }
+    } else if find(command, b";echo XXRETCODE:$?").is_some() {
+        reply.extend_from_slice(b"XXRETCODE:0\n");
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+fn local_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
+    let address = rustix::net::getsockname(socket).ok()?;
+    SocketAddrV4::try_from(address)
+        .ok()
+        .map(|address| *address.ip())
+}
+
+fn peer_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
+    let address = rustix::net::getpeername(socket).ok()??;
+    SocketAddrV4::try_from(address)
+        .ok()
+        .map(|address| *address.ip())
+}
+
+/// Begins a connection from a reserved port of `from`. Every call starts one port further down, for with TCP timestamps
+/// off a port that was just used towards this client is no use for a minute.
+fn connect_reserved(from: Ipv4Addr, to: SocketAddrV4, next_port: &mut u16) -> Option<OwnedFd> {
+    for _ in 512..=1023 {
+        let port = *next_port;
+        *next_port = if port == 512 { 1023 } else { port - 1 };
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, NONBLOCKING, None)
+                .ok()?;
+        sockopt::set_socket_reuseaddr(&socket, true).ok()?;
+        match rustix::net::bind(&socket, &SocketAddrV4::new(from, port)) {
+            Ok(()) => {}
+            Err(Errno::ADDRINUSE) => continue,
+            Err(_) => return None,
+        }
+        match rustix::net::connect(&socket, &to) {
+            Ok(()) | Err(Errno::INPROGRESS) => return Some(socket),
+            Err(Errno::ADDRNOTAVAIL) => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
