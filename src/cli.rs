@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, ArgGroup, Parser, ValueEnum};
 
 use crate::ports::SourcePorts;
 use crate::transport::rsh::StderrMode;
@@ -18,7 +18,8 @@ use crate::transport::rsh::StderrMode;
     override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --ports [--source-ports LO-HI]",
     after_help = AFTER_HELP,
     max_term_width = 100,
-    arg_required_else_help = false
+    arg_required_else_help = false,
+    group(ArgGroup::new("gathering").multiple(true))
 )]
 pub struct Cli {
     /// Hosts to run on: names and ranges, as in node[1-40,7] or root@gw:514; adds up
@@ -84,6 +85,41 @@ pub struct Cli {
     /// Print output without the host's name in front
     #[arg(short = 'N', long = "no-label", help_heading = "Output")]
     pub no_label: bool,
+
+    /// Gather: equal outputs once, under their hosts' names, the most common first
+    #[arg(
+        short = 'b',
+        long = "gather",
+        group = "gathering",
+        help_heading = "Output"
+    )]
+    pub gather: bool,
+
+    /// Gather standard error into the same text as standard output
+    #[arg(
+        short = 'B',
+        long = "gather-all",
+        group = "gathering",
+        help_heading = "Output"
+    )]
+    pub gather_all: bool,
+
+    /// Keep the lines of a host together, hosts in their order; with -b, names before each line
+    #[arg(
+        short = 'L',
+        long = "lines-together",
+        group = "gathering",
+        help_heading = "Output"
+    )]
+    pub lines_together: bool,
+
+    /// Print lines as they come as well, before the gathered output
+    #[arg(long = "live", requires = "gathering", help_heading = "Output")]
+    pub live: bool,
+
+    /// Gathered output past this size waits in a temporary file, as in 64M
+    #[arg(long = "spool-memory", value_name = "SIZE", default_value = "16M", value_parser = size, help_heading = "Output")]
+    pub spool_memory: usize,
 
     /// Exit with the largest status of any remote command; 255 if a host could not be reached
     #[arg(short = 'S', long = "worst-status", help_heading = "Output")]
@@ -164,6 +200,27 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Bytes, with K, M or G for powers of 1,024.
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err("not a size, such as 16M or 500K".to_owned()),
+    };
+    let number: usize = number
+        .parse()
+        .map_err(|_| "not a size, such as 16M or 500K".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "more than there can be".to_owned())
+}
+
 fn source_ports(text: &str) -> Result<SourcePorts, String> {
     match text {
         "reserved" => return Ok(SourcePorts::Reserved),
@@ -206,6 +263,27 @@ mod tests {
     }
 
     #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("64k", 65_536),
+            ("16M", 1 << 24),
+            ("1GiB", 1 << 30),
+        ] {
+            let cli = parse(&["--spool-memory", text, "true"]).unwrap();
+            assert_eq!(cli.spool_memory, bytes);
+        }
+    }
+
+    #[test]
+    fn live_needs_something_to_be_gathered() {
+        parse(&["--live", "true"]).unwrap_err();
+        for gathering in ["-b", "-B", "-L", "-bL"] {
+            assert!(parse(&["--live", gathering, "true"]).unwrap().live);
+        }
+    }
+
+    #[test]
     fn bad_values_are_named() {
         for args in [
             ["-j", "0"],
@@ -214,6 +292,8 @@ mod tests {
             ["-u", "-1"],
             ["-p", "0"],
             ["--source-ports", "9-1"],
+            ["--spool-memory", "1x"],
+            ["--spool-memory", "M"],
         ] {
             let error = parse(&[&args[..], &["-w", "a", "true"]].concat()).unwrap_err();
             assert!(error.to_string().contains(args[1]), "{error}");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
-use crate::report::{ReportSpec, Terminals};
+use crate::report::{GatherForm, GatherSpec, ReportSpec, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -64,6 +64,7 @@ impl Plan {
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
+        let report = report(&cli);
         let targets = targets(&cli)?;
         let command = command(&cli.command)?;
         let local_user = local_user()?;
@@ -102,10 +103,7 @@ impl Plan {
             },
             source_ports: cli.source_ports,
             demo: cli.demo,
-            report: ReportSpec {
-                label: !cli.no_label,
-                verbose: cli.verbose,
-            },
+            report,
             terminals: Terminals {
                 out: io::stdout().is_terminal(),
                 err: io::stderr().is_terminal(),
@@ -136,6 +134,32 @@ fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
         list.exclude_expr(text, Origin::named("-x"))?;
     }
     Ok(list.build()?.into_shared())
+}
+
+/// What is shown of the output.
+fn report(cli: &Cli) -> ReportSpec {
+    let gather = gather(cli);
+    ReportSpec {
+        label: !cli.no_label,
+        lines: cli.live || gather.is_none(),
+        gather,
+        verbose: cli.verbose,
+    }
+}
+
+fn gather(cli: &Cli) -> Option<GatherSpec> {
+    let form = match (cli.gather || cli.gather_all, cli.lines_together) {
+        (true, false) => GatherForm::Blocks,
+        (true, true) => GatherForm::Lines,
+        (false, true) => GatherForm::Hosts,
+        (false, false) => return None,
+    };
+    Some(GatherSpec {
+        form,
+        merge: cli.gather_all,
+        only_odd: false,
+        memory: cli.spool_memory,
+    })
 }
 
 /// The words, joined by single spaces as ssh does.

@@ -15,6 +15,7 @@ use crate::run::event::{Event, Message, RunStats};
 
 mod console;
 mod fd;
+mod gather;
 mod lines;
 pub mod ports;
 mod summary;
@@ -24,7 +25,9 @@ mod terminal;
 mod testing;
 
 pub use console::{Console, LongLine, Terminals};
+pub use gather::{GatherForm, GatherSpec};
 
+use gather::Gather;
 use lines::Lines;
 use summary::Summary;
 
@@ -34,8 +37,12 @@ const WAITING: usize = 4;
 /// What is to be shown. Everything is decided; nothing here looks at the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportSpec {
-    /// Each line of output begins with its target's label.
+    /// Each line of output, or each group of hosts, has its targets' labels.
     pub label: bool,
+    /// Every line of output is written as it comes.
+    pub lines: bool,
+    /// Output is gathered, and written when hosts have ended.
+    pub gather: Option<GatherSpec>,
     /// The user asked for details (`-v`).
     pub verbose: bool,
 }
@@ -78,10 +85,15 @@ pub fn start(
 /// The reporters that a run needs, in the order in which they see each event: output comes before
 /// what is said about it.
 fn reporters(spec: &ReportSpec) -> Vec<Box<dyn Reporter>> {
-    vec![
-        Box::new(Lines::new(spec.label)),
-        Box::new(Summary::new(spec.verbose)),
-    ]
+    let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+    if spec.lines {
+        reporters.push(Box::new(Lines::new(spec.label)));
+    }
+    if let Some(gather) = &spec.gather {
+        reporters.push(Box::new(Gather::new(gather.clone(), spec.label)));
+    }
+    reporters.push(Box::new(Summary::new(spec.verbose)));
+    reporters
 }
 
 /// The whole life of the reporter thread.
@@ -134,6 +146,8 @@ mod tests {
 
     const SPEC: ReportSpec = ReportSpec {
         label: true,
+        lines: true,
+        gather: None,
         verbose: false,
     };
 
