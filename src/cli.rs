@@ -15,7 +15,7 @@ use crate::transport::rsh::StderrMode;
 #[command(
     name = "mrsh",
     version,
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --ports [--source-ports LO-HI]",
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-b] [-L]\n       mrsh --ports [--source-ports LO-HI]",
     after_help = AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
@@ -145,6 +145,10 @@ pub struct Cli {
     #[arg(long = "demo", help_heading = "Other modes")]
     pub demo: bool,
 
+    /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["demo", "live", "hosts", "hosts_files", "ports", "command"])]
+    pub gather_stdin: bool,
+
     /// Print what the kernel says about the source ports now, and which of them a run would use
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
@@ -166,6 +170,8 @@ A run that a signal ends dies of that signal. See -S for the remote commands' ow
 Examples:
   mrsh -w 'node[1-40]' uptime
   mrsh -j 64 -f hosts -x node7 'df -h / | tail -n 1'
+  mrsh -b -w 'node[1-40]' 'uname -r'
+  pdsh -w 'node[1-40]' uname -r | mrsh --gather-stdin
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
 
 /// [`StderrMode`] as it is spelled.

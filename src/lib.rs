@@ -17,7 +17,7 @@ use cli::Cli;
 use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
-use plan::{Plan, RunPlan};
+use plan::{FilterPlan, Plan, RunPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use report::Console;
 use run::event::Note;
@@ -53,6 +53,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ended = Plan::new(cli).and_then(|plan| match plan {
         Plan::Ports(range) => show_ports(&range),
+        Plan::Filter(plan) => Ok(run_filter(&plan)),
         Plan::Run(plan) => run_plan(*plan),
     });
     match ended {
@@ -88,6 +89,19 @@ fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
         }
         _ => Ok(ExitStatus::SUCCESS),
     }
+}
+
+/// Gathers what comes on standard input.
+fn run_filter(plan: &FilterPlan) -> ExitStatus {
+    let mut console = Console::stdio(plan.terminals);
+    let mut input = io::stdin().lock();
+    let ended = report::filter(&plan.gather, plan.label, &mut input, &mut console);
+    if let Err(error) = &ended
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        complain(error);
+    }
+    ExitStatus::of_filter(ended.as_ref().copied())
 }
 
 /// Sets up everything that a run needs, in the order in which it can fail, then runs.

@@ -26,8 +26,21 @@ const RSH_PORT: u16 = 514;
 pub enum Plan {
     /// Print the state of these source ports.
     Ports(RangeInclusive<u16>),
+    /// Gather what comes on standard input.
+    Filter(FilterPlan),
     /// Run a command.
     Run(Box<RunPlan>),
+}
+
+/// A filter, all decided.
+#[derive(Debug)]
+pub struct FilterPlan {
+    /// How it looks.
+    pub gather: GatherSpec,
+    /// Whether hosts are named.
+    pub label: bool,
+    /// Which of our two streams are terminals.
+    pub terminals: Terminals,
 }
 
 /// A run, all decided.
@@ -59,6 +72,13 @@ impl Plan {
             return Ok(Plan::Ports(match &cli.source_ports {
                 SourcePorts::Range(range) => range.clone(),
                 SourcePorts::Reserved | SourcePorts::Any => RESERVED,
+            }));
+        }
+        if cli.gather_stdin {
+            return Ok(Plan::Filter(FilterPlan {
+                gather: gather(&cli),
+                label: !cli.no_label,
+                terminals: terminals(),
             }));
         }
         if cli.command.is_empty() {
@@ -104,10 +124,7 @@ impl Plan {
             source_ports: cli.source_ports,
             demo: cli.demo,
             report,
-            terminals: Terminals {
-                out: io::stdout().is_terminal(),
-                err: io::stderr().is_terminal(),
-            },
+            terminals: terminals(),
             worst_status: cli.worst_status,
         })))
     }
@@ -136,30 +153,36 @@ fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
     Ok(list.build()?.into_shared())
 }
 
+fn terminals() -> Terminals {
+    Terminals {
+        out: io::stdout().is_terminal(),
+        err: io::stderr().is_terminal(),
+    }
+}
+
 /// What is shown of the output.
 fn report(cli: &Cli) -> ReportSpec {
-    let gather = gather(cli);
+    let gathering = cli.gather || cli.gather_all || cli.lines_together;
     ReportSpec {
         label: !cli.no_label,
-        lines: cli.live || gather.is_none(),
-        gather,
+        lines: cli.live || !gathering,
+        gather: gathering.then(|| gather(cli)),
         verbose: cli.verbose,
     }
 }
 
-fn gather(cli: &Cli) -> Option<GatherSpec> {
+fn gather(cli: &Cli) -> GatherSpec {
     let form = match (cli.gather || cli.gather_all, cli.lines_together) {
-        (true, false) => GatherForm::Blocks,
+        (_, false) => GatherForm::Blocks,
         (true, true) => GatherForm::Lines,
         (false, true) => GatherForm::Hosts,
-        (false, false) => return None,
     };
-    Some(GatherSpec {
+    GatherSpec {
         form,
         merge: cli.gather_all,
         only_odd: false,
         memory: cli.spool_memory,
-    })
+    }
 }
 
 /// The words, joined by single spaces as ssh does.

@@ -25,7 +25,7 @@ mod terminal;
 mod testing;
 
 pub use console::{Console, LongLine, Terminals};
-pub use gather::{GatherForm, GatherSpec};
+pub use gather::{GatherForm, GatherSpec, filter};
 
 use gather::Gather;
 use lines::Lines;

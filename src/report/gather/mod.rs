@@ -14,10 +14,13 @@ use crate::run::event::{Event, Finished, Outcome, RunStats};
 use crate::targets::Target;
 
 mod collect;
+mod filter;
 mod print;
 mod text;
 mod tree;
 mod view;
+
+pub use filter::filter;
 
 use collect::Collected;
 use view::{Labels, View};
@@ -108,12 +111,9 @@ impl Gather {
     }
 
     fn show(&mut self, console: &mut Console) -> io::Result<()> {
-        let view = self.view();
-        let groups = || view.groups(0..self.collected.len());
         match self.spec.form {
-            GatherForm::Blocks => view.blocks(&groups(), console),
-            GatherForm::Lines => view.lines(&groups(), console),
             GatherForm::Hosts => self.show_hosts(true, console),
+            form => self.view().show(form, 0..self.collected.len(), console),
         }
     }
 

@@ -54,7 +54,10 @@ pub(super) fn print_text(
 }
 
 /// Writes a line that begins with `line`, which is empty afterwards, and goes on in `text`.
-fn print_long_line(
+///
+/// # Errors
+/// As for [`print_text`].
+pub(super) fn print_long_line(
     line: &mut Vec<u8>,
     text: &mut impl BufRead,
     label: [&[u8]; 2],

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::super::Console;
 use super::super::tail::print_line;
+use super::super::{Console, GatherForm};
 use super::collect::{Collected, End};
 use super::print::print_text;
 use super::tree::Cursor;
@@ -97,11 +97,30 @@ impl View<'_> {
         errors
     }
 
-    /// Every group under a header.
+    /// Shows these hosts, which are given in their order.
     ///
     /// # Errors
     /// The console's, or a text cannot be read back.
-    pub(super) fn blocks(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
+    pub(super) fn show(
+        &self,
+        form: GatherForm,
+        hosts: impl IntoIterator<Item = usize>,
+        console: &mut Console,
+    ) -> io::Result<()> {
+        match form {
+            GatherForm::Blocks => self.blocks(&self.groups(hosts), console),
+            GatherForm::Lines => self.lines(&self.groups(hosts), console),
+            GatherForm::Hosts => {
+                for host in hosts {
+                    self.host(host, console)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Every group under a header.
+    fn blocks(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
         for (at, group) in groups.iter().enumerate() {
             let majority = self.only_odd && at == 0;
             if !group.text.is_empty() && !majority {
@@ -115,15 +134,7 @@ impl View<'_> {
 
     /// What a group wrote to standard error; without what most of it did if it is the majority of
     /// which nothing is to be shown.
-    ///
-    /// # Errors
-    /// As for [`blocks`](Self::blocks).
-    pub(super) fn error_blocks(
-        &self,
-        group: &Group,
-        majority: bool,
-        console: &mut Console,
-    ) -> io::Result<()> {
+    fn error_blocks(&self, group: &Group, majority: bool, console: &mut Console) -> io::Result<()> {
         for (text, hosts) in group.errors.iter().skip(usize::from(majority)) {
             if !text.is_empty() {
                 self.header(hosts, group.end, Stream::Stderr, console)?;
@@ -134,10 +145,7 @@ impl View<'_> {
     }
 
     /// Every group's lines, each after the group's names.
-    ///
-    /// # Errors
-    /// As for [`blocks`](Self::blocks).
-    pub(super) fn lines(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
+    fn lines(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
         for (at, group) in groups.iter().enumerate() {
             let majority = self.only_odd && at == 0;
             if !majority {
@@ -153,7 +161,7 @@ impl View<'_> {
     /// One host's lines, each after its name.
     ///
     /// # Errors
-    /// As for [`blocks`](Self::blocks).
+    /// As for [`show`](Self::show).
     pub(super) fn host(&self, host: usize, console: &mut Console) -> io::Result<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let text = self.collected.text(host, stream);
@@ -180,10 +188,7 @@ impl View<'_> {
     }
 
     /// The rule, the names with how many they are and how they ended, and the rule.
-    ///
-    /// # Errors
-    /// The console's.
-    pub(super) fn header(
+    fn header(
         &self,
         hosts: &[usize],
         end: Option<End>,
@@ -203,7 +208,7 @@ impl View<'_> {
     }
 
     /// The names with how many they are and how they ended.
-    pub(super) fn title(&self, hosts: &[usize], end: Option<End>) -> String {
+    fn title(&self, hosts: &[usize], end: Option<End>) -> String {
         let mut title = self.names(hosts);
         if hosts.len() > 1 {
             title.push_str(&format!(" ({})", hosts.len()));
