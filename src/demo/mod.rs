@@ -36,7 +36,7 @@ use server::{Part, Stop};
 
 /// Descriptors that one session takes of this process, beyond those of its client: the two
 /// connections, the pipe of the command's standard error and the child itself.
-pub const DESCRIPTORS_PER_SESSION: u64 = 4;
+pub const DESCRIPTORS_PER_SESSION: u32 = 4;
 
 /// The longest token that [`Demo::start`] takes: it travels as a user name.
 pub const TOKEN_MAX: usize = request::NAME_MAX;

@@ -137,21 +137,10 @@ impl Diagnostic {
         }
     }
 
-    /// Points at what a node set's error is about, in the part of `text` from `offset` on.
-    pub(super) fn from_nodeset(
-        origin: &Origin,
-        text: &str,
-        offset: usize,
-        error: &NodeSetError,
-    ) -> Diagnostic {
-        let span = error.span.start + offset..error.span.end + offset;
-        Diagnostic::new(
-            origin,
-            text,
-            span,
-            error.fault.to_string(),
-            error.fault.help(),
-        )
+    /// Points at what a node set's error is about.
+    pub(super) fn from_nodeset(origin: &Origin, text: &str, error: &NodeSetError) -> Diagnostic {
+        let (message, help) = (error.fault.to_string(), error.fault.help());
+        Diagnostic::new(origin, text, error.span.clone(), message, help)
     }
 }
 

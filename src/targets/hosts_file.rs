@@ -1,12 +1,13 @@
 //! The syntax of one line of a hosts file: node sets, then `key=value` options, then a comment.
 //!
-//! Called by the builder for every line of a hosts file or of standard input. A `#` begins a comment
-//! at the start of a line or after white space.
+//! Called by the [reader of files](super::files) for every line of a hosts file or of standard input.
+//! A `#` begins a comment at the start of a line or after white space; `#include FILE` is none.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::nodeset::{HostList, NodeSetError};
+use super::nodeset::{Host, HostList, NodeSetError, Options, Resolver};
+use super::suggest::nearest;
 
 /// What is wrong with a line, where, and how to mend it.
 pub(super) struct LineError {
@@ -15,32 +16,44 @@ pub(super) struct LineError {
     pub(super) help: Option<String>,
 }
 
-/// A line that names hosts.
-pub(super) struct Line {
-    /// The hosts before the options.
-    pub(super) hosts: HostList,
-    /// Where they stand in the line.
-    pub(super) span: Range<usize>,
-    /// What the options say about them.
-    pub(super) options: Options,
+/// What a line says.
+pub(super) enum Line<'a> {
+    /// Nothing, or only a comment.
+    Nothing,
+    /// The hosts in this part of the line, with the options that follow.
+    Hosts(HostList, Range<usize>),
+    /// `#include` with the path in this part of the line.
+    Include(&'a str, Range<usize>),
 }
 
-/// The options of a line; each is `None` if the line does not have it.
+/// The options of a line with their places.
 #[derive(Default)]
-pub(super) struct Options {
-    /// With its place, for the error when it meets a `user@`.
-    pub(super) user: Option<(Range<usize>, Arc<str>)>,
-    /// With its place, for the error when it meets a `:port`.
-    pub(super) port: Option<(Range<usize>, u16)>,
-    /// With its place, for the error when there are several hosts.
-    pub(super) label: Option<(Range<usize>, Arc<str>)>,
+struct Keys {
+    user: Option<(Range<usize>, Arc<str>)>,
+    port: Option<(Range<usize>, u16)>,
+    label: Option<(Range<usize>, Arc<str>)>,
 }
 
 /// The options' names, for suggestions.
 const KEYS: [&str; 4] = ["label", "port", "transport", "user"];
 
-/// Parses a line without its end; `None` if there is nothing in it.
-pub(super) fn parse_line(text: &str, limit: usize) -> Result<Option<Line>, LineError> {
+fn error<T>(span: Range<usize>, message: impl Into<String>, help: &str) -> Result<T, LineError> {
+    let (message, help) = (message.into(), Some(help.to_owned()));
+    Err(LineError {
+        span,
+        message,
+        help,
+    })
+}
+
+/// Parses a line without its end.
+pub(super) fn parse_line<'a>(
+    text: &'a str,
+    resolver: &Resolver<'_>,
+) -> Result<Line<'a>, LineError> {
+    if let Some(include) = include(text) {
+        return include;
+    }
     let code = &text[..comment_start(text)];
     let hosts_end = words(code)
         .find(|word| is_option(&code[word.clone()]))
@@ -49,49 +62,97 @@ pub(super) fn parse_line(text: &str, limit: usize) -> Result<Option<Line>, LineE
     let span = start..code[..hosts_end].trim_end().len().max(start);
     if span.is_empty() {
         return match words(code).next() {
-            None => Ok(None),
-            Some(option) => Err(LineError {
-                span: option,
-                message: "an option without a host before it".into(),
-                help: Some("write the host's name first: node1 user=root".into()),
-            }),
+            None => Ok(Line::Nothing),
+            Some(option) => error(
+                option,
+                "an option without a host before it",
+                "write the host's name first: node1 user=root",
+            ),
         };
     }
-    let hosts = HostList::parse(&code[span.clone()], limit).map_err(
-        |NodeSetError { span: at, fault }| {
-            let span = span.start + at.start..span.start + at.end;
-            LineError {
-                span,
-                message: fault.to_string(),
-                help: fault.help(),
-            }
+    let hosts = resolver.hosts_in_file(&code[span.clone()]).map_err(
+        |NodeSetError { span: at, fault }| LineError {
+            span: span.start + at.start..span.start + at.end,
+            message: fault.to_string(),
+            help: fault.help(),
         },
     )?;
-    let mut options = Options::default();
+    let mut keys = Keys::default();
     for word in words(&code[hosts_end..]) {
         let word = hosts_end + word.start..hosts_end + word.end;
-        options.read(&code[word.clone()], word)?;
+        keys.read(&code[word.clone()], word)?;
     }
-    Ok(Some(Line {
-        hosts,
-        span,
-        options,
-    }))
+    Ok(Line::Hosts(keys.apply(hosts)?, span))
 }
 
-impl Options {
-    fn read(&mut self, word: &str, span: Range<usize>) -> Result<(), LineError> {
-        let error = |span: Range<usize>, message: String, help: &str| {
-            Err(LineError {
-                span,
-                message,
-                help: Some(help.into()),
-            })
+/// Reads `#include FILE`.
+fn include(text: &str) -> Option<Result<Line<'_>, LineError>> {
+    let rest = text.trim_start().strip_prefix("#include")?;
+    if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
+        return None;
+    }
+    let at = text.len() - rest.trim_start().len();
+    let path = rest.trim();
+    Some(if path.is_empty() {
+        error(
+            at..at,
+            "a file's name is missing here",
+            "write #include FILE",
+        )
+    } else {
+        Ok(Line::Include(path, at..at + path.len()))
+    })
+}
+
+impl Keys {
+    /// The hosts with the options, unless they contradict each other.
+    fn apply(self, hosts: HostList) -> Result<HostList, LineError> {
+        let (says_user, says_port) = hosts.says_user_or_port();
+        match (&self.user, &self.port, &self.label) {
+            (None, None, None) => return Ok(hosts),
+            (Some((span, _)), _, _) if says_user => {
+                return error(
+                    span.clone(),
+                    "the user is given twice",
+                    "keep user@ or user=",
+                );
+            }
+            (_, Some((span, _)), _) if says_port => {
+                return error(
+                    span.clone(),
+                    "the port is given twice",
+                    "keep :port or port=",
+                );
+            }
+            (_, _, Some((span, _))) => {
+                let mut count = 0;
+                let one = hosts.try_for_each(|_: Host<'_>| {
+                    count += 1;
+                    if count > 1 { Err(()) } else { Ok(()) }
+                });
+                if one.is_err() {
+                    let help = "give each host a line and a label of its own";
+                    return error(span.clone(), "one label for several hosts", help);
+                }
+            }
+            _ => {}
+        }
+        let options = Options {
+            user: self.user.map(|(_, user)| user),
+            port: self.port.map(|(_, port)| port),
+            label: self.label.map(|(_, label)| label),
+            shows_user: false,
         };
+        let mut list = HostList::default();
+        list.push_list(Arc::new(hosts), options);
+        Ok(list)
+    }
+
+    fn read(&mut self, word: &str, span: Range<usize>) -> Result<(), LineError> {
         let Some((key, value)) = word.split_once('=') else {
             return error(
                 span,
-                "a host after an option".into(),
+                "a host after an option",
                 "options come last in a line",
             );
         };
@@ -145,7 +206,7 @@ impl Options {
                 );
             }
             _ => {
-                let help = match nearest(key) {
+                let help = match nearest(key, KEYS) {
                     Some(near) => format!("did you mean {near}=?"),
                     None => format!("the options are {}=", KEYS.join("=, ")),
                 };
@@ -198,29 +259,4 @@ fn is_user(text: &str) -> bool {
 
 fn is_label(text: &str) -> bool {
     (1..=255).contains(&text.len()) && !text.chars().any(char::is_control)
-}
-
-/// The option whose name differs from this one in at most two letters.
-fn nearest(key: &str) -> Option<&'static str> {
-    KEYS.into_iter()
-        .map(|known| (distance(key, known), known))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// How many letters have to be added, removed or changed.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

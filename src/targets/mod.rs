@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 mod error;
+mod files;
 mod hosts_file;
 mod list;
 pub mod nodeset;
+mod suggest;
 
 #[cfg(test)]
 mod tests;

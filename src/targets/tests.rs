@@ -248,6 +248,94 @@ fn errors_point_at_the_fault() {
     ");
 }
 
+/// A folder of files, gone when the test ends.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn files_include_files() {
+    let folder = folder(&[
+        ("hosts", "h1\n#include inc # not a comment\n"),
+        (
+            "top",
+            "h1\n  #include inner/one\n#includes nothing\nh2 user=op\n",
+        ),
+        ("inner/one", "i1\n#include two\n#include three\n"),
+        ("inner/two", "i2 port=22\n"),
+        ("three", "i3\n"),
+    ]);
+    let mut builder = TargetListBuilder::new(Limits::default());
+    builder.add_hosts_file(folder.path().join("top")).unwrap();
+    assert_eq!(
+        shown(&builder.build().unwrap()),
+        [
+            "h1 h1 - -",
+            "i1 i1 - -",
+            "i2 i2 - 22",
+            "i3 i3 - -",
+            "h2 h2 op -"
+        ]
+    );
+    let mut builder = TargetListBuilder::new(Limits::default());
+    let error = builder
+        .add_hosts_file(folder.path().join("hosts"))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("cannot read inc # not a comment: No such file")
+    );
+}
+
+#[test]
+fn files_that_include_each_other_are_named() {
+    let folder = folder(&[("a", "x\n#include b\n"), ("b", "#include a\n")]);
+    let mut builder = TargetListBuilder::new(Limits::default());
+    let error = builder
+        .add_hosts_file(folder.path().join("a"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("these files include each other: "),
+        "{error}"
+    );
+    assert!(error.contains("/a → "), "{error}");
+}
+
+#[test]
+fn pdsh_forms_work_across_the_command_line() {
+    let folder = folder(&[("f", "n[1-3] user=op\nn4\n"), ("bad", "n[9-3]\n")]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut builder = TargetListBuilder::new(Limits::default());
+    builder.add_expr("-n2", Origin::named("-w")).unwrap();
+    builder
+        .add_expr(&format!("^{},x", path("f")), Origin::named("-w"))
+        .unwrap();
+    builder.exclude_expr("/3$/", Origin::named("-x")).unwrap();
+    assert_eq!(
+        shown(&builder.build().unwrap()),
+        ["n1 n1 op -", "n4 n4 - -", "x x - -"]
+    );
+
+    let mut builder = TargetListBuilder::new(Limits::default());
+    let error = builder.add_expr(&format!("^{}", path("bad")), Origin::named("-w"));
+    let error = error.unwrap_err().to_string().replace(&path("bad"), "bad");
+    let folder_line = "^bad";
+    assert!(error.contains(folder_line), "{error}");
+    assert!(
+        error.starts_with("the range 9-3 runs backwards\n --> bad:1:3\n"),
+        "{error}"
+    );
+    assert!(error.contains("\n --> -w, column 1\n"), "{error}");
+}
+
 #[test]
 fn hostile_files_are_refused_at_once() {
     assert!(build_bytes(&vec![b'a'; 3 << 20]).is_err());

@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+use super::lookup::GroupError;
+use crate::targets::suggest::nearest;
+
 /// A fault and the bytes of the expression that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
@@ -84,9 +87,40 @@ pub enum Fault {
     /// User or port where only hosts are compared.
     #[error("a user or a port has no meaning after '{0}'")]
     Decorated(char),
-    /// `@group` or a wildcard, and nothing to look it up in.
-    #[error("there is no source of groups to look this up in")]
-    NoGroups,
+    /// `^` without the name of a file.
+    #[error("a file's name is missing here")]
+    MissingFile,
+    /// A regular expression with nothing in it, or after `^`.
+    #[error("a regular expression cannot stand here")]
+    MisplacedRegex,
+    /// A regular expression that is none.
+    #[error("this regular expression cannot be understood: {0}")]
+    BadRegex(Box<str>),
+    /// `^file` could not be read, or there is something wrong in it.
+    #[error("{0}")]
+    File(Box<str>),
+    /// A group or a mask could not be looked up.
+    #[error("{0}")]
+    Group(Box<GroupError>),
+    /// Groups whose definitions name each other.
+    #[error("these groups name each other: {0}")]
+    GroupCycle(Box<str>),
+    /// Groups in groups in groups.
+    #[error("groups are defined by groups more than {0} deep")]
+    GroupsTooDeep(usize),
+    /// A mask with ranges that is too many masks.
+    #[error("these are too many masks to compare all names with")]
+    TooManyMasks,
+    /// What a group is defined as cannot be understood.
+    #[error("in {what} ({text}): {fault}")]
+    InDefinition {
+        /// Which group.
+        what: Box<str>,
+        /// The definition, or the part at fault.
+        text: Box<str>,
+        /// What is wrong with it.
+        fault: Box<Fault>,
+    },
 }
 
 /// Longer names are refused: it is the limit of the DNS, and of `NAME_MAX` for files named by host.
@@ -125,8 +159,38 @@ impl Fault {
             Fault::BadAddress(_) => "write 2001:db8::1, or [2001:db8::1]:514 with a port",
             Fault::UnknownScheme(_) => "only rsh:// is known; a plain name means the same",
             Fault::Decorated(_) => "write only the host's name after this operator",
-            Fault::NoGroups => "name the hosts themselves",
+            Fault::MissingFile => "write ^FILE for the hosts in a hosts file",
+            Fault::MisplacedRegex => {
+                "write NAMES&/REGEX/ to keep what matches, NAMES!/REGEX/ to remove"
+            }
+            Fault::BadRegex(_) => "write a regular expression, like /^node[12]/",
+            Fault::File(_) => return None,
+            Fault::Group(error) => return error.help(),
+            Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) => "mend the groups' definitions",
+            Fault::TooManyMasks => "write fewer ranges together with '*' and '?'",
+            Fault::InDefinition { fault, .. } => return fault.help(),
         };
         Some(text.to_owned())
+    }
+}
+
+impl GroupError {
+    /// How to mend it, in a few words.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            GroupError::UnknownSource { name, known }
+            | GroupError::UnknownGroup { name, known } => {
+                if let Some(near) = nearest(name, known.iter().map(String::as_str)) {
+                    return Some(format!("did you mean {near}?"));
+                }
+                const MANY: usize = 10;
+                let more = if known.len() > MANY { ", …" } else { "" };
+                let first = &known[..known.len().min(MANY)];
+                (!known.is_empty()).then(|| format!("there are {}{more}", first.join(", ")))
+            }
+            GroupError::NoSource => Some("name the hosts themselves".to_owned()),
+            GroupError::Unsupported { .. } | GroupError::Failed(_) => None,
+        }
     }
 }

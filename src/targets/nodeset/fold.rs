@@ -15,7 +15,7 @@ use super::index::Index;
 use super::pattern::{self, Piece};
 
 /// First and last index of a range, as numbers.
-type Span = (u64, u64);
+pub(super) type Span = (u64, u64);
 
 /// Appends the comma between two parts of an expression, where there is a part before it.
 pub(super) fn push_separator(out: &mut String) {
@@ -27,11 +27,7 @@ pub(super) fn push_separator(out: &mut String) {
 /// Appends the names of one pattern, each product of ranges with `before` and `after` around it.
 pub(super) fn push_folded(pattern: &str, rest: &Rest, before: &str, after: &str, out: &mut String) {
     let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
-    let products = match rest {
-        None => vec![Vec::new()],
-        Some(grid) => products(grid),
-    };
-    for product in products {
+    for product in products(rest) {
         push_separator(out);
         out.push_str(before);
         let mut dimensions = product.iter();
@@ -78,7 +74,10 @@ fn push_spans(spans: &[Span], out: &mut String) {
 }
 
 /// Cuts a set into products of ranges, in the order in which they are written.
-pub(super) fn products(grid: &Grid) -> Vec<Vec<Rc<[Span]>>> {
+pub(super) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
+    let Some(grid) = rest else {
+        return vec![Vec::new()];
+    };
     if grid.rows().iter().all(|row| row.rest.is_none()) {
         return vec![vec![spans_of(grid).into()]];
     }

@@ -13,10 +13,12 @@
 //! and no ports; `hostlist` is silently wrong (`node[1-10/2]` gives `node`).
 
 mod error;
+mod eval;
 mod fold;
 mod grid;
 mod index;
 mod list;
+mod lookup;
 mod parse;
 mod pattern;
 mod ranges;
@@ -27,5 +29,7 @@ mod words;
 mod tests;
 
 pub use error::{Fault, NodeSetError};
-pub use list::{Host, HostList};
+pub use eval::Resolver;
+pub use list::{Filter, Host, HostList, Options};
+pub use lookup::{GroupError, GroupSource, HostFiles, Nothing};
 pub use set::{NodeSet, fold};

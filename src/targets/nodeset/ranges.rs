@@ -66,10 +66,10 @@ impl Ranges {
         }
     }
 
-    /// Appends the values from `first` to `last`, written without padding.
-    pub(super) fn push_plain(&mut self, first: u64, last: u64, step: u64) {
+    /// Appends the values from `first` to `last`, each written with at least `width` digits.
+    pub(super) fn push(&mut self, width: usize, first: u64, last: u64, step: u64) {
         let mut from = first;
-        for (width, above) in POW10.iter().enumerate().skip(1) {
+        for (width, above) in POW10.iter().enumerate().skip(width.max(1)) {
             let end = last.min(above - 1);
             if from <= end {
                 let reached = end - (end - from) % step;
@@ -85,17 +85,6 @@ impl Ranges {
                 from = next;
             }
         }
-    }
-
-    /// Appends the values from `first` to `last`, each written with `width` digits.
-    pub(super) fn push_padded(&mut self, width: usize, first: u64, last: u64, step: u64) {
-        let last = last - (last - first) % step;
-        self.runs.push(Run {
-            width,
-            first,
-            last,
-            step,
-        });
     }
 
     /// The runs in the given order.
@@ -148,5 +137,20 @@ impl Ranges {
             }
         }
         Ok(Ranges { runs })
+    }
+}
+
+impl<'a> FromIterator<&'a (u64, u64)> for Ranges {
+    /// Collects ranges of indexes of one width each, as sets have them.
+    fn from_iter<I: IntoIterator<Item = &'a (u64, u64)>>(spans: I) -> Ranges {
+        let run = |&(first, last): &(u64, u64)| Run {
+            width: Index(first).width(),
+            first: Index(first).value(),
+            last: Index(last).value(),
+            step: 1,
+        };
+        Ranges {
+            runs: spans.into_iter().map(run).collect(),
+        }
     }
 }

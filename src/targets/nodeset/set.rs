@@ -4,10 +4,11 @@
 //! are grouped by pattern; the text of a set is what ClusterShell's `nodeset -f` prints for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::fmt;
 
 use super::error::MAX_NAME;
-use super::fold::{push_folded, push_separator};
+use super::fold::{self as folding, push_folded, push_separator};
 use super::grid::{self, Keep, Rest};
 use super::pattern;
 use super::words::Names;
@@ -79,6 +80,39 @@ impl NodeSet {
             }
         }
         NodeSet { patterns }
+    }
+
+    /// The names for which `keep` says so.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> NodeSet {
+        let mut kept = Collector::default();
+        self.for_each(|name| {
+            if keep(name) {
+                kept.add(name);
+            }
+        });
+        kept.finish()
+    }
+
+    /// Calls `each` with every name, in the order of `nodeset -e`.
+    pub fn for_each(&self, mut each: impl FnMut(&str)) {
+        for (pattern, rest) in &self.patterns {
+            for dimensions in folding::products(rest) {
+                let pattern = pattern.clone();
+                let dimensions = dimensions
+                    .iter()
+                    .map(|spans| spans.iter().collect())
+                    .collect();
+                let names = Names::Product {
+                    pattern,
+                    dimensions,
+                };
+                let Ok(()) = names.try_for_each(|name| {
+                    each(name);
+                    Ok::<(), Infallible>(())
+                });
+            }
+        }
     }
 
     /// The set of the names of these words.

@@ -131,3 +131,16 @@ pub(super) struct HostWord {
     /// The port, if one is given.
     pub(super) port: Option<u16>,
 }
+
+impl HostWord {
+    /// Names with nothing around them.
+    pub(super) fn plain(names: Names) -> HostWord {
+        HostWord {
+            names,
+            before: "".into(),
+            after: "".into(),
+            user: None,
+            port: None,
+        }
+    }
+}

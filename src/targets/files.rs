@@ -1,0 +1,190 @@
+//! Reads hosts files, with the files that they include.
+//!
+//! Used by the builder for `-f` and for standard input, and by expressions for `^file`. Lines are
+//! handed on as they are read, so a file costs no more memory than its longest line.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Limits;
+use super::error::{Diagnostic, Origin, TargetError};
+use super::hosts_file::{self, Line, LineError};
+use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
+
+/// Lines of a hosts file may have this many bytes; a longer one is no hosts file.
+const MAX_LINE: u64 = 1 << 20;
+
+/// Files may include files this deep.
+const MAX_DEPTH: usize = 20;
+
+/// Takes the hosts of a line, with where they stand: the line's origin, its text, and the part of it.
+type Sink<'s> = &'s mut dyn FnMut(HostList, &Origin, &str, Range<usize>) -> Result<(), TargetError>;
+
+/// Reads hosts files in which these groups can be named.
+pub(super) struct FileReader<'a> {
+    limits: Limits,
+    groups: &'a dyn GroupSource,
+    /// The files that are being read, each included by the one before.
+    open: RefCell<Vec<PathBuf>>,
+}
+
+impl<'a> FileReader<'a> {
+    pub(super) fn new(limits: Limits, groups: &'a dyn GroupSource) -> FileReader<'a> {
+        FileReader {
+            limits,
+            groups,
+            open: RefCell::default(),
+        }
+    }
+
+    /// Reads a file and what it includes.
+    pub(super) fn read_file(&self, path: &Path, sink: Sink<'_>) -> Result<(), TargetError> {
+        let name = path.display().to_string();
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(source) => return Err(TargetError::Read { name, source }),
+        };
+        self.open.borrow_mut().push(path.to_owned());
+        let read = self.read_lines(&name, BufReader::new(file), sink);
+        self.open.borrow_mut().pop();
+        read
+    }
+
+    /// Reads lines that errors say are from `name`.
+    pub(super) fn read_lines(
+        &self,
+        name: &str,
+        mut reader: impl BufRead,
+        sink: Sink<'_>,
+    ) -> Result<(), TargetError> {
+        let resolver = Resolver::new(self.limits.max_targets, self.groups, self);
+        let shared: Arc<str> = name.into();
+        let mut bytes = Vec::new();
+        for number in 1.. {
+            let origin = Origin::line(&shared, number);
+            bytes.clear();
+            reader
+                .by_ref()
+                .take(MAX_LINE)
+                .read_until(b'\n', &mut bytes)
+                .map_err(|source| TargetError::Read {
+                    name: name.to_owned(),
+                    source,
+                })?;
+            if bytes.is_empty() {
+                break;
+            }
+            let mut line = match bytes.strip_suffix(b"\n") {
+                Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+                None => &bytes,
+            };
+            if number == 1 {
+                line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+            }
+            let text = readable(line, &origin)?;
+            match hosts_file::parse_line(text, &resolver) {
+                Ok(Line::Nothing) => {}
+                Ok(Line::Hosts(hosts, span)) => sink(hosts, &origin, text, span)?,
+                Ok(Line::Include(path, span)) => self.include(path, &origin, text, span, sink)?,
+                Err(LineError {
+                    span,
+                    message,
+                    help,
+                }) => {
+                    return Err(Diagnostic::new(&origin, text, span, message, help).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an included file: its path is relative to the including file or, as in pdsh, to the
+    /// first one.
+    fn include(
+        &self,
+        path: &str,
+        origin: &Origin,
+        text: &str,
+        span: Range<usize>,
+        sink: Sink<'_>,
+    ) -> Result<(), TargetError> {
+        let refuse = |message: String| {
+            let help = Some("#include names another hosts file".to_owned());
+            Err(Diagnostic::new(origin, text, span, message, help).into())
+        };
+        let open = self.open.borrow().clone();
+        let beside = |file: &PathBuf| file.parent().map(|folder| folder.join(path));
+        let candidates = [open.last(), open.first()];
+        let found = candidates
+            .into_iter()
+            .flatten()
+            .filter_map(beside)
+            .find(|path| path.exists())
+            .unwrap_or_else(|| PathBuf::from(path));
+        let same = |file: &PathBuf| match (file.canonicalize(), found.canonicalize()) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        };
+        if let Some(first) = open.iter().position(same) {
+            let names = open[first..].iter().chain([&found]);
+            let names: Vec<String> = names.map(|file| file.display().to_string()).collect();
+            return refuse(format!(
+                "these files include each other: {}",
+                names.join(" → ")
+            ));
+        }
+        if open.len() >= MAX_DEPTH {
+            return refuse(format!("files include files more than {MAX_DEPTH} deep"));
+        }
+        match self.read_file(&found, sink) {
+            Err(TargetError::Read { name, source }) => {
+                refuse(format!("cannot read {name}: {source}"))
+            }
+            read => read,
+        }
+    }
+}
+
+impl HostFiles for FileReader<'_> {
+    fn read(&self, path: &str) -> Result<Arc<HostList>, String> {
+        let mut list = HostList::default();
+        let limit = self.limits.max_targets;
+        let mut add = |hosts: HostList, origin: &Origin, text: &str, span| {
+            list.push_list(Arc::new(hosts), Options::default());
+            if list.mentions() > limit as u128 {
+                let message = format!("more than {limit} names");
+                return Err(Diagnostic::new(origin, text, span, message, None).into());
+            }
+            Ok(())
+        };
+        let read = match path {
+            "-" => self.read_lines("standard input", io::stdin().lock(), &mut add),
+            _ => self.read_file(Path::new(path), &mut add),
+        };
+        match read {
+            Ok(()) => Ok(Arc::new(list)),
+            Err(TargetError::Read { name, source }) => Err(format!("cannot read {name}: {source}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// The line as text, if it is text and not too long.
+fn readable<'a>(line: &'a [u8], origin: &Origin) -> Result<&'a str, TargetError> {
+    let refuse = |at: usize, message: &str| {
+        let text = String::from_utf8_lossy(line);
+        let help = Some("a hosts file is UTF-8 text with one node set a line".to_owned());
+        Err(Diagnostic::new(origin, &text, at..at, message, help).into())
+    };
+    if line.len() as u64 >= MAX_LINE - 1 {
+        return refuse(0, "this line is too long for a hosts file");
+    }
+    match std::str::from_utf8(line) {
+        Ok(text) => Ok(text),
+        Err(error) => refuse(error.valid_up_to(), "this is not UTF-8 text"),
+    }
+}

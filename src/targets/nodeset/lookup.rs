@@ -1,0 +1,87 @@
+//! What expressions look up outside of themselves: groups, and files of hosts.
+//!
+//! The module does no input or output; [`groups`](crate::targets::groups) and the reader of hosts
+//! files implement these traits.
+
+use std::sync::Arc;
+
+use super::list::HostList;
+
+/// Where groups of hosts are defined. A source of `None` is the default one.
+pub trait GroupSource {
+    /// The definition of a group: an expression, in which groups of the same source are named
+    /// without their source.
+    fn lookup(&self, source: Option<&str>, group: &str) -> Result<String, GroupError>;
+
+    /// An expression for all hosts, if the source has one; else they are the hosts of all groups.
+    fn all(&self, source: Option<&str>) -> Result<Option<String>, GroupError>;
+
+    /// The names of the groups.
+    fn list(&self, source: Option<&str>) -> Result<Vec<String>, GroupError>;
+}
+
+/// Why a group cannot be looked up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroupError {
+    /// Groups are not defined anywhere.
+    #[error("there are no groups here: nothing defines any")]
+    NoSource,
+    /// There is no source of this name.
+    #[error("there is no source of groups called \"{name}\"")]
+    UnknownSource {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// The source has no group of this name.
+    #[error("there is no group \"{name}\"")]
+    UnknownGroup {
+        /// The name that was asked for.
+        name: String,
+        /// The groups that there are, if the source can tell.
+        known: Vec<String>,
+    },
+    /// The source cannot do what is asked for.
+    #[error("the source of groups {name} cannot say {what}")]
+    Unsupported {
+        /// The source.
+        name: String,
+        /// What it was asked for.
+        what: &'static str,
+    },
+    /// The source failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Where `^file` is read.
+pub trait HostFiles {
+    /// The hosts that a file names; `-` is standard input. The error is a text to be shown.
+    fn read(&self, path: &str) -> Result<Arc<HostList>, String>;
+}
+
+/// No groups and no files: an expression has to name its hosts itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+impl GroupSource for Nothing {
+    fn lookup(&self, _: Option<&str>, _: &str) -> Result<String, GroupError> {
+        Err(GroupError::NoSource)
+    }
+
+    fn all(&self, _: Option<&str>) -> Result<Option<String>, GroupError> {
+        Err(GroupError::NoSource)
+    }
+
+    fn list(&self, _: Option<&str>) -> Result<Vec<String>, GroupError> {
+        Err(GroupError::NoSource)
+    }
+}
+
+impl HostFiles for Nothing {
+    fn read(&self, path: &str) -> Result<Arc<HostList>, String> {
+        Err(format!("{path} cannot be read from here"))
+    }
+}

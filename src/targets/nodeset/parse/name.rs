@@ -1,0 +1,191 @@
+//! The grammar of a name with brackets, and of the ranges inside them.
+//!
+//! Part of [`WordParser`]. Digits that touch a bracket belong to the numbers in it: `n1[0-2]` is
+//! `n[10-12]`.
+
+use std::ops::Range;
+
+use super::super::error::{Fault, NodeSetError};
+use super::super::index::Index;
+use super::super::pattern;
+use super::super::ranges::{ConcatError, Ranges};
+use super::super::words::Names;
+use super::error;
+use super::word::WordParser;
+
+impl WordParser<'_> {
+    /// Parses a name with any number of brackets, in which these characters may be.
+    pub(super) fn names(
+        &self,
+        span: Range<usize>,
+        allowed: fn(char) -> bool,
+    ) -> Result<Names, NodeSetError> {
+        let check = |start: usize, text: &str| match text.char_indices().find(|&(_, c)| !allowed(c))
+        {
+            None => Ok(()),
+            Some((at, c)) => {
+                let at = start + at;
+                error(at..at + c.len_utf8(), Fault::BadCharacter(c))
+            }
+        };
+        let word = &self.text[span.clone()];
+        if !word.contains('[') {
+            check(span.start, word)?;
+            return Ok(Names::One(word.into()));
+        }
+        let mut pattern = String::new();
+        let mut dimensions = Vec::new();
+        let mut number: Option<Ranges> = None;
+        let mut at = span.start;
+        while at < span.end {
+            let rest = &self.text[at..span.end];
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            if rest.starts_with('[') {
+                let length = rest.find(']').unwrap_or(rest.len());
+                let ranges = self.ranges(at + 1..at + length)?;
+                self.append(&mut number, ranges, at..at + length + 1)?;
+                at += length + 1;
+            } else if digits > 0 {
+                let touches = number.is_some() || rest[digits..].starts_with('[');
+                match Index::parse(&rest.as_bytes()[..digits]) {
+                    Some(index) => {
+                        self.append(&mut number, Ranges::single(index), at..at + digits)?;
+                    }
+                    None if touches => return error(at..at + digits, Fault::TooManyDigits),
+                    None => pattern.push_str(&rest[..digits]),
+                }
+                at += digits;
+            } else {
+                flush(&mut number, &mut pattern, &mut dimensions);
+                let length = rest
+                    .find(|c: char| c == '[' || c.is_ascii_digit())
+                    .unwrap_or(rest.len());
+                check(at, &rest[..length])?;
+                pattern::push_literal(&mut pattern, &rest[..length]);
+                at += length;
+            }
+        }
+        flush(&mut number, &mut pattern, &mut dimensions);
+        Ok(Names::Product {
+            pattern: pattern.into(),
+            dimensions: dimensions.into(),
+        })
+    }
+
+    /// Writes numbers after those that stand directly before them, if any do.
+    fn append(
+        &self,
+        number: &mut Option<Ranges>,
+        next: Ranges,
+        span: Range<usize>,
+    ) -> Result<(), NodeSetError> {
+        let joined = match number.take() {
+            None => Ok(next),
+            Some(before) => before.concat(&next, self.limit),
+        };
+        match joined {
+            Ok(ranges) => *number = Some(ranges),
+            Err(ConcatError::Digits) => return error(span, Fault::TooManyDigits),
+            Err(ConcatError::Count(count)) => {
+                return error(
+                    span,
+                    Fault::TooMany {
+                        count,
+                        limit: self.limit,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Parses what is between brackets.
+    fn ranges(&self, span: Range<usize>) -> Result<Ranges, NodeSetError> {
+        let mut ranges = Ranges::default();
+        let mut start = span.start;
+        for part in self.text[span].split(',') {
+            self.range(start..start + part.len(), &mut ranges)?;
+            start += part.len() + 1;
+        }
+        Ok(ranges)
+    }
+
+    /// Parses `7`, `1-9` or `0-10/2`.
+    fn range(&self, span: Range<usize>, ranges: &mut Ranges) -> Result<(), NodeSetError> {
+        let text = &self.text[span.clone()];
+        let split = |from: Range<usize>, mark: char| match self.text[from.clone()].find(mark) {
+            Some(at) => (
+                from.start..from.start + at,
+                Some(from.start + at + 1..from.end),
+            ),
+            None => (from, None),
+        };
+        let (bounds, step) = split(span.clone(), '/');
+        let (first, last) = split(bounds, '-');
+        let Some(last) = last else {
+            if step.is_some() {
+                return error(trimmed(text, span.start), Fault::StepWithoutRange);
+            }
+            let (width, value) = self.number(first)?;
+            ranges.push(width, value, value, 1);
+            return Ok(());
+        };
+        let (first_width, first) = self.number(first)?;
+        let (last_width, last) = self.number(last)?;
+        let step = match step {
+            None => 1,
+            Some(step) => match self.number(step.clone())? {
+                (_, 0) => {
+                    return error(
+                        trimmed(&self.text[step.clone()], step.start),
+                        Fault::ZeroStep,
+                    );
+                }
+                (_, step) => step,
+            },
+        };
+        let here = trimmed(text, span.start);
+        let padded = Index::new(last_width, last).is_padded();
+        if padded && first_width != last_width {
+            return error(here, Fault::PaddingMismatch);
+        }
+        if first > last {
+            return error(here, Fault::Backwards(first, last));
+        }
+        let padded = Index::new(first_width, first).is_padded();
+        ranges.push(if padded { first_width } else { 1 }, first, last, step);
+        Ok(())
+    }
+
+    /// Parses a number and gives its digits' count and its value.
+    fn number(&self, span: Range<usize>) -> Result<(usize, u64), NodeSetError> {
+        let text = self.text[span.clone()].trim();
+        let here = trimmed(&self.text[span.clone()], span.start);
+        if text.is_empty() {
+            return error(span, Fault::MissingNumber);
+        }
+        if !text.bytes().all(|b| b.is_ascii_digit()) {
+            return error(here, Fault::NotANumber(text.into()));
+        }
+        match Index::parse(text.as_bytes()) {
+            Some(index) => Ok((index.width(), index.value())),
+            None => error(here, Fault::TooManyDigits),
+        }
+    }
+}
+
+/// Ends a number: it becomes a dimension, and its place in the pattern a hole.
+fn flush(number: &mut Option<Ranges>, pattern: &mut String, dimensions: &mut Vec<Ranges>) {
+    if let Some(ranges) = number.take() {
+        pattern::push_hole(pattern);
+        dimensions.push(ranges);
+    }
+}
+
+/// The span of `text`, which starts at `start`, without white space around it.
+fn trimmed(text: &str, start: usize) -> Range<usize> {
+    let skipped = text.len() - text.trim_start().len();
+    start + skipped..start + skipped + text.trim().len()
+}
