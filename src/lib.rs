@@ -32,6 +32,7 @@ pub mod error;
 pub mod exit;
 pub mod plan;
 pub mod ports;
+pub mod privilege;
 mod random;
 pub mod report;
 pub mod run;
