@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::Cli;
+use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
 use plan::{Plan, RunPlan};
@@ -21,14 +22,17 @@ use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
+use targets::TargetId;
 use transport::Resolver;
 use transport::rsh::RshTransport;
 
 pub mod cli;
+pub mod demo;
 pub mod error;
 pub mod exit;
 pub mod plan;
 pub mod ports;
+mod random;
 pub mod report;
 pub mod run;
 pub mod targets;
@@ -88,6 +92,12 @@ fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
 
 /// Sets up everything that a run needs, in the order in which it can fail, then runs.
 fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
+    // Outlives the run: dropping it ends the daemons and what they run.
+    let _demo = if plan.demo {
+        Some(set_up_demo(&mut plan)?)
+    } else {
+        None
+    };
     let pool = port_pool(&plan.source_ports, &mut plan.run.notes)?;
     let transport = RshTransport::new(plan.rsh, pool, Resolver::default())
         .map_err(Error::system("get random bytes"))?;
@@ -124,6 +134,55 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     ))
 }
 
+/// Starts embedded daemons for all targets and turns the plan towards them.
+fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
+    let labels = plan
+        .run
+        .targets
+        .iter()
+        .map(|target| (*target.label).into())
+        .collect();
+    let token = random_token().map_err(Error::system("get random bytes"))?;
+    let demo =
+        Demo::start(labels, token.clone()).map_err(Error::system("start the embedded daemons"))?;
+    let mut targets = plan.run.targets.to_vec();
+    for (index, target) in (0..).zip(&mut targets) {
+        target.host = demo.address(TargetId(index)).to_string().into();
+        target.port = Some(demo.port());
+    }
+    plan.run.targets = targets.into();
+    plan.run.descriptors_per_host += demo::DESCRIPTORS_PER_SESSION;
+    plan.rsh.local_user = token;
+    if !demo.reserved() {
+        plan.source_ports = SourcePorts::Any;
+    }
+    plan.rsh.reserved_callers = demo.reserved();
+    let ports = match &plan.source_ports {
+        SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
+        SourcePorts::Reserved => words(&RESERVED),
+        SourcePorts::Range(range) => words(range),
+    };
+    plan.run.notes.push(Note {
+        verbose: false,
+        text: format!(
+            "demo: embedded daemons on loopback answer for every host; source ports: {ports}"
+        ),
+    });
+    Ok(demo)
+}
+
+/// A word that only this process knows.
+fn random_token() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    random::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A range as it is typed.
+fn words(range: &RangeInclusive<u16>) -> String {
+    format!("{}-{}", range.start(), range.end())
+}
+
 /// Makes the pool of source ports and fills it with what the kernel knows of them.
 fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPool, Error> {
     let range = match source_ports {
@@ -131,22 +190,21 @@ fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPo
         SourcePorts::Reserved => RESERVED,
         SourcePorts::Range(range) => range.clone(),
     };
-    let words = format!("{}-{}", range.start(), range.end());
     let usable = ports::candidates(range.clone()).usable;
     if usable.is_empty() {
-        return Err(Error::NoPorts { range: words });
+        return Err(Error::NoPorts {
+            range: words(&range),
+        });
     }
     bind::may_bind(&usable).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => Error::NoRightToBind {
-            range: words,
+            range: words(&range),
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mrsh")),
         },
         _ => Error::system("bind a source port")(error),
     })?;
     let mut seed = [0; 8];
-    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
-        .map_err(io::Error::from)
-        .map_err(Error::system("get random bytes"))?;
+    random::fill(&mut seed).map_err(Error::system("get random bytes"))?;
     let pool = PortPool::new(usable, u64::from_ne_bytes(seed));
     match kernel::sockets(&range) {
         Ok(sockets) => pool.observe(&sockets),

@@ -30,6 +30,10 @@ const BUNCH: usize = 32;
 /// How soon a second ^C must follow to stop the run.
 const TWICE: Duration = Duration::from_secs(1);
 
+/// How long a reader of the reports that has stopped can hold up the end of a run that is to stop, and
+/// of one that is to stop at once.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
+
 /// The signal of ^C.
 const SIGINT: i32 = 2;
 
@@ -64,6 +68,7 @@ pub async fn run<T: Transport>(
         .extend(spec.notes.into_iter().chain(note).map(Event::Note));
     let mut received = Vec::new();
     while !dispatcher.is_done() {
+        let give_up_at = dispatcher.give_up_at;
         let has_room = dispatcher.bunch.len() < BUNCH;
         let may_start = has_room && dispatcher.has_more() && dispatcher.tasks.len() < most_tasks;
         tokio::select! {
@@ -85,12 +90,16 @@ pub async fn run<T: Transport>(
                 Err(_) => dispatcher.on_reporter_gone(),
             },
             () = reports.closed(), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
+            () = reached(give_up_at), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
         }
+    }
+    if dispatcher.reporter_gone {
+        return dispatcher.finish();
     }
     let remarks = dispatcher.remarks();
     let mut stats = dispatcher.finish();
     let told = async {
-        // Without a reader there is nobody left to tell.
+        // A reader that goes away now is seen at the end of this.
         let _ = reports.send(Message::Events(remarks)).await;
         let _ = reports
             .send(Message::Finished(Box::new(stats.clone())))
@@ -132,6 +141,8 @@ struct Dispatcher<T> {
     next: usize,
     bunch: Vec<Event>,
     reporter_gone: bool,
+    /// When a reader that has no room is given up, once the run is to stop.
+    give_up_at: Option<Instant>,
     interrupted: Option<Instant>,
     begun: Instant,
     stats: RunStats,
@@ -154,6 +165,7 @@ impl<T: Transport> Dispatcher<T> {
             running: HashMap::new(),
             next: 0,
             reporter_gone: false,
+            give_up_at: None,
             interrupted: None,
             begun: Instant::now(),
         }
@@ -269,6 +281,8 @@ impl<T: Transport> Dispatcher<T> {
             reason,
             at_once: again,
         });
+        let latest = Instant::now() + PATIENCE[usize::from(again)];
+        self.give_up_at = Some(self.give_up_at.map_or(latest, |known| known.min(latest)));
     }
 
     fn cancel(&mut self, cancel: Cancel) {
@@ -330,6 +344,14 @@ impl<T: Transport> Dispatcher<T> {
         self.stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
         self.stats.elapsed = self.begun.elapsed();
         self.stats
+    }
+}
+
+/// Returns at that time, or never. Cancel safe.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

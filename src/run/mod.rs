@@ -15,6 +15,8 @@ pub mod event;
 mod host_task;
 mod limits;
 pub mod signal;
+#[cfg(test)]
+mod tests;
 
 pub use dispatcher::run;
 

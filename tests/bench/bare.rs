@@ -22,10 +22,12 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Listeners for stderr connections are on ports 1023 downward; the ports below theirs are for main connections.
-const LISTENERS: u16 = 32;
+/// Listeners for stderr connections are on the first ports from 1023 downward that another client left usable; those below
+/// are for main connections.
+const LISTENERS: usize = 32;
+/// All of a request but the port in front.
 const REQUEST: &str = concat!(
-    "0root\0root\0exec /bin/sh -c 'c=$(printf %b \"$1\");\"${SHELL:-/bin/sh}\" -c \"$c\" ",
+    "root\0root\0exec /bin/sh -c 'c=$(printf %b \"$1\");\"${SHELL:-/bin/sh}\" -c \"$c\" ",
     "</dev/null;printf \"0123456789abc:%d\\n\" $?' sh 'uptime'\0"
 );
 const MARKER: &[u8] = b"\n0123456789abc:0\n";
@@ -47,11 +49,13 @@ struct Session {
 
 struct Client {
     epoll: OwnedFd,
-    listeners: Vec<OwnedFd>,
+    /// Each with its port.
+    listeners: Vec<(OwnedFd, u16)>,
     sessions: Vec<Option<Session>>,
     free: Vec<usize>,
     /// Whose stderr connection a caller is.
     by_host: HashMap<Ipv4Addr, usize>,
+    highest_port: u16,
     next_port: u16,
     succeeded: usize,
     failed: usize,
@@ -117,16 +121,17 @@ impl Client {
     fn new() -> Result<Self, Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let mut listeners = Vec::new();
-        for index in 0..LISTENERS {
-            let listener = reserved_socket(1023 - index)?;
-            rustix::net::listen(&listener, 4096)?;
-            epoll::add(
-                &epoll,
-                &listener,
-                EventData::new_u64(LISTENER | u64::from(index)),
-                EventFlags::IN,
-            )?;
-            listeners.push(listener);
+        let mut port = 1023;
+        while listeners.len() < LISTENERS {
+            let listener = reserved_socket(&mut port, 1023)?;
+            match rustix::net::listen(&listener, 4096) {
+                Ok(()) => {}
+                Err(Errno::ADDRINUSE) => continue,
+                Err(errno) => return Err(errno),
+            }
+            let data = EventData::new_u64(LISTENER | listeners.len() as u64);
+            epoll::add(&epoll, &listener, data, EventFlags::IN)?;
+            listeners.push((listener, port + 1));
         }
         Ok(Self {
             epoll,
@@ -134,7 +139,8 @@ impl Client {
             sessions: Vec::new(),
             free: Vec::new(),
             by_host: HashMap::new(),
-            next_port: 512,
+            highest_port: port,
+            next_port: port,
             succeeded: 0,
             failed: 0,
         })
@@ -142,12 +148,7 @@ impl Client {
 
     fn start(&mut self, host: Ipv4Addr) -> Result<(), Errno> {
         // Every host is another peer, so any port will do for any of them.
-        self.next_port = if self.next_port == 512 {
-            1023 - LISTENERS
-        } else {
-            self.next_port - 1
-        };
-        let main = reserved_socket(self.next_port)?;
+        let main = reserved_socket(&mut self.next_port, self.highest_port)?;
         match rustix::net::connect(&main, &SocketAddrV4::new(host, 514)) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(errno),
@@ -177,7 +178,7 @@ impl Client {
     /// Takes the stderr connections that have come in on a listener.
     fn callbacks(&mut self, listener: usize) -> Result<(), Errno> {
         while let Ok((socket, Some(peer))) =
-            rustix::net::acceptfrom_with(&self.listeners[listener], NONBLOCKING)
+            rustix::net::acceptfrom_with(&self.listeners[listener].0, NONBLOCKING)
         {
             let Ok(peer) = SocketAddrV4::try_from(peer) else {
                 continue;
@@ -208,9 +209,8 @@ impl Client {
         let Some(fd) = socket else { return false };
         if is_main && !session.asked {
             session.asked = true;
-            let listener =
-                1023 - u16::try_from(index % usize::from(LISTENERS)).expect("less than LISTENERS");
-            let request = format!("{listener}\0{}", &REQUEST[1..]);
+            let (_, port) = &self.listeners[index % LISTENERS];
+            let request = format!("{port}\0{REQUEST}");
             if rustix::net::send(&*fd, request.as_bytes(), SendFlags::NOSIGNAL).is_err() {
                 return self.end(index);
             }
@@ -245,10 +245,19 @@ impl Client {
     }
 }
 
-fn reserved_socket(port: u16) -> Result<OwnedFd, Errno> {
+/// A socket bound to the first usable port from `next` downward; `next` is the one after it then, and `highest` after 512.
+fn reserved_socket(next: &mut u16, highest: u16) -> Result<OwnedFd, Errno> {
     let socket =
         rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, NONBLOCKING, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))?;
-    Ok(socket)
+    for _ in 512..=1023 {
+        let port = *next;
+        *next = if port == 512 { highest } else { port - 1 };
+        match rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)) {
+            Ok(()) => return Ok(socket),
+            Err(Errno::ADDRINUSE) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::ADDRINUSE)
 }

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
@@ -21,8 +22,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         // What is left in TIME_WAIT must not keep others, who share ports, from binding.
         socket.set_reuse_address(true)?;
         socket.bind(&SocketAddr::new(any, port).into())?;
-        socket.connect(&host.into())?;
-        // Dropped here: the first FIN is ours.
+        match socket.connect(&host.into()) {
+            // Dropped here: the first FIN is ours.
+            Ok(()) => {}
+            // It is in TIME_WAIT already.
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

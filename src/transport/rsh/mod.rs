@@ -14,10 +14,12 @@ use super::{Budget, Phase, Resolver, Route, Setback, Transport, TransportError};
 use crate::ports::bind::{self, ConnectError, Outgoing};
 use crate::ports::{PortPool, PortWait};
 use crate::targets::{Target, TargetId};
+use output::MainStream;
 use stderr::{Expected, Listeners};
 use wire::{RefusalText, Status};
 use wrap::EndMarker;
 
+mod output;
 mod session;
 pub mod stderr;
 pub mod wire;
@@ -196,15 +198,15 @@ impl RshTransport {
         }
         let decoder = self.marker.as_ref().map(EndMarker::decoder);
         let show_stderr = self.options.stderr != StderrMode::Drop;
-        Ok(RshSession::new(
+        Ok(RshSession {
             id,
             main,
-            call,
+            err: call,
             lease,
-            decoder,
             show_stderr,
-            rest,
-        ))
+            early: rest,
+            stream: MainStream::new(decoder),
+        })
     }
 
     /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the

@@ -116,15 +116,32 @@ const DENIALS: [&str; 12] = [
     "System error",
 ];
 
-/// True if `output`, all that came after the "accepted" byte, is a refusal in disguise.
-#[must_use]
-pub fn is_late_denial(output: &[u8]) -> Option<&'static str> {
-    let line = output.strip_suffix(b"\n")?;
-    DENIALS.iter().find(|d| d.as_bytes() == line).copied()
+/// What the output of a session, from its first byte, may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// A command's output.
+    Output,
+    /// Too short to tell.
+    Unclear,
+    /// All of a late refusal: if nothing follows, not even an end marker, it is one.
+    Denial(&'static str),
 }
 
-/// The longest output that [`is_late_denial`] can recognise, in bytes.
-pub const MAX_DENIAL: usize = 64;
+/// Looks whether `output`, all that came after the "accepted" byte, is a refusal in disguise.
+#[must_use]
+pub fn beginning(output: &[u8]) -> Beginning {
+    let whole = |denial: &&&str| output.strip_suffix(b"\n") == Some(denial.as_bytes());
+    if let Some(denial) = DENIALS.iter().find(whole) {
+        return Beginning::Denial(denial);
+    }
+    match DENIALS
+        .iter()
+        .any(|denial| denial.as_bytes().starts_with(output))
+    {
+        true => Beginning::Unclear,
+        false => Beginning::Output,
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -163,13 +180,12 @@ mod tests {
 
     #[test]
     fn a_late_denial_is_all_of_the_output_or_none() {
-        assert_eq!(
-            is_late_denial(b"Authentication failure\n"),
-            Some("Authentication failure")
-        );
-        assert_eq!(is_late_denial(b"Authentication failure"), None);
-        assert_eq!(is_late_denial(b"log: Authentication failure\n"), None);
-        assert!(DENIALS.iter().all(|d| d.len() < MAX_DENIAL));
+        let denial = Beginning::Denial("Authentication failure");
+        assert_eq!(beginning(b"Authentication failure\n"), denial);
+        assert_eq!(beginning(b"Authentication failure"), Beginning::Unclear);
+        assert_eq!(beginning(b""), Beginning::Unclear);
+        assert_eq!(beginning(b"A\n"), Beginning::Output);
+        assert_eq!(beginning(b"Authentication failure\n\n"), Beginning::Output);
     }
 
     proptest! {

@@ -35,10 +35,7 @@ impl EndMarker {
     /// The system has no random bytes to give.
     pub fn random() -> io::Result<Self> {
         let mut bytes = [0_u8; TOKEN_LENGTH];
-        let n = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-        if n != bytes.len() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        crate::random::fill(&mut bytes)?;
         Ok(EndMarker::from_bytes(bytes))
     }
 
@@ -68,6 +65,12 @@ impl EndMarker {
         }
         line.push(b'\'');
         line
+    }
+
+    /// Token and colon, for tests that make a stream.
+    #[cfg(test)]
+    pub(super) fn needle(&self) -> &[u8] {
+        &self.needle
     }
 
     /// Looks for this marker in one stream.

@@ -35,9 +35,11 @@ verdict() {
 
 # A few lines of what was found instead, indented under the check that failed.
 excerpt() { # excerpt WHAT FILE
-  [[ -s $2 ]] || return 0
-  echo "        $1, $(wc -l <"$2") lines:"
-  head -n 8 "$2" | cut -c 1-200 | sed 's/^/          /'
+  local text
+  text=$(tr -d '\0' <"$2")
+  [[ $text ]] || return 0
+  echo "        $1, $(wc -l <<<"$text") lines:"
+  head -n 8 <<<"$text" | cut -c 1-200 | sed 's/^/          /'
 }
 
 equal() { # equal WHAT FOUND WANTED
@@ -53,6 +55,7 @@ same_file() { # same_file WHAT FOUND WANTED: byte for byte
 
 # Runs the program with a bound on its time. Leaves $status (124: it had to be stopped), $out and $err.
 out=${LAB_DIR-}/out err=${LAB_DIR-}/err status=
+[[ -z ${LAB_DIR-} ]] || touch "$out" "$err"
 mrsh() { # mrsh ARGUMENT…
   status=0
   timeout -k 5 "${limit:-120}" "$MRSH" "$@" >"$out" 2>"$err" </dev/null || status=$?

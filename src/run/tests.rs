@@ -1,0 +1,484 @@
+//! The dispatcher on a paused clock, with a transport that plays scripts instead of using sockets.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
+use super::signal::{SignalSource, Wish};
+use super::*;
+use crate::ports::PortWait;
+use crate::targets::TargetId;
+use crate::transport::{
+    Budget, Chunk, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Stream, Transport,
+    TransportError,
+};
+
+/// What one host does; times in milliseconds.
+#[derive(Clone, Debug)]
+enum Script {
+    Unresolved,
+    NeverAnswers,
+    /// Waits for a port this often, for so long, then behaves.
+    WaitsForPorts(u8, u64),
+    /// Takes so long to connect, writes so many pieces with pauses, exits with a status.
+    Runs(u64, u8, u64, u8),
+    /// Runs until TERM, or until KILL if deaf.
+    Stays {
+        deaf: bool,
+    },
+    Lost,
+    Panics,
+}
+
+#[derive(Debug)]
+struct Play {
+    scripts: Vec<Script>,
+    /// How often each host has waited for a port.
+    waited: Mutex<HashMap<u32, u8>>,
+}
+
+struct Actor {
+    id: TargetId,
+    script: Script,
+    written: u8,
+    signalled: Option<RemoteSignal>,
+}
+
+impl Transport for Play {
+    type Session = Actor;
+
+    async fn route(&self, target: &Target, _: &mut Budget) -> Result<Route, TransportError> {
+        let index: usize = target.host.parse().unwrap();
+        match self.scripts[index] {
+            Script::Unresolved => Err(TransportError::Name {
+                reason: "unknown".into(),
+            }),
+            _ => Ok(Route {
+                addresses: VecDeque::from([SocketAddr::from(([127, 0, 0, 1], 514))]),
+                phase: Phase::Connect,
+            }),
+        }
+    }
+
+    async fn connect(
+        &self,
+        id: TargetId,
+        _: &Target,
+        route: &mut Route,
+        budget: &mut Budget,
+    ) -> Result<Actor, Setback> {
+        let script = self.scripts[id.index()].clone();
+        let phase = route.phase;
+        match script {
+            Script::NeverAnswers => {
+                budget.spend(std::future::pending::<()>()).await;
+                return Err(Setback::Failed(budget.exhausted(phase)));
+            }
+            Script::WaitsForPorts(times, ms) => {
+                let mut waited = self.waited.lock().unwrap();
+                let count = waited.entry(id.0).or_default();
+                if *count < times {
+                    *count += 1;
+                    let until = Instant::now() + Duration::from_millis(ms);
+                    return Err(Setback::NoPort(PortWait::until(until)));
+                }
+            }
+            Script::Runs(ms, ..) => sleep(Duration::from_millis(ms)).await,
+            _ => {}
+        }
+        Ok(Actor {
+            id,
+            script,
+            written: 0,
+            signalled: None,
+        })
+    }
+}
+
+impl Session for Actor {
+    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+        match self.script {
+            Script::Runs(_, pieces, pause, status) => {
+                while self.written < pieces {
+                    sleep(Duration::from_millis(pause)).await;
+                    let permit = output.reserve().await.unwrap();
+                    let stream = if self.written.is_multiple_of(2) {
+                        Stream::Stdout
+                    } else {
+                        Stream::Stderr
+                    };
+                    permit.send(Chunk {
+                        target: self.id,
+                        stream,
+                        data: vec![self.written],
+                    });
+                    self.written += 1;
+                }
+                Ok(RemoteExit::Code(status))
+            }
+            Script::Stays { deaf } => match (self.signalled, deaf) {
+                (Some(RemoteSignal::Term), false) | (Some(RemoteSignal::Kill), _) => {
+                    Err(TransportError::NoEndMarker { hint: "killed" })
+                }
+                _ => std::future::pending().await,
+            },
+            Script::Lost => Err(TransportError::Reset {
+                phase: Phase::Run,
+                hint: None,
+            }),
+            Script::Panics => panic!("a defect"),
+            _ => Ok(RemoteExit::Code(0)),
+        }
+    }
+
+    fn signal(&mut self, signal: RemoteSignal) -> bool {
+        self.signalled = Some(signal);
+        true
+    }
+}
+
+fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSpec {
+    let targets = (0..hosts).map(|n| Target {
+        label: format!("host{n}").into(),
+        host: n.to_string().into(),
+        user: None,
+        port: None,
+    });
+    RunSpec {
+        targets: targets.collect(),
+        fanout: NonZeroUsize::new(fanout).unwrap(),
+        connect_timeout: Duration::from_secs(10),
+        command_timeout,
+        descriptors_per_host: 1,
+        notes: Vec::new(),
+    }
+}
+
+/// When to wish for what, in milliseconds.
+type Wishes = Vec<(u64, Wish)>;
+
+/// Runs scripts and gives all events with the numbers. The reader takes `pause` for each message and
+/// goes away after `patience` of them.
+async fn play(
+    spec: RunSpec,
+    scripts: Vec<Script>,
+    wishes: Wishes,
+    pause: Duration,
+    patience: usize,
+) -> (Vec<Event>, Option<RunStats>, RunStats) {
+    let (wish, wished) = mpsc::channel(8);
+    let (reports, mut reader) = mpsc::channel(2);
+    let transport = Play {
+        scripts,
+        waited: Mutex::default(),
+    };
+    let wisher = async move {
+        let start = Instant::now();
+        for (at, what) in wishes {
+            tokio::time::sleep_until(start + Duration::from_millis(at)).await;
+            let _ = wish.send(what).await;
+        }
+        // The source stays, as the process's signals do.
+        std::future::pending::<()>().await;
+    };
+    let reading = async move {
+        let mut events = Vec::new();
+        let mut told = None;
+        for _ in 0..patience {
+            sleep(pause).await;
+            match reader.recv().await {
+                Some(Message::Events(bunch)) => events.extend(bunch),
+                Some(Message::Finished(stats)) => {
+                    told = Some(*stats);
+                    break;
+                }
+                None => break,
+            }
+        }
+        drop(reader);
+        (events, told)
+    };
+    let running = run(spec, transport, SignalSource::Injected(wished), reports);
+    tokio::select! {
+        biased;
+        ((events, told), stats) = async { tokio::join!(reading, running) } => (events, told, stats),
+        () = wisher => unreachable!(),
+    }
+}
+
+async fn play_quietly(spec: RunSpec, scripts: Vec<Script>) -> (Vec<Event>, RunStats) {
+    let (events, told, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
+    assert_eq!(
+        told.as_ref(),
+        Some(&stats),
+        "what is told is what is returned"
+    );
+    (events, stats)
+}
+
+fn ends(events: &[Event]) -> HashMap<u32, &Outcome> {
+    let mut ends = HashMap::new();
+    for event in events {
+        if let Event::Finished(Finished {
+            target, outcome, ..
+        }) = event
+        {
+            assert!(
+                ends.insert(target.0, outcome).is_none(),
+                "{target:?} ended twice"
+            );
+        }
+    }
+    ends
+}
+
+/// The rules that every run keeps, whatever happens.
+fn check_rules(events: &[Event], stats: &RunStats, hosts: usize, fanout: usize) {
+    assert!(matches!(events[0], Event::RunStarted { .. }));
+    let ends = ends(events);
+    assert_eq!(ends.len(), hosts, "every target has its end");
+    let sum =
+        stats.succeeded + stats.exit_failed + stats.failed + stats.cancelled + stats.not_started;
+    assert_eq!((stats.total, sum), (hosts, hosts));
+    let mut running = 0_usize;
+    let mut finished = vec![false; hosts];
+    let mut next: HashMap<(u32, Stream), u8> = HashMap::new();
+    for event in events {
+        match event {
+            Event::Started(_) => {
+                running += 1;
+                // Those that wait for a port have given their place to others, once over.
+                assert!(running <= 2 * fanout);
+            }
+            Event::Output(chunk) => {
+                assert!(!finished[chunk.target.index()], "output after the end");
+                let first = u8::from(chunk.stream == Stream::Stderr);
+                let expected = next.entry((chunk.target.0, chunk.stream)).or_insert(first);
+                assert_eq!(chunk.data, [*expected], "in order and complete");
+                *expected += 2;
+            }
+            Event::Finished(end) => {
+                finished[end.target.index()] = true;
+                if !matches!(end.outcome, Outcome::NotStarted(_)) {
+                    running -= 1;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_of_end_is_told_and_counted() {
+    let scripts = vec![
+        Script::Runs(5, 4, 10, 0),
+        Script::Runs(5, 0, 0, 3),
+        Script::Unresolved,
+        Script::NeverAnswers,
+        Script::WaitsForPorts(3, 60_000),
+        Script::Lost,
+        Script::Panics,
+    ];
+    let (events, stats) = play_quietly(spec(7, 2, None), scripts).await;
+    check_rules(&events, &stats, 7, 2);
+    assert_eq!(
+        (stats.succeeded, stats.exit_failed, stats.failed),
+        (2, 1, 4)
+    );
+    assert_eq!(stats.worst_status, Some(3));
+    let ends = ends(&events);
+    assert!(matches!(ends[&6], Outcome::Internal(text) if text == "a defect"));
+    assert!(matches!(
+        ends[&3],
+        Outcome::Failed(TransportError::ConnectTimeout { .. })
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
+    let start = Instant::now();
+    let mut scripts = vec![Script::WaitsForPorts(1, 60_000); 2];
+    scripts.extend(vec![Script::Runs(1000, 0, 0, 0); 8]);
+    let (events, stats) = play_quietly(spec(10, 2, None), scripts).await;
+    check_rules(&events, &stats, 10, 2);
+    assert_eq!(stats.succeeded, 10);
+    // Two at a time beside those that wait: all the others are through long before.
+    let order: Vec<u32> = events
+        .iter()
+        .filter_map(|e| {
+            if let Event::Finished(f) = e {
+                Some(f.target.0)
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert!(order[8..].iter().all(|&id| id < 2), "{order:?}");
+    assert!(start.elapsed() < Duration::from_secs(61));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
+    let scripts = vec![Script::Stays { deaf: false }, Script::Stays { deaf: true }];
+    let (events, stats) = play_quietly(spec(2, 2, Some(Duration::from_secs(5))), scripts).await;
+    check_rules(&events, &stats, 2, 2);
+    for event in &events {
+        if let Event::Finished(end) = event {
+            assert!(matches!(
+                end.outcome,
+                Outcome::Failed(TransportError::CommandTimeout { .. })
+            ));
+            let grace = Duration::from_secs(if end.target.0 == 0 { 0 } else { 2 });
+            assert!(
+                end.elapsed.abs_diff(Duration::from_secs(5) + grace) < Duration::from_millis(50)
+            );
+        }
+    }
+}
+
+/// The reasons and times with which a run of deaf hosts ends after these wishes.
+async fn interrupted(wishes: Wishes) -> (RunStats, Duration, usize) {
+    let start = Instant::now();
+    let scripts = vec![Script::Stays { deaf: true }; 4];
+    let (events, _, stats) = play(
+        spec(4, 2, None),
+        scripts,
+        wishes,
+        Duration::ZERO,
+        usize::MAX,
+    )
+    .await;
+    check_rules(&events, &stats, 4, 2);
+    let states = events
+        .iter()
+        .filter(|e| matches!(e, Event::State { .. }))
+        .count();
+    (stats, start.elapsed(), states)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
+    use Wish::{Interrupt, State, Stop};
+    let (stats, time, states) = interrupted(vec![
+        (100, State),
+        (200, Interrupt),
+        (2000, Interrupt),
+        (2500, Interrupt),
+    ])
+    .await;
+    assert_eq!((stats.cancel, states), (Some(CancelReason::Signal(2)), 3));
+    assert_eq!((stats.cancelled, stats.not_started), (2, 2));
+    assert!(
+        time >= Duration::from_millis(4500),
+        "deaf hosts get their grace: {time:?}"
+    );
+
+    let (stats, time, _) =
+        interrupted(vec![(0, Interrupt), (10, Interrupt), (20, Interrupt)]).await;
+    assert_eq!(stats.cancel, Some(CancelReason::Signal(2)));
+    assert!(time < Duration::from_secs(1), "{time:?}");
+
+    let (stats, time, states) = interrupted(vec![(0, Stop(15)), (10, Stop(1))]).await;
+    assert_eq!((stats.cancel, states), (Some(CancelReason::Signal(15)), 0));
+    assert!(time < Duration::from_secs(1), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block_signals() {
+    let scripts = vec![Script::Runs(0, 200, 1, 0); 8];
+    let (_, told, stats) = play(spec(8, 4, None), scripts.clone(), vec![], Duration::ZERO, 2).await;
+    assert_eq!(
+        (told, stats.cancel),
+        (None, Some(CancelReason::ReportFailed))
+    );
+    assert_eq!(stats.cancelled + stats.not_started + stats.succeeded, 8);
+
+    for (wishes, most) in [(1, 13), (2, 2)] {
+        let (wish, wished) = mpsc::channel(8);
+        let (reports, reader) = mpsc::channel(1);
+        let transport = Play {
+            scripts: scripts.clone(),
+            waited: Mutex::default(),
+        };
+        let running = run(
+            spec(8, 4, None),
+            transport,
+            SignalSource::Injected(wished),
+            reports,
+        );
+        let start = Instant::now();
+        let wisher = async move {
+            sleep(Duration::from_secs(60)).await;
+            for _ in 0..wishes {
+                wish.send(Wish::Stop(15)).await.unwrap();
+            }
+            wish
+        };
+        let (stats, wish) = tokio::join!(running, wisher);
+        let late = start.elapsed() - Duration::from_secs(60);
+        assert!(
+            late <= Duration::from_secs(most),
+            "{wishes} signals: {late:?}"
+        );
+        assert_eq!(stats.cancel, Some(CancelReason::Signal(15)));
+        assert_eq!(
+            stats.cancelled + stats.not_started,
+            8,
+            "none of them could write all"
+        );
+        drop((reader, wish));
+    }
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    prop_oneof![
+        Just(Script::Unresolved),
+        Just(Script::NeverAnswers),
+        (0..4_u8, 0..5000_u64).prop_map(|(n, ms)| Script::WaitsForPorts(n, ms)),
+        (0..3000_u64, 0..40_u8, 0..500_u64, 0..3_u8)
+            .prop_map(|(a, b, c, d)| Script::Runs(a, b, c, d)),
+        any::<bool>().prop_map(|deaf| Script::Stays { deaf }),
+        Just(Script::Lost),
+    ]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    prop_oneof![
+        Just(Wish::Interrupt),
+        Just(Wish::Stop(15)),
+        Just(Wish::State)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn the_rules_hold_on_every_schedule(
+        scripts in prop::collection::vec(script(), 1..30),
+        fanout in 1..8_usize,
+        wishes in prop::collection::vec((0..30_000_u64, wish()), 0..4),
+        pause in 0..300_u64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time().start_paused(true).build().unwrap();
+        let mut wishes = wishes;
+        wishes.sort_by_key(|w| w.0);
+        runtime.block_on(async move {
+            let hosts = scripts.len();
+            let limit = Some(Duration::from_secs(20));
+            let pause = Duration::from_millis(pause);
+            let (events, told, stats) =
+                play(spec(hosts, fanout, limit), scripts, wishes, pause, usize::MAX).await;
+            // A signal may end the wait for the reader, but never the run itself.
+            if told.is_some() {
+                check_rules(&events, &stats, hosts, fanout);
+            }
+        });
+    }
+}
