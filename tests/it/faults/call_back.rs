@@ -126,6 +126,41 @@ fn standard_error_that_never_ends() {
         .says(&[&failed("command timed out after 0.5 s")]);
 }
 
+/// Hosts that call back from addresses other than the one that was called, more of them at once than
+/// there are listeners: each must get its own stderr.
+#[track_caller]
+fn elsewhere(silent: usize, before_status: Duration) {
+    const HOSTS: usize = 300;
+    let own = |i: usize| {
+        let address = Some(Ipv4Addr::new(127, 88, (i / 250) as u8, (i % 250 + 1) as u8));
+        call_back(address, SourcePort::Reserved)
+            .then(Step::Sleep(before_status))
+            .send(Wire::Main, "\0")
+            .send(Wire::Err, format!("{}\n", host(i as u32)))
+            .then(Step::Marker(0))
+    };
+    let mut scripts: Vec<Script> = (0..HOSTS).map(own).collect();
+    scripts.extend(vec![Script::asked().then(Step::Stall); silent]);
+    let fake = FakeRshd::playing_all(scripts);
+    let fanout = (HOSTS + silent).to_string();
+    let ended = fake.mrsh().args(&["-j", &fanout, "-t", "6", "true"]).run();
+    for i in (0..HOSTS).map(|i| host(i as u32)) {
+        let line = format!("{i}: {i}");
+        assert!(ended.stderr.lines().any(|l| l == line), "{i}: {ended:?}");
+    }
+}
+
+#[test]
+fn call_backs_from_other_addresses_than_those_called() {
+    elsewhere(0, Duration::ZERO);
+    elsewhere(0, Duration::from_millis(100));
+}
+
+#[test]
+fn call_backs_from_other_addresses_beside_daemons_that_never_call_back() {
+    elsewhere(150, Duration::ZERO);
+}
+
 #[test]
 fn daemons_that_never_call_back_do_not_hold_up_those_that_do() {
     // More of them than there are listeners.
