@@ -10,6 +10,9 @@ pub enum Error {
     /// The targets could not be made out.
     #[error(transparent)]
     Targets(#[from] crate::targets::TargetError),
+    /// The configuration, or the command line.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,

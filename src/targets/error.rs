@@ -56,7 +56,7 @@ impl Origin {
     }
 
     /// A line of a file, counted from 1.
-    pub(super) fn line(name: &Arc<str>, line: usize) -> Origin {
+    pub(crate) fn line(name: &Arc<str>, line: usize) -> Origin {
         Origin {
             name: Arc::clone(name),
             line: Some(line),
@@ -88,7 +88,7 @@ const EXCERPT: usize = 100;
 
 impl Diagnostic {
     /// Points at `span` of `text`, which may have several lines.
-    pub(super) fn new(
+    pub(crate) fn new(
         origin: &Origin,
         text: &str,
         span: Range<usize>,

@@ -10,7 +10,7 @@ mod files;
 mod hosts_file;
 mod list;
 pub mod nodeset;
-mod suggest;
+pub(crate) mod suggest;
 
 #[cfg(test)]
 mod tests;
