@@ -364,3 +364,16 @@ proptest! {
         prop_assert_eq!(a, b);
     }
 }
+
+include!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fuzz/properties/hosts_file.rs"
+));
+
+#[test]
+fn the_fuzz_corpus_passes() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/hosts_file");
+    let files = std::fs::read_dir(corpus).unwrap();
+    let checked = files.map(|file| check(&std::fs::read(file.unwrap().path()).unwrap()));
+    assert!(checked.count() > 50);
+}
