@@ -36,6 +36,11 @@ pub enum TargetError {
     /// Every target was taken away again.
     #[error("no targets: all {0} were excluded")]
     AllExcluded(usize),
+    /// None of the positions of a slice is in the list.
+    #[error(
+        "no targets: there are {0}, and the slice takes none of them\n  = help: the first has the number 0"
+    )]
+    NothingAt(usize),
 }
 
 /// Where a text came from.

@@ -10,6 +10,7 @@ mod files;
 mod hosts_file;
 mod list;
 pub mod nodeset;
+mod order;
 pub(crate) mod suggest;
 
 #[cfg(test)]
