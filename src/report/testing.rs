@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::{Console, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, RemoteExit, Stream};
+use crate::transport::{Chunk, Facts, RemoteExit, Stream};
 
 type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
 
@@ -72,11 +73,12 @@ pub(super) fn output(target: u32, stream: Stream, data: &[u8]) -> Event {
 
 /// The end of a target.
 pub(super) fn finished(target: u32, outcome: Outcome) -> Event {
-    let elapsed = std::time::Duration::from_secs(1);
     Event::Finished(Finished {
         target: TargetId(target),
         outcome,
-        elapsed,
+        began: Some(Duration::ZERO),
+        elapsed: Duration::from_secs(1),
+        facts: Facts::default(),
     })
 }
 

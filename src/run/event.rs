@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, RemoteExit, TransportError};
+use crate::transport::{Chunk, Facts, RemoteExit, TransportError};
 
 /// What goes from the run to the reporter thread: events in bunches, since handing over costs more
 /// than most events do.
@@ -65,8 +65,12 @@ pub struct Finished {
     pub target: TargetId,
     /// How it ended.
     pub outcome: Outcome,
+    /// When it was started, counted from the run's beginning; `None` if it never was.
+    pub began: Option<Duration>,
     /// Time from its start to its end; zero for one that never started.
     pub elapsed: Duration,
+    /// What else is known about it.
+    pub facts: Facts,
 }
 
 /// How a target ended.
