@@ -85,6 +85,10 @@ pub struct Cli {
     #[arg(short = 'N', long = "no-label", help_heading = "Output")]
     pub no_label: bool,
 
+    /// Print one JSON object a line for every event, for programs; errors stay on standard error
+    #[arg(long = "json", help_heading = "Output", conflicts_with = "no_label")]
+    pub json: bool,
+
     /// Exit with the largest status of any remote command; 255 if a host could not be reached
     #[arg(short = 'S', long = "worst-status", help_heading = "Output")]
     pub worst_status: bool,

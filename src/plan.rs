@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
-use crate::report::{ReportSpec, Terminals};
+use crate::report::{ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -41,6 +41,8 @@ pub struct RunPlan {
     pub source_ports: SourcePorts,
     /// Whether embedded daemons answer.
     pub demo: bool,
+    /// What the reports may say of it.
+    pub info: RunInfo,
     /// What is shown.
     pub report: ReportSpec,
     /// Which of our two streams are terminals.
@@ -82,7 +84,30 @@ impl Plan {
                 RESERVED.contains(range.start()) && RESERVED.contains(range.end())
             }
         };
+        let info = RunInfo {
+            targets: Arc::clone(&targets),
+            command: command.clone(),
+            transport: "rsh",
+            user: remote_user.clone(),
+            port: cli.port.unwrap_or(RSH_PORT),
+            jobs: cli.jobs.get(),
+            connect_timeout: cli.connect_timeout,
+            command_timeout: cli.command_timeout,
+            stderr: match stderr {
+                StderrMode::Separate => "separate",
+                StderrMode::Merge => "merge",
+                StderrMode::Drop => "drop",
+            },
+            source_ports: match &cli.source_ports {
+                SourcePorts::Reserved => "reserved".to_owned(),
+                SourcePorts::Any => "any".to_owned(),
+                SourcePorts::Range(range) => format!("{}-{}", range.start(), range.end()),
+            },
+            raw: cli.raw,
+            demo: cli.demo,
+        };
         Ok(Plan::Run(Box::new(RunPlan {
+            info,
             run: RunSpec {
                 targets,
                 fanout: cli.jobs,
@@ -105,6 +130,7 @@ impl Plan {
             report: ReportSpec {
                 label: !cli.no_label,
                 verbose: cli.verbose,
+                json: cli.json,
             },
             terminals: Terminals {
                 out: io::stdout().is_terminal(),

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::error::TryRecvError;
@@ -15,6 +16,8 @@ use crate::run::event::{Event, Message, RunStats};
 
 mod console;
 mod fd;
+mod info;
+mod json;
 mod lines;
 pub mod ports;
 mod summary;
@@ -24,7 +27,9 @@ mod terminal;
 mod testing;
 
 pub use console::{Console, LongLine, Terminals};
+pub use info::RunInfo;
 
+use json::Json;
 use lines::Lines;
 use summary::Summary;
 
@@ -38,6 +43,8 @@ pub struct ReportSpec {
     pub label: bool,
     /// The user asked for details (`-v`).
     pub verbose: bool,
+    /// Standard output gets a line of JSON for each event, and no lines for people.
+    pub json: bool,
 }
 
 /// Turns events into text. One format a file.
@@ -65,9 +72,10 @@ pub trait Reporter: Send + fmt::Debug {
 /// The system has no thread to give.
 pub fn start(
     spec: &ReportSpec,
+    info: RunInfo,
     console: Console,
 ) -> io::Result<(Sender<Message>, JoinHandle<io::Result<()>>)> {
-    let reporters = reporters(spec);
+    let reporters = reporters(spec, &Arc::new(info));
     let (sender, receiver) = mpsc::channel(WAITING);
     let thread = thread::Builder::new()
         .name("report".to_owned())
@@ -77,11 +85,12 @@ pub fn start(
 
 /// The reporters that a run needs, in the order in which they see each event: output comes before
 /// what is said about it.
-fn reporters(spec: &ReportSpec) -> Vec<Box<dyn Reporter>> {
-    vec![
-        Box::new(Lines::new(spec.label)),
-        Box::new(Summary::new(spec.verbose)),
-    ]
+fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> Vec<Box<dyn Reporter>> {
+    let output: Box<dyn Reporter> = match spec.json {
+        true => Box::new(Json::new(info)),
+        false => Box::new(Lines::new(spec.label)),
+    };
+    vec![output, Box::new(Summary::new(spec.verbose))]
 }
 
 /// The whole life of the reporter thread.
@@ -127,7 +136,7 @@ mod tests {
     use std::fs::File;
     use std::io::Read;
 
-    use super::testing::{Recorder, finished, output, run_started, succeeded};
+    use super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
     use super::*;
     use crate::run::event::Outcome;
     use crate::transport::{RemoteExit, Stream};
@@ -135,12 +144,18 @@ mod tests {
     const SPEC: ReportSpec = ReportSpec {
         label: true,
         verbose: false,
+        json: false,
     };
 
     #[test]
     fn everything_is_written_when_the_run_has_finished() {
         let recorder = Recorder::default();
-        let (sender, thread) = start(&SPEC, recorder.console(Terminals::default())).unwrap();
+        let (sender, thread) = start(
+            &SPEC,
+            run_info(&["a", "b"]),
+            recorder.console(Terminals::default()),
+        )
+        .unwrap();
         let events = vec![
             run_started(&["a", "b"]),
             output(0, Stream::Stdout, b"1\n2"),
@@ -166,7 +181,12 @@ mod tests {
     #[test]
     fn a_sender_that_goes_away_loses_nothing() {
         let recorder = Recorder::default();
-        let (sender, thread) = start(&SPEC, recorder.console(Terminals::default())).unwrap();
+        let (sender, thread) = start(
+            &SPEC,
+            run_info(&["a", "b"]),
+            recorder.console(Terminals::default()),
+        )
+        .unwrap();
         let events = vec![
             run_started(&["a"]),
             output(0, Stream::Stdout, b"1\n"),
@@ -182,7 +202,7 @@ mod tests {
     fn output_is_seen_while_the_run_goes_on() {
         let (mut reader, writer) = io::pipe().unwrap();
         let console = Console::new(Box::new(writer), Box::new(io::sink()), Terminals::default());
-        let (sender, thread) = start(&SPEC, console).unwrap();
+        let (sender, thread) = start(&SPEC, run_info(&["a"]), console).unwrap();
         let events = vec![run_started(&["a"]), output(0, Stream::Stdout, b"now\n")];
         sender.blocking_send(Message::Events(events)).unwrap();
         let mut line = [0; 7];
@@ -197,7 +217,7 @@ mod tests {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let full = || Box::new(File::options().write(true).open("/dev/full").unwrap());
             let console = Console::new(full(), full(), Terminals::default());
-            let (sender, thread) = start(&SPEC, console).unwrap();
+            let (sender, thread) = start(&SPEC, run_info(&["a"]), console).unwrap();
             let events = vec![run_started(&["a"]), output(0, stream, b"1\n")];
             sender.blocking_send(Message::Events(events)).unwrap();
             let error = thread.join().unwrap().unwrap_err();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Console, Terminals};
+use super::{Console, RunInfo, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId};
 use crate::transport::{Chunk, Facts, RemoteExit, Stream};
@@ -51,14 +51,35 @@ impl Write for RecordingWriter {
 
 /// The start of a run on these hosts.
 pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
-    let target = |label: &S| Target {
+    Event::RunStarted {
+        targets: labels.iter().map(target).collect(),
+    }
+}
+
+/// What was asked for in such a run.
+pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
+    RunInfo {
+        targets: labels.iter().map(target).collect(),
+        command: b"uptime".to_vec(),
+        transport: "rsh",
+        user: "root".to_owned(),
+        port: 514,
+        jobs: 32,
+        connect_timeout: Duration::from_secs(10),
+        command_timeout: None,
+        stderr: "separate",
+        source_ports: "reserved".to_owned(),
+        raw: false,
+        demo: false,
+    }
+}
+
+fn target<S: AsRef<str>>(label: &S) -> Target {
+    Target {
         label: label.as_ref().into(),
         host: label.as_ref().into(),
         user: None,
         port: None,
-    };
-    Event::RunStarted {
-        targets: labels.iter().map(target).collect(),
     }
 }
 

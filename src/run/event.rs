@@ -88,6 +88,17 @@ pub enum Outcome {
     Internal(String),
 }
 
+impl Outcome {
+    /// Whether all is well: exit status 0, or an end without a status where none was to be expected.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(
+            self,
+            Outcome::Exited(RemoteExit::Code(0) | RemoteExit::Unknown)
+        )
+    }
+}
+
 /// Why a run ends early, weakest first: a reason is replaced only by a stronger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CancelReason {
