@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
-use crate::report::{ReportSpec, RunInfo, Terminals};
+use crate::report::{FilesSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -131,6 +131,11 @@ impl Plan {
                 label: !cli.no_label,
                 verbose: cli.verbose,
                 json: cli.json,
+                files: FilesSpec {
+                    output_dir: cli.output_dir,
+                    error_dir: cli.error_dir,
+                    append: cli.append,
+                },
             },
             terminals: Terminals {
                 out: io::stdout().is_terminal(),

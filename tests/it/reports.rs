@@ -66,3 +66,38 @@ fn json_is_as_the_schema_says() {
         }
     }
 }
+
+#[test]
+fn files_have_the_output_and_the_screen_has_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let out = path("out").to_str().unwrap().to_owned();
+    let command = r"echo $MRSH_HOST; printf '\377' >&2";
+    let ended = demo(&["-o", &out], "n[1-2]", command).status(0);
+    assert_eq!(ended.stdout, b"");
+    assert_eq!(std::fs::read(path("out/n2")).unwrap(), b"n2\n");
+    let ended = demo(&["-e", &out, "--append"], "n1", command).status(0);
+    assert_eq!(ended.stdout, b"n1: n1\n");
+    assert_eq!(std::fs::read(path("out/n1")).unwrap(), b"n1\n\xff");
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("n1")).unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let said = format!("mrsh: cannot write to {dir}/n1: No space left on device");
+    // The other hosts would run for an hour.
+    let command = "echo x; test $MRSH_HOST = n1 || sleep 3600";
+    demo(&["-o", dir], "n[1-3]", command)
+        .status(4)
+        .says(&[&said]);
+}
+
+#[test]
+fn a_bad_directory_is_an_error_before_anything_runs() {
+    let ended = demo(&["-o", "/dev/null/x"], "n1", "echo ran >&2").status(2);
+    let said = "cannot set up the reports: cannot make the directory /dev/null/x: Not a directory";
+    assert!(!ended.stderr.contains("ran"), "{ended:?}");
+    ended.says(&[said]);
+}
