@@ -32,6 +32,7 @@ pub mod error;
 pub mod exit;
 pub mod plan;
 pub mod ports;
+pub mod privilege;
 mod random;
 pub mod report;
 pub mod run;
@@ -158,6 +159,7 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
     }
     plan.rsh.reserved_callers = demo.reserved();
     let ports = match &plan.source_ports {
+        SourcePorts::Any if demo.reserved() => "any".to_owned(),
         SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
         SourcePorts::Reserved => words(&RESERVED),
         SourcePorts::Range(range) => words(range),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
+use crate::privilege::Privilege;
 use crate::report::{FilesSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
@@ -66,7 +67,15 @@ impl Plan {
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
+        // Before any file is opened: it would be with rights that the caller lacks.
+        let privilege = Privilege::of_this_process();
+        if privilege == Privilege::Setuid {
+            return Err(Error::Setuid);
+        }
         let targets = targets(&cli)?;
+        if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
+            only_rshd(&targets, cli.port)?;
+        }
         let command = command(&cli.command)?;
         let local_user = local_user()?;
         let remote_user = match cli.user {
@@ -167,6 +176,18 @@ fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
         list.exclude_expr(text, Origin::named("-x"))?;
     }
     Ok(list.build()?.into_shared())
+}
+
+/// Refuses targets on other ports than rshd's, which a trusted source port is not for.
+fn only_rshd(targets: &[Target], default: Option<u16>) -> Result<(), Error> {
+    let port = |target: &Target| target.port.or(default).unwrap_or(RSH_PORT);
+    match targets.iter().find(|target| port(target) != RSH_PORT) {
+        Some(other) => Err(Error::RemotePort {
+            label: other.label.to_string(),
+            port: port(other),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The words, joined by single spaces as ssh does.

@@ -1,6 +1,7 @@
 //! Integration tests: the built program against real and scripted daemons.
 
 mod faults;
+mod lab;
 mod reports;
 // The condition always holds here. It tells clippy, which lets tests unwrap, that this is one.
 #[cfg(test)]

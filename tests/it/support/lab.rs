@@ -23,10 +23,6 @@ pub(crate) fn reserved_ports() -> bool {
 
 /// Runs a case of `tests/lab/cases` with these arguments and asserts that all of its checks hold.
 /// Skips it aloud without root.
-#[expect(
-    dead_code,
-    reason = "the tests that run the lab's cases bring the first call"
-)]
 #[track_caller]
 pub(crate) fn lab_case(name: &str, args: &[&str]) {
     if !rustix::process::geteuid().is_root() {

@@ -5,5 +5,5 @@ mod lab;
 mod program;
 
 pub(crate) use fake::{FakeRshd, host};
-pub(crate) use lab::{may_skip, reserved_ports};
+pub(crate) use lab::{lab_case, may_skip, reserved_ports};
 pub(crate) use program::{Ended, Mrsh};

@@ -1,0 +1,61 @@
+//! The scenarios of tests/lab/cases: the built program against real daemons and the simulated fleet.
+//!
+//! Each case is a script that builds its own farm in private namespaces and says what it checks. All
+//! of them need root; without it they say that they are skipped, except in CI, where they must run.
+
+use crate::support::lab_case as case;
+
+#[test]
+fn lab_forty_hosts_run_after_run() {
+    case("uptime40", &[]);
+}
+
+#[test]
+fn lab_forty_hosts_without_timestamps() {
+    case("uptime40", &["-T"]);
+}
+
+#[test]
+fn lab_login_shells_and_awkward_commands() {
+    case("shells", &[]);
+}
+
+#[test]
+fn lab_one_host_a_thousand_times() {
+    case("onehost", &[]);
+}
+
+#[test]
+fn lab_one_host_a_thousand_times_without_timestamps() {
+    case("onehost", &["-T"]);
+}
+
+#[test]
+fn lab_who_may_bind() {
+    case("unprivileged", &[]);
+}
+
+#[test]
+fn fleet_twenty_thousand_hosts() {
+    case("fleet20k", &[]);
+}
+
+#[test]
+fn fleet_twenty_thousand_hosts_without_timestamps() {
+    case("fleet20k", &["-T"]);
+}
+
+#[test]
+fn fleet_a_host_with_every_port_in_time_wait() {
+    case("jammed", &[]);
+}
+
+#[test]
+fn fleet_a_host_with_every_port_in_time_wait_without_timestamps() {
+    case("jammed", &["-T"]);
+}
+
+#[test]
+fn fleet_memory() {
+    case("memory", &[]);
+}
