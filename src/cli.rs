@@ -87,6 +87,32 @@ pub struct Cli {
     #[arg(short = 'N', long = "no-label", help_heading = "Output")]
     pub no_label: bool,
 
+    /// Write each host's standard output to a file of its name in this directory, not to the screen
+    #[arg(
+        short = 'o',
+        long = "output-dir",
+        value_name = "DIR",
+        help_heading = "Output"
+    )]
+    pub output_dir: Option<PathBuf>,
+
+    /// The same for standard error
+    #[arg(
+        short = 'e',
+        long = "error-dir",
+        value_name = "DIR",
+        help_heading = "Output"
+    )]
+    pub error_dir: Option<PathBuf>,
+
+    /// Append to the files of -o and -e instead of emptying them first
+    #[arg(long = "append", help_heading = "Output")]
+    pub append: bool,
+
+    /// Print one JSON object a line for every event, for programs; errors stay on standard error
+    #[arg(long = "json", help_heading = "Output", conflicts_with = "no_label")]
+    pub json: bool,
+
     /// Exit with the largest status of any remote command; 255 if a host could not be reached
     #[arg(short = 'S', long = "worst-status", help_heading = "Output")]
     pub worst_status: bool,

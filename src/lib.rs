@@ -116,8 +116,8 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         .build()
         .map_err(Error::system("start the event loop"))?;
     let console = Console::stdio(plan.terminals);
-    let (reports, reporter) =
-        report::start(&plan.report, console).map_err(Error::system("start the reporter"))?;
+    let (reports, reporter) = report::start(&plan.report, plan.info, console)
+        .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
         let signals = SignalSource::system().map_err(Error::system("take over signals"))?;
         Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)

@@ -13,7 +13,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
-use crate::report::{ReportSpec, Terminals};
+use crate::report::{FilesSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -42,6 +42,8 @@ pub struct RunPlan {
     pub source_ports: SourcePorts,
     /// Whether embedded daemons answer.
     pub demo: bool,
+    /// What the reports may say of it.
+    pub info: RunInfo,
     /// What is shown.
     pub report: ReportSpec,
     /// Which of our two streams are terminals.
@@ -91,7 +93,30 @@ impl Plan {
                 RESERVED.contains(range.start()) && RESERVED.contains(range.end())
             }
         };
+        let info = RunInfo {
+            targets: Arc::clone(&targets),
+            command: command.clone(),
+            transport: "rsh",
+            user: remote_user.clone(),
+            port: cli.port.unwrap_or(RSH_PORT),
+            jobs: cli.jobs.get(),
+            connect_timeout: cli.connect_timeout,
+            command_timeout: cli.command_timeout,
+            stderr: match stderr {
+                StderrMode::Separate => "separate",
+                StderrMode::Merge => "merge",
+                StderrMode::Drop => "drop",
+            },
+            source_ports: match &cli.source_ports {
+                SourcePorts::Reserved => "reserved".to_owned(),
+                SourcePorts::Any => "any".to_owned(),
+                SourcePorts::Range(range) => format!("{}-{}", range.start(), range.end()),
+            },
+            raw: cli.raw,
+            demo: cli.demo,
+        };
         Ok(Plan::Run(Box::new(RunPlan {
+            info,
             run: RunSpec {
                 targets,
                 fanout: cli.jobs,
@@ -114,6 +139,12 @@ impl Plan {
             report: ReportSpec {
                 label: !cli.no_label,
                 verbose: cli.verbose,
+                json: cli.json,
+                files: FilesSpec {
+                    output_dir: cli.output_dir,
+                    error_dir: cli.error_dir,
+                    append: cli.append,
+                },
             },
             terminals: Terminals {
                 out: io::stdout().is_terminal(),
