@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, ArgGroup, Parser, ValueEnum};
+use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::ports::SourcePorts;
 use crate::transport::rsh::StderrMode;
@@ -19,7 +19,8 @@ use crate::transport::rsh::StderrMode;
     after_help = AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
-    group(ArgGroup::new("gathering").multiple(true))
+    // The last of two wins, as in every shell alias.
+    args_override_self = true
 )]
 pub struct Cli {
     /// Hosts to run on: names and ranges, as in node[1-40,7] or root@gw:514; adds up
@@ -87,39 +88,50 @@ pub struct Cli {
     pub no_label: bool,
 
     /// Gather: equal outputs once, under their hosts' names, the most common first
-    #[arg(
-        short = 'b',
-        long = "gather",
-        group = "gathering",
-        help_heading = "Output"
-    )]
+    #[arg(short = 'b', long = "gather", help_heading = "Output")]
     pub gather: bool,
 
     /// Gather standard error into the same text as standard output
-    #[arg(
-        short = 'B',
-        long = "gather-all",
-        group = "gathering",
-        help_heading = "Output"
-    )]
+    #[arg(short = 'B', long = "gather-all", help_heading = "Output")]
     pub gather_all: bool,
 
     /// Keep the lines of a host together, hosts in their order; with -b, names before each line
-    #[arg(
-        short = 'L',
-        long = "lines-together",
-        group = "gathering",
-        help_heading = "Output"
-    )]
+    #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
 
     /// Print lines as they come as well, before the gathered output
-    #[arg(long = "live", requires = "gathering", help_heading = "Output")]
+    #[arg(long = "live", help_heading = "Output")]
     pub live: bool,
 
     /// Gathered output past this size waits in a temporary file, as in 64M
     #[arg(long = "spool-memory", value_name = "SIZE", default_value = "16M", value_parser = size, help_heading = "Output")]
     pub spool_memory: usize,
+
+    /// Write each host's standard output to a file of its name in this directory, not to the screen
+    #[arg(
+        short = 'o',
+        long = "output-dir",
+        value_name = "DIR",
+        help_heading = "Output"
+    )]
+    pub output_dir: Option<PathBuf>,
+
+    /// The same for standard error
+    #[arg(
+        short = 'e',
+        long = "error-dir",
+        value_name = "DIR",
+        help_heading = "Output"
+    )]
+    pub error_dir: Option<PathBuf>,
+
+    /// Append to the files of -o and -e instead of emptying them first
+    #[arg(long = "append", help_heading = "Output")]
+    pub append: bool,
+
+    /// Print one JSON object a line for every event, for programs; errors stay on standard error
+    #[arg(long = "json", help_heading = "Output", conflicts_with = "no_label")]
+    pub json: bool,
 
     /// Exit with the largest status of any remote command; 255 if a host could not be reached
     #[arg(short = 'S', long = "worst-status", help_heading = "Output")]
@@ -146,12 +158,37 @@ pub struct Cli {
     pub demo: bool,
 
     /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
-    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["demo", "live", "hosts", "hosts_files", "ports", "command"])]
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command"])]
     pub gather_stdin: bool,
 
     /// Print what the kernel says about the source ports now, and which of them a run would use
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
+
+    /// Use the settings of [profile.NAME] in the configuration files
+    #[arg(
+        short = 'P',
+        long = "profile",
+        value_name = "NAME",
+        help_heading = "Configuration"
+    )]
+    pub profile: Option<String>,
+
+    /// Read this configuration file, and neither the system's nor the user's
+    #[arg(long = "config", value_name = "FILE", help_heading = "Configuration")]
+    pub config: Option<PathBuf>,
+
+    /// Read no configuration file
+    #[arg(
+        long = "no-config",
+        help_heading = "Configuration",
+        conflicts_with_all = ["config", "profile"]
+    )]
+    pub no_config: bool,
+
+    /// Print every setting in force and where it comes from, in the form of a configuration file
+    #[arg(long = "show-config", help_heading = "Configuration")]
+    pub show_config: bool,
 
     /// The command: its words are joined by spaces and interpreted by the remote user's login shell
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]
@@ -278,14 +315,6 @@ mod tests {
         ] {
             let cli = parse(&["--spool-memory", text, "true"]).unwrap();
             assert_eq!(cli.spool_memory, bytes);
-        }
-    }
-
-    #[test]
-    fn live_needs_something_to_be_gathered() {
-        parse(&["--live", "true"]).unwrap_err();
-        for gathering in ["-b", "-B", "-L", "-bL"] {
-            assert!(parse(&["--live", gathering, "true"]).unwrap().live);
         }
     }
 

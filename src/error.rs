@@ -10,6 +10,9 @@ pub enum Error {
     /// The targets could not be made out.
     #[error(transparent)]
     Targets(#[from] crate::targets::TargetError),
+    /// The configuration, or the command line.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,
@@ -35,6 +38,24 @@ pub enum Error {
     NoUserName {
         /// The real user id.
         uid: u32,
+    },
+    /// The program is installed with more rights than it can be trusted with.
+    #[error(
+        "mrsh does not run setuid: take the bit off and give it the one capability that it needs, \
+         'setcap cap_net_bind_service+ep'"
+    )]
+    Setuid,
+    /// A port that is not rshd's, with a right to source ports that is the program's and not the
+    /// caller's.
+    #[error(
+        "{label}: with the program's own right to reserved source ports only port 514 can be called, \
+         not {port}; use --source-ports any"
+    )]
+    RemotePort {
+        /// The target.
+        label: String,
+        /// As asked for.
+        port: u16,
     },
     /// Binding the source ports is not allowed.
     #[error(

@@ -11,9 +11,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::Cli;
+use config::{Config, ConfigError};
 use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
@@ -27,11 +25,13 @@ use transport::Resolver;
 use transport::rsh::RshTransport;
 
 pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod error;
 pub mod exit;
 pub mod plan;
 pub mod ports;
+pub mod privilege;
 mod random;
 pub mod report;
 pub mod run;
@@ -40,24 +40,26 @@ pub mod transport;
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version come this way too; a closed pipe is no reason to say more.
-            let _ = error.print();
-            return match error.use_stderr() {
-                true => ExitStatus::SETUP.end(),
-                false => ExitStatus::SUCCESS.end(),
-            };
+    let ended = Config::load(args).map_err(Error::from).and_then(|config| {
+        if config.cli.show_config {
+            return print(&config.show());
         }
-    };
-    let ended = Plan::new(cli).and_then(|plan| match plan {
-        Plan::Ports(range) => show_ports(&range),
-        Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Run(plan) => run_plan(*plan),
+        match Plan::new(config.cli)? {
+            Plan::Ports(range) => show_ports(&range),
+            Plan::Filter(plan) => Ok(run_filter(&plan)),
+            Plan::Run(plan) => run_plan(*plan),
+        }
     });
     match ended {
         Ok(status) => status.end(),
+        Err(Error::Config(ConfigError::CommandLine(error))) => {
+            // Help and version come this way too; a closed pipe is no reason to say more.
+            let _ = error.print();
+            match error.use_stderr() {
+                true => ExitStatus::SETUP.end(),
+                false => ExitStatus::SUCCESS.end(),
+            }
+        }
         Err(error) => {
             complain(&error);
             ExitStatus::SETUP.end()
@@ -82,7 +84,15 @@ fn complain(error: &dyn std::error::Error) {
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
     let sockets =
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
-    let text = report::ports::describe(range, &ports::candidates(range.clone()), &sockets);
+    print(&report::ports::describe(
+        range,
+        &ports::candidates(range.clone()),
+        &sockets,
+    ))
+}
+
+/// Prints the whole answer to what was asked instead of a run.
+fn print(text: &str) -> Result<ExitStatus, Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::system("write to standard output")(e))
@@ -120,8 +130,8 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         .build()
         .map_err(Error::system("start the event loop"))?;
     let console = Console::stdio(plan.terminals);
-    let (reports, reporter) =
-        report::start(&plan.report, console).map_err(Error::system("start the reporter"))?;
+    let (reports, reporter) = report::start(&plan.report, plan.info, console)
+        .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
         let signals = SignalSource::system().map_err(Error::system("take over signals"))?;
         Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)
@@ -172,6 +182,7 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
     }
     plan.rsh.reserved_callers = demo.reserved();
     let ports = match &plan.source_ports {
+        SourcePorts::Any if demo.reserved() => "any".to_owned(),
         SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
         SourcePorts::Reserved => words(&RESERVED),
         SourcePorts::Range(range) => words(range),

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
-use crate::report::{GatherForm, GatherSpec, ReportSpec, Terminals};
+use crate::privilege::Privilege;
+use crate::report::{FilesSpec, GatherForm, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -54,6 +55,8 @@ pub struct RunPlan {
     pub source_ports: SourcePorts,
     /// Whether embedded daemons answer.
     pub demo: bool,
+    /// What the reports may say of it.
+    pub info: RunInfo,
     /// What is shown.
     pub report: ReportSpec,
     /// Which of our two streams are terminals.
@@ -84,8 +87,16 @@ impl Plan {
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
+        // Before any file is opened: it would be with rights that the caller lacks.
+        let privilege = Privilege::of_this_process();
+        if privilege == Privilege::Setuid {
+            return Err(Error::Setuid);
+        }
         let report = report(&cli);
         let targets = targets(&cli)?;
+        if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
+            only_rshd(&targets, cli.port)?;
+        }
         let command = command(&cli.command)?;
         let local_user = local_user()?;
         let remote_user = match cli.user {
@@ -103,7 +114,30 @@ impl Plan {
                 RESERVED.contains(range.start()) && RESERVED.contains(range.end())
             }
         };
+        let info = RunInfo {
+            targets: Arc::clone(&targets),
+            command: command.clone(),
+            transport: "rsh",
+            user: remote_user.clone(),
+            port: cli.port.unwrap_or(RSH_PORT),
+            jobs: cli.jobs.get(),
+            connect_timeout: cli.connect_timeout,
+            command_timeout: cli.command_timeout,
+            stderr: match stderr {
+                StderrMode::Separate => "separate",
+                StderrMode::Merge => "merge",
+                StderrMode::Drop => "drop",
+            },
+            source_ports: match &cli.source_ports {
+                SourcePorts::Reserved => "reserved".to_owned(),
+                SourcePorts::Any => "any".to_owned(),
+                SourcePorts::Range(range) => format!("{}-{}", range.start(), range.end()),
+            },
+            raw: cli.raw,
+            demo: cli.demo,
+        };
         Ok(Plan::Run(Box::new(RunPlan {
+            info,
             run: RunSpec {
                 targets,
                 fanout: cli.jobs,
@@ -168,6 +202,12 @@ fn report(cli: &Cli) -> ReportSpec {
         lines: cli.live || !gathering,
         gather: gathering.then(|| gather(cli)),
         verbose: cli.verbose,
+        json: cli.json,
+        files: FilesSpec {
+            output_dir: cli.output_dir.clone(),
+            error_dir: cli.error_dir.clone(),
+            append: cli.append,
+        },
     }
 }
 
@@ -182,6 +222,18 @@ fn gather(cli: &Cli) -> GatherSpec {
         merge: cli.gather_all,
         only_odd: false,
         memory: cli.spool_memory,
+    }
+}
+
+/// Refuses targets on other ports than rshd's, which a trusted source port is not for.
+fn only_rshd(targets: &[Target], default: Option<u16>) -> Result<(), Error> {
+    let port = |target: &Target| target.port.or(default).unwrap_or(RSH_PORT);
+    match targets.iter().find(|target| port(target) != RSH_PORT) {
+        Some(other) => Err(Error::RemotePort {
+            label: other.label.to_string(),
+            port: port(other),
+        }),
+        None => Ok(()),
     }
 }
 

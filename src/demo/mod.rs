@@ -64,7 +64,8 @@ fn demo_index(address: Ipv4Addr) -> Option<usize> {
     usize::try_from(index).ok()
 }
 
-/// The daemons. They end when this is dropped, with all commands that they run.
+/// The daemons. They end when this is dropped, with all commands that they run. A process that is
+/// killed before it can drop this leaves its commands behind, until they write to closed connections.
 #[derive(Debug)]
 pub struct Demo {
     port: u16,

@@ -6,18 +6,24 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::run::event::{Event, Message, RunStats};
+use crate::transport::Stream;
 
 mod console;
 mod fd;
+mod files;
 mod gather;
+mod info;
+mod json;
 mod lines;
 pub mod ports;
+mod shown;
 mod summary;
 mod tail;
 mod terminal;
@@ -25,17 +31,22 @@ mod terminal;
 mod testing;
 
 pub use console::{Console, LongLine, Terminals};
+pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
+pub use info::RunInfo;
 
+use files::Files;
 use gather::Gather;
+use json::Json;
 use lines::Lines;
+use shown::Shown;
 use summary::Summary;
 
 /// How many messages wait for the reporter thread before the sender does.
 const WAITING: usize = 4;
 
 /// What is to be shown. Everything is decided; nothing here looks at the world.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportSpec {
     /// Each line of output, or each group of hosts, has its targets' labels.
     pub label: bool,
@@ -45,6 +56,10 @@ pub struct ReportSpec {
     pub gather: Option<GatherSpec>,
     /// The user asked for details (`-v`).
     pub verbose: bool,
+    /// Standard output gets a line of JSON for each event, and no lines for people.
+    pub json: bool,
+    /// Which output goes to files instead of being shown.
+    pub files: FilesSpec,
 }
 
 /// Turns events into text. One format a file.
@@ -69,12 +84,13 @@ pub trait Reporter: Send + fmt::Debug {
 /// takes no time. Waiting for that beside the signals keeps a paused pager from blocking ^C.
 ///
 /// # Errors
-/// The system has no thread to give.
+/// A file that is to be written cannot be made, or the system has no thread to give.
 pub fn start(
     spec: &ReportSpec,
+    info: RunInfo,
     console: Console,
 ) -> io::Result<(Sender<Message>, JoinHandle<io::Result<()>>)> {
-    let reporters = reporters(spec);
+    let reporters = reporters(spec, &Arc::new(info))?;
     let (sender, receiver) = mpsc::channel(WAITING);
     let thread = thread::Builder::new()
         .name("report".to_owned())
@@ -84,16 +100,29 @@ pub fn start(
 
 /// The reporters that a run needs, in the order in which they see each event: output comes before
 /// what is said about it.
-fn reporters(spec: &ReportSpec) -> Vec<Box<dyn Reporter>> {
+fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn Reporter>>> {
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
-    if spec.lines {
-        reporters.push(Box::new(Lines::new(spec.label)));
+    let mut in_files = vec![Stream::Stdout, Stream::Stderr];
+    in_files.retain(|stream| spec.files.dir(*stream).is_some());
+    if !in_files.is_empty() {
+        reporters.push(Box::new(Files::create(&spec.files, info)?));
     }
-    if let Some(gather) = &spec.gather {
-        reporters.push(Box::new(Gather::new(gather.clone(), spec.label)));
+    let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
+    if spec.json {
+        reporters.push(Box::new(Json::new(info)));
+    } else {
+        if spec.lines {
+            shown.push(Box::new(Lines::new(spec.label)));
+        }
+        if let Some(gather) = &spec.gather {
+            shown.push(Box::new(Gather::new(gather.clone(), spec.label)));
+        }
+    }
+    for reporter in shown {
+        reporters.push(Box::new(Shown::without(in_files.clone(), reporter)));
     }
     reporters.push(Box::new(Summary::new(spec.verbose)));
-    reporters
+    Ok(reporters)
 }
 
 /// The whole life of the reporter thread.
@@ -139,22 +168,28 @@ mod tests {
     use std::fs::File;
     use std::io::Read;
 
-    use super::testing::{Recorder, finished, output, run_started, succeeded};
+    use super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
     use super::*;
     use crate::run::event::Outcome;
-    use crate::transport::{RemoteExit, Stream};
+    use crate::transport::RemoteExit;
 
-    const SPEC: ReportSpec = ReportSpec {
-        label: true,
-        lines: true,
-        gather: None,
-        verbose: false,
-    };
+    fn spec() -> ReportSpec {
+        ReportSpec {
+            label: true,
+            lines: true,
+            ..ReportSpec::default()
+        }
+    }
 
     #[test]
     fn everything_is_written_when_the_run_has_finished() {
         let recorder = Recorder::default();
-        let (sender, thread) = start(&SPEC, recorder.console(Terminals::default())).unwrap();
+        let (sender, thread) = start(
+            &spec(),
+            run_info(&["a", "b"]),
+            recorder.console(Terminals::default()),
+        )
+        .unwrap();
         let events = vec![
             run_started(&["a", "b"]),
             output(0, Stream::Stdout, b"1\n2"),
@@ -180,7 +215,12 @@ mod tests {
     #[test]
     fn a_sender_that_goes_away_loses_nothing() {
         let recorder = Recorder::default();
-        let (sender, thread) = start(&SPEC, recorder.console(Terminals::default())).unwrap();
+        let (sender, thread) = start(
+            &spec(),
+            run_info(&["a", "b"]),
+            recorder.console(Terminals::default()),
+        )
+        .unwrap();
         let events = vec![
             run_started(&["a"]),
             output(0, Stream::Stdout, b"1\n"),
@@ -196,7 +236,7 @@ mod tests {
     fn output_is_seen_while_the_run_goes_on() {
         let (mut reader, writer) = io::pipe().unwrap();
         let console = Console::new(Box::new(writer), Box::new(io::sink()), Terminals::default());
-        let (sender, thread) = start(&SPEC, console).unwrap();
+        let (sender, thread) = start(&spec(), run_info(&["a"]), console).unwrap();
         let events = vec![run_started(&["a"]), output(0, Stream::Stdout, b"now\n")];
         sender.blocking_send(Message::Events(events)).unwrap();
         let mut line = [0; 7];
@@ -211,7 +251,7 @@ mod tests {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let full = || Box::new(File::options().write(true).open("/dev/full").unwrap());
             let console = Console::new(full(), full(), Terminals::default());
-            let (sender, thread) = start(&SPEC, console).unwrap();
+            let (sender, thread) = start(&spec(), run_info(&["a"]), console).unwrap();
             let events = vec![run_started(&["a"]), output(0, stream, b"1\n")];
             sender.blocking_send(Message::Events(events)).unwrap();
             let error = thread.join().unwrap().unwrap_err();

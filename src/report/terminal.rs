@@ -25,9 +25,14 @@ pub(super) fn harmless_part(part: &[u8], to: &mut Vec<u8>) -> usize {
 /// How many bytes at the end of `part` hang on what follows: a carriage return that may end the
 /// line, or the beginning of a character.
 fn undecided(part: &[u8]) -> usize {
-    if part.ends_with(b"\r") {
-        return 1;
+    match part.ends_with(b"\r") {
+        true => 1,
+        false => partial_character(part),
     }
+}
+
+/// How many bytes at the end of `part` are the beginning of a character, three at most.
+pub(super) fn partial_character(part: &[u8]) -> usize {
     let invalid = part[part.len().saturating_sub(3)..]
         .utf8_chunks()
         .last()

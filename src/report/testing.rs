@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::{Console, Terminals};
+use super::{Console, RunInfo, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, RemoteExit, Stream};
+use crate::transport::{Chunk, Facts, RemoteExit, Stream};
 
 type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
 
@@ -50,14 +51,35 @@ impl Write for RecordingWriter {
 
 /// The start of a run on these hosts.
 pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
-    let target = |label: &S| Target {
+    Event::RunStarted {
+        targets: labels.iter().map(target).collect(),
+    }
+}
+
+/// What was asked for in such a run.
+pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
+    RunInfo {
+        targets: labels.iter().map(target).collect(),
+        command: b"uptime".to_vec(),
+        transport: "rsh",
+        user: "root".to_owned(),
+        port: 514,
+        jobs: 32,
+        connect_timeout: Duration::from_secs(10),
+        command_timeout: None,
+        stderr: "separate",
+        source_ports: "reserved".to_owned(),
+        raw: false,
+        demo: false,
+    }
+}
+
+fn target<S: AsRef<str>>(label: &S) -> Target {
+    Target {
         label: label.as_ref().into(),
         host: label.as_ref().into(),
         user: None,
         port: None,
-    };
-    Event::RunStarted {
-        targets: labels.iter().map(target).collect(),
     }
 }
 
@@ -72,11 +94,12 @@ pub(super) fn output(target: u32, stream: Stream, data: &[u8]) -> Event {
 
 /// The end of a target.
 pub(super) fn finished(target: u32, outcome: Outcome) -> Event {
-    let elapsed = std::time::Duration::from_secs(1);
     Event::Finished(Finished {
         target: TargetId(target),
         outcome,
-        elapsed,
+        began: Some(Duration::ZERO),
+        elapsed: Duration::from_secs(1),
+        facts: Facts::default(),
     })
 }
 

@@ -15,11 +15,11 @@ use tokio::time::Instant;
 
 use super::cancel::{Cancel, Canceller};
 use super::event::{CancelReason, Event, Finished, Message, Note, Outcome, RunStats};
-use super::host_task::{self, Context};
+use super::host_task::{self, Context, Ended};
 use super::signal::{SignalSource, Wish};
 use super::{RunSpec, limits};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, RemoteExit, Transport};
+use crate::transport::{Chunk, Facts, RemoteExit, Transport};
 
 /// How many pieces of output wait for the dispatcher; at 64 KiB each they bound its memory.
 const CHUNKS: usize = 32;
@@ -135,7 +135,7 @@ struct Dispatcher<T> {
     targets: Arc<[Target]>,
     context: Arc<Context<T>>,
     canceller: Canceller,
-    tasks: JoinSet<Outcome>,
+    tasks: JoinSet<Ended>,
     running: HashMap<task::Id, Running>,
     /// The first target that has been neither started nor given up.
     next: usize,
@@ -189,7 +189,9 @@ impl<T: Transport> Dispatcher<T> {
             return self.end(Finished {
                 target,
                 outcome,
+                began: None,
                 elapsed: Duration::ZERO,
+                facts: Facts::default(),
             });
         }
         let task = self
@@ -209,10 +211,13 @@ impl<T: Transport> Dispatcher<T> {
         self.push(Event::Output(chunk));
     }
 
-    fn on_end(&mut self, ended: Result<(task::Id, Outcome), JoinError>) {
-        let (id, outcome) = match ended {
-            Ok(ended) => ended,
-            Err(error) => (error.id(), Outcome::Internal(panic_text(error))),
+    fn on_end(&mut self, ended: Result<(task::Id, Ended), JoinError>) {
+        let (id, outcome, facts) = match ended {
+            Ok((id, Ended { outcome, facts })) => (id, outcome, facts),
+            Err(error) => {
+                let id = error.id();
+                (id, Outcome::Internal(panic_text(error)), Facts::default())
+            }
         };
         let Running { target, since } = self
             .running
@@ -221,7 +226,9 @@ impl<T: Transport> Dispatcher<T> {
         self.end(Finished {
             target,
             outcome,
+            began: Some(since - self.begun),
             elapsed: since.elapsed(),
+            facts,
         });
     }
 

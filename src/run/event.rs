@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, RemoteExit, TransportError};
+use crate::transport::{Chunk, Facts, RemoteExit, TransportError};
 
 /// What goes from the run to the reporter thread: events in bunches, since handing over costs more
 /// than most events do.
@@ -65,8 +65,12 @@ pub struct Finished {
     pub target: TargetId,
     /// How it ended.
     pub outcome: Outcome,
+    /// When it was started, counted from the run's beginning; `None` if it never was.
+    pub began: Option<Duration>,
     /// Time from its start to its end; zero for one that never started.
     pub elapsed: Duration,
+    /// What else is known about it.
+    pub facts: Facts,
 }
 
 /// How a target ended.
@@ -82,6 +86,17 @@ pub enum Outcome {
     NotStarted(CancelReason),
     /// A defect in this program: the host's task panicked.
     Internal(String),
+}
+
+impl Outcome {
+    /// Whether all is well: exit status 0, or an end without a status where none was to be expected.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(
+            self,
+            Outcome::Exited(RemoteExit::Code(0) | RemoteExit::Unknown)
+        )
+    }
 }
 
 /// Why a run ends early, weakest first: a reason is replaced only by a stronger one.

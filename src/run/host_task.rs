@@ -10,7 +10,9 @@ use tokio::time::{Instant, sleep};
 use super::cancel::{Cancel, Cancelled};
 use super::event::Outcome;
 use crate::targets::{Target, TargetId};
-use crate::transport::{Budget, Chunk, RemoteSignal, Session, Setback, Transport, TransportError};
+use crate::transport::{
+    Budget, Chunk, Facts, RemoteSignal, Session, Setback, Transport, TransportError,
+};
 
 /// How long a remote command has to end after TERM, before KILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -36,43 +38,65 @@ pub(super) struct Context<T> {
     pub(super) cancelled: Cancelled,
 }
 
+/// How a host task ended, and what it saw on the way.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) facts: Facts,
+}
+
 /// Runs one target to its end. It holds `slot` except while it waits for a port.
 pub(super) async fn run<T: Transport>(
     context: Arc<Context<T>>,
     id: TargetId,
     slot: OwnedSemaphorePermit,
-) -> Outcome {
+) -> Ended {
+    let mut facts = Facts::default();
     let mut cancelled = context.cancelled.clone();
     let connected = tokio::select! {
         biased;
-        cancel = cancelled.requested() => return Outcome::Cancelled(cancel.reason),
-        connected = connect(&context, id, slot) => connected,
+        cancel = cancelled.requested() => Err(Outcome::Cancelled(cancel.reason)),
+        connected = connect(&context, id, slot, &mut facts) => connected.map_err(Outcome::Failed),
     };
-    let (session, slot) = match connected {
+    let (mut session, slot) = match connected {
         Ok(connected) => connected,
-        Err(error) => return Outcome::Failed(error),
+        Err(outcome) => return Ended { outcome, facts },
     };
-    let outcome = carry(&context, session, cancelled).await;
+    let started = Instant::now();
+    let outcome = carry(&context, &mut session, cancelled).await;
+    facts.run = Some(started.elapsed());
+    facts.closed_first = Some(session.closes_first());
+    // The next host is started when this one's connections are closed.
+    drop(session);
     drop(slot);
-    outcome
+    Ended { outcome, facts }
 }
 
-/// Connects and starts the command, waiting for whatever this machine lacks.
+/// Connects and starts the command, waiting for whatever this machine lacks. What it finds out is in
+/// `facts` also if it fails or is dropped.
 async fn connect<T: Transport>(
     context: &Context<T>,
     id: TargetId,
     mut slot: OwnedSemaphorePermit,
+    facts: &mut Facts,
 ) -> Result<(T::Session, OwnedSemaphorePermit), TransportError> {
     let target = &context.targets[id.index()];
     let mut budget = Budget::new(context.connect_timeout);
-    let mut route = context.transport.route(target, &mut budget).await?;
+    let route = context.transport.route(target, &mut budget).await;
+    let resolve = Some(context.connect_timeout - budget.left());
+    facts.resolve = resolve;
+    let mut route = route?;
     let mut short_since = None;
     loop {
-        match context
+        let connected = context
             .transport
             .connect(id, target, &mut route, &mut budget)
-            .await
-        {
+            .await;
+        *facts = Facts {
+            resolve,
+            ..route.facts
+        };
+        match connected {
             Ok(session) => return Ok((session, slot)),
             Err(Setback::Failed(error)) => return Err(error),
             Err(Setback::NoPort(wait)) => {
@@ -98,7 +122,7 @@ async fn connect<T: Transport>(
 /// Carries a session's output until it ends, by itself or not.
 async fn carry<T: Transport>(
     context: &Context<T>,
-    mut session: T::Session,
+    session: &mut T::Session,
     mut cancelled: Cancelled,
 ) -> Outcome {
     let timeout = async {
@@ -134,7 +158,7 @@ async fn carry<T: Transport>(
 
 /// Ends a remote command as far as its transport can: TERM, a grace period, KILL. What is open after
 /// that is reset when the session is dropped.
-async fn stop<S: Session>(output: &mpsc::Sender<Chunk>, mut session: S, mut cancelled: Cancelled) {
+async fn stop<S: Session>(output: &mpsc::Sender<Chunk>, session: &mut S, mut cancelled: Cancelled) {
     for (signal, time) in [
         (RemoteSignal::Term, GRACE),
         (RemoteSignal::Kill, AFTER_KILL),

@@ -1,6 +1,6 @@
 //! When things happen: the dispatcher that runs every target within the fan-out, and what it tells.
 //!
-//! [`run`](dispatcher::run) knows neither flags nor reporters; it takes a [`RunSpec`], a transport and a source of
+//! [`run`] knows neither flags nor reporters; it takes a [`RunSpec`], a transport and a source of
 //! signals, and sends [events](event).
 
 use std::num::NonZeroUsize;

@@ -1,7 +1,6 @@
 //! The dispatcher on a paused clock, with a transport that plays scripts instead of using sockets.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -15,8 +14,8 @@ use super::*;
 use crate::ports::PortWait;
 use crate::targets::TargetId;
 use crate::transport::{
-    Budget, Chunk, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Stream, Transport,
-    TransportError,
+    Budget, Chunk, Facts, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side, Stream,
+    Transport, TransportError,
 };
 
 /// What one host does; times in milliseconds.
@@ -59,10 +58,7 @@ impl Transport for Play {
             Script::Unresolved => Err(TransportError::Name {
                 reason: "unknown".into(),
             }),
-            _ => Ok(Route {
-                addresses: VecDeque::from([SocketAddr::from(([127, 0, 0, 1], 514))]),
-                phase: Phase::Connect,
-            }),
+            _ => Ok(Route::new([SocketAddr::from(([127, 0, 0, 1], 514))])),
         }
     }
 
@@ -140,6 +136,10 @@ impl Session for Actor {
     fn signal(&mut self, signal: RemoteSignal) -> bool {
         self.signalled = Some(signal);
         true
+    }
+
+    fn closes_first(&self) -> Side {
+        Side::Remote
     }
 }
 
@@ -481,4 +481,29 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_facts_are_those_of_the_way_that_was_gone() {
+    let scripts = vec![Script::Runs(20, 2, 300, 0), Script::Unresolved];
+    let (events, _) = play_quietly(spec(2, 1, None), scripts).await;
+    let facts = |id: u32| {
+        let of = |event: &Event| match event {
+            Event::Finished(end) if end.target.0 == id => Some((end.began, end.facts)),
+            _ => None,
+        };
+        events.iter().find_map(of).unwrap()
+    };
+    let (began, ran) = facts(0);
+    assert_eq!(began, Some(Duration::ZERO));
+    assert_eq!(ran.resolve, Some(Duration::ZERO));
+    assert_eq!(ran.run, Some(Duration::from_millis(600)));
+    assert_eq!(ran.closed_first, Some(Side::Remote));
+    let (began, unresolved) = facts(1);
+    assert_eq!(began, Some(Duration::from_millis(620)));
+    let expected = Facts {
+        resolve: Some(Duration::ZERO),
+        ..Facts::default()
+    };
+    assert_eq!(unresolved, expected);
 }

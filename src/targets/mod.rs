@@ -10,13 +10,15 @@ mod files;
 mod hosts_file;
 mod list;
 pub mod nodeset;
-mod suggest;
+mod order;
+pub(crate) mod suggest;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
 pub use list::{TargetList, TargetListBuilder};
+pub(crate) use order::ranks;
 
 /// The place of a target in its run's list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

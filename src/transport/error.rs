@@ -165,6 +165,27 @@ impl TransportError {
             TransportError::Io { .. } => FailureClass::Io,
         }
     }
+
+    /// What was going on when it failed.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match *self {
+            TransportError::Name { .. } => Phase::Resolve,
+            TransportError::Refused
+            | TransportError::Unreachable(_)
+            | TransportError::LocalResources(_) => Phase::Connect,
+            TransportError::NoCallback { .. } => Phase::CallBack,
+            TransportError::Denied { .. }
+            | TransportError::ClosedBeforeStatus { .. }
+            | TransportError::Protocol { .. } => Phase::Start,
+            TransportError::NoEndMarker { .. } | TransportError::CommandTimeout { .. } => {
+                Phase::Run
+            }
+            TransportError::ConnectTimeout { phase, .. }
+            | TransportError::Reset { phase, .. }
+            | TransportError::Io { phase, .. } => phase,
+        }
+    }
 }
 
 /// A duration as people write it on the command line: `10 s`, `0.5 s`.

@@ -13,6 +13,7 @@ pub use resolve::Resolver;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -69,6 +70,49 @@ pub struct Route {
     pub addresses: VecDeque<SocketAddr>,
     /// What the attempt is doing now, for the message when its time runs out.
     pub phase: Phase,
+    /// What the attempts so far have shown.
+    pub facts: Facts,
+}
+
+impl Route {
+    /// A route on which nothing has been tried. There must be an address.
+    #[must_use]
+    pub fn new(addresses: impl Into<VecDeque<SocketAddr>>) -> Route {
+        Route {
+            addresses: addresses.into(),
+            phase: Phase::Connect,
+            facts: Facts::default(),
+        }
+    }
+}
+
+/// What became known about a host beside how it ended, for reports that tell more than that. A time
+/// is `None` if the host did not get so far; waiting for a port, a slot or a turn is in none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Looking up the name.
+    pub resolve: Option<Duration>,
+    /// Making connections, all attempts together.
+    pub connect: Option<Duration>,
+    /// From the connection to the command's start.
+    pub start: Option<Duration>,
+    /// From the command's start to the end of its streams.
+    pub run: Option<Duration>,
+    /// How many connections were tried.
+    pub attempts: u32,
+    /// The source port of the last connection that was made.
+    pub local_port: Option<u16>,
+    /// Which side closed the connection first, if there was one.
+    pub closed_first: Option<Side>,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// This program, which then resets the connection.
+    Local,
+    /// The daemon.
+    Remote,
 }
 
 /// A signal for a remote command.
@@ -122,4 +166,7 @@ pub trait Session: Send {
 
     /// Sends a signal to the command, if there is a way; false if there is none.
     fn signal(&mut self, signal: RemoteSignal) -> bool;
+
+    /// Which side ends the connection, if the session is dropped now.
+    fn closes_first(&self) -> Side;
 }

@@ -4,11 +4,7 @@
 //!
 //! It shares the machine with the client that is being measured, so it is one epoll loop with about ten system calls a
 //! session.
-//!
-//! usage: `responder [--silent ADDRESS/BITS]`: addresses in that range accept connections and then say nothing.
 
-use std::env;
-use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use rustix::buffer::spare_capacity;
@@ -18,6 +14,8 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, getrlimit};
 
+/// Addresses that begin so accept connections and then say nothing; `fleet` has the plan of addresses.
+const SILENT: [u8; 2] = [10, 79];
 /// rshd's service, `shell` in /etc/services.
 const SHELL_PORT: u16 = 514;
 /// What an epoll event carries when it is the listener's; a session's is its index, twice, and one more for the call-back.
@@ -53,35 +51,9 @@ enum Callback {
     ),
 }
 
-/// The addresses that accept and then say nothing.
-#[derive(Clone, Copy)]
-struct Silent {
-    network: u32,
-    mask: u32,
-}
-
-impl Silent {
-    fn parse(text: &str) -> Result<Self, Box<dyn Error>> {
-        let (address, bits) = text.split_once('/').ok_or("--silent takes ADDRESS/BITS")?;
-        let host_bits = 32_u32
-            .checked_sub(bits.parse()?)
-            .ok_or("--silent: more than 32 bits")?;
-        let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
-        Ok(Self {
-            network: address.parse::<Ipv4Addr>()?.to_bits() & mask,
-            mask,
-        })
-    }
-
-    fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() & self.mask == self.network
-    }
-}
-
 struct Responder {
     epoll: OwnedFd,
     listener: OwnedFd,
-    silent: Option<Silent>,
     sessions: Vec<Option<Session>>,
     /// Indices in `sessions` that are free.
     free: Vec<usize>,
@@ -94,18 +66,12 @@ struct Responder {
     reply: Vec<u8>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let silent = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => None,
-        ["--silent", range] => Some(Silent::parse(range)?),
-        _ => return Err("usage: responder [--silent ADDRESS/BITS]".into()),
-    };
-    Err(Responder::listen(silent)?.serve().into())
+fn main() -> std::io::Result<()> {
+    Err(Responder::listen()?.serve().into())
 }
 
 impl Responder {
-    fn listen(silent: Option<Silent>) -> Result<Self, Errno> {
+    fn listen() -> Result<Self, Errno> {
         let listener =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, NONBLOCKING, None)?;
         sockopt::set_socket_reuseaddr(&listener, true)?;
@@ -128,7 +94,6 @@ impl Responder {
         Ok(Self {
             epoll,
             listener,
-            silent,
             sessions: Vec::new(),
             free: Vec::new(),
             most_sessions,
@@ -206,24 +171,32 @@ impl Responder {
             self.sessions.push(None);
             self.sessions.len() - 1
         });
-        if self.silent.is_some_and(|range| range.contains(called)) {
-            // Only the client's own end is worth an event.
-            self.watch(&session.main, index, false, EventFlags::RDHUP);
-            self.sessions[index] = Some(session);
-            return;
-        }
         self.sessions[index] = Some(session);
-        // Most clients' whole request is there by now, which saves the registration.
-        if !self.read(index) {
-            self.end(index);
-        } else if let Some(session) = &self.sessions[index]
-            && command(&session.request).is_none()
-        {
-            self.watch(&session.main, index, false, EventFlags::IN);
+        if is_silent(called) {
+            // Only the client's own end is worth an event.
+            self.watch(index, false, EventFlags::RDHUP);
+        } else {
+            // Most clients' whole request is there by now, which saves the registration.
+            self.main_is_ready(index);
+            if self.sessions[index]
+                .as_ref()
+                .is_some_and(|session| command(&session.request).is_none())
+            {
+                self.watch(index, false, EventFlags::IN);
+            }
         }
     }
 
-    fn watch(&self, socket: &OwnedFd, index: usize, callback: bool, flags: EventFlags) {
+    /// Asks for the events of a session's main connection, or of its call-back.
+    fn watch(&self, index: usize, callback: bool, flags: EventFlags) {
+        let socket = match &self.sessions[index] {
+            Some(Session {
+                callback: Callback::Connecting(socket),
+                ..
+            }) if callback => socket,
+            Some(session) => &session.main,
+            None => return,
+        };
         let data = EventData::new_u64(index as u64 * 2 + u64::from(callback));
         // Out of memory for epoll is the one way to fail; the session then hangs, which its client reports.
         let _ = epoll::add(&self.epoll, socket, data, flags);
@@ -240,10 +213,7 @@ impl Responder {
         let Some(session) = &mut self.sessions[index] else {
             return true;
         };
-        if self
-            .silent
-            .is_some_and(|range| range.contains(session.called))
-        {
+        if is_silent(session.called) {
             return false;
         }
         let mut buffer = [0; 4096];
@@ -276,31 +246,22 @@ impl Responder {
         let Some(end) = session.request.iter().position(|&byte| byte == 0) else {
             return true;
         };
-        let digits = std::str::from_utf8(&session.request[..end]).unwrap_or_default();
-        match digits.parse::<u16>() {
-            Ok(0) => session.callback = Callback::Unwanted,
-            Err(_) if digits.is_empty() => session.callback = Callback::Unwanted,
-            Err(_) => return false,
-            Ok(port) => {
-                let Some(client) = peer_address(&session.main) else {
-                    return false;
-                };
-                let Some(socket) = connect_reserved(
-                    session.called,
-                    SocketAddrV4::new(client, port),
-                    &mut self.next_port,
-                ) else {
+        let port = match std::str::from_utf8(&session.request[..end]) {
+            Ok("") => Ok(0),
+            digits => digits.unwrap_or_default().parse::<u16>(),
+        };
+        let (called, client) = (session.called, peer_address(&session.main));
+        match (port, client) {
+            (Ok(0), _) => session.callback = Callback::Unwanted,
+            (Ok(port), Some(client)) => {
+                let client = SocketAddrV4::new(client, port);
+                let Some(socket) = connect_reserved(called, client, &mut self.next_port) else {
                     return false;
                 };
                 session.callback = Callback::Connecting(socket);
-                if let Some(Session {
-                    callback: Callback::Connecting(socket),
-                    ..
-                }) = &self.sessions[index]
-                {
-                    self.watch(socket, index, true, EventFlags::OUT | EventFlags::ONESHOT);
-                }
+                self.watch(index, true, EventFlags::OUT | EventFlags::ONESHOT);
             }
+            _ => return false,
         }
         true
     }
@@ -386,17 +347,17 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn local_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
-    let address = rustix::net::getsockname(socket).ok()?;
-    SocketAddrV4::try_from(address)
-        .ok()
-        .map(|address| *address.ip())
+    let address = SocketAddrV4::try_from(rustix::net::getsockname(socket).ok()?);
+    address.ok().map(|address| *address.ip())
 }
 
 fn peer_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
-    let address = rustix::net::getpeername(socket).ok()??;
-    SocketAddrV4::try_from(address)
-        .ok()
-        .map(|address| *address.ip())
+    let address = SocketAddrV4::try_from(rustix::net::getpeername(socket).ok()??);
+    address.ok().map(|address| *address.ip())
+}
+
+fn is_silent(address: Ipv4Addr) -> bool {
+    address.octets().starts_with(&SILENT)
 }
 
 /// Begins a connection from a reserved port of `from`. Every call starts one port further down, for with TCP timestamps

@@ -15,8 +15,8 @@ use super::super::{Console, GatherSpec};
 use super::collect::Collected;
 use super::print::print_long_line;
 use super::view::{Labels, View};
-use crate::targets::Limits;
-use crate::targets::nodeset::{Nothing, Resolver, sort_key};
+use crate::targets::nodeset::{Nothing, Resolver};
+use crate::targets::{Limits, ranks};
 use crate::transport::Stream;
 
 /// How much of a line is in memory. A host's name stands within this, or there is none.
@@ -87,7 +87,8 @@ pub fn filter(
         collected.finish(host, "", true)?;
     }
     let mut order: Vec<usize> = (0..collected.len()).collect();
-    order.sort_by_cached_key(|host| sort_key(names.label(*host)));
+    let ranks = ranks(names.labels.iter().map(|label| &**label));
+    order.sort_by_key(|host| ranks.get(names.label(*host)).copied());
     let view = View {
         collected: &collected,
         labels: &names,

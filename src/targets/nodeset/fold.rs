@@ -7,10 +7,10 @@
 //! comparison of all with all is a look-up.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::grid::{Grid, Rest};
+use super::grid::{Grid, Rest, Row};
 use super::index::Index;
 use super::pattern::{self, Piece};
 
@@ -54,14 +54,30 @@ fn push_spans(spans: &[Span], out: &mut String) {
     }
     out.push('[');
     let mut spans = spans.iter().copied().peekable();
+    // ClusterShell looks whether a range is padded at its first index, but after a single index it
+    // goes on with what it knows, until the digits cannot fit: [09,16-121] is [09,16-99,100-121].
+    let mut padded = false;
+    let mut single = None;
     while let Some((first, mut last)) = spans.next() {
-        let padded = Index(first).is_padded();
-        while let Some((_, further)) = spans.next_if(|next| {
-            !padded && Index(last).successor() == Some(Index(next.0)) && Index(next.0).0 != last + 1
-        }) {
-            last = further;
+        let index = Index(first);
+        let width = index.width();
+        let fits = |before| {
+            if padded {
+                before == width
+            } else {
+                !index.is_padded()
+            }
+        };
+        if !single.is_some_and(fits) {
+            padded = index.is_padded();
         }
-        Index(first).push_to(out);
+        while let Some(next) =
+            spans.next_if(|next| !padded && Index(last).successor() == Some(Index(next.0)))
+        {
+            last = next.1;
+        }
+        single = (first == last).then_some(width);
+        index.push_to(out);
         if last > first {
             out.push('-');
             Index(last).push_to(out);
@@ -78,8 +94,8 @@ pub(super) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
     let Some(grid) = rest else {
         return vec![Vec::new()];
     };
-    if grid.rows().iter().all(|row| row.rest.is_none()) {
-        return vec![vec![spans_of(grid).into()]];
+    if let Some(product) = single_product(grid) {
+        return vec![product];
     }
     let mut folder = Folder::default();
     folder.first_round(grid, &mut Vec::new());
@@ -101,6 +117,23 @@ pub(super) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
         .collect()
 }
 
+/// The set as one product, if it is one: often only one of several numbers in the names varies.
+fn single_product(grid: &Grid) -> Option<Vec<Rc<[Span]>>> {
+    let mut product: Vec<Rc<[Span]>> = vec![spans_of(grid).into()];
+    let mut rows = grid.rows();
+    while let Some(Row {
+        rest: Some(rest), ..
+    }) = rows.first()
+    {
+        if rows.iter().any(|row| row.rest.as_ref() != Some(rest)) {
+            return None;
+        }
+        product.push(spans_of(rest).into());
+        rows = rest.rows();
+    }
+    Some(product)
+}
+
 fn spans_of(grid: &Grid) -> Vec<Span> {
     grid.rows()
         .iter()
@@ -114,6 +147,34 @@ struct Set {
     len: u64,
     /// First and last index as ClusterShell compares them: as text.
     ends: [(u64, usize); 2],
+    signature: Signature,
+}
+
+/// What is the same for equal sets, and adds up when sets that do not overlap are joined: the count
+/// of the indexes, their sum, and the sum of their squares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Signature([u64; 3]);
+
+impl Signature {
+    fn of(spans: &[Span]) -> Signature {
+        let signature = |&(first, last): &Span| {
+            let (first, n) = (u128::from(first), u128::from(last - first) + 1);
+            let (sum, squares) = (n * (n - 1) / 2, n * (n - 1) * (2 * n - 1) / 6);
+            let all = [
+                n,
+                n * first + sum,
+                n * first * first + 2 * first * sum + squares,
+            ];
+            // The higher halves are not needed to tell sets apart.
+            Signature(all.map(|number| number as u64))
+        };
+        let none = Signature([0; 3]);
+        spans.iter().map(signature).fold(none, Signature::joined)
+    }
+
+    fn joined(self, other: Signature) -> Signature {
+        Signature(std::array::from_fn(|i| self.0[i].wrapping_add(other.0[i])))
+    }
 }
 
 /// A product of ranges: the number of a [`Set`] for each dimension.
@@ -123,6 +184,7 @@ type Vector = Box<[u32]>;
 struct Folder {
     sets: Vec<Set>,
     ids: HashMap<Rc<[Span]>, u32>,
+    signatures: HashSet<Signature>,
     /// Products that do not overlap and together are the whole set.
     vectors: Vec<Vector>,
     current: Option<Current>,
@@ -131,8 +193,16 @@ struct Folder {
 /// The product that neighbours are being joined to.
 struct Current {
     vector: Vector,
-    /// The dimension that grows, and the sets that are to be added there.
-    growing: Option<(usize, Vec<u32>)>,
+    growing: Option<Growing>,
+}
+
+/// A dimension of the current product to which sets are to be added.
+struct Growing {
+    dimension: usize,
+    /// The set that is there and those that are to be added, which do not overlap.
+    sets: Vec<u32>,
+    /// The signature of all of them together.
+    signature: Signature,
 }
 
 impl Folder {
@@ -143,6 +213,8 @@ impl Folder {
         }
         let id = self.sets.len() as u32;
         let spans: Rc<[Span]> = spans.into();
+        let signature = Signature::of(&spans);
+        self.signatures.insert(signature);
         let text_key = |index: Option<u64>| index.map_or((0, 0), |index| Index(index).text_key());
         self.sets.push(Set {
             len: spans.iter().map(|(first, last)| last - first + 1).sum(),
@@ -151,6 +223,7 @@ impl Folder {
                 text_key(spans.last().map(|s| s.1)),
             ],
             spans: Rc::clone(&spans),
+            signature,
         });
         self.ids.insert(spans, id);
         id
@@ -223,32 +296,50 @@ impl Folder {
 
     /// Joins a product to the current one, if they differ in one dimension only.
     fn join_current(&mut self, next: &[u32]) -> bool {
-        let Some(current) = &mut self.current else {
-            return false;
-        };
-        if let Some((dimension, added)) = &mut current.growing
-            && differs_only_in(&current.vector, next, *dimension)
+        if let Some(Current {
+            vector,
+            growing: Some(growing),
+        }) = &self.current
+            && differs_only_in(vector, next, growing.dimension)
         {
-            added.push(next[*dimension]);
+            let dimension = growing.dimension;
+            self.grow(dimension, next[dimension]);
             return true;
         }
         self.settle_current();
-        let Some(current) = &mut self.current else {
+        let Some(current) = &self.current else {
             return false;
         };
         let Some(dimension) = single_difference(&current.vector, next) else {
             return false;
         };
-        let both = vec![current.vector[dimension], next[dimension]];
-        current.growing = Some((dimension, both));
+        self.grow(dimension, next[dimension]);
         true
+    }
+
+    /// Adds a set to a dimension of the current product; if any grows already, it is this one.
+    fn grow(&mut self, dimension: usize, set: u32) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let signature = |id: u32| self.sets[id as usize].signature;
+        let growing = current.growing.get_or_insert_with(|| Growing {
+            dimension,
+            sets: vec![current.vector[dimension]],
+            signature: signature(current.vector[dimension]),
+        });
+        growing.sets.push(set);
+        growing.signature = growing.signature.joined(signature(set));
     }
 
     /// Does the additions that the current product waits for.
     fn settle_current(&mut self) {
         if let Some(mut current) = self.current.take() {
-            if let Some((dimension, added)) = current.growing.take() {
-                current.vector[dimension] = self.union(&added);
+            if let Some(Growing {
+                dimension, sets, ..
+            }) = current.growing.take()
+            {
+                current.vector[dimension] = self.union(&sets);
             }
             self.current = Some(current);
         }
@@ -303,45 +394,65 @@ impl Folder {
     /// A product with one dimension blanked out is the key under which those stand that can be
     /// joined in that dimension, so the next partner is the earliest one under any of the keys.
     fn join_all(&mut self) -> bool {
-        let mut vectors = std::mem::take(&mut self.vectors);
         let mut partners: HashMap<Vector, Vec<usize>> = HashMap::new();
-        for (at, vector) in vectors.iter().enumerate() {
+        for (at, vector) in self.vectors.iter().enumerate() {
             for dimension in 0..vector.len() {
-                partners
-                    .entry(blanked(vector, dimension))
-                    .or_default()
-                    .push(at);
+                let key = blanked(vector, dimension);
+                partners.entry(key).or_default().push(at);
             }
         }
-        let mut gone = vec![false; vectors.len()];
-        let mut changed = false;
-        for at in 0..vectors.len() {
+        let vectors = std::mem::take(&mut self.vectors);
+        let before = vectors.len();
+        let mut gone = vec![false; before];
+        for (at, vector) in vectors.iter().enumerate() {
             if gone[at] {
                 continue;
             }
             let mut reached = at;
-            loop {
-                let vector = &vectors[at];
-                let next = (0..vector.len())
-                    .filter_map(|dimension| {
-                        let places = partners.get(&blanked(vector, dimension))?;
-                        let later = &places[places.partition_point(|&place| place <= reached)..];
-                        Some((*later.iter().find(|&&place| !gone[place])?, dimension))
-                    })
-                    .min();
-                let Some((partner, dimension)) = next else {
-                    break;
-                };
-                let both = [vectors[at][dimension], vectors[partner][dimension]];
-                vectors[at][dimension] = self.union(&both);
+            let growing = None;
+            let vector = vector.clone();
+            self.current = Some(Current { vector, growing });
+            while let Some((partner, dimension)) = self.next_partner(&partners, &gone, reached) {
+                self.grow(dimension, vectors[partner][dimension]);
                 gone[partner] = true;
                 reached = partner;
-                changed = true;
             }
+            self.finish_current();
         }
-        let kept = vectors.into_iter().zip(gone).filter(|(_, gone)| !gone);
-        self.vectors = kept.map(|(vector, _)| vector).collect();
-        changed
+        self.vectors.len() < before
+    }
+
+    /// The first product after `reached` that can be joined to the current one, and in which
+    /// dimension. While one dimension grows, the others are only looked at when what it has grown to
+    /// may be a set that occurs elsewhere; so a long row of partners is added up once, at its end.
+    fn next_partner(
+        &mut self,
+        partners: &HashMap<Vector, Vec<usize>>,
+        gone: &[bool],
+        reached: usize,
+    ) -> Option<(usize, usize)> {
+        if self
+            .current_signature()
+            .is_some_and(|signature| self.signatures.contains(&signature))
+        {
+            self.settle_current();
+        }
+        let Current { vector, growing } = self.current.as_ref()?;
+        let growing = growing.as_ref().map(|growing| growing.dimension);
+        (0..vector.len())
+            .filter(|dimension| growing.is_none_or(|growing| growing == *dimension))
+            .filter_map(|dimension| {
+                let places = partners.get(&blanked(vector, dimension))?;
+                let later = &places[places.partition_point(|&place| place <= reached)..];
+                Some((*later.iter().find(|&&place| !gone[place])?, dimension))
+            })
+            .min()
+    }
+
+    /// The signature of the dimension that grows.
+    fn current_signature(&self) -> Option<Signature> {
+        let current = self.current.as_ref()?;
+        current.growing.as_ref().map(|growing| growing.signature)
     }
 }
 

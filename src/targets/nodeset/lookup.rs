@@ -1,6 +1,6 @@
 //! What expressions look up outside of themselves: groups, and files of hosts.
 //!
-//! The module does no input or output; [`groups`](crate::targets::groups) and the reader of hosts
+//! The module does no input or output; the readers of group sources and the reader of hosts
 //! files implement these traits.
 
 use std::sync::Arc;

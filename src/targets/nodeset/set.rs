@@ -246,7 +246,7 @@ pub fn fold<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// Splits `user@name:port` into its parts with their marks; `None` if that is not what it is.
-pub(super) fn split_label(label: &str) -> Option<(&str, &str, &str)> {
+fn split_label(label: &str) -> Option<(&str, &str, &str)> {
     if label.len() > 2 * MAX_NAME {
         return None;
     }

@@ -245,6 +245,14 @@ impl RshTransport {
     }
 }
 
+/// The source port, also where the kernel chose it.
+fn local_port(outgoing: &Outgoing) -> Option<u16> {
+    match outgoing.lease.port() {
+        0 => Some(outgoing.stream.local_addr().ok()?.port()),
+        port => Some(port),
+    }
+}
+
 async fn next_call(expected: &mut Option<Expected>) -> Connection {
     match expected {
         Some(expected) => expected.call().await,
@@ -286,10 +294,7 @@ impl Transport for RshTransport {
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
         let port = target.port.unwrap_or(self.options.port);
         let addresses = self.resolver.lookup(&target.host, port, budget).await?;
-        Ok(Route {
-            addresses: addresses.into(),
-            phase: Phase::Connect,
-        })
+        Ok(Route::new(addresses))
     }
 
     async fn connect(
@@ -307,12 +312,20 @@ impl Transport for RshTransport {
             let tries = u32::try_from(route.addresses.len()).unwrap_or(u32::MAX);
             let peer = *route.addresses.front().expect("a route has an address");
             // Every address gets its share, so that a dead first one leaves time for the next.
-            let attempt =
-                budget.spend_up_to(budget.left() / tries, bind::connect(&self.pool, peer));
-            let failure = match attempt.await {
+            let before = budget.left();
+            let attempt = budget.spend_up_to(before / tries, bind::connect(&self.pool, peer));
+            let connected = attempt.await;
+            if !matches!(connected, Some(Err(ConnectError::NoPort(_)))) {
+                route.facts.attempts += 1;
+                *route.facts.connect.get_or_insert_default() += before - budget.left();
+            }
+            let failure = match connected {
                 Some(Ok(outgoing)) => {
+                    route.facts.local_port = local_port(&outgoing);
+                    let before = budget.left();
                     let start = self.start(id, target, peer, outgoing, &mut route.phase);
                     let started = budget.spend(start).await;
+                    route.facts.start = Some(before - budget.left());
                     let timed_out = || match route.phase {
                         Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
                         phase => budget.exhausted(phase),

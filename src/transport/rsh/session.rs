@@ -6,7 +6,9 @@ use super::output::MainStream;
 use crate::ports::PortLease;
 use crate::targets::TargetId;
 use crate::transport::stream::{Connection, Read};
-use crate::transport::{Chunk, Phase, RemoteExit, RemoteSignal, Session, Stream, TransportError};
+use crate::transport::{
+    Chunk, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
+};
 
 /// A command that an rsh daemon says it has started. The sockets come before the lease: fields are
 /// dropped in this order.
@@ -112,6 +114,13 @@ impl Session for RshSession {
         self.err
             .as_ref()
             .is_some_and(|err| err.try_write_byte(number))
+    }
+
+    fn closes_first(&self) -> Side {
+        match self.main.is_open() {
+            true => Side::Local,
+            false => Side::Remote,
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The listeners to which daemons call back for standard error, shared by all sessions of a run.
 //!
-//! A session has a listener to itself, or shares it with sessions to other addresses, only while its
-//! connection is being set up. A call from the address that a session connected to is that session's.
-//! A call from anywhere else may come from a host with several addresses: it is kept until a session of
-//! the same listener has the daemon's answer but no call; if it is the only one, it is that session's.
-//! What nobody waits for is reset and counted.
+//! A session has a listener to itself while its connection is being set up; then the listener serves
+//! the next. Where all are held by slow hosts, sessions to different addresses share one, so that the
+//! dead cannot stall the living. A call from the address that a session connected to is that
+//! session's. A call from anywhere else may come from a host with several addresses: it is kept until a
+//! session of the same listener has the daemon's answer but no call; if it is the only one, it is that
+//! session's. Once there has been such a call, listeners are shared with slow sessions only, so that it
+//! stays the only one. What nobody waits for is reset and counted.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,14 +17,19 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
 use crate::ports::{ListenerLease, PortPool, RESERVED, bind};
 use crate::transport::stream::Connection;
 
 /// The most listeners of a run; past that they are shared.
-const MAX_LISTENERS: usize = 64;
+pub const MAX_LISTENERS: usize = 128;
+
+/// How long a session waits for a listener of its own, and after which one that waits for its call
+/// counts as slow.
+const SHARE_AFTER: Duration = Duration::from_millis(200);
 
 /// The most calls from unexpected addresses that one listener keeps.
 const MAX_UNCLAIMED: usize = 16;
@@ -43,6 +50,9 @@ struct Shared {
     /// Whether callers must have a source port in 512–1023.
     reserved_callers: bool,
     state: Mutex<State>,
+    /// As many permits as there are listeners, opened or not, that no session waits on.
+    idle: Arc<Semaphore>,
+    /// Some session has left a listener.
     released: Notify,
 }
 
@@ -52,6 +62,8 @@ struct State {
     /// Lines that no session waits on, the last used last.
     idle: Vec<usize>,
     next_id: u64,
+    /// A host has called from another address than the one that was called.
+    other_addresses: bool,
     strays: Strays,
 }
 
@@ -64,6 +76,8 @@ struct Line {
     /// Peers whose sessions gave up while a call may still be on its way: the next session to such a
     /// peer must not get it.
     burnt: HashSet<IpAddr>,
+    /// Held while any session waits on it.
+    held: Option<OwnedSemaphorePermit>,
     port: u16,
     _lease: ListenerLease,
 }
@@ -72,6 +86,7 @@ struct Line {
 struct Waiter {
     id: u64,
     peer: IpAddr,
+    since: Instant,
     give: oneshot::Sender<Connection>,
 }
 
@@ -99,6 +114,7 @@ impl Listeners {
             pool,
             reserved_callers,
             state: Mutex::default(),
+            idle: Arc::new(Semaphore::new(MAX_LISTENERS)),
             released: Notify::new(),
         };
         Listeners {
@@ -123,58 +139,91 @@ impl Listeners {
         }
     }
 
-    /// Enlists a session that will name its listener's port to the daemon at `peer`. Waits only while
-    /// every listener already expects that very address.
+    /// Enlists a session that will name its listener's port to the daemon at `peer`.
     pub async fn expect(&self, peer: IpAddr) -> Expected {
         let peer = peer.to_canonical();
+        if let Ok(permit) = Arc::clone(&self.shared.idle).try_acquire_owned()
+            && let Some(expected) = self.alone(peer, permit)
+        {
+            return expected;
+        }
+        // Boxed, since every session's size would be that of this rarer path.
+        Box::pin(self.expect_in_line(peer)).await
+    }
+
+    /// Waits for a listener of its own, but not for long; then for one that can be shared.
+    async fn expect_in_line(&self, peer: IpAddr) -> Expected {
+        let turn = Arc::clone(&self.shared.idle).acquire_owned();
+        if let Ok(Ok(permit)) = timeout(SHARE_AFTER, turn).await
+            && let Some(expected) = self.alone(peer, permit)
+        {
+            return expected;
+        }
         loop {
             let released = self.shared.released.notified();
-            if let Some(expected) = self.try_expect(peer) {
+            if let Some(expected) = self.shared(peer) {
                 return expected;
             }
-            released.await;
+            // Others become slow, too, and with that shareable.
+            let _ = timeout(SHARE_AFTER, released).await;
         }
     }
 
-    fn try_expect(&self, peer: IpAddr) -> Option<Expected> {
+    /// A place at a listener on which nobody waits; the permit says that there is one.
+    fn alone(&self, peer: IpAddr, permit: OwnedSemaphorePermit) -> Option<Expected> {
         let mut state = self.shared.lock();
-        let line = self.pick(&mut state, peer)?;
+        let clean = |state: &State, i: usize| !state.lines[i].burnt.contains(&peer);
+        let line = match state.idle.iter().rposition(|&i| clean(&state, i)) {
+            Some(at) => state.idle.remove(at),
+            // No port or no descriptor for another listener only means that sessions share.
+            None if state.lines.len() < MAX_LISTENERS => self.open(&mut state).ok()?,
+            None => return None,
+        };
+        state.lines[line].held = Some(permit);
+        Some(self.enlist(&mut state, line, peer))
+    }
+
+    /// A place at the least crowded listener that does not expect `peer` yet.
+    fn shared(&self, peer: IpAddr) -> Option<Expected> {
+        let mut state = self.shared.lock();
+        let now = Instant::now();
+        let only_slow = state.other_addresses;
+        let fits = |line: &Line| {
+            line.waiting
+                .iter()
+                .all(|w| w.peer != peer && (!only_slow || now - w.since >= SHARE_AFTER))
+        };
+        let line = (0..state.lines.len())
+            .filter(|&i| fits(&state.lines[i]))
+            .min_by_key(|&i| {
+                let line = &state.lines[i];
+                (line.burnt.contains(&peer), line.waiting.len())
+            })?;
+        // Idle ones are among them where they were burnt for this peer.
+        state.idle.retain(|&i| i != line);
+        Some(self.enlist(&mut state, line, peer))
+    }
+
+    fn enlist(&self, state: &mut State, line: usize, peer: IpAddr) -> Expected {
         let id = state.next_id;
         state.next_id += 1;
         let (give, call) = oneshot::channel();
         let at = &mut state.lines[line];
-        at.waiting.push(Waiter { id, peer, give });
-        let port = at.port;
-        drop(state);
-        Some(Expected {
+        at.waiting.push(Waiter {
+            id,
+            peer,
+            since: Instant::now(),
+            give,
+        });
+        Expected {
             shared: Arc::clone(&self.shared),
             line,
             id,
             peer,
-            port,
+            port: at.port,
             call,
             ended: false,
-        })
-    }
-
-    /// A listener of its own if possible, else the least crowded that does not expect `peer` yet.
-    fn pick(&self, state: &mut State, peer: IpAddr) -> Option<usize> {
-        let clean = |lines: &[Line], i: usize| !lines[i].burnt.contains(&peer);
-        if let Some(at) = state.idle.iter().rposition(|&i| clean(&state.lines, i)) {
-            return Some(state.idle.remove(at));
         }
-        // No port or no descriptor for another listener only means that sessions share.
-        if state.lines.len() < MAX_LISTENERS
-            && let Ok(line) = self.open(state)
-        {
-            return Some(line);
-        }
-        let free_for_peer = |line: &Line| line.waiting.iter().all(|w| w.peer != peer);
-        let best = (0..state.lines.len())
-            .filter(|&i| free_for_peer(&state.lines[i]))
-            .min_by_key(|&i| (!clean(&state.lines, i), state.lines[i].waiting.len()))?;
-        state.idle.retain(|&i| i != best);
-        Some(best)
     }
 
     fn open(&self, state: &mut State) -> io::Result<usize> {
@@ -187,6 +236,7 @@ impl Listeners {
             waiting: Vec::new(),
             unclaimed: Vec::new(),
             burnt: HashSet::new(),
+            held: None,
             port,
             _lease: lease,
         });
@@ -223,7 +273,12 @@ impl Shared {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let connection = Connection::new(call);
         let mut state = self.lock();
-        let State { lines, strays, .. } = &mut *state;
+        let State {
+            lines,
+            strays,
+            other_addresses,
+            ..
+        } = &mut *state;
         let line = &mut lines[line];
         if self.reserved_callers && !RESERVED.contains(&from.port()) {
             strays.add(from);
@@ -235,6 +290,7 @@ impl Shared {
         } else if line.waiting.is_empty() || line.unclaimed.len() >= MAX_UNCLAIMED {
             strays.add(from);
         } else {
+            *other_addresses = true;
             line.unclaimed.push(Call { connection, from });
         }
     }
@@ -330,6 +386,7 @@ impl Expected {
             for call in line.unclaimed.drain(..) {
                 state.strays.add(call.from);
             }
+            line.held = None;
             if !state.idle.contains(&self.line) {
                 state.idle.push(self.line);
             }

@@ -1,0 +1,343 @@
+//! `-o` and `-e`: a file per host with its output, to the byte.
+//!
+//! All files are made before the first connection, so that a bad place is an error of set-up and a
+//! host that was never reached has an empty file. They are not kept open, since twenty thousand hosts
+//! must not need as many descriptors: each piece of output is appended to its file, and only the few
+//! files that were written last stay open. A write that fails ends the run: half of an output that
+//! looks like all of it is worse than none.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Console, Reporter, RunInfo};
+use crate::run::event::{Event, RunStats};
+use crate::targets::TargetId;
+use crate::transport::{Chunk, Stream};
+
+/// How many files stay open, within what the run leaves of the descriptors.
+const OPEN: usize = 16;
+
+/// Where the files go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilesSpec {
+    /// The directory for standard output (`-o`).
+    pub output_dir: Option<PathBuf>,
+    /// The directory for standard error (`-e`).
+    pub error_dir: Option<PathBuf>,
+    /// Keep what the files have from an earlier run.
+    pub append: bool,
+}
+
+impl FilesSpec {
+    /// The directory for this stream, if it goes to files.
+    pub(super) fn dir(&self, stream: Stream) -> Option<&Path> {
+        match stream {
+            Stream::Stdout => self.output_dir.as_deref(),
+            Stream::Stderr => self.error_dir.as_deref(),
+        }
+    }
+}
+
+/// Writes each host's output to its file.
+#[derive(Debug)]
+pub(super) struct Files {
+    spec: FilesSpec,
+    info: Arc<RunInfo>,
+    /// The files that were written last, the latest last.
+    open: Vec<(TargetId, Stream, File)>,
+}
+
+impl Files {
+    /// Makes the directories and all files.
+    ///
+    /// # Errors
+    /// Two targets would share a file, or something cannot be made; the message names it.
+    pub(super) fn create(spec: &FilesSpec, info: &Arc<RunInfo>) -> io::Result<Self> {
+        let dirs = [Stream::Stdout, Stream::Stderr].map(|stream| spec.dir(stream));
+        // Before anything is emptied.
+        check_labels(info)?;
+        for dir in dirs.into_iter().flatten() {
+            fs::create_dir_all(dir).map_err(|error| failed("make the directory", dir, &error))?;
+        }
+        if let [Some(output), Some(errors)] = dirs {
+            let real = |dir: &Path| dir.canonicalize().map_err(|e| failed("find", dir, &e));
+            if real(output)? == real(errors)? {
+                return Err(io::Error::other(format!(
+                    "-o and -e both name {}: output and errors would share a file",
+                    output.display()
+                )));
+            }
+        }
+        for dir in dirs.into_iter().flatten() {
+            for target in &*info.targets {
+                let path = dir.join(file_name(&target.label));
+                let mut options = OpenOptions::new();
+                options.create(true).append(spec.append).write(true);
+                options
+                    .truncate(!spec.append)
+                    .open(&path)
+                    .map_err(|error| failed("make", &path, &error))?;
+            }
+        }
+        Ok(Files {
+            spec: spec.clone(),
+            info: Arc::clone(info),
+            open: Vec::with_capacity(OPEN),
+        })
+    }
+
+    fn output(&mut self, chunk: &Chunk) -> io::Result<()> {
+        let Chunk {
+            target,
+            stream,
+            ref data,
+        } = *chunk;
+        let Some(dir) = self.spec.dir(stream) else {
+            return Ok(());
+        };
+        let path = || dir.join(file_name(self.info.label(target)));
+        let known = self
+            .open
+            .iter()
+            .position(|(of, on, _)| (*of, *on) == (target, stream));
+        let mut entry = match known {
+            Some(place) => self.open.remove(place),
+            None => {
+                if self.open.len() == OPEN {
+                    self.open.remove(0);
+                }
+                let options = OpenOptions::new().create(true).append(true).clone();
+                let file = options
+                    .open(path())
+                    .map_err(|error| failed("open", &path(), &error))?;
+                (target, stream, file)
+            }
+        };
+        let written = entry.2.write_all(data);
+        written.map_err(|error| failed("write to", &path(), &error))?;
+        self.open.push(entry);
+        Ok(())
+    }
+}
+
+impl Reporter for Files {
+    fn event(&mut self, event: &Event, _: &mut Console) -> io::Result<()> {
+        match event {
+            Event::Output(chunk) => self.output(chunk),
+            Event::Finished(finished) => {
+                self.open.retain(|(target, ..)| *target != finished.target);
+                Ok(())
+            }
+            Event::RunStarted { .. } | Event::Started(_) => Ok(()),
+            Event::State { .. } | Event::Note(_) => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, _: &RunStats, _: &mut Console) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Names of files differ where labels do; but targets may share a label and differ in their host.
+fn check_labels(info: &RunInfo) -> io::Result<()> {
+    let mut hosts = HashMap::with_capacity(info.targets.len());
+    for target in &*info.targets {
+        if let Some(other) = hosts.insert(&target.label, &target.host) {
+            return Err(io::Error::other(format!(
+                "{other} and {} would both write to a file named {}: give them labels of their own \
+                 (label= in a hosts file)",
+                target.host,
+                file_name(&target.label)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Says which file it was. A file is never the reader whose leaving ends a run quietly.
+fn failed(doing: &str, path: &Path, error: &io::Error) -> io::Error {
+    let kind = match error.kind() {
+        io::ErrorKind::BrokenPipe => io::ErrorKind::Other,
+        kind => kind,
+    };
+    io::Error::new(kind, format!("cannot {doing} {}: {error}", path.display()))
+}
+
+/// The name of a label's file: the label, in which `%2F` stands for a slash, and likewise for a dot
+/// at the start, control characters, and a percent sign that could be taken for such a code. So the
+/// names of different labels differ, and none leaves its directory or hides in it.
+fn file_name(label: &str) -> String {
+    let mut name = String::with_capacity(label.len());
+    for (at, c) in label.char_indices() {
+        let code = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+        let looks_coded = || {
+            let next = label.as_bytes().get(at + 1..at + 3);
+            next.is_some_and(|next| next.iter().copied().all(code))
+        };
+        let is_plain = match c {
+            '/' => false,
+            '.' => at > 0,
+            '%' => !looks_coded(),
+            c => !c.is_control(),
+        };
+        if is_plain {
+            name.push(c);
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                name.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
+
+    use super::super::Terminals;
+    use super::super::testing::{Recorder, output, run_info, succeeded};
+    use super::*;
+
+    fn spec(dir: &Path) -> FilesSpec {
+        FilesSpec {
+            output_dir: Some(dir.join("new/out")),
+            error_dir: Some(dir.join("err")),
+            append: false,
+        }
+    }
+
+    fn write(files: &mut Files, events: &[Event]) -> io::Result<()> {
+        let recorder = Recorder::default();
+        let mut console = recorder.console(Terminals::default());
+        events
+            .iter()
+            .try_for_each(|event| files.event(event, &mut console))?;
+        console.flush().unwrap();
+        assert!(recorder.writes().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn every_host_has_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = spec(dir.path());
+        let names: Vec<String> = (0..100).map(|n| format!("n{n}")).collect();
+        let info = Arc::new(run_info(&names));
+        let mut files = Files::create(&spec, &info).unwrap();
+        let read = |name: &str| fs::read(dir.path().join("new/out").join(name)).unwrap();
+        assert_eq!(read("n99"), b"", "all are there before anything is written");
+        for n in 0..100 {
+            write(&mut files, &[output(n, Stream::Stdout, b"\xff no end")]).unwrap();
+            assert!(files.open.len() <= OPEN);
+        }
+        for n in 0..100 {
+            let events = [
+                output(n, Stream::Stderr, b"err\n"),
+                output(n, Stream::Stdout, b"\0\n"),
+                succeeded(n),
+            ];
+            write(&mut files, &events).unwrap();
+        }
+        assert!(files.open.is_empty());
+        for name in &names {
+            assert_eq!(read(name), b"\xff no end\0\n");
+            assert_eq!(
+                fs::read(dir.path().join("err").join(name)).unwrap(),
+                b"err\n"
+            );
+        }
+    }
+
+    #[test]
+    fn earlier_output_is_kept_only_if_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spec = spec(dir.path());
+        let info = Arc::new(run_info(&["a"]));
+        for (append, expected) in [(false, "1\n"), (true, "1\n1\n"), (false, "1\n")] {
+            spec.append = append;
+            let mut files = Files::create(&spec, &info).unwrap();
+            write(&mut files, &[output(0, Stream::Stdout, b"1\n")]).unwrap();
+            let found = fs::read_to_string(dir.path().join("new/out/a")).unwrap();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_before_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut info = run_info(&["tape", "tape"]);
+        let mut targets = info.targets.to_vec();
+        targets[0].host = "10.0.0.1".into();
+        targets[1].host = "10.0.0.2".into();
+        info.targets = targets.into();
+        let said = |spec: &FilesSpec, info: &RunInfo| {
+            let error = Files::create(spec, &Arc::new(info.clone())).unwrap_err();
+            error
+                .to_string()
+                .replace(dir.path().to_str().unwrap(), "[dir]")
+        };
+        insta::assert_snapshot!(said(&spec(dir.path()), &info), @"10.0.0.1 and 10.0.0.2 would both write to a file named tape: give them labels of their own (label= in a hosts file)");
+        let info = run_info(&["a"]);
+        let mut same = spec(dir.path());
+        same.error_dir = Some(dir.path().join("new/../new/out"));
+        insta::assert_snapshot!(said(&same, &info), @"-o and -e both name [dir]/new/out: output and errors would share a file");
+        fs::write(dir.path().join("file"), "").unwrap();
+        same.error_dir = Some(dir.path().join("file"));
+        insta::assert_snapshot!(said(&same, &info), @"cannot make the directory [dir]/file: File exists (os error 17)");
+        fs::create_dir_all(dir.path().join("err/a")).unwrap();
+        insta::assert_snapshot!(said(&spec(dir.path()), &info), @"cannot make [dir]/err/a: Is a directory (os error 21)");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("err")).unwrap();
+        symlink("/dev/full", dir.path().join("err/a")).unwrap();
+        let info = Arc::new(run_info(&["a"]));
+        let mut files = Files::create(&spec(dir.path()), &info).unwrap();
+        let error = write(&mut files, &[output(0, Stream::Stderr, b"x")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let said = error
+            .to_string()
+            .replace(dir.path().to_str().unwrap(), "[dir]");
+        insta::assert_snapshot!(said, @"cannot write to [dir]/err/a: No space left on device (os error 28)");
+    }
+
+    #[test]
+    fn names_are_safe() {
+        for (label, name) in [
+            ("node1", "node1"),
+            ("Node1", "Node1"),
+            ("root@[::1]:514", "root@[::1]:514"),
+            ("../x", "%2E.%2Fx"),
+            (".", "%2E"),
+            ("a.b", "a.b"),
+            ("fe80::1%eth0", "fe80::1%eth0"),
+            ("a%2Fb", "a%252Fb"),
+            ("a\u{9b}", "a%C2%9B"),
+        ] {
+            assert_eq!(file_name(label), name);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn names_are_distinct(labels in prop::collection::hash_set("[%/.\u{1}a2F]{1,6}", 1..40)) {
+            let names: HashSet<String> = labels.iter().map(|label| file_name(label)).collect();
+            prop_assert_eq!(names.len(), labels.len());
+            for name in names {
+                let unsafe_name = name.starts_with('.') || name.contains(['/', '\u{1}']);
+                prop_assert!(!unsafe_name);
+            }
+        }
+    }
+}

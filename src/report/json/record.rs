@@ -1,0 +1,357 @@
+//! The records of `--json`, field by field. Their names are a promise: what is here stays as it is.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Serialize, Serializer};
+
+use super::super::RunInfo;
+use crate::run::event::{CancelReason, Finished, Outcome, RunStats};
+use crate::targets::{Target, TargetId};
+use crate::transport::{FailureClass, Phase, RemoteExit, Side, Stream};
+
+/// The class, and the outcome, of a defect of this program.
+pub(super) const INTERNAL: &str = "internal";
+
+/// One line, without its version.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(super) enum Record<'a> {
+    RunStart(Box<RunStart<'a>>),
+    Started {
+        target: u32,
+        label: &'a str,
+    },
+    Output {
+        target: u32,
+        label: &'a str,
+        stream: &'static str,
+        #[serde(flatten)]
+        bytes: Bytes<'a>,
+    },
+    Finished(Box<End<'a>>),
+    State {
+        running: Vec<Running>,
+        waiting: usize,
+        finished: usize,
+    },
+    Note {
+        verbose: bool,
+        text: &'a str,
+    },
+    RunEnd(Box<RunEnd>),
+}
+
+/// Bytes as text if they are, and else in base64.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Bytes<'a> {
+    Text(&'a str),
+    Base64(String),
+}
+
+impl<'a> Bytes<'a> {
+    pub(super) fn of(data: &'a [u8]) -> Self {
+        match str::from_utf8(data) {
+            Ok(text) => Bytes::Text(text),
+            Err(_) => Bytes::Base64(BASE64_STANDARD.encode(data)),
+        }
+    }
+}
+
+/// A time in milliseconds, to the microsecond.
+#[derive(Clone, Copy, Debug)]
+struct Millis(Duration);
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((self.0.as_secs_f64() * 1e6).round() / 1e3)
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RunStart<'a> {
+    program: &'static str,
+    version: &'static str,
+    /// Seconds since 1970.
+    time: f64,
+    total: usize,
+    targets: Vec<TargetRecord<'a>>,
+    options: Options<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct TargetRecord<'a> {
+    label: &'a str,
+    host: &'a str,
+    user: &'a str,
+    port: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct Options<'a> {
+    command: Bytes<'a>,
+    transport: &'a str,
+    jobs: usize,
+    connect_timeout_ms: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_timeout_ms: Option<Millis>,
+    stderr: &'a str,
+    source_ports: &'a str,
+    raw: bool,
+    demo: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct End<'a> {
+    target: u32,
+    label: &'a str,
+    outcome: &'static str,
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    ms: Times,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_first: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    class: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'static str>,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum Reason {
+    ReportFailed,
+    Signal { signal: i32 },
+}
+
+impl From<CancelReason> for Reason {
+    fn from(reason: CancelReason) -> Self {
+        match reason {
+            CancelReason::ReportFailed => Reason::ReportFailed,
+            CancelReason::Signal(signal) => Reason::Signal { signal },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Times {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolve: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Millis>,
+    total: Millis,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Running {
+    target: u32,
+    ms: Millis,
+}
+
+impl From<(TargetId, Duration)> for Running {
+    fn from((target, time): (TargetId, Duration)) -> Self {
+        Running {
+            target: target.0,
+            ms: Millis(time),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RunEnd {
+    total: usize,
+    succeeded: usize,
+    exit_failed: usize,
+    failed: usize,
+    cancelled: usize,
+    not_started: usize,
+    failures: BTreeMap<&'static str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst_status: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    ports_used: usize,
+    elapsed_ms: Millis,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn run_start(info: &'a RunInfo) -> Self {
+        let target = |target: &'a Target| TargetRecord {
+            label: &target.label,
+            host: &target.host,
+            user: target.user.as_deref().unwrap_or(&info.user),
+            port: target.port.unwrap_or(info.port),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Record::RunStart(Box::new(RunStart {
+            program: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            time: (now.unwrap_or_default().as_secs_f64() * 1e3).round() / 1e3,
+            total: info.targets.len(),
+            targets: info.targets.iter().map(target).collect(),
+            options: Options {
+                command: Bytes::of(&info.command),
+                transport: info.transport,
+                jobs: info.jobs,
+                connect_timeout_ms: Millis(info.connect_timeout),
+                command_timeout_ms: info.command_timeout.map(Millis),
+                stderr: info.stderr,
+                source_ports: &info.source_ports,
+                raw: info.raw,
+                demo: info.demo,
+            },
+        }))
+    }
+
+    pub(super) fn finished(finished: &Finished, label: &'a str) -> Self {
+        let Finished {
+            target,
+            ref outcome,
+            began,
+            elapsed,
+            facts,
+        } = *finished;
+        let mut end = End {
+            target: target.0,
+            label,
+            outcome: "",
+            success: outcome.is_success(),
+            status: None,
+            signal: None,
+            failure: None,
+            reason: None,
+            ms: Times {
+                began: began.map(Millis),
+                resolve: facts.resolve.map(Millis),
+                connect: facts.connect.map(Millis),
+                start: facts.start.map(Millis),
+                run: facts.run.map(Millis),
+                total: Millis(elapsed),
+            },
+            attempts: facts.attempts,
+            local_port: facts.local_port,
+            closed_first: facts.closed_first.map(side),
+        };
+        end.outcome = match outcome {
+            Outcome::Exited(RemoteExit::Code(code)) => {
+                end.status = Some(*code);
+                "exited"
+            }
+            Outcome::Exited(RemoteExit::Signaled(signal)) => {
+                end.signal = Some(*signal);
+                "signaled"
+            }
+            Outcome::Exited(RemoteExit::Unknown) => "ended",
+            Outcome::Failed(error) => {
+                end.failure = Some(Failure {
+                    class: class(error.class()),
+                    phase: Some(phase(error.phase())),
+                    message: error.to_string(),
+                });
+                "failed"
+            }
+            Outcome::Cancelled(reason) => {
+                end.reason = Some((*reason).into());
+                "cancelled"
+            }
+            Outcome::NotStarted(reason) => {
+                end.reason = Some((*reason).into());
+                "not-started"
+            }
+            Outcome::Internal(text) => {
+                end.failure = Some(Failure {
+                    class: INTERNAL,
+                    phase: None,
+                    message: text.clone(),
+                });
+                INTERNAL
+            }
+        };
+        Record::Finished(Box::new(end))
+    }
+
+    pub(super) fn run_end(
+        stats: &RunStats,
+        failures: BTreeMap<&'static str, usize>,
+        ports_used: usize,
+    ) -> Self {
+        Record::RunEnd(Box::new(RunEnd {
+            total: stats.total,
+            succeeded: stats.succeeded,
+            exit_failed: stats.exit_failed,
+            failed: stats.failed,
+            cancelled: stats.cancelled,
+            not_started: stats.not_started,
+            failures,
+            worst_status: stats.worst_status,
+            reason: stats.cancel.map(Into::into),
+            ports_used,
+            elapsed_ms: Millis(stats.elapsed),
+        }))
+    }
+}
+
+pub(super) fn stream(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
+    }
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Local => "local",
+        Side::Remote => "remote",
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Resolve => "resolve",
+        Phase::Connect => "connect",
+        Phase::CallBack => "call-back",
+        Phase::Start => "start",
+        Phase::Run => "run",
+    }
+}
+
+pub(super) fn class(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Name => "name",
+        FailureClass::Refused => "refused",
+        FailureClass::Unreachable => "unreachable",
+        FailureClass::ConnectTimeout => "connect-timeout",
+        FailureClass::NoCallback => "no-callback",
+        FailureClass::Denied => "denied",
+        FailureClass::ClosedBeforeStatus => "closed-before-status",
+        FailureClass::Reset => "reset",
+        FailureClass::NoEndMarker => "no-end-marker",
+        FailureClass::CommandTimeout => "command-timeout",
+        FailureClass::LocalResources => "local-resources",
+        FailureClass::Protocol => "protocol",
+        FailureClass::Io => "io",
+    }
+}

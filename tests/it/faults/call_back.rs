@@ -1,0 +1,174 @@
+//! The daemon's connection for standard error: how it comes, and how it ends.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use mrsh::demo::{CallBack, Script, Seen, SourcePort, Step, Wire};
+use rustix::process::Signal;
+
+use super::{failed, is_lost, line, run, run_with};
+use crate::support::{Ended, FakeRshd, host, may_skip, reserved_ports};
+
+fn call_back(address: Option<Ipv4Addr>, port: SourcePort) -> Script {
+    Script::asked().then(Step::CallBack(CallBack { address, port }))
+}
+
+/// The rest of a session that prints a line on each stream.
+fn prints_both(script: Script) -> Script {
+    script
+        .send(Wire::Main, "\0out\n")
+        .send(Wire::Err, "err\n")
+        .then(Step::Marker(0))
+}
+
+#[track_caller]
+fn printed_both(ended: Ended) {
+    let err = format!("{}: err\n", host(0));
+    ended.status(0).stdout(line("out")).stderr(&err);
+}
+
+#[test]
+fn a_daemon_that_starts_the_command_without_calling_back() {
+    let script = Script::asked()
+        .send(Wire::Main, "\0out\n")
+        .then(Step::AwaitClient);
+    is_lost(run(script), "no call-back");
+}
+
+#[test]
+fn a_call_back_from_another_address() {
+    let elsewhere = Some(Ipv4Addr::new(127, 88, 0, 1));
+    printed_both(run(prints_both(call_back(elsewhere, SourcePort::Reserved))));
+}
+
+#[test]
+fn a_call_back_from_a_port_that_anybody_can_use() {
+    printed_both(run(prints_both(call_back(None, SourcePort::Any))));
+    if !reserved_ports() {
+        return may_skip("without the right to bind reserved ports none can be demanded");
+    }
+    let honest = FakeRshd::playing(prints_both(call_back(None, SourcePort::Reserved)));
+    printed_both(honest.mrsh_from("reserved").arg("true").run());
+    let script = call_back(None, SourcePort::Any).send(Wire::Main, [0]);
+    let fake = FakeRshd::playing(script.then(Step::AwaitClient));
+    let ended = fake.mrsh_from("reserved").arg("true").run();
+    is_lost(ended, "no call-back");
+    let told = fake.told();
+    let reset = [Seen::CallBackFailed, Seen::WasReset(Wire::Err)];
+    assert!(reset.iter().any(|seen| told.contains(seen)), "{told:?}");
+}
+
+#[test]
+fn two_call_backs() {
+    let again = Step::CallBack(CallBack::default());
+    let ended = run(prints_both(Script::called_back().then(again))).status(0);
+    let ended = ended.stdout(line("out"));
+    // The second one is a stranger's, and is reported if it was seen before the end of the run.
+    let err = format!("{}: err\n", host(0));
+    let report = ended.stderr.strip_prefix(&err).unwrap_or("no err");
+    assert!(
+        report.is_empty() || report.contains("127.77.0.1:"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_call_back_that_comes_late() {
+    let late = |millis| {
+        Script::asked()
+            .then(Step::Sleep(Duration::from_millis(millis)))
+            .then(Step::CallBack(CallBack::default()))
+    };
+    printed_both(run(prints_both(late(400))));
+    is_lost(
+        run_with(prints_both(late(5_000)), &["-t", "0.5"]),
+        "no call-back",
+    );
+}
+
+#[test]
+fn standard_error_that_ends_first() {
+    let script = Script::started()
+        .send(Wire::Err, "err")
+        .then(Step::Close(Wire::Err))
+        .then(Step::Sleep(Duration::from_millis(300)))
+        .send(Wire::Main, "out\n")
+        .then(Step::Marker(0));
+    printed_both(run(script));
+}
+
+#[test]
+fn standard_error_that_ends_last() {
+    let script = Script::printing("out\n", 0)
+        .then(Step::Close(Wire::Main))
+        .then(Step::Sleep(Duration::from_millis(300)))
+        .send(Wire::Err, "err");
+    printed_both(run(script));
+}
+
+#[test]
+fn standard_error_that_ends_with_a_reset() {
+    // So it ends, after signals, with daemons that never read the connection.
+    let script = prints_both(Script::called_back())
+        .then(Step::Close(Wire::Main))
+        .then(Step::Reset(Wire::Err));
+    printed_both(run(script));
+}
+
+#[test]
+fn standard_error_that_never_ends() {
+    let script = Script::printing("out\n", 0)
+        .then(Step::Close(Wire::Main))
+        .then(Step::Stall);
+    let ended = run_with(script, &["-u", "0.5"]).status(3);
+    ended
+        .stdout(line("out"))
+        .says(&[&failed("command timed out after 0.5 s")]);
+}
+
+/// Hosts that call back from addresses other than the one that was called, more of them at once than
+/// there are listeners: each must get its own stderr.
+#[track_caller]
+fn elsewhere(silent: usize, before_status: Duration) {
+    const HOSTS: usize = 300;
+    let own = |i: usize| {
+        let address = Some(Ipv4Addr::new(127, 88, (i / 250) as u8, (i % 250 + 1) as u8));
+        call_back(address, SourcePort::Reserved)
+            .then(Step::Sleep(before_status))
+            .send(Wire::Main, "\0")
+            .send(Wire::Err, format!("{}\n", host(i as u32)))
+            .then(Step::Marker(0))
+    };
+    let mut scripts: Vec<Script> = (0..HOSTS).map(own).collect();
+    scripts.extend(vec![Script::asked().then(Step::Stall); silent]);
+    let fake = FakeRshd::playing_all(scripts);
+    let fanout = (HOSTS + silent).to_string();
+    let ended = fake.mrsh().args(&["-j", &fanout, "-t", "6", "true"]).run();
+    for i in (0..HOSTS).map(|i| host(i as u32)) {
+        let line = format!("{i}: {i}");
+        assert!(ended.stderr.lines().any(|l| l == line), "{i}: {ended:?}");
+    }
+}
+
+#[test]
+fn call_backs_from_other_addresses_than_those_called() {
+    elsewhere(0, Duration::ZERO);
+    elsewhere(0, Duration::from_millis(100));
+}
+
+#[test]
+fn call_backs_from_other_addresses_beside_daemons_that_never_call_back() {
+    elsewhere(150, Duration::ZERO);
+}
+
+#[test]
+fn daemons_that_never_call_back_do_not_hold_up_those_that_do() {
+    // More of them than there are listeners.
+    let mut scripts = vec![Script::asked().then(Step::Stall); 100];
+    scripts.push(prints_both(Script::called_back()));
+    let fake = FakeRshd::playing_all(scripts);
+    let mut running = fake.mrsh().args(&["-j", "101", "-t", "20", "true"]).start();
+    running.has_printed(format!("{}: out\n", host(100)).as_bytes());
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().signal, Some(15));
+}

@@ -1,0 +1,103 @@
+//! Reports as programs and scripts meet them: the built program against its embedded daemons.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+
+use crate::support::{Ended, Mrsh};
+
+/// Runs a command on embedded daemons with these options.
+fn demo(options: &[&str], hosts: &str, command: &str) -> Ended {
+    let call = Mrsh::new().arg("--demo").args(options);
+    call.args(&["-w", hosts, command]).run()
+}
+
+fn records(ended: &Ended) -> Vec<Value> {
+    let text = str::from_utf8(&ended.stdout).expect("JSON is UTF-8");
+    let parse = |line| serde_json::from_str(line).expect("a line is JSON");
+    text.lines().map(parse).collect()
+}
+
+#[test]
+fn json_is_as_the_schema_says() {
+    let schema = include_str!("../../src/report/json/schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let command = r#"printf 'a\377\n'; echo "$MRSH_HOST ü" >&2; test $MRSH_HOST != n2"#;
+    let ended = demo(&["--json"], "n[1-3]", command).status(1);
+    let records = records(&ended);
+    for record in &records {
+        if let Err(error) = schema.validate(record) {
+            panic!("{record}: {error}");
+        }
+    }
+    let event = |name: &str| {
+        let of = |record: &&Value| record["event"] == name;
+        records.iter().filter(of).collect::<Vec<_>>()
+    };
+    assert_eq!(records[0]["event"], "run-start");
+    assert_eq!(records[0]["targets"][1]["host"], "n2");
+    let last = records.last().unwrap();
+    assert_eq!(last["event"], "run-end");
+    assert_eq!(
+        (&last["succeeded"], &last["exit_failed"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(event("finished").len(), 3);
+    for end in event("finished") {
+        assert_eq!(end["success"], end["label"] != "n2");
+        assert_eq!(end["closed_first"], "remote");
+        assert_eq!(end["attempts"], 1);
+        for phase in ["began", "resolve", "connect", "start", "run", "total"] {
+            assert!(end["ms"][phase].is_number(), "{end}");
+        }
+    }
+    for output in event("output") {
+        match output["stream"].as_str().unwrap() {
+            "stdout" => assert_eq!(
+                BASE64_STANDARD
+                    .decode(output["base64"].as_str().unwrap())
+                    .unwrap(),
+                b"a\xff\n"
+            ),
+            _ => assert_eq!(
+                output["text"],
+                format!("{} ü\n", output["label"].as_str().unwrap())
+            ),
+        }
+    }
+}
+
+#[test]
+fn files_have_the_output_and_the_screen_has_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let out = path("out").to_str().unwrap().to_owned();
+    let command = r"echo $MRSH_HOST; printf '\377' >&2";
+    let ended = demo(&["-o", &out], "n[1-2]", command).status(0);
+    assert_eq!(ended.stdout, b"");
+    assert_eq!(std::fs::read(path("out/n2")).unwrap(), b"n2\n");
+    let ended = demo(&["-e", &out, "--append"], "n1", command).status(0);
+    assert_eq!(ended.stdout, b"n1: n1\n");
+    assert_eq!(std::fs::read(path("out/n1")).unwrap(), b"n1\n\xff");
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("n1")).unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let said = format!("mrsh: cannot write to {dir}/n1: No space left on device");
+    // The other hosts would run for an hour.
+    let command = "echo x; test $MRSH_HOST = n1 || sleep 3600";
+    demo(&["-o", dir], "n[1-3]", command)
+        .status(4)
+        .says(&[&said]);
+}
+
+#[test]
+fn a_bad_directory_is_an_error_before_anything_runs() {
+    let ended = demo(&["-o", "/dev/null/x"], "n1", "echo ran >&2").status(2);
+    let said = "cannot set up the reports: cannot make the directory /dev/null/x: Not a directory";
+    assert!(!ended.stderr.contains("ran"), "{ended:?}");
+    ended.says(&[said]);
+}
