@@ -15,7 +15,7 @@ use crate::transport::rsh::StderrMode;
 #[command(
     name = "mrsh",
     version,
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-b] [-L]\n       mrsh --ports [--source-ports LO-HI]",
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]",
     after_help = AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
@@ -98,6 +98,19 @@ pub struct Cli {
     /// Keep the lines of a host together, hosts in their order; with -b, names before each line
     #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
+
+    /// Gather, and print all but the most common output as a diff against it
+    #[arg(long = "diff", help_heading = "Output")]
+    pub diff: bool,
+
+    /// Show only some hosts' output; odd: those that differ from the majority, which implies -b
+    #[arg(
+        long = "only",
+        value_enum,
+        value_name = "WHICH",
+        help_heading = "Output"
+    )]
+    pub only: Option<OnlyArg>,
 
     /// Print lines as they come as well, before the gathered output
     #[arg(long = "live", help_heading = "Output")]
@@ -210,6 +223,13 @@ Examples:
   mrsh -b -w 'node[1-40]' 'uname -r'
   pdsh -w 'node[1-40]' uname -r | mrsh --gather-stdin
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
+
+/// Whose output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnlyArg {
+    /// Hosts whose gathered output or exit status differs from that of most
+    Odd,
+}
 
 /// [`StderrMode`] as it is spelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

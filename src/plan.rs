@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, OnlyArg};
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
@@ -196,7 +196,7 @@ fn terminals() -> Terminals {
 
 /// What is shown of the output.
 fn report(cli: &Cli) -> ReportSpec {
-    let gathering = cli.gather || cli.gather_all || cli.lines_together;
+    let gathering = equal_once(cli) || cli.lines_together;
     ReportSpec {
         label: !cli.no_label,
         lines: cli.live || !gathering,
@@ -211,8 +211,14 @@ fn report(cli: &Cli) -> ReportSpec {
     }
 }
 
+/// Whether equal outputs are to stand once.
+fn equal_once(cli: &Cli) -> bool {
+    cli.gather || cli.gather_all || cli.diff || cli.only == Some(OnlyArg::Odd)
+}
+
 fn gather(cli: &Cli) -> GatherSpec {
-    let form = match (cli.gather || cli.gather_all, cli.lines_together) {
+    let form = match (equal_once(cli), cli.lines_together) {
+        _ if cli.diff => GatherForm::Diff,
         (_, false) => GatherForm::Blocks,
         (true, true) => GatherForm::Lines,
         (false, true) => GatherForm::Hosts,
@@ -220,7 +226,7 @@ fn gather(cli: &Cli) -> GatherSpec {
     GatherSpec {
         form,
         merge: cli.gather_all,
-        only_odd: false,
+        only_odd: cli.only == Some(OnlyArg::Odd),
         memory: cli.spool_memory,
     }
 }

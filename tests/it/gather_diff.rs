@@ -6,6 +6,8 @@
 //!   sorts groups by their first host; ours are ClusterShell's, biggest first.
 //! - clubak orders groups of one size by their first host's name as text, `n10` before `n2`; we by its
 //!   number.
+//! - clubak's --diff leaves out the text that all others are compared with, and bytes that are not UTF-8.
+//!   Where there are several ways to say what differs, it may choose another.
 //! - A line without a host is dropped by dshbak and ends clubak; we show and count it. A last line
 //!   without a newline is dropped by dshbak. clubak cuts carriage returns off lines; we leave them.
 
@@ -265,6 +267,104 @@ fn clubak_makes_the_same_of_it() {
             }
         }
     }
+}
+
+/// One diff: the titles of both sides, and a text made from another by following it.
+struct Diff {
+    titles: [String; 2],
+    new: Vec<u8>,
+}
+
+/// Reads diffs and follows them, strictly.
+fn followed(diffs: &[u8], old: &[u8]) -> Vec<Diff> {
+    let old: Vec<&[u8]> = old.split_inclusive(|byte| *byte == b'\n').collect();
+    let mut lines = diffs.split_inclusive(|byte| *byte == b'\n').peekable();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let title = |line: &[u8], mark: &str| {
+            let line = std::str::from_utf8(line).unwrap().trim_end();
+            line.strip_prefix(mark).unwrap().to_owned()
+        };
+        let titles = [title(line, "--- "), title(lines.next().unwrap(), "+++ ")];
+        let (mut new, mut at) = (Vec::new(), 0);
+        while let Some(header) = lines.next_if(|line| line.starts_with(b"@@ -")) {
+            let header = std::str::from_utf8(header).unwrap();
+            let mut ranges = header
+                .split_ascii_whitespace()
+                .skip(1)
+                .take(2)
+                .map(|range| {
+                    let (begin, length) = range[1..].split_once(',').unwrap_or((&range[1..], "1"));
+                    let length = length.parse::<usize>().unwrap();
+                    (
+                        begin.parse::<usize>().unwrap() - usize::from(length > 0),
+                        length,
+                    )
+                });
+            let ((begin, mut left), (_, mut right)) =
+                (ranges.next().unwrap(), ranges.next().unwrap());
+            new.extend(old[at..begin].concat());
+            at = begin;
+            while left + right > 0 {
+                let (mark, text) = lines.next().unwrap().split_first().unwrap();
+                if *mark != b'+' {
+                    assert_eq!(old[at], text);
+                    at += 1;
+                    left -= 1;
+                }
+                if *mark != b'-' {
+                    new.extend(text);
+                    right -= 1;
+                }
+            }
+        }
+        new.extend(old[at..].concat());
+        found.push(Diff { titles, new });
+    }
+    found
+}
+
+#[test]
+fn clubak_sees_the_same_differences() {
+    if !tools_are_here() {
+        return;
+    }
+    let (directory, mut inputs) = inputs();
+    inputs.retain(|input| !fs::read(input).unwrap().contains(&0xff));
+    let calls: Vec<(PathBuf, &[&str])> = inputs
+        .into_iter()
+        .map(|input| (input, &["--diff"][..]))
+        .collect();
+    let mut compared = 0;
+    for ((input, _), theirs) in calls.iter().zip(clubak(directory.path(), &calls)) {
+        let ours = mrsh(&["--diff"], input);
+        let texts: BTreeMap<String, Vec<u8>> =
+            blocks(&mrsh(&[], input), &[b'-'; 15]).into_iter().collect();
+        // Ours begins with the usual text.
+        let (usual, text) = &blocks(&mrsh(&[], input), &[b'-'; 15])[0];
+        let head = [usual.len() + 2 * 16 + 1, text.len()].iter().sum();
+        let ours = followed(&ours[head..], text);
+        for diff in &ours {
+            assert_eq!(diff.titles[0], *usual, "{}", input.display());
+            assert_eq!(diff.new, texts[&diff.titles[1]], "{}", input.display());
+        }
+        assert_eq!(ours.len() + 1, texts.len(), "{}", input.display());
+        // Among groups of one size, they may begin with another.
+        if theirs.is_empty() {
+            assert!(ours.is_empty(), "{}", input.display());
+        } else if theirs.starts_with(format!("--- {usual}\n").as_bytes()) {
+            let by_title = |diffs: Vec<Diff>| -> BTreeMap<[String; 2], Vec<u8>> {
+                diffs
+                    .into_iter()
+                    .map(|diff| (diff.titles, diff.new))
+                    .collect()
+            };
+            let theirs = by_title(followed(&theirs, text));
+            assert_eq!(by_title(ours), theirs, "{}", input.display());
+            compared += 1;
+        }
+    }
+    assert!(compared > 40, "only {compared} inputs were compared");
 }
 
 /// What the others do with a line that names no host, so that we learn of it if they change.

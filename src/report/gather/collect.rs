@@ -157,9 +157,14 @@ impl Collected {
         self.tree.settle(self.hosts[host].texts[place(stream)])
     }
 
-    /// Reads a text.
-    pub(super) fn reader(&self, text: Cursor) -> TextReader<'_> {
-        self.tree.reader(text, 0)
+    /// Reads a text from its byte `from` on.
+    pub(super) fn reader(&self, text: Cursor, from: u64) -> TextReader<'_> {
+        self.tree.reader(text, from)
+    }
+
+    /// How many bytes two texts have in common at their beginning.
+    pub(super) fn common(&self, a: Cursor, b: Cursor) -> u64 {
+        self.tree.common(a, b)
     }
 
     /// What there is to say about an end; nothing about a good one.

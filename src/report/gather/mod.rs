@@ -14,6 +14,7 @@ use crate::run::event::{Event, Finished, Outcome, RunStats};
 use crate::targets::Target;
 
 mod collect;
+mod diff;
 mod filter;
 mod print;
 mod text;
@@ -26,7 +27,7 @@ use collect::Collected;
 use view::{Labels, View};
 
 /// Which gathered report is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatherSpec {
     /// How it looks.
     pub form: GatherForm,
@@ -39,12 +40,15 @@ pub struct GatherSpec {
 }
 
 /// How a gathered report looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GatherForm {
     /// Equal outputs once, under a header with the hosts' names.
+    #[default]
     Blocks,
     /// Equal outputs once, each line after the hosts' names.
     Lines,
+    /// The most common output in full, the others as what they differ in from it.
+    Diff,
     /// No gathering: host after host in their order, each line after the host's name.
     Hosts,
 }

@@ -22,8 +22,30 @@ pub(super) fn print_text(
     stream: Stream,
     console: &mut Console,
 ) -> io::Result<()> {
-    let mut text = BufReader::with_capacity(PIECE, text);
+    let mut text = buffered(text);
     let mut line = Vec::new();
+    while print_next(&mut text, &mut line, label, stream, console)? {}
+    Ok(())
+}
+
+/// A text to be read in large pieces.
+pub(super) fn buffered<R: Read>(text: R) -> BufReader<R> {
+    BufReader::with_capacity(PIECE, text)
+}
+
+/// Writes the next line of a text after `label`; false if there is none. `line` is kept for its
+/// memory.
+///
+/// # Errors
+/// As for [`print_text`].
+pub(super) fn print_next(
+    text: &mut impl BufRead,
+    line: &mut Vec<u8>,
+    label: [&[u8]; 2],
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<bool> {
+    line.clear();
     loop {
         let ready = text.fill_buf()?;
         if ready.is_empty() {
@@ -34,23 +56,24 @@ pub(super) fn print_text(
                 print_line(&ready[..end], label, stream, console)?;
             } else {
                 line.extend_from_slice(&ready[..end]);
-                print_line(&line, label, stream, console)?;
-                line.clear();
+                print_line(line, label, stream, console)?;
             }
             text.consume(end + 1);
-        } else {
-            line.extend_from_slice(ready);
-            let length = ready.len();
-            text.consume(length);
-            if line.len() > PIECE {
-                print_long_line(&mut line, &mut text, label, stream, console)?;
-            }
+            return Ok(true);
+        }
+        line.extend_from_slice(ready);
+        let length = ready.len();
+        text.consume(length);
+        if line.len() > PIECE {
+            print_long_line(line, text, label, stream, console)?;
+            return Ok(true);
         }
     }
-    match line.is_empty() {
-        true => Ok(()),
-        false => print_line(&line, label, stream, console),
+    if line.is_empty() {
+        return Ok(false);
     }
+    print_line(line, label, stream, console)?;
+    Ok(true)
 }
 
 /// Writes a line that begins with `line`, which is empty afterwards, and goes on in `text`.

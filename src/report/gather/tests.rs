@@ -154,6 +154,127 @@ fn both_streams_may_be_one_text() {
 }
 
 #[test]
+fn the_odd_ones_may_stand_alone() {
+    for (form, merge) in [
+        (GatherForm::Blocks, false),
+        (GatherForm::Lines, true),
+        (GatherForm::Diff, false),
+    ] {
+        let spec = GatherSpec {
+            only_odd: true,
+            merge,
+            ..spec(form)
+        };
+        let shown = shown(spec, &mixed());
+        match form {
+            GatherForm::Blocks => insta::assert_snapshot!(shown, @r"
+            ! ---------------
+            ! node2, stderr
+            ! ---------------
+            ! warning: clock
+              ---------------
+              node4, exit 1
+              ---------------
+              Darwin
+              ---------------
+              node5, exit 127
+              ---------------
+            ! ---------------
+            ! node5, exit 127, stderr
+            ! ---------------
+            ! not found
+              ---------------
+              node6
+              ---------------
+            "),
+            GatherForm::Lines => insta::assert_snapshot!(shown, @r"
+            node4: Darwin
+            node2: Linux
+            node2: warning: clock
+            node2: 6.1
+            node5: not found
+            "),
+            _ => insta::assert_snapshot!(shown, @r"
+            ! ---------------
+            ! node2, stderr
+            ! ---------------
+            ! warning: clock
+              --- node[1-3] (3)
+              +++ node4, exit 1
+              @@ -1,2 +1 @@
+              -Linux
+              -6.1
+              +Darwin
+              --- node[1-3] (3)
+              +++ node5, exit 127
+              @@ -1,2 +0,0 @@
+              -Linux
+              -6.1
+            ! ---------------
+            ! node5, exit 127, stderr
+            ! ---------------
+            ! not found
+              --- node[1-3] (3)
+              +++ node6
+              @@ -1,2 +0,0 @@
+              -Linux
+              -6.1
+            "),
+        }
+    }
+}
+
+#[test]
+fn a_diff_tells_of_silence_and_of_ends() {
+    insta::assert_snapshot!(shown(spec(GatherForm::Diff), &mixed()), @r"
+      ---------------
+      node[1-3] (3)
+      ---------------
+      Linux
+      6.1
+    ! ---------------
+    ! node2, stderr
+    ! ---------------
+    ! warning: clock
+      --- node[1-3] (3)
+      +++ node4, exit 1
+      @@ -1,2 +1 @@
+      -Linux
+      -6.1
+      +Darwin
+      --- node[1-3] (3)
+      +++ node5, exit 127
+      @@ -1,2 +0,0 @@
+      -Linux
+      -6.1
+    ! ---------------
+    ! node5, exit 127, stderr
+    ! ---------------
+    ! not found
+      --- node[1-3] (3)
+      +++ node6
+      @@ -1,2 +0,0 @@
+      -Linux
+      -6.1
+    ");
+    let events = [run_started(&["a", "b"]), succeeded(0), succeeded(1)];
+    assert_eq!(shown(spec(GatherForm::Diff), &events), "");
+    let events = [
+        run_started(&["a", "b", "c"]),
+        succeeded(0),
+        exit(1, 2),
+        succeeded(2),
+    ];
+    insta::assert_snapshot!(shown(spec(GatherForm::Diff), &events), @r"
+    ---------------
+    a,c (2)
+    ---------------
+    --- a,c (2)
+    +++ b, exit 2
+    ");
+}
+
+#[test]
 fn a_host_is_shown_when_its_turn_has_come() {
     let mut gather = Gather::new(spec(GatherForm::Hosts), true);
     let recorder = Recorder::default();
@@ -336,7 +457,7 @@ proptest! {
         expected.sort_by_key(|(_, hosts)| (usize::MAX - hosts.len(), hosts[0]));
         let read = |text| {
             let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut gather.collected.reader(text), &mut bytes).unwrap();
+            io::Read::read_to_end(&mut gather.collected.reader(text, 0), &mut bytes).unwrap();
             bytes
         };
         let groups = gather.view().groups(0..outputs.len());

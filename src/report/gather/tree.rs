@@ -25,7 +25,6 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// How long the text is, in bytes.
-    #[cfg(test)]
     pub(super) fn length(self) -> u64 {
         self.depth
     }
@@ -117,7 +116,6 @@ impl Tree {
     }
 
     /// How many bytes two texts have in common at their beginning.
-    #[cfg(test)]
     pub(super) fn common(&self, a: Cursor, b: Cursor) -> u64 {
         let (a, b) = (self.settle(a), self.settle(b));
         let shared = self.path(a).into_iter().zip(self.path(b));

@@ -110,6 +110,7 @@ impl View<'_> {
         match form {
             GatherForm::Blocks => self.blocks(&self.groups(hosts), console),
             GatherForm::Lines => self.lines(&self.groups(hosts), console),
+            GatherForm::Diff => self.diffs(&self.groups(hosts), console),
             GatherForm::Hosts => {
                 for host in hosts {
                     self.host(host, console)?;
@@ -123,7 +124,8 @@ impl View<'_> {
     fn blocks(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
         for (at, group) in groups.iter().enumerate() {
             let majority = self.only_odd && at == 0;
-            if !group.text.is_empty() && !majority {
+            // Among those that differ, one that is silent is worth its name.
+            if !majority && (self.only_odd || !group.text.is_empty()) {
                 self.header(&group.hosts, group.end, Stream::Stdout, console)?;
                 self.text(group.text, [b"", b""], Stream::Stdout, console)?;
             }
@@ -134,7 +136,12 @@ impl View<'_> {
 
     /// What a group wrote to standard error; without what most of it did if it is the majority of
     /// which nothing is to be shown.
-    fn error_blocks(&self, group: &Group, majority: bool, console: &mut Console) -> io::Result<()> {
+    pub(super) fn error_blocks(
+        &self,
+        group: &Group,
+        majority: bool,
+        console: &mut Console,
+    ) -> io::Result<()> {
         for (text, hosts) in group.errors.iter().skip(usize::from(majority)) {
             if !text.is_empty() {
                 self.header(hosts, group.end, Stream::Stderr, console)?;
@@ -188,7 +195,7 @@ impl View<'_> {
     }
 
     /// The rule, the names with how many they are and how they ended, and the rule.
-    fn header(
+    pub(super) fn header(
         &self,
         hosts: &[usize],
         end: Option<End>,
@@ -208,7 +215,7 @@ impl View<'_> {
     }
 
     /// The names with how many they are and how they ended.
-    fn title(&self, hosts: &[usize], end: Option<End>) -> String {
+    pub(super) fn title(&self, hosts: &[usize], end: Option<End>) -> String {
         let mut title = self.names(hosts);
         if hosts.len() > 1 {
             title.push_str(&format!(" ({})", hosts.len()));
@@ -229,13 +236,13 @@ impl View<'_> {
         }
     }
 
-    fn text(
+    pub(super) fn text(
         &self,
         text: Cursor,
         label: [&[u8]; 2],
         stream: Stream,
         console: &mut Console,
     ) -> io::Result<()> {
-        print_text(self.collected.reader(text), label, stream, console)
+        print_text(self.collected.reader(text, 0), label, stream, console)
     }
 }
