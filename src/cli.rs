@@ -107,8 +107,31 @@ pub struct Cli {
     #[arg(long = "append", help_heading = "Output")]
     pub append: bool,
 
+    /// Print only the output of hosts that failed, and nothing at all if none did; or output without
+    /// a summary
+    #[arg(
+        long = "only",
+        value_enum,
+        value_name = "WHAT",
+        help_heading = "Output"
+    )]
+    pub only: Option<OnlyArg>,
+
+    /// Say nothing about the run at its end
+    #[arg(short = 'q', long = "quiet", help_heading = "Output")]
+    pub quiet: bool,
+
+    /// List the targets that failed in this file, ready for -f; - is standard output, which then has
+    /// nothing else
+    #[arg(long = "failed-to", value_name = "FILE", help_heading = "Output")]
+    pub failed_to: Option<PathBuf>,
+
+    /// Tell at the end where the time went: by phase, by the slowest hosts, and in CPU
+    #[arg(long = "stats", help_heading = "Output")]
+    pub stats: bool,
+
     /// Print one JSON object a line for every event, for programs; errors stay on standard error
-    #[arg(long = "json", help_heading = "Output", conflicts_with = "no_label")]
+    #[arg(long = "json", help_heading = "Output", conflicts_with_all = ["no_label", "only"])]
     pub json: bool,
 
     /// Exit with the largest status of any remote command; 255 if a host could not be reached
@@ -157,6 +180,15 @@ Examples:
   mrsh -w 'node[1-40]' uptime
   mrsh -j 64 -f hosts -x node7 'df -h / | tail -n 1'
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
+
+/// What is printed with `--only`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnlyArg {
+    /// The output of hosts that failed, and why they did
+    Failed,
+    /// Output, and no word about the run
+    Output,
+}
 
 /// [`StderrMode`] as it is spelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -9,11 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, OnlyArg};
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
-use crate::report::{FilesSpec, ReportSpec, RunInfo, Terminals};
+use crate::report::{FailedTo, FilesSpec, ReportSpec, RunInfo, Terminals, Words};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -93,6 +93,13 @@ impl Plan {
                 RESERVED.contains(range.start()) && RESERVED.contains(range.end())
             }
         };
+        let failed_to = match cli.failed_to {
+            Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
+            path => path.map(FailedTo::File),
+        };
+        if cli.json && failed_to == Some(FailedTo::Stdout) {
+            return Err(Error::OneStandardOutput);
+        }
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
@@ -145,6 +152,15 @@ impl Plan {
                     error_dir: cli.error_dir,
                     append: cli.append,
                 },
+                only_failed: cli.only == Some(OnlyArg::Failed),
+                words: match cli.only {
+                    _ if cli.quiet => Words::None,
+                    Some(OnlyArg::Output) => Words::None,
+                    Some(OnlyArg::Failed) => Words::IfFailed,
+                    None => Words::All,
+                },
+                failed_to,
+                stats: cli.stats,
             },
             terminals: Terminals {
                 out: io::stdout().is_terminal(),

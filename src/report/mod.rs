@@ -16,13 +16,16 @@ use crate::run::event::{Event, Message, RunStats};
 use crate::transport::Stream;
 
 mod console;
+mod failed_to;
 mod fd;
 mod files;
 mod info;
 mod json;
 mod lines;
+mod only_failed;
 pub mod ports;
 mod shown;
+mod stats;
 mod summary;
 mod tail;
 mod terminal;
@@ -30,13 +33,18 @@ mod terminal;
 mod testing;
 
 pub use console::{Console, LongLine, Terminals};
+pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use info::RunInfo;
+pub use summary::Words;
 
+use failed_to::FailedList;
 use files::Files;
 use json::Json;
 use lines::Lines;
+use only_failed::OnlyFailed;
 use shown::Shown;
+use stats::Stats;
 use summary::Summary;
 
 /// How many messages wait for the reporter thread before the sender does.
@@ -53,6 +61,14 @@ pub struct ReportSpec {
     pub json: bool,
     /// Which output goes to files instead of being shown.
     pub files: FilesSpec,
+    /// Output is shown only of hosts that failed.
+    pub only_failed: bool,
+    /// What this program itself says.
+    pub words: Words,
+    /// Where the failed targets are listed.
+    pub failed_to: Option<FailedTo>,
+    /// The run's times and costs are told at its end.
+    pub stats: bool,
 }
 
 /// Turns events into text. One format a file.
@@ -95,17 +111,33 @@ pub fn start(
 /// what is said about it.
 fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn Reporter>>> {
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
-    let mut in_files = vec![Stream::Stdout, Stream::Stderr];
-    in_files.retain(|stream| spec.files.dir(*stream).is_some());
-    if !in_files.is_empty() {
+    let mut hidden = vec![Stream::Stdout, Stream::Stderr];
+    hidden.retain(|stream| spec.files.dir(*stream).is_some());
+    if !hidden.is_empty() {
         reporters.push(Box::new(Files::create(&spec.files, info)?));
     }
-    let output: Box<dyn Reporter> = match spec.json {
-        true => Box::new(Json::new(info)),
-        false => Box::new(Shown::without(in_files, Box::new(Lines::new(spec.label)))),
-    };
-    reporters.push(output);
-    reporters.push(Box::new(Summary::new(spec.verbose)));
+    if spec.failed_to == Some(FailedTo::Stdout) {
+        hidden.push(Stream::Stdout);
+    }
+    if spec.json {
+        reporters.push(Box::new(Json::new(info)));
+    } else {
+        let mut output: Box<dyn Reporter> = Box::new(Lines::new(spec.label));
+        if spec.only_failed {
+            output = Box::new(OnlyFailed::new(output));
+        }
+        if !hidden.is_empty() {
+            output = Box::new(Shown::without(hidden, output));
+        }
+        reporters.push(output);
+    }
+    if let Some(to) = &spec.failed_to {
+        reporters.push(Box::new(FailedList::create(to, info)?));
+    }
+    reporters.push(Box::new(Summary::new(spec.verbose, spec.words)));
+    if spec.stats {
+        reporters.push(Box::new(Stats::new(info)));
+    }
     Ok(reporters)
 }
 
