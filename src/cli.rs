@@ -154,6 +154,11 @@ pub struct Cli {
     #[arg(long = "raw", help_heading = "rsh")]
     pub raw: bool,
 
+    /// Say what would be done: the targets with their addresses, and what the run needs; connect to
+    /// nothing
+    #[arg(short = 'n', long = "dry-run", help_heading = "Other modes")]
+    pub dry_run: bool,
+
     /// Try anything, harm nothing: daemons within this process on loopback answer for every host
     #[arg(long = "demo", help_heading = "Other modes")]
     pub demo: bool,

@@ -28,6 +28,7 @@ use transport::rsh::RshTransport;
 
 pub mod cli;
 pub mod demo;
+pub mod dry_run;
 pub mod error;
 pub mod exit;
 pub mod plan;
@@ -54,6 +55,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ended = Plan::new(cli).and_then(|plan| match plan {
         Plan::Ports(range) => show_ports(&range),
+        Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),
     });
     match ended {
@@ -83,11 +85,27 @@ fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
     let sockets =
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
     let text = report::ports::describe(range, &ports::candidates(range.clone()), &sockets);
+    print(&text)?;
+    Ok(ExitStatus::SUCCESS)
+}
+
+fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
+    let (text, all_found) =
+        dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
+    print(&text)?;
+    Ok(match all_found {
+        true => ExitStatus::SUCCESS,
+        false => ExitStatus::UNREACHED,
+    })
+}
+
+/// Writes to standard output; a reader that has gone wants no more.
+fn print(text: &str) -> Result<(), Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::system("write to standard output")(e))
         }
-        _ => Ok(ExitStatus::SUCCESS),
+        _ => Ok(()),
     }
 }
 

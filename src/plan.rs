@@ -42,6 +42,8 @@ pub struct RunPlan {
     pub source_ports: SourcePorts,
     /// Whether embedded daemons answer.
     pub demo: bool,
+    /// Whether only to say what would be done.
+    pub dry: bool,
     /// What the reports may say of it.
     pub info: RunInfo,
     /// What is shown.
@@ -143,6 +145,7 @@ impl Plan {
             },
             source_ports: cli.source_ports,
             demo: cli.demo,
+            dry: cli.dry_run,
             report: ReportSpec {
                 label: !cli.no_label,
                 verbose: cli.verbose,

@@ -139,3 +139,29 @@ fn stats_are_told_on_standard_error() {
     let ended = demo(&["--stats"], "n[1-3]", "true").status(0).stdout("");
     ended.says(&["mrsh: 3 of 3 hosts ran in "]);
 }
+
+#[test]
+fn a_dry_run_looks_names_up_and_calls_nobody() {
+    let options = [
+        "-n",
+        "--source-ports",
+        "any",
+        "-l",
+        "ops",
+        "-p",
+        "9",
+        "-j",
+        "2",
+    ];
+    let call = Mrsh::new().args(&options);
+    let hosts = "127.0.0.1,localhost,no-such-host.invalid";
+    let ended = call.args(&["-w", hosts, "uptime"]).run().status(3);
+    let text = String::from_utf8_lossy(&ended.stdout);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "127.0.0.1: rsh to 127.0.0.1 port 9 as ops");
+    assert!(lines[1].starts_with("localhost: rsh to localhost port 9 as ops, address "));
+    assert!(lines[2].contains("as ops, name not resolved: "), "{text}");
+    assert_eq!(lines[3], "3 targets, 2 at once, in 2 waves");
+    ended.stderr("");
+    demo(&["-n"], "n[1-3]", "exit 7").status(0);
+}
