@@ -130,6 +130,17 @@ pub struct Cli {
     #[arg(long = "stats", help_heading = "Output")]
     pub stats: bool,
 
+    /// Show on standard error how far the run is [default: if it is a terminal, and without -q]
+    #[arg(
+        long = "progress",
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Output"
+    )]
+    pub progress: WhenArg,
+
     /// Print one JSON object a line for every event, for programs; errors stay on standard error
     #[arg(long = "json", help_heading = "Output", conflicts_with_all = ["no_label", "only"])]
     pub json: bool,
@@ -185,6 +196,17 @@ Examples:
   mrsh -w 'node[1-40]' uptime
   mrsh -j 64 -f hosts -x node7 'df -h / | tail -n 1'
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
+
+/// When something is shown that is meant for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhenArg {
+    /// When a person is there to see it
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
 
 /// What is printed with `--only`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,6 +2,7 @@
 //!
 //! Everything that needs the world (files, the password database, terminals) is looked up here, once.
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
@@ -9,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::{Cli, OnlyArg};
+use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
@@ -102,6 +103,10 @@ impl Plan {
         if cli.json && failed_to == Some(FailedTo::Stdout) {
             return Err(Error::OneStandardOutput);
         }
+        let terminals = Terminals {
+            out: io::stdout().is_terminal(),
+            err: io::stderr().is_terminal(),
+        };
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
@@ -164,11 +169,16 @@ impl Plan {
                 },
                 failed_to,
                 stats: cli.stats,
+                progress: match cli.progress {
+                    WhenArg::Always => true,
+                    WhenArg::Never => false,
+                    WhenArg::Auto => {
+                        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+                        terminals.err && !dumb && !cli.quiet
+                    }
+                },
             },
-            terminals: Terminals {
-                out: io::stdout().is_terminal(),
-                err: io::stderr().is_terminal(),
-            },
+            terminals,
             worst_status: cli.worst_status,
         })))
     }

@@ -226,7 +226,7 @@ fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> 
 }
 
 /// A time that has passed, as precise as people want it.
-fn duration(time: Duration) -> String {
+pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..10 => format!("{seconds}.{} s", time.subsec_millis() / 100),
