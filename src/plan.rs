@@ -2,6 +2,7 @@
 //!
 //! Everything that needs the world (files, the password database, terminals) is looked up here, once.
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
@@ -9,11 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
-use crate::report::{FilesSpec, ReportSpec, RunInfo, Terminals};
+use crate::report::{FailedTo, FilesSpec, ReportSpec, RunInfo, Terminals, Words};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -42,6 +43,8 @@ pub struct RunPlan {
     pub source_ports: SourcePorts,
     /// Whether embedded daemons answer.
     pub demo: bool,
+    /// Whether only to say what would be done.
+    pub dry: bool,
     /// What the reports may say of it.
     pub info: RunInfo,
     /// What is shown.
@@ -93,6 +96,17 @@ impl Plan {
                 RESERVED.contains(range.start()) && RESERVED.contains(range.end())
             }
         };
+        let failed_to = match cli.failed_to {
+            Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
+            path => path.map(FailedTo::File),
+        };
+        if cli.json && failed_to == Some(FailedTo::Stdout) {
+            return Err(Error::OneStandardOutput);
+        }
+        let terminals = Terminals {
+            out: io::stdout().is_terminal(),
+            err: io::stderr().is_terminal(),
+        };
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
@@ -136,6 +150,7 @@ impl Plan {
             },
             source_ports: cli.source_ports,
             demo: cli.demo,
+            dry: cli.dry_run,
             report: ReportSpec {
                 label: !cli.no_label,
                 verbose: cli.verbose,
@@ -145,11 +160,25 @@ impl Plan {
                     error_dir: cli.error_dir,
                     append: cli.append,
                 },
+                only_failed: cli.only == Some(OnlyArg::Failed),
+                words: match cli.only {
+                    _ if cli.quiet => Words::None,
+                    Some(OnlyArg::Output) => Words::None,
+                    Some(OnlyArg::Failed) => Words::IfFailed,
+                    None => Words::All,
+                },
+                failed_to,
+                stats: cli.stats,
+                progress: match cli.progress {
+                    WhenArg::Always => true,
+                    WhenArg::Never => false,
+                    WhenArg::Auto => {
+                        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+                        terminals.err && !dumb && !cli.quiet
+                    }
+                },
             },
-            terminals: Terminals {
-                out: io::stdout().is_terminal(),
-                err: io::stderr().is_terminal(),
-            },
+            terminals,
             worst_status: cli.worst_status,
         })))
     }
