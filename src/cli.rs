@@ -103,15 +103,6 @@ pub struct Cli {
     #[arg(long = "diff", help_heading = "Output")]
     pub diff: bool,
 
-    /// Show only some hosts' output; odd: those that differ from the majority, which implies -b
-    #[arg(
-        long = "only",
-        value_enum,
-        value_name = "WHICH",
-        help_heading = "Output"
-    )]
-    pub only: Option<OnlyArg>,
-
     /// Print lines as they come as well, before the gathered output
     #[arg(long = "live", help_heading = "Output")]
     pub live: bool,
@@ -142,8 +133,42 @@ pub struct Cli {
     #[arg(long = "append", help_heading = "Output")]
     pub append: bool,
 
+    /// Print only the output of hosts that failed, and nothing at all if none did; or of hosts that
+    /// differ from most (odd); or output without a summary
+    #[arg(
+        long = "only",
+        value_enum,
+        value_name = "WHAT",
+        help_heading = "Output"
+    )]
+    pub only: Option<OnlyArg>,
+
+    /// Say nothing about the run at its end
+    #[arg(short = 'q', long = "quiet", help_heading = "Output")]
+    pub quiet: bool,
+
+    /// List the targets that failed in this file, ready for -f; - is standard output, which then has
+    /// nothing else
+    #[arg(long = "failed-to", value_name = "FILE", help_heading = "Output")]
+    pub failed_to: Option<PathBuf>,
+
+    /// Tell at the end where the time went: by phase, by the slowest hosts, and in CPU
+    #[arg(long = "stats", help_heading = "Output")]
+    pub stats: bool,
+
+    /// Show on standard error how far the run is [default: if it is a terminal, and without -q]
+    #[arg(
+        long = "progress",
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Output"
+    )]
+    pub progress: WhenArg,
+
     /// Print one JSON object a line for every event, for programs; errors stay on standard error
-    #[arg(long = "json", help_heading = "Output", conflicts_with = "no_label")]
+    #[arg(long = "json", help_heading = "Output", conflicts_with_all = ["no_label", "only"])]
     pub json: bool,
 
     /// Exit with the largest status of any remote command; 255 if a host could not be reached
@@ -165,6 +190,11 @@ pub struct Cli {
     /// Send COMMAND as it is, for appliances without a shell; no exit status then
     #[arg(long = "raw", help_heading = "rsh")]
     pub raw: bool,
+
+    /// Say what would be done: the targets with their addresses, and what the run needs; connect to
+    /// nothing
+    #[arg(short = 'n', long = "dry-run", help_heading = "Other modes")]
+    pub dry_run: bool,
 
     /// Try anything, harm nothing: daemons within this process on loopback answer for every host
     #[arg(long = "demo", help_heading = "Other modes")]
@@ -224,10 +254,25 @@ Examples:
   pdsh -w 'node[1-40]' uname -r | mrsh --gather-stdin
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
 
-/// Whose output is shown.
+/// When something is shown that is meant for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhenArg {
+    /// When a person is there to see it
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What is printed with `--only`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnlyArg {
-    /// Hosts whose gathered output or exit status differs from that of most
+    /// The output of hosts that failed, and why they did
+    Failed,
+    /// Output, and no word about the run
+    Output,
+    /// The gathered output of hosts that differ from most, in output or exit status; implies -b
     Odd,
 }
 

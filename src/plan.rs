@@ -3,21 +3,23 @@
 //! Everything that needs the world (files, the password database, terminals) is looked up here, once.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::{Cli, OnlyArg};
+use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
-use crate::report::{FilesSpec, GatherForm, GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::report::{GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
 use crate::transport::rsh::{RshOptions, StderrMode};
+
+mod shown;
 
 /// The `shell` service.
 const RSH_PORT: u16 = 514;
@@ -55,6 +57,8 @@ pub struct RunPlan {
     pub source_ports: SourcePorts,
     /// Whether embedded daemons answer.
     pub demo: bool,
+    /// Whether only to say what would be done.
+    pub dry: bool,
     /// What the reports may say of it.
     pub info: RunInfo,
     /// What is shown.
@@ -79,9 +83,9 @@ impl Plan {
         }
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
-                gather: gather(&cli),
+                gather: shown::gather(&cli),
                 label: !cli.no_label,
-                terminals: terminals(),
+                terminals: shown::terminals(),
             }));
         }
         if cli.command.is_empty() {
@@ -92,7 +96,8 @@ impl Plan {
         if privilege == Privilege::Setuid {
             return Err(Error::Setuid);
         }
-        let report = report(&cli);
+        let terminals = shown::terminals();
+        let report = shown::report(&cli, terminals)?;
         let targets = targets(&cli)?;
         if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
             only_rshd(&targets, cli.port)?;
@@ -157,8 +162,9 @@ impl Plan {
             },
             source_ports: cli.source_ports,
             demo: cli.demo,
+            dry: cli.dry_run,
             report,
-            terminals: terminals(),
+            terminals,
             worst_status: cli.worst_status,
         })))
     }
@@ -185,50 +191,6 @@ fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
         list.exclude_expr(text, Origin::named("-x"))?;
     }
     Ok(list.build()?.into_shared())
-}
-
-fn terminals() -> Terminals {
-    Terminals {
-        out: io::stdout().is_terminal(),
-        err: io::stderr().is_terminal(),
-    }
-}
-
-/// What is shown of the output.
-fn report(cli: &Cli) -> ReportSpec {
-    let gathering = equal_once(cli) || cli.lines_together;
-    ReportSpec {
-        label: !cli.no_label,
-        lines: cli.live || !gathering,
-        gather: gathering.then(|| gather(cli)),
-        verbose: cli.verbose,
-        json: cli.json,
-        files: FilesSpec {
-            output_dir: cli.output_dir.clone(),
-            error_dir: cli.error_dir.clone(),
-            append: cli.append,
-        },
-    }
-}
-
-/// Whether equal outputs are to stand once.
-fn equal_once(cli: &Cli) -> bool {
-    cli.gather || cli.gather_all || cli.diff || cli.only == Some(OnlyArg::Odd)
-}
-
-fn gather(cli: &Cli) -> GatherSpec {
-    let form = match (equal_once(cli), cli.lines_together) {
-        _ if cli.diff => GatherForm::Diff,
-        (_, false) => GatherForm::Blocks,
-        (true, true) => GatherForm::Lines,
-        (false, true) => GatherForm::Hosts,
-    };
-    GatherSpec {
-        form,
-        merge: cli.gather_all,
-        only_odd: cli.only == Some(OnlyArg::Odd),
-        memory: cli.spool_memory,
-    }
 }
 
 /// Refuses targets on other ports than rshd's, which a trusted source port is not for.

@@ -17,6 +17,18 @@ pub(super) const ATOMIC: usize = 4096;
 /// A buffer that grew past this for one long line is given back.
 const KEEP: usize = 64 * 1024;
 
+/// Goes to the start of the line and erases from there on, also what a terminal that became narrower
+/// moved below.
+const ERASE: &str = "\r\x1b[J";
+
+const OUTPUT: &str = "standard output";
+const ERROR: &str = "standard error";
+
+/// Says which stream could not be written.
+fn named(stream: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("cannot write to {stream}: {error}"))
+}
+
 /// Which of the two streams are terminals. Decided once, where the run is planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terminals {
@@ -34,6 +46,8 @@ pub struct Console {
     /// Whole lines that are not written yet, all of one stream.
     pending: Vec<u8>,
     stream: Stream,
+    /// Whether the cursor stands at the end of a progress bar.
+    bar: bool,
 }
 
 impl fmt::Debug for Console {
@@ -69,6 +83,7 @@ impl Console {
             terminals,
             pending: Vec::with_capacity(ATOMIC),
             stream: Stream::Stdout,
+            bar: false,
         }
     }
 
@@ -121,16 +136,46 @@ impl Console {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let (writer, name) = match self.stream {
-            Stream::Stdout => (&mut self.out, "standard output"),
-            Stream::Stderr => (&mut self.err, "standard error"),
+        // A pipe's lines do not meet the bar.
+        let on_screen = self.is_terminal(self.stream) || self.stream == Stream::Stderr;
+        let result = match self.bar && on_screen {
+            true => self.clear_bar(),
+            false => Ok(()),
         };
-        let result = writer.write_all(&self.pending);
+        let (writer, name) = match self.stream {
+            Stream::Stdout => (&mut self.out, OUTPUT),
+            Stream::Stderr => (&mut self.err, ERROR),
+        };
+        let result = result.and_then(|()| writer.write_all(&self.pending).map_err(named(name)));
         self.pending.clear();
         self.pending.shrink_to(KEEP);
-        result.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot write to {name}: {error}"))
-        })
+        result
+    }
+
+    /// Shows a progress bar, one line of text that is narrower than the terminal, below all that has
+    /// been written. It is gone before anything else is.
+    ///
+    /// # Errors
+    /// As for [`line`](Self::line).
+    pub(super) fn set_bar(&mut self, text: &str) -> io::Result<()> {
+        self.flush()?;
+        let text = match self.bar {
+            true => format!("{ERASE}{text}"),
+            false => text.to_owned(),
+        };
+        self.bar = true;
+        self.err.write_all(text.as_bytes()).map_err(named(ERROR))
+    }
+
+    /// Takes the progress bar away, if there is one.
+    ///
+    /// # Errors
+    /// As for [`line`](Self::line).
+    pub(super) fn clear_bar(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.bar) {
+            return Ok(());
+        }
+        self.err.write_all(ERASE.as_bytes()).map_err(named(ERROR))
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -16,31 +17,43 @@ use crate::run::event::{Event, Message, RunStats};
 use crate::transport::Stream;
 
 mod console;
+mod failed_to;
 mod fd;
 mod files;
 mod gather;
 mod info;
 mod json;
 mod lines;
+mod only_failed;
 pub mod ports;
+mod progress;
 mod shown;
+mod stats;
 mod summary;
 mod tail;
 mod terminal;
 #[cfg(test)]
 mod testing;
+mod wait;
 
 pub use console::{Console, LongLine, Terminals};
+pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use info::RunInfo;
+pub use summary::Words;
 
+use failed_to::FailedList;
 use files::Files;
 use gather::Gather;
 use json::Json;
 use lines::Lines;
+use only_failed::OnlyFailed;
+use progress::Progress;
 use shown::Shown;
+use stats::Stats;
 use summary::Summary;
+use wait::Received;
 
 /// How many messages wait for the reporter thread before the sender does.
 const WAITING: usize = 4;
@@ -60,6 +73,16 @@ pub struct ReportSpec {
     pub json: bool,
     /// Which output goes to files instead of being shown.
     pub files: FilesSpec,
+    /// Output is shown only of hosts that failed.
+    pub only_failed: bool,
+    /// What this program itself says.
+    pub words: Words,
+    /// Where the failed targets are listed.
+    pub failed_to: Option<FailedTo>,
+    /// The run's times and costs are told at its end.
+    pub stats: bool,
+    /// Standard error shows how far the run is.
+    pub progress: bool,
 }
 
 /// Turns events into text. One format a file.
@@ -69,6 +92,14 @@ pub trait Reporter: Send + fmt::Debug {
     /// # Errors
     /// A write that failed; it ends the run.
     fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()>;
+
+    /// Called when events have been passed on, and again when the time that it gave has come.
+    ///
+    /// # Errors
+    /// A write that failed.
+    fn tick(&mut self, _now: Instant, _console: &mut Console) -> io::Result<Option<Instant>> {
+        Ok(None)
+    }
 
     /// Takes the numbers of the whole run, after its last event.
     ///
@@ -102,26 +133,45 @@ pub fn start(
 /// what is said about it.
 fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn Reporter>>> {
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
-    let mut in_files = vec![Stream::Stdout, Stream::Stderr];
-    in_files.retain(|stream| spec.files.dir(*stream).is_some());
-    if !in_files.is_empty() {
+    let mut hidden = vec![Stream::Stdout, Stream::Stderr];
+    hidden.retain(|stream| spec.files.dir(*stream).is_some());
+    if !hidden.is_empty() {
         reporters.push(Box::new(Files::create(&spec.files, info)?));
     }
-    let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
+    if spec.failed_to == Some(FailedTo::Stdout) {
+        hidden.push(Stream::Stdout);
+    }
+    if spec.progress {
+        // Before the others, so that its bar is gone when they have their last word.
+        reporters.push(Box::new(Progress::new(info, progress::terminal_width)));
+    }
     if spec.json {
         reporters.push(Box::new(Json::new(info)));
     } else {
+        let mut outputs: Vec<Box<dyn Reporter>> = Vec::new();
         if spec.lines {
-            shown.push(Box::new(Lines::new(spec.label)));
+            outputs.push(Box::new(Lines::new(spec.label)));
         }
         if let Some(gather) = &spec.gather {
-            shown.push(Box::new(Gather::new(gather.clone(), spec.label)));
+            outputs.push(Box::new(Gather::new(gather.clone(), spec.label)));
+        }
+        for mut output in outputs {
+            if spec.only_failed {
+                output = Box::new(OnlyFailed::new(output));
+            }
+            if !hidden.is_empty() {
+                output = Box::new(Shown::without(hidden.clone(), output));
+            }
+            reporters.push(output);
         }
     }
-    for reporter in shown {
-        reporters.push(Box::new(Shown::without(in_files.clone(), reporter)));
+    if let Some(to) = &spec.failed_to {
+        reporters.push(Box::new(FailedList::create(to, info)?));
     }
-    reporters.push(Box::new(Summary::new(spec.verbose)));
+    reporters.push(Box::new(Summary::new(spec.verbose, spec.words)));
+    if spec.stats {
+        reporters.push(Box::new(Stats::new(info)));
+    }
     Ok(reporters)
 }
 
@@ -131,36 +181,67 @@ fn report(
     mut console: Console,
     mut messages: Receiver<Message>,
 ) -> io::Result<()> {
-    while let Some(message) = next(&mut messages, &mut console)? {
-        match message {
-            Message::Events(events) => {
-                for event in &events {
-                    for reporter in &mut reporters {
-                        reporter.event(event, &mut console)?;
-                    }
+    let result = report_all(&mut reporters, &mut console, &mut messages);
+    // Whatever is said next is not said behind a bar.
+    result.and(console.clear_bar())
+}
+
+fn report_all(
+    reporters: &mut [Box<dyn Reporter>],
+    console: &mut Console,
+    messages: &mut Receiver<Message>,
+) -> io::Result<()> {
+    loop {
+        let message = match messages.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                // Everything is written before the thread sleeps.
+                console.flush()?;
+                match tick(reporters, console)? {
+                    Some(until) => match wait::receive(messages, until) {
+                        Received::Message(message) => Some(message),
+                        Received::Closed => break,
+                        Received::TimeIsUp => None,
+                    },
+                    None => match messages.blocking_recv() {
+                        Some(message) => Some(message),
+                        None => break,
+                    },
                 }
             }
-            Message::Finished(stats) => {
-                for reporter in &mut reporters {
-                    reporter.finish(&stats, &mut console)?;
+        };
+        match message {
+            Some(Message::Events(events)) => {
+                for event in &events {
+                    for reporter in &mut *reporters {
+                        reporter.event(event, console)?;
+                    }
+                }
+                tick(reporters, console)?;
+            }
+            Some(Message::Finished(stats)) => {
+                for reporter in reporters {
+                    reporter.finish(&stats, console)?;
                 }
                 break;
             }
+            None => {}
         }
     }
     console.flush()
 }
 
-/// Waits for the next message; everything is written before it sleeps.
-fn next(messages: &mut Receiver<Message>, console: &mut Console) -> io::Result<Option<Message>> {
-    match messages.try_recv() {
-        Ok(message) => Ok(Some(message)),
-        Err(TryRecvError::Disconnected) => Ok(None),
-        Err(TryRecvError::Empty) => {
-            console.flush()?;
-            Ok(messages.blocking_recv())
+/// Gives every reporter a moment; when the first wants another.
+fn tick(reporters: &mut [Box<dyn Reporter>], console: &mut Console) -> io::Result<Option<Instant>> {
+    let now = Instant::now();
+    let mut first: Option<Instant> = None;
+    for reporter in reporters {
+        if let Some(next) = reporter.tick(now, console)? {
+            first = Some(first.map_or(next, |first| first.min(next)));
         }
     }
+    Ok(first)
 }
 
 #[cfg(test)]

@@ -23,10 +23,25 @@ const WIDTH: usize = 100;
 /// A cause is cut after this many bytes: some of it is the remote side's text.
 const CAUSE: usize = 400;
 
+/// How much is said (`-q`, `--only`). What a person asks for during the run is always answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Words {
+    /// Remarks as they come, and the failures at the end.
+    #[default]
+    All,
+    /// The same at the end, and only if a host failed.
+    IfFailed,
+    /// Nothing.
+    None,
+}
+
 /// Folds failures by cause and writes them at the end; writes notes and states at once.
 #[derive(Debug)]
 pub(super) struct Summary {
     verbose: bool,
+    words: Words,
+    /// Remarks that wait for a failure.
+    notes: Vec<String>,
     targets: Arc<[Target]>,
     causes: HashMap<Box<str>, Vec<TargetId>>,
     /// The cause at hand, kept for its memory.
@@ -35,9 +50,11 @@ pub(super) struct Summary {
 
 impl Summary {
     /// With `verbose` the details are told as well, and the counts also when all is well.
-    pub(super) fn new(verbose: bool) -> Self {
+    pub(super) fn new(verbose: bool, words: Words) -> Self {
         Summary {
             verbose,
+            words,
+            notes: Vec::new(),
             targets: Arc::default(),
             causes: HashMap::new(),
             cause: String::new(),
@@ -134,13 +151,24 @@ impl Reporter for Summary {
             } => {
                 say(&self.state(running, *waiting, *finished, *hint), console)?;
             }
-            Event::Note(Note { verbose, text }) if self.verbose || !verbose => say(text, console)?,
+            Event::Note(Note { verbose, text }) if self.verbose || !verbose => match self.words {
+                Words::All => say(text, console)?,
+                Words::IfFailed => self.notes.push(text.clone()),
+                Words::None => {}
+            },
             Event::Note(_) | Event::Started(_) | Event::Output(_) => {}
         }
         Ok(())
     }
 
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
+        match self.words {
+            Words::All => {}
+            Words::IfFailed if !self.causes.is_empty() => {
+                self.notes.iter().try_for_each(|note| say(note, console))?;
+            }
+            Words::IfFailed | Words::None => return Ok(()),
+        }
         if self.verbose {
             let RunStats {
                 succeeded,
@@ -186,7 +214,7 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
 }
 
 /// Writes a line of this program's own.
-fn say(text: &str, console: &mut Console) -> io::Result<()> {
+pub(super) fn say(text: &str, console: &mut Console) -> io::Result<()> {
     write_line("mrsh: ", text, console)
 }
 
@@ -198,7 +226,7 @@ fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> 
 }
 
 /// A time that has passed, as precise as people want it.
-fn duration(time: Duration) -> String {
+pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..10 => format!("{seconds}.{} s", time.subsec_millis() / 100),

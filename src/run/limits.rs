@@ -8,19 +8,40 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::event::Note;
 
 /// Descriptors beside those of the hosts: the standard three, epoll, netlink, the listeners for
-/// standard error (128 at most), name look-ups (32 at most) and a few to spare.
-const OVERHEAD: u64 = 192;
+/// standard error (64 at most), name look-ups (32 at most) and a few to spare.
+const OVERHEAD: u64 = 128;
+
+/// How many descriptors a run wants, and how many it could have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    /// For the hosts at once, and beside them.
+    pub wanted: u64,
+    /// The hard limit of this process.
+    pub allowed: u64,
+}
+
+/// What `fanout` hosts with `per_host` descriptors each want.
+#[must_use]
+pub fn descriptors(fanout: NonZeroUsize, per_host: u32) -> Descriptors {
+    let hosts = (fanout.get() as u64).saturating_mul(u64::from(per_host));
+    Descriptors {
+        wanted: hosts.saturating_add(base()),
+        allowed: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX),
+    }
+}
+
+/// What is needed beside the hosts. Descriptors that were inherited count against the limit too.
+fn base() -> u64 {
+    let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+    open + OVERHEAD
+}
 
 /// Raises the soft limit on open files as far as `fanout` hosts with `per_host` descriptors each
 /// need, and gives the fan-out that the hard limit allows, with a remark if that is less.
 pub(super) fn fit(fanout: NonZeroUsize, per_host: u32) -> (NonZeroUsize, Option<Note>) {
-    // Descriptors that were inherited count against the limit too.
-    let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
     let limit = getrlimit(Resource::Nofile);
-    let base = open + OVERHEAD;
-    let wanted = (fanout.get() as u64)
-        .saturating_mul(u64::from(per_host))
-        .saturating_add(base);
+    let base = base();
+    let wanted = descriptors(fanout, per_host).wanted;
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= wanted {
         return (fanout, None);

@@ -13,7 +13,7 @@ mod cancel;
 mod dispatcher;
 pub mod event;
 mod host_task;
-mod limits;
+pub mod limits;
 pub mod signal;
 #[cfg(test)]
 mod tests;

@@ -101,3 +101,67 @@ fn a_bad_directory_is_an_error_before_anything_runs() {
     assert!(!ended.stderr.contains("ran"), "{ended:?}");
     ended.says(&[said]);
 }
+
+#[test]
+fn only_failed_is_silent_on_a_good_day() {
+    let only = ["--only", "failed"];
+    let ended = demo(&only, "n[1-3]", "echo out; echo err >&2").status(0);
+    ended.stdout("").stderr("");
+    let command = "echo $MRSH_HOST; test $MRSH_HOST != n2";
+    let ended = demo(&only, "n[1-3]", command).status(1).stdout("n2: n2\n");
+    ended.says(&["mrsh: 1 failed: n2 exit 1\n"]);
+    let only = ["--only", "failed", "-q"];
+    let ended = demo(&only, "n[1-3]", command).status(1);
+    ended.stdout("n2: n2\n").stderr("");
+    let ended = demo(&["--only", "output"], "n2", "echo; exit 3").status(1);
+    ended.stdout("n2: \n").stderr("");
+}
+
+#[test]
+fn the_failed_targets_are_ready_for_another_run() {
+    let command = "echo $MRSH_HOST; test $MRSH_HOST = n2";
+    let ended = demo(&["--failed-to", "-"], "n[1-3]", command).status(1);
+    let ended = ended.stdout("n1\nn3\n");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("failed");
+    std::fs::write(&file, &ended.stdout).unwrap();
+    let file = file.to_str().unwrap();
+    // The list is read before it is written.
+    let options = ["--failed-to", file, "-f", file, "-q"];
+    let ended = demo(&options, "n3", "echo $MRSH_HOST >&2; test $MRSH_HOST = n3");
+    let ended = ended.status(1);
+    assert!(ended.stderr.contains("n1: n1\n"), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "n1\n");
+}
+
+#[test]
+fn stats_are_told_on_standard_error() {
+    let ended = demo(&["--stats"], "n[1-3]", "true").status(0).stdout("");
+    ended.says(&["mrsh: 3 of 3 hosts ran in "]);
+}
+
+#[test]
+fn a_dry_run_looks_names_up_and_calls_nobody() {
+    let options = [
+        "-n",
+        "--source-ports",
+        "any",
+        "-l",
+        "ops",
+        "-p",
+        "9",
+        "-j",
+        "2",
+    ];
+    let call = Mrsh::new().args(&options);
+    let hosts = "127.0.0.1,localhost,no-such-host.invalid";
+    let ended = call.args(&["-w", hosts, "uptime"]).run().status(3);
+    let text = String::from_utf8_lossy(&ended.stdout);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "127.0.0.1: rsh to 127.0.0.1 port 9 as ops");
+    assert!(lines[1].starts_with("localhost: rsh to localhost port 9 as ops, address "));
+    assert!(lines[2].contains("as ops, name not resolved: "), "{text}");
+    assert_eq!(lines[3], "3 targets, 2 at once, in 2 waves");
+    ended.stderr("");
+    demo(&["-n"], "n[1-3]", "exit 7").status(0);
+}

@@ -232,9 +232,8 @@ mod tests {
     fn filtered(form: GatherForm, input: &[u8]) -> (String, String, u64) {
         let spec = GatherSpec {
             form,
-            merge: false,
-            only_odd: false,
             memory: 1 << 20,
+            ..GatherSpec::default()
         };
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
@@ -340,9 +339,7 @@ mod tests {
         let mut console = recorder.console(Terminals::default());
         let spec = GatherSpec {
             form: GatherForm::Lines,
-            merge: false,
-            only_odd: false,
-            memory: 0,
+            ..GatherSpec::default()
         };
         let mut input = io::BufReader::new(b"a: 1\n".chain(Broken));
         let error = filter(&spec, true, &mut input, &mut console).unwrap_err();

@@ -35,6 +35,8 @@ pub struct GatherSpec {
     pub merge: bool,
     /// Only the hosts that differ from the majority are shown.
     pub only_odd: bool,
+    /// Hosts that succeed are left out, as if they had not run; their output does not come here.
+    pub only_failed: bool,
     /// About how many bytes of text are kept in memory; the rest goes to a temporary file.
     pub memory: usize,
 }
@@ -94,12 +96,13 @@ impl Gather {
 
     fn finished(&mut self, finished: &Finished) -> io::Result<()> {
         let mut cause = String::new();
-        write_cause(&finished.outcome, &mut cause);
+        let failed = write_cause(&finished.outcome, &mut cause);
         // Part of a cause may be the remote side's text.
         let mut words = Vec::with_capacity(cause.len());
         harmless_line(cause.as_bytes(), &mut words);
         let words = String::from_utf8_lossy(&words);
         let ran = matches!(finished.outcome, Outcome::Exited(_));
+        let ran = ran && (failed || !self.spec.only_failed);
         self.collected.finish(finished.target.index(), &words, ran)
     }
 

@@ -14,9 +14,8 @@ use Stream::{Stderr, Stdout};
 fn spec(form: GatherForm) -> GatherSpec {
     GatherSpec {
         form,
-        merge: false,
-        only_odd: false,
         memory: 1 << 20,
+        ..GatherSpec::default()
     }
 }
 

@@ -23,7 +23,7 @@ fn said(verbose: bool, total: usize, outcomes: Vec<Outcome>) -> String {
 }
 
 fn told(verbose: bool, events: &[Event], total: Option<usize>) -> String {
-    let mut summary = Summary::new(verbose);
+    let mut summary = Summary::new(verbose, Words::All);
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
     for event in events {
@@ -192,7 +192,7 @@ fn notes_and_states_are_said_at_once() {
 
 #[test]
 fn equal_causes_are_kept_once() {
-    let mut summary = Summary::new(false);
+    let mut summary = Summary::new(false, Words::All);
     let mut console = Recorder::default().console(Terminals::default());
     for target in 0..20_000 {
         summary
@@ -219,4 +219,44 @@ fn times_are_as_precise_as_people_want_them() {
             "1 h 0 min"
         ]
     );
+}
+
+#[test]
+fn a_quiet_summary_answers_and_says_no_more() {
+    let note = |text: &str| {
+        Event::Note(Note {
+            verbose: false,
+            text: text.to_owned(),
+        })
+    };
+    let said = |words: Words, outcome: Outcome| {
+        let mut summary = Summary::new(true, words);
+        let recorder = Recorder::default();
+        let mut console = recorder.console(Terminals::default());
+        let state = Event::State {
+            running: vec![],
+            waiting: 1,
+            finished: 0,
+            hint: None,
+        };
+        for event in [
+            run_started(&NAMES),
+            note("a note"),
+            state,
+            finished(0, outcome),
+        ] {
+            summary.event(&event, &mut console).unwrap();
+        }
+        summary.finish(&RunStats::default(), &mut console).unwrap();
+        console.flush().unwrap();
+        String::from_utf8(recorder.text(Stream::Stderr)).unwrap()
+    };
+    insta::assert_snapshot!(said(Words::None, exit(1)), @"mrsh: none running, 1 waiting, 0 done");
+    insta::assert_snapshot!(said(Words::IfFailed, exit(0)), @"mrsh: none running, 1 waiting, 0 done");
+    insta::assert_snapshot!(said(Words::IfFailed, exit(1)), @r"
+    mrsh: none running, 1 waiting, 0 done
+    mrsh: a note
+    mrsh: 0 of 0 succeeded in 0.0 s
+    mrsh: 1 failed: ada exit 1
+    ");
 }

@@ -1,0 +1,240 @@
+//! `-n`: what a run would do, without doing it. Names are looked up; nothing is connected.
+
+use std::fmt::Write;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::plan::RunPlan;
+use crate::ports::{self, RESERVED, SourcePorts, bind};
+use crate::report::RunInfo;
+use crate::run::limits::{self, Descriptors};
+use crate::targets::Target;
+use crate::transport::{Budget, Lag, Resolver, TransportError};
+
+/// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
+const AT_ONCE: usize = 64;
+
+/// The addresses of a target, or why there are none; `None` for a literal address.
+type Found = Option<Result<Vec<IpAddr>, TransportError>>;
+
+/// What would happen, as text, and whether every name was resolved.
+///
+/// # Errors
+/// The system has no event loop to give.
+pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let found = match plan.demo {
+        true => Vec::new(),
+        false => runtime.block_on(look_up_all(plan)),
+    };
+    // A look-up that hangs must not keep the program.
+    runtime.shutdown_background();
+    let all_found = !found.iter().any(|found| matches!(found, Some(Err(_))));
+    let mut text = targets(&plan.info, &found);
+    let fanout = plan.run.fanout;
+    let descriptors = limits::descriptors(fanout, plan.run.descriptors_per_host);
+    text.push_str(&needs(
+        &plan.info,
+        &source_ports(&plan.source_ports),
+        descriptors,
+    ));
+    Ok((text, all_found))
+}
+
+/// Looks every name up once, within the connect timeout each.
+async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
+    let resolver = Resolver::default();
+    let targets = &plan.info.targets;
+    let mut found: Vec<Found> = targets.iter().map(|_| None).collect();
+    let names = targets.iter().enumerate();
+    let mut names = names.filter(|(_, target)| target.host.parse::<IpAddr>().is_err());
+    let mut tasks = JoinSet::new();
+    loop {
+        while tasks.len() < AT_ONCE
+            && let Some((index, target)) = names.next()
+        {
+            let (resolver, host) = (resolver.clone(), Arc::clone(&target.host));
+            let mut budget = Budget::new(plan.run.connect_timeout, Lag::default());
+            tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
+        }
+        match tasks.join_next().await {
+            Some(Ok((index, addresses))) => {
+                let ips =
+                    |addresses: Vec<_>| addresses.iter().map(std::net::SocketAddr::ip).collect();
+                found[index] = Some(addresses.map(ips));
+            }
+            Some(Err(_)) => {}
+            None => return found,
+        }
+    }
+}
+
+/// A line for each target.
+fn targets(info: &RunInfo, found: &[Found]) -> String {
+    let mut text = String::new();
+    for (index, target) in info.targets.iter().enumerate() {
+        let Target {
+            label,
+            host,
+            user,
+            port,
+        } = target;
+        let user = user.as_deref().unwrap_or(&info.user);
+        let port = port.unwrap_or(info.port);
+        let transport = info.transport;
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{label}: {transport} to {host} port {port} as {user}");
+        let _ = match found.get(index) {
+            Some(Some(Ok(addresses))) => {
+                let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+                writeln!(text, ", address {}", words.join(" or "))
+            }
+            Some(Some(Err(error))) => writeln!(text, ", {error}"),
+            Some(None) | None => writeln!(text),
+        };
+    }
+    text
+}
+
+/// What the whole run needs of this machine.
+fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
+    let Descriptors { wanted, allowed } = descriptors;
+    let total = info.targets.len();
+    let waves = total.div_ceil(info.jobs);
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    format!(
+        "{total} target{}, {} at once, in {waves} wave{}\n\
+         source ports: {ports}\n\
+         descriptors: {wanted} wanted, {allowed} allowed{}\n\
+         command: {}\n",
+        plural(total),
+        info.jobs.min(total),
+        plural(waves),
+        if wanted > allowed {
+            ", so that fewer hosts run at once"
+        } else {
+            ""
+        },
+        command_words(&info.command),
+    )
+}
+
+/// The command on one line, with its control characters escaped.
+fn command_words(command: &[u8]) -> String {
+    let mut words = String::new();
+    for c in String::from_utf8_lossy(command).chars() {
+        match c.is_control() {
+            true => words.extend(c.escape_default()),
+            false => words.push(c),
+        }
+    }
+    words
+}
+
+/// Where connections would come from, and whether they may.
+fn source_ports(source_ports: &SourcePorts) -> String {
+    let range = match source_ports {
+        SourcePorts::Any => return "any".to_owned(),
+        SourcePorts::Reserved => RESERVED,
+        SourcePorts::Range(range) => range.clone(),
+    };
+    let usable = ports::candidates(range.clone()).usable;
+    let right = match bind::may_bind(&usable) {
+        Ok(()) => String::new(),
+        Err(error) => format!("; they cannot be used: {error}"),
+    };
+    format!(
+        "{} of {}-{}, for each host anew{right}",
+        usable.len(),
+        range.start(),
+        range.end()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::RunInfo;
+    use std::time::Duration;
+
+    fn info() -> RunInfo {
+        let target = |label: &str, host: &str, user: Option<&str>, port| Target {
+            label: label.into(),
+            host: host.into(),
+            user: user.map(Into::into),
+            port,
+        };
+        RunInfo {
+            targets: [
+                target("ada", "ada", None, None),
+                target("root@bea:1514", "bea", Some("root"), Some(1514)),
+                target("192.0.2.7", "192.0.2.7", None, None),
+                target("cas", "cas", None, None),
+            ]
+            .into(),
+            command: "echo 'ü\x1b' \"$A\"".into(),
+            transport: "rsh",
+            user: "ops".to_owned(),
+            port: 514,
+            jobs: 3,
+            connect_timeout: Duration::from_secs(10),
+            command_timeout: None,
+            stderr: "separate",
+            source_ports: "reserved".to_owned(),
+            raw: false,
+            demo: false,
+        }
+    }
+
+    #[test]
+    fn says_for_each_target_what_would_be_called() {
+        let found = vec![
+            Some(Ok(vec![
+                "192.0.2.1".parse().unwrap(),
+                "2001:db8::1".parse().unwrap(),
+            ])),
+            Some(Ok(vec!["192.0.2.2".parse().unwrap()])),
+            None,
+            Some(Err(TransportError::Name {
+                reason: "Name or service not known".to_owned(),
+            })),
+        ];
+        insta::assert_snapshot!(targets(&info(), &found), @r"
+        ada: rsh to ada port 514 as ops, address 192.0.2.1 or 2001:db8::1
+        root@bea:1514: rsh to bea port 1514 as root, address 192.0.2.2
+        192.0.2.7: rsh to 192.0.2.7 port 514 as ops
+        cas: rsh to cas port 514 as ops, name not resolved: Name or service not known
+        ");
+    }
+
+    #[test]
+    fn says_what_the_run_needs() {
+        let enough = Descriptors {
+            wanted: 140,
+            allowed: 1024,
+        };
+        insta::assert_snapshot!(needs(&info(), "480 of 512-1023, for each host anew", enough), @r#"
+        4 targets, 3 at once, in 2 waves
+        source ports: 480 of 512-1023, for each host anew
+        descriptors: 140 wanted, 1024 allowed
+        command: echo 'ü\u{1b}' "$A"
+        "#);
+        let mut one = info();
+        one.targets = one.targets[..1].into();
+        let scarce = Descriptors {
+            wanted: 140,
+            allowed: 100,
+        };
+        insta::assert_snapshot!(needs(&one, "any", scarce), @r#"
+        1 target, 1 at once, in 1 wave
+        source ports: any
+        descriptors: 140 wanted, 100 allowed, so that fewer hosts run at once
+        command: echo 'ü\u{1b}' "$A"
+        "#);
+    }
+}

@@ -1,0 +1,205 @@
+//! `--failed-to`: the targets that did not succeed, as a hosts file for the next run.
+//!
+//! The file is made before the run, so that a bad path fails at once, and written at its end; it stays
+//! empty when all is well. Each line means the same target again, with its own user, port and label.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Console, Reporter, RunInfo};
+use crate::run::event::{Event, RunStats};
+use crate::targets::{Limits, Target, TargetId, TargetListBuilder};
+use crate::transport::Stream;
+
+/// Where the failed targets are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailedTo {
+    /// To standard output, which then has nothing else.
+    Stdout,
+    /// To this file.
+    File(PathBuf),
+}
+
+/// Remembers who failed and writes it down at the end.
+#[derive(Debug)]
+pub(super) struct FailedList {
+    /// `None` for standard output.
+    file: Option<(PathBuf, File)>,
+    info: Arc<RunInfo>,
+    failed: Vec<TargetId>,
+}
+
+impl FailedList {
+    /// # Errors
+    /// The file cannot be made.
+    pub(super) fn create(to: &FailedTo, info: &Arc<RunInfo>) -> io::Result<Self> {
+        let file = match to {
+            FailedTo::Stdout => None,
+            FailedTo::File(path) => {
+                let file = File::create(path).map_err(|error| {
+                    let text = format!("cannot make {}: {error}", path.display());
+                    io::Error::new(error.kind(), text)
+                })?;
+                Some((path.clone(), file))
+            }
+        };
+        Ok(FailedList {
+            file,
+            info: Arc::clone(info),
+            failed: Vec::new(),
+        })
+    }
+}
+
+impl Reporter for FailedList {
+    fn event(&mut self, event: &Event, _: &mut Console) -> io::Result<()> {
+        if let Event::Finished(finished) = event
+            && !finished.outcome.is_success()
+        {
+            self.failed.push(finished.target);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &RunStats, console: &mut Console) -> io::Result<()> {
+        // In the order in which the targets were named.
+        self.failed.sort_unstable();
+        let targets = self.failed.iter().map(|id| &self.info.targets[id.index()]);
+        let mut lines = targets.map(hosts_line);
+        match &mut self.file {
+            None => lines.try_for_each(|line| console.line(Stream::Stdout, &[line.as_bytes()])),
+            Some((path, file)) => {
+                let text: String = lines.map(|line| line + "\n").collect();
+                file.write_all(text.as_bytes()).map_err(|error| {
+                    let text = format!("cannot write to {}: {error}", path.display());
+                    io::Error::new(error.kind(), text)
+                })
+            }
+        }
+    }
+}
+
+/// The target as a line of a hosts file. As the user wrote it, where that is enough.
+fn hosts_line(target: &Target) -> String {
+    let with_options = |host: &str, label: Option<&Arc<str>>| {
+        let mut line = host.to_owned();
+        for (key, value) in [
+            ("user", target.user.as_deref().map(str::to_owned)),
+            ("port", target.port.map(|port| port.to_string())),
+            ("label", label.map(|label| (**label).to_owned())),
+        ] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {key}={value}"));
+            }
+        }
+        line
+    };
+    let in_full = with_options(&target.host, Some(&target.label));
+    let forms = [
+        (*target.label).to_owned(),
+        with_options(&target.host, None),
+        in_full.clone(),
+    ];
+    let mut forms = forms.into_iter();
+    forms.find(|line| means(line, target)).unwrap_or(in_full)
+}
+
+/// Whether a line of a hosts file names this target and no other.
+fn means(line: &str, target: &Target) -> bool {
+    let mut list = TargetListBuilder::new(Limits { max_targets: 1 });
+    list.add_reader("", line.as_bytes()).is_ok()
+        && list.build().is_ok_and(|list| *list == [target.clone()])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Terminals;
+    use super::super::testing::{Recorder, finished, succeeded};
+    use super::*;
+    use crate::run::event::{CancelReason, Outcome};
+    use crate::transport::{RemoteExit, TransportError};
+
+    const HOSTS: &str = "\
+ada
+n[1-2] user=root
+[2001:db8::1]:5514
+2001:db8::2 user=root
+operator@console:1514
+192.0.2.7 user=backup port=1515 label=tape/b#1
+";
+
+    fn info() -> Arc<RunInfo> {
+        let mut list = TargetListBuilder::new(Limits::default());
+        list.add_reader("hosts", HOSTS.as_bytes()).unwrap();
+        let mut info = super::super::testing::run_info::<&str>(&[]);
+        info.targets = list.build().unwrap().into_shared();
+        Arc::new(info)
+    }
+
+    fn run(to: &FailedTo, events: impl IntoIterator<Item = Event>) -> String {
+        let recorder = Recorder::default();
+        let mut console = recorder.console(Terminals::default());
+        let mut list = FailedList::create(to, &info()).unwrap();
+        for event in events {
+            list.event(&event, &mut console).unwrap();
+        }
+        list.finish(&RunStats::default(), &mut console).unwrap();
+        console.flush().unwrap();
+        String::from_utf8(recorder.text(Stream::Stdout)).unwrap()
+    }
+
+    #[test]
+    fn each_line_is_the_target_again() {
+        let info = info();
+        let lines: Vec<String> = info.targets.iter().map(hosts_line).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        ada
+        n1 user=root
+        n2 user=root
+        [2001:db8::1]:5514
+        2001:db8::2 user=root
+        operator@console:1514
+        192.0.2.7 user=backup port=1515 label=tape/b#1
+        ");
+        let mut again = TargetListBuilder::new(Limits::default());
+        again
+            .add_reader("again", lines.join("\n").as_bytes())
+            .unwrap();
+        assert_eq!(*again.build().unwrap(), *info.targets);
+    }
+
+    #[test]
+    fn whoever_did_not_succeed_is_in_the_file_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("failed");
+        fs::write(&path, "from an earlier run").unwrap();
+        let to = FailedTo::File(path.clone());
+        let events = [
+            succeeded(1),
+            finished(5, Outcome::NotStarted(CancelReason::Signal(15))),
+            finished(0, Outcome::Exited(RemoteExit::Code(1))),
+            finished(2, Outcome::Failed(TransportError::Refused)),
+            finished(4, Outcome::Exited(RemoteExit::Unknown)),
+        ];
+        assert_eq!(run(&to, events), "");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "ada\nn2 user=root\noperator@console:1514\n"
+        );
+        assert_eq!(run(&to, [succeeded(0)]), "");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        let events = [finished(3, Outcome::Internal("a defect".to_owned()))];
+        assert_eq!(run(&FailedTo::Stdout, events), "[2001:db8::1]:5514\n");
+    }
+
+    #[test]
+    fn a_bad_path_is_an_error_before_the_run() {
+        let to = FailedTo::File("/dev/null/x".into());
+        let error = FailedList::create(&to, &info()).unwrap_err();
+        insta::assert_snapshot!(error.to_string(), @"cannot make /dev/null/x: Not a directory (os error 20)");
+    }
+}

@@ -1,0 +1,381 @@
+//! `--progress`: one line at the bottom of the terminal that says how far the run is.
+//!
+//! indicatif makes the line's text, and the console alone puts it on the screen: it takes it away
+//! before it writes anything else and, since nobody else draws, nothing can come between. The line
+//! comes back when the reporter thread has a moment, not after each line of output.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+
+use super::summary::duration;
+use super::terminal::harmless_line;
+use super::{Console, Reporter, RunInfo};
+use crate::run::event::{Event, RunStats};
+use crate::targets::TargetId;
+
+/// A run that is over before that needs no bar.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often the bar is drawn.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// When so few hosts are left, those that take long are named.
+const FEW: usize = 5;
+
+/// What takes long.
+const LONG: Duration = Duration::from_secs(2);
+
+/// The bar is not longer: what a terminal that becomes narrower makes of a long line is its own affair.
+const WIDEST: u16 = 78;
+
+/// In narrower terminals there is no room for more than the numbers.
+const NARROW: u16 = 60;
+
+/// The least width that indicatif is told.
+const NARROWEST: u16 = 20;
+
+const TEMPLATE: &str = "[{bar:20}] {pos}/{len} {wide_msg}";
+const NARROW_TEMPLATE: &str = "{pos}/{len} {wide_msg}";
+
+/// Shows how far the run is.
+#[derive(Debug)]
+pub(super) struct Progress {
+    info: Arc<RunInfo>,
+    width: fn() -> u16,
+    canvas: Canvas,
+    bar: ProgressBar,
+    narrow: bool,
+    running: HashMap<TargetId, Instant>,
+    done: usize,
+    failed: usize,
+    begun: Instant,
+    drawn: Option<Instant>,
+}
+
+/// Takes what indicatif draws, which is a single line.
+#[derive(Clone, Debug, Default)]
+struct Canvas(Arc<Mutex<Drawing>>);
+
+#[derive(Debug, Default)]
+struct Drawing {
+    width: u16,
+    next: String,
+    line: String,
+}
+
+impl Progress {
+    /// `width` gives the width of the terminal, which may change.
+    pub(super) fn new(info: &Arc<RunInfo>, width: fn() -> u16) -> Self {
+        let canvas = Canvas::default();
+        // More often than it is ever asked: when to draw is decided here.
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), 255);
+        let bar = ProgressBar::with_draw_target(Some(info.targets.len() as u64), target);
+        bar.set_style(style(TEMPLATE));
+        Progress {
+            info: Arc::clone(info),
+            width,
+            canvas,
+            bar,
+            narrow: false,
+            running: HashMap::new(),
+            done: 0,
+            failed: 0,
+            begun: Instant::now(),
+            drawn: None,
+        }
+    }
+
+    /// The bar as it should look now.
+    fn line(&mut self, now: Instant) -> String {
+        let width = (self.width)().saturating_sub(1).min(WIDEST);
+        // indicatif cannot draw in no width at all; what is too long is cut below.
+        self.canvas.set_width(width.max(NARROWEST));
+        if self.narrow != (width < NARROW) {
+            self.narrow = !self.narrow;
+            self.bar.set_style(style(match self.narrow {
+                true => NARROW_TEMPLATE,
+                false => TEMPLATE,
+            }));
+        }
+        self.bar.set_message(self.message(now));
+        self.bar.set_position(self.done as u64);
+        self.bar.force_draw();
+        let line = self.canvas.line();
+        line.chars().take(width.into()).collect()
+    }
+
+    fn message(&self, now: Instant) -> String {
+        let left = self.info.targets.len().saturating_sub(self.done);
+        let mut words = Vec::new();
+        if self.failed > 0 {
+            words.push(format!("{} failed", self.failed));
+        }
+        let mut running: Vec<_> = match left == self.running.len() && left <= FEW {
+            true => self.running.iter().collect(),
+            false => Vec::new(),
+        };
+        running.retain(|(_, since)| now.saturating_duration_since(**since) >= LONG);
+        if !running.is_empty() {
+            running.sort_by_key(|(id, since)| (**since, **id));
+            let name = |(id, since): (&TargetId, &Instant)| {
+                let mut label = Vec::new();
+                harmless_line(self.info.label(*id).as_bytes(), &mut label);
+                let label = String::from_utf8_lossy(&label).into_owned();
+                format!("{label} ({})", duration(now - *since))
+            };
+            let names: Vec<String> = running.into_iter().map(name).collect();
+            words.push(format!("{left} running: {}", names.join(", ")));
+            return words.join(", ");
+        }
+        words.push(format!("{} running", self.running.len()));
+        let rate = self.bar.per_sec();
+        if self.done > 0 && rate.is_finite() {
+            words.push(format!("{rate:.1}/s"));
+            words.push(format!("{} left", duration(self.bar.eta())));
+        }
+        words.join(", ")
+    }
+}
+
+/// The width of the terminal on standard error, now.
+pub(super) fn terminal_width() -> u16 {
+    match rustix::termios::tcgetwinsize(rustix::stdio::stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col,
+        _ => 80,
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("the templates are constants")
+        .progress_chars("=> ")
+}
+
+impl Reporter for Progress {
+    fn event(&mut self, event: &Event, _: &mut Console) -> io::Result<()> {
+        match event {
+            Event::RunStarted { .. } => self.begun = Instant::now(),
+            Event::Started(target) => {
+                self.running.insert(*target, Instant::now());
+            }
+            Event::Finished(finished) => {
+                self.running.remove(&finished.target);
+                self.done += 1;
+                self.failed += usize::from(!finished.outcome.is_success());
+            }
+            Event::Output(_) | Event::State { .. } | Event::Note(_) => {}
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant, console: &mut Console) -> io::Result<Option<Instant>> {
+        let next = match self.drawn {
+            Some(drawn) => drawn + INTERVAL,
+            None => self.begun + PATIENCE,
+        };
+        if now < next {
+            return Ok(Some(next));
+        }
+        let line = self.line(now);
+        console.set_bar(&line)?;
+        self.drawn = Some(now);
+        Ok(Some(now + INTERVAL))
+    }
+
+    fn finish(&mut self, _: &RunStats, console: &mut Console) -> io::Result<()> {
+        console.clear_bar()
+    }
+}
+
+impl Canvas {
+    fn with<T>(&self, act: impl FnOnce(&mut Drawing) -> T) -> T {
+        // indicatif catches no panic of ours, so the text is whole whatever happened.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_width(&self, width: u16) {
+        self.with(|drawing| drawing.width = width);
+    }
+
+    fn line(&self) -> String {
+        self.with(|drawing| drawing.line.trim_end().to_owned())
+    }
+}
+
+impl TermLike for Canvas {
+    fn width(&self) -> u16 {
+        self.with(|drawing| drawing.width)
+    }
+
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.with(|drawing| drawing.next.push_str(text));
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.with(|drawing| drawing.next.clear());
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.with(|drawing| drawing.line = std::mem::take(&mut drawing.next));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Terminals;
+    use super::super::lines::Lines;
+    use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
+    use super::*;
+    use crate::run::event::Outcome;
+    use crate::transport::{RemoteExit, Stream};
+
+    const BOTH: Terminals = Terminals {
+        out: true,
+        err: true,
+    };
+
+    fn progress(hosts: usize, width: fn() -> u16) -> (Progress, Vec<String>) {
+        let names: Vec<String> = (0..hosts).map(|n| format!("n{n}")).collect();
+        (Progress::new(&Arc::new(run_info(&names)), width), names)
+    }
+
+    #[test]
+    fn says_how_far_it_is_and_names_the_last() {
+        let (mut progress, _) = progress(40, || 100);
+        let mut console = Recorder::default().console(BOTH);
+        for n in 0..40 {
+            let started = Event::Started(TargetId(n));
+            progress.event(&started, &mut console).unwrap();
+        }
+        let begun = progress.running[&TargetId(39)];
+        insta::assert_snapshot!(progress.line(begun), @"[                    ] 0/40 40 running");
+        for n in 0..38 {
+            progress.event(&succeeded(n), &mut console).unwrap();
+        }
+        let lost = finished(38, Outcome::Internal(String::new()));
+        progress.event(&lost, &mut console).unwrap();
+        insta::assert_snapshot!(progress.line(begun + Duration::from_secs(12)), @"[===================>] 39/40 1 failed, 1 running: n39 (12 s)");
+        progress.width = || 30;
+        insta::assert_snapshot!(progress.line(begun + Duration::from_secs(12)), @"39/40 1 failed, 1 running: n3");
+        for (width, most) in [(0, 0), (1, 0), (2, 1), (25, 24), (500, 78)] {
+            progress.width = match width {
+                0 => || 0,
+                1 => || 1,
+                2 => || 2,
+                25 => || 25,
+                _ => || 500,
+            };
+            assert!(progress.line(begun).chars().count() <= most);
+        }
+    }
+
+    #[test]
+    fn a_short_run_has_no_bar() {
+        let (mut progress, names) = progress(2, || 80);
+        let recorder = Recorder::default();
+        let mut console = recorder.console(BOTH);
+        progress.event(&run_started(&names), &mut console).unwrap();
+        let now = Instant::now();
+        let next = progress.tick(now, &mut console).unwrap().unwrap();
+        assert!(next > now && recorder.writes().is_empty());
+        progress.tick(next, &mut console).unwrap();
+        assert!(!recorder.writes().is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Whatever is written and whenever the bar is drawn, the screen has the lines, whole and in
+        /// order, with the bar below them at most.
+        #[test]
+        fn lines_and_bar_never_tear(steps in prop::collection::vec((0..5_u8, 1..120_usize), 1..60)) {
+            let (mut progress, names) = progress(3, || 80);
+            let mut lines = Lines::new(true);
+            let recorder = Recorder::default();
+            let mut console = recorder.console(BOTH);
+            lines.event(&run_started(&names), &mut console).unwrap();
+            let mut now = Instant::now() + PATIENCE;
+            let mut expected = Vec::new();
+            for (kind, length) in steps {
+                match kind {
+                    0 | 1 => {
+                        let text = "x".repeat(length);
+                        let stream = [Stream::Stdout, Stream::Stderr][usize::from(kind)];
+                        let event = output(u32::from(kind), stream, format!("{text}\n").as_bytes());
+                        lines.event(&event, &mut console).unwrap();
+                        expected.push(format!("n{kind}: {text}"));
+                    }
+                    2 => console.flush().unwrap(),
+                    // A line without an end is not to be seen yet.
+                    3 => lines.event(&output(2, Stream::Stdout, b"y"), &mut console).unwrap(),
+                    _ => {
+                        now += INTERVAL;
+                        progress.tick(now, &mut console).unwrap();
+                        let shown = screen(&recorder);
+                        prop_assert_eq!(&shown[..shown.len() - 1], &expected[..]);
+                        prop_assert!(shown.last().unwrap().starts_with("[  "), "{shown:?}");
+                    }
+                }
+            }
+            console.flush().unwrap();
+            progress.finish(&RunStats::default(), &mut console).unwrap();
+            prop_assert_eq!(screen(&recorder), expected);
+        }
+    }
+
+    /// The lines on a large terminal that has been sent all this.
+    fn screen(recorder: &Recorder) -> Vec<String> {
+        let mut terminal = vt100::Parser::new(200, 200, 0);
+        for (_, bytes) in recorder.writes() {
+            let text = String::from_utf8(bytes).unwrap();
+            terminal.process(text.replace('\n', "\r\n").as_bytes());
+        }
+        let contents = terminal.screen().contents();
+        contents
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn an_exit_status_is_a_failure() {
+        let (mut progress, _) = progress(9, || 80);
+        let mut console = Recorder::default().console(BOTH);
+        let end = finished(0, Outcome::Exited(RemoteExit::Code(1)));
+        progress.event(&end, &mut console).unwrap();
+        assert!(
+            progress
+                .message(Instant::now())
+                .starts_with("1 failed, 0 running")
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! The progress bar on a pseudo-terminal, which script(1) makes.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+/// Takes the bar away, as the console writes it.
+const ERASE: &str = "\r\x1b[J";
+
+/// Runs shell text, in which `mrsh` is the program under test, on a terminal of 80 columns. Types
+/// each text when the screen has had the one before it.
+fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
+    let setup = format!(
+        "mrsh() {{ {} --demo \"$@\"; }}; stty cols 80 rows 50; {text}",
+        env!("CARGO_BIN_EXE_mrsh")
+    );
+    let mut child = Command::new("timeout")
+        .args(["30", "script", "-qec", &setup, "/dev/null"])
+        .env_clear()
+        .envs([
+            ("PATH", "/usr/bin:/bin"),
+            ("TERM", "xterm"),
+            ("SHELL", "/bin/sh"),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script(1) is there");
+    let mut keys = child.stdin.take().expect("it is piped");
+    let mut screen = child.stdout.take().expect("it is piped");
+    let mut typing = typing.iter();
+    let mut next = typing.next();
+    let mut shown = Vec::new();
+    let mut seen = 0;
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = screen.read(&mut buffer) {
+        shown.extend_from_slice(&buffer[..n]);
+        while let Some((after, what)) = next
+            && let Some(at) = memchr::memmem::find(&shown[seen..], after.as_bytes())
+        {
+            seen += at + after.len();
+            keys.write_all(what.as_bytes()).expect("it reads");
+            next = typing.next();
+        }
+    }
+    drop(keys);
+    let status = child.wait().expect("it is our child").code();
+    (
+        status,
+        String::from_utf8(shown).expect("the screen has text"),
+    )
+}
+
+/// What is on an 80 columns' screen after that.
+fn screen(shown: &str) -> Vec<String> {
+    let mut terminal = vt100::Parser::new(50, 80, 0);
+    terminal.process(shown.as_bytes());
+    let contents = terminal.screen().contents();
+    contents
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+const TALK: &str = r"'for i in 1 2 3; do echo $i; sleep 0.4; echo e$i >&2; done'";
+
+#[test]
+fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
+    let (status, shown) = on_a_terminal(&format!("mrsh -w n[1-4] {TALK}"), &[]);
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("] 0/4 4 running"), "{shown}");
+    let mut expected: Vec<String> = (1..=4)
+        .flat_map(|host| {
+            (1..=3).flat_map(move |i| [format!("n{host}: {i}"), format!("n{host}: e{i}")])
+        })
+        .collect();
+    let mut found = screen(&shown);
+    let note = found.remove(0);
+    assert!(note.starts_with("mrsh: demo: "), "{note}");
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected, "{shown}");
+}
+
+#[test]
+fn a_narrower_terminal_gets_a_shorter_bar() {
+    let text = format!(
+        "(sleep 0.6; stty cols 40 </dev/tty) & mrsh -q --progress always -w n[1-2] {TALK}; wait"
+    );
+    let (_, shown) = on_a_terminal(&text, &[]);
+    let last = shown
+        .rsplit(ERASE)
+        .find(|text| text.contains("/2 "))
+        .expect("there is a bar");
+    assert!(
+        last.starts_with("0/2 2 running") && last.len() < 40,
+        "{last:?}"
+    );
+    assert!(
+        !screen(&shown).iter().any(|line| line.contains("/2 ")),
+        "{shown}"
+    );
+}
+
+#[test]
+fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
+    let typing = [("2 running", "\x03"), ("stops the run", "\x03")];
+    let (status, shown) = on_a_terminal("mrsh -w n[1-2] 'exec sleep 60'", &typing);
+    assert_eq!(status, Some(130), "{shown}");
+    let lines = screen(&shown);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("mrsh: 2 running: n[1-2]")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("mrsh: 2 failed: n[1-2] still running")),
+        "{lines:#?}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains("] 0/2")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn there_is_no_bar_where_nobody_would_see_it() {
+    let text = format!(
+        "mrsh -w n1 {TALK} 2>&1 | cat; TERM=dumb mrsh -w n1 {TALK}; mrsh --progress never -w n1 {TALK}"
+    );
+    let (_, shown) = on_a_terminal(&text, &[]);
+    assert!(
+        !shown.contains("0/1") && !shown.contains('\x1b'),
+        "{shown:?}"
+    );
+}
