@@ -18,6 +18,7 @@ mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
 pub use list::{TargetList, TargetListBuilder};
+pub(crate) use order::ranks;
 
 /// The place of a target in its run's list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
