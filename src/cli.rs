@@ -133,8 +133,8 @@ pub struct Cli {
     #[arg(long = "append", help_heading = "Output")]
     pub append: bool,
 
-    /// Print only the output of hosts that failed, and nothing at all if none did; or of hosts that
-    /// differ from most (odd); or output without a summary
+    /// Print only the output of hosts that failed, and nothing at all if none did; output without a
+    /// summary; or the gathered output of hosts that differ from most
     #[arg(
         long = "only",
         value_enum,
@@ -272,7 +272,7 @@ pub enum OnlyArg {
     Failed,
     /// Output, and no word about the run
     Output,
-    /// The gathered output of hosts that differ from most, in output or exit status; implies -b
+    /// Gathered output of hosts whose output or exit status differs from that of most
     Odd,
 }
 

@@ -3,7 +3,7 @@
 //! Everything that needs the world (files, the password database, terminals) is looked up here, once.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
 use crate::transport::rsh::{RshOptions, StderrMode};
 
-mod shown;
+mod report;
 
 /// The `shell` service.
 const RSH_PORT: u16 = 514;
@@ -83,9 +83,9 @@ impl Plan {
         }
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
-                gather: shown::gather(&cli),
+                gather: report::gather(&cli),
                 label: !cli.no_label,
-                terminals: shown::terminals(),
+                terminals: terminals(),
             }));
         }
         if cli.command.is_empty() {
@@ -96,8 +96,8 @@ impl Plan {
         if privilege == Privilege::Setuid {
             return Err(Error::Setuid);
         }
-        let terminals = shown::terminals();
-        let report = shown::report(&cli, terminals)?;
+        let terminals = terminals();
+        let report = report::report(&cli, terminals)?;
         let targets = targets(&cli)?;
         if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
             only_rshd(&targets, cli.port)?;
@@ -191,6 +191,13 @@ fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
         list.exclude_expr(text, Origin::named("-x"))?;
     }
     Ok(list.build()?.into_shared())
+}
+
+fn terminals() -> Terminals {
+    Terminals {
+        out: io::stdout().is_terminal(),
+        err: io::stderr().is_terminal(),
+    }
 }
 
 /// Refuses targets on other ports than rshd's, which a trusted source port is not for.

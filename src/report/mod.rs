@@ -148,14 +148,14 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     if spec.json {
         reporters.push(Box::new(Json::new(info)));
     } else {
-        let mut outputs: Vec<Box<dyn Reporter>> = Vec::new();
+        let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
         if spec.lines {
-            outputs.push(Box::new(Lines::new(spec.label)));
+            shown.push(Box::new(Lines::new(spec.label)));
         }
         if let Some(gather) = &spec.gather {
-            outputs.push(Box::new(Gather::new(gather.clone(), spec.label)));
+            shown.push(Box::new(Gather::new(gather.clone(), spec.label)));
         }
-        for mut output in outputs {
+        for mut output in shown {
             if spec.only_failed {
                 output = Box::new(OnlyFailed::new(output));
             }

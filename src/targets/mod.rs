@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 mod error;
 mod files;
+pub mod groups;
 mod hosts_file;
+pub mod inventory;
 mod list;
 pub mod nodeset;
 mod order;

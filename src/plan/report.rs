@@ -1,22 +1,13 @@
-//! What is decided about what is shown.
+//! The part of the plan that is about what is shown.
 
 use std::env;
-use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::report::{FailedTo, FilesSpec, GatherForm, GatherSpec, ReportSpec, Terminals, Words};
 
-/// Looks which of our two streams are terminals.
-pub(super) fn terminals() -> Terminals {
-    Terminals {
-        out: io::stdout().is_terminal(),
-        err: io::stderr().is_terminal(),
-    }
-}
-
-/// Which reports a run makes.
+/// Decides what is shown.
 pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error> {
     let failed_to = match &cli.failed_to {
         Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
@@ -49,14 +40,12 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
         progress: match cli.progress {
             WhenArg::Always => true,
             WhenArg::Never => false,
-            WhenArg::Auto => terminals.err && !is_dumb() && !cli.quiet,
+            WhenArg::Auto => {
+                let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+                terminals.err && !dumb && !cli.quiet
+            }
         },
     })
-}
-
-/// Whether the terminal can do no more than print.
-fn is_dumb() -> bool {
-    env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
 /// Whether equal outputs are to stand once.
@@ -64,7 +53,7 @@ fn equal_once(cli: &Cli) -> bool {
     cli.gather || cli.gather_all || cli.diff || cli.only == Some(OnlyArg::Odd)
 }
 
-/// How gathered output looks.
+/// Decides how gathered output looks.
 pub(super) fn gather(cli: &Cli) -> GatherSpec {
     let form = match (equal_once(cli), cli.lines_together) {
         _ if cli.diff => GatherForm::Diff,
