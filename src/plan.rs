@@ -13,7 +13,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
-use crate::report::{GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
@@ -42,6 +42,8 @@ pub struct FilterPlan {
     pub gather: GatherSpec,
     /// Whether hosts are named.
     pub label: bool,
+    /// Where labels and diffs are coloured.
+    pub colors: Colors,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
 }
@@ -81,11 +83,13 @@ impl Plan {
                 SourcePorts::Reserved | SourcePorts::Any => RESERVED,
             }));
         }
+        let terminals = terminals();
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
                 gather: report::gather(&cli),
                 label: !cli.no_label,
-                terminals: terminals(),
+                colors: report::colors(cli.color, terminals),
+                terminals,
             }));
         }
         if cli.command.is_empty() {
@@ -96,7 +100,6 @@ impl Plan {
         if privilege == Privilege::Setuid {
             return Err(Error::Setuid);
         }
-        let terminals = terminals();
         let report = report::report(&cli, terminals)?;
         let targets = targets(&cli)?;
         if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {

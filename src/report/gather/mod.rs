@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::color::{Colors, Palette};
 use super::summary::write_cause;
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
@@ -61,6 +62,7 @@ pub enum GatherForm {
 pub(super) struct Gather {
     spec: GatherSpec,
     label: bool,
+    palette: Palette,
     targets: Arc<[Target]>,
     collected: Collected,
     /// How many hosts have been shown.
@@ -75,11 +77,12 @@ impl Labels for Arc<[Target]> {
 
 impl Gather {
     /// With `label` false the text stands alone, without names.
-    pub(super) fn new(spec: GatherSpec, label: bool) -> Self {
+    pub(super) fn new(spec: GatherSpec, label: bool, colors: Colors) -> Self {
         Gather {
             collected: Collected::new(spec.memory, spec.merge),
             spec,
             label,
+            palette: Palette::new(colors),
             targets: Arc::default(),
             shown: 0,
         }
@@ -90,6 +93,7 @@ impl Gather {
             collected: &self.collected,
             labels: &self.targets,
             label: self.label,
+            palette: &self.palette,
             only_odd: self.spec.only_odd,
         }
     }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::super::Terminals;
 use super::super::super::testing::Recorder;
+use super::super::super::{Colors, Terminals};
 use super::super::{GatherForm, GatherSpec, filter};
 use super::*;
 
@@ -23,7 +23,14 @@ fn shown(texts: &[(&str, &[u8])], only_odd: bool, memory: usize) -> (Vec<u8>, St
     }
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
-    filter(&spec, true, &mut &input[..], &mut console).unwrap();
+    filter(
+        &spec,
+        true,
+        Colors::default(),
+        &mut &input[..],
+        &mut console,
+    )
+    .unwrap();
     let complaints = String::from_utf8(recorder.text(Stream::Stderr)).unwrap();
     (recorder.text(Stream::Stdout), complaints)
 }
