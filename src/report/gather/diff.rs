@@ -26,7 +26,11 @@ const CONTEXT: usize = 3;
 
 /// With more lines than this between the first difference and the last, in either text, there is no
 /// diff: it would take too much memory, and nobody would read it.
-const MOST_LINES: usize = 200_000;
+const MOST_LINES: usize = 150_000;
+
+/// Texts of more lines than this that differ in nearly all of them are no diff either: it would be the
+/// usual text once more, and this one.
+const READABLE: usize = 1000;
 
 /// After this time a diff is finished with what is found by then: it is right, if not short.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,7 +43,7 @@ const PIECE: usize = 64 * 1024;
 enum Differences {
     /// Lists of changes, each with the lines around it.
     Hunks(Part, Vec<Vec<DiffOp>>),
-    /// Too many to be listed.
+    /// Too many to be listed, or nearly everything.
     TooMany,
 }
 
@@ -111,6 +115,15 @@ impl View<'_> {
         };
         let deadline = Instant::now().checked_add(PATIENCE);
         let changes = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, deadline);
+        let equal = |change: &DiffOp| match change {
+            DiffOp::Equal { len, .. } => *len,
+            DiffOp::Delete { .. } | DiffOp::Insert { .. } | DiffOp::Replace { .. } => 0,
+        };
+        let known = part.line + changes.iter().map(equal).sum::<usize>();
+        let lines = part.line + old.len().min(new.len());
+        if lines > READABLE && part.rest == 0 && known < lines / 10 {
+            return Ok(Differences::TooMany);
+        }
         Ok(Differences::Hunks(part, group_diff_ops(changes, CONTEXT)))
     }
 
