@@ -26,7 +26,7 @@ const CONTEXT: usize = 3;
 
 /// With more lines than this between the first difference and the last, in either text, there is no
 /// diff: it would take too much memory, and nobody would read it.
-const MOST_LINES: usize = 150_000;
+const MOST_LINES: usize = 100_000;
 
 /// Texts of more lines than this that differ in nearly all of them are no diff either: it would be the
 /// usual text once more, and this one.
