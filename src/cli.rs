@@ -91,7 +91,7 @@ pub struct Cli {
     #[arg(short = 'b', long = "gather", help_heading = "Output")]
     pub gather: bool,
 
-    /// Gather standard error into the same text as standard output
+    /// Gather as -b does, with standard error in the same text as standard output
     #[arg(short = 'B', long = "gather-all", help_heading = "Output")]
     pub gather_all: bool,
 

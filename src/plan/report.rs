@@ -87,6 +87,7 @@ pub(super) fn gather(cli: &Cli) -> GatherSpec {
         merge: cli.gather_all,
         only_odd: cli.only == Some(OnlyArg::Odd),
         only_failed: cli.only == Some(OnlyArg::Failed),
+        live: cli.live,
         memory: cli.spool_memory,
     }
 }

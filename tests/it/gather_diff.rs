@@ -1,5 +1,5 @@
-//! The gathered views beside Debian's own tools: what `dshbak -c` and `clubak -b` make of the same
-//! input, and the differences that are meant.
+//! The gathered views from end to end, and beside Debian's own tools: what `dshbak -c` and `clubak -b`
+//! make of the same input, and the differences that are meant.
 //!
 //! - clubak leaves the space after the colon in the text unless it is told `-S ': '`, as it is here.
 //! - dshbak's rule is a character longer, it shows no count, folds the last number of a name only, and
@@ -13,12 +13,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use mrsh::targets::nodeset::HostList;
 
-use crate::support::may_skip;
+use crate::support::{Mrsh, may_skip};
 
 /// How many inputs are generated.
 const INPUTS: u64 = 210;
@@ -391,4 +392,73 @@ fn a_line_without_a_host_is_where_we_differ() {
         "no host here\nmrsh: 1 line of standard input begins with no \"HOST:\"; it is above, on standard error\n"
     );
     assert_eq!(ours.status.code(), Some(1));
+}
+
+/// The whole way, with a memory of nothing: all text goes through the temporary file.
+#[test]
+fn a_run_is_gathered() {
+    let command = "echo up; case $MRSH_HOST in *3) echo oops >&2; exit 4;; esac";
+    let run = |args: &[&str]| {
+        let common = ["--demo", "--source-ports", "any", "--spool-memory", "0"];
+        let ended = Mrsh::new().args(&common).args(args);
+        ended.args(&["-w", "node[1-4]", command]).run()
+    };
+    let ended = run(&["-b"]);
+    assert_eq!(ended.status, Some(1));
+    let rule = "-".repeat(15);
+    let expected =
+        format!("{rule}\nnode[1-2,4] (3)\n{rule}\nup\n{rule}\nnode3, exit 4\n{rule}\nup\n");
+    assert_eq!(String::from_utf8(ended.stdout).unwrap(), expected);
+    let expected = format!("{rule}\nnode3, exit 4, stderr\n{rule}\noops\n");
+    assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
+
+    let ended = run(&["-B", "--diff", "--only", "odd", "--color", "always"]);
+    let expected = [
+        "\x1b[1m--- node[1-2,4] (3)\x1b[0m\n",
+        "\x1b[1m+++ node3, exit 4\x1b[0m\n",
+        "\x1b[36m@@ -1 +1,2 @@\x1b[0m\n",
+        " up\n",
+        "\x1b[32m+oops\x1b[0m\n",
+    ];
+    assert_eq!(String::from_utf8(ended.stdout).unwrap(), expected.concat());
+
+    let ended = run(&["-L", "--live"]);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    // Live lines come in any order; then each host in its turn.
+    let (live, gathered) = text.split_at(text.len() / 2);
+    let mut live: Vec<&str> = live.lines().collect();
+    live.sort_unstable();
+    assert_eq!(live, gathered.lines().collect::<Vec<_>>());
+    assert_eq!(gathered, "node1: up\nnode2: up\nnode3: up\nnode4: up\n");
+}
+
+#[test]
+fn a_filter_that_cannot_write_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("input");
+    fs::write(&input, "a: 1\n".repeat(100_000)).unwrap();
+    let filter = |stdout: Stdio| {
+        Command::new(env!("CARGO_BIN_EXE_mrsh"))
+            .args(["--gather-stdin", "-L"])
+            .stdin(File::open(&input).unwrap())
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap()
+    };
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let ended = filter(full.into());
+    assert_eq!(ended.status.code(), Some(4));
+    assert_eq!(
+        String::from_utf8(ended.stderr).unwrap(),
+        "mrsh: cannot write to standard output: No space left on device (os error 28)\n"
+    );
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = filter(writer.into());
+    assert_eq!(ended.status.signal(), Some(13), "{:?}", ended.status);
+    assert_eq!(ended.stderr, b"");
 }

@@ -38,6 +38,8 @@ pub struct GatherSpec {
     pub only_odd: bool,
     /// Hosts that succeed are left out, as if they had not run; their output does not come here.
     pub only_failed: bool,
+    /// Nothing is shown before the run has ended, since lines are shown as they come.
+    pub live: bool,
     /// About how many bytes of text are kept in memory; the rest goes to a temporary file.
     pub memory: usize,
 }
@@ -154,7 +156,7 @@ impl Reporter for Gather {
                 let result = self.finished(finished);
                 self.or_show(result, console)?;
                 match self.spec.form {
-                    GatherForm::Hosts => self.show_hosts(false, console),
+                    GatherForm::Hosts if !self.spec.live => self.show_hosts(false, console),
                     _ => Ok(()),
                 }
             }
