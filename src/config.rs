@@ -43,7 +43,7 @@ const NOT_KEYS: [&str; 8] = [
 ];
 
 /// Options that name targets: a source that has one of them replaces all of the weaker ones'.
-const TARGETS: [&str; 2] = ["hosts", "hosts-file"];
+const TARGETS: [&str; 4] = ["all", "group", "hosts", "hosts-file"];
 
 /// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
 const VARIABLES: [(&str, &str); 3] = [
@@ -128,6 +128,8 @@ type Layer = BTreeMap<String, Value>;
 pub struct Config {
     /// As if all of it had been typed.
     pub cli: Cli,
+    /// The groups of the files' `[groups]`: an expression by name; the user's file wins.
+    pub groups: BTreeMap<String, String>,
     matches: ArgMatches,
     settings: Layer,
 }
@@ -162,7 +164,8 @@ impl Config {
     fn load_from(args: Vec<OsString>, world: &World) -> Result<Config, ConfigError> {
         let command = Cli::command();
         let typed = parse(&args)?;
-        let settings = below(&command, &typed, world)?;
+        let mut groups = BTreeMap::new();
+        let settings = below(&command, &typed, world, &mut groups)?;
         // As if it had been typed in front of what was.
         let mut all = args;
         let rest = all.split_off(all.len().min(1));
@@ -176,6 +179,7 @@ impl Config {
         let cli = Cli::from_arg_matches(&matches).map_err(Box::new)?;
         Ok(Config {
             cli,
+            groups,
             matches,
             settings,
         })
@@ -189,7 +193,12 @@ fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
 }
 
 /// The settings that hold where the command line says nothing.
-fn below(command: &Command, typed: &ArgMatches, world: &World) -> Result<Layer, ConfigError> {
+fn below(
+    command: &Command,
+    typed: &ArgMatches,
+    world: &World,
+    groups: &mut BTreeMap<String, String>,
+) -> Result<Layer, ConfigError> {
     let mut layers = Vec::new();
     let mut profiles = Layer::new();
     let wanted = typed.get_one::<String>("profile");
@@ -211,7 +220,7 @@ fn below(command: &Command, typed: &ArgMatches, world: &World) -> Result<Layer, 
             path: &path,
             text: &text,
         };
-        let (top, by_profile) = file.read(command)?;
+        let (top, by_profile) = file.read(command, groups)?;
         layers.push(top);
         for (name, layer) in by_profile {
             if wanted == Some(&name) {
@@ -335,22 +344,32 @@ struct File<'a> {
 
 impl File<'_> {
     /// Its own settings, and those of its profiles.
-    fn read(&self, command: &Command) -> Result<(Layer, Vec<(String, Layer)>), ConfigError> {
+    fn read(
+        &self,
+        command: &Command,
+        groups: &mut BTreeMap<String, String>,
+    ) -> Result<(Layer, Vec<(String, Layer)>), ConfigError> {
         let table = DeTable::parse(self.text)
             .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
         let mut top = Layer::new();
         let mut profiles = Vec::new();
         for (key, value) in table.get_ref() {
-            if key.get_ref() != "profile" {
-                self.setting(command, None, key, value, &mut top)?;
-                continue;
-            }
-            for (name, table) in self.table(value)? {
-                let mut layer = Layer::new();
-                for (key, value) in self.table(table)? {
-                    self.setting(command, Some(name.get_ref()), key, value, &mut layer)?;
+            match key.get_ref().as_ref() {
+                "profile" => {
+                    for (name, table) in self.table(value)? {
+                        let mut layer = Layer::new();
+                        for (key, value) in self.table(table)? {
+                            self.setting(command, Some(name.get_ref()), key, value, &mut layer)?;
+                        }
+                        profiles.push((name.get_ref().to_string(), layer));
+                    }
                 }
-                profiles.push((name.get_ref().to_string(), layer));
+                "groups" => {
+                    for (name, members) in self.table(value)? {
+                        groups.insert(name.get_ref().to_string(), self.members(members)?);
+                    }
+                }
+                _ => self.setting(command, None, key, value, &mut top)?,
             }
         }
         Ok((top, profiles))
@@ -361,9 +380,28 @@ impl File<'_> {
         value: &'v Spanned<DeValue<'t>>,
     ) -> Result<&'v DeTable<'t>, ConfigError> {
         value.get_ref().as_table().ok_or_else(|| {
-            let help = "profiles are tables: [profile.NAME]".to_owned();
+            let help = "it begins with [profile.NAME], or [groups]".to_owned();
             self.fault(value.span(), "a table is expected here", Some(help))
         })
+    }
+
+    /// What a group stands for: an expression, or a list of them.
+    fn members(&self, value: &Spanned<DeValue>) -> Result<String, ConfigError> {
+        let text = |value: &Spanned<DeValue>| match value.get_ref() {
+            DeValue::String(text) => Ok(text.to_string()),
+            other => {
+                let found = other.type_str();
+                let message = format!("a group is hosts as text or a list of texts, not {found}");
+                Err(self.fault(value.span(), message, None))
+            }
+        };
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                let items: Vec<String> = items.iter().map(text).collect::<Result<_, _>>()?;
+                Ok(items.join(","))
+            }
+            _ => text(value),
+        }
     }
 
     fn setting(
