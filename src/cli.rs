@@ -18,7 +18,9 @@ use crate::transport::rsh::StderrMode;
     override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --ports [--source-ports LO-HI]",
     after_help = AFTER_HELP,
     max_term_width = 100,
-    arg_required_else_help = false
+    arg_required_else_help = false,
+    // The last of two wins, as in every shell alias.
+    args_override_self = true
 )]
 pub struct Cli {
     /// Hosts to run on: names and ranges, as in node[1-40,7] or root@gw:514; adds up
@@ -177,6 +179,31 @@ pub struct Cli {
     /// Print what the kernel says about the source ports now, and which of them a run would use
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
+
+    /// Use the settings of [profile.NAME] in the configuration files
+    #[arg(
+        short = 'P',
+        long = "profile",
+        value_name = "NAME",
+        help_heading = "Configuration"
+    )]
+    pub profile: Option<String>,
+
+    /// Read this configuration file, and neither the system's nor the user's
+    #[arg(long = "config", value_name = "FILE", help_heading = "Configuration")]
+    pub config: Option<PathBuf>,
+
+    /// Read no configuration file
+    #[arg(
+        long = "no-config",
+        help_heading = "Configuration",
+        conflicts_with_all = ["config", "profile"]
+    )]
+    pub no_config: bool,
+
+    /// Print every setting in force and where it comes from, in the form of a configuration file
+    #[arg(long = "show-config", help_heading = "Configuration")]
+    pub show_config: bool,
 
     /// The command: its words are joined by spaces and interpreted by the remote user's login shell
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]

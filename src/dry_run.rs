@@ -12,7 +12,7 @@ use crate::ports::{self, RESERVED, SourcePorts, bind};
 use crate::report::RunInfo;
 use crate::run::limits::{self, Descriptors};
 use crate::targets::Target;
-use crate::transport::{Budget, Resolver, TransportError};
+use crate::transport::{Budget, Lag, Resolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
 const AT_ONCE: usize = 64;
@@ -59,7 +59,7 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
             && let Some((index, target)) = names.next()
         {
             let (resolver, host) = (resolver.clone(), Arc::clone(&target.host));
-            let mut budget = Budget::new(plan.run.connect_timeout);
+            let mut budget = Budget::new(plan.run.connect_timeout, Lag::default());
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
         match tasks.join_next().await {

@@ -13,6 +13,9 @@ pub enum Error {
     /// Two reports want standard output for themselves.
     #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
     OneStandardOutput,
+    /// The configuration, or the command line.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,

@@ -11,9 +11,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::Cli;
+use config::{Config, ConfigError};
 use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
@@ -27,6 +25,7 @@ use transport::Resolver;
 use transport::rsh::RshTransport;
 
 pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod dry_run;
 pub mod error;
@@ -42,24 +41,26 @@ pub mod transport;
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version come this way too; a closed pipe is no reason to say more.
-            let _ = error.print();
-            return match error.use_stderr() {
-                true => ExitStatus::SETUP.end(),
-                false => ExitStatus::SUCCESS.end(),
-            };
+    let ended = Config::load(args).map_err(Error::from).and_then(|config| {
+        if config.cli.show_config {
+            return print(&config.show());
         }
-    };
-    let ended = Plan::new(cli).and_then(|plan| match plan {
-        Plan::Ports(range) => show_ports(&range),
-        Plan::Run(plan) if plan.dry => show_plan(&plan),
-        Plan::Run(plan) => run_plan(*plan),
+        match Plan::new(config.cli)? {
+            Plan::Ports(range) => show_ports(&range),
+            Plan::Run(plan) if plan.dry => show_plan(&plan),
+            Plan::Run(plan) => run_plan(*plan),
+        }
     });
     match ended {
         Ok(status) => status.end(),
+        Err(Error::Config(ConfigError::CommandLine(error))) => {
+            // Help and version come this way too; a closed pipe is no reason to say more.
+            let _ = error.print();
+            match error.use_stderr() {
+                true => ExitStatus::SETUP.end(),
+                false => ExitStatus::SUCCESS.end(),
+            }
+        }
         Err(error) => {
             complain(&error);
             ExitStatus::SETUP.end()
@@ -84,28 +85,30 @@ fn complain(error: &dyn std::error::Error) {
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
     let sockets =
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
-    let text = report::ports::describe(range, &ports::candidates(range.clone()), &sockets);
-    print(&text)?;
-    Ok(ExitStatus::SUCCESS)
+    print(&report::ports::describe(
+        range,
+        &ports::candidates(range.clone()),
+        &sockets,
+    ))
 }
 
 fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     let (text, all_found) =
         dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
-    print(&text)?;
+    let printed = print(&text)?;
     Ok(match all_found {
-        true => ExitStatus::SUCCESS,
+        true => printed,
         false => ExitStatus::UNREACHED,
     })
 }
 
-/// Writes to standard output; a reader that has gone wants no more.
-fn print(text: &str) -> Result<(), Error> {
+/// Prints the whole answer to what was asked instead of a run.
+fn print(text: &str) -> Result<ExitStatus, Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::system("write to standard output")(e))
         }
-        _ => Ok(()),
+        _ => Ok(ExitStatus::SUCCESS),
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ListenerLease, PortLease, PortPool, PortWait};
+use super::{ListenerLease, PortLease, PortPool, PortWait, kernel};
 
 /// Why no connection was made.
 #[derive(Debug)]
@@ -111,9 +111,19 @@ fn source_address(peer: SocketAddr) -> io::Result<()> {
 
 /// Opens a listener for call-backs on a port of the pool, for IPv4 and IPv6 where the machine has both.
 ///
+/// No connection can be made from a port with a listener, by this run or another. So a listener that
+/// is only `wanted`, not needed, is not opened once half of the ports have one: any number of runs side
+/// by side leave each other ports to connect from.
+///
 /// # Errors
 /// The system's, where the port is not what is wrong; [`io::ErrorKind::AddrInUse`] if no port is left.
-pub fn listen(pool: &PortPool) -> io::Result<(TcpListener, ListenerLease)> {
+pub fn listen(pool: &PortPool, wanted: bool) -> io::Result<(TcpListener, ListenerLease)> {
+    if wanted
+        && let Some((range, ports)) = pool.span()
+        && kernel::listened_on(&range)? >= ports / 2
+    {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
     loop {
         let Some(lease) = pool.lease_listener() else {
             return Err(io::ErrorKind::AddrInUse.into());

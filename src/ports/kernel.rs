@@ -3,6 +3,7 @@
 //! Called once at the start of a run and by `--ports`. Works without privilege and sees the caller's
 //! network namespace only.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -48,17 +49,41 @@ pub struct KernelSocket {
 /// # Errors
 /// The netlink socket's. The pool works without this list, by trial.
 pub fn sockets(range: &RangeInclusive<u16>) -> io::Result<Vec<KernelSocket>> {
+    // A socket that is only bound has no peer to speak of; bind will tell.
+    in_states(StateFlags::all() - StateFlags::CLOSE, range)
+}
+
+/// How many ports of `range` are listened on, by whatever program. Cheap, however many connections
+/// there are.
+///
+/// # Errors
+/// The netlink socket's.
+pub fn listened_on(range: &RangeInclusive<u16>) -> io::Result<usize> {
+    let listeners = in_states(StateFlags::LISTEN, range)?;
+    Ok(listeners
+        .iter()
+        .map(|socket| socket.local.port())
+        .collect::<HashSet<u16>>()
+        .len())
+}
+
+fn in_states(states: StateFlags, range: &RangeInclusive<u16>) -> io::Result<Vec<KernelSocket>> {
     let mut found = Vec::new();
-    dump(AF_INET, range, &mut found)?;
-    dump(AF_INET6, range, &mut found)?;
+    dump(AF_INET, states.clone(), range, &mut found)?;
+    dump(AF_INET6, states, range, &mut found)?;
     Ok(found)
 }
 
-fn dump(family: u8, range: &RangeInclusive<u16>, found: &mut Vec<KernelSocket>) -> io::Result<()> {
+fn dump(
+    family: u8,
+    states: StateFlags,
+    range: &RangeInclusive<u16>,
+    found: &mut Vec<KernelSocket>,
+) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     socket.connect(&netlink_sys::SocketAddr::new(0, 0))?;
-    socket.send(&request(family), 0)?;
+    socket.send(&request(family, states), 0)?;
     // The kernel fills what it is given up to 32 KiB: fewer calls than with one page.
     let mut buffer = vec![0_u8; 32 * 1024];
     loop {
@@ -72,7 +97,7 @@ fn dump(family: u8, range: &RangeInclusive<u16>, found: &mut Vec<KernelSocket>) 
     }
 }
 
-fn request(family: u8) -> Vec<u8> {
+fn request(family: u8, states: StateFlags) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let socket_id = match family {
@@ -85,8 +110,7 @@ fn request(family: u8) -> Vec<u8> {
             family,
             protocol: IPPROTO_TCP,
             extensions: ExtensionFlags::empty(),
-            // A socket that is only bound has no peer to speak of; bind will tell.
-            states: StateFlags::all() - StateFlags::CLOSE,
+            states,
             socket_id,
         })
         .into(),

@@ -225,6 +225,14 @@ impl PortPool {
         })
     }
 
+    /// The lowest and the highest port, and how many there are; `None` if the kernel chooses.
+    #[must_use]
+    pub fn span(&self) -> Option<(RangeInclusive<u16>, usize)> {
+        let state = self.lock();
+        let (lowest, highest) = (state.walk.iter().min()?, state.walk.iter().max()?);
+        Some((*lowest..=*highest, state.walk.len()))
+    }
+
     /// The number of ports that a peer with no history could be connected to from at once.
     #[must_use]
     pub fn capacity(&self) -> usize {

@@ -19,7 +19,7 @@ use super::host_task::{self, Context, Ended};
 use super::signal::{SignalSource, Wish};
 use super::{RunSpec, limits};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, Facts, RemoteExit, Transport};
+use crate::transport::{Chunk, Facts, Lag, RemoteExit, Transport};
 
 /// How many pieces of output wait for the dispatcher; at 64 KiB each they bound its memory.
 const CHUNKS: usize = 32;
@@ -51,6 +51,9 @@ pub async fn run<T: Transport>(
     let (canceller, cancelled) = Canceller::new();
     let (output, mut chunks) = mpsc::channel(CHUNKS);
     let slots = Arc::new(Semaphore::new(fanout.get()));
+    let lag = Lag::default();
+    let mut measuring = JoinSet::new();
+    measuring.spawn(lag.clone().measure());
     let context = Arc::new(Context {
         transport,
         targets: Arc::clone(&spec.targets),
@@ -59,6 +62,7 @@ pub async fn run<T: Transport>(
         slots: Arc::clone(&slots),
         output,
         cancelled,
+        lag: lag.clone(),
     });
     // Hosts that wait for a port have no slot, and others are started in their place; but only so many.
     let most_tasks = fanout.get().saturating_mul(2);

@@ -11,7 +11,7 @@ use super::cancel::{Cancel, Cancelled};
 use super::event::Outcome;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Chunk, Facts, RemoteSignal, Session, Setback, Transport, TransportError,
+    Budget, Chunk, Facts, Lag, RemoteSignal, Session, Setback, Transport, TransportError,
 };
 
 /// How long a remote command has to end after TERM, before KILL.
@@ -36,6 +36,7 @@ pub(super) struct Context<T> {
     pub(super) slots: Arc<Semaphore>,
     pub(super) output: mpsc::Sender<Chunk>,
     pub(super) cancelled: Cancelled,
+    pub(super) lag: Lag,
 }
 
 /// How a host task ended, and what it saw on the way.
@@ -81,7 +82,7 @@ async fn connect<T: Transport>(
     facts: &mut Facts,
 ) -> Result<(T::Session, OwnedSemaphorePermit), TransportError> {
     let target = &context.targets[id.index()];
-    let mut budget = Budget::new(context.connect_timeout);
+    let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
     let route = context.transport.route(target, &mut budget).await;
     let resolve = Some(context.connect_timeout - budget.left());
     facts.resolve = resolve;

@@ -8,8 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::event::Note;
 
 /// Descriptors beside those of the hosts: the standard three, epoll, netlink, the listeners for
-/// standard error (128 at most), name look-ups (32 at most) and a few to spare.
-const OVERHEAD: u64 = 192;
+/// standard error (64 at most), name look-ups (32 at most) and a few to spare.
+const OVERHEAD: u64 = 128;
 
 /// How many descriptors a run wants, and how many it could have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,6 +36,11 @@ pub enum TargetError {
     /// Every target was taken away again.
     #[error("no targets: all {0} were excluded")]
     AllExcluded(usize),
+    /// None of the positions of a slice is in the list.
+    #[error(
+        "no targets: there are {0}, and the slice takes none of them\n  = help: the first has the number 0"
+    )]
+    NothingAt(usize),
 }
 
 /// Where a text came from.
@@ -56,7 +61,7 @@ impl Origin {
     }
 
     /// A line of a file, counted from 1.
-    pub(super) fn line(name: &Arc<str>, line: usize) -> Origin {
+    pub(crate) fn line(name: &Arc<str>, line: usize) -> Origin {
         Origin {
             name: Arc::clone(name),
             line: Some(line),
@@ -88,7 +93,7 @@ const EXCERPT: usize = 100;
 
 impl Diagnostic {
     /// Points at `span` of `text`, which may have several lines.
-    pub(super) fn new(
+    pub(crate) fn new(
         origin: &Origin,
         text: &str,
         span: Range<usize>,

@@ -28,6 +28,14 @@ impl TargetList {
     }
 }
 
+impl From<Vec<Target>> for TargetList {
+    fn from(targets: Vec<Target>) -> TargetList {
+        TargetList {
+            targets: targets.into(),
+        }
+    }
+}
+
 impl Deref for TargetList {
     type Target = [Target];
 
@@ -158,9 +166,7 @@ impl<'a> TargetListBuilder<'a> {
         if self.targets.is_empty() {
             return Err(TargetError::AllExcluded(before));
         }
-        Ok(TargetList {
-            targets: self.targets.into(),
-        })
+        Ok(TargetList::from(self.targets))
     }
 
     fn parse(&self, text: &str, origin: &Origin) -> Result<HostList, TargetError> {

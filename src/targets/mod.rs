@@ -10,7 +10,8 @@ mod files;
 mod hosts_file;
 mod list;
 pub mod nodeset;
-mod suggest;
+mod order;
+pub(crate) mod suggest;
 
 #[cfg(test)]
 mod tests;

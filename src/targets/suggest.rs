@@ -1,7 +1,7 @@
 //! Suggestions for names that are not known: the nearest one that is.
 
 /// The name that differs from this one in at most two letters, and in less than half of them.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
     known
         .into_iter()

@@ -248,6 +248,57 @@ fn errors_point_at_the_fault() {
     ");
 }
 
+#[test]
+fn sorting_is_that_of_nodeset() {
+    let list = build("b\nn10\nn9\nn09\na\nr2n1\nr1n[1-2]\nn9-x\nn10 label=z\n").unwrap();
+    // As nodeset -e prints these names.
+    let expected = [
+        "a", "b", "n9", "n09", "n10", "n9-x", "r1n1", "r1n2", "r2n1", "z",
+    ];
+    assert_eq!(labels(&list.sorted()), expected);
+}
+
+#[test]
+fn parts_of_a_list_keep_its_order() {
+    let list = build("n[3,1,4,5,9,2,6]").unwrap();
+    let origin = Origin::named("--slice");
+    let slice = |text| {
+        list.slice(text, &origin)
+            .map(|list| labels(&list).join(" "))
+    };
+    assert_eq!(slice("4,0-1").unwrap(), "n3 n1 n9");
+    assert_eq!(slice("1-99999999999/2,1").unwrap(), "n1 n5 n2");
+    assert!(matches!(
+        list.slice("7-9", &origin),
+        Err(TargetError::NothingAt(7))
+    ));
+    assert!(
+        slice("1-x")
+            .unwrap_err()
+            .to_string()
+            .contains("\"x\" is not a number")
+    );
+
+    let parts: Vec<String> = list
+        .split(3)
+        .iter()
+        .map(|part| labels(part).join(" "))
+        .collect();
+    assert_eq!(parts, ["n3 n1 n4", "n5 n9", "n2 n6"]);
+    assert_eq!(list.split(0).len(), 1);
+    assert_eq!(list.split(99).len(), 7);
+
+    let mut random = fastrand::Rng::with_seed(1);
+    for count in 1..9 {
+        let picked = list.pick(count, &mut random);
+        assert_eq!(picked.len(), count.min(7));
+        let positions = picked
+            .iter()
+            .map(|target| list.iter().position(|other| other == target));
+        assert!(positions.is_sorted_by(|a, b| a < b));
+    }
+}
+
 /// A folder of files, gone when the test ends.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -363,4 +414,17 @@ proptest! {
         b.sort();
         prop_assert_eq!(a, b);
     }
+}
+
+include!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fuzz/properties/hosts_file.rs"
+));
+
+#[test]
+fn the_fuzz_corpus_passes() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/hosts_file");
+    let files = std::fs::read_dir(corpus).unwrap();
+    let checked = files.map(|file| check(&std::fs::read(file.unwrap().path()).unwrap()));
+    assert!(checked.count() > 50);
 }

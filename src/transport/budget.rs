@@ -5,23 +5,29 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Timeout};
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Phase, TransportError};
+use super::{Lag, Phase, TransportError};
 
 /// What is left of a host's connect timeout. It is charged for look-up, connection and the daemon's
-/// answer, and not for waiting for a port, a slot or a turn, which are this machine's own.
+/// answer, and not for waiting for a port, a slot or a turn, nor for time in which this process was
+/// behind with its work: those are this machine's own.
 #[derive(Clone, Debug)]
 pub struct Budget {
     whole: Duration,
     left: Duration,
+    lag: Lag,
 }
 
 impl Budget {
     /// A full budget.
     #[must_use]
-    pub fn new(whole: Duration) -> Self {
-        Budget { whole, left: whole }
+    pub fn new(whole: Duration, lag: Lag) -> Self {
+        Budget {
+            whole,
+            left: whole,
+            lag,
+        }
     }
 
     /// What is left of it.
@@ -41,11 +47,16 @@ impl Budget {
         most: Duration,
         future: F,
     ) -> Spend<'_, F::IntoFuture> {
-        let inner = tokio::time::timeout(most.min(self.left), future);
+        let most = most.min(self.left);
         Spend {
-            inner,
-            start: Instant::now(),
-            budget: self,
+            inner: future.into_future(),
+            timer: sleep(most),
+            meter: Meter {
+                most,
+                start: Instant::now(),
+                behind: self.lag.total(),
+                budget: self,
+            },
         }
     }
 
@@ -68,16 +79,34 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Spend<'a, F> {
         #[pin]
-        inner: Timeout<F>,
-        start: Instant,
-        budget: &'a mut Budget,
+        inner: F,
+        #[pin]
+        timer: Sleep,
+        meter: Meter<'a>,
     }
+}
 
-    impl<F> PinnedDrop for Spend<'_, F> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            this.budget.left = this.budget.left.saturating_sub(this.start.elapsed());
-        }
+/// Charges the budget when it is dropped.
+#[derive(Debug)]
+struct Meter<'a> {
+    most: Duration,
+    start: Instant,
+    /// The process's lag at the start.
+    behind: Duration,
+    budget: &'a mut Budget,
+}
+
+impl Meter<'_> {
+    /// The time for which this process alone is to blame.
+    fn own(&self) -> Duration {
+        self.budget.lag.total() - self.behind
+    }
+}
+
+impl Drop for Meter<'_> {
+    fn drop(&mut self) {
+        let spent = self.start.elapsed().saturating_sub(self.own());
+        self.budget.left = self.budget.left.saturating_sub(spent);
     }
 }
 
@@ -85,7 +114,18 @@ impl<F: Future> Future for Spend<'_, F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().inner.poll(context).map(Result::ok)
+        let mut this = self.project();
+        if let Poll::Ready(done) = this.inner.poll(context) {
+            return Poll::Ready(Some(done));
+        }
+        while this.timer.as_mut().poll(context).is_ready() {
+            let end = this.meter.start + this.meter.most + this.meter.own();
+            if end <= Instant::now() {
+                return Poll::Ready(None);
+            }
+            this.timer.as_mut().reset(end);
+        }
+        Poll::Pending
     }
 }
 
@@ -96,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_what_is_spent_counts() {
-        let mut budget = Budget::new(Duration::from_secs(10));
+        let mut budget = Budget::new(Duration::from_secs(10), Lag::default());
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(
             budget
@@ -110,5 +150,20 @@ mod tests {
         assert_eq!(budget.left(), Duration::ZERO);
         let error = budget.exhausted(Phase::Connect);
         assert_eq!(error.to_string(), "timed out after 10 s: connecting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_this_process_was_behind_is_given_back() {
+        let lag = Lag::default();
+        let mut budget = Budget::new(Duration::from_secs(2), lag.clone());
+        let start = Instant::now();
+        let busy = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            lag.add(Duration::from_secs(30));
+            pending::<()>().await;
+        };
+        assert_eq!(budget.spend(busy).await, None);
+        assert_eq!(start.elapsed(), Duration::from_secs(32));
+        assert_eq!(budget.left(), Duration::ZERO);
     }
 }

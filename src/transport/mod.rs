@@ -2,12 +2,14 @@
 
 mod budget;
 mod error;
+mod lag;
 mod resolve;
 pub mod rsh;
 mod stream;
 
 pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
+pub use lag::Lag;
 pub use resolve::Resolver;
 
 use std::collections::VecDeque;

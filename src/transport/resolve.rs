@@ -83,12 +83,13 @@ fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Lag;
     use std::time::Duration;
 
     #[tokio::test]
     async fn literals_cost_nothing_and_bad_names_fail_alone() {
         let resolver = Resolver::default();
-        let mut budget = Budget::new(Duration::from_secs(20));
+        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
         let v6 = resolver
             .lookup("2001:db8::1", 514, &mut budget)
             .await

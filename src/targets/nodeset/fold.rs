@@ -54,14 +54,30 @@ fn push_spans(spans: &[Span], out: &mut String) {
     }
     out.push('[');
     let mut spans = spans.iter().copied().peekable();
+    // ClusterShell looks whether a range is padded at its first index, but after a single index it
+    // goes on with what it knows, until the digits cannot fit: [09,16-121] is [09,16-99,100-121].
+    let mut padded = false;
+    let mut single = None;
     while let Some((first, mut last)) = spans.next() {
-        let padded = Index(first).is_padded();
-        while let Some((_, further)) = spans.next_if(|next| {
-            !padded && Index(last).successor() == Some(Index(next.0)) && Index(next.0).0 != last + 1
-        }) {
-            last = further;
+        let index = Index(first);
+        let width = index.width();
+        let fits = |before| {
+            if padded {
+                before == width
+            } else {
+                !index.is_padded()
+            }
+        };
+        if !single.is_some_and(fits) {
+            padded = index.is_padded();
         }
-        Index(first).push_to(out);
+        while let Some(next) =
+            spans.next_if(|next| !padded && Index(last).successor() == Some(Index(next.0)))
+        {
+            last = next.1;
+        }
+        single = (first == last).then_some(width);
+        index.push_to(out);
         if last > first {
             out.push('-');
             Index(last).push_to(out);

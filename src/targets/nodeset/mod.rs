@@ -32,4 +32,5 @@ pub use error::{Fault, NodeSetError};
 pub use eval::Resolver;
 pub use list::{Filter, Host, HostList, Options};
 pub use lookup::{GroupError, GroupSource, HostFiles, Nothing};
+pub use parse::positions;
 pub use set::{NodeSet, fold};

@@ -142,6 +142,17 @@ pub(super) fn expression(
     }
 }
 
+/// Reads positions below `end`, written like the ranges in brackets, in the given order.
+pub fn positions(text: &str, end: usize) -> Result<Vec<usize>, NodeSetError> {
+    let parser = WordParser { text, limit: end };
+    let mut positions = Vec::new();
+    for run in parser.ranges(0..text.len())?.runs() {
+        let below = run.values().take_while(|&value| value < end as u64);
+        positions.extend(below.map(|value| value as usize));
+    }
+    Ok(positions)
+}
+
 /// Finds out what kind of operand comes, and where it ends.
 struct OperandParser<'a> {
     text: &'a str,

@@ -321,3 +321,22 @@ proptest! {
         }
     }
 }
+
+include!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fuzz/properties/nodeset.rs"
+));
+
+#[test]
+fn the_fuzz_corpus_passes() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/nodeset");
+    let mut files = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        // The fuzzer makes bytes; the target gets those that are text.
+        if let Ok(text) = std::fs::read_to_string(file.unwrap().path()) {
+            check(&text);
+            files += 1;
+        }
+    }
+    assert!(files > 50);
+}

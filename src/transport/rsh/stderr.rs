@@ -25,7 +25,7 @@ use crate::ports::{ListenerLease, PortPool, RESERVED, bind};
 use crate::transport::stream::Connection;
 
 /// The most listeners of a run; past that they are shared.
-pub const MAX_LISTENERS: usize = 128;
+const MAX_LISTENERS: usize = 64;
 
 /// How long a session waits for a listener of its own, and after which one that waits for its call
 /// counts as slow.
@@ -227,7 +227,7 @@ impl Listeners {
     }
 
     fn open(&self, state: &mut State) -> io::Result<usize> {
-        let (listener, lease) = bind::listen(&self.shared.pool)?;
+        let (listener, lease) = bind::listen(&self.shared.pool, !state.lines.is_empty())?;
         let port = listener.local_addr()?.port();
         let listener = Arc::new(listener);
         let line = state.lines.len();

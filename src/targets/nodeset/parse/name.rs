@@ -102,7 +102,7 @@ impl WordParser<'_> {
     }
 
     /// Parses what is between brackets.
-    fn ranges(&self, span: Range<usize>) -> Result<Ranges, NodeSetError> {
+    pub(super) fn ranges(&self, span: Range<usize>) -> Result<Ranges, NodeSetError> {
         let mut ranges = Ranges::default();
         let mut start = span.start;
         for part in self.text[span].split(',') {

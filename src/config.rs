@@ -1,0 +1,462 @@
+//! Settings from files and the environment, below what was typed.
+//!
+//! A configuration file is options by other means: each key is a long option's name, and its values go
+//! through the same parser as the command line, so there is one list of options and one set of rules.
+//! From weak to strong: defaults, the system's file, the user's file, the environment, the profile that
+//! `-P` chose, the command line. A stronger source replaces a weaker one's value; the options that name
+//! targets are replaced together, so that `-w` is not added to a file's hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::cli::Cli;
+use crate::targets::suggest::nearest;
+use crate::targets::{Diagnostic, Origin};
+
+mod show;
+#[cfg(test)]
+mod tests;
+
+const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
+
+/// Options that choose what is read here, or what is done instead of a run: no settings.
+const NOT_KEYS: [&str; 7] = [
+    "config",
+    "help",
+    "no-config",
+    "ports",
+    "profile",
+    "show-config",
+    "version",
+];
+
+/// Options that name targets: a source that has one of them replaces all of the weaker ones'.
+const TARGETS: [&str; 2] = ["hosts", "hosts-file"];
+
+/// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
+const VARIABLES: [(&str, &str); 3] = [
+    ("MRSH_JOBS", "jobs"),
+    ("WCOLL", "hosts-file"),
+    ("MRSH_HOSTS_FILE", "hosts-file"),
+];
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A fault in a file, shown with its line.
+    #[error(transparent)]
+    File(#[from] Box<FileFault>),
+    /// A file that was asked for, or that is there, and cannot be read.
+    #[error("cannot read the configuration file {}", file.display())]
+    Read {
+        /// Its path.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A variable with a value that its option does not take.
+    #[error("the environment variable {name}: {message}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with the value.
+        message: String,
+    },
+    /// `-P` names no profile of any file.
+    #[error("no profile {name:?}{}", hint.as_deref().unwrap_or_default())]
+    NoProfile {
+        /// As typed.
+        name: String,
+        /// The nearest one, or what there is.
+        hint: Option<String>,
+    },
+    /// What was typed, or what a setting makes of it, is no valid command line.
+    #[error(transparent)]
+    CommandLine(#[from] Box<clap::Error>),
+}
+
+/// A fault in a file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FileFault(Diagnostic);
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Built in.
+    Default,
+    /// A file's line; in a profile if it has a name.
+    File {
+        /// Its path.
+        file: Arc<str>,
+        /// Counted from 1.
+        line: usize,
+        /// The profile.
+        profile: Option<String>,
+    },
+    /// An environment variable.
+    Variable(&'static str),
+    /// What was typed.
+    CommandLine,
+}
+
+/// The values of one option and where they come from.
+#[derive(Clone, Debug)]
+struct Value {
+    texts: Vec<OsString>,
+    source: Source,
+}
+
+/// Values by long option name.
+type Layer = BTreeMap<String, Value>;
+
+/// Everything that was set, by whatever means.
+#[derive(Debug)]
+pub struct Config {
+    /// As if all of it had been typed.
+    pub cli: Cli,
+    matches: ArgMatches,
+    settings: Layer,
+}
+
+/// Where to look. Tests look elsewhere.
+struct World<'a> {
+    files: Vec<PathBuf>,
+    variable: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl Config {
+    /// Reads the command line, and all that lies below it.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
+        let user = env::var_os("XDG_CONFIG_HOME")
+            .filter(|dir| Path::new(dir).is_absolute())
+            .map(PathBuf::from)
+            .or_else(|| Some(env::home_dir()?.join(".config")));
+        let files = [
+            Some(PathBuf::from(SYSTEM_FILE)),
+            user.map(|dir| dir.join("mrsh/config.toml")),
+        ];
+        let world = World {
+            files: files.into_iter().flatten().collect(),
+            variable: &|name| env::var_os(name).filter(|value| !value.is_empty()),
+        };
+        Config::load_from(args.into_iter().collect(), &world)
+    }
+
+    fn load_from(args: Vec<OsString>, world: &World) -> Result<Config, ConfigError> {
+        let command = Cli::command();
+        let typed = parse(&args)?;
+        let settings = below(&command, &typed, world)?;
+        // As if it had been typed in front of what was.
+        let mut all = args;
+        let rest = all.split_off(all.len().min(1));
+        all.extend(
+            settings
+                .iter()
+                .flat_map(|(key, value)| as_typed(&command, key, value)),
+        );
+        all.extend(rest);
+        let matches = parse(&all)?;
+        let cli = Cli::from_arg_matches(&matches).map_err(Box::new)?;
+        Ok(Config {
+            cli,
+            matches,
+            settings,
+        })
+    }
+}
+
+fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
+    Ok(Cli::command()
+        .try_get_matches_from(args)
+        .map_err(Box::new)?)
+}
+
+/// The settings that hold where the command line says nothing.
+fn below(command: &Command, typed: &ArgMatches, world: &World) -> Result<Layer, ConfigError> {
+    let mut layers = Vec::new();
+    let mut profiles = Layer::new();
+    let wanted = typed.get_one::<String>("profile");
+    let mut known = BTreeSet::new();
+    let named = typed.get_one::<PathBuf>("config");
+    let files = match named {
+        _ if typed.get_flag("no_config") => Vec::new(),
+        Some(file) => vec![file.clone()],
+        None => world.files.clone(),
+    };
+    for path in files {
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => continue,
+            Err(source) => return Err(ConfigError::Read { file: path, source }),
+        };
+        let file = File {
+            name: path.display().to_string().into(),
+            path: &path,
+            text: &text,
+        };
+        let (top, by_profile) = file.read(command)?;
+        layers.push(top);
+        for (name, layer) in by_profile {
+            if wanted == Some(&name) {
+                lay_over(&mut profiles, layer);
+            }
+            known.insert(name);
+        }
+    }
+    if let Some(name) = wanted
+        && !known.contains(name)
+    {
+        return Err(no_profile(name, &known));
+    }
+    layers.push(variables(command, world)?);
+    layers.push(profiles);
+    let mut settings = Layer::new();
+    layers
+        .into_iter()
+        .for_each(|layer| lay_over(&mut settings, layer));
+    let is_typed = |id: &str| typed.value_source(id) == Some(ValueSource::CommandLine);
+    let names_targets = TARGETS.iter().any(|key| is_typed(id(command, key)));
+    settings.retain(|key, _| {
+        let replaced = names_targets && TARGETS.contains(&key.as_str());
+        !replaced && !is_typed(id(command, key))
+    });
+    Ok(settings)
+}
+
+/// Puts a stronger layer over the others.
+fn lay_over(settings: &mut Layer, layer: Layer) {
+    if TARGETS.iter().any(|key| layer.contains_key(*key)) {
+        settings.retain(|key, _| !TARGETS.contains(&key.as_str()));
+    }
+    settings.extend(layer);
+}
+
+fn no_profile(name: &str, known: &BTreeSet<String>) -> ConfigError {
+    let list = || known.iter().map(String::as_str).collect::<Vec<_>>();
+    let hint = match nearest(name, list()) {
+        Some(nearest) => Some(format!("; is it {nearest:?}?")),
+        None if known.is_empty() => Some("; no configuration file has any".to_owned()),
+        None => Some(format!("; there are {}", list().join(", "))),
+    };
+    ConfigError::NoProfile {
+        name: name.to_owned(),
+        hint,
+    }
+}
+
+/// What the environment sets.
+fn variables(command: &Command, world: &World) -> Result<Layer, ConfigError> {
+    let mut layer = Layer::new();
+    for (name, key) in VARIABLES {
+        if let Some(text) = (world.variable)(name) {
+            let value = Value {
+                texts: vec![text],
+                source: Source::Variable(name),
+            };
+            check(command, key, &value)
+                .map_err(|message| ConfigError::Variable { name, message })?;
+            layer.insert(key.to_owned(), value);
+        }
+    }
+    Ok(layer)
+}
+
+/// Asks the parser of the command line whether it would take this.
+fn check(command: &Command, key: &str, value: &Value) -> Result<(), String> {
+    let args = [OsString::from("mrsh")]
+        .into_iter()
+        .chain(as_typed(command, key, value));
+    match command.clone().try_get_matches_from(args) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            Err(first.trim_start_matches("error: ").to_owned())
+        }
+    }
+}
+
+/// A setting as it would be typed.
+fn as_typed(command: &Command, key: &str, value: &Value) -> Vec<OsString> {
+    let option = |text: &OsString| {
+        let mut word = OsString::from(format!("--{key}="));
+        word.push(text);
+        word
+    };
+    match argument(command, key).map(Arg::get_action) {
+        Some(ArgAction::SetTrue) if value.texts == ["true"] => vec![format!("--{key}").into()],
+        Some(ArgAction::SetTrue) => Vec::new(),
+        _ => value.texts.iter().map(option).collect(),
+    }
+}
+
+fn argument<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(key))
+}
+
+/// The name under which clap keeps an option's values.
+fn id<'a>(command: &'a Command, key: &str) -> &'a str {
+    argument(command, key).map_or("", |arg| arg.get_id().as_str())
+}
+
+/// The long options that a file can set.
+fn keys(command: &Command) -> impl Iterator<Item = &str> {
+    command
+        .get_arguments()
+        .filter_map(Arg::get_long)
+        .filter(|key| !NOT_KEYS.contains(key))
+}
+
+/// One configuration file.
+struct File<'a> {
+    name: Arc<str>,
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    /// Its own settings, and those of its profiles.
+    fn read(&self, command: &Command) -> Result<(Layer, Vec<(String, Layer)>), ConfigError> {
+        let table = DeTable::parse(self.text)
+            .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
+        let mut top = Layer::new();
+        let mut profiles = Vec::new();
+        for (key, value) in table.get_ref() {
+            if key.get_ref() != "profile" {
+                self.setting(command, None, key, value, &mut top)?;
+                continue;
+            }
+            for (name, table) in self.table(value)? {
+                let mut layer = Layer::new();
+                for (key, value) in self.table(table)? {
+                    self.setting(command, Some(name.get_ref()), key, value, &mut layer)?;
+                }
+                profiles.push((name.get_ref().to_string(), layer));
+            }
+        }
+        Ok((top, profiles))
+    }
+
+    fn table<'v, 't>(
+        &self,
+        value: &'v Spanned<DeValue<'t>>,
+    ) -> Result<&'v DeTable<'t>, ConfigError> {
+        value.get_ref().as_table().ok_or_else(|| {
+            let help = "profiles are tables: [profile.NAME]".to_owned();
+            self.fault(value.span(), "a table is expected here", Some(help))
+        })
+    }
+
+    fn setting(
+        &self,
+        command: &Command,
+        profile: Option<&str>,
+        key: &Spanned<std::borrow::Cow<str>>,
+        value: &Spanned<DeValue>,
+        layer: &mut Layer,
+    ) -> Result<(), ConfigError> {
+        let name = key.get_ref().as_ref();
+        let Some(argument) = keys(command)
+            .find(|known| *known == name)
+            .and_then(|known| argument(command, known))
+        else {
+            let help = nearest(name, keys(command)).map(|near| format!("is it {near}?"));
+            let help = help.or_else(|| Some("keys are the long options of mrsh --help".to_owned()));
+            return Err(self.fault(key.span(), format!("there is no option {name}"), help));
+        };
+        let texts = texts(argument, value.get_ref()).map_err(|expected| {
+            let found = value.get_ref().type_str();
+            self.fault(
+                value.span(),
+                format!("{name} takes {expected}, not {found}"),
+                None,
+            )
+        })?;
+        let texts = match name {
+            "hosts-file" => texts.into_iter().map(|path| self.beside(path)).collect(),
+            _ => texts.into_iter().map(OsString::from).collect(),
+        };
+        let source = Source::File {
+            file: Arc::clone(&self.name),
+            line: self.line(value.span().start),
+            profile: profile.map(str::to_owned),
+        };
+        let value_set = Value { texts, source };
+        check(command, name, &value_set)
+            .map_err(|message| self.fault(value.span(), message, None))?;
+        layer.insert(name.to_owned(), value_set);
+        Ok(())
+    }
+
+    /// A path as it is meant in this file: `~` is the home directory, and a relative one starts here.
+    fn beside(&self, path: String) -> OsString {
+        match (path.strip_prefix("~/"), env::home_dir()) {
+            _ if path == "-" => path.into(),
+            (Some(rest), Some(home)) => home.join(rest).into(),
+            _ => self
+                .path
+                .parent()
+                .unwrap_or(Path::new(""))
+                .join(path)
+                .into(),
+        }
+    }
+
+    fn line(&self, at: usize) -> usize {
+        1 + self.text[..at].bytes().filter(|&b| b == b'\n').count()
+    }
+
+    fn fault(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> ConfigError {
+        let origin = Origin::line(&self.name, self.line(span.start));
+        let diagnostic = Diagnostic::new(&origin, self.text, span, message, help);
+        ConfigError::File(Box::new(FileFault(diagnostic)))
+    }
+}
+
+/// The words that a value stands for, or what was expected instead.
+fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
+    let scalar = |value: &DeValue| match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.as_str().to_owned()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        _ => None,
+    };
+    match (argument.get_action(), value) {
+        (ArgAction::SetTrue, DeValue::Boolean(set)) => Ok(vec![set.to_string()]),
+        (ArgAction::SetTrue, _) => Err("true or false"),
+        (ArgAction::Append, DeValue::Array(items)) => items
+            .iter()
+            .map(|item| scalar(item.get_ref()))
+            .collect::<Option<_>>()
+            .ok_or("text or a list of texts"),
+        (ArgAction::Append, value) => scalar(value)
+            .map(|text| vec![text])
+            .ok_or("text or a list of texts"),
+        (_, value) => scalar(value)
+            .map(|text| vec![text])
+            .ok_or("text or a number"),
+    }
+}

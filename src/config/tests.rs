@@ -1,0 +1,202 @@
+use super::*;
+use tempfile::TempDir;
+
+/// A system's and a user's file, and an environment.
+struct Fixture {
+    dir: TempDir,
+    variables: Vec<(&'static str, &'static str)>,
+}
+
+impl Fixture {
+    fn new(system: &str, user: &str) -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("system.toml"), system).unwrap();
+        fs::write(dir.path().join("user.toml"), user).unwrap();
+        Fixture {
+            dir,
+            variables: Vec::new(),
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: &'static str) -> Fixture {
+        self.variables.push((name, value));
+        self
+    }
+
+    fn load(&self, args: &[&str]) -> Result<Config, ConfigError> {
+        let variable = |name: &str| {
+            self.variables
+                .iter()
+                .find(|v| v.0 == name)
+                .map(|v| OsString::from(v.1))
+        };
+        let file = |name| self.dir.path().join(name);
+        let world = World {
+            files: vec![file("system.toml"), file("user.toml")],
+            variable: &variable,
+        };
+        let args = [&["mrsh"], args].concat();
+        Config::load_from(args.into_iter().map(OsString::from).collect(), &world)
+    }
+
+    fn cli(&self, args: &[&str]) -> Cli {
+        self.load(args).unwrap().cli
+    }
+
+    /// The message without the changing name of the directory.
+    fn error(&self, args: &[&str]) -> String {
+        let error = self.load(args).unwrap_err().to_string();
+        error.replace(&self.dir.path().display().to_string(), "DIR")
+    }
+}
+
+#[test]
+fn the_stronger_source_wins() {
+    let fixture = Fixture::new(
+        "jobs = 1\nuser = \"sys\"\nport = 1000",
+        "jobs = 2\nconnect-timeout = 2.5",
+    );
+    let cli = fixture.cli(&["true"]);
+    assert_eq!(
+        (cli.jobs.get(), cli.user.as_deref(), cli.port),
+        (2, Some("sys"), Some(1000))
+    );
+    assert_eq!(cli.connect_timeout.as_millis(), 2500);
+    assert_eq!(fixture.cli(&["-j", "9", "true"]).jobs.get(), 9);
+    let fixture = fixture.with("MRSH_JOBS", "3");
+    assert_eq!(fixture.cli(&["true"]).jobs.get(), 3);
+    assert_eq!(fixture.cli(&["-j9", "true"]).jobs.get(), 9);
+    assert_eq!(fixture.cli(&["--no-config", "true"]).port, None);
+}
+
+#[test]
+fn a_profile_is_a_set_of_options_by_name() {
+    let fixture = Fixture::new(
+        "jobs = 5\n[profile.web]\nhosts = \"web[1-3]\"\njobs = 7\nuser = \"www\"",
+        "[profile.web]\nuser = \"me\"\nno-label = true",
+    )
+    .with("MRSH_JOBS", "6");
+    let cli = fixture.cli(&["-P", "web", "uptime"]);
+    assert_eq!(
+        (cli.jobs.get(), cli.user.as_deref(), cli.no_label),
+        (7, Some("me"), true)
+    );
+    assert_eq!(cli.hosts, ["web[1-3]"]);
+    assert_eq!(fixture.cli(&["uptime"]).jobs.get(), 6);
+    assert_eq!(
+        fixture.error(&["-P", "wed", "x"]),
+        "no profile \"wed\"; is it \"web\"?"
+    );
+    assert_eq!(
+        fixture.error(&["-P", "q", "x"]),
+        "no profile \"q\"; there are web"
+    );
+}
+
+#[test]
+fn targets_replace_weaker_targets_and_are_not_added_to_them() {
+    let fixture = Fixture::new("hosts = [\"a\", \"b\"]", "hosts-file = \"more/list\"");
+    let cli = fixture.cli(&["true"]);
+    assert!(cli.hosts.is_empty());
+    assert_eq!(
+        cli.hosts_files,
+        [fixture.dir.path().join("more/list")],
+        "beside its file"
+    );
+    let cli = fixture.cli(&["-w", "c", "true"]);
+    assert_eq!((cli.hosts, cli.hosts_files), (vec!["c".to_owned()], vec![]));
+    let cli = fixture.with("WCOLL", "/w").cli(&["true"]);
+    assert_eq!(cli.hosts_files, [PathBuf::from("/w")]);
+}
+
+#[test]
+fn a_fault_names_file_line_and_key_and_what_was_meant() {
+    let error = |text: &str| Fixture::new(text, "").error(&["true"]);
+    insta::assert_snapshot!(error("\njobz = 3"), @r"
+    there is no option jobz
+     --> DIR/system.toml:2:1
+      |
+      | jobz = 3
+      | ^^^^
+      = help: is it jobs?
+    ");
+    insta::assert_snapshot!(error("jobs = true"), @r"
+    jobs takes text or a number, not boolean
+     --> DIR/system.toml:1:8
+      |
+      | jobs = true
+      |        ^^^^
+    ");
+    insta::assert_snapshot!(error("jobs = 0"), @r"
+    invalid value '0' for '--jobs <N>': number would be zero for non-zero type
+     --> DIR/system.toml:1:8
+      |
+      | jobs = 0
+      |        ^
+    ");
+    insta::assert_snapshot!(error("[profile.a]\nverbose = 1"), @r"
+    verbose takes true or false, not integer
+     --> DIR/system.toml:2:11
+      |
+      | verbose = 1
+      |           ^
+    ");
+    assert!(error("show-config = true").starts_with("there is no option show-config"));
+    assert!(error("profile = 3").starts_with("a table is expected here"));
+    assert!(error("jobs = ").contains("DIR/system.toml:1:"));
+    assert_eq!(
+        Fixture::new("", "")
+            .with("MRSH_JOBS", "many")
+            .error(&["true"]),
+        "the environment variable MRSH_JOBS: invalid value 'many' for '--jobs <N>': invalid digit found in string"
+    );
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let fixture = Fixture::new("jobs = 1", "jobs = 2");
+    assert!(matches!(
+        fixture.load(&["--config", "/nowhere", "x"]),
+        Err(ConfigError::Read { .. })
+    ));
+    let system = fixture.dir.path().join("system.toml");
+    assert_eq!(
+        fixture
+            .cli(&["--config", system.to_str().unwrap(), "x"])
+            .jobs
+            .get(),
+        1
+    );
+}
+
+#[test]
+fn what_is_shown_is_a_configuration_with_its_sources() {
+    let fixture = Fixture::new(
+        "jobs = 5\n[profile.p]\nuser = \"a \\\"b\\\"\"",
+        "hosts = [\"x\", \"y\"]",
+    );
+    let config = fixture
+        .load(&["-P", "p", "-N", "-t", "1.5", "--show-config"])
+        .unwrap();
+    let shown = config
+        .show()
+        .replace(&fixture.dir.path().display().to_string(), "DIR");
+    for line in [
+        "jobs = 5  # DIR/system.toml:1",
+        "user = \"a \\\"b\\\"\"  # DIR/system.toml:3, profile p",
+        "hosts = [\"x\", \"y\"]  # DIR/user.toml:1",
+        "no-label = true  # command line",
+        "connect-timeout = 1.5  # command line",
+        "verbose = false  # default",
+        "stderr = \"separate\"  # default",
+        "# port is not set",
+    ] {
+        assert!(
+            shown.lines().any(|l| l == line),
+            "{line:?} is not in\n{shown}"
+        );
+    }
+    // It can be read back.
+    let again = Fixture::new(&shown, "");
+    assert_eq!(again.cli(&["true"]).connect_timeout.as_millis(), 1500);
+}

@@ -1,0 +1,9 @@
+//! Hosts files: any bytes are read or refused without a panic, and no odd target comes out.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mrsh::targets::{Limits, TargetListBuilder};
+
+include!("properties/hosts_file.rs");
+
+fuzz_target!(|bytes: &[u8]| check(bytes));

@@ -1,0 +1,21 @@
+// Included by the fuzz target and by the unit test that replays its corpus. Expects `Limits` and
+// `TargetListBuilder` in scope.
+
+/// What holds for any bytes that are taken for a hosts file.
+fn check(bytes: &[u8]) {
+    // An included file would be one of this machine.
+    if bytes.windows(8).any(|window| window == b"#include") {
+        return;
+    }
+    let mut builder = TargetListBuilder::new(Limits { max_targets: 2000 });
+    if let Err(error) = builder.add_reader("hosts", bytes) {
+        assert!(!error.to_string().is_empty());
+        return;
+    }
+    if let Ok(list) = builder.build() {
+        for target in list.iter() {
+            assert!(!target.host.is_empty() && !target.host.starts_with('-'));
+            assert!(!target.label.chars().any(char::is_control));
+        }
+    }
+}
