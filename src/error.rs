@@ -10,12 +10,12 @@ pub enum Error {
     /// The targets could not be made out.
     #[error(transparent)]
     Targets(#[from] crate::targets::TargetError),
-    /// Two reports want standard output for themselves.
-    #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
-    OneStandardOutput,
     /// The configuration, or the command line.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// Two reports want standard output for themselves.
+    #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
+    OneStandardOutput,
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,

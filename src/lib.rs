@@ -43,7 +43,8 @@ pub mod transport;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = Config::load(args).map_err(Error::from).and_then(|config| {
         if config.cli.show_config {
-            return print(&config.show());
+            print(&config.show())?;
+            return Ok(ExitStatus::SUCCESS);
         }
         match Plan::new(config.cli)? {
             Plan::Ports(range) => show_ports(&range),
@@ -89,26 +90,27 @@ fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
         range,
         &ports::candidates(range.clone()),
         &sockets,
-    ))
+    ))?;
+    Ok(ExitStatus::SUCCESS)
 }
 
 fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     let (text, all_found) =
         dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
-    let printed = print(&text)?;
+    print(&text)?;
     Ok(match all_found {
-        true => printed,
+        true => ExitStatus::SUCCESS,
         false => ExitStatus::UNREACHED,
     })
 }
 
-/// Prints the whole answer to what was asked instead of a run.
-fn print(text: &str) -> Result<ExitStatus, Error> {
+/// Prints the whole answer to what was asked instead of a run; a reader that has gone wants no more.
+fn print(text: &str) -> Result<(), Error> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::system("write to standard output")(e))
         }
-        _ => Ok(ExitStatus::SUCCESS),
+        _ => Ok(()),
     }
 }
 
