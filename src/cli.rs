@@ -15,7 +15,7 @@ use crate::transport::rsh::StderrMode;
 #[command(
     name = "mrsh",
     version,
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --ports [--source-ports LO-HI]",
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]",
     after_help = AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
@@ -87,6 +87,30 @@ pub struct Cli {
     #[arg(short = 'N', long = "no-label", help_heading = "Output")]
     pub no_label: bool,
 
+    /// Gather: equal outputs once, under their hosts' names, the most common first
+    #[arg(short = 'b', long = "gather", help_heading = "Output")]
+    pub gather: bool,
+
+    /// Gather standard error into the same text as standard output
+    #[arg(short = 'B', long = "gather-all", help_heading = "Output")]
+    pub gather_all: bool,
+
+    /// Keep the lines of a host together, hosts in their order; with -b, names before each line
+    #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
+    pub lines_together: bool,
+
+    /// Gather, and print all but the most common output as a diff against it
+    #[arg(long = "diff", help_heading = "Output")]
+    pub diff: bool,
+
+    /// Print lines as they come as well, before the gathered output
+    #[arg(long = "live", help_heading = "Output")]
+    pub live: bool,
+
+    /// Gathered output past this size waits in a temporary file, as in 64M
+    #[arg(long = "spool-memory", value_name = "SIZE", default_value = "16M", value_parser = size, help_heading = "Output")]
+    pub spool_memory: usize,
+
     /// Write each host's standard output to a file of its name in this directory, not to the screen
     #[arg(
         short = 'o',
@@ -109,8 +133,8 @@ pub struct Cli {
     #[arg(long = "append", help_heading = "Output")]
     pub append: bool,
 
-    /// Print only the output of hosts that failed, and nothing at all if none did; or output without
-    /// a summary
+    /// Print only the output of hosts that failed, and nothing at all if none did; output without a
+    /// summary; or the gathered output of hosts that differ from most
     #[arg(
         long = "only",
         value_enum,
@@ -176,6 +200,10 @@ pub struct Cli {
     #[arg(long = "demo", help_heading = "Other modes")]
     pub demo: bool,
 
+    /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command"])]
+    pub gather_stdin: bool,
+
     /// Print what the kernel says about the source ports now, and which of them a run would use
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
@@ -222,6 +250,8 @@ A run that a signal ends dies of that signal. See -S for the remote commands' ow
 Examples:
   mrsh -w 'node[1-40]' uptime
   mrsh -j 64 -f hosts -x node7 'df -h / | tail -n 1'
+  mrsh -b -w 'node[1-40]' 'uname -r'
+  pdsh -w 'node[1-40]' uname -r | mrsh --gather-stdin
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
 
 /// When something is shown that is meant for people.
@@ -242,6 +272,8 @@ pub enum OnlyArg {
     Failed,
     /// Output, and no word about the run
     Output,
+    /// Gathered output of hosts whose output or exit status differs from that of most
+    Odd,
 }
 
 /// [`StderrMode`] as it is spelled.
@@ -274,6 +306,27 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(_) => Err("must be above 0 and at most a year".to_owned()),
         Err(_) => Err("not a number of seconds, such as 10 or 0.5".to_owned()),
     }
+}
+
+/// Bytes, with K, M or G for powers of 1,024.
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        _ => return Err("not a size, such as 16M or 500K".to_owned()),
+    };
+    let number: usize = number
+        .parse()
+        .map_err(|_| "not a size, such as 16M or 500K".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "more than there can be".to_owned())
 }
 
 fn source_ports(text: &str) -> Result<SourcePorts, String> {
@@ -318,6 +371,19 @@ mod tests {
     }
 
     #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("64k", 65_536),
+            ("16M", 1 << 24),
+            ("1GiB", 1 << 30),
+        ] {
+            let cli = parse(&["--spool-memory", text, "true"]).unwrap();
+            assert_eq!(cli.spool_memory, bytes);
+        }
+    }
+
+    #[test]
     fn bad_values_are_named() {
         for args in [
             ["-j", "0"],
@@ -326,6 +392,8 @@ mod tests {
             ["-u", "-1"],
             ["-p", "0"],
             ["--source-ports", "9-1"],
+            ["--spool-memory", "1x"],
+            ["--spool-memory", "M"],
         ] {
             let error = parse(&[&args[..], &["-w", "a", "true"]].concat()).unwrap_err();
             assert!(error.to_string().contains(args[1]), "{error}");

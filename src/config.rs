@@ -31,8 +31,9 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that choose what is read here, or what is done instead of a run: no settings.
-const NOT_KEYS: [&str; 7] = [
+const NOT_KEYS: [&str; 8] = [
     "config",
+    "gather-stdin",
     "help",
     "no-config",
     "ports",

@@ -9,6 +9,9 @@
 //! | 4 | stopped early: not every host was run to its end, or the reports could not be written |
 //! | a signal | the program dies of the signal that stopped it, and of SIGPIPE when nobody reads |
 //!
+//! With `--gather-stdin`, 1 says that lines of the input named no host, and 4 that the input could not be
+//! read or the report not be written.
+//!
 //! With `-S` the largest remote status takes the place of 0 and 1, and 255 that of 3.
 
 use std::io;
@@ -60,6 +63,16 @@ impl ExitStatus {
     pub const STOPPED: ExitStatus = ExitStatus::Code(4);
     /// With `-S`, some host could not be reached, timed out or was lost.
     pub const WORST_UNREACHED: ExitStatus = ExitStatus::Code(255);
+
+    /// The status of a filter: how many lines of its input named no host, or why it did not end well.
+    pub fn of_filter(ended: Result<u64, &io::Error>) -> Self {
+        match ended {
+            Ok(0) => Self::SUCCESS,
+            Ok(_) => Self::COMMAND_FAILED,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Signal(SIGPIPE),
+            Err(_) => Self::STOPPED,
+        }
+    }
 
     /// The status for a run with these numbers. `worst` is `-S`; `report` is what the reporter
     /// thread ended with.

@@ -15,7 +15,7 @@ use config::{Config, ConfigError};
 use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
-use plan::{Plan, RunPlan};
+use plan::{FilterPlan, Plan, RunPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use report::Console;
 use run::event::Note;
@@ -48,6 +48,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         match Plan::new(config.cli)? {
             Plan::Ports(range) => show_ports(&range),
+            Plan::Filter(plan) => Ok(run_filter(&plan)),
             Plan::Run(plan) if plan.dry => show_plan(&plan),
             Plan::Run(plan) => run_plan(*plan),
         }
@@ -112,6 +113,19 @@ fn print(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Gathers what comes on standard input.
+fn run_filter(plan: &FilterPlan) -> ExitStatus {
+    let mut console = Console::stdio(plan.terminals);
+    let mut input = io::stdin().lock();
+    let ended = report::filter(&plan.gather, plan.label, &mut input, &mut console);
+    if let Err(error) = &ended
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        complain(error);
+    }
+    ExitStatus::of_filter(ended.as_ref().copied())
 }
 
 /// Sets up everything that a run needs, in the order in which it can fail, then runs.

@@ -2,7 +2,6 @@
 //!
 //! Everything that needs the world (files, the password database, terminals) is looked up here, once.
 
-use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
@@ -10,15 +9,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::{Cli, OnlyArg, WhenArg};
+use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
-use crate::report::{FailedTo, FilesSpec, ReportSpec, RunInfo, Terminals, Words};
+use crate::report::{GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
 use crate::transport::rsh::wrap::MAX_COMMAND;
 use crate::transport::rsh::{RshOptions, StderrMode};
+
+mod report;
 
 /// The `shell` service.
 const RSH_PORT: u16 = 514;
@@ -28,8 +29,21 @@ const RSH_PORT: u16 = 514;
 pub enum Plan {
     /// Print the state of these source ports.
     Ports(RangeInclusive<u16>),
+    /// Gather what comes on standard input.
+    Filter(FilterPlan),
     /// Run a command.
     Run(Box<RunPlan>),
+}
+
+/// A filter, all decided.
+#[derive(Debug)]
+pub struct FilterPlan {
+    /// How it looks.
+    pub gather: GatherSpec,
+    /// Whether hosts are named.
+    pub label: bool,
+    /// Which of our two streams are terminals.
+    pub terminals: Terminals,
 }
 
 /// A run, all decided.
@@ -67,6 +81,13 @@ impl Plan {
                 SourcePorts::Reserved | SourcePorts::Any => RESERVED,
             }));
         }
+        if cli.gather_stdin {
+            return Ok(Plan::Filter(FilterPlan {
+                gather: report::gather(&cli),
+                label: !cli.no_label,
+                terminals: terminals(),
+            }));
+        }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
@@ -75,6 +96,8 @@ impl Plan {
         if privilege == Privilege::Setuid {
             return Err(Error::Setuid);
         }
+        let terminals = terminals();
+        let report = report::report(&cli, terminals)?;
         let targets = targets(&cli)?;
         if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
             only_rshd(&targets, cli.port)?;
@@ -95,17 +118,6 @@ impl Plan {
             SourcePorts::Range(range) => {
                 RESERVED.contains(range.start()) && RESERVED.contains(range.end())
             }
-        };
-        let failed_to = match cli.failed_to {
-            Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
-            path => path.map(FailedTo::File),
-        };
-        if cli.json && failed_to == Some(FailedTo::Stdout) {
-            return Err(Error::OneStandardOutput);
-        }
-        let terminals = Terminals {
-            out: io::stdout().is_terminal(),
-            err: io::stderr().is_terminal(),
         };
         let info = RunInfo {
             targets: Arc::clone(&targets),
@@ -151,33 +163,7 @@ impl Plan {
             source_ports: cli.source_ports,
             demo: cli.demo,
             dry: cli.dry_run,
-            report: ReportSpec {
-                label: !cli.no_label,
-                verbose: cli.verbose,
-                json: cli.json,
-                files: FilesSpec {
-                    output_dir: cli.output_dir,
-                    error_dir: cli.error_dir,
-                    append: cli.append,
-                },
-                only_failed: cli.only == Some(OnlyArg::Failed),
-                words: match cli.only {
-                    _ if cli.quiet => Words::None,
-                    Some(OnlyArg::Output) => Words::None,
-                    Some(OnlyArg::Failed) => Words::IfFailed,
-                    None => Words::All,
-                },
-                failed_to,
-                stats: cli.stats,
-                progress: match cli.progress {
-                    WhenArg::Always => true,
-                    WhenArg::Never => false,
-                    WhenArg::Auto => {
-                        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-                        terminals.err && !dumb && !cli.quiet
-                    }
-                },
-            },
+            report,
             terminals,
             worst_status: cli.worst_status,
         })))
@@ -205,6 +191,13 @@ fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
         list.exclude_expr(text, Origin::named("-x"))?;
     }
     Ok(list.build()?.into_shared())
+}
+
+fn terminals() -> Terminals {
+    Terminals {
+        out: io::stdout().is_terminal(),
+        err: io::stderr().is_terminal(),
+    }
 }
 
 /// Refuses targets on other ports than rshd's, which a trusted source port is not for.

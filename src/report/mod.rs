@@ -20,6 +20,7 @@ mod console;
 mod failed_to;
 mod fd;
 mod files;
+mod gather;
 mod info;
 mod json;
 mod lines;
@@ -38,11 +39,13 @@ mod wait;
 pub use console::{Console, LongLine, Terminals};
 pub use failed_to::FailedTo;
 pub use files::FilesSpec;
+pub use gather::{GatherForm, GatherSpec, filter};
 pub use info::RunInfo;
 pub use summary::Words;
 
 use failed_to::FailedList;
 use files::Files;
+use gather::Gather;
 use json::Json;
 use lines::Lines;
 use only_failed::OnlyFailed;
@@ -58,8 +61,12 @@ const WAITING: usize = 4;
 /// What is to be shown. Everything is decided; nothing here looks at the world.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportSpec {
-    /// Each line of output begins with its target's label.
+    /// Each line of output, or each group of hosts, has its targets' labels.
     pub label: bool,
+    /// Every line of output is written as it comes.
+    pub lines: bool,
+    /// Output is gathered, and written when hosts have ended.
+    pub gather: Option<GatherSpec>,
     /// The user asked for details (`-v`).
     pub verbose: bool,
     /// Standard output gets a line of JSON for each event, and no lines for people.
@@ -141,14 +148,22 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     if spec.json {
         reporters.push(Box::new(Json::new(info)));
     } else {
-        let mut output: Box<dyn Reporter> = Box::new(Lines::new(spec.label));
-        if spec.only_failed {
-            output = Box::new(OnlyFailed::new(output));
+        let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
+        if spec.lines {
+            shown.push(Box::new(Lines::new(spec.label)));
         }
-        if !hidden.is_empty() {
-            output = Box::new(Shown::without(hidden, output));
+        if let Some(gather) = &spec.gather {
+            shown.push(Box::new(Gather::new(gather.clone(), spec.label)));
         }
-        reporters.push(output);
+        for mut output in shown {
+            if spec.only_failed {
+                output = Box::new(OnlyFailed::new(output));
+            }
+            if !hidden.is_empty() {
+                output = Box::new(Shown::without(hidden.clone(), output));
+            }
+            reporters.push(output);
+        }
     }
     if let Some(to) = &spec.failed_to {
         reporters.push(Box::new(FailedList::create(to, info)?));
@@ -242,6 +257,7 @@ mod tests {
     fn spec() -> ReportSpec {
         ReportSpec {
             label: true,
+            lines: true,
             ..ReportSpec::default()
         }
     }

@@ -66,10 +66,6 @@ impl Summary {
         if !write_cause(outcome, &mut self.cause) {
             return;
         }
-        if self.cause.len() > CAUSE {
-            self.cause.truncate(self.cause.floor_char_boundary(CAUSE));
-            self.cause.push('…');
-        }
         if let Some(targets) = self.causes.get_mut(self.cause.as_str()) {
             targets.push(target);
         } else {
@@ -189,9 +185,9 @@ impl Reporter for Summary {
     }
 }
 
-/// Writes why a target did not succeed to `cause`; false if it did. The counterpart of the counts in
-/// [`RunStats`].
-fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
+/// Writes why a target did not succeed to `cause`, which is empty; false if it did. The counterpart
+/// of the counts in [`RunStats`].
+pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
     // Writing to a string cannot fail.
     let _ = match outcome {
         Outcome::Exited(RemoteExit::Code(0) | RemoteExit::Unknown) => return false,
@@ -210,6 +206,10 @@ fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
         Outcome::NotStarted(_) => write!(cause, "not started"),
         Outcome::Internal(text) => write!(cause, "internal error: {text}"),
     };
+    if cause.len() > CAUSE {
+        cause.truncate(cause.floor_char_boundary(CAUSE));
+        cause.push('…');
+    }
     true
 }
 

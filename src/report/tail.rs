@@ -28,6 +28,20 @@ struct Spill {
     length: u64,
 }
 
+impl Spill {
+    fn into_reader(mut self) -> io::Result<io::Take<File>> {
+        self.file.rewind().map_err(unread)?;
+        Ok(self.file.take(self.length))
+    }
+}
+
+fn unread(error: io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("cannot read a temporary file: {error}"),
+    )
+}
+
 impl Tail {
     /// How many bytes of memory it holds.
     pub(super) fn memory(&self) -> usize {
@@ -78,6 +92,27 @@ impl Tail {
         result
     }
 
+    /// Gives the line away, piece by piece.
+    ///
+    /// # Errors
+    /// The receiver's, or the temporary file cannot be read back.
+    pub(super) fn for_each_piece(
+        self,
+        mut receive: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if let Some(spill) = self.file {
+            let mut file = spill.into_reader()?;
+            let mut piece = vec![0; PIECE];
+            loop {
+                match file.read(&mut piece).map_err(unread)? {
+                    0 => break,
+                    length => receive(&piece[..length])?,
+                }
+            }
+        }
+        receive(&self.memory)
+    }
+
     /// Writes the line, which ends with `last`, after `label`.
     ///
     /// # Errors
@@ -97,15 +132,7 @@ impl Tail {
         let mut line = console.long_line(stream)?;
         line.piece(label[0])?;
         line.piece(label[1])?;
-        let unread = |error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot read a temporary file: {error}"),
-            )
-        };
-        let mut file = spill.file;
-        file.rewind().map_err(unread)?;
-        let mut file = file.take(spill.length);
+        let mut file = spill.into_reader()?;
         let mut piece = Vec::with_capacity(PIECE);
         let mut shown = Vec::new();
         while {
@@ -131,7 +158,7 @@ impl Tail {
 }
 
 /// Writes a piece of a line and leaves in it what can be shown only with what follows.
-fn print_piece(
+pub(super) fn print_piece(
     piece: &mut Vec<u8>,
     terminal: bool,
     shown: &mut Vec<u8>,

@@ -25,6 +25,14 @@ pub enum TargetError {
         /// Why.
         source: io::Error,
     },
+    /// An inventory cannot be understood.
+    #[error("{name}: {message}")]
+    Inventory {
+        /// Path of the file.
+        name: String,
+        /// Where in it, and what is wrong.
+        message: String,
+    },
     /// Nothing was named at all.
     #[error(
         "no targets: nothing names a host\n  = help: name hosts with -w node[1-9] or a hosts file with -f FILE"

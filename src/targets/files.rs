@@ -13,10 +13,14 @@ use std::sync::Arc;
 use super::Limits;
 use super::error::{Diagnostic, Origin, TargetError};
 use super::hosts_file::{self, Line, LineError};
+use super::inventory;
 use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
 
 /// Lines of a hosts file may have this many bytes; a longer one is no hosts file.
 const MAX_LINE: u64 = 1 << 20;
+
+/// Inventories may have this many bytes.
+const MAX_INVENTORY: u64 = 64 << 20;
 
 /// Files may include files this deep.
 const MAX_DEPTH: usize = 20;
@@ -48,10 +52,42 @@ impl<'a> FileReader<'a> {
             Ok(file) => file,
             Err(source) => return Err(TargetError::Read { name, source }),
         };
+        let mut file = BufReader::new(file);
+        let start = match file.fill_buf() {
+            Ok(start) => String::from_utf8_lossy(start).into_owned(),
+            Err(source) => return Err(TargetError::Read { name, source }),
+        };
+        if inventory::is_inventory(path, &start) {
+            return self.read_inventory(path, file, sink);
+        }
         self.open.borrow_mut().push(path.to_owned());
-        let read = self.read_lines(&name, BufReader::new(file), sink);
+        let read = self.read_lines(&name, file, sink);
         self.open.borrow_mut().pop();
         read
+    }
+
+    /// Reads all hosts of an inventory.
+    fn read_inventory(
+        &self,
+        path: &Path,
+        file: impl BufRead,
+        sink: Sink<'_>,
+    ) -> Result<(), TargetError> {
+        let name = path.display().to_string();
+        let mut text = String::new();
+        if let Err(source) = file.take(MAX_INVENTORY).read_to_string(&mut text) {
+            return Err(TargetError::Read { name, source });
+        }
+        let hosts = inventory::parse(path, &text, self.limits.max_targets)
+            .and_then(|inventory| inventory.hosts("all"));
+        match hosts {
+            Ok(hosts) => {
+                let mut list = HostList::default();
+                list.push_list(hosts.unwrap_or_default(), Options::default());
+                sink(list, &Origin::named(&name), &name, 0..name.len())
+            }
+            Err(message) => Err(TargetError::Inventory { name, message }),
+        }
     }
 
     /// Reads lines that errors say are from `name`.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 mod error;
 mod files;
+pub mod groups;
 mod hosts_file;
+pub mod inventory;
 mod list;
 pub mod nodeset;
 mod order;
@@ -18,6 +20,7 @@ mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
 pub use list::{TargetList, TargetListBuilder};
+pub(crate) use order::ranks;
 
 /// The place of a target in its run's list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

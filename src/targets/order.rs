@@ -10,15 +10,21 @@ use super::error::{Diagnostic, Origin, TargetError};
 use super::nodeset::{self, NodeSet};
 use super::{Target, TargetList};
 
+/// The place of each label in the order of `nodeset -e`.
+pub(crate) fn ranks<'a>(labels: impl IntoIterator<Item = &'a str>) -> HashMap<String, usize> {
+    let labels: NodeSet = labels.into_iter().collect();
+    let mut ranks = HashMap::new();
+    labels.for_each(|label| {
+        ranks.insert(label.to_owned(), ranks.len());
+    });
+    ranks
+}
+
 impl TargetList {
     /// The targets in the order of `nodeset -e` for their labels; equal labels keep their order.
     #[must_use]
     pub fn sorted(&self) -> TargetList {
-        let labels: NodeSet = self.iter().map(|target| &*target.label).collect();
-        let mut ranks: HashMap<String, usize> = HashMap::with_capacity(self.len());
-        labels.for_each(|label| {
-            ranks.insert(label.to_owned(), ranks.len());
-        });
+        let ranks = ranks(self.iter().map(|target| &*target.label));
         let mut targets = self.to_vec();
         targets.sort_by_key(|target| ranks.get(&*target.label).copied());
         TargetList::from(targets)

@@ -346,6 +346,42 @@ fn files_include_files() {
 }
 
 #[test]
+fn inventories_are_hosts_files_too() {
+    let folder = folder(&[
+        (
+            "a.ini",
+            "w[1:2] ansible_user=op\n[db]\nd ansible_host=192.0.2.1 ansible_port=9\n",
+        ),
+        ("hosts", "# ansible\n[web]\nw2\nw3\n"),
+        ("b.yml", "web: {hosts: {w4: }}\n"),
+        ("bad.ini", "a\nb[9:1]\n"),
+    ]);
+    let mut builder = TargetListBuilder::new(Limits::default());
+    for name in ["a.ini", "hosts", "b.yml"] {
+        builder.add_hosts_file(folder.path().join(name)).unwrap();
+    }
+    assert_eq!(
+        shown(&builder.build().unwrap()),
+        [
+            "w1 w1 op -",
+            "w2 w2 op -",
+            "d 192.0.2.1 - 9",
+            "w3 w3 - -",
+            "w4 w4 - -"
+        ]
+    );
+    let mut builder = TargetListBuilder::new(Limits::default());
+    let error = builder
+        .add_hosts_file(folder.path().join("bad.ini"))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("bad.ini: line 2: b[9:1]: the range [9:1] runs backwards")
+    );
+}
+
+#[test]
 fn files_that_include_each_other_are_named() {
     let folder = folder(&[("a", "x\n#include b\n"), ("b", "#include a\n")]);
     let mut builder = TargetListBuilder::new(Limits::default());

@@ -4,6 +4,8 @@ mod faults;
 mod lab;
 mod progress;
 mod reports;
-// The condition always holds here. It tells clippy, which lets tests unwrap, that this is one.
+// The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
+#[cfg(test)]
+mod gather_diff;
 #[cfg(test)]
 mod support;

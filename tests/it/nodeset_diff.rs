@@ -6,9 +6,11 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mrsh::targets::nodeset::{HostList, fold};
+use mrsh::targets::groups::{Groups, Places, regroup};
+use mrsh::targets::nodeset::{HostList, Nothing, Resolver, fold};
 use mrsh::targets::{Limits, Origin, TargetListBuilder};
 
 use crate::support::may_skip;
@@ -26,10 +28,14 @@ for line in sys.stdin:
         print("error")
 "#;
 
-/// Asks ClusterShell; `None` if it is not installed, which is a failure in CI.
-fn clustershell(lines: &[String]) -> Option<Vec<String>> {
-    let mut child = Command::new("/usr/bin/python3")
-        .args(["-c", ORACLE])
+/// Asks ClusterShell about each line; `None` if it is not installed, which is a failure in CI.
+fn ask(oracle: &str, lines: &[String], config: Option<&Path>) -> Option<Vec<String>> {
+    let mut command = Command::new("/usr/bin/python3");
+    if let Some(config) = config {
+        command.env("CLUSTERSHELL_CFGDIR", config);
+    }
+    let mut child = command
+        .args(["-c", oracle])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -52,6 +58,10 @@ fn clustershell(lines: &[String]) -> Option<Vec<String>> {
     }
     assert_eq!(answers.len(), lines.len());
     Some(answers)
+}
+
+fn clustershell(lines: &[String]) -> Option<Vec<String>> {
+    ask(ORACLE, lines, None)
 }
 
 /// What we answer to the same.
@@ -346,6 +356,121 @@ fn names_fold_as_in_clustershell() {
     for (line, theirs) in lines.iter().zip(theirs) {
         let theirs = theirs.split('|').next().unwrap();
         assert_eq!(fold(line.split(',')), theirs, "{line}");
+    }
+}
+
+/// Answers each line as `nodeset -f` would with the groups in `CLUSTERSHELL_CFGDIR`; a line `-r SET`
+/// is folded into groups, `-l` lists the groups.
+const GROUP_ORACLE: &str = r#"
+import sys
+from ClusterShell.NodeSet import NodeSet, NodeSetException
+from ClusterShell.NodeUtils import GroupResolverError
+for line in sys.stdin:
+    line = line.rstrip("\n")
+    try:
+        if line.startswith("-r "):
+            print(NodeSet(line[3:]).regroup())
+        else:
+            print(NodeSet(line))
+    except (NodeSetException, GroupResolverError):
+        print("error")
+"#;
+
+const GROUPS: &[(&str, &str)] = &[
+    (
+        "groups.conf",
+        "[Main]\ndefault: files\nconfdir: $CFGDIR/conf\nautodir: $CFGDIR/auto\n\
+         [files]\nmap: sed -n 's/^$GROUP: *//p' flat\nall: sed -n 's/^all: *//p' flat\n\
+         list: sed -n 's/^\\([a-z0-9]*\\):.*/\\1/p' flat\n",
+    ),
+    (
+        "flat",
+        "all: node[1-100],gw[1-2]\nadm: gw[1-2]\nio: node[1-4] node9\nodd: node[1-99/2]\n\
+         low: node[1-50]\nhigh: node[51-100]\nr1: node[1-20]\nr2: node[21-40]\nr3: node[41-60]\n\
+         both: @adm,@io\nless: @low!@io\n",
+    ),
+    (
+        "conf/jobs.conf",
+        "[job,j]\nmap: echo node[$GROUP-1$GROUP]\nlist: seq 1 3\n",
+    ),
+    (
+        "auto/racks.yaml",
+        "racks:\n  a1: 'n[1-3]'\n  a2: [ 'n[4-6]', n9 ]\n  new: '@a[1-2]'\n  mixed: '@files:adm,@a1'\n\
+         roles:\n  all: '@racks:new'\n  x: ''\n",
+    ),
+];
+
+#[test]
+fn groups_mean_what_they_mean_to_clustershell() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in GROUPS {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let places = Places {
+        clustershell: vec![folder.path().to_owned()],
+        ..Places::default()
+    };
+    let groups = Groups::new(places, [].into());
+    let resolver = Resolver::new(1_000_000, &groups, &Nothing);
+    let lines = [
+        "@io",
+        "@both",
+        "@less",
+        "@all",
+        "@*",
+        "@files:io",
+        "@r[1-3]",
+        "@r[1,3]!@odd",
+        "@io&@odd",
+        "@io^@odd",
+        "@racks:new",
+        "@racks:mixed",
+        "@racks:a[1-2]",
+        "@racks:*",
+        "@roles:*",
+        "@roles:x",
+        "@@racks",
+        "@@files",
+        "@j:5",
+        "@job:[2-3]",
+        "@job:*",
+        "node1?",
+        "node*&@odd",
+        "gw*,node[1-2]*",
+        "*1!gw*",
+        "node100,@adm",
+        "@nosource:x",
+        "@racks:*!n[1-5]",
+        "@files:r2,@racks:a1&n1",
+        "-r node[1-50]",
+        "-r node[1-100]",
+        "-r node[1-100],gw[1-2]",
+        "-r node[1-4,9]",
+        "-r node[1-60]",
+        "-r node[1-39]",
+        "-r gw1",
+        "-r gw[1-2],x",
+        "-r node[1-99/2],gw[1-2]",
+        "-r node[21-60]",
+    ];
+    let lines = lines.map(str::to_owned);
+    let Some(theirs) = ask(GROUP_ORACLE, &lines, Some(folder.path())) else {
+        return may_skip("ClusterShell is not installed (package clustershell)");
+    };
+    for (line, theirs) in lines.iter().zip(theirs) {
+        let ours = match line.strip_prefix("-r ") {
+            Some(hosts) => {
+                let hosts = HostList::parse(hosts, 1000).unwrap().to_set();
+                regroup(&hosts, &groups, None, 1000).unwrap()
+            }
+            None => match resolver.hosts(line) {
+                Ok(hosts) => hosts.to_set().to_string(),
+                Err(_) => "error".to_owned(),
+            },
+        };
+        assert_eq!(ours, theirs, "{line}");
     }
 }
 

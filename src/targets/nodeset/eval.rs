@@ -12,7 +12,8 @@ use regex_lite::Regex;
 
 use super::error::{Fault, NodeSetError};
 use super::list::{Filter, HostList, Options, Test};
-use super::lookup::{GroupError, GroupSource, HostFiles, Nothing};
+use super::lookup::{Definition, GroupError, GroupSource, HostFiles, Nothing};
+use super::mask::fits;
 use super::parse::{self, Grammar, Item, Op, Operand};
 use super::set::NodeSet;
 use super::words::{HostWord, Names};
@@ -54,6 +55,11 @@ impl HostList {
     /// Reads an expression without groups and files that names at most `limit` hosts.
     pub fn parse(text: &str, limit: usize) -> Result<HostList, NodeSetError> {
         Resolver::new(limit, &Nothing, &Nothing).hosts(text)
+    }
+
+    /// The same for an expression that stands in a file, where pdsh's forms mean nothing.
+    pub fn parse_in_file(text: &str, limit: usize) -> Result<HostList, NodeSetError> {
+        Resolver::new(limit, &Nothing, &Nothing).hosts_in_file(text)
     }
 }
 
@@ -236,12 +242,10 @@ impl<'a> Resolver<'a> {
             outer: scope.inside,
         };
         let inner = Scope {
-            source: name.0.as_deref(),
             inside: Some(&frame),
             ..scope
         };
-        let hosts =
-            Arc::new(self.inner(&definition, &format!("the group {}", shown(&name)), inner)?);
+        let hosts = self.defined(definition, &format!("the group {}", shown(&name)), inner)?;
         self.known.borrow_mut().insert(name, Arc::clone(&hosts));
         Ok(hosts)
     }
@@ -249,12 +253,11 @@ impl<'a> Resolver<'a> {
     /// All hosts of a source.
     fn all(&self, source: Option<&str>, scope: Scope<'_>) -> Result<Arc<HostList>, Fault> {
         let all = (source.map(str::to_owned), "*".to_owned());
-        let scope = Scope { source, ..scope };
         if let Some(hosts) = self.known.borrow().get(&all) {
             return Ok(Arc::clone(hosts));
         }
         let hosts = match self.groups.all(source)? {
-            Some(definition) => self.inner(&definition, "the list of all hosts", scope)?,
+            Some(definition) => self.defined(definition, "the list of all hosts", scope)?,
             None => {
                 // Groups overlap, so their hosts are counted as a set and not as mentions.
                 let mut hosts = NodeSet::default();
@@ -266,10 +269,9 @@ impl<'a> Resolver<'a> {
                 hosts.for_each(|name| {
                     list.push_word(HostWord::plain(Names::One(name.into())), None);
                 });
-                list
+                Arc::new(list)
             }
         };
-        let hosts = Arc::new(hosts);
         self.known.borrow_mut().insert(all, Arc::clone(&hosts));
         Ok(hosts)
     }
@@ -304,13 +306,27 @@ impl<'a> Resolver<'a> {
         Ok(Arc::new(list))
     }
 
-    /// Evaluates a text that the user did not write here; `what` says where it is from.
-    fn inner(&self, text: &str, what: &str, scope: Scope<'_>) -> Result<HostList, Fault> {
+    /// Evaluates a definition, which the user did not write here; `what` says what it defines.
+    fn defined(
+        &self,
+        definition: Definition,
+        what: &str,
+        scope: Scope<'_>,
+    ) -> Result<Arc<HostList>, Fault> {
+        let (text, source) = match &definition {
+            Definition::Text { text, source } => (text, source.as_deref()),
+            Definition::Hosts(hosts) => return Ok(Arc::clone(hosts)),
+        };
         let grammar = Grammar {
             pdsh: false,
             ..scope.grammar
         };
-        let hosts = self.evaluate(text, Scope { grammar, ..scope });
+        let scope = Scope {
+            source,
+            grammar,
+            ..scope
+        };
+        let hosts = self.evaluate(text, scope).map(Arc::new);
         hosts.map_err(|NodeSetError { span, fault }| match fault {
             // What is wrong with a group inside is said where that group is.
             Fault::InDefinition { .. } | Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) => fault,
@@ -355,34 +371,6 @@ impl From<GroupError> for Fault {
 
 fn regex(text: &str) -> Result<Regex, Fault> {
     Regex::new(text).map_err(|error| Fault::BadRegex(error.to_string().into()))
-}
-
-/// Whether a name fits a mask with `*` and `?`.
-fn fits(mask: &[char], name: &[char]) -> bool {
-    let (mut m, mut n) = (0, 0);
-    // Where to go on after the last star, if what follows it does not fit here.
-    let mut retry: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match mask.get(m) {
-            Some('*') => {
-                retry = Some((m + 1, n));
-                m += 1;
-            }
-            Some(&c) if c == '?' || c == name[n] => {
-                m += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((after_star, from)) = retry else {
-                    return false;
-                };
-                m = after_star;
-                n = from + 1;
-                retry = Some((after_star, n));
-            }
-        }
-    }
-    mask[m..].iter().all(|&c| c == '*')
 }
 
 #[cfg(test)]

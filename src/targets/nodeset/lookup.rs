@@ -9,15 +9,28 @@ use super::list::HostList;
 
 /// Where groups of hosts are defined. A source of `None` is the default one.
 pub trait GroupSource {
-    /// The definition of a group: an expression, in which groups of the same source are named
-    /// without their source.
-    fn lookup(&self, source: Option<&str>, group: &str) -> Result<String, GroupError>;
+    /// The definition of a group.
+    fn lookup(&self, source: Option<&str>, group: &str) -> Result<Definition, GroupError>;
 
-    /// An expression for all hosts, if the source has one; else they are the hosts of all groups.
-    fn all(&self, source: Option<&str>) -> Result<Option<String>, GroupError>;
+    /// The definition of all hosts, if the source has one; else they are the hosts of all groups.
+    fn all(&self, source: Option<&str>) -> Result<Option<Definition>, GroupError>;
 
     /// The names of the groups.
     fn list(&self, source: Option<&str>) -> Result<Vec<String>, GroupError>;
+}
+
+/// What a group stands for.
+#[derive(Clone, Debug)]
+pub enum Definition {
+    /// An expression.
+    Text {
+        /// The expression.
+        text: String,
+        /// The source of the groups that it names without their source.
+        source: Option<String>,
+    },
+    /// Hosts about which more is known than an expression can say.
+    Hosts(Arc<HostList>),
 }
 
 /// Why a group cannot be looked up.
@@ -67,11 +80,11 @@ pub trait HostFiles {
 pub struct Nothing;
 
 impl GroupSource for Nothing {
-    fn lookup(&self, _: Option<&str>, _: &str) -> Result<String, GroupError> {
+    fn lookup(&self, _: Option<&str>, _: &str) -> Result<Definition, GroupError> {
         Err(GroupError::NoSource)
     }
 
-    fn all(&self, _: Option<&str>) -> Result<Option<String>, GroupError> {
+    fn all(&self, _: Option<&str>) -> Result<Option<Definition>, GroupError> {
         Err(GroupError::NoSource)
     }
 

@@ -8,9 +8,10 @@ use std::convert::Infallible;
 use std::fmt;
 
 use super::error::MAX_NAME;
-use super::fold::{self as folding, push_folded, push_separator};
+use super::fold::{push_folded, push_separator};
 use super::grid::{self, Keep, Rest};
 use super::pattern;
+use super::products::products;
 use super::words::Names;
 
 /// A set of host names, held as ranges.
@@ -97,7 +98,7 @@ impl NodeSet {
     /// Calls `each` with every name, in the order of `nodeset -e`.
     pub fn for_each(&self, mut each: impl FnMut(&str)) {
         for (pattern, rest) in &self.patterns {
-            for dimensions in folding::products(rest) {
+            for dimensions in products(rest) {
                 let pattern = pattern.clone();
                 let dimensions = dimensions
                     .iter()

@@ -1,0 +1,70 @@
+//! The part of the plan that is about what is shown.
+
+use std::env;
+use std::path::Path;
+
+use crate::cli::{Cli, OnlyArg, WhenArg};
+use crate::error::Error;
+use crate::report::{FailedTo, FilesSpec, GatherForm, GatherSpec, ReportSpec, Terminals, Words};
+
+/// Decides what is shown.
+pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error> {
+    let failed_to = match &cli.failed_to {
+        Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
+        path => path.clone().map(FailedTo::File),
+    };
+    if cli.json && failed_to == Some(FailedTo::Stdout) {
+        return Err(Error::OneStandardOutput);
+    }
+    let gathering = equal_once(cli) || cli.lines_together;
+    Ok(ReportSpec {
+        label: !cli.no_label,
+        lines: cli.live || !gathering,
+        gather: gathering.then(|| gather(cli)),
+        verbose: cli.verbose,
+        json: cli.json,
+        files: FilesSpec {
+            output_dir: cli.output_dir.clone(),
+            error_dir: cli.error_dir.clone(),
+            append: cli.append,
+        },
+        only_failed: cli.only == Some(OnlyArg::Failed),
+        words: match cli.only {
+            _ if cli.quiet => Words::None,
+            Some(OnlyArg::Output) => Words::None,
+            Some(OnlyArg::Failed) => Words::IfFailed,
+            Some(OnlyArg::Odd) | None => Words::All,
+        },
+        failed_to,
+        stats: cli.stats,
+        progress: match cli.progress {
+            WhenArg::Always => true,
+            WhenArg::Never => false,
+            WhenArg::Auto => {
+                let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+                terminals.err && !dumb && !cli.quiet
+            }
+        },
+    })
+}
+
+/// Whether equal outputs are to stand once.
+fn equal_once(cli: &Cli) -> bool {
+    cli.gather || cli.gather_all || cli.diff || cli.only == Some(OnlyArg::Odd)
+}
+
+/// Decides how gathered output looks.
+pub(super) fn gather(cli: &Cli) -> GatherSpec {
+    let form = match (equal_once(cli), cli.lines_together) {
+        _ if cli.diff => GatherForm::Diff,
+        (_, false) => GatherForm::Blocks,
+        (true, true) => GatherForm::Lines,
+        (false, true) => GatherForm::Hosts,
+    };
+    GatherSpec {
+        form,
+        merge: cli.gather_all,
+        only_odd: cli.only == Some(OnlyArg::Odd),
+        memory: cli.spool_memory,
+    }
+}

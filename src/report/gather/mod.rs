@@ -1,0 +1,164 @@
+//! The gathered reports: what hosts wrote, put together when they have ended.
+//!
+//! With `-b` equal outputs stand once, under the folded names of their hosts; with `-L` the lines of
+//! each host stand together. Texts are kept as a [`tree`] in which equal ones are one, and past a
+//! limit in a temporary file; [`view`] makes groups of them.
+
+use std::io;
+use std::sync::Arc;
+
+use super::summary::write_cause;
+use super::terminal::harmless_line;
+use super::{Console, Reporter};
+use crate::run::event::{Event, Finished, Outcome, RunStats};
+use crate::targets::Target;
+
+mod collect;
+mod diff;
+mod filter;
+mod print;
+mod text;
+mod tree;
+mod view;
+
+pub use filter::filter;
+
+use collect::Collected;
+use view::{Labels, View};
+
+/// Which gathered report is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GatherSpec {
+    /// How it looks.
+    pub form: GatherForm,
+    /// Standard error is gathered into the same text as standard output.
+    pub merge: bool,
+    /// Only the hosts that differ from the majority are shown.
+    pub only_odd: bool,
+    /// About how many bytes of text are kept in memory; the rest goes to a temporary file.
+    pub memory: usize,
+}
+
+/// How a gathered report looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GatherForm {
+    /// Equal outputs once, under a header with the hosts' names.
+    #[default]
+    Blocks,
+    /// Equal outputs once, each line after the hosts' names.
+    Lines,
+    /// The most common output in full, the others as what they differ in from it.
+    Diff,
+    /// No gathering: host after host in their order, each line after the host's name.
+    Hosts,
+}
+
+/// Collects what hosts write and shows it in the end, or for [`GatherForm::Hosts`] as soon as its
+/// turn has come.
+#[derive(Debug)]
+pub(super) struct Gather {
+    spec: GatherSpec,
+    label: bool,
+    targets: Arc<[Target]>,
+    collected: Collected,
+    /// How many hosts have been shown.
+    shown: usize,
+}
+
+impl Labels for Arc<[Target]> {
+    fn label(&self, host: usize) -> &str {
+        self.get(host).map_or("?", |target| &target.label)
+    }
+}
+
+impl Gather {
+    /// With `label` false the text stands alone, without names.
+    pub(super) fn new(spec: GatherSpec, label: bool) -> Self {
+        Gather {
+            collected: Collected::new(spec.memory, spec.merge),
+            spec,
+            label,
+            targets: Arc::default(),
+            shown: 0,
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            collected: &self.collected,
+            labels: &self.targets,
+            label: self.label,
+            only_odd: self.spec.only_odd,
+        }
+    }
+
+    fn finished(&mut self, finished: &Finished) -> io::Result<()> {
+        let mut cause = String::new();
+        write_cause(&finished.outcome, &mut cause);
+        // Part of a cause may be the remote side's text.
+        let mut words = Vec::with_capacity(cause.len());
+        harmless_line(cause.as_bytes(), &mut words);
+        let words = String::from_utf8_lossy(&words);
+        let ran = matches!(finished.outcome, Outcome::Exited(_));
+        self.collected.finish(finished.target.index(), &words, ran)
+    }
+
+    /// Shows the hosts whose turn has come; all of them in the end.
+    fn show_hosts(&mut self, all: bool, console: &mut Console) -> io::Result<()> {
+        while self.shown < self.collected.len()
+            && (all || self.collected.host(self.shown).end().is_some())
+        {
+            self.view().host(self.shown, console)?;
+            self.shown += 1;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, console: &mut Console) -> io::Result<()> {
+        match self.spec.form {
+            GatherForm::Hosts => self.show_hosts(true, console),
+            form => self.view().show(form, 0..self.collected.len(), console),
+        }
+    }
+
+    /// A text that cannot be kept ends the run; what was kept is shown first.
+    fn or_show(&mut self, result: io::Result<()>, console: &mut Console) -> io::Result<()> {
+        if result.is_err() {
+            self.show(console)?;
+        }
+        result
+    }
+}
+
+impl Reporter for Gather {
+    fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()> {
+        match event {
+            Event::RunStarted { targets } => {
+                self.targets = Arc::clone(targets);
+                self.collected.add_hosts(targets.len());
+                Ok(())
+            }
+            Event::Output(chunk) => {
+                let host = chunk.target.index();
+                let result = self.collected.push(host, chunk.stream, &chunk.data);
+                self.or_show(result, console)
+            }
+            Event::Finished(finished) => {
+                let result = self.finished(finished);
+                self.or_show(result, console)?;
+                match self.spec.form {
+                    GatherForm::Hosts => self.show_hosts(false, console),
+                    _ => Ok(()),
+                }
+            }
+            Event::Started(_) | Event::State { .. } | Event::Note(_) => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, _: &RunStats, console: &mut Console) -> io::Result<()> {
+        self.show(console)
+    }
+}
+
+#[cfg(test)]
+mod tests;

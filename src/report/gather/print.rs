@@ -1,0 +1,119 @@
+//! Writes a gathered text line by line, whatever the length of its lines.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use memchr::memchr;
+
+use super::super::Console;
+use super::super::tail::{print_line, print_piece};
+use super::super::terminal::harmless_line;
+use crate::transport::Stream;
+
+/// How much of a text is in memory at a time.
+const PIECE: usize = 64 * 1024;
+
+/// Writes a text, each line after `label`.
+///
+/// # Errors
+/// The console's, or the text cannot be read.
+pub(super) fn print_text(
+    text: impl Read,
+    label: [&[u8]; 2],
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<()> {
+    let mut text = buffered(text);
+    let mut line = Vec::new();
+    while print_next(&mut text, &mut line, label, stream, console)? {}
+    Ok(())
+}
+
+/// A text to be read in large pieces.
+pub(super) fn buffered<R: Read>(text: R) -> BufReader<R> {
+    BufReader::with_capacity(PIECE, text)
+}
+
+/// Writes the next line of a text after `label`; false if there is none. `line` is kept for its
+/// memory.
+///
+/// # Errors
+/// As for [`print_text`].
+pub(super) fn print_next(
+    text: &mut impl BufRead,
+    line: &mut Vec<u8>,
+    label: [&[u8]; 2],
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<bool> {
+    line.clear();
+    loop {
+        let ready = text.fill_buf()?;
+        if ready.is_empty() {
+            break;
+        }
+        if let Some(end) = memchr(b'\n', ready) {
+            if line.is_empty() {
+                print_line(&ready[..end], label, stream, console)?;
+            } else {
+                line.extend_from_slice(&ready[..end]);
+                print_line(line, label, stream, console)?;
+            }
+            text.consume(end + 1);
+            return Ok(true);
+        }
+        line.extend_from_slice(ready);
+        let length = ready.len();
+        text.consume(length);
+        if line.len() > PIECE {
+            print_long_line(line, text, label, stream, console)?;
+            return Ok(true);
+        }
+    }
+    if line.is_empty() {
+        return Ok(false);
+    }
+    print_line(line, label, stream, console)?;
+    Ok(true)
+}
+
+/// Writes a line that begins with `line`, which is empty afterwards, and goes on in `text`.
+///
+/// # Errors
+/// As for [`print_text`].
+pub(super) fn print_long_line(
+    line: &mut Vec<u8>,
+    text: &mut impl BufRead,
+    label: [&[u8]; 2],
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<()> {
+    let terminal = console.is_terminal(stream);
+    let mut shown = Vec::new();
+    let mut long = console.long_line(stream)?;
+    long.piece(label[0])?;
+    long.piece(label[1])?;
+    loop {
+        print_piece(line, terminal, &mut shown, &mut long)?;
+        let ready = text.fill_buf()?;
+        if ready.is_empty() {
+            break;
+        }
+        if let Some(end) = memchr(b'\n', ready) {
+            line.extend_from_slice(&ready[..end]);
+            text.consume(end + 1);
+            break;
+        }
+        line.extend_from_slice(ready);
+        let length = ready.len();
+        text.consume(length);
+    }
+    if terminal {
+        shown.clear();
+        harmless_line(line, &mut shown);
+        long.piece(&shown)?;
+    } else {
+        long.piece(line)?;
+    }
+    line.clear();
+    long.end()
+}

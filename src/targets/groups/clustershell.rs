@@ -1,0 +1,222 @@
+//! ClusterShell's configuration: `groups.conf`, the files of its `confdir`, the YAML of its `autodir`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::ini::{self, Ini, Section};
+use super::substitute::{split_words, substitute};
+use super::table::Table;
+use super::upcall::{Commands, Upcall};
+use super::yaml::{self, Node};
+use super::{GroupError, Source, read_text, unreadable};
+
+/// The section that is no source.
+const MAIN: &str = "Main";
+
+/// Gives the sources in the order of their definition, and the position of the default one.
+type Found = (Vec<Box<dyn Source>>, Option<usize>);
+
+/// Reads the configuration in these folders; in each the file may be missing.
+pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
+    let mut config = Ini::default();
+    let mut last = None;
+    for folder in folders {
+        let file = folder.join("groups.conf");
+        if file.exists() {
+            config.merge(ini::parse(&read_text(&file)?, &file.display().to_string())?);
+            last = Some(folder.as_path());
+        }
+    }
+    let Some(folder) = last else {
+        return Ok((Vec::new(), None));
+    };
+    let mut loader = Loader::default();
+    let main = config.section(MAIN);
+    let setting = |key| main.and_then(|main| main.get(key));
+    for confdir in folders_of(setting("groupsdir").or(setting("confdir")), folder) {
+        for file in files_in(&confdir, "conf")? {
+            let part = ini::parse(&read_text(&file)?, &file.display().to_string())?;
+            loader.add_commands(&part, &confdir, &file)?;
+        }
+    }
+    for autodir in folders_of(setting("autodir"), folder) {
+        for file in files_in(&autodir, "yaml")? {
+            loader.add_yaml(&file)?;
+        }
+    }
+    loader.add_commands(&config, folder, &folder.join("groups.conf"))?;
+    let default = match setting("default").filter(|name| !name.is_empty()) {
+        None => (!loader.sources.is_empty()).then_some(0),
+        Some(name) => {
+            let position = loader
+                .sources
+                .iter()
+                .position(|source| source.name() == name);
+            if position.is_none() {
+                let file = folder.join("groups.conf");
+                let message = format!(
+                    "{}: the default source \"{name}\" is not defined",
+                    file.display()
+                );
+                return Err(GroupError::Failed(message));
+            }
+            position
+        }
+    };
+    Ok((loader.sources, default))
+}
+
+/// The folders of a setting, each once.
+fn folders_of(setting: Option<&str>, config: &Path) -> Vec<PathBuf> {
+    let config = config.to_string_lossy();
+    let mut folders = Vec::new();
+    for word in split_words(setting.unwrap_or_default()) {
+        let path = substitute(&word, |name| Some(&*config).filter(|_| name == "CFGDIR"));
+        let path: PathBuf = Path::new(&path).components().collect();
+        if !folders.contains(&path) {
+            folders.push(path);
+        }
+    }
+    folders
+}
+
+/// The files in a folder with this ending, sorted; a folder that is missing has none.
+fn files_in(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, GroupError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(folder, &error))?.path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.extension().is_some_and(|found| found == ending) && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[derive(Default)]
+struct Loader {
+    sources: Vec<Box<dyn Source>>,
+}
+
+impl Loader {
+    fn add(&mut self, source: impl Source + 'static, file: &Path) -> Result<(), GroupError> {
+        let name = source.name();
+        if self.sources.iter().any(|old| old.name() == name) {
+            let file = file.display();
+            let message = format!("{file}: there are two sources of groups called \"{name}\"");
+            return Err(GroupError::Failed(message));
+        }
+        self.sources.push(Box::new(source));
+        Ok(())
+    }
+
+    /// Adds the sources that are commands; a section may have several names.
+    fn add_commands(&mut self, config: &Ini, folder: &Path, file: &Path) -> Result<(), GroupError> {
+        for section in config
+            .sections
+            .iter()
+            .filter(|section| section.name != MAIN)
+        {
+            for name in section.name.split(',') {
+                let commands = commands(section, file)?;
+                self.add(Upcall::new(name.trim(), commands, folder), file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the sources of a YAML file: a mapping from sources to mappings from groups to hosts.
+    fn add_yaml(&mut self, file: &Path) -> Result<(), GroupError> {
+        let text = match read_text(file) {
+            // Files that only others may read are theirs.
+            Err(_) if denied(file) => return Ok(()),
+            text => text?,
+        };
+        let fail = |what: String| GroupError::Failed(format!("{}: {what}", file.display()));
+        let tree = yaml::parse(&text).map_err(fail)?;
+        let Node::Map(sources) = &*tree else {
+            return Err(fail(
+                "expected sources with groups: \"source: {group: hosts}\"".into(),
+            ));
+        };
+        for (name, groups) in sources {
+            let Node::Map(groups) = &**groups else {
+                return Err(fail(format!(
+                    "the source \"{name}\" is no mapping of groups"
+                )));
+            };
+            let mut table = BTreeMap::new();
+            for (group, hosts) in groups {
+                let hosts = expression(hosts).ok_or_else(|| {
+                    fail(format!(
+                        "the hosts of {name}:{group} are no text and no list, or too many"
+                    ))
+                })?;
+                table.insert(group.clone(), hosts);
+            }
+            self.add(Table::new(name, table), file)?;
+        }
+        Ok(())
+    }
+}
+
+fn denied(file: &Path) -> bool {
+    let opened = std::fs::File::open(file);
+    opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// The commands of a section.
+fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
+    let Some(map) = section.get("map") else {
+        let (file, name) = (file.display(), &section.name);
+        return Err(GroupError::Failed(format!(
+            "{file}: [{name}] has no map command"
+        )));
+    };
+    let own = |key| {
+        section
+            .get(key)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+    };
+    Ok(Commands {
+        map: map.to_owned(),
+        all: own("all"),
+        list: own("list"),
+        reverse: own("reverse"),
+    })
+}
+
+/// With aliases, a small file can stand for a tree that is larger than any memory.
+const MAX_NODES: usize = 1_000_000;
+
+/// The hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or
+/// too large.
+fn expression(node: &Node) -> Option<String> {
+    let mut texts = Vec::new();
+    collect(node, &mut texts, &mut 0)?;
+    Some(texts.join(","))
+}
+
+fn collect<'a>(node: &'a Node, texts: &mut Vec<&'a str>, visited: &mut usize) -> Option<()> {
+    *visited += 1;
+    match node {
+        _ if *visited > MAX_NODES => None,
+        Node::Null => Some(()),
+        Node::Text(text) => {
+            texts.push(text);
+            Some(())
+        }
+        Node::List(list) => list
+            .iter()
+            .try_for_each(|node| collect(node, texts, visited)),
+        Node::Map(_) => None,
+    }
+}

@@ -1,0 +1,237 @@
+//! Genders: a file of hosts with attributes, and queries for hosts by their attributes.
+//!
+//! A line is `hosts attribute,attribute=value,…`. A query is an attribute or `attribute=value`, joined
+//! by `||` union, `&&` intersection and `--` difference from left to right, with `~` for all others
+//! and parentheses; pdsh joins queries by commas. The attribute `pdsh_all_skip` keeps hosts out of
+//! all, as in pdsh.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{GroupError, Source, read_text};
+use crate::targets::nodeset::{HostList, NodeSet};
+
+/// Lines may name this many hosts.
+const MAX_HOSTS: usize = 1_000_000;
+
+/// Queries may have parentheses this deep.
+const MAX_DEPTH: usize = 50;
+
+/// A genders file, read when it is needed.
+pub(super) struct Genders {
+    file: PathBuf,
+    database: OnceCell<Result<Database, GroupError>>,
+}
+
+#[derive(Default)]
+struct Database {
+    all: NodeSet,
+    /// The hosts that have an attribute, under `attribute` and under `attribute=value`.
+    attributes: BTreeMap<String, NodeSet>,
+}
+
+impl Genders {
+    pub(super) fn new(file: &Path) -> Genders {
+        Genders {
+            file: file.to_owned(),
+            database: OnceCell::new(),
+        }
+    }
+
+    fn database(&self) -> Result<&Database, GroupError> {
+        let read = || parse(&read_text(&self.file)?, &self.file.display().to_string());
+        let database = self.database.get_or_init(read);
+        database.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Source for Genders {
+    fn name(&self) -> &str {
+        "genders"
+    }
+
+    fn lookup(&self, query: &str) -> Result<Option<String>, GroupError> {
+        let database = self.database()?;
+        let mut parser = Query {
+            database,
+            query,
+            at: 0,
+            depth: 0,
+            known: false,
+        };
+        match parser.list() {
+            // An attribute that no host has is as good as none.
+            Ok(hosts) => Ok(parser.known.then(|| hosts.to_string())),
+            Err(_) if !query.contains(['&', '|', '~', '(']) && !query.contains("--") => Ok(None),
+            Err(message) => Err(GroupError::Failed(message)),
+        }
+    }
+
+    fn all(&self) -> Result<Option<String>, GroupError> {
+        let database = self.database()?;
+        let skipped = database.attributes.get("pdsh_all_skip");
+        let all = match skipped {
+            Some(skipped) => database.all.difference(skipped).to_string(),
+            None => database.all.to_string(),
+        };
+        Ok(Some(all))
+    }
+
+    fn list(&self) -> Result<Option<Vec<String>>, GroupError> {
+        let names = self.database()?.attributes.keys();
+        Ok(Some(
+            names.filter(|name| !name.contains('=')).cloned().collect(),
+        ))
+    }
+}
+
+/// Reads a genders file; errors call it `name`.
+fn parse(text: &str, name: &str) -> Result<Database, GroupError> {
+    // Collected as texts first: a union for every line would cost the square of their number.
+    let mut hosts_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let Some(hosts) = words.next() else { continue };
+        let fail = |message: &str| GroupError::Failed(format!("{name}:{}: {message}", number + 1));
+        let list =
+            HostList::parse_in_file(hosts, MAX_HOSTS).map_err(|error| fail(&error.to_string()))?;
+        let attributes = words.next().unwrap_or_default();
+        if words.next().is_some() {
+            return Err(fail(
+                "attributes are separated by commas, without white space",
+            ));
+        }
+        list.for_each(|host| {
+            all.push(host.name.to_owned());
+            for attribute in attributes
+                .split(',')
+                .filter(|attribute| !attribute.is_empty())
+            {
+                let (key, value) = match attribute.split_once('=') {
+                    Some((key, value)) => (key, Some(value)),
+                    None => (attribute, None),
+                };
+                hosts_of
+                    .entry(key.to_owned())
+                    .or_default()
+                    .push(host.name.to_owned());
+                if let Some(value) = value {
+                    let value = value
+                        .replace("%%", "\0")
+                        .replace("%n", host.name)
+                        .replace('\0', "%");
+                    let key = format!("{key}={value}");
+                    hosts_of.entry(key).or_default().push(host.name.to_owned());
+                }
+            }
+        });
+    }
+    let set = |hosts: &[String]| hosts.iter().map(String::as_str).collect();
+    Ok(Database {
+        all: set(&all),
+        attributes: hosts_of
+            .iter()
+            .map(|(key, hosts)| (key.clone(), set(hosts)))
+            .collect(),
+    })
+}
+
+/// Evaluates a query by recursive descent.
+struct Query<'a> {
+    database: &'a Database,
+    query: &'a str,
+    at: usize,
+    depth: usize,
+    /// Whether any of the attributes is known.
+    known: bool,
+}
+
+impl Query<'_> {
+    /// Queries between commas: the hosts of any of them.
+    fn list(&mut self) -> Result<NodeSet, String> {
+        let mut hosts = self.terms()?;
+        while self.take(",") {
+            hosts = hosts.union(&self.terms()?);
+        }
+        if self.at < self.query.len() {
+            return self.unexpected();
+        }
+        Ok(hosts)
+    }
+
+    fn terms(&mut self) -> Result<NodeSet, String> {
+        let mut hosts = self.term()?;
+        loop {
+            if self.take("||") {
+                hosts = hosts.union(&self.term()?);
+            } else if self.take("&&") {
+                hosts = hosts.intersection(&self.term()?);
+            } else if self.take("--") {
+                hosts = hosts.difference(&self.term()?);
+            } else {
+                return Ok(hosts);
+            }
+        }
+    }
+
+    fn term(&mut self) -> Result<NodeSet, String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(format!("the genders query is more than {MAX_DEPTH} deep"));
+        }
+        let hosts = if self.take("~") {
+            self.database.all.difference(&self.term()?)
+        } else if self.take("(") {
+            let hosts = self.terms()?;
+            if !self.take(")") {
+                return self.unexpected();
+            }
+            hosts
+        } else {
+            self.attribute()?
+        };
+        self.depth -= 1;
+        Ok(hosts)
+    }
+
+    fn attribute(&mut self) -> Result<NodeSet, String> {
+        self.skip_space();
+        let rest = &self.query[self.at..];
+        let ends = |at: usize, c: char| {
+            c.is_whitespace() || ",()~&|".contains(c) || rest[at..].starts_with("--")
+        };
+        let end = rest.char_indices().find(|&(at, c)| ends(at, c));
+        let length = end.map_or(rest.len(), |(at, _)| at);
+        if length == 0 {
+            return self.unexpected();
+        }
+        self.at += length;
+        let hosts = self.database.attributes.get(&rest[..length]);
+        self.known |= hosts.is_some();
+        Ok(hosts.cloned().unwrap_or_default())
+    }
+
+    fn skip_space(&mut self) {
+        let rest = &self.query[self.at..];
+        self.at += rest.len() - rest.trim_start().len();
+    }
+
+    fn take(&mut self, mark: &str) -> bool {
+        self.skip_space();
+        let found = self.query[self.at..].starts_with(mark);
+        if found {
+            self.at += mark.len();
+        }
+        found
+    }
+
+    fn unexpected<T>(&self) -> Result<T, String> {
+        let (before, after) = self.query.split_at(self.at);
+        Err(format!(
+            "the genders query cannot be understood after \"{before}\": \"{after}\""
+        ))
+    }
+}

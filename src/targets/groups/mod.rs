@@ -1,0 +1,335 @@
+//! Where groups of hosts are defined on a machine: ClusterShell's configuration as it stands, dsh's
+//! group files, genders, and mrsh's own.
+//!
+//! `plan` makes one [`Groups`] from the [`Places`] of its environment and hands it to
+//! [`TargetListBuilder`](super::TargetListBuilder). Nothing is read before the first group is named,
+//! so a broken configuration hurts only those who use it.
+//!
+//! A group that is named without its source is looked for in the inventory, if one is used, in mrsh's
+//! own groups, in ClusterShell's default source, in dsh's groups and in genders; the first that has
+//! it counts. Inside a
+//! definition, a group without a source belongs to the source of that definition.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::Limits;
+use super::inventory::{self, Inventory};
+use super::nodeset::{Definition, GroupError, GroupSource};
+
+mod clustershell;
+mod dsh;
+mod genders;
+mod ini;
+mod regroup;
+mod substitute;
+mod table;
+mod upcall;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use regroup::regroup;
+pub(super) use yaml::{Node, parse as parse_yaml};
+
+/// Files and folders in which groups may be defined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// ClusterShell's configuration folders; a later one overrides an earlier one.
+    pub clustershell: Vec<PathBuf>,
+    /// Folders with a file for each of dsh's groups, searched in this order.
+    pub dsh_groups: Vec<PathBuf>,
+    /// Files with all of dsh's machines, searched in this order.
+    pub dsh_machines: Vec<PathBuf>,
+    /// The genders file.
+    pub genders: Option<PathBuf>,
+}
+
+impl Places {
+    /// The usual places, and those that the environment names.
+    #[must_use]
+    pub fn new(variable: impl Fn(&str) -> Option<PathBuf>) -> Places {
+        let home = variable("HOME");
+        let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        let config = variable("XDG_CONFIG_HOME").or_else(|| in_home(".config"));
+        let clustershell = [
+            Some(PathBuf::from("/etc/clustershell")),
+            in_home(".local/etc/clustershell"),
+            config.map(|config| config.join("clustershell")),
+            variable("CLUSTERSHELL_CFGDIR"),
+        ];
+        let dsh_groups = match variable("DSHGROUP_PATH") {
+            Some(path) => std::env::split_paths(&path).collect(),
+            None => in_home(".dsh/group")
+                .into_iter()
+                .chain([PathBuf::from("/etc/dsh/group")])
+                .collect(),
+        };
+        let dsh_machines = in_home(".dsh/machines.list")
+            .into_iter()
+            .chain([PathBuf::from("/etc/dsh/machines.list")]);
+        let genders_folder = variable("PDSH_GENDERS_DIR").unwrap_or_else(|| "/etc".into());
+        let genders_file = variable("PDSH_GENDERS_FILE").unwrap_or_else(|| "genders".into());
+        Places {
+            clustershell: clustershell.into_iter().flatten().collect(),
+            dsh_groups,
+            dsh_machines: dsh_machines.collect(),
+            genders: Some(genders_folder.join(genders_file)),
+        }
+    }
+}
+
+/// One source of groups. `None` means that it has no such thing, or cannot know.
+trait Source {
+    fn name(&self) -> &str;
+
+    /// The definition of a group.
+    fn lookup(&self, group: &str) -> Result<Option<String>, GroupError>;
+
+    /// An expression for all hosts.
+    fn all(&self) -> Result<Option<String>, GroupError>;
+
+    /// The names of the groups.
+    fn list(&self) -> Result<Option<Vec<String>>, GroupError>;
+
+    /// The groups that a host is in, if the source is faster at this than at listing.
+    fn reverse(&self, _host: &str) -> Result<Option<Vec<String>>, GroupError> {
+        Ok(None)
+    }
+}
+
+/// All groups of the machine, and those that were defined for this run.
+pub struct Groups {
+    places: Places,
+    own: table::Table,
+    inventory: Option<Inventory>,
+    loaded: OnceCell<Result<Loaded, GroupError>>,
+}
+
+/// What was found in the places.
+struct Loaded {
+    sources: Vec<Box<dyn Source>>,
+    /// Positions of the sources that are searched for a group without a source.
+    searched: Vec<usize>,
+}
+
+/// The name of the source of mrsh's own groups.
+const OWN: &str = "mrsh";
+
+/// The name of the source of an inventory's groups.
+const INVENTORY: &str = "inventory";
+
+impl Groups {
+    /// The groups that are defined in these places, and those of mrsh's own configuration.
+    #[must_use]
+    pub fn new(places: Places, own: BTreeMap<String, String>) -> Groups {
+        Groups {
+            places,
+            own: table::Table::new(OWN, own),
+            inventory: None,
+            loaded: OnceCell::new(),
+        }
+    }
+
+    /// Adds the groups of an inventory, as the source `inventory`.
+    pub fn add_inventory(&mut self, path: &Path, limits: Limits) -> Result<(), GroupError> {
+        let text = read_text(path)?;
+        let inventory = inventory::parse(path, &text, limits.max_targets);
+        let fail = |message| GroupError::Failed(format!("{}: {message}", path.display()));
+        self.inventory = Some(inventory.map_err(fail)?);
+        Ok(())
+    }
+
+    /// The names of all sources; the default one comes first if there is a choice.
+    pub fn sources(&self) -> Result<Vec<String>, GroupError> {
+        let loaded = self.loaded()?;
+        let inventory = self.inventory.as_ref().map(|_| INVENTORY);
+        let own = (!self.own.is_empty()).then_some(OWN);
+        let first = loaded.searched.iter().copied();
+        let others = (0..loaded.sources.len()).filter(|at| !loaded.searched.contains(at));
+        let names = first.chain(others).map(|at| loaded.sources[at].name());
+        let all = inventory.into_iter().chain(own).chain(names);
+        Ok(all.map(str::to_owned).collect())
+    }
+
+    /// The groups that a host is in, if the source has a quick way to tell.
+    pub fn reverse(
+        &self,
+        source: Option<&str>,
+        host: &str,
+    ) -> Result<Option<Vec<String>>, GroupError> {
+        for source in self.searched(source)? {
+            if let Some(groups) = source.reverse(host)? {
+                return Ok(Some(groups));
+            }
+        }
+        Ok(None)
+    }
+
+    fn loaded(&self) -> Result<&Loaded, GroupError> {
+        let loaded = self.loaded.get_or_init(|| {
+            let (mut sources, default) = clustershell::load(&self.places.clustershell)?;
+            let mut searched: Vec<usize> = default.into_iter().collect();
+            let Places {
+                dsh_groups,
+                dsh_machines,
+                genders,
+                ..
+            } = &self.places;
+            let mut add = |source: Option<Box<dyn Source>>| {
+                // A site that has configured a source of this name knows why.
+                let source =
+                    source.filter(|new| sources.iter().all(|old| old.name() != new.name()));
+                if let Some(source) = source {
+                    searched.push(sources.len());
+                    sources.push(source);
+                }
+            };
+            add(dsh::Dsh::find(dsh_groups, dsh_machines).map(|dsh| Box::new(dsh) as _));
+            if let Some(file) = genders.as_ref().filter(|file| file.exists()) {
+                add(Some(Box::new(genders::Genders::new(file))));
+            }
+            Ok(Loaded { sources, searched })
+        });
+        loaded.as_ref().map_err(Clone::clone)
+    }
+
+    /// The hosts of a group of the inventory, if that is asked for and has it.
+    fn in_inventory(
+        &self,
+        source: Option<&str>,
+        group: &str,
+    ) -> Result<Option<Definition>, GroupError> {
+        match &self.inventory {
+            Some(inventory) if source.is_none_or(|source| source == INVENTORY) => {
+                let hosts = inventory.hosts(group).map_err(GroupError::Failed)?;
+                Ok(hosts.map(Definition::Hosts))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The sources that are asked for a group: the named one, or those that are searched.
+    fn searched(&self, name: Option<&str>) -> Result<Vec<&dyn Source>, GroupError> {
+        let Some(name) = name else {
+            let loaded = self.loaded()?;
+            let own = (!self.own.is_empty()).then_some(&self.own as &dyn Source);
+            let others = loaded
+                .searched
+                .iter()
+                .map(|&at| loaded.sources[at].as_ref());
+            let all: Vec<_> = own.into_iter().chain(others).collect();
+            return if all.is_empty() && self.inventory.is_none() {
+                Err(GroupError::NoSource)
+            } else {
+                Ok(all)
+            };
+        };
+        if name == OWN {
+            return Ok(vec![&self.own]);
+        }
+        if name == INVENTORY && self.inventory.is_some() {
+            return Ok(Vec::new());
+        }
+        let loaded = self.loaded()?;
+        let source = loaded.sources.iter().find(|source| source.name() == name);
+        match source {
+            Some(source) => Ok(vec![source.as_ref()]),
+            None => Err(GroupError::UnknownSource {
+                name: name.to_owned(),
+                known: self.sources()?,
+            }),
+        }
+    }
+}
+
+impl GroupSource for Groups {
+    fn lookup(&self, source: Option<&str>, group: &str) -> Result<Definition, GroupError> {
+        if let Some(hosts) = self.in_inventory(source, group)? {
+            return Ok(hosts);
+        }
+        let mut failure = None;
+        for source in self.searched(source)? {
+            match source.lookup(group) {
+                Ok(Some(text)) => {
+                    let source = Some(source.name()).filter(|name| *name != OWN);
+                    return Ok(Definition::Text {
+                        text,
+                        source: source.map(str::to_owned),
+                    });
+                }
+                Ok(None) => {}
+                // Another source may have it.
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        Err(match failure {
+            Some(error) => error,
+            None => GroupError::UnknownGroup {
+                name: group.to_owned(),
+                known: self.list(source).unwrap_or_default(),
+            },
+        })
+    }
+
+    fn all(&self, source: Option<&str>) -> Result<Option<Definition>, GroupError> {
+        if let Some(hosts) = self.in_inventory(source, "all")? {
+            return Ok(Some(hosts));
+        }
+        for source in self.searched(source)? {
+            if let Some(text) = source.all()? {
+                let source = Some(source.name().to_owned());
+                return Ok(Some(Definition::Text { text, source }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn list(&self, source: Option<&str>) -> Result<Vec<String>, GroupError> {
+        let sources = self.searched(source)?;
+        let mut names: Vec<String> = Vec::new();
+        let mut any = false;
+        if let Some(inventory) = &self.inventory
+            && source.is_none_or(|source| source == INVENTORY)
+        {
+            any = true;
+            names.extend(inventory.group_names());
+        }
+        for source in &sources {
+            if let Some(list) = source.list()? {
+                any = true;
+                names.extend(list);
+            }
+        }
+        if !any {
+            let name = sources.first().map_or(OWN, |source| source.name());
+            return Err(GroupError::Unsupported {
+                name: name.to_owned(),
+                what: "which groups it has",
+            });
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+/// A failure to read something, as an error about groups.
+fn unreadable(path: &Path, error: &std::io::Error) -> GroupError {
+    GroupError::Failed(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Configuration files may have this many bytes.
+const MAX_FILE: u64 = 64 << 20;
+
+/// The text of a file, which must be UTF-8 and not endless.
+fn read_text(path: &Path) -> Result<String, GroupError> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        .map_err(|error| unreadable(path, &error))?;
+    Ok(text)
+}

@@ -1,0 +1,77 @@
+//! The variables of ClusterShell's configuration, and its lists of paths.
+
+/// Replaces `$name` and `${name}`; `$$` is a dollar sign. Unknown names stay as they are, since they
+/// may be the shell's.
+pub(super) fn substitute<'v>(template: &str, value: impl Fn(&str) -> Option<&'v str>) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let braced = after
+            .strip_prefix('{')
+            .and_then(|inside| inside.split_once('}'))
+            .map(|(name, _)| (name, name.len() + 3));
+        let plain = after.find(|c| !is_name(c)).unwrap_or(after.len());
+        let (name, length) = braced.unwrap_or((&after[..plain], plain + 1));
+        if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let length = length.min(rest.len() - at);
+        out.push_str(value(name).unwrap_or(&rest[at..at + length]));
+        rest = &rest[at + length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Splits at white space outside quotes, as a shell would.
+pub(super) fn split_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in text.chars() {
+        match quote {
+            Some(mark) if c == mark => quote = None,
+            None if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_replaced() {
+        let value = |name: &str| match name {
+            "GROUP" => Some("g"),
+            "EMPTY" => Some(""),
+            _ => None,
+        };
+        for (template, expected) in [
+            ("a $GROUP b", "a g b"),
+            ("${GROUP}x$EMPTY", "gx"),
+            ("$$GROUP $1 $HOME ${HOME} $", "$GROUP $1 $HOME ${HOME} $"),
+            ("$GROUPS ${GROUP", "$GROUPS ${GROUP"),
+            ("é$GROUPé", "égé"),
+        ] {
+            assert_eq!(substitute(template, value), expected);
+        }
+    }
+
+    #[test]
+    fn words_may_be_quoted() {
+        assert_eq!(split_words(" a 'b c'  \"d\"e '' "), ["a", "b c", "de", ""]);
+    }
+}

@@ -1,0 +1,458 @@
+//! Tests of the sources of groups: each in files of its own, and all together.
+
+use std::fs;
+
+use super::*;
+use crate::targets::nodeset::{Nothing, Resolver};
+use crate::targets::{Limits, Origin, TargetListBuilder};
+
+/// A folder with these files, and the groups defined in it.
+struct Site {
+    folder: tempfile::TempDir,
+    groups: Groups,
+}
+
+fn site(files: &[(&str, &str)], own: &[(&str, &str)]) -> Site {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for (name, text) in files {
+        fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        fs::write(path(name), text).unwrap();
+    }
+    let places = Places {
+        clustershell: vec![path("etc"), path("home")],
+        dsh_groups: vec![path("dsh")],
+        dsh_machines: vec![path("machines.list")],
+        genders: Some(path("genders")),
+    };
+    let own = own
+        .iter()
+        .map(|(name, hosts)| ((*name).to_owned(), (*hosts).to_owned()));
+    let groups = Groups::new(places, own.collect());
+    Site { folder, groups }
+}
+
+impl Site {
+    fn hosts(&self, text: &str) -> String {
+        self.try_hosts(text)
+            .unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    }
+
+    /// The error without the folder's name.
+    fn try_hosts(&self, text: &str) -> Result<String, String> {
+        let hosts = Resolver::new(1000, &self.groups, &Nothing).hosts(text);
+        let folder = self.folder.path().display().to_string() + "/";
+        let hosts = hosts.map_err(|error| error.to_string().replace(&folder, ""))?;
+        Ok(hosts.to_set().to_string())
+    }
+
+    fn query(&self, query: &str) -> Result<String, String> {
+        let hosts = Resolver::new(1000, &self.groups, &Nothing).group(Some("genders"), query);
+        Ok(hosts
+            .map_err(|error| error.to_string())?
+            .to_set()
+            .to_string())
+    }
+}
+
+const CONF: &str = "
+[Main]
+default: local
+confdir: $CFGDIR/groups.conf.d /nowhere
+autodir: \"$CFGDIR/groups.d\" $CFGDIR/groups.d/
+
+[local]
+map: sed -n 's/^$GROUP:\\(.*\\)/\\1/p' $CFGDIR/local
+all: sed -n 's/^all:\\(.*\\)/\\1/p' local
+list: sed -n 's/^\\([0-9A-Za-z_-]*\\):.*/\\1/p' local
+";
+
+const LOCAL: &str =
+    "adm: example0\noss: example4 example5\nio: @adm,@oss\nnone:\nall: example[0-9]\n";
+
+const YAML: &str = "
+roles:
+    adm: 'example0'
+    io: '@racks:rack2,example2'
+    all: '@io,@adm'
+racks:
+    rack1: example[0,2]
+    rack2: example[4-5]
+    new: '@rack[1-2]'
+    rack5:
+        - 'example[200-205]' # comment
+        - example300,example[401-402]
+";
+
+#[test]
+fn clustershell_configuration_is_read_as_it_stands() {
+    let parts =
+        "[jobs,j]\nmap: echo job$GROUP-[1-2] from $SOURCE\nreverse: echo r$NODE\ncache_time: 60\n";
+    let site = site(
+        &[
+            ("etc/groups.conf", CONF),
+            ("etc/local", LOCAL),
+            ("etc/groups.conf.d/jobs.conf", parts),
+            ("etc/groups.conf.d/jobs.conf.example", "not read"),
+            ("etc/groups.d/cluster.yaml", YAML),
+        ],
+        &[],
+    );
+    assert_eq!(
+        site.groups.sources().unwrap(),
+        ["local", "jobs", "j", "roles", "racks"]
+    );
+    assert_eq!(site.hosts("@io"), "example[0,4-5]");
+    assert_eq!(site.hosts("@local:adm,@roles:io"), "example[0,2,4-5]");
+    assert_eq!(site.hosts("@roles:*"), "example[0,2,4-5]");
+    assert_eq!(site.hosts("@racks:new"), "example[0,2,4-5]");
+    assert_eq!(site.hosts("@racks:rack5"), "example[200-205,300,401-402]");
+    assert_eq!(site.hosts("@*!@oss"), "example[0-3,6-9]");
+    assert_eq!(
+        site.hosts("@racks:*"),
+        "example[0,2,4-5,200-205,300,401-402]"
+    );
+    assert_eq!(site.hosts("@@racks"), "new,rack[1-2,5]");
+    assert_eq!(site.hosts("@none"), "");
+    assert_eq!(site.hosts("@j:7"), "from,j,job7-[1-2]");
+    assert_eq!(site.hosts("example?&@oss"), "example[4-5]");
+    assert_eq!(
+        site.groups.reverse(Some("jobs"), "n1").unwrap().unwrap(),
+        ["rn1"]
+    );
+    assert_eq!(
+        site.try_hosts("@osss").unwrap_err(),
+        "there is no group \"osss\""
+    );
+    let error = site.groups.lookup(Some("lcoal"), "io").unwrap_err();
+    assert_eq!(error.help().unwrap(), "did you mean local?");
+    let error = site.try_hosts("@jobs:*").unwrap_err();
+    assert_eq!(
+        error,
+        "the source of groups jobs cannot say which groups it has"
+    );
+}
+
+#[test]
+fn a_users_configuration_goes_over_the_systems() {
+    let site = site(
+        &[
+            (
+                "etc/groups.conf",
+                "[Main]\ndefault: a\n[a]\nmap: echo a1\n[b]\nmap: echo b1\n",
+            ),
+            (
+                "home/groups.conf",
+                "[Main]\ndefault: b\n[a]\nmap: echo a2 $CFGDIR\n",
+            ),
+        ],
+        &[],
+    );
+    assert_eq!(site.hosts("@x"), "b1");
+    let Definition::Text { text, .. } = site.groups.lookup(Some("a"), "x").unwrap() else {
+        panic!("commands print texts");
+    };
+    assert!(text.ends_with("/home"), "{text}");
+}
+
+#[test]
+fn names_that_mean_something_to_a_shell_do_not_reach_one() {
+    let site = site(
+        &[(
+            "etc/groups.conf",
+            "[a]\nmap: echo $GROUP\nreverse: echo $NODE\n",
+        )],
+        &[],
+    );
+    assert_eq!(site.hosts("@x-1.y"), "x-1.y");
+    for name in [
+        "x;touch", "$(id)", "`id`", "a b", "a\nb", "'x'", "-n", "x|y", "x>y", "a&b", "",
+    ] {
+        assert!(site.groups.lookup(Some("a"), name).is_err(), "{name}");
+        assert_eq!(
+            site.groups.reverse(Some("a"), name).unwrap(),
+            None,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn broken_configuration_is_named_when_a_group_is() {
+    let error = |files: &[(&str, &str)]| {
+        let site = site(files, &[]);
+        assert_eq!(site.hosts("n[1-2]"), "n[1-2]");
+        site.try_hosts("@x").unwrap_err()
+    };
+    let conf = "[Main]\nautodir: $CFGDIR\n";
+    let yaml = |text: &'static str| error(&[("etc/groups.conf", conf), ("etc/a.yaml", text)]);
+    assert_eq!(error(&[]), "there are no groups here: nothing defines any");
+    assert_eq!(
+        error(&[("etc/groups.conf", "x\n")]),
+        "etc/groups.conf:1: a key before the first section"
+    );
+    assert_eq!(
+        error(&[("etc/groups.conf", "[a]\nall: x\n")]),
+        "etc/groups.conf: [a] has no map command"
+    );
+    assert_eq!(
+        error(&[("etc/groups.conf", "[Main]\ndefault: z\n[a]\nmap: x\n")]),
+        "etc/groups.conf: the default source \"z\" is not defined"
+    );
+    assert_eq!(
+        error(&[("etc/groups.conf", "[a,a]\nmap: x\n")]),
+        "etc/groups.conf: there are two sources of groups called \"a\""
+    );
+    assert_eq!(
+        error(&[("etc/groups.conf", "[a]\nmap: exit 3\n")]),
+        "the source of groups a failed: exit status: 3: exit 3"
+    );
+    assert_eq!(
+        yaml("a: b\n"),
+        "etc/a.yaml: the source \"a\" is no mapping of groups"
+    );
+    assert_eq!(
+        yaml("a: {b: {c: d}}\n"),
+        "etc/a.yaml: the hosts of a:b are no text and no list, or too many"
+    );
+    assert!(yaml("- a\n").starts_with("etc/a.yaml: expected sources with groups"));
+    assert!(yaml("a: [\n").starts_with("etc/a.yaml: "));
+    let bomb: String = (1..40)
+        .map(|i| format!("  a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1))
+        .collect();
+    let bomb = error(&[
+        ("etc/groups.conf", conf),
+        ("etc/a.yaml", &format!("a:\n  a0: &a0 []\n{bomb}")),
+    ]);
+    assert_eq!(
+        bomb,
+        "etc/a.yaml: the hosts of a:a19 are no text and no list, or too many"
+    );
+    let recursive = site(
+        &[
+            ("etc/groups.conf", conf),
+            ("etc/a.yaml", "a:\n  x: '@y'\n  y: '@x'\n"),
+        ],
+        &[],
+    );
+    assert_eq!(
+        recursive.try_hosts("@a:x").unwrap_err(),
+        "these groups name each other: @a:x → @a:y → @a:x"
+    );
+}
+
+#[test]
+fn dsh_groups_are_files() {
+    let site = site(
+        &[
+            (
+                "dsh/web",
+                "# comment\nweb[1-2]\nweb3 # three\nop@web4\n#include db\n",
+            ),
+            ("dsh/db", "db1\n"),
+            ("dsh/.hidden", "x"),
+            ("dsh/old~", "x"),
+            ("machines.list", "web[1-9]\n"),
+        ],
+        &[],
+    );
+    assert_eq!(site.hosts("@web"), "db1,web[1-4]");
+    assert_eq!(site.hosts("@dsh:db"), "db1");
+    assert_eq!(site.hosts("@*"), "web[1-9]");
+    assert_eq!(site.groups.list(None).unwrap(), ["db", "web"]);
+    assert!(site.groups.lookup(None, "../machines.list").is_err());
+    assert!(site.groups.lookup(None, ".hidden").is_err());
+}
+
+const GENDERS: &str = "# comment
+n[1-4] all,login,cpus=4
+n2 mgmt
+n[3-5]\tcpus2=8,rack=r%n,x=%%y   # trailing
+n6 mgmt,cpus=4,name=a=b
+  n7 all
+n8 pdsh_all_skip
+";
+
+#[test]
+fn genders_queries_are_those_of_nodeattr() {
+    let site = site(&[("genders", GENDERS)], &[]);
+    // As nodeattr -q prints them.
+    for (query, hosts) in [
+        ("login", "n[1-4]"),
+        ("cpus=4", "n[1-4,6]"),
+        ("login&&mgmt", "n2"),
+        ("login--mgmt", "n[1,3-4]"),
+        ("~login", "n[5-8]"),
+        ("~(login||mgmt)", "n[5,7-8]"),
+        ("login||mgmt&&cpus2", "n[3-4]"),
+        ("cpus2&&login||mgmt", "n[2-4,6]"),
+        ("~login&&~mgmt", "n[5,7-8]"),
+        (" login && mgmt ", "n2"),
+        ("rack=rn3", "n3"),
+        ("x=%y", "n[3-5]"),
+        ("name=a=b", "n6"),
+        ("((login))", "n[1-4]"),
+        ("~~login", "n[1-4]"),
+        ("login&&~cpus2--n1", "n[1-2]"),
+        ("login--mgmt--cpus2", "n1"),
+        ("login--(mgmt--cpus2)", "n[1,3-4]"),
+        // As pdsh -g takes it.
+        ("mgmt,cpus2", "n[2-6]"),
+    ] {
+        assert_eq!(site.query(query).as_deref(), Ok(hosts), "{query}");
+    }
+    for query in ["()", "login&&", "login|mgmt", "(login", &"(".repeat(1000)] {
+        assert!(
+            site.query(query).unwrap_err().contains("genders query"),
+            "{query}"
+        );
+    }
+    for query in ["nothing", "rack=r%n", "n2", "login mgmt", ""] {
+        assert!(
+            site.query(query).unwrap_err().contains("there is no group"),
+            "{query}"
+        );
+    }
+    assert_eq!(site.hosts("@cpus=4&@mgmt"), "n[2,6]");
+    assert_eq!(site.hosts("@*"), "n[1-7]");
+    assert_eq!(
+        site.groups.list(None).unwrap(),
+        [
+            "all",
+            "cpus",
+            "cpus2",
+            "login",
+            "mgmt",
+            "name",
+            "pdsh_all_skip",
+            "rack",
+            "x"
+        ]
+    );
+    let mut builder = TargetListBuilder::with_groups(Limits::default(), &site.groups);
+    builder
+        .add_group("login&&~mgmt", Origin::named("-g"))
+        .unwrap();
+    assert_eq!(builder.build().unwrap().len(), 3);
+}
+
+#[test]
+fn broken_genders_files_name_the_line() {
+    let error = |text| site(&[("genders", text)], &[]).try_hosts("@x").unwrap_err();
+    assert_eq!(
+        error("a x\nn[9-3] x\n"),
+        "genders:2: the range 9-3 runs backwards"
+    );
+    assert!(error("a x y\n").starts_with("genders:1: attributes are separated by commas"));
+}
+
+#[test]
+fn sources_are_searched_in_order() {
+    let site = site(
+        &[
+            (
+                "etc/groups.conf",
+                "[cs]\nmap: [ $GROUP = web ] && echo cs1; true\n[other]\nmap: echo o1\n",
+            ),
+            ("dsh/web", "dsh1\n"),
+            ("dsh/db", "dsh2\n"),
+            ("genders", "g1 web,gen\n"),
+        ],
+        &[("mine", "m1,@web"), ("db", "m2")],
+    );
+    assert_eq!(
+        site.groups.sources().unwrap(),
+        ["mrsh", "cs", "dsh", "genders", "other"]
+    );
+    assert_eq!(site.hosts("@mine"), "cs1,m1");
+    assert_eq!(site.hosts("@mrsh:mine,@web,@db,@gen"), "cs1,g1,m[1-2]");
+    assert_eq!(site.hosts("@dsh:web,@genders:web"), "dsh1,g1");
+    assert_eq!(site.hosts("@other:x"), "o1");
+    let known = site.groups.lookup(None, "nothing").unwrap_err();
+    assert_eq!(known.help().unwrap(), "there are db, gen, mine, web");
+}
+
+#[test]
+fn an_inventory_is_a_source_like_others() {
+    let files = [
+        (
+            "inv.ini",
+            "[web]\nw[1:2] ansible_host=192.0.2.1 ansible_user=op\n[db]\nd1\n",
+        ),
+        ("dsh/db", "x"),
+    ];
+    let mut site = site(&files, &[("some", "@web!w1,@inventory:db")]);
+    let path = site.folder.path().join("inv.ini");
+    site.groups.add_inventory(&path, Limits::default()).unwrap();
+    assert_eq!(site.groups.sources().unwrap(), ["inventory", "mrsh", "dsh"]);
+    assert_eq!(site.hosts("@db,@dsh:db"), "d1,x");
+    let mut builder = TargetListBuilder::with_groups(Limits::default(), &site.groups);
+    builder.add_expr("@*", Origin::named("-w")).unwrap();
+    builder.exclude_expr("w1", Origin::named("-x")).unwrap();
+    let list = builder.build().unwrap();
+    let shown: Vec<String> = list
+        .iter()
+        .map(|t| format!("{} {} {:?}", t.label, t.host, t.user))
+        .collect();
+    assert_eq!(shown, ["w2 192.0.2.1 Some(\"op\")", "d1 d1 None"]);
+    let error = site.groups.lookup(None, "wbe").unwrap_err();
+    assert_eq!(error.help().unwrap(), "did you mean web?");
+}
+
+#[test]
+fn hosts_fold_into_groups() {
+    let own = [
+        ("all", "n[1-9]"),
+        ("low", "n[1-4]"),
+        ("odd", "n[1,3,5]"),
+        ("r1", "n[6-7]"),
+        ("r2", "n[8-9]"),
+        ("empty", ""),
+    ];
+    let site = site(&[], &own);
+    let regrouped = |hosts: &str| {
+        let set = Resolver::new(1000, &Nothing, &Nothing)
+            .hosts(hosts)
+            .unwrap()
+            .to_set();
+        regroup(&set, &site.groups, None, 1000).unwrap()
+    };
+    assert_eq!(regrouped("n[1-9]"), "@all");
+    assert_eq!(regrouped("n[1-8]"), "@low,@r1,n[5,8]");
+    assert_eq!(regrouped("n[1-4,6-9],x"), "@low,@r[1-2],x");
+    assert_eq!(regrouped("n[1,3,5]"), "@odd");
+    assert_eq!(regrouped("n1"), "n1");
+    let set = Resolver::new(1000, &Nothing, &Nothing)
+        .hosts("n[6-7],n1")
+        .unwrap()
+        .to_set();
+    assert_eq!(
+        regroup(&set, &site.groups, Some("mrsh"), 1000).unwrap(),
+        "@mrsh:r1,n1"
+    );
+}
+
+#[test]
+fn the_usual_places_come_from_the_environment() {
+    let places = Places::new(|name| match name {
+        "HOME" => Some("/h".into()),
+        "CLUSTERSHELL_CFGDIR" => Some("/c".into()),
+        "PDSH_GENDERS_FILE" => Some("g".into()),
+        _ => None,
+    });
+    let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+    assert_eq!(
+        places.clustershell,
+        paths(&[
+            "/etc/clustershell",
+            "/h/.local/etc/clustershell",
+            "/h/.config/clustershell",
+            "/c"
+        ])
+    );
+    assert_eq!(
+        places.dsh_groups,
+        paths(&["/h/.dsh/group", "/etc/dsh/group"])
+    );
+    assert_eq!(places.genders, Some("/etc/g".into()));
+}

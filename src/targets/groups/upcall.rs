@@ -1,0 +1,143 @@
+//! Sources that are commands: the `map`, `all`, `list` and `reverse` of ClusterShell's configuration.
+//!
+//! The commands are the administrator's and run in a shell, with the names of groups and hosts put
+//! into them as they are. So a name with any character that could mean something to a shell is not
+//! put into one: names come from files and command lines that others may have written.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::substitute::substitute;
+use super::{GroupError, MAX_FILE, Source};
+use crate::targets::nodeset::HostList;
+
+/// The commands of a source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Commands {
+    pub(super) map: String,
+    pub(super) all: Option<String>,
+    pub(super) list: Option<String>,
+    pub(super) reverse: Option<String>,
+}
+
+/// A source that asks commands.
+pub(super) struct Upcall {
+    name: String,
+    commands: Commands,
+    /// The folder of the configuration: `$CFGDIR`, and where the commands run.
+    folder: PathBuf,
+    /// What commands have printed. ClusterShell's `cache_time` is longer than a run takes to start.
+    printed: RefCell<HashMap<String, String>>,
+}
+
+impl Upcall {
+    pub(super) fn new(name: &str, commands: Commands, folder: &Path) -> Upcall {
+        Upcall {
+            name: name.to_owned(),
+            commands,
+            folder: folder.to_owned(),
+            printed: RefCell::default(),
+        }
+    }
+
+    /// What a command prints.
+    fn run(&self, template: &str, variable: &str, value: &str) -> Result<String, GroupError> {
+        let folder = self.folder.to_string_lossy();
+        let command = substitute(template, |name| match name {
+            "CFGDIR" => Some(&folder),
+            "SOURCE" => Some(&self.name),
+            _ => Some(value).filter(|_| name == variable),
+        });
+        if let Some(printed) = self.printed.borrow().get(&command) {
+            return Ok(printed.clone());
+        }
+        let printed = self.run_shell(&command).map_err(|why| {
+            let name = &self.name;
+            GroupError::Failed(format!(
+                "the source of groups {name} failed: {why}: {command}"
+            ))
+        })?;
+        self.printed.borrow_mut().insert(command, printed.clone());
+        Ok(printed)
+    }
+
+    fn run_shell(&self, command: &str) -> Result<String, String> {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", command])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut printed = String::new();
+        let read = match child.stdout.take() {
+            Some(stdout) => stdout.take(MAX_FILE).read_to_string(&mut printed),
+            None => Ok(0),
+        };
+        let status = child.wait().map_err(|error| error.to_string())?;
+        read.map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(status.to_string());
+        }
+        Ok(printed.trim().to_owned())
+    }
+}
+
+impl Source for Upcall {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lookup(&self, group: &str) -> Result<Option<String>, GroupError> {
+        if !is_harmless(group) {
+            return Ok(None);
+        }
+        let hosts = self.run(&self.commands.map, "GROUP", group)?;
+        if hosts.is_empty() {
+            // Commands say nothing about a group that is not there; an empty one is in the list.
+            let list = self.list().unwrap_or_default();
+            let known = list.is_some_and(|groups| groups.iter().any(|known| known == group));
+            return Ok(known.then_some(hosts));
+        }
+        Ok(Some(hosts))
+    }
+
+    fn all(&self) -> Result<Option<String>, GroupError> {
+        let all = self.commands.all.as_ref();
+        all.map(|command| self.run(command, "", "")).transpose()
+    }
+
+    fn list(&self) -> Result<Option<Vec<String>>, GroupError> {
+        let Some(command) = &self.commands.list else {
+            return Ok(None);
+        };
+        let mut names = Vec::new();
+        for word in self.run(command, "", "")?.split_whitespace() {
+            // Ranges work for groups, too.
+            match HostList::parse_in_file(word, 100_000) {
+                Ok(list) if word.contains('[') => {
+                    list.for_each(|group| names.push(group.name.into()))
+                }
+                _ => names.push(word.to_owned()),
+            }
+        }
+        Ok(Some(names))
+    }
+
+    fn reverse(&self, host: &str) -> Result<Option<Vec<String>>, GroupError> {
+        let Some(command) = self.commands.reverse.as_ref().filter(|_| is_harmless(host)) else {
+            return Ok(None);
+        };
+        let groups = self.run(command, "NODE", host)?;
+        Ok(Some(groups.split_whitespace().map(str::to_owned).collect()))
+    }
+}
+
+/// Whether a name means nothing but itself in a shell, even where no quotes are around it.
+fn is_harmless(name: &str) -> bool {
+    let harmless = |c: char| c.is_alphanumeric() || "-_.:+=/%@".contains(c);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(harmless)
+}

@@ -1,0 +1,129 @@
+//! YAML files as trees: ClusterShell's group files and Ansible's inventories.
+//!
+//! The parser is a crate's; this keeps what such files need: texts, lists, and mappings from texts.
+//! Depth is bounded, and an alias shares what it stands for.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+/// Deeper files are refused.
+const MAX_DEPTH: usize = 100;
+
+/// A part of a YAML file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::targets) enum Node {
+    /// Nothing, or `null`.
+    Null,
+    /// A text or a number, as it is written.
+    Text(String),
+    /// A list.
+    List(Vec<Rc<Node>>),
+    /// A mapping in the order of the file.
+    Map(Vec<(String, Rc<Node>)>),
+}
+
+/// A list or a mapping that is not complete yet.
+enum Open {
+    List(Vec<Rc<Node>>),
+    Map(Vec<(String, Rc<Node>)>, Option<String>),
+}
+
+/// Parses the first document of a text; the error says line and column.
+pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
+    let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
+    let mut open: Vec<(Open, usize)> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| error.to_string())?;
+        let at = |message: &str| {
+            let (line, column) = (span.start.line(), span.start.col() + 1);
+            format!("{message} at line {line} column {column}")
+        };
+        let (node, anchor) = match event {
+            Event::SequenceStart(anchor, _) => {
+                open.push((Open::List(Vec::new()), anchor));
+                (None, 0)
+            }
+            Event::MappingStart(anchor, _) => {
+                open.push((Open::Map(Vec::new(), None), anchor));
+                (None, 0)
+            }
+            Event::SequenceEnd | Event::MappingEnd => match open.pop() {
+                Some((Open::List(list), anchor)) => (Some(Node::List(list)), anchor),
+                Some((Open::Map(entries, _), anchor)) => (Some(Node::Map(entries)), anchor),
+                None => (None, 0),
+            },
+            Event::Scalar(text, style, anchor, _) => {
+                let null = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null");
+                let node = if null {
+                    Node::Null
+                } else {
+                    Node::Text(text.into_owned())
+                };
+                (Some(node), anchor)
+            }
+            Event::Alias(anchor) => match anchors.get(&anchor) {
+                Some(node) => (Some(Node::clone(node)), 0),
+                None => return Err(at("an alias inside of what it stands for")),
+            },
+            Event::StreamEnd | Event::DocumentEnd => break,
+            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => (None, 0),
+        };
+        if open.len() > MAX_DEPTH {
+            return Err(at("lists and mappings are too deep"));
+        }
+        let Some(node) = node.map(Rc::new) else {
+            continue;
+        };
+        if anchor > 0 {
+            anchors.insert(anchor, Rc::clone(&node));
+        }
+        match open.last_mut() {
+            None => return Ok(node),
+            Some((Open::List(list), _)) => list.push(node),
+            Some((Open::Map(entries, key), _)) => match (key.take(), &*node) {
+                (Some(key), _) => entries.push((key, node)),
+                (None, Node::Text(text)) => *key = Some(text.clone()),
+                (None, Node::Null) => *key = Some(String::new()),
+                (None, _) => return Err(at("a key that is no text")),
+            },
+        }
+    }
+    Ok(Rc::new(Node::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_are_built() {
+        let tree = parse("a: &x [1, 'two', ~]\nb:\n  c: *x\n  d:\n").unwrap();
+        let text = |text: &str| Rc::new(Node::Text(text.to_owned()));
+        let null = Rc::new(Node::Null);
+        let list = Rc::new(Node::List(vec![text("1"), text("two"), Rc::clone(&null)]));
+        let inner = vec![("c".to_owned(), Rc::clone(&list)), ("d".to_owned(), null)];
+        let outer = vec![
+            ("a".to_owned(), list),
+            ("b".to_owned(), Rc::new(Node::Map(inner))),
+        ];
+        assert_eq!(*tree, Node::Map(outer));
+        assert_eq!(parse("").unwrap(), Rc::new(Node::Null));
+    }
+
+    #[test]
+    fn hostile_files_are_refused() {
+        assert!(parse(&"[".repeat(100_000)).is_err());
+        assert!(parse("a: [1").is_err());
+        assert!(
+            parse("? [a]\n: b\n")
+                .unwrap_err()
+                .contains("no text at line 1")
+        );
+        let bomb: String = (1..40)
+            .map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1))
+            .collect();
+        assert!(parse(&format!("a0: &a0 [x]\n{bomb}")).is_ok());
+    }
+}

@@ -1,0 +1,194 @@
+//! Tests of both formats of inventories, and of what they mean.
+
+use super::*;
+
+/// The hosts of a group as `label host user port`.
+fn shown(name: &str, text: &str, group: &str) -> Vec<String> {
+    let inventory = parse(Path::new(name), text, 1000).unwrap_or_else(|error| panic!("{error}"));
+    let mut shown = Vec::new();
+    inventory.hosts(group).unwrap().unwrap().for_each(|host| {
+        let user = host.user.map_or("-", |user| &**user);
+        let port = host.port.map_or("-".to_owned(), |port| port.to_string());
+        shown.push(format!("{} {} {user} {port}", host.label, host.name));
+    });
+    shown
+}
+
+fn error(name: &str, text: &str) -> String {
+    parse(Path::new(name), text, 1000)
+        .map(|_| ())
+        .expect_err(text)
+}
+
+const INI: &str = "
+# comment
+mail.example.com
+jumper ansible_port=5555 ansible_host=192.0.2.50 note='a b' # comment
+[2001:db8::1]:2222
+
+[web]
+www[01:03].example.com ansible_user=op
+www[a:b].example.com:1022
+[db]
+db-[1:9:4].example.com
+[web:vars]
+ansible_user = www
+http_port=80
+[south:children]
+web
+db
+[south:vars]
+ansible_port=7
+ansible_user=south
+[all:vars]
+ansible_user=\"every one\"
+";
+
+#[test]
+fn ini_inventories_are_read() {
+    assert_eq!(
+        shown("hosts.ini", INI, "all"),
+        [
+            "mail.example.com mail.example.com every one -",
+            "jumper 192.0.2.50 every one 5555",
+            "2001:db8::1 2001:db8::1 every one 2222",
+            "www01.example.com www01.example.com op 7",
+            "www02.example.com www02.example.com op 7",
+            "www03.example.com www03.example.com op 7",
+            "wwwa.example.com wwwa.example.com www 1022",
+            "wwwb.example.com wwwb.example.com www 1022",
+            "db-1.example.com db-1.example.com south 7",
+            "db-5.example.com db-5.example.com south 7",
+            "db-9.example.com db-9.example.com south 7",
+        ]
+        .map(|line| line.replace("2001:db8::1 2001:db8::1", "[2001:db8::1] 2001:db8::1"))
+    );
+    assert_eq!(shown("hosts.ini", INI, "south").len(), 8);
+    assert_eq!(shown("hosts.ini", INI, "db").len(), 3);
+    let inventory = parse(Path::new("x"), INI, 1000).unwrap();
+    assert_eq!(
+        inventory.group_names(),
+        ["all", "db", "south", "ungrouped", "web"]
+    );
+    assert!(inventory.hosts("nothing").unwrap().is_none());
+}
+
+const YAML: &str = "
+all:
+  hosts:
+    mail.example.com:
+  children:
+    web:
+      hosts:
+        www[01:02].example.com:
+          ansible_port: 22
+        foo:
+          ansible_host: 192.0.2.1
+          list: [1]
+      vars:
+        ansible_user: www
+    south:
+      children:
+        web:
+        db:
+          hosts:
+            db1:
+      vars:
+        ansible_port: 7
+";
+
+#[test]
+fn yaml_inventories_are_read() {
+    assert_eq!(
+        shown("hosts.yml", YAML, "all"),
+        [
+            "mail.example.com mail.example.com - -",
+            "www01.example.com www01.example.com www 22",
+            "www02.example.com www02.example.com www 22",
+            "foo 192.0.2.1 www 7",
+            "db1 db1 - 7",
+        ]
+    );
+    assert_eq!(shown("hosts.yml", YAML, "south").len(), 4);
+}
+
+#[test]
+fn inventories_are_told_from_hosts_files() {
+    let is = |name: &str, text| is_inventory(Path::new(name), text);
+    assert!(is("a.ini", "") && is("a.YAML", "") && is("a.yml", ""));
+    assert!(is("hosts", "# c\na\n[web]\nb\n") && is("hosts", "[web:children]\n"));
+    assert!(!is(
+        "hosts",
+        "a\n[1-3]\n[2001:db8::1]\n[fe80::1]\n[abc::1]:514\n"
+    ));
+}
+
+#[test]
+fn faults_are_named_with_their_lines() {
+    for (text, message) in [
+        (
+            "a\n[x:y]\n",
+            "line 2: expected [x:children] or [x:vars], not \"y\"",
+        ),
+        (
+            "www[01:3]\n",
+            "line 1: www[01:3]: the ends of [01:3] have different lengths",
+        ),
+        (
+            "www[3:1]\n",
+            "line 1: www[3:1]: the range [3:1] runs backwards",
+        ),
+        (
+            "www[1:99999999]\n",
+            "line 1: www[1:99999999]: more than 1000 hosts",
+        ),
+        (
+            "a[1:99]b[1:99]\n",
+            "line 1: a[1:99]b[1:99]: more than 1000 hosts",
+        ),
+        (
+            "www[1:x]\n",
+            "line 1: www[1:x]: [1:x] is no range of numbers or letters",
+        ),
+        ("www[1\n", "line 1: www[1: this bracket is never closed"),
+        ("a b\n", "line 1: expected KEY=VALUE, not \"b\""),
+        ("a x='b\n", "line 1: a quote is never closed"),
+        (
+            "a ansible_port=x\n",
+            "line 1: \"x\" is not a port number from 1 to 65535",
+        ),
+        (
+            "a ansible_user='{{ me }}'\n",
+            "line 1: ansible_user is a template, which only Ansible can fill in",
+        ),
+        (
+            "[a:children]\nb\n[b:children]\na\n",
+            "these groups contain each other: a → b → a",
+        ),
+        ("-x\n", "line 1: -x: a host name cannot start with '-'"),
+    ] {
+        assert_eq!(error("hosts.ini", text), message);
+    }
+    for (text, message) in [
+        ("- a\n", "expected groups: \"all: {hosts: …, children: …}\""),
+        (
+            "all:\n  host:\n",
+            "group all: host is not what an inventory has here",
+        ),
+        (
+            "all: {hosts: {a: {ansible_port: 0}}}\n",
+            "group all: a: \"0\" is not a port number from 1 to 65535",
+        ),
+        ("all: [x]\n", "group all: expected hosts, vars and children"),
+    ] {
+        assert_eq!(error("hosts.yml", text), message);
+    }
+    assert!(error("hosts.yml", "all: [\n").contains("line 2"));
+    let inventory = parse(Path::new("x.ini"), "a ansible_host=b,c\n", 10).unwrap();
+    assert!(
+        inventory
+            .hosts("all")
+            .unwrap_err()
+            .contains("more than the limit of 1")
+    );
+}

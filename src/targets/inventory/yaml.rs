@@ -1,0 +1,109 @@
+//! The newer format of inventories: groups with `hosts`, `vars` and `children`.
+
+use super::pattern::{expand, split_port};
+use super::{Inventory, Variables};
+use crate::targets::groups::{Node, parse_yaml};
+
+/// Groups may be written into each other this deep.
+const MAX_DEPTH: usize = 50;
+
+/// Reads the text into the inventory.
+pub(super) fn read(inventory: &mut Inventory, text: &str, limit: usize) -> Result<(), String> {
+    let tree = parse_yaml(text)?;
+    let mut reader = Reader {
+        inventory,
+        limit,
+        visits: 0,
+    };
+    match &*tree {
+        Node::Null => Ok(()),
+        Node::Map(groups) => {
+            for (name, group) in groups {
+                reader.group(name, group, 0)?;
+            }
+            Ok(())
+        }
+        _ => Err("expected groups: \"all: {hosts: …, children: …}\"".into()),
+    }
+}
+
+struct Reader<'a> {
+    inventory: &'a mut Inventory,
+    limit: usize,
+    /// How many groups were read: with aliases, a small file can stand for a large tree.
+    visits: usize,
+}
+
+impl Reader<'_> {
+    fn group(&mut self, name: &str, node: &Node, depth: usize) -> Result<(), String> {
+        self.visits += 1;
+        if depth > MAX_DEPTH || self.visits > self.limit {
+            return Err(format!("group {name}: too many groups in groups"));
+        }
+        self.inventory.group(name);
+        let Node::Map(entries) = node else {
+            return match node {
+                Node::Null => Ok(()),
+                _ => Err(format!("group {name}: expected hosts, vars and children")),
+            };
+        };
+        for (key, value) in entries {
+            match (key.as_str(), &**value) {
+                ("hosts" | "vars" | "children", Node::Null) => {}
+                ("hosts", Node::Map(hosts)) => {
+                    for (pattern, variables) in hosts {
+                        self.hosts(name, pattern, variables)
+                            .map_err(|message| format!("group {name}: {message}"))?;
+                    }
+                }
+                // Not in the manual, but Ansible takes one host without a mapping.
+                ("hosts", Node::Text(pattern)) => self.hosts(name, pattern, &Node::Null)?,
+                ("vars", vars) => {
+                    let own = &mut self.inventory.group(name).variables;
+                    set(own, vars).map_err(|message| format!("group {name}: {message}"))?;
+                }
+                ("children", Node::Map(children)) => {
+                    for (child, group) in children {
+                        self.inventory.group(name).children.push(child.clone());
+                        self.group(child, group, depth + 1)?;
+                    }
+                }
+                _ => {
+                    let message = format!("group {name}: {key} is not what an inventory has here");
+                    return Err(message);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hosts(&mut self, group: &str, pattern: &str, variables: &Node) -> Result<(), String> {
+        let (pattern, port) = split_port(pattern);
+        for name in expand(pattern, self.limit)? {
+            let position = self.inventory.host(&name, self.limit)?;
+            let own = &mut self.inventory.hosts[position].variables;
+            if let Some(port) = port {
+                own.set("ansible_port", port)?;
+            }
+            set(own, variables).map_err(|message| format!("{name}: {message}"))?;
+            self.inventory.group(group).hosts.push(position);
+        }
+        Ok(())
+    }
+}
+
+/// Takes variables over; those that are no texts do not count.
+fn set(variables: &mut Variables, node: &Node) -> Result<(), String> {
+    let Node::Map(entries) = node else {
+        return match node {
+            Node::Null => Ok(()),
+            _ => Err("expected variables".into()),
+        };
+    };
+    for (name, value) in entries {
+        if let Node::Text(value) = &**value {
+            variables.set(name, value)?;
+        }
+    }
+    Ok(())
+}

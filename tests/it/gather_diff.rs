@@ -1,0 +1,394 @@
+//! The gathered views beside Debian's own tools: what `dshbak -c` and `clubak -b` make of the same
+//! input, and the differences that are meant.
+//!
+//! - clubak leaves the space after the colon in the text unless it is told `-S ': '`, as it is here.
+//! - dshbak's rule is a character longer, it shows no count, folds the last number of a name only, and
+//!   sorts groups by their first host; ours are ClusterShell's, biggest first.
+//! - clubak orders groups of one size by their first host's name as text, `n10` before `n2`; we by its
+//!   number.
+//! - clubak's --diff leaves out the text that all others are compared with, and bytes that are not UTF-8.
+//!   Where there are several ways to say what differs, it may choose another.
+//! - A line without a host is dropped by dshbak and ends clubak; we show and count it. A last line
+//!   without a newline is dropped by dshbak. clubak cuts carriage returns off lines; we leave them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use mrsh::targets::nodeset::HostList;
+
+use crate::support::may_skip;
+
+/// How many inputs are generated.
+const INPUTS: u64 = 210;
+
+/// Runs clubak's own code once for each line of a list: an input, an output, and arguments. Starting
+/// Python anew each time would take a minute.
+const CLUBAK: &str = r"
+import os, sys
+from ClusterShell.CLI import Clubak
+for line in open(sys.argv[1]):
+    source, target, *args = line.rstrip('\n').split('\t')
+    if os.fork() == 0:
+        os.dup2(os.open(source, os.O_RDONLY), 0)
+        os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600), 1)
+        sys.argv = ['clubak', '-S', ': ', '--color=never', *args]
+        Clubak.main()
+    if os.wait()[1] != 0:
+        sys.exit('clubak failed on ' + source)
+";
+
+/// Whether both tools are here; says what is missing.
+fn tools_are_here() -> bool {
+    let python = Command::new("/usr/bin/python3")
+        .args(["-c", "import ClusterShell.CLI.Clubak"])
+        .output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        may_skip("clubak (Debian's clustershell) is not installed");
+        return false;
+    }
+    if !Path::new("/usr/bin/dshbak").exists() {
+        may_skip("dshbak (Debian's pdsh) is not installed");
+        return false;
+    }
+    true
+}
+
+fn fed(program: &str, args: &[&str], input: &Path) -> Output {
+    Command::new(program)
+        .args(args)
+        .stdin(File::open(input).unwrap())
+        .env_remove("NO_COLOR")
+        .output()
+        .unwrap()
+}
+
+fn mrsh(args: &[&str], input: &Path) -> Vec<u8> {
+    let args = [&["--gather-stdin"], args].concat();
+    let output = fed(env!("CARGO_BIN_EXE_mrsh"), &args, input);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{complaints}");
+    assert_eq!(complaints, "");
+    output.stdout
+}
+
+/// What clubak makes of the inputs, each with its own arguments.
+fn clubak(directory: &Path, calls: &[(PathBuf, &[&str])]) -> Vec<Vec<u8>> {
+    let target = |at: usize| directory.join(format!("clubak-{at}"));
+    let mut list = String::new();
+    for (at, (input, args)) in calls.iter().enumerate() {
+        let (input, target) = (input.display(), target(at));
+        list += &format!("{input}\t{}\t{}\n", target.display(), args.join("\t"));
+    }
+    let path = directory.join("calls");
+    fs::write(&path, list).unwrap();
+    let output = Command::new("/usr/bin/python3")
+        .args(["-c", CLUBAK])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    let outputs = (0..calls.len()).map(|at| fs::read(target(at)).unwrap());
+    outputs.collect()
+}
+
+/// Lines of up to twelve hosts in any order, most of which say the same.
+fn generated(seed: u64) -> Vec<u8> {
+    const NAMES: [&[&str]; 4] = [
+        &[
+            "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9", "n10", "n11", "n12",
+        ],
+        &[
+            "n01", "n02", "n09", "n10", "n11", "web", "db", "n1-ib", "n2-ib", "n4-ib",
+        ],
+        &[
+            "r1n1",
+            "r1n2",
+            "r1n3",
+            "r2n1",
+            "r2n2",
+            "r2n3",
+            "r3n3",
+            "login.example.org",
+        ],
+        &["alpha", "beta-2", "beta-3", "gamma_1", "x9y", "x10y"],
+    ];
+    const LINES: [&[u8]; 9] = [
+        b"ok",
+        b"",
+        b"  indented",
+        b"a: b",
+        b"tab\there",
+        b"\xff\xfe\0",
+        b"-- --",
+        b"+1",
+        "größer".as_bytes(),
+    ];
+    let mut random = fastrand::Rng::with_seed(seed);
+    let names = NAMES[random.usize(0..NAMES.len())];
+    let usual: Vec<&[u8]> = (0..random.usize(1..8))
+        .map(|_| LINES[random.usize(0..LINES.len())])
+        .collect();
+    let mut rest: Vec<(&str, Vec<&[u8]>)> = Vec::new();
+    for name in names {
+        let mut lines = usual.clone();
+        for _ in 0..random.usize(0..4).saturating_sub(1) {
+            let at = random.usize(0..lines.len());
+            match random.u8(0..3) {
+                0 => lines[at] = LINES[random.usize(0..LINES.len())],
+                1 => lines.insert(at, LINES[random.usize(0..LINES.len())]),
+                _ if lines.len() > 1 => drop(lines.remove(at)),
+                _ => {}
+            }
+        }
+        rest.push((name, lines));
+    }
+    let mut input = Vec::new();
+    while !rest.is_empty() {
+        let at = random.usize(0..rest.len());
+        let line = rest[at].1.remove(0);
+        input.extend([rest[at].0.as_bytes(), b": ", line, b"\n"].concat());
+        if rest[at].1.is_empty() {
+            rest.remove(at);
+        }
+    }
+    input
+}
+
+/// A place for the inputs, and all of them.
+fn inputs() -> (tempfile::TempDir, Vec<PathBuf>) {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |seed| {
+        let path = directory.path().join(format!("input-{seed}"));
+        fs::write(&path, generated(seed)).unwrap();
+        path
+    };
+    let paths = (0..INPUTS).map(write).collect();
+    (directory, paths)
+}
+
+/// The blocks of a gathered output: their titles and texts, in order.
+fn blocks(output: &[u8], rule: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut blocks: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut lines = output.split_inclusive(|byte| *byte == b'\n');
+    while let Some(line) = lines.next() {
+        if line.strip_suffix(b"\n") == Some(rule) {
+            let title = String::from_utf8(lines.next().unwrap().to_vec()).unwrap();
+            assert_eq!(lines.next().unwrap().strip_suffix(b"\n"), Some(rule));
+            blocks.push((title.trim_end().to_owned(), Vec::new()));
+        } else {
+            blocks.last_mut().unwrap().1.extend_from_slice(line);
+        }
+    }
+    blocks
+}
+
+/// The names of a folded set, sorted.
+fn names(folded: &str) -> Vec<String> {
+    let folded = folded.split(" (").next().unwrap();
+    let mut names = Vec::new();
+    let list = HostList::parse(folded, 1000).unwrap();
+    list.for_each(|host| names.push(host.label.to_owned()));
+    names.sort();
+    names
+}
+
+#[test]
+fn dshbak_makes_the_same_of_it() {
+    if !tools_are_here() {
+        return;
+    }
+    let (_directory, inputs) = inputs();
+    for (seed, input) in inputs.iter().enumerate() {
+        let by_names = |output: &[u8], rule: &[u8]| {
+            let blocks = blocks(output, rule).into_iter();
+            let by_names: BTreeMap<_, _> =
+                blocks.map(|(title, text)| (names(&title), text)).collect();
+            by_names
+        };
+        let theirs = fed("/usr/bin/dshbak", &["-c"], input).stdout;
+        let ours = mrsh(&[], input);
+        let (theirs, ours) = (by_names(&theirs, &[b'-'; 16]), by_names(&ours, &[b'-'; 15]));
+        assert_eq!(ours, theirs, "input {seed}");
+
+        // Without -c, every host has a block: our -L has the same lines.
+        if seed % 4 == 0 {
+            let theirs = fed("/usr/bin/dshbak", &[], input).stdout;
+            let theirs = by_names(&theirs, &[b'-'; 16]);
+            let mut ours: BTreeMap<Vec<String>, Vec<u8>> = BTreeMap::new();
+            for line in mrsh(&["-L"], input).split_inclusive(|byte| *byte == b'\n') {
+                let colon = memchr::memmem::find(line, b": ").unwrap();
+                let name = String::from_utf8(line[..colon].to_vec()).unwrap();
+                ours.entry(vec![name])
+                    .or_default()
+                    .extend(&line[colon + 2..]);
+            }
+            assert_eq!(ours, theirs, "input {seed}");
+        }
+    }
+}
+
+#[test]
+fn clubak_makes_the_same_of_it() {
+    if !tools_are_here() {
+        return;
+    }
+    let (directory, inputs) = inputs();
+    const MODES: [&[&str]; 3] = [&["-b"], &["-L"], &["-b", "-L"]];
+    let modes = MODES.into_iter().cycle();
+    let calls: Vec<(PathBuf, &[&str])> = inputs.into_iter().zip(modes).collect();
+    let theirs = clubak(directory.path(), &calls);
+    for ((input, mode), theirs) in calls.iter().zip(theirs) {
+        let ours = mrsh(mode, input);
+        let input = input.display();
+        match *mode {
+            ["-b"] => {
+                let [mut ours, mut theirs] =
+                    [ours, theirs].map(|output| blocks(&output, &[b'-'; 15]));
+                let sizes: Vec<usize> = ours.iter().map(|(title, _)| names(title).len()).collect();
+                assert!(sizes.is_sorted_by(|a, b| a >= b), "{input}: {sizes:?}");
+                ours.sort();
+                theirs.sort();
+                assert_eq!(ours, theirs, "{input}");
+            }
+            ["-L"] => assert_eq!(ours, theirs, "{input}"),
+            _ => {
+                let [ours, theirs] = [&ours, &theirs].map(|output| {
+                    let mut lines: Vec<&[u8]> = output.split(|byte| *byte == b'\n').collect();
+                    // A stable sort by names: each group's lines keep their order.
+                    lines.sort_by_key(|line| {
+                        memchr::memmem::find(line, b": ").map(|at| &line[..at])
+                    });
+                    lines
+                });
+                assert_eq!(ours, theirs, "{input}");
+            }
+        }
+    }
+}
+
+/// One diff: the titles of both sides, and a text made from another by following it.
+struct Diff {
+    titles: [String; 2],
+    new: Vec<u8>,
+}
+
+/// Reads diffs and follows them, strictly.
+fn followed(diffs: &[u8], old: &[u8]) -> Vec<Diff> {
+    let old: Vec<&[u8]> = old.split_inclusive(|byte| *byte == b'\n').collect();
+    let mut lines = diffs.split_inclusive(|byte| *byte == b'\n').peekable();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let title = |line: &[u8], mark: &str| {
+            let line = std::str::from_utf8(line).unwrap().trim_end();
+            line.strip_prefix(mark).unwrap().to_owned()
+        };
+        let titles = [title(line, "--- "), title(lines.next().unwrap(), "+++ ")];
+        let (mut new, mut at) = (Vec::new(), 0);
+        while let Some(header) = lines.next_if(|line| line.starts_with(b"@@ -")) {
+            let header = std::str::from_utf8(header).unwrap();
+            let mut ranges = header
+                .split_ascii_whitespace()
+                .skip(1)
+                .take(2)
+                .map(|range| {
+                    let (begin, length) = range[1..].split_once(',').unwrap_or((&range[1..], "1"));
+                    let length = length.parse::<usize>().unwrap();
+                    (
+                        begin.parse::<usize>().unwrap() - usize::from(length > 0),
+                        length,
+                    )
+                });
+            let ((begin, mut left), (_, mut right)) =
+                (ranges.next().unwrap(), ranges.next().unwrap());
+            new.extend(old[at..begin].concat());
+            at = begin;
+            while left + right > 0 {
+                let (mark, text) = lines.next().unwrap().split_first().unwrap();
+                if *mark != b'+' {
+                    assert_eq!(old[at], text);
+                    at += 1;
+                    left -= 1;
+                }
+                if *mark != b'-' {
+                    new.extend(text);
+                    right -= 1;
+                }
+            }
+        }
+        new.extend(old[at..].concat());
+        found.push(Diff { titles, new });
+    }
+    found
+}
+
+#[test]
+fn clubak_sees_the_same_differences() {
+    if !tools_are_here() {
+        return;
+    }
+    let (directory, mut inputs) = inputs();
+    inputs.retain(|input| !fs::read(input).unwrap().contains(&0xff));
+    let calls: Vec<(PathBuf, &[&str])> = inputs
+        .into_iter()
+        .map(|input| (input, &["--diff"][..]))
+        .collect();
+    let mut compared = 0;
+    for ((input, _), theirs) in calls.iter().zip(clubak(directory.path(), &calls)) {
+        let ours = mrsh(&["--diff"], input);
+        let texts: BTreeMap<String, Vec<u8>> =
+            blocks(&mrsh(&[], input), &[b'-'; 15]).into_iter().collect();
+        // Ours begins with the usual text.
+        let (usual, text) = &blocks(&mrsh(&[], input), &[b'-'; 15])[0];
+        let head = [usual.len() + 2 * 16 + 1, text.len()].iter().sum();
+        let ours = followed(&ours[head..], text);
+        for diff in &ours {
+            assert_eq!(diff.titles[0], *usual, "{}", input.display());
+            assert_eq!(diff.new, texts[&diff.titles[1]], "{}", input.display());
+        }
+        assert_eq!(ours.len() + 1, texts.len(), "{}", input.display());
+        // Among groups of one size, they may begin with another.
+        if theirs.is_empty() {
+            assert!(ours.is_empty(), "{}", input.display());
+        } else if theirs.starts_with(format!("--- {usual}\n").as_bytes()) {
+            let by_title = |diffs: Vec<Diff>| -> BTreeMap<[String; 2], Vec<u8>> {
+                diffs
+                    .into_iter()
+                    .map(|diff| (diff.titles, diff.new))
+                    .collect()
+            };
+            let theirs = by_title(followed(&theirs, text));
+            assert_eq!(by_title(ours), theirs, "{}", input.display());
+            compared += 1;
+        }
+    }
+    assert!(compared > 40, "only {compared} inputs were compared");
+}
+
+/// What the others do with a line that names no host, so that we learn of it if they change.
+#[test]
+fn a_line_without_a_host_is_where_we_differ() {
+    if !tools_are_here() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("input");
+    fs::write(&input, "a: 1\nno host here\na: 2").unwrap();
+
+    let dshbak = fed("/usr/bin/dshbak", &["-c"], &input);
+    assert_eq!(dshbak.stdout, b"----------------\na\n----------------\n1\n");
+    assert_eq!(dshbak.status.code(), Some(0));
+
+    let clubak = fed("/usr/bin/clubak", &["-b"], &input);
+    assert_eq!((clubak.stdout, clubak.status.code()), (Vec::new(), Some(1)));
+
+    let ours = fed(env!("CARGO_BIN_EXE_mrsh"), &["--gather-stdin"], &input);
+    assert_eq!(ours.stdout, b"---------------\na\n---------------\n1\n2\n");
+    assert_eq!(
+        String::from_utf8(ours.stderr).unwrap(),
+        "no host here\nmrsh: 1 line of standard input begins with no \"HOST:\"; it is above, on standard error\n"
+    );
+    assert_eq!(ours.status.code(), Some(1));
+}
