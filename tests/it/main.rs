@@ -2,6 +2,7 @@
 
 mod faults;
 mod lab;
+mod nodeset_diff;
 mod progress;
 mod reports;
 // The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
