@@ -201,6 +201,17 @@ pub struct Cli {
     )]
     pub progress: WhenArg,
 
+    /// Colour labels and diffs [default: on terminals, unless NO_COLOR is set]
+    #[arg(
+        long = "color",
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Output"
+    )]
+    pub color: WhenArg,
+
     /// Print one JSON object a line for every event, for programs; errors stay on standard error
     #[arg(long = "json", help_heading = "Output", conflicts_with_all = ["no_label", "only"])]
     pub json: bool,

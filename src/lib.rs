@@ -128,7 +128,13 @@ fn print(text: &str) -> Result<(), Error> {
 fn run_filter(plan: &FilterPlan) -> ExitStatus {
     let mut console = Console::stdio(plan.terminals);
     let mut input = io::stdin().lock();
-    let ended = report::filter(&plan.gather, plan.label, &mut input, &mut console);
+    let ended = report::filter(
+        &plan.gather,
+        plan.label,
+        plan.colors,
+        &mut input,
+        &mut console,
+    );
     if let Err(error) = &ended
         && error.kind() != io::ErrorKind::BrokenPipe
     {

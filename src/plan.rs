@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::listing::{self, Form};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
-use crate::report::{GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::groups::Groups;
 use crate::targets::{Limits, Target};
@@ -47,6 +47,8 @@ pub struct FilterPlan {
     pub gather: GatherSpec,
     /// Whether hosts are named.
     pub label: bool,
+    /// Where labels and diffs are coloured.
+    pub colors: Colors,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
 }
@@ -87,11 +89,13 @@ impl Plan {
                 SourcePorts::Reserved | SourcePorts::Any => RESERVED,
             }));
         }
+        let terminals = terminals();
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
                 gather: report::gather(&cli),
                 label: !cli.no_label,
-                terminals: terminals(),
+                colors: report::colors(cli.color, terminals),
+                terminals,
             }));
         }
         if let Some(text) = listing(&cli, &groups)? {
@@ -100,7 +104,6 @@ impl Plan {
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
-        let terminals = terminals();
         let report = report::report(&cli, terminals)?;
         let targets = targets::of_run(&cli, &groups)?;
         let privilege = Privilege::of_this_process();

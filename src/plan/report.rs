@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
-use crate::report::{FailedTo, FilesSpec, GatherForm, GatherSpec, ReportSpec, Terminals, Words};
+use crate::report::{
+    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, ReportSpec, Terminals, Words,
+};
 
 /// Decides what is shown.
 pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error> {
@@ -19,6 +21,7 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
     let gathering = equal_once(cli) || cli.lines_together;
     Ok(ReportSpec {
         label: !cli.no_label,
+        colors: colors(cli.color, terminals),
         lines: cli.live || !gathering,
         gather: gathering.then(|| gather(cli)),
         verbose: cli.verbose,
@@ -40,12 +43,30 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
         progress: match cli.progress {
             WhenArg::Always => true,
             WhenArg::Never => false,
-            WhenArg::Auto => {
-                let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-                terminals.err && !dumb && !cli.quiet
-            }
+            WhenArg::Auto => terminals.err && !is_dumb() && !cli.quiet,
         },
     })
+}
+
+/// Where colours are shown: on terminals, unless the user said otherwise.
+pub(super) fn colors(when: WhenArg, terminals: Terminals) -> Colors {
+    let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match when {
+        WhenArg::Always => Colors {
+            out: true,
+            err: true,
+        },
+        WhenArg::Auto if !no_color && !is_dumb() => Colors {
+            out: terminals.out,
+            err: terminals.err,
+        },
+        WhenArg::Auto | WhenArg::Never => Colors::default(),
+    }
+}
+
+/// Whether a terminal here can do no more than print.
+fn is_dumb() -> bool {
+    env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
 /// Whether equal outputs are to stand once.
@@ -65,6 +86,7 @@ pub(super) fn gather(cli: &Cli) -> GatherSpec {
         form,
         merge: cli.gather_all,
         only_odd: cli.only == Some(OnlyArg::Odd),
+        only_failed: cli.only == Some(OnlyArg::Failed),
         memory: cli.spool_memory,
     }
 }

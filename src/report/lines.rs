@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
+use super::color::{Colors, Frame, Palette};
 use super::tail::{Tail, print_line};
 use super::{Console, Reporter};
 use crate::run::event::{Event, RunStats};
@@ -31,6 +32,7 @@ const MANY: usize = 8 * LONG;
 #[derive(Debug)]
 pub(super) struct Lines {
     label: bool,
+    palette: Palette,
     limit: usize,
     targets: Arc<[Target]>,
     tails: HashMap<(TargetId, Stream), Tail>,
@@ -40,9 +42,10 @@ pub(super) struct Lines {
 
 impl Lines {
     /// With `label` false a line is the host's text alone.
-    pub(super) fn new(label: bool) -> Self {
+    pub(super) fn new(label: bool, colors: Colors) -> Self {
         Lines {
             label,
+            palette: Palette::new(colors),
             limit: LONG,
             targets: Arc::default(),
             tails: HashMap::new(),
@@ -61,12 +64,12 @@ impl Lines {
             let Some(end) = memchr(b'\n', rest) else {
                 return self.keep(target, stream, tail, rest, console);
             };
-            tail.print(&rest[..end], self.label(target), stream, console)?;
+            tail.print(&rest[..end], self.frame(target, stream), stream, console)?;
             rest = &rest[end + 1..];
         }
-        let label = self.label(target);
+        let frame = self.frame(target, stream);
         while let Some(end) = memchr(b'\n', rest) {
-            print_line(&rest[..end], label, stream, console)?;
+            print_line(&rest[..end], frame, stream, console)?;
             rest = &rest[end + 1..];
         }
         if rest.is_empty() {
@@ -78,7 +81,7 @@ impl Lines {
     fn finished(&mut self, target: TargetId, console: &mut Console) -> io::Result<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             if let Some(tail) = self.take(target, stream) {
-                tail.print(b"", self.label(target), stream, console)?;
+                tail.print(b"", self.frame(target, stream), stream, console)?;
             }
         }
         Ok(())
@@ -111,7 +114,7 @@ impl Lines {
         if let Err(error) = tail.push(more, limit) {
             // A host that never ends its line must not stop the others by filling the disk.
             let length = tail.length();
-            tail.print(b"", self.label(target), stream, console)?;
+            tail.print(b"", self.frame(target, stream), stream, console)?;
             let name = self.label_text(target);
             let note = format!(
                 "mrsh: {name}: a line was cut after {length} bytes, there is no room to keep it: {error}"
@@ -123,11 +126,13 @@ impl Lines {
         Ok(())
     }
 
-    fn label(&self, target: TargetId) -> [&[u8]; 2] {
-        if self.label {
-            [self.label_text(target).as_bytes(), b": "]
-        } else {
-            [b"", b""]
+    fn frame(&self, target: TargetId, stream: Stream) -> Frame<'_> {
+        match self.label {
+            true => self
+                .palette
+                .label(stream)
+                .label(self.label_text(target).as_bytes()),
+            false => Frame::default(),
         }
     }
 

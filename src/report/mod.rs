@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use crate::run::event::{Event, Message, RunStats};
 use crate::transport::Stream;
 
+mod color;
 mod console;
 mod failed_to;
 mod fd;
@@ -36,6 +37,7 @@ mod terminal;
 mod testing;
 mod wait;
 
+pub use color::Colors;
 pub use console::{Console, LongLine, Terminals};
 pub use failed_to::FailedTo;
 pub use files::FilesSpec;
@@ -63,6 +65,8 @@ const WAITING: usize = 4;
 pub struct ReportSpec {
     /// Each line of output, or each group of hosts, has its targets' labels.
     pub label: bool,
+    /// Where labels and diffs are coloured.
+    pub colors: Colors,
     /// Every line of output is written as it comes.
     pub lines: bool,
     /// Output is gathered, and written when hosts have ended.
@@ -150,10 +154,14 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     } else {
         let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
         if spec.lines {
-            shown.push(Box::new(Lines::new(spec.label)));
+            shown.push(Box::new(Lines::new(spec.label, spec.colors)));
         }
         if let Some(gather) = &spec.gather {
-            shown.push(Box::new(Gather::new(gather.clone(), spec.label)));
+            shown.push(Box::new(Gather::new(
+                gather.clone(),
+                spec.label,
+                spec.colors,
+            )));
         }
         for mut output in shown {
             if spec.only_failed {

@@ -182,9 +182,9 @@ impl Reporter for OnlyFailed {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use super::super::Terminals;
     use super::super::lines::Lines;
     use super::super::testing::{Recorder, finished, output, run_started, succeeded};
+    use super::super::{Colors, Terminals};
     use super::*;
     use crate::run::event::Outcome;
     use crate::transport::RemoteExit;
@@ -192,7 +192,7 @@ mod tests {
     fn only_failed(limit: usize) -> OnlyFailed {
         OnlyFailed {
             limit,
-            ..OnlyFailed::new(Box::new(Lines::new(true)))
+            ..OnlyFailed::new(Box::new(Lines::new(true, Colors::default())))
         }
     }
 

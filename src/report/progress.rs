@@ -251,9 +251,9 @@ impl TermLike for Canvas {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Terminals;
     use super::super::lines::Lines;
     use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
+    use super::super::{Colors, Terminals};
     use super::*;
     use crate::run::event::Outcome;
     use crate::transport::{RemoteExit, Stream};
@@ -319,7 +319,7 @@ mod tests {
         #[test]
         fn lines_and_bar_never_tear(steps in prop::collection::vec((0..5_u8, 1..120_usize), 1..60)) {
             let (mut progress, names) = progress(3, || 80);
-            let mut lines = Lines::new(true);
+            let mut lines = Lines::new(true, Colors::default());
             let recorder = Recorder::default();
             let mut console = recorder.console(BOTH);
             lines.event(&run_started(&names), &mut console).unwrap();

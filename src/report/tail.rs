@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
+use super::color::Frame;
 use super::console::{Console, LongLine};
 use super::terminal::{harmless_line, harmless_part};
 use crate::transport::Stream;
@@ -113,25 +114,26 @@ impl Tail {
         receive(&self.memory)
     }
 
-    /// Writes the line, which ends with `last`, after `label`.
+    /// Writes the line, which ends with `last`, within `frame`.
     ///
     /// # Errors
     /// The console's, or the temporary file cannot be read back.
     pub(super) fn print(
         mut self,
         last: &[u8],
-        label: [&[u8]; 2],
+        frame: Frame<'_>,
         stream: Stream,
         console: &mut Console,
     ) -> io::Result<()> {
         self.memory.extend_from_slice(last);
         let Some(spill) = self.file else {
-            return print_line(&self.memory, label, stream, console);
+            return print_line(&self.memory, frame, stream, console);
         };
         let terminal = console.is_terminal(stream);
         let mut line = console.long_line(stream)?;
-        line.piece(label[0])?;
-        line.piece(label[1])?;
+        for piece in frame.before {
+            line.piece(piece)?;
+        }
         let mut file = spill.into_reader()?;
         let mut piece = Vec::with_capacity(PIECE);
         let mut shown = Vec::new();
@@ -153,6 +155,7 @@ impl Tail {
         } else {
             line.piece(&piece)?;
         }
+        line.piece(frame.after)?;
         line.end()
     }
 }
@@ -176,22 +179,23 @@ pub(super) fn print_piece(
     }
 }
 
-/// Writes a line that is in memory after its label.
+/// Writes a line that is in memory within `frame`.
 ///
 /// # Errors
 /// The console's.
 pub(super) fn print_line(
     text: &[u8],
-    label: [&[u8]; 2],
+    frame: Frame<'_>,
     stream: Stream,
     console: &mut Console,
 ) -> io::Result<()> {
+    let [a, b, c] = frame.before;
     if console.is_terminal(stream) {
         let mut shown = Vec::with_capacity(text.len());
         harmless_line(text, &mut shown);
-        console.line(stream, &[label[0], label[1], &shown])
+        console.line(stream, &[a, b, c, &shown, frame.after])
     } else {
-        console.line(stream, &[label[0], label[1], text])
+        console.line(stream, &[a, b, c, text, frame.after])
     }
 }
 
@@ -204,7 +208,11 @@ mod tests {
     fn printed(tail: Tail, last: &[u8], out: bool) -> Vec<u8> {
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals { out, err: false });
-        tail.print(last, [b"n1", b": "], Stream::Stdout, &mut console)
+        let frame = Frame {
+            before: [b"n1", b": ", b""],
+            after: b"",
+        };
+        tail.print(last, frame, Stream::Stdout, &mut console)
             .unwrap();
         console.flush().unwrap();
         recorder.text(Stream::Stdout)

@@ -14,6 +14,7 @@ use memchr::{memchr, memchr_iter};
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline, group_diff_ops};
 
 use super::super::Console;
+use super::super::color::Frame;
 use super::super::tail::print_line;
 use super::print::{buffered, print_next};
 use super::tree::Cursor;
@@ -25,7 +26,11 @@ const CONTEXT: usize = 3;
 
 /// With more lines than this between the first difference and the last, in either text, there is no
 /// diff: it would take too much memory, and nobody would read it.
-const MOST_LINES: usize = 200_000;
+const MOST_LINES: usize = 150_000;
+
+/// Texts of more lines than this that differ in nearly all of them are no diff either: it would be the
+/// usual text once more, and this one.
+const READABLE: usize = 1000;
 
 /// After this time a diff is finished with what is found by then: it is right, if not short.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,7 +43,7 @@ const PIECE: usize = 64 * 1024;
 enum Differences {
     /// Lists of changes, each with the lines around it.
     Hunks(Part, Vec<Vec<DiffOp>>),
-    /// Too many to be listed.
+    /// Too many to be listed, or nearly everything.
     TooMany,
 }
 
@@ -61,31 +66,36 @@ impl View<'_> {
         // One silent group alone has nothing to say; beside others, that it was silent matters.
         if !self.only_odd && (!usual.text.is_empty() || !others.is_empty()) {
             self.header(&usual.hosts, usual.end, Stream::Stdout, console)?;
-            self.text(usual.text, [b"", b""], Stream::Stdout, console)?;
+            self.text(usual.text, Frame::default(), Stream::Stdout, console)?;
         }
         self.error_blocks(usual, self.only_odd, console)?;
         for group in others {
             match self.differences(usual.text, group.text)? {
                 Differences::Hunks(part, hunks) => {
                     let title = self.title(&usual.hosts, usual.end);
-                    title_line(b"--- ", &title, console)?;
+                    self.title_line(b"--- ", &title, console)?;
                     let title = self.title(&group.hosts, group.end);
-                    title_line(b"+++ ", &title, console)?;
+                    self.title_line(b"+++ ", &title, console)?;
                     self.hunks([usual.text, group.text], part, &hunks, console)?;
                 }
                 Differences::TooMany => {
                     self.header(&group.hosts, group.end, Stream::Stdout, console)?;
-                    self.text(group.text, [b"", b""], Stream::Stdout, console)?;
+                    self.text(group.text, Frame::default(), Stream::Stdout, console)?;
                     let note = format!(
                         "mrsh: {}: shown in full, too different from the most common output for a diff",
                         self.title(&group.hosts, None)
                     );
-                    print_line(note.as_bytes(), [b"", b""], Stream::Stderr, console)?;
+                    print_line(note.as_bytes(), Frame::default(), Stream::Stderr, console)?;
                 }
             }
             self.error_blocks(group, false, console)?;
         }
         Ok(())
+    }
+
+    fn title_line(&self, mark: &[u8], title: &str, console: &mut Console) -> io::Result<()> {
+        let frame = self.palette.title.line(mark);
+        print_line(title.as_bytes(), frame, Stream::Stdout, console)
     }
 
     fn differences(&self, old: Cursor, new: Cursor) -> io::Result<Differences> {
@@ -105,6 +115,15 @@ impl View<'_> {
         };
         let deadline = Instant::now().checked_add(PATIENCE);
         let changes = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, deadline);
+        let equal = |change: &DiffOp| match change {
+            DiffOp::Equal { len, .. } => *len,
+            DiffOp::Delete { .. } | DiffOp::Insert { .. } | DiffOp::Replace { .. } => 0,
+        };
+        let known = part.line + changes.iter().map(equal).sum::<usize>();
+        let lines = part.line + old.len().min(new.len());
+        if lines > READABLE && part.rest == 0 && known < lines / 10 {
+            return Ok(Differences::TooMany);
+        }
         Ok(Differences::Hunks(part, group_diff_ops(changes, CONTEXT)))
     }
 
@@ -221,17 +240,23 @@ impl View<'_> {
             };
             let (old, new) = (range(DiffOp::old_range), range(DiffOp::new_range));
             let header = format!("@@ -{old} +{new} @@");
-            console.line(Stream::Stdout, &[header.as_bytes()])?;
+            let frame = self.palette.place.line(b"");
+            print_line(header.as_bytes(), frame, Stream::Stdout, console)?;
             for change in hunk {
                 let [old, new] = &mut sides;
                 match change {
                     DiffOp::Equal { .. } => {
-                        old.print(change.old_range(), b" ", console)?;
+                        let frame = Frame {
+                            before: [b" ", b"", b""],
+                            after: b"",
+                        };
+                        old.print(change.old_range(), frame, console)?;
                         new.skip_to(change.new_range().end)?;
                     }
                     DiffOp::Delete { .. } | DiffOp::Insert { .. } | DiffOp::Replace { .. } => {
-                        old.print(change.old_range(), b"-", console)?;
-                        new.print(change.new_range(), b"+", console)?;
+                        let (removed, added) = (&self.palette.removed, &self.palette.added);
+                        old.print(change.old_range(), removed.line(b"-"), console)?;
+                        new.print(change.new_range(), added.line(b"+"), console)?;
                     }
                 }
             }
@@ -261,19 +286,18 @@ impl<R: BufRead> Side<R> {
     fn print(
         &mut self,
         lines: std::ops::Range<usize>,
-        mark: &[u8],
+        frame: Frame<'_>,
         console: &mut Console,
     ) -> io::Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
         self.skip_to(lines.start)?;
-        let label = [mark, b""];
         for _ in lines {
             print_next(
                 &mut self.text,
                 &mut self.line,
-                label,
+                frame,
                 Stream::Stdout,
                 console,
             )?;
@@ -295,10 +319,6 @@ fn span(before: usize, length: usize) -> String {
         1 => (before + 1).to_string(),
         _ => format!("{},{length}", before + 1),
     }
-}
-
-fn title_line(mark: &[u8], title: &str, console: &mut Console) -> io::Result<()> {
-    print_line(title.as_bytes(), [mark, b""], Stream::Stdout, console)
 }
 
 #[cfg(test)]

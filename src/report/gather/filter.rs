@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use memchr::memchr;
 
+use super::super::color::{Colors, Frame, Palette};
 use super::super::tail::print_line;
 use super::super::{Console, GatherSpec};
 use super::collect::Collected;
@@ -76,6 +77,7 @@ impl Names {
 pub fn filter(
     spec: &GatherSpec,
     label: bool,
+    colors: Colors,
     input: &mut impl BufRead,
     console: &mut Console,
 ) -> io::Result<u64> {
@@ -93,6 +95,7 @@ pub fn filter(
         collected: &collected,
         labels: &names,
         label,
+        palette: &Palette::new(colors),
         only_odd: spec.only_odd,
     };
     view.show(spec.form, order, console)?;
@@ -162,7 +165,7 @@ fn print_nameless(
     input: &mut impl BufRead,
     console: &mut Console,
 ) -> io::Result<()> {
-    let none: [&[u8]; 2] = [b"", b""];
+    let none = Frame::default();
     match line.strip_suffix(b"\n") {
         Some(line) => print_line(line, none, Stream::Stderr, console),
         None => print_long_line(line, input, none, Stream::Stderr, console),
@@ -232,13 +235,13 @@ mod tests {
     fn filtered(form: GatherForm, input: &[u8]) -> (String, String, u64) {
         let spec = GatherSpec {
             form,
-            merge: false,
-            only_odd: false,
             memory: 1 << 20,
+            ..GatherSpec::default()
         };
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
-        let nameless = filter(&spec, true, &mut { input }, &mut console).unwrap();
+        let nameless =
+            filter(&spec, true, Colors::default(), &mut { input }, &mut console).unwrap();
         let text = |stream| String::from_utf8(recorder.text(stream)).unwrap();
         (text(Stream::Stdout), text(Stream::Stderr), nameless)
     }
@@ -340,12 +343,10 @@ mod tests {
         let mut console = recorder.console(Terminals::default());
         let spec = GatherSpec {
             form: GatherForm::Lines,
-            merge: false,
-            only_odd: false,
-            memory: 0,
+            ..GatherSpec::default()
         };
         let mut input = io::BufReader::new(b"a: 1\n".chain(Broken));
-        let error = filter(&spec, true, &mut input, &mut console).unwrap_err();
+        let error = filter(&spec, true, Colors::default(), &mut input, &mut console).unwrap_err();
         assert_eq!(error.to_string(), "cannot read standard input: torn");
         assert_eq!(recorder.text(Stream::Stdout), b"a: 1\n");
     }

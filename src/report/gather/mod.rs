@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::color::{Colors, Palette};
 use super::summary::write_cause;
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
@@ -35,6 +36,8 @@ pub struct GatherSpec {
     pub merge: bool,
     /// Only the hosts that differ from the majority are shown.
     pub only_odd: bool,
+    /// Hosts that succeed are left out, as if they had not run; their output does not come here.
+    pub only_failed: bool,
     /// About how many bytes of text are kept in memory; the rest goes to a temporary file.
     pub memory: usize,
 }
@@ -59,6 +62,7 @@ pub enum GatherForm {
 pub(super) struct Gather {
     spec: GatherSpec,
     label: bool,
+    palette: Palette,
     targets: Arc<[Target]>,
     collected: Collected,
     /// How many hosts have been shown.
@@ -73,11 +77,12 @@ impl Labels for Arc<[Target]> {
 
 impl Gather {
     /// With `label` false the text stands alone, without names.
-    pub(super) fn new(spec: GatherSpec, label: bool) -> Self {
+    pub(super) fn new(spec: GatherSpec, label: bool, colors: Colors) -> Self {
         Gather {
             collected: Collected::new(spec.memory, spec.merge),
             spec,
             label,
+            palette: Palette::new(colors),
             targets: Arc::default(),
             shown: 0,
         }
@@ -88,18 +93,20 @@ impl Gather {
             collected: &self.collected,
             labels: &self.targets,
             label: self.label,
+            palette: &self.palette,
             only_odd: self.spec.only_odd,
         }
     }
 
     fn finished(&mut self, finished: &Finished) -> io::Result<()> {
         let mut cause = String::new();
-        write_cause(&finished.outcome, &mut cause);
+        let failed = write_cause(&finished.outcome, &mut cause);
         // Part of a cause may be the remote side's text.
         let mut words = Vec::with_capacity(cause.len());
         harmless_line(cause.as_bytes(), &mut words);
         let words = String::from_utf8_lossy(&words);
         let ran = matches!(finished.outcome, Outcome::Exited(_));
+        let ran = ran && (failed || !self.spec.only_failed);
         self.collected.finish(finished.target.index(), &words, ran)
     }
 

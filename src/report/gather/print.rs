@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use memchr::memchr;
 
 use super::super::Console;
+use super::super::color::Frame;
 use super::super::tail::{print_line, print_piece};
 use super::super::terminal::harmless_line;
 use crate::transport::Stream;
@@ -12,19 +13,19 @@ use crate::transport::Stream;
 /// How much of a text is in memory at a time.
 const PIECE: usize = 64 * 1024;
 
-/// Writes a text, each line after `label`.
+/// Writes a text, each line within `frame`.
 ///
 /// # Errors
 /// The console's, or the text cannot be read.
 pub(super) fn print_text(
     text: impl Read,
-    label: [&[u8]; 2],
+    frame: Frame<'_>,
     stream: Stream,
     console: &mut Console,
 ) -> io::Result<()> {
     let mut text = buffered(text);
     let mut line = Vec::new();
-    while print_next(&mut text, &mut line, label, stream, console)? {}
+    while print_next(&mut text, &mut line, frame, stream, console)? {}
     Ok(())
 }
 
@@ -33,7 +34,7 @@ pub(super) fn buffered<R: Read>(text: R) -> BufReader<R> {
     BufReader::with_capacity(PIECE, text)
 }
 
-/// Writes the next line of a text after `label`; false if there is none. `line` is kept for its
+/// Writes the next line of a text within `frame`; false if there is none. `line` is kept for its
 /// memory.
 ///
 /// # Errors
@@ -41,7 +42,7 @@ pub(super) fn buffered<R: Read>(text: R) -> BufReader<R> {
 pub(super) fn print_next(
     text: &mut impl BufRead,
     line: &mut Vec<u8>,
-    label: [&[u8]; 2],
+    frame: Frame<'_>,
     stream: Stream,
     console: &mut Console,
 ) -> io::Result<bool> {
@@ -53,10 +54,10 @@ pub(super) fn print_next(
         }
         if let Some(end) = memchr(b'\n', ready) {
             if line.is_empty() {
-                print_line(&ready[..end], label, stream, console)?;
+                print_line(&ready[..end], frame, stream, console)?;
             } else {
                 line.extend_from_slice(&ready[..end]);
-                print_line(line, label, stream, console)?;
+                print_line(line, frame, stream, console)?;
             }
             text.consume(end + 1);
             return Ok(true);
@@ -65,14 +66,14 @@ pub(super) fn print_next(
         let length = ready.len();
         text.consume(length);
         if line.len() > PIECE {
-            print_long_line(line, text, label, stream, console)?;
+            print_long_line(line, text, frame, stream, console)?;
             return Ok(true);
         }
     }
     if line.is_empty() {
         return Ok(false);
     }
-    print_line(line, label, stream, console)?;
+    print_line(line, frame, stream, console)?;
     Ok(true)
 }
 
@@ -83,15 +84,16 @@ pub(super) fn print_next(
 pub(super) fn print_long_line(
     line: &mut Vec<u8>,
     text: &mut impl BufRead,
-    label: [&[u8]; 2],
+    frame: Frame<'_>,
     stream: Stream,
     console: &mut Console,
 ) -> io::Result<()> {
     let terminal = console.is_terminal(stream);
     let mut shown = Vec::new();
     let mut long = console.long_line(stream)?;
-    long.piece(label[0])?;
-    long.piece(label[1])?;
+    for piece in frame.before {
+        long.piece(piece)?;
+    }
     loop {
         print_piece(line, terminal, &mut shown, &mut long)?;
         let ready = text.fill_buf()?;
@@ -115,5 +117,6 @@ pub(super) fn print_long_line(
         long.piece(line)?;
     }
     line.clear();
+    long.piece(frame.after)?;
     long.end()
 }

@@ -14,9 +14,8 @@ use Stream::{Stderr, Stdout};
 fn spec(form: GatherForm) -> GatherSpec {
     GatherSpec {
         form,
-        merge: false,
-        only_odd: false,
         memory: 1 << 20,
+        ..GatherSpec::default()
     }
 }
 
@@ -37,7 +36,11 @@ fn run(gather: &mut Gather, events: &[Event], terminals: Terminals) -> Recorder 
 
 /// All that is written, in order; standard error's lines are marked.
 fn shown(spec: GatherSpec, events: &[Event]) -> String {
-    let recorder = run(&mut Gather::new(spec, true), events, Terminals::default());
+    let recorder = run(
+        &mut Gather::new(spec, true, Colors::default()),
+        events,
+        Terminals::default(),
+    );
     let mut text = String::new();
     for (stream, write) in recorder.writes() {
         for line in String::from_utf8(write).unwrap().split_terminator('\n') {
@@ -276,7 +279,7 @@ fn a_diff_tells_of_silence_and_of_ends() {
 
 #[test]
 fn a_host_is_shown_when_its_turn_has_come() {
-    let mut gather = Gather::new(spec(GatherForm::Hosts), true);
+    let mut gather = Gather::new(spec(GatherForm::Hosts), true, Colors::default());
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
     let steps = [
@@ -329,13 +332,61 @@ fn without_labels_texts_stand_alone() {
     for form in [GatherForm::Blocks, GatherForm::Lines] {
         let events = mixed();
         let recorder = run(
-            &mut Gather::new(spec(form), false),
+            &mut Gather::new(spec(form), false, Colors::default()),
             &events,
             Terminals::default(),
         );
         assert_eq!(recorder.text(Stdout), b"Linux\n6.1\nDarwin\n");
         assert_eq!(recorder.text(Stderr), b"warning: clock\nnot found\n");
     }
+}
+
+#[test]
+fn names_and_differences_are_coloured_by_stream() {
+    let events = [
+        run_started(&["n1", "n2", "n3"]),
+        output(0, Stdout, b"same\nold\n"),
+        output(1, Stdout, b"same\nold\n"),
+        output(2, Stdout, b"same\nnew\n"),
+        output(2, Stderr, b"oops\n"),
+        succeeded(0),
+        succeeded(1),
+        succeeded(2),
+    ];
+    let colors = Colors {
+        out: true,
+        err: true,
+    };
+    let shown = |form| {
+        let mut gather = Gather::new(spec(form), true, colors);
+        let writes = run(&mut gather, &events, Terminals::default()).writes();
+        let text = writes.into_iter().flat_map(|(_, text)| text).collect();
+        String::from_utf8(text).unwrap().replace('\x1b', "^")
+    };
+    insta::assert_snapshot!(shown(GatherForm::Lines), @r"
+    ^[94mn[1-2]:^[0m same
+    ^[94mn[1-2]:^[0m old
+    ^[94mn3:^[0m same
+    ^[94mn3:^[0m new
+    ^[91mn3:^[0m oops
+    ");
+    insta::assert_snapshot!(shown(GatherForm::Diff), @r"
+    ^[94m---------------^[0m
+    ^[94mn[1-2] (2)^[0m
+    ^[94m---------------^[0m
+    same
+    old
+    ^[1m--- n[1-2] (2)^[0m
+    ^[1m+++ n3^[0m
+    ^[36m@@ -1,2 +1,2 @@^[0m
+     same
+    ^[31m-old^[0m
+    ^[32m+new^[0m
+    ^[91m---------------^[0m
+    ^[91mn3, stderr^[0m
+    ^[91m---------------^[0m
+    oops
+    ");
 }
 
 #[test]
@@ -350,7 +401,7 @@ fn only_a_terminal_is_protected() {
         out: true,
         err: false,
     };
-    let mut gather = Gather::new(spec(GatherForm::Lines), true);
+    let mut gather = Gather::new(spec(GatherForm::Lines), true, Colors::default());
     let recorder = run(&mut gather, &events, terminals);
     assert_eq!(recorder.text(Stdout), b"a: ^[[2Jx\na: <FF>\n");
     assert_eq!(recorder.text(Stderr), b"a: \x07\n");
@@ -370,7 +421,11 @@ fn lines_of_any_length_come_whole() {
             events.push(output(1, Stdout, piece));
         }
         events.extend([succeeded(0), succeeded(1)]);
-        let recorder = run(&mut Gather::new(spec, true), &events, Terminals::default());
+        let recorder = run(
+            &mut Gather::new(spec, true, Colors::default()),
+            &events,
+            Terminals::default(),
+        );
         let expected = [
             b"n[1-2]: ",
             &long[..200_001],
@@ -386,7 +441,7 @@ fn lines_of_any_length_come_whole() {
 #[test]
 fn a_text_that_cannot_be_kept_ends_the_run_after_what_was_kept() {
     // Nowhere to make a temporary file: the limit on file sizes would be the process's own.
-    let mut gather = Gather::new(spec(GatherForm::Lines), true);
+    let mut gather = Gather::new(spec(GatherForm::Lines), true, Colors::default());
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
     for event in [run_started(&["a"]), output(0, Stdout, b"kept\n")] {
@@ -446,7 +501,7 @@ proptest! {
         for (host, (_, _, code)) in outputs.iter().enumerate() {
             events.push(exit(u32::try_from(host).unwrap(), *code));
         }
-        let mut gather = Gather::new(GatherSpec { memory, ..spec(GatherForm::Blocks) }, true);
+        let mut gather = Gather::new(GatherSpec { memory, ..spec(GatherForm::Blocks) }, true, Colors::default());
         run(&mut gather, &events, Terminals::default());
 
         let mut expected: BTreeMap<(Vec<u8>, u8), Vec<usize>> = BTreeMap::new();

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use super::super::color::{Frame, Palette};
 use super::super::tail::print_line;
 use super::super::{Console, GatherForm};
 use super::collect::{Collected, End};
@@ -27,6 +28,8 @@ pub(super) struct View<'a> {
     pub(super) labels: &'a dyn Labels,
     /// Whether names are shown at all.
     pub(super) label: bool,
+    /// The colours.
+    pub(super) palette: &'a Palette,
     /// Only what differs from the majority.
     pub(super) only_odd: bool,
 }
@@ -127,7 +130,7 @@ impl View<'_> {
             // Among those that differ, one that is silent is worth its name.
             if !majority && (self.only_odd || !group.text.is_empty()) {
                 self.header(&group.hosts, group.end, Stream::Stdout, console)?;
-                self.text(group.text, [b"", b""], Stream::Stdout, console)?;
+                self.text(group.text, Frame::default(), Stream::Stdout, console)?;
             }
             self.error_blocks(group, majority, console)?;
         }
@@ -145,7 +148,7 @@ impl View<'_> {
         for (text, hosts) in group.errors.iter().skip(usize::from(majority)) {
             if !text.is_empty() {
                 self.header(hosts, group.end, Stream::Stderr, console)?;
-                self.text(*text, [b"", b""], Stream::Stderr, console)?;
+                self.text(*text, Frame::default(), Stream::Stderr, console)?;
             }
         }
         Ok(())
@@ -188,10 +191,11 @@ impl View<'_> {
             return Ok(());
         }
         if !self.label {
-            return self.text(text, [b"", b""], stream, console);
+            return self.text(text, Frame::default(), stream, console);
         }
         let names = self.names(hosts);
-        self.text(text, [names.as_bytes(), b": "], stream, console)
+        let frame = self.palette.label(stream).label(names.as_bytes());
+        self.text(text, frame, stream, console)
     }
 
     /// The rule, the names with how many they are and how they ended, and the rule.
@@ -209,9 +213,11 @@ impl View<'_> {
         if stream == Stream::Stderr {
             title.push_str(", stderr");
         }
-        console.line(stream, &[RULE])?;
-        print_line(title.as_bytes(), [b"", b""], stream, console)?;
-        console.line(stream, &[RULE])
+        let frame = self.palette.label(stream).line(b"");
+        for line in [RULE, title.as_bytes(), RULE] {
+            print_line(line, frame, stream, console)?;
+        }
+        Ok(())
     }
 
     /// The names with how many they are and how they ended.
@@ -239,10 +245,10 @@ impl View<'_> {
     pub(super) fn text(
         &self,
         text: Cursor,
-        label: [&[u8]; 2],
+        frame: Frame<'_>,
         stream: Stream,
         console: &mut Console,
     ) -> io::Result<()> {
-        print_text(self.collected.reader(text, 0), label, stream, console)
+        print_text(self.collected.reader(text, 0), frame, stream, console)
     }
 }

@@ -19,7 +19,7 @@ fn run(lines: &mut Lines, events: &[Event], terminals: Terminals) -> Recorder {
 }
 
 fn shown(label: bool, out: bool, events: &[Event]) -> String {
-    let mut lines = Lines::new(label);
+    let mut lines = Lines::new(label, Colors::default());
     let recorder = run(&mut lines, events, Terminals { out, err: false });
     assert_eq!(
         (lines.tails.len(), lines.held),
@@ -71,6 +71,34 @@ fn lines_are_labelled_and_whole() {
 }
 
 #[test]
+fn a_label_is_coloured_by_its_stream() {
+    let events = [
+        run_started(&["a"]),
+        output(0, Stdout, b"one\n"),
+        output(0, Stderr, b"two\n"),
+        output(0, Stdout, &[b'x'; 3000]),
+        output(0, Stdout, b"three"),
+        succeeded(0),
+    ];
+    let colors = Colors {
+        out: true,
+        err: true,
+    };
+    for limit in [1000, LONG] {
+        let mut lines = Lines {
+            limit,
+            ..Lines::new(true, colors)
+        };
+        let recorder = run(&mut lines, &events, Terminals::default());
+        let long = "x".repeat(3000);
+        let label = "\x1b[94ma:\x1b[0m ";
+        let expected = format!("{label}one\n{label}{long}three\n");
+        assert!(recorder.text(Stdout) == expected.into_bytes());
+        assert_eq!(recorder.text(Stderr), b"\x1b[91ma:\x1b[0m two\n");
+    }
+}
+
+#[test]
 fn only_a_terminal_is_protected() {
     let text = "\x1b[2Jgrün\r\npart\x07".as_bytes();
     let events = [
@@ -105,7 +133,7 @@ fn a_very_long_line_comes_whole() {
     events.extend([output(0, Stdout, b"end\n"), succeeded(0), succeeded(1)]);
     expected.extend(b"end\n");
 
-    let mut lines = Lines::new(true);
+    let mut lines = Lines::new(true, Colors::default());
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
     for event in &events {
@@ -122,7 +150,7 @@ fn a_very_long_line_comes_whole() {
 #[test]
 fn many_unfinished_lines_are_kept_short() {
     let labels: Vec<String> = (0..40).map(|n| format!("n{n}")).collect();
-    let mut lines = Lines::new(true);
+    let mut lines = Lines::new(true, Colors::default());
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
     lines.event(&run_started(&labels), &mut console).unwrap();
@@ -186,7 +214,7 @@ proptest! {
         }
         events.extend((0..3).map(succeeded));
 
-        let mut lines = Lines { limit, ..Lines::new(true) };
+        let mut lines = Lines { limit, ..Lines::new(true, Colors::default()) };
         let recorder = run(&mut lines, &events, Terminals::default());
         prop_assert_eq!((lines.tails.len(), lines.held), (0, 0));
         for (of, stream) in [Stdout, Stderr].into_iter().enumerate() {

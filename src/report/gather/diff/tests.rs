@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::super::Terminals;
 use super::super::super::testing::Recorder;
+use super::super::super::{Colors, Terminals};
 use super::super::{GatherForm, GatherSpec, filter};
 use super::*;
 
@@ -23,7 +23,14 @@ fn shown(texts: &[(&str, &[u8])], only_odd: bool, memory: usize) -> (Vec<u8>, St
     }
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
-    filter(&spec, true, &mut &input[..], &mut console).unwrap();
+    filter(
+        &spec,
+        true,
+        Colors::default(),
+        &mut &input[..],
+        &mut console,
+    )
+    .unwrap();
     let complaints = String::from_utf8(recorder.text(Stream::Stderr)).unwrap();
     (recorder.text(Stream::Stdout), complaints)
 }
@@ -133,17 +140,21 @@ fn texts_with_one_difference_at_each_end_cost_little_whatever_their_length() {
 
 #[test]
 fn what_has_too_little_in_common_is_shown_in_full() {
-    let lines = |n: usize| -> String {
-        (0..MOST_LINES)
-            .map(|line| format!("{line} {n}\n"))
-            .collect()
-    };
-    let (old, new) = (lines(1), lines(2) + "x\n");
-    let texts = [("n1", old.as_bytes()), ("n2", new.as_bytes())];
-    let (diffs, complaints) = shown(&texts, true, 100_000);
-    let rule = "-".repeat(15);
-    assert!(diffs == format!("{rule}\nn2\n{rule}\n{new}").into_bytes());
-    insta::assert_snapshot!(complaints, @"mrsh: n2: shown in full, too different from the most common output for a diff");
+    // Nearly all of many lines, and more lines than there is memory for between two differences.
+    let all = |text: &str| text.repeat(READABLE + 1);
+    let middle = "in both\n".repeat(MOST_LINES);
+    for (old, new) in [
+        (all("a\n"), all("b\n")),
+        (format!("a\n{middle}a\n"), format!("b\n{middle}b\n")),
+    ] {
+        let texts = [("n1", old.as_bytes()), ("n2", new.as_bytes())];
+        let (diffs, complaints) = shown(&texts, true, 100_000);
+        let rule = "-".repeat(15);
+        assert!(diffs == format!("{rule}\nn2\n{rule}\n{new}").into_bytes());
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(complaints, @"mrsh: n2: shown in full, too different from the most common output for a diff");
+        }
+    }
 }
 
 /// Follows a diff, strictly.
