@@ -2,11 +2,12 @@
 
 mod faults;
 mod lab;
-mod nodeset_diff;
 mod progress;
 mod reports;
 // The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
 #[cfg(test)]
 mod gather_diff;
+#[cfg(test)]
+mod nodeset_diff;
 #[cfg(test)]
 mod support;
