@@ -43,6 +43,19 @@ pub struct Cli {
     )]
     pub hosts_files: Vec<PathBuf>,
 
+    /// Hosts of a group: NAME, or SOURCE:NAME (clustershell's, dsh's, genders, mrsh's own); adds up
+    #[arg(
+        short = 'g',
+        long = "group",
+        value_name = "NAME",
+        help_heading = "Targets"
+    )]
+    pub groups_named: Vec<String>,
+
+    /// All hosts that the source of groups knows
+    #[arg(short = 'a', long = "all", help_heading = "Targets")]
+    pub all: bool,
+
     /// Leave these hosts out
     #[arg(
         short = 'x',
@@ -64,6 +77,27 @@ pub struct Cli {
     /// The remote port, for hosts that name none [default: 514]
     #[arg(short = 'p', long = "port", value_name = "N", help_heading = "Targets", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+
+    /// Take the targets in nodeset's order, not as given
+    #[arg(long = "sort", help_heading = "Targets")]
+    pub sort: bool,
+
+    /// Of all targets only those at these positions, counted from 0, as in 0-9 or 0-100/10
+    #[arg(long = "slice", value_name = "RANGES", help_heading = "Targets")]
+    pub slice: Option<String>,
+
+    /// Of all targets only N, chosen at random
+    #[arg(long = "pick", value_name = "N", help_heading = "Targets")]
+    pub pick: Option<NonZeroUsize>,
+
+    /// The most targets that expressions and files may name
+    #[arg(
+        long = "max-targets",
+        value_name = "N",
+        default_value = "1000000",
+        help_heading = "Targets"
+    )]
+    pub max_targets: NonZeroUsize,
 
     /// The fan-out: how many hosts at once
     #[arg(
@@ -218,6 +252,53 @@ pub struct Cli {
     /// Print what the kernel says about the source ports now, and which of them a run would use
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
+
+    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too
+    #[arg(long = "list", group = "listing", help_heading = "Listing")]
+    pub list: bool,
+
+    /// Print the targets on one line
+    #[arg(long = "expand", group = "listing", help_heading = "Listing")]
+    pub expand: bool,
+
+    /// Print the targets as one node set
+    #[arg(long = "fold", group = "listing", help_heading = "Listing")]
+    pub fold: bool,
+
+    /// Print how many targets there are
+    #[arg(long = "count", group = "listing", help_heading = "Listing")]
+    pub count: bool,
+
+    /// Print the targets as one node set, in terms of groups where they are whole
+    #[arg(
+        short = 'r',
+        long = "regroup",
+        group = "listing",
+        help_heading = "Listing"
+    )]
+    pub regroup: bool,
+
+    /// Print the groups that there are, of SOURCE or of all sources; with -v, what is in them
+    #[arg(long = "groups", value_name = "SOURCE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["listing", "command"], help_heading = "Listing")]
+    pub groups: Option<String>,
+
+    /// What stands between targets [default: a newline with --list, a space with --expand]
+    #[arg(
+        long = "separator",
+        value_name = "TEXT",
+        requires = "listing",
+        help_heading = "Listing"
+    )]
+    pub separator: Option<String>,
+
+    /// Print N parts of about equal size, one after the other
+    #[arg(
+        long = "split",
+        value_name = "N",
+        requires = "listing",
+        help_heading = "Listing"
+    )]
+    pub split: Option<NonZeroUsize>,
 
     /// Use the settings of [profile.NAME] in the configuration files
     #[arg(

@@ -11,19 +11,18 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use crate::cli::Cli;
+use crate::targets::Diagnostic;
 use crate::targets::suggest::nearest;
-use crate::targets::{Diagnostic, Origin};
+use file::File;
 
+mod file;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -43,7 +42,7 @@ const NOT_KEYS: [&str; 8] = [
 ];
 
 /// Options that name targets: a source that has one of them replaces all of the weaker ones'.
-const TARGETS: [&str; 2] = ["hosts", "hosts-file"];
+const TARGETS: [&str; 4] = ["all", "group", "hosts", "hosts-file"];
 
 /// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
 const VARIABLES: [(&str, &str); 3] = [
@@ -128,6 +127,8 @@ type Layer = BTreeMap<String, Value>;
 pub struct Config {
     /// As if all of it had been typed.
     pub cli: Cli,
+    /// The groups of the files' `[groups]`: an expression by name; the user's file wins.
+    pub groups: BTreeMap<String, String>,
     matches: ArgMatches,
     settings: Layer,
 }
@@ -162,7 +163,8 @@ impl Config {
     fn load_from(args: Vec<OsString>, world: &World) -> Result<Config, ConfigError> {
         let command = Cli::command();
         let typed = parse(&args)?;
-        let settings = below(&command, &typed, world)?;
+        let mut groups = BTreeMap::new();
+        let settings = below(&command, &typed, world, &mut groups)?;
         // As if it had been typed in front of what was.
         let mut all = args;
         let rest = all.split_off(all.len().min(1));
@@ -176,6 +178,7 @@ impl Config {
         let cli = Cli::from_arg_matches(&matches).map_err(Box::new)?;
         Ok(Config {
             cli,
+            groups,
             matches,
             settings,
         })
@@ -189,7 +192,12 @@ fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
 }
 
 /// The settings that hold where the command line says nothing.
-fn below(command: &Command, typed: &ArgMatches, world: &World) -> Result<Layer, ConfigError> {
+fn below(
+    command: &Command,
+    typed: &ArgMatches,
+    world: &World,
+    groups: &mut BTreeMap<String, String>,
+) -> Result<Layer, ConfigError> {
     let mut layers = Vec::new();
     let mut profiles = Layer::new();
     let wanted = typed.get_one::<String>("profile");
@@ -211,7 +219,7 @@ fn below(command: &Command, typed: &ArgMatches, world: &World) -> Result<Layer, 
             path: &path,
             text: &text,
         };
-        let (top, by_profile) = file.read(command)?;
+        let (top, by_profile) = file.read(command, groups)?;
         layers.push(top);
         for (name, layer) in by_profile {
             if wanted == Some(&name) {
@@ -324,140 +332,4 @@ fn keys(command: &Command) -> impl Iterator<Item = &str> {
         .get_arguments()
         .filter_map(Arg::get_long)
         .filter(|key| !NOT_KEYS.contains(key))
-}
-
-/// One configuration file.
-struct File<'a> {
-    name: Arc<str>,
-    path: &'a Path,
-    text: &'a str,
-}
-
-impl File<'_> {
-    /// Its own settings, and those of its profiles.
-    fn read(&self, command: &Command) -> Result<(Layer, Vec<(String, Layer)>), ConfigError> {
-        let table = DeTable::parse(self.text)
-            .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
-        let mut top = Layer::new();
-        let mut profiles = Vec::new();
-        for (key, value) in table.get_ref() {
-            if key.get_ref() != "profile" {
-                self.setting(command, None, key, value, &mut top)?;
-                continue;
-            }
-            for (name, table) in self.table(value)? {
-                let mut layer = Layer::new();
-                for (key, value) in self.table(table)? {
-                    self.setting(command, Some(name.get_ref()), key, value, &mut layer)?;
-                }
-                profiles.push((name.get_ref().to_string(), layer));
-            }
-        }
-        Ok((top, profiles))
-    }
-
-    fn table<'v, 't>(
-        &self,
-        value: &'v Spanned<DeValue<'t>>,
-    ) -> Result<&'v DeTable<'t>, ConfigError> {
-        value.get_ref().as_table().ok_or_else(|| {
-            let help = "profiles are tables: [profile.NAME]".to_owned();
-            self.fault(value.span(), "a table is expected here", Some(help))
-        })
-    }
-
-    fn setting(
-        &self,
-        command: &Command,
-        profile: Option<&str>,
-        key: &Spanned<std::borrow::Cow<str>>,
-        value: &Spanned<DeValue>,
-        layer: &mut Layer,
-    ) -> Result<(), ConfigError> {
-        let name = key.get_ref().as_ref();
-        let Some(argument) = keys(command)
-            .find(|known| *known == name)
-            .and_then(|known| argument(command, known))
-        else {
-            let help = nearest(name, keys(command)).map(|near| format!("is it {near}?"));
-            let help = help.or_else(|| Some("keys are the long options of mrsh --help".to_owned()));
-            return Err(self.fault(key.span(), format!("there is no option {name}"), help));
-        };
-        let texts = texts(argument, value.get_ref()).map_err(|expected| {
-            let found = value.get_ref().type_str();
-            self.fault(
-                value.span(),
-                format!("{name} takes {expected}, not {found}"),
-                None,
-            )
-        })?;
-        let texts = match name {
-            "hosts-file" => texts.into_iter().map(|path| self.beside(path)).collect(),
-            _ => texts.into_iter().map(OsString::from).collect(),
-        };
-        let source = Source::File {
-            file: Arc::clone(&self.name),
-            line: self.line(value.span().start),
-            profile: profile.map(str::to_owned),
-        };
-        let value_set = Value { texts, source };
-        check(command, name, &value_set)
-            .map_err(|message| self.fault(value.span(), message, None))?;
-        layer.insert(name.to_owned(), value_set);
-        Ok(())
-    }
-
-    /// A path as it is meant in this file: `~` is the home directory, and a relative one starts here.
-    fn beside(&self, path: String) -> OsString {
-        match (path.strip_prefix("~/"), env::home_dir()) {
-            _ if path == "-" => path.into(),
-            (Some(rest), Some(home)) => home.join(rest).into(),
-            _ => self
-                .path
-                .parent()
-                .unwrap_or(Path::new(""))
-                .join(path)
-                .into(),
-        }
-    }
-
-    fn line(&self, at: usize) -> usize {
-        1 + self.text[..at].bytes().filter(|&b| b == b'\n').count()
-    }
-
-    fn fault(
-        &self,
-        span: Range<usize>,
-        message: impl Into<String>,
-        help: Option<String>,
-    ) -> ConfigError {
-        let origin = Origin::line(&self.name, self.line(span.start));
-        let diagnostic = Diagnostic::new(&origin, self.text, span, message, help);
-        ConfigError::File(Box::new(FileFault(diagnostic)))
-    }
-}
-
-/// The words that a value stands for, or what was expected instead.
-fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
-    let scalar = |value: &DeValue| match value {
-        DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => Some(number.as_str().to_owned()),
-        DeValue::Float(number) => Some(number.as_str().to_owned()),
-        _ => None,
-    };
-    match (argument.get_action(), value) {
-        (ArgAction::SetTrue, DeValue::Boolean(set)) => Ok(vec![set.to_string()]),
-        (ArgAction::SetTrue, _) => Err("true or false"),
-        (ArgAction::Append, DeValue::Array(items)) => items
-            .iter()
-            .map(|item| scalar(item.get_ref()))
-            .collect::<Option<_>>()
-            .ok_or("text or a list of texts"),
-        (ArgAction::Append, value) => scalar(value)
-            .map(|text| vec![text])
-            .ok_or("text or a list of texts"),
-        (_, value) => scalar(value)
-            .map(|text| vec![text])
-            .ok_or("text or a number"),
-    }
 }

@@ -10,6 +10,18 @@ pub enum Error {
     /// The targets could not be made out.
     #[error(transparent)]
     Targets(#[from] crate::targets::TargetError),
+    /// Groups cannot be read.
+    #[error(transparent)]
+    Groups(#[from] crate::targets::nodeset::GroupError),
+    /// A group's definition cannot be understood.
+    #[error(transparent)]
+    Group(#[from] crate::targets::nodeset::Fault),
+    /// A word that should name hosts is not text.
+    #[error("{word:?} names no hosts: it is not UTF-8")]
+    NotText {
+        /// As far as it can be shown.
+        word: String,
+    },
     /// The configuration, or the command line.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

@@ -17,6 +17,7 @@ use error::Error;
 use exit::ExitStatus;
 use plan::{FilterPlan, Plan, RunPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
+use privilege::Privilege;
 use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
@@ -30,6 +31,7 @@ pub mod demo;
 pub mod dry_run;
 pub mod error;
 pub mod exit;
+pub mod listing;
 pub mod plan;
 pub mod ports;
 pub mod privilege;
@@ -41,19 +43,7 @@ pub mod transport;
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let ended = Config::load(args).map_err(Error::from).and_then(|config| {
-        if config.cli.show_config {
-            print(&config.show())?;
-            return Ok(ExitStatus::SUCCESS);
-        }
-        match Plan::new(config.cli)? {
-            Plan::Ports(range) => show_ports(&range),
-            Plan::Filter(plan) => Ok(run_filter(&plan)),
-            Plan::Run(plan) if plan.dry => show_plan(&plan),
-            Plan::Run(plan) => run_plan(*plan),
-        }
-    });
-    match ended {
+    match run_args(args) {
         Ok(status) => status.end(),
         Err(Error::Config(ConfigError::CommandLine(error))) => {
             // Help and version come this way too; a closed pipe is no reason to say more.
@@ -67,6 +57,25 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             complain(&error);
             ExitStatus::SETUP.end()
         }
+    }
+}
+
+fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Error> {
+    // Before any file is opened: it would be with rights that the caller lacks.
+    if Privilege::of_this_process() == Privilege::Setuid {
+        return Err(Error::Setuid);
+    }
+    let config = Config::load(args)?;
+    if config.cli.show_config {
+        print(&config.show())?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    match Plan::new(config.cli, config.groups)? {
+        Plan::Ports(range) => show_ports(&range),
+        Plan::Filter(plan) => Ok(run_filter(&plan)),
+        Plan::Print(text) => print(&text).map(|()| ExitStatus::SUCCESS),
+        Plan::Run(plan) if plan.dry => show_plan(&plan),
+        Plan::Run(plan) => run_plan(*plan),
     }
 }
 

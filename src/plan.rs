@@ -2,24 +2,27 @@
 //!
 //! Everything that needs the world (files, the password database, terminals) is looked up here, once.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::Cli;
 use crate::error::Error;
+use crate::listing::{self, Form};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
-use crate::targets::{Limits, Origin, Target, TargetError, TargetListBuilder};
+use crate::targets::groups::Groups;
+use crate::targets::{Limits, Target};
 use crate::transport::rsh::wrap::MAX_COMMAND;
 use crate::transport::rsh::{RshOptions, StderrMode};
 
 mod report;
+mod targets;
 
 /// The `shell` service.
 const RSH_PORT: u16 = 514;
@@ -31,6 +34,8 @@ pub enum Plan {
     Ports(RangeInclusive<u16>),
     /// Gather what comes on standard input.
     Filter(FilterPlan),
+    /// Print this about targets or groups.
+    Print(String),
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -76,7 +81,8 @@ impl Plan {
     ///
     /// # Errors
     /// What was typed, or a file that it names, makes no sense; nothing has been done yet.
-    pub fn new(cli: Cli) -> Result<Plan, Error> {
+    pub fn new(cli: Cli, own_groups: BTreeMap<String, String>) -> Result<Plan, Error> {
+        let groups = targets::groups(own_groups);
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
                 SourcePorts::Range(range) => range.clone(),
@@ -92,16 +98,15 @@ impl Plan {
                 terminals,
             }));
         }
+        if let Some(text) = listing(&cli, &groups)? {
+            return Ok(Plan::Print(text));
+        }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
-        // Before any file is opened: it would be with rights that the caller lacks.
-        let privilege = Privilege::of_this_process();
-        if privilege == Privilege::Setuid {
-            return Err(Error::Setuid);
-        }
         let report = report::report(&cli, terminals)?;
-        let targets = targets(&cli)?;
+        let targets = targets::of_run(&cli, &groups)?;
+        let privilege = Privilege::of_this_process();
         if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
             only_rshd(&targets, cli.port)?;
         }
@@ -173,27 +178,31 @@ impl Plan {
     }
 }
 
-fn targets(cli: &Cli) -> Result<Arc<[Target]>, TargetError> {
-    const STANDARD_INPUT: &str = "standard input";
-    let mut list = TargetListBuilder::new(Limits::default());
-    for text in &cli.hosts {
-        match text.as_str() {
-            "-" => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
-            text => list.add_expr(text, Origin::named("-w"))?,
-        }
+/// The answer of a listing mode, if one was asked for.
+fn listing(cli: &Cli, groups: &Groups) -> Result<Option<String>, Error> {
+    let limits = Limits {
+        max_targets: cli.max_targets.get(),
+    };
+    if let Some(source) = &cli.groups {
+        let source = Some(source.as_str()).filter(|name| !name.is_empty());
+        return listing::groups(groups, source, cli.verbose, limits).map(Some);
     }
-    for file in &cli.hosts_files {
-        match file.as_path() {
-            path if path == Path::new("-") => {
-                list.add_reader(STANDARD_INPUT, io::stdin().lock())?
-            }
-            path => list.add_hosts_file(path)?,
-        }
-    }
-    for text in &cli.exclude {
-        list.exclude_expr(text, Origin::named("-x"))?;
-    }
-    Ok(list.build()?.into_shared())
+    let separator = |default: &str| cli.separator.clone().unwrap_or_else(|| default.to_owned());
+    let form = match cli {
+        Cli { list: true, .. } => Form::Each(separator("\n")),
+        Cli { expand: true, .. } => Form::Each(separator(" ")),
+        Cli { fold: true, .. } => Form::Folded,
+        Cli { regroup: true, .. } => Form::Regrouped,
+        Cli { count: true, .. } => Form::Count,
+        _ => return Ok(None),
+    };
+    let words = targets::expressions(cli)?;
+    let all = targets::select(cli, groups, Some(&words))?;
+    let parts = match cli.split {
+        Some(parts) => all.split(parts.get()),
+        None => vec![all],
+    };
+    listing::targets(&parts, &form, groups, limits).map(Some)
 }
 
 fn terminals() -> Terminals {

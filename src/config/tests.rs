@@ -153,6 +153,19 @@ fn a_fault_names_file_line_and_key_and_what_was_meant() {
 }
 
 #[test]
+fn groups_are_read_and_the_users_win() {
+    let fixture = Fixture::new(
+        "[groups]\nweb = \"web[1-3]\"\ndb = [\"db1\", \"db[7-8]\"]",
+        "[groups]\nweb = \"www\"",
+    );
+    let groups = fixture.load(&["x"]).unwrap().groups;
+    assert_eq!(groups["web"], "www");
+    assert_eq!(groups["db"], "db1,db[7-8]");
+    let error = Fixture::new("[groups]\nweb = 3", "").error(&["x"]);
+    assert!(error.starts_with("a group is hosts as text"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_named_must_be_there() {
     let fixture = Fixture::new("jobs = 1", "jobs = 2");
     assert!(matches!(

@@ -18,11 +18,13 @@ use tokio::time::Instant;
 pub mod bind;
 mod candidates;
 pub mod kernel;
+mod lease;
 mod peer;
 #[cfg(test)]
 mod tests;
 
 pub use candidates::{Candidates, RESERVED, Skip, candidates};
+pub use lease::{ListenerLease, PortLease};
 pub use peer::PortWait;
 
 use kernel::{KernelSocket, KernelState};
@@ -365,81 +367,6 @@ fn best(walk: &[u16], ports: &[PortUse], start: usize, known: &PeerPorts, now: I
     match found {
         Some((_, _, i)) => Search::Found(i),
         None => Search::Wait(earliest),
-    }
-}
-
-/// The right to use one source port for one connection to one peer. Dropping it gives the pair back;
-/// what was said before decides when it is free again. The socket must be closed first, so a struct
-/// that holds both declares the socket before the lease.
-#[derive(Debug)]
-pub struct PortLease {
-    pool: PortPool,
-    peer: SocketAddr,
-    port: u16,
-    before: Option<Use>,
-    ending: Ending,
-}
-
-impl PortLease {
-    /// The port; 0 means that the kernel chooses.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The other side closed first, or is about to: its kernel has the TIME_WAIT.
-    pub fn remote_closed_first(&mut self) {
-        self.ending = Ending::RemoteFirst;
-    }
-
-    /// This side closed first: this kernel has the TIME_WAIT.
-    pub fn local_closed_first(&mut self) {
-        self.ending = Ending::LocalFirst;
-    }
-
-    /// `connect` said EADDRNOTAVAIL (or EADDRINUSE): the pair is taken.
-    pub fn pair_in_use(mut self) {
-        self.ending = Ending::InUse;
-    }
-
-    /// `bind` said EADDRINUSE: another program has the port and does not share it.
-    pub fn port_is_foreign(mut self) {
-        self.ending = Ending::Foreign;
-    }
-}
-
-impl Drop for PortLease {
-    fn drop(&mut self) {
-        self.pool.release(self);
-    }
-}
-
-/// The right to listen on one port of the pool, which no connection gets while it lives.
-#[derive(Debug)]
-pub struct ListenerLease {
-    pool: PortPool,
-    port: u16,
-    foreign: bool,
-}
-
-impl ListenerLease {
-    /// The port; 0 means that the kernel chooses.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// `bind` or `listen` said EADDRINUSE: another program has the port.
-    pub fn port_is_foreign(mut self) {
-        self.foreign = true;
-    }
-}
-
-impl Drop for ListenerLease {
-    fn drop(&mut self) {
-        if self.port != 0 {
-            self.pool.release_listener(self);
-        }
     }
 }
 

@@ -17,8 +17,8 @@ use crate::run::event::{Event, Finished, RunStats};
 use crate::targets::TargetId;
 use crate::transport::{Chunk, Stream};
 
-/// How much output of all hosts together is kept in memory.
-const MEMORY: usize = 16 * 1024 * 1024;
+/// How much output of all hosts together is kept in memory; the buffers may have room for twice that.
+const MEMORY: usize = 8 * 1024 * 1024;
 
 /// How much of the temporary file is in memory while it is shown.
 const PIECE: usize = 64 * 1024;

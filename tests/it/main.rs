@@ -8,4 +8,6 @@ mod reports;
 #[cfg(test)]
 mod gather_diff;
 #[cfg(test)]
+mod nodeset_diff;
+#[cfg(test)]
 mod support;

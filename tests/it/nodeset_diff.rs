@@ -75,8 +75,11 @@ fn ours(line: &str) -> String {
     format!("{set}|{}", names.join(" "))
 }
 
+/// Which expressions differ, and why that is meant.
+type Difference = (fn(&str) -> bool, &'static str);
+
 /// Differences that are meant: what is special about an expression, and why it is answered otherwise.
-const DIFFERENCES: &[(fn(&str) -> bool, &str)] = &[
+const DIFFERENCES: &[Difference] = &[
     (
         |e| e.trim().contains(char::is_whitespace),
         "white space separates names, as in pdsh and in shells; ClusterShell takes it for a part of a name",

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use crate::support::{Ended, Mrsh};
+use crate::support::{Ended, Mrsh, may_skip};
 
 /// Runs a command on embedded daemons with these options.
 fn demo(options: &[&str], hosts: &str, command: &str) -> Ended {
@@ -164,4 +164,73 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     assert_eq!(lines[3], "3 targets, 2 at once, in 2 waves");
     ended.stderr("");
     demo(&["-n"], "n[1-3]", "exit 7").status(0);
+}
+
+/// The README's examples of jq, each with what it gives of the run below.
+const JQ: [(&str, &str); 5] = [
+    // Who failed, and why.
+    (
+        r#"select(.event == "finished" and (.success | not)) | "\(.label): \(.failure.message // "exit \(.status)")""#,
+        "n2: exit 1\n",
+    ),
+    // The standard output of one host, whole.
+    (
+        r#"select(.event == "output" and .label == "n1" and .stream == "stdout") | .text // (.base64 | @base64d)"#,
+        "n1\n\n",
+    ),
+    // The slowest hosts first.
+    (
+        r#"[inputs | select(.event == "finished")] | sort_by(-.ms.total) | map(.label) | length"#,
+        "3\n",
+    ),
+    // How many hosts failed in which way.
+    (r#"select(.event == "run-end") | .failures"#, "{}\n"),
+    // A table for a spreadsheet.
+    (
+        r#"select(.event == "finished" and .label == "n2") | [.label, .outcome, .status] | @csv"#,
+        "\"n2\",\"exited\",1\n",
+    ),
+];
+
+#[test]
+fn the_examples_of_jq_work() {
+    let command = "echo $MRSH_HOST; test $MRSH_HOST != n2";
+    let ended = demo(&["--json"], "n[1-3]", command).status(1);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run.json");
+    std::fs::write(&file, &ended.stdout).unwrap();
+    for (program, expected) in JQ {
+        let mut jq = std::process::Command::new("jq");
+        // All the others look at one record after the other.
+        if program.contains("inputs") {
+            jq.arg("-n");
+        }
+        let Ok(output) = jq.args(["-r", "-c", program]).arg(&file).output() else {
+            return may_skip("there is no jq");
+        };
+        let found = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(found, expected, "{program}: {output:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_quietly() {
+    for option in ["--json", "-q"] {
+        let text = format!(
+            "{} --demo {option} -w 'n[1-3]' 'while :; do echo x; done' | head -n 3 >/dev/null",
+            env!("CARGO_BIN_EXE_mrsh")
+        );
+        let output = std::process::Command::new("timeout")
+            .args([
+                "30",
+                "bash",
+                "-c",
+                &format!("{text}; echo ${{PIPESTATUS[0]}}"),
+            ])
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"141\n", "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("cannot write"), "{said}");
+    }
 }

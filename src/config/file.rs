@@ -1,0 +1,182 @@
+//! One configuration file: its settings, profiles and groups, each with its place for messages.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, Command};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, FileFault, Layer, Source, Value, argument, check, keys};
+use crate::targets::suggest::nearest;
+use crate::targets::{Diagnostic, Origin};
+
+/// One configuration file.
+pub(super) struct File<'a> {
+    pub(super) name: Arc<str>,
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
+}
+
+impl File<'_> {
+    /// Its own settings, and those of its profiles.
+    pub(super) fn read(
+        &self,
+        command: &Command,
+        groups: &mut BTreeMap<String, String>,
+    ) -> Result<(Layer, Vec<(String, Layer)>), ConfigError> {
+        let table = DeTable::parse(self.text)
+            .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
+        let mut top = Layer::new();
+        let mut profiles = Vec::new();
+        for (key, value) in table.get_ref() {
+            match key.get_ref().as_ref() {
+                "profile" => {
+                    for (name, table) in self.table(value)? {
+                        let mut layer = Layer::new();
+                        for (key, value) in self.table(table)? {
+                            self.setting(command, Some(name.get_ref()), key, value, &mut layer)?;
+                        }
+                        profiles.push((name.get_ref().to_string(), layer));
+                    }
+                }
+                "groups" => {
+                    for (name, members) in self.table(value)? {
+                        groups.insert(name.get_ref().to_string(), self.members(members)?);
+                    }
+                }
+                _ => self.setting(command, None, key, value, &mut top)?,
+            }
+        }
+        Ok((top, profiles))
+    }
+
+    fn table<'v, 't>(
+        &self,
+        value: &'v Spanned<DeValue<'t>>,
+    ) -> Result<&'v DeTable<'t>, ConfigError> {
+        value.get_ref().as_table().ok_or_else(|| {
+            let help = "it begins with [profile.NAME], or [groups]".to_owned();
+            self.fault(value.span(), "a table is expected here", Some(help))
+        })
+    }
+
+    /// What a group stands for: an expression, or a list of them.
+    fn members(&self, value: &Spanned<DeValue>) -> Result<String, ConfigError> {
+        let text = |value: &Spanned<DeValue>| match value.get_ref() {
+            DeValue::String(text) => Ok(text.to_string()),
+            other => {
+                let found = other.type_str();
+                let message = format!("a group is hosts as text or a list of texts, not {found}");
+                Err(self.fault(value.span(), message, None))
+            }
+        };
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                let items: Vec<String> = items.iter().map(text).collect::<Result<_, _>>()?;
+                Ok(items.join(","))
+            }
+            _ => text(value),
+        }
+    }
+
+    fn setting(
+        &self,
+        command: &Command,
+        profile: Option<&str>,
+        key: &Spanned<Cow<str>>,
+        value: &Spanned<DeValue>,
+        layer: &mut Layer,
+    ) -> Result<(), ConfigError> {
+        let name = key.get_ref().as_ref();
+        let Some(argument) = keys(command)
+            .find(|known| *known == name)
+            .and_then(|known| argument(command, known))
+        else {
+            let help = nearest(name, keys(command)).map(|near| format!("is it {near}?"));
+            let help = help.or_else(|| Some("keys are the long options of mrsh --help".to_owned()));
+            return Err(self.fault(key.span(), format!("there is no option {name}"), help));
+        };
+        let texts = texts(argument, value.get_ref()).map_err(|expected| {
+            let found = value.get_ref().type_str();
+            self.fault(
+                value.span(),
+                format!("{name} takes {expected}, not {found}"),
+                None,
+            )
+        })?;
+        let texts = match name {
+            "hosts-file" => texts.into_iter().map(|path| self.beside(path)).collect(),
+            _ => texts.into_iter().map(OsString::from).collect(),
+        };
+        let source = Source::File {
+            file: Arc::clone(&self.name),
+            line: self.line(value.span().start),
+            profile: profile.map(str::to_owned),
+        };
+        let value_set = Value { texts, source };
+        check(command, name, &value_set)
+            .map_err(|message| self.fault(value.span(), message, None))?;
+        layer.insert(name.to_owned(), value_set);
+        Ok(())
+    }
+
+    /// A path as it is meant in this file: `~` is the home directory, and a relative one starts here.
+    fn beside(&self, path: String) -> OsString {
+        match (path.strip_prefix("~/"), env::home_dir()) {
+            _ if path == "-" => path.into(),
+            (Some(rest), Some(home)) => home.join(rest).into(),
+            _ => self
+                .path
+                .parent()
+                .unwrap_or(Path::new(""))
+                .join(path)
+                .into(),
+        }
+    }
+
+    fn line(&self, at: usize) -> usize {
+        1 + self.text[..at].bytes().filter(|&b| b == b'\n').count()
+    }
+
+    fn fault(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> ConfigError {
+        let origin = Origin::line(&self.name, self.line(span.start));
+        let diagnostic = Diagnostic::new(&origin, self.text, span, message, help);
+        ConfigError::File(Box::new(FileFault(diagnostic)))
+    }
+}
+
+/// The words that a value stands for, or what was expected instead.
+fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
+    let scalar = |value: &DeValue| match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.as_str().to_owned()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        _ => None,
+    };
+    match (argument.get_action(), value) {
+        (ArgAction::SetTrue, DeValue::Boolean(set)) => Ok(vec![set.to_string()]),
+        (ArgAction::SetTrue, _) => Err("true or false"),
+        (ArgAction::Append, DeValue::Array(items)) => items
+            .iter()
+            .map(|item| scalar(item.get_ref()))
+            .collect::<Option<_>>()
+            .ok_or("text or a list of texts"),
+        (ArgAction::Append, value) => scalar(value)
+            .map(|text| vec![text])
+            .ok_or("text or a list of texts"),
+        (_, value) => scalar(value)
+            .map(|text| vec![text])
+            .ok_or("text or a number"),
+    }
+}

@@ -1,0 +1,107 @@
+//! The part of the plan that is about who: targets from options, files, groups and standard input.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::cli::Cli;
+use crate::error::Error;
+use crate::targets::groups::{Groups, Places};
+use crate::targets::{Limits, Origin, TargetError, TargetList, TargetListBuilder};
+
+const STANDARD_INPUT: &str = "standard input";
+
+/// The groups of this machine and of the configuration.
+pub(super) fn groups(own: BTreeMap<String, String>) -> Groups {
+    let variable = |name: &str| {
+        env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
+    Groups::new(Places::new(variable), own)
+}
+
+/// Who the run is for. `words` are further expressions; where nothing at all names targets and the words
+/// may, standard input does.
+pub(super) fn select(
+    cli: &Cli,
+    groups: &Groups,
+    words: Option<&[String]>,
+) -> Result<TargetList, Error> {
+    let limits = Limits {
+        max_targets: cli.max_targets.get(),
+    };
+    let mut list = TargetListBuilder::with_groups(limits, groups);
+    let named = read(cli, words.unwrap_or_default(), &mut list)?;
+    if !named && words.is_some() && !io::stdin().is_terminal() {
+        list.add_reader(STANDARD_INPUT, io::stdin().lock())?;
+    }
+    for text in &cli.exclude {
+        list.exclude_expr(text, Origin::named("-x"))?;
+    }
+    let mut list = list.build()?;
+    if cli.sort {
+        list = list.sorted();
+    }
+    if let Some(positions) = &cli.slice {
+        list = list.slice(positions, &Origin::named("--slice"))?;
+    }
+    if let Some(count) = cli.pick {
+        let mut seed = [0; 8];
+        crate::random::fill(&mut seed).map_err(Error::system("get random bytes"))?;
+        list = list.pick(
+            count.get(),
+            &mut fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),
+        );
+    }
+    Ok(list)
+}
+
+/// Reads everything that names targets; false if there is no such thing.
+fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<bool, TargetError> {
+    for text in cli.hosts.iter().chain(words) {
+        match text.as_str() {
+            "-" => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
+            text => list.add_expr(text, Origin::named("-w"))?,
+        }
+    }
+    for file in &cli.hosts_files {
+        match file.as_path() {
+            path if path == Path::new("-") => {
+                list.add_reader(STANDARD_INPUT, io::stdin().lock())?;
+            }
+            path => list.add_hosts_file(path)?,
+        }
+    }
+    for name in &cli.groups_named {
+        list.add_group(name, Origin::named("-g"))?;
+    }
+    if cli.all {
+        list.add_expr("@*", Origin::named("-a"))?;
+    }
+    let named = [
+        cli.hosts.len(),
+        words.len(),
+        cli.hosts_files.len(),
+        cli.groups_named.len(),
+    ];
+    Ok(cli.all || named.iter().any(|&n| n > 0))
+}
+
+/// The words of a listing, which are expressions.
+pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
+    let text = |word: &std::ffi::OsString| {
+        let bad = || Error::NotText {
+            word: word.to_string_lossy().into_owned(),
+        };
+        word.to_str().map(str::to_owned).ok_or_else(bad)
+    };
+    cli.command.iter().map(text).collect()
+}
+
+/// The targets of a run.
+pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::Target]>, Error> {
+    Ok(select(cli, groups, None)?.into_shared())
+}
