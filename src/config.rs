@@ -211,7 +211,7 @@ fn below(
     for path in files {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => continue,
+            Err(_) if named.is_none() && is_out_of_sight(&path) => continue,
             Err(source) => return Err(ConfigError::Read { file: path, source }),
         };
         let file = File {
@@ -246,6 +246,16 @@ fn below(
         !replaced && !is_typed(id(command, key))
     });
     Ok(settings)
+}
+
+/// Whether there is no such file as far as the caller can see: after `su`, `HOME` may be another's.
+fn is_out_of_sight(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|e| {
+        matches!(
+            e.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+        )
+    })
 }
 
 /// Puts a stronger layer over the others.
