@@ -26,6 +26,7 @@ use transport::Resolver;
 use transport::rsh::RshTransport;
 
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod demo;
 pub mod dry_run;

@@ -15,8 +15,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 use tokio::{io as tokio_io, select};
+
+use crate::clock::reached;
 
 /// How long a command may go on after its client has gone. It gets no HUP meanwhile, which would cut
 /// short what it does about the TERM that a client sends before it gives up.
@@ -73,7 +75,7 @@ impl RunningCommand {
                     Ok(0) | Err(_) => gone_until = Some(Instant::now() + GRACE),
                 },
                 // The caller ends what is left: somebody may hold standard error for ever.
-                () = until(gone_until) => break,
+                () = reached(gone_until) => break,
             }
         }
     }
@@ -89,7 +91,7 @@ impl RunningCommand {
                 _ = main.ready(tokio_io::Interest::ERROR), if gone_until.is_none() => {
                     gone_until = Some(Instant::now() + GRACE);
                 }
-                () = until(gone_until) => break,
+                () = reached(gone_until) => break,
             }
         }
     }
@@ -107,14 +109,6 @@ impl RunningCommand {
 impl Drop for RunningCommand {
     fn drop(&mut self) {
         send(self.group, Signal::KILL);
-    }
-}
-
-/// Waits for a time, or for ever.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -115,12 +115,6 @@ impl PortPool {
         PortPool::new(Vec::new(), 0)
     }
 
-    /// True if the kernel chooses the ports.
-    #[must_use]
-    pub fn is_ephemeral(&self) -> bool {
-        self.lock().walk.is_empty()
-    }
-
     /// Takes in what the machine's sockets are doing. Called once, before the first lease.
     pub fn observe(&self, sockets: &[KernelSocket]) {
         let now = Instant::now();
@@ -236,8 +230,8 @@ impl PortPool {
     }
 
     /// The number of ports that a peer with no history could be connected to from at once.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
+    #[cfg(test)]
+    fn capacity(&self) -> usize {
         let state = self.lock();
         state
             .ports

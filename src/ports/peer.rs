@@ -7,6 +7,8 @@ use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
+use crate::clock::reached;
+
 /// What a (port, peer) pair is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
@@ -121,15 +123,9 @@ impl PortWait {
                 None => std::future::pending().await,
             }
         };
-        let timer = async {
-            match until {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = released => {}
-            () = timer => {}
+            () = reached(until) => {}
         }
     }
 }

@@ -18,6 +18,7 @@ use super::event::{CancelReason, Event, Finished, Message, Note, Outcome, RunSta
 use super::host_task::{self, Context, Ended};
 use super::signal::{SignalSource, Wish};
 use super::{RunSpec, limits};
+use crate::clock::reached;
 use crate::targets::{Target, TargetId};
 use crate::transport::{Chunk, Facts, Lag, RemoteExit, Transport};
 
@@ -355,14 +356,6 @@ impl<T: Transport> Dispatcher<T> {
         self.stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
         self.stats.elapsed = self.begun.elapsed();
         self.stats
-    }
-}
-
-/// Returns at that time, or never. Cancel safe.
-async fn reached(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

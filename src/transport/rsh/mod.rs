@@ -118,12 +118,6 @@ impl RshTransport {
         })
     }
 
-    /// The length of the command as it is sent, in bytes.
-    #[must_use]
-    pub fn command_length(&self) -> usize {
-        self.line.len()
-    }
-
     /// Sends the request and reads the answer.
     async fn start(
         &self,
