@@ -48,7 +48,10 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
     let targets = &plan.info.targets;
     let mut found: Vec<Found> = targets.iter().map(|_| None).collect();
     let names = targets.iter().enumerate();
-    let mut names = names.filter(|(_, target)| target.host.parse::<IpAddr>().is_err());
+    // A local command makes of its host's name what it likes.
+    let mut names = names.filter(|(_, target)| {
+        plan.info.port_of(target).is_some() && target.host.parse::<IpAddr>().is_err()
+    });
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() < AT_ONCE

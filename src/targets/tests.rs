@@ -58,6 +58,8 @@ fn the_example_shows_everything() {
     operator@console.example.org:1514 console.example.org operator 1514
     tape-a 198.51.100.7 backup -
     tape-b 198.51.100.7 backup 1515
+    admin@bastion.example.org:2222 bastion.example.org admin 2222
+    vault.example.org vault.example.org - -
     ");
 }
 
@@ -109,8 +111,22 @@ fn a_target_may_name_its_transport() {
             "o o openssh",
         ]
     );
-    insta::assert_snapshot!(message("n1 transport=shh\n"), @"");
-    insta::assert_snapshot!(message("ssh://n1 transport=ssh\n"), @"");
+    insta::assert_snapshot!(message("n1 transport=shh\n"), @r#"
+    there is no transport "shh"
+     --> hosts:1:14
+      |
+      | n1 transport=shh
+      |              ^^^
+      = help: did you mean transport=ssh?
+    "#);
+    insta::assert_snapshot!(message("ssh://n1 transport=ssh\n"), @"
+    the transport is given twice
+     --> hosts:1:10
+      |
+      | ssh://n1 transport=ssh
+      |          ^^^^^^^^^^^^^
+      = help: keep ssh:// or transport=
+    ");
 }
 
 #[test]
