@@ -36,6 +36,11 @@ fn lab_who_may_bind() {
 }
 
 #[test]
+fn lab_ways_in() {
+    case("ways-in", &[]);
+}
+
+#[test]
 fn fleet_twenty_thousand_hosts() {
     case("fleet20k", &[]);
 }
