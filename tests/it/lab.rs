@@ -61,6 +61,11 @@ fn fleet_a_host_with_every_port_in_time_wait_without_timestamps() {
 }
 
 #[test]
+fn fleet_ten_thousand_hosts_with_faults() {
+    case("faults10k", &[]);
+}
+
+#[test]
 fn fleet_memory() {
     case("memory", &[]);
 }
