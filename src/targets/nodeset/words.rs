@@ -72,6 +72,14 @@ impl Names {
         }
     }
 
+    /// Whether the names are such that sets of them are written folded.
+    pub(super) fn fold(&self) -> bool {
+        match self {
+            Names::One(name) => foldable(name),
+            Names::Product { pattern, .. } => foldable(pattern),
+        }
+    }
+
     /// The pattern and the set of points of these names.
     pub(super) fn to_points(&self) -> (String, Rest) {
         match self {
@@ -117,6 +125,47 @@ fn walk<E>(
     Ok(())
 }
 
+/// Whether this is a host name, which folds, and no address with colons and no free text.
+pub(super) fn foldable(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"-_.%+~".contains(&b);
+    !name.is_empty() && name.bytes().all(fits)
+}
+
+/// Names one after the other in one text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NameRun {
+    text: String,
+    /// Where each name ends.
+    ends: Vec<u32>,
+}
+
+impl NameRun {
+    /// Adds a name; false if there is no room for it.
+    pub(super) fn push(&mut self, name: &str) -> bool {
+        let Ok(end) = u32::try_from(self.text.len() + name.len()) else {
+            return false;
+        };
+        self.text.push_str(name);
+        self.ends.push(end);
+        true
+    }
+
+    /// The names in the order in which they were added.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let name = &self.text[start..end as usize];
+            start = end as usize;
+            name
+        })
+    }
+
+    /// Whether the names are such that sets of them are written folded.
+    pub(super) fn folds(&self) -> bool {
+        foldable(&self.text)
+    }
+}
+
 /// A word that names hosts: the names, and the user and port around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostWord {
@@ -133,14 +182,13 @@ pub(super) struct HostWord {
 }
 
 impl HostWord {
-    /// Names with nothing around them.
-    pub(super) fn plain(names: Names) -> HostWord {
-        HostWord {
-            names,
-            before: "".into(),
-            after: "".into(),
-            user: None,
-            port: None,
-        }
+    /// Whether there is nothing around the names.
+    pub(super) fn is_plain(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty() && !self.says_something()
+    }
+
+    /// Whether more is said about the hosts than their names.
+    pub(super) fn says_something(&self) -> bool {
+        self.user.is_some() || self.port.is_some()
     }
 }
