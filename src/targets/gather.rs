@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
 use super::nodeset::{Host, HostList};
-use super::{Limits, Target};
+use super::{Limits, Target, TransportKind};
 
 /// Everything that was named.
 pub(super) enum Gathered {
@@ -62,8 +62,8 @@ impl Gathered {
                 format!(
                     "{} is named twice, with {} and with {}",
                     host.label,
-                    said(known.user.as_ref(), known.port),
-                    said(host.user, host.port),
+                    said(known.user.as_ref(), known.port, known.transport),
+                    said(host.user, host.port, host.transport),
                 ),
                 format!(
                     "the first is in {}; keep one, or give each a label of its own with label=",
@@ -112,6 +112,7 @@ impl Targets {
             host: Arc::clone(&name),
             user: host.user.cloned(),
             port: host.port,
+            transport: host.transport,
         };
         match self.positions.entry((label, name)) {
             Entry::Vacant(entry) => {
@@ -164,10 +165,11 @@ impl Targets {
 }
 
 /// What a mention says, as it is written in a hosts file.
-fn said(user: Option<&Arc<str>>, port: Option<u16>) -> String {
+fn said(user: Option<&Arc<str>>, port: Option<u16>, transport: Option<TransportKind>) -> String {
     let parts = [
         user.map(|user| format!("user={user}")),
         port.map(|port| format!("port={port}")),
+        transport.map(|transport| format!("transport={transport}")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join(" ")

@@ -11,6 +11,7 @@ mod gather;
 pub mod groups;
 mod hosts_file;
 pub mod inventory;
+mod kind;
 mod list;
 pub mod nodeset;
 mod order;
@@ -21,6 +22,7 @@ pub(crate) mod suggest;
 mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
+pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub(crate) use order::ranks;
 pub use selection::Selection;
@@ -48,12 +50,14 @@ pub struct Target {
     pub user: Option<Arc<str>>,
     /// Remote port, if the target says its own.
     pub port: Option<u16>,
+    /// How to reach it, if the target says so itself.
+    pub transport: Option<TransportKind>,
 }
 
 impl Target {
     /// Whether it says more than what it is called and where it is.
     fn says_something(&self) -> bool {
-        self.user.is_some() || self.port.is_some()
+        self.user.is_some() || self.port.is_some() || self.transport.is_some()
     }
 }
 

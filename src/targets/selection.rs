@@ -217,6 +217,7 @@ impl Target {
             host: name,
             user: None,
             port: None,
+            transport: None,
         }
     }
 }

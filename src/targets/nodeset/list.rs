@@ -11,8 +11,9 @@ use std::sync::Arc;
 use regex_lite::Regex;
 
 use super::error::MAX_NAME;
-use super::set::NodeSet;
+use super::set::{NodeSet, Points};
 use super::words::{HostWord, NameRun, Names};
+use crate::targets::TransportKind;
 
 /// Hosts in the order of their first mention, with users and ports.
 #[derive(Clone, Debug, Default)]
@@ -49,10 +50,23 @@ pub struct Options {
     pub user: Option<Arc<str>>,
     /// The port.
     pub port: Option<u16>,
+    /// The transport.
+    pub transport: Option<TransportKind>,
     /// The label, instead of what was written.
     pub label: Option<Arc<str>>,
     /// Whether the label of a host shows the user, as in `user@@group`.
     pub shows_user: bool,
+}
+
+/// What is written beside the names of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Says {
+    /// Some host has a user.
+    pub user: bool,
+    /// Some host has a port.
+    pub port: bool,
+    /// Some host has a transport.
+    pub transport: bool,
 }
 
 /// Names to be removed, or the only ones to be kept.
@@ -121,6 +135,8 @@ pub struct Host<'a> {
     pub user: Option<&'a Arc<str>>,
     /// The port, if one is given.
     pub port: Option<u16>,
+    /// The transport, if one is given.
+    pub transport: Option<TransportKind>,
 }
 
 impl<'a> Host<'a> {
@@ -131,6 +147,7 @@ impl<'a> Host<'a> {
             name,
             user: None,
             port: None,
+            transport: None,
         }
     }
 }
@@ -241,19 +258,20 @@ impl HostList {
         self.mentions
     }
 
-    /// Whether a host in the list says something itself, lists in it not searched.
+    /// What hosts in the list say themselves, lists in it not searched.
     #[must_use]
-    pub fn says_user_or_port(&self) -> (bool, bool) {
+    pub fn says(&self) -> Says {
         let words = || {
             self.parts.iter().filter_map(|part| match &part.mention {
                 Mention::Word(word) => Some(word),
                 Mention::Names(_) | Mention::List(..) => None,
             })
         };
-        (
-            words().any(|word| word.user.is_some()),
-            words().any(|word| word.port.is_some()),
-        )
+        Says {
+            user: words().any(|word| word.user.is_some()),
+            port: words().any(|word| word.port.is_some()),
+            transport: words().any(|word| word.transport.is_some()),
+        }
     }
 
     fn filters<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = &'a Filter> {
@@ -342,7 +360,10 @@ impl HostList {
                     run.iter()
                         .try_for_each(|name| filtered(Host::plain(name)))?;
                 }
-                Mention::Word(word) => walk_word(word, &mut filtered)?,
+                Mention::Word(word) => {
+                    let filters: Vec<&Filter> = self.filters(part).collect();
+                    walk_word(word, &filters, each)?;
+                }
                 Mention::List(list, options) => {
                     list.walk(&mut |host: Host<'_>| options.apply(host, &mut filtered))?;
                 }
@@ -363,7 +384,7 @@ fn set_of_parts(parts: &[Part], of_list: impl Fn(&HostList) -> NodeSet, plain: b
     let (mut runs, mut words, mut sets) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         match &part.mention {
-            Mention::Word(word) if plain && word.says_something() => {}
+            Mention::Word(word) if plain && (word.user.is_some() || word.port.is_some()) => {}
             Mention::Word(word) => words.push(&word.names),
             Mention::Names(run) => runs.push(run),
             Mention::List(list, _) => sets.push(of_list(list)),
@@ -383,10 +404,10 @@ fn filtered(set: NodeSet, Filter { test, keeps }: &Filter) -> NodeSet {
     }
 }
 
-fn walk_word<E>(word: &HostWord, each: Visitor<'_, E>) -> Result<(), E> {
+fn walk_word<E>(word: &HostWord, filters: &[&Filter], each: Visitor<'_, E>) -> Result<(), E> {
     let decorated = !(word.before.is_empty() && word.after.is_empty());
     let mut label = String::new();
-    word.names.try_for_each(|name| {
+    let mut pass = |name: &str| {
         if decorated {
             label.clear();
             label.extend([&*word.before, name, &*word.after]);
@@ -396,8 +417,34 @@ fn walk_word<E>(word: &HostWord, each: Visitor<'_, E>) -> Result<(), E> {
             name,
             user: word.user.as_ref(),
             port: word.port,
+            transport: word.transport,
         })
-    })
+    };
+    // Ranges are compared with sets by their numbers; no name is taken apart for it.
+    fn by_points<'f>(filter: &'f Filter, names: &Names) -> Option<(Points<'f>, bool)> {
+        match &filter.test {
+            Test::Set(set) => Some((set.points_of(names)?, filter.keeps)),
+            Test::Regex(_) => None,
+        }
+    }
+    let points = filters.iter().map(|filter| by_points(filter, &word.names));
+    match points.collect::<Option<Vec<_>>>() {
+        Some(filters) => word.names.try_for_each_point(|name, point| {
+            let stays = |(points, keeps): &(Points<'_>, bool)| points.contain(point) == *keeps;
+            if filters.iter().all(stays) {
+                pass(name)
+            } else {
+                Ok(())
+            }
+        }),
+        None => word.names.try_for_each(|name| {
+            if filters.iter().all(|filter| filter.passes(name)) {
+                pass(name)
+            } else {
+                Ok(())
+            }
+        }),
+    }
 }
 
 impl Options {
@@ -414,6 +461,7 @@ impl Options {
             label: label.unwrap_or(host.label),
             user: host.user.or(self.user.as_ref()),
             port: host.port.or(self.port),
+            transport: host.transport.or(self.transport),
             ..host
         })
     }

@@ -51,6 +51,15 @@ impl NodeSet {
             .is_some_and(|rest| grid::contains(rest, &points))
     }
 
+    /// What the set has of the pattern of these names; `None` for a single name, whose pattern nobody
+    /// has looked for yet.
+    pub(super) fn points_of(&self, names: &Names) -> Option<Points<'_>> {
+        match names {
+            Names::One(_) => None,
+            Names::Product { pattern, .. } => Some(Points(self.patterns.get(pattern))),
+        }
+    }
+
     /// The names that are in either set.
     #[must_use]
     pub fn union(&self, other: &NodeSet) -> NodeSet {
@@ -168,6 +177,16 @@ impl NodeSet {
             .filter_map(|(pattern, sets)| Some((pattern, grid::union_all(sets)?)))
             .collect();
         NodeSet { patterns }
+    }
+}
+
+/// What a set has of one pattern.
+pub(super) struct Points<'a>(Option<&'a Rest>);
+
+impl Points<'_> {
+    /// Whether the name with these indexes is in the set.
+    pub(super) fn contain(&self, point: &[u64]) -> bool {
+        self.0.is_some_and(|rest| grid::contains(rest, point))
     }
 }
 
