@@ -41,6 +41,21 @@ fn lab_ways_in() {
 }
 
 #[test]
+fn lab_faults_of_hosts_and_networks() {
+    case("faults", &[]);
+}
+
+#[test]
+fn lab_shortages() {
+    case("shortages", &[]);
+}
+
+#[test]
+fn lab_leftovers() {
+    case("leftovers", &[]);
+}
+
+#[test]
 fn fleet_twenty_thousand_hosts() {
     case("fleet20k", &[]);
 }
