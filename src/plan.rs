@@ -22,6 +22,7 @@ use crate::transport::rsh::wrap::MAX_COMMAND;
 use crate::transport::rsh::{RshOptions, StderrMode};
 
 mod report;
+mod rules;
 mod targets;
 
 /// The `shell` service.
@@ -105,6 +106,7 @@ impl Plan {
             return Err(Error::NoCommand);
         }
         let report = report::report(&cli, terminals)?;
+        let policy = rules::policy(&cli);
         let targets = targets::of_run(&cli, &groups)?;
         let privilege = Privilege::of_this_process();
         if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
@@ -136,6 +138,7 @@ impl Plan {
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
+            rules: rules::words(&policy, targets.len()),
             stderr: match stderr {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
@@ -156,6 +159,7 @@ impl Plan {
                 fanout: cli.jobs,
                 connect_timeout: cli.connect_timeout,
                 command_timeout: cli.command_timeout,
+                policy,
                 descriptors_per_host: if stderr == StderrMode::Merge { 1 } else { 2 },
                 notes: Vec::new(),
             },
