@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use config::{Config, ConfigError};
 use demo::Demo;
@@ -89,16 +90,20 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
 
 /// Prints an error with its causes, on standard error.
 fn complain(error: &dyn std::error::Error) {
-    let mut text = format!("mrsh: {error}");
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text.push('\n');
+    say(&text);
+}
+
+/// Prints a line of this program's own on standard error.
+fn say(text: &str) {
     // There is no third stream to complain on.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(format!("mrsh: {text}\n").as_bytes());
 }
 
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
@@ -170,6 +175,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         .build()
         .map_err(Error::system("start the event loop"))?;
     let console = Console::stdio(plan.terminals);
+    let targets = Arc::clone(&plan.info.targets);
     let (reports, reporter) = report::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
@@ -186,10 +192,14 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         // A signal ended the wait for it; the process ends without.
         false => Ok(()),
     };
-    if let Err(error) = &written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        complain(error);
+    if let Err(error) = &written {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            complain(error);
+        }
+        // The reports have not said it.
+        if let Some(text) = report::left_running(&targets, &stats) {
+            say(&text);
+        }
     }
     Ok(ExitStatus::of_run(
         &stats,

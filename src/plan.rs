@@ -21,6 +21,7 @@ use crate::targets::groups::Groups;
 use crate::transport::StderrMode;
 
 mod report;
+mod rules;
 mod targets;
 mod transports;
 
@@ -102,6 +103,7 @@ impl Plan {
             return Err(Error::NoCommand);
         }
         let report = report::report(&cli, terminals)?;
+        let policy = rules::policy(&cli);
         let targets = targets::of_run(&cli, &groups)?;
         if let Some(name) = &cli.user
             && (name.is_empty() || name.contains(char::is_control))
@@ -122,6 +124,7 @@ impl Plan {
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
+            rules: rules::words(&policy, targets.len()),
             stderr: match StderrMode::from(cli.stderr) {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
@@ -143,6 +146,7 @@ impl Plan {
                 connect_timeout: cli.connect_timeout,
                 command_timeout: cli.command_timeout,
                 descriptors_per_host: transports.descriptors_per_host(),
+                policy,
                 notes: Vec::new(),
             },
             transports,
