@@ -303,7 +303,8 @@ pub struct Cli {
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
 
-    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too
+    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too, and
+    /// options may follow them
     #[arg(long = "list", group = "listing", help_heading = "Listing")]
     pub list: bool,
 
@@ -388,6 +389,8 @@ Exit status:
   3  some host could not be reached, timed out or was lost
   4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label.
 
 Examples:
   mrsh -w 'node[1-40]' uptime

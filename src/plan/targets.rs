@@ -61,10 +61,11 @@ pub(super) fn select(
 
 /// Reads everything that names targets; false if there is no such thing.
 fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<bool, TargetError> {
-    for text in cli.hosts.iter().chain(words) {
+    let hosts = cli.hosts.iter().map(|text| (text, "-w"));
+    for (text, from) in hosts.chain(words.iter().map(|text| (text, "argument"))) {
         match text.as_str() {
             "-" => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
-            text => list.add_expr(text, Origin::named("-w"))?,
+            text => list.add_expr(text, Origin::named(from))?,
         }
     }
     for file in &cli.hosts_files {
