@@ -274,6 +274,34 @@ mod tests {
         descriptors: 140 wanted, 1024 allowed
         command: echo 'ü\u{1b}' "$A"
         "#);
+        let mut batch = info();
+        batch.rules = Rules {
+            deadline: Some(Duration::from_secs(600)),
+            retries: 2,
+            rate: Some(20),
+            max_failures: Some("10%".to_owned()),
+            waves: Some(vec![1, 4]),
+            ..Rules::default()
+        };
+        insta::assert_snapshot!(needs(&batch, "any", enough), @r#"
+        4 targets, 3 at once, in 2 waves, each when the one before has ended
+          wave 1: 1: ada
+          wave 2: 3: 192.0.2.7,cas,root@bea:1514
+        deadline: 600 s
+        retries: 2
+        rate: 20 a second
+        failures that are too many: 10%
+        source ports: any
+        descriptors: 140 wanted, 1024 allowed
+        command: echo 'ü\u{1b}' "$A"
+        "#);
+        batch.rules.waves = Some((1..=30).collect());
+        batch.targets = vec![batch.targets[0].clone(); 30].into();
+        let long = needs(&batch, "any", enough);
+        assert!(
+            long.contains("\n  wave 20: 1: ada\n  and 10 more\n"),
+            "{long}"
+        );
         let mut one = info();
         one.targets = one.targets[..1].into();
         let scarce = Descriptors {
