@@ -111,7 +111,7 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
         "{total} target{}, {} at once, in {waves} wave{}\n\
          source ports: {ports}\n\
          descriptors: {wanted} wanted, {allowed} allowed{}\n\
-         command: {}\n",
+         command: {}\n{}",
         plural(total),
         info.jobs.min(total),
         plural(waves),
@@ -121,6 +121,11 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
             ""
         },
         command_words(&info.command),
+        if info.stdin {
+            "standard input: sent to every host\n"
+        } else {
+            ""
+        },
     )
 }
 
@@ -187,6 +192,7 @@ mod tests {
             stderr: "separate",
             source_ports: "reserved".to_owned(),
             raw: false,
+            stdin: false,
             demo: false,
         }
     }

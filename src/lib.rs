@@ -22,8 +22,8 @@ use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
 use targets::TargetId;
-use transport::Resolver;
 use transport::rsh::RshTransport;
+use transport::{Input, Resolver};
 
 pub mod cli;
 mod clock;
@@ -153,6 +153,16 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         None
     };
     let pool = port_pool(&plan.source_ports, &mut plan.run.notes)?;
+    let input = match plan.stdin {
+        Some(limits) => {
+            let input = Input::start(rustix::stdio::stdin(), limits, plan.run.targets.len())
+                .map_err(Error::system("read standard input"))?;
+            plan.rsh.input = Some(input.clone());
+            plan.run.input = Some(input.clone());
+            Some(input)
+        }
+        None => None,
+    };
     let transport = RshTransport::new(plan.rsh, pool, Resolver::default())
         .map_err(Error::system("get random bytes"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -164,6 +174,9 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
         let signals = SignalSource::system().map_err(Error::system("take over signals"))?;
+        if let Some(input) = input {
+            input.look_ahead().await.map_err(Error::Input)?;
+        }
         Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)
     })?;
     // A name look-up that hangs must not keep the program.

@@ -18,6 +18,7 @@ use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::targets::groups::Groups;
 use crate::targets::{Limits, Target};
+use crate::transport::input::InputLimits;
 use crate::transport::rsh::wrap::MAX_COMMAND;
 use crate::transport::rsh::{RshOptions, StderrMode};
 
@@ -26,6 +27,9 @@ mod targets;
 
 /// The `shell` service.
 const RSH_PORT: u16 = 514;
+
+/// How much of standard input is kept in memory, in bytes.
+const INPUT_MEMORY: usize = 8 << 20;
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub struct RunPlan {
     pub rsh: RshOptions,
     /// Where connections come from.
     pub source_ports: SourcePorts,
+    /// What of standard input is kept for the commands, if they read it.
+    pub stdin: Option<InputLimits>,
     /// Whether embedded daemons answer.
     pub demo: bool,
     /// Whether only to say what would be done.
@@ -103,6 +109,9 @@ impl Plan {
         }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
+        }
+        if cli.stdin && targets::from_standard_input(&cli) {
+            return Err(Error::OneStandardInput);
         }
         let report = report::report(&cli, terminals)?;
         let targets = targets::of_run(&cli, &groups)?;
@@ -147,6 +156,7 @@ impl Plan {
                 SourcePorts::Range(range) => format!("{}-{}", range.start(), range.end()),
             },
             raw: cli.raw,
+            stdin: cli.stdin,
             demo: cli.demo,
         };
         Ok(Plan::Run(Box::new(RunPlan {
@@ -157,6 +167,7 @@ impl Plan {
                 connect_timeout: cli.connect_timeout,
                 command_timeout: cli.command_timeout,
                 descriptors_per_host: if stderr == StderrMode::Merge { 1 } else { 2 },
+                input: None,
                 notes: Vec::new(),
             },
             rsh: RshOptions {
@@ -167,7 +178,12 @@ impl Plan {
                 raw: cli.raw,
                 stderr,
                 reserved_callers,
+                input: None,
             },
+            stdin: cli.stdin.then_some(InputLimits {
+                memory: INPUT_MEMORY,
+                spool: cli.stdin_spool as u64,
+            }),
             source_ports: cli.source_ports,
             demo: cli.demo,
             dry: cli.dry_run,

@@ -20,7 +20,7 @@ use super::signal::{SignalSource, Wish};
 use super::{RunSpec, limits};
 use crate::clock::reached;
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, Facts, Lag, RemoteExit, Transport};
+use crate::transport::{Chunk, Facts, Input, Lag, RemoteExit, Transport};
 
 /// How many pieces of output wait for the dispatcher; at 64 KiB each they bound its memory.
 const CHUNKS: usize = 32;
@@ -68,6 +68,7 @@ pub async fn run<T: Transport>(
     // Hosts that wait for a port have no slot, and others are started in their place; but only so many.
     let most_tasks = fanout.get().saturating_mul(2);
     let mut dispatcher = Dispatcher::new(spec.targets, context, canceller);
+    dispatcher.input = spec.input;
     dispatcher
         .bunch
         .extend(spec.notes.into_iter().chain(note).map(Event::Note));
@@ -140,6 +141,7 @@ struct Dispatcher<T> {
     targets: Arc<[Target]>,
     context: Arc<Context<T>>,
     canceller: Canceller,
+    input: Option<Input>,
     tasks: JoinSet<Ended>,
     running: HashMap<task::Id, Running>,
     /// The first target that has been neither started nor given up.
@@ -166,6 +168,7 @@ impl<T: Transport> Dispatcher<T> {
             targets,
             context,
             canceller,
+            input: None,
             tasks: JoinSet::new(),
             running: HashMap::new(),
             next: 0,
@@ -239,6 +242,9 @@ impl<T: Transport> Dispatcher<T> {
 
     /// The one place in which a target ends.
     fn end(&mut self, finished: Finished) {
+        if let Some(input) = &self.input {
+            input.target_ended(finished.target);
+        }
         let stats = &mut self.stats;
         match &finished.outcome {
             Outcome::Exited(exit) => {

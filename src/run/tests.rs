@@ -156,6 +156,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         connect_timeout: Duration::from_secs(10),
         command_timeout,
         descriptors_per_host: 1,
+        input: None,
         notes: Vec::new(),
     }
 }

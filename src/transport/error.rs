@@ -1,7 +1,10 @@
 //! Every way in which a host can fail, in words that a person can act on.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::input::InputError;
 
 /// What a session was doing when its time ran out or its connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,6 +107,9 @@ pub enum TransportError {
         /// What it sent instead.
         text: String,
     },
+    /// The command was ended, since our standard input, which it was reading, is not to be had whole.
+    #[error("standard input: {0}")]
+    Input(#[source] Arc<InputError>),
     /// Any other error of the network connection.
     #[error("{} failed: {source}", phase.doing())]
     Io {
@@ -141,6 +147,8 @@ pub enum FailureClass {
     LocalResources,
     /// See [`TransportError::Protocol`].
     Protocol,
+    /// See [`TransportError::Input`].
+    Input,
     /// See [`TransportError::Io`].
     Io,
 }
@@ -162,6 +170,7 @@ impl TransportError {
             TransportError::CommandTimeout { .. } => FailureClass::CommandTimeout,
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
+            TransportError::Input(_) => FailureClass::Input,
             TransportError::Io { .. } => FailureClass::Io,
         }
     }
@@ -178,9 +187,9 @@ impl TransportError {
             TransportError::Denied { .. }
             | TransportError::ClosedBeforeStatus { .. }
             | TransportError::Protocol { .. } => Phase::Start,
-            TransportError::NoEndMarker { .. } | TransportError::CommandTimeout { .. } => {
-                Phase::Run
-            }
+            TransportError::NoEndMarker { .. }
+            | TransportError::CommandTimeout { .. }
+            | TransportError::Input(_) => Phase::Run,
             TransportError::ConnectTimeout { phase, .. }
             | TransportError::Reset { phase, .. }
             | TransportError::Io { phase, .. } => phase,

@@ -2,6 +2,7 @@
 
 mod budget;
 mod error;
+pub mod input;
 mod lag;
 mod resolve;
 pub mod rsh;
@@ -9,6 +10,7 @@ mod stream;
 
 pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
+pub use input::{Input, InputReader};
 pub use lag::Lag;
 pub use resolve::Resolver;
 

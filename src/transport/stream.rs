@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::Shutdown;
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 /// The most that is read at once, and so the largest piece of output, in bytes.
@@ -18,6 +20,17 @@ thread_local! {
 pub(super) struct Connection {
     stream: TcpStream,
     state: State,
+    writing: Writing,
+}
+
+/// What can still be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// This side has ended it, and so closes first.
+    Ended,
+    /// A write has failed: the other side has reset the connection.
+    Broken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +58,7 @@ impl Connection {
         Connection {
             stream,
             state: State::Open,
+            writing: Writing::Open,
         }
     }
 
@@ -54,6 +68,11 @@ impl Connection {
 
     pub(super) fn was_reset(&self) -> bool {
         self.state == State::Reset
+    }
+
+    /// Whether this side closes first, if it is dropped now.
+    pub(super) fn closes_first(&self) -> bool {
+        self.is_open() || self.writing == Writing::Ended && !self.was_reset()
     }
 
     /// Waits until there is something to read; for ever once the stream has ended. Cancel safe.
@@ -69,7 +88,11 @@ impl Connection {
     pub(super) fn read<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> io::Result<Read<T>> {
         SCRATCH.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => {
-                self.state = State::RemoteClosed;
+                // The kernel tells of a reset once, and the write has heard it.
+                self.state = match self.writing {
+                    Writing::Broken => State::Reset,
+                    Writing::Open | Writing::Ended => State::RemoteClosed,
+                };
                 Ok(Read::End)
             }
             Ok(n) => Ok(Read::Data(take(&buffer[..n]))),
@@ -94,6 +117,37 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Waits until there is room to write. Cancel safe.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.stream.writable().await
+    }
+
+    /// Writes as much as there is room for.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.stream.try_write(&bytes[written..]) {
+                Ok(n) => written += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Ends what this side writes: the other side reads an end of file, and this side closes first.
+    pub(super) fn half_close(&mut self) {
+        self.writing = match SockRef::from(&self.stream).shutdown(Shutdown::Write) {
+            Ok(()) => Writing::Ended,
+            Err(_) => Writing::Broken,
+        };
+    }
+
+    /// Notes that a write has failed. What came before can still be read.
+    pub(super) fn write_failed(&mut self) {
+        self.writing = Writing::Broken;
     }
 
     /// Writes one byte if there is room for it.

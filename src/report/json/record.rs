@@ -101,6 +101,7 @@ struct Options<'a> {
     stderr: &'a str,
     source_ports: &'a str,
     raw: bool,
+    stdin: bool,
     demo: bool,
 }
 
@@ -221,6 +222,7 @@ impl<'a> Record<'a> {
                 stderr: info.stderr,
                 source_ports: &info.source_ports,
                 raw: info.raw,
+                stdin: info.stdin,
                 demo: info.demo,
             },
         }))
@@ -352,6 +354,7 @@ pub(super) fn class(class: FailureClass) -> &'static str {
         FailureClass::CommandTimeout => "command-timeout",
         FailureClass::LocalResources => "local-resources",
         FailureClass::Protocol => "protocol",
+        FailureClass::Input => "stdin",
         FailureClass::Io => "io",
     }
 }

@@ -6,6 +6,13 @@
 //! the command, hands it to the login shell with its input from `/dev/null`, and prints the end marker:
 //! a token made for the run, a colon, the status, a newline.
 //!
+//! With standard input the command reads a pipe instead. In front of it is `head -c N`, which ends when
+//! so many bytes have come, so that nobody has to close the connection; or `cat`, if only the end of the
+//! connection's stream says how many there are. Behind it, after the marker, `cat` reads what the command
+//! has left: a daemon's system that closes a connection with unread bytes resets it and throws away
+//! what it has not sent yet, the marker first of all. The status is the command's, not `head`'s. A
+//! `head` that knows no `-c` is found out before anything is run, and then there is no marker.
+//!
 //! The marker is found as bytes, wherever a line or a packet may end, and taken out; the output before
 //! it is exact. What a background child writes after it is output like any other. A second marker can
 //! only be forged, and then none is believed.
@@ -20,6 +27,17 @@ use crate::transport::RemoteExit;
 pub const MAX_COMMAND: usize = 128 * 1024 - 1;
 
 const TOKEN_LENGTH: usize = 13;
+
+/// What the command is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// End of file at once.
+    Nothing,
+    /// So many bytes of the connection's stream.
+    Bytes(u64),
+    /// The connection's stream to its end.
+    Stream,
+}
 
 /// The end marker of a run. Its token has 65 random bits.
 #[derive(Clone, Debug)]
@@ -50,16 +68,29 @@ impl EndMarker {
     /// The command line for the login shell. `discard_stderr` sends standard error to `/dev/null` over
     /// there. `command` must not contain NUL.
     #[must_use]
-    pub fn wrap(&self, command: &[u8], discard_stderr: bool) -> Vec<u8> {
-        let mut line =
-            b"exec /bin/sh -c 'c=$(printf %b \"$1\");\"${SHELL:-/bin/sh}\" -c \"$c\" </dev/null"
-                .to_vec();
+    pub fn wrap(&self, command: &[u8], discard_stderr: bool, reads: Reads) -> Vec<u8> {
+        let mut line = b"exec /bin/sh -c 'c=$(printf %b \"$1\");".to_vec();
+        match reads {
+            Reads::Nothing => {}
+            Reads::Bytes(n) => {
+                line.extend_from_slice(format!("head -c1 </dev/null&&head -c{n}|(").as_bytes());
+            }
+            Reads::Stream => line.extend_from_slice(b"cat|("),
+        }
+        line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c \"$c\"");
+        if reads == Reads::Nothing {
+            line.extend_from_slice(b" </dev/null");
+        }
         if discard_stderr {
             line.extend_from_slice(b" 2>/dev/null");
         }
         line.extend_from_slice(b";printf \"");
         line.extend_from_slice(&self.needle);
-        line.extend_from_slice(b"%d\\n\" $?' sh '");
+        line.extend_from_slice(b"%d\\n\" $?");
+        if reads != Reads::Nothing {
+            line.extend_from_slice(b";cat >/dev/null)");
+        }
+        line.extend_from_slice(b"' sh '");
         for &byte in command {
             encode(byte, &mut line);
         }
@@ -181,6 +212,12 @@ impl MarkerDecoder {
         longest
     }
 
+    /// Whether a marker has come.
+    #[must_use]
+    pub fn has_found(&self) -> bool {
+        self.found != Found::None
+    }
+
     /// The stream has ended: gives what was held back and proved to be output, and the status that the
     /// one marker carried. `None` if there was no marker, or more than one.
     #[must_use]
@@ -298,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_wrapper_leaves_most_of_the_shortest_limit_to_the_command() {
-        let line = marker().wrap(b"", false);
+        let line = marker().wrap(b"", false, Reads::Nothing);
         assert!(
             line.len() < 120,
             "{} bytes of rsh-redone's 1023",
@@ -310,7 +347,7 @@ mod tests {
     /// Runs the wrapped command as rshd would.
     fn run(shell: &str, command: &[u8], discard: bool) -> (Vec<u8>, Vec<u8>, Option<RemoteExit>) {
         use std::os::unix::ffi::OsStringExt;
-        let line = std::ffi::OsString::from_vec(marker().wrap(command, discard));
+        let line = std::ffi::OsString::from_vec(marker().wrap(command, discard, Reads::Nothing));
         let done = Command::new(shell)
             .arg("-c")
             .arg(line)
