@@ -232,6 +232,7 @@ mod tests {
         "#);
         let mut one = info();
         one.targets = one.targets[..1].into();
+        one.stdin = true;
         let scarce = Descriptors {
             wanted: 140,
             allowed: 100,
@@ -241,6 +242,7 @@ mod tests {
         source ports: any
         descriptors: 140 wanted, 100 allowed, so that fewer hosts run at once
         command: echo 'ü\u{1b}' "$A"
+        standard input: sent to every host
         "#);
     }
 }

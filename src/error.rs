@@ -32,8 +32,8 @@ pub enum Error {
     #[error("-i sends standard input to the commands, so the targets cannot come from there too")]
     OneStandardInput,
     /// What the commands are to read cannot be read here.
-    #[error("standard input")]
-    Input(#[source] std::sync::Arc<crate::transport::input::InputError>),
+    #[error("standard input: {0}")]
+    Input(std::sync::Arc<crate::transport::input::InputError>),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::Cli;
 use crate::error::Error;
@@ -27,6 +28,10 @@ mod targets;
 
 /// The `shell` service.
 const RSH_PORT: u16 = 514;
+
+/// How much longer than a connection may take a run waits before it finds that hosts to be started need
+/// more of standard input than can be kept.
+const INPUT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much of standard input is kept in memory, in bytes.
 const INPUT_MEMORY: usize = 8 << 20;
@@ -183,6 +188,7 @@ impl Plan {
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,
+                patience: cli.connect_timeout + INPUT_PATIENCE,
             }),
             source_ports: cli.source_ports,
             demo: cli.demo,

@@ -4,6 +4,7 @@ mod faults;
 mod lab;
 mod progress;
 mod reports;
+mod stdin;
 // The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
 #[cfg(test)]
 mod gather_diff;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -28,7 +29,7 @@ pub(super) fn start(source: File, shared: Arc<Shared>) -> io::Result<()> {
 fn copy(mut source: File, shared: &Shared) -> Result<(), InputError> {
     let mut buffer = vec![0; MAX_PIECE];
     loop {
-        if !wait_for_room(shared) {
+        if !wait_for_room(shared)? {
             return Ok(());
         }
         match source.read(&mut buffer) {
@@ -53,8 +54,8 @@ fn copy(mut source: File, shared: &Shared) -> Result<(), InputError> {
 
 /// Puts bytes where readers find them. The disk is written to without the lock, on which the loop may
 /// wait: bytes that do not count as read yet are nobody's else.
-fn take_in(bytes: &[u8], shared: &Shared) -> Result<(), InputError> {
-    let write = shared.lock().prepare(bytes)?;
+pub(super) fn take_in(bytes: &[u8], shared: &Shared) -> Result<(), InputError> {
+    let write = shared.lock().prepare(bytes);
     let place = match write {
         Write::Nothing => None,
         Write::Append(file, at) => Some((file, at)),
@@ -77,18 +78,34 @@ fn take_in(bytes: &[u8], shared: &Shared) -> Result<(), InputError> {
 }
 
 /// Returns when a piece more can be kept; false if nobody will want it.
-fn wait_for_room(shared: &Shared) -> bool {
+fn wait_for_room(shared: &Shared) -> Result<bool, InputError> {
     let mut store = shared.lock();
+    let limits = store.limits();
+    let mut stuck: Option<(u64, Instant)> = None;
     loop {
-        match store.room(MAX_PIECE) {
-            Room::Yes => return true,
+        let patience = match store.room() {
+            Room::Yes => return Ok(true),
+            Room::NeedNoMore => return Ok(false),
             Room::NotYet => {
-                store = shared
-                    .room
-                    .wait(store)
-                    .unwrap_or_else(PoisonError::into_inner);
+                let woken = shared.room.wait(store);
+                store = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
-            Room::NeedNoMore => return false,
+            Room::WhenAllHaveCome => limits.patience,
+        };
+        let (changes, starving) = store.progress();
+        let since = match stuck {
+            Some((then, since)) if then == changes => since,
+            _ => Instant::now(),
+        };
+        stuck = Some((changes, since));
+        let left = patience.saturating_sub(since.elapsed());
+        if left.is_zero() && starving {
+            let limit = limits.spool;
+            return Err(InputError::TooLong { limit });
         }
+        let left = if left.is_zero() { patience } else { left };
+        let woken = shared.room.wait_timeout(store, left);
+        store = woken.unwrap_or_else(PoisonError::into_inner).0;
     }
 }

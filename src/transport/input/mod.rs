@@ -58,8 +58,11 @@ const LOOK_AHEAD: Duration = Duration::from_millis(250);
 pub struct InputLimits {
     /// In memory.
     pub memory: usize,
-    /// In all; what memory does not hold is in the temporary file.
+    /// In all, but for a piece; what memory does not hold is in the temporary file.
     pub spool: u64,
+    /// How long nothing may happen, with the spool full and a command waiting for more, before targets
+    /// that have not started count as waiting for that very command. Longer than it takes to connect.
+    pub patience: Duration,
 }
 
 /// Why standard input cannot be passed on, or no further.
@@ -73,7 +76,8 @@ pub enum InputError {
         "cannot be kept in a temporary file: {0}; free some space, set TMPDIR, or give a file: -i < FILE"
     )]
     Spool(#[source] io::Error),
-    /// It is longer than the spool, and hosts that are still to be started need all of it.
+    /// It is longer than the spool, and hosts that are still to be started, when others have ended, need
+    /// all of it.
     #[error(
         "longer than the {limit} bytes that are kept for hosts still to be started: raise \
          --stdin-spool, or give a file: -i < FILE"
@@ -173,8 +177,10 @@ impl Input {
     /// A reader for a target whose command has started, from the first byte on. A target takes one.
     #[must_use]
     pub fn reader(&self, target: TargetId) -> InputReader {
+        let seat = self.shared.lock().take_seat(target);
+        self.shared.room.notify_all();
         InputReader {
-            seat: self.shared.lock().take_seat(target),
+            seat,
             shared: Arc::clone(&self.shared),
             position: 0,
             loading: None,
@@ -234,7 +240,9 @@ impl InputReader {
     /// Says that so many of the bytes that [`peek`](InputReader::peek) gave are used.
     pub fn advance(&mut self, n: usize) {
         self.position += n as u64;
-        if self.shared.lock().advance(self.seat, self.position) {
+        // Named, for the lock's guard lives as long as its statement.
+        let awaited = self.shared.lock().advance(self.seat, self.position);
+        if awaited {
             self.shared.room.notify_all();
         }
     }

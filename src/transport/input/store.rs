@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -35,8 +36,19 @@ pub(super) struct Store {
     /// The readers' places; free seats are `None`.
     places: Vec<Option<u64>>,
     free: Vec<usize>,
-    /// The slowest reader's place, while the feeder waits for it.
-    awaited: Option<u64>,
+    /// What the feeder waits for, if it does.
+    awaited: Option<Awaited>,
+    /// Counts what readers and targets do.
+    changes: u64,
+}
+
+/// What can make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// The slowest reader, who stands here.
+    Reader(u64),
+    /// Targets that have no reader yet, and any change may be one of theirs.
+    Targets,
 }
 
 /// A file with bytes of the input.
@@ -73,6 +85,9 @@ pub(super) enum Room {
     Yes,
     /// When the slowest reader has gone on.
     NotYet,
+    /// When all targets to come have a reader or have ended. That may never be: they may be waiting
+    /// for those that wait for more input.
+    WhenAllHaveCome,
     /// Every target has ended or wants no more.
     NeedNoMore,
 }
@@ -101,6 +116,7 @@ impl Store {
             places: Vec::new(),
             free: Vec::new(),
             awaited: None,
+            changes: 0,
         }
     }
 
@@ -109,6 +125,7 @@ impl Store {
         let limits = InputLimits {
             memory: 0,
             spool: length,
+            patience: Duration::ZERO,
         };
         Store {
             file: Some(Backing {
@@ -159,20 +176,27 @@ impl Store {
 
     /// Notes that this target will take no reader any more.
     pub(super) fn excuse(&mut self, target: TargetId) {
+        self.changes += 1;
         if self.seated.insert(target) {
             self.to_come = self.to_come.saturating_sub(1);
         }
     }
 
     pub(super) fn leave(&mut self, seat: usize) {
+        self.changes += 1;
         self.places[seat] = None;
         self.free.push(seat);
     }
 
     /// Moves a reader; true if the feeder waits for just that.
     pub(super) fn advance(&mut self, seat: usize, to: u64) -> bool {
+        self.changes += 1;
         let from = self.places[seat].replace(to);
-        self.awaited.is_some() && from == self.awaited
+        match self.awaited {
+            Some(Awaited::Reader(place)) => from == Some(place),
+            Some(Awaited::Targets) => true,
+            None => false,
+        }
     }
 
     /// What there is at a place.
@@ -209,42 +233,60 @@ impl Store {
         }
     }
 
-    /// Whether `more` bytes can be taken.
-    pub(super) fn room(&mut self, more: usize) -> Room {
+    /// Whether a piece more can be taken. The bound may be overstepped by a piece, so that what is not
+    /// longer than it is known to end.
+    pub(super) fn room(&mut self) -> Room {
         self.awaited = None;
         let Some(needed_from) = self.needed_from() else {
             return Room::NeedNoMore;
         };
-        let kept = self.read - needed_from;
-        // One piece fits in any case, or nothing would ever move. While hosts are still to be started
-        // there is nobody to wait for: they start when others have all of it.
-        if self.to_come > 0 || kept == 0 || kept + more as u64 <= self.limits.spool {
+        if self.read - needed_from <= self.limits.spool {
             return Room::Yes;
         }
-        self.awaited = Some(needed_from);
-        Room::NotYet
+        match self.to_come {
+            0 => {
+                self.awaited = Some(Awaited::Reader(needed_from));
+                Room::NotYet
+            }
+            _ => {
+                self.awaited = Some(Awaited::Targets);
+                Room::WhenAllHaveCome
+            }
+        }
+    }
+
+    /// A number that changes when a reader or a target does anything, and whether some reader has
+    /// nothing left to read.
+    pub(super) fn progress(&self) -> (u64, bool) {
+        let starving = self
+            .places
+            .iter()
+            .flatten()
+            .any(|&place| place == self.read);
+        (self.changes, starving)
+    }
+
+    /// The bounds.
+    pub(super) fn limits(&self) -> InputLimits {
+        self.limits
     }
 
     /// What is to be done with the disk before these bytes are taken in.
-    pub(super) fn prepare(&mut self, bytes: &[u8]) -> Result<Write, InputError> {
-        let limit = self.limits.spool;
-        if self.to_come > 0 && self.read + bytes.len() as u64 > limit {
-            return Err(InputError::TooLong { limit });
-        }
+    pub(super) fn prepare(&mut self, bytes: &[u8]) -> Write {
         if let Some(backing) = &self.file {
-            return Ok(Write::Append(Arc::clone(&backing.file), self.read));
+            return Write::Append(Arc::clone(&backing.file), self.read);
         }
         let memory = self.limits.memory;
         if self.window.len() + bytes.len() <= memory {
-            return Ok(Write::Nothing);
+            return Write::Nothing;
         }
         let base = self.base();
         let needed_from = self.needed_from().unwrap_or(self.read);
         let needless = usize::try_from(needed_from - base).unwrap_or(usize::MAX);
         self.window.drain(..needless.min(self.window.len()));
         match self.window.len() + bytes.len() <= memory {
-            true => Ok(Write::Nothing),
-            false => Ok(Write::Open(self.copy(self.base(), self.window.len()))),
+            true => Write::Nothing,
+            false => Write::Open(self.copy(self.base(), self.window.len())),
         }
     }
 
@@ -287,6 +329,18 @@ impl Store {
     /// Notes the end.
     pub(super) fn end(&mut self, ended: Result<(), Arc<InputError>>) {
         self.end = Some(ended);
+    }
+
+    /// How many bytes have been read.
+    #[cfg(test)]
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// The file, if there is one.
+    #[cfg(test)]
+    pub(super) fn file(&self) -> Option<Arc<File>> {
+        self.file.as_ref().map(|backing| Arc::clone(&backing.file))
     }
 
     /// Bytes of the window.

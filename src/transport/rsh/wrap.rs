@@ -335,13 +335,19 @@ mod tests {
 
     #[test]
     fn the_wrapper_leaves_most_of_the_shortest_limit_to_the_command() {
-        let line = marker().wrap(b"", false, Reads::Nothing);
-        assert!(
-            line.len() < 120,
-            "{} bytes of rsh-redone's 1023",
-            line.len()
-        );
-        assert!(!line.contains(&b'!') && !line.contains(&b'\n'));
+        for (reads, most) in [
+            (Reads::Nothing, 120),
+            (Reads::Stream, 130),
+            (Reads::Bytes(1 << 40), 165),
+        ] {
+            let line = marker().wrap(b"", false, reads);
+            assert!(
+                line.len() < most,
+                "{} bytes of rsh-redone's 1023",
+                line.len()
+            );
+            assert!(!line.contains(&b'!') && !line.contains(&b'\n'));
+        }
     }
 
     /// Runs the wrapped command as rshd would.
@@ -358,6 +364,93 @@ mod tests {
             .unwrap();
         let (out, exit) = decode(&done.stdout, &[7, 1]);
         (out, done.stderr, exit)
+    }
+
+    /// Runs the wrapped command as rshd would, with `input` on a connection that stays open unless
+    /// `reads` says that its end is to be seen. Gives the output and the status.
+    fn fed(
+        shell: &str,
+        command: &str,
+        input: &[u8],
+        reads: Reads,
+        path: &str,
+    ) -> (Vec<u8>, Option<RemoteExit>) {
+        use std::io::{Read, Write};
+        use std::net::Shutdown;
+        use std::os::fd::OwnedFd;
+        use std::os::unix::ffi::OsStringExt;
+        use std::os::unix::net::UnixStream;
+        let line = std::ffi::OsString::from_vec(marker().wrap(command.as_bytes(), false, reads));
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut child = Command::new(shell)
+            .arg("-c")
+            .arg(line)
+            .env_clear()
+            .env("SHELL", shell)
+            .env("PATH", path)
+            .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+            .stdout(OwnedFd::from(theirs))
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut out = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // It fails where nobody reads any more, which is what the command wanted.
+                let _ = (&ours).write_all(input);
+                if reads == Reads::Stream {
+                    let _ = ours.shutdown(Shutdown::Write);
+                }
+            });
+            let read = (&ours).read_to_end(&mut out);
+            assert!(read.is_ok(), "not reset with unread bytes: {read:?}");
+        });
+        child.wait().unwrap();
+        let (output, exit) = decode(&out, &[1000]);
+        (output, exit)
+    }
+
+    #[test]
+    fn a_command_reads_what_was_counted_and_not_more() {
+        let all: Vec<u8> = (0..300_000_u32).map(|i| (i % 256) as u8).collect();
+        let code = |n| Some(RemoteExit::Code(n));
+        for shell in ["/bin/sh", "/bin/bash"] {
+            for reads in [Reads::Bytes(all.len() as u64), Reads::Stream] {
+                let run = |command| fed(shell, command, &all, reads, "/usr/bin:/bin");
+                assert!(run("cat") == (all.clone(), code(0)), "{reads:?}");
+                // What reads less, or nothing, ends as it would, and what it leaves is read away.
+                assert_eq!(run("head -c 3; exit 3"), (vec![0, 1, 2], code(3)));
+                assert_eq!(run("true"), (vec![], code(0)));
+                assert_eq!(run("exec false"), (vec![], code(1)));
+                assert_eq!(run("kill -9 $$").1, code(137));
+                assert_eq!(run("exec <&-; echo x; exit 4"), (b"x\n".to_vec(), code(4)));
+                assert_eq!(run("wc -c < /dev/stdin").1, code(0));
+            }
+            let few = fed(
+                shell,
+                "cat; exit 2",
+                b"abcd",
+                Reads::Bytes(4),
+                "/usr/bin:/bin",
+            );
+            assert_eq!(few, (b"abcd".to_vec(), code(2)));
+        }
+    }
+
+    #[test]
+    fn a_head_that_cannot_count_is_no_success() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let head = directory.path().join("head");
+        std::fs::write(
+            &head,
+            "#!/bin/sh\necho usage: head [-n number] >&2; exit 2\n",
+        )
+        .unwrap();
+        std::fs::set_permissions(&head, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", directory.path().display());
+        let (out, exit) = fed("/bin/sh", "echo ran", b"", Reads::Bytes(4), &path);
+        assert_eq!((out, exit), (vec![], None));
     }
 
     #[test]

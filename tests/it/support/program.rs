@@ -13,12 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Well above what any test needs on a busy machine, and below the test runner's own limit.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A call of `mrsh`, without standard input and with almost no environment.
+/// A call of `mrsh`, with almost no environment and, unless it is given one, no standard input.
 #[derive(Debug)]
 #[must_use = "nothing happens until it is run"]
 pub(crate) struct Mrsh {
     args: Vec<OsString>,
     deadline: Duration,
+    stdin: Stdio,
 }
 
 impl Mrsh {
@@ -27,6 +28,7 @@ impl Mrsh {
         Mrsh {
             args: Vec::new(),
             deadline: DEADLINE,
+            stdin: Stdio::null(),
         }
     }
 
@@ -47,18 +49,25 @@ impl Mrsh {
         self
     }
 
+    /// Something else than nothing as standard input.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Mrsh {
+        self.stdin = stdin.into();
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Ended {
         self.start().finish()
     }
 
     /// Starts it, for tests that do something meanwhile.
-    pub(crate) fn start(self) -> Running {
+    pub(crate) fn start(mut self) -> Running {
+        let stdin = std::mem::replace(&mut self.stdin, Stdio::null());
         let mut child = Command::new(env!("CARGO_BIN_EXE_mrsh"))
             .args(&self.args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -160,7 +169,7 @@ impl Running {
             Err(_) => {
                 // It is reaped after its last news only: this is still its number.
                 self.signal(Signal::KILL);
-                let Mrsh { args, deadline } = &self.call;
+                let Mrsh { args, deadline, .. } = &self.call;
                 let ended = Ended {
                     status: None,
                     signal: None,
