@@ -13,6 +13,8 @@ pub enum Phase {
     Resolve,
     /// Waiting for the TCP connection.
     Connect,
+    /// Waiting for `ssh` to log in.
+    Login,
     /// Connected, waiting for the daemon's connection for standard error.
     CallBack,
     /// Waiting for the daemon's word that the command started.
@@ -28,6 +30,7 @@ impl Phase {
         match self {
             Phase::Resolve => "looking up the name",
             Phase::Connect => "connecting",
+            Phase::Login => "logging in",
             Phase::CallBack => "waiting for its connection back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
             Phase::Run => "the command was running",
@@ -110,6 +113,20 @@ pub enum TransportError {
     /// The command was ended, since our standard input, which it was reading, is not to be had whole.
     #[error("standard input: {0}")]
     Input(#[source] Arc<InputError>),
+    /// A local command could not be started.
+    #[error("cannot start {program}: {source}")]
+    Spawn {
+        /// The program, as it was to be found.
+        program: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system's `ssh` could not log in.
+    #[error("ssh: {text}")]
+    OpenSsh {
+        /// Its words, on one line and without the host's name.
+        text: String,
+    },
     /// Any other error of the network connection.
     #[error("{} failed: {source}", phase.doing())]
     Io {
@@ -149,6 +166,10 @@ pub enum FailureClass {
     Protocol,
     /// See [`TransportError::Input`].
     Input,
+    /// See [`TransportError::Spawn`].
+    Spawn,
+    /// See [`TransportError::OpenSsh`].
+    OpenSsh,
     /// See [`TransportError::Io`].
     Io,
 }
@@ -171,6 +192,8 @@ impl TransportError {
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
             TransportError::Input(_) => FailureClass::Input,
+            TransportError::Spawn { .. } => FailureClass::Spawn,
+            TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
             TransportError::Io { .. } => FailureClass::Io,
         }
     }
@@ -184,7 +207,9 @@ impl TransportError {
             | TransportError::Unreachable(_)
             | TransportError::LocalResources(_) => Phase::Connect,
             TransportError::NoCallback { .. } => Phase::CallBack,
+            TransportError::OpenSsh { .. } => Phase::Login,
             TransportError::Denied { .. }
+            | TransportError::Spawn { .. }
             | TransportError::ClosedBeforeStatus { .. }
             | TransportError::Protocol { .. } => Phase::Start,
             TransportError::NoEndMarker { .. }

@@ -441,3 +441,48 @@ fn what_hosts_to_come_need_and_cannot_be_kept_is_a_failure_of_all() {
         .collect();
     assert_eq!(sums.len(), 1, "{ended:?}");
 }
+
+// ---- local commands
+
+/// A call of local commands.
+fn exec(hosts: &str) -> Mrsh {
+    Mrsh::new().args(&["-q", "-R", "exec", "-w", hosts])
+}
+
+#[test]
+fn local_commands_read_every_byte() {
+    let sent = bytes(8 * MB);
+    for stdin in [OwnedFd::from(file(&sent)), piped(sent.clone())] {
+        let directory = tempfile::tempdir().unwrap();
+        let call = exec("a,b,c").args(&["-i", "-o"]).arg(directory.path());
+        call.arg("cat").stdin(stdin).run().status(0);
+        for host in ["a", "b", "c"] {
+            assert!(std::fs::read(directory.path().join(host)).unwrap() == sent);
+        }
+    }
+}
+
+#[test]
+fn local_commands_that_read_little_or_late_end_as_they_do() {
+    let sent = bytes(8 * MB);
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy");
+    let late = format!("exec >&- 2>&-; cat >{}; exit 4", copy.display());
+    for (command, status) in [("exit 3", 3), ("read x; exit 5", 5), (&late, 4)] {
+        let call = exec("a").args(&["-i", "-S", "sh", "-c", command]);
+        call.stdin(file(&sent)).run().status(status).stdout("");
+    }
+    assert!(std::fs::read(copy).unwrap() == sent);
+}
+
+#[test]
+fn a_local_command_whose_input_fails_does_not_take_a_part_for_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = directory.path().join("whole");
+    let command = format!("cat >/dev/null; echo >{}", whole.display());
+    let call = Mrsh::new().args(&["-R", "exec", "-w", "a,b", "-j", "1", "-t", "0.5", "-i"]);
+    let call = call.args(&["--stdin-spool", "1M", "sh", "-c", &command]);
+    let ended = call.stdin(piped(bytes(30 * MB))).run().status(3);
+    ended.says(&["2 failed: a,b standard input: longer than the 1048576 bytes"]);
+    assert!(!whole.exists());
+}

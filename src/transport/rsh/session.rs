@@ -210,11 +210,11 @@ impl Session for RshSession {
             .is_some_and(|err| err.try_write_byte(number))
     }
 
-    fn closes_first(&self) -> Side {
-        match self.main.closes_first() {
+    fn closes_first(&self) -> Option<Side> {
+        Some(match self.main.closes_first() {
             true => Side::Local,
             false => Side::Remote,
-        }
+        })
     }
 }
 
