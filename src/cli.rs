@@ -166,6 +166,14 @@ pub struct Cli {
     /// with a failure is the last, unless --max-failures says how many are too many
     #[arg(long = "batch", value_name = "SIZES", value_parser = shares, help_heading = "Running")]
     pub batch: Option<Shares>,
+    /// Send standard input to every host; without it the commands read an end of file at once
+    #[arg(short = 'i', long = "stdin", help_heading = "Running")]
+    pub stdin: bool,
+
+    /// With -i: the most standard input to keep, in memory and a temporary file, for slow hosts and for
+    /// those still to be started; a regular file needs none
+    #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
+    pub stdin_spool: usize,
 
     /// Print output without the host's name in front
     #[arg(short = 'N', long = "no-label", help_heading = "Output")]
