@@ -22,4 +22,6 @@ mod stdin;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod targets;
