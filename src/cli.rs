@@ -186,6 +186,11 @@ pub struct Cli {
     #[arg(long = "failed-to", value_name = "FILE", help_heading = "Output")]
     pub failed_to: Option<PathBuf>,
 
+    /// Write the run as a page to this file at the end: outcome, times of every host, outputs and
+    /// what differs in them; it is complete in itself
+    #[arg(long = "report", value_name = "FILE.html", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+
     /// Tell at the end where the time went: by phase, by the slowest hosts, and in CPU
     #[arg(long = "stats", help_heading = "Output")]
     pub stats: bool,

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::report::{
-    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, ReportSpec, Terminals, Words,
+    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, ReportSpec, Terminals, Words,
 };
 
 /// Decides what is shown.
@@ -45,6 +45,12 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
             WhenArg::Never => false,
             WhenArg::Auto => terminals.err && !is_dumb() && !cli.quiet,
         },
+        html: cli.report.clone().map(|path| HtmlSpec {
+            path,
+            merge: cli.gather_all,
+            // Beside what the gathered output keeps, and mostly the same.
+            memory: cli.spool_memory / 4,
+        }),
     })
 }
 

@@ -22,6 +22,7 @@ mod failed_to;
 mod fd;
 mod files;
 mod gather;
+mod html;
 mod info;
 mod json;
 mod lines;
@@ -42,12 +43,14 @@ pub use console::{Console, LongLine, Terminals};
 pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
+pub use html::HtmlSpec;
 pub use info::RunInfo;
 pub use summary::Words;
 
 use failed_to::FailedList;
 use files::Files;
 use gather::Gather;
+use html::Html;
 use json::Json;
 use lines::Lines;
 use only_failed::OnlyFailed;
@@ -87,6 +90,8 @@ pub struct ReportSpec {
     pub stats: bool,
     /// Standard error shows how far the run is.
     pub progress: bool,
+    /// The run as a page.
+    pub html: Option<HtmlSpec>,
 }
 
 /// Turns events into text. One format a file.
@@ -179,6 +184,10 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     reporters.push(Box::new(Summary::new(spec.verbose, spec.words)));
     if spec.stats {
         reporters.push(Box::new(Stats::new(info)));
+    }
+    if let Some(html) = &spec.html {
+        // Last: what fails here must not keep the others from their last word.
+        reporters.push(Box::new(Html::create(html, info)?));
     }
     Ok(reporters)
 }

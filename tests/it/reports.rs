@@ -103,6 +103,38 @@ fn a_bad_directory_is_an_error_before_anything_runs() {
 }
 
 #[test]
+fn the_report_is_there_when_the_run_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.html");
+    std::fs::write(&path, "the last run's").unwrap();
+    let file = path.to_str().unwrap();
+    // The command sees the page of the run before: this one's is not there yet.
+    let command = format!("cat {file}; echo '<i>'; test $MRSH_HOST != n2");
+    let ended = demo(&["--report", file, "-b"], "n[1-3]", &command).status(1);
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert!(text.contains("the last run's<i>"), "{text}");
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    assert!(page.contains("1 of 3 hosts did not succeed"), "{page}");
+    assert!(
+        page.contains("<code>the last run&#39;s&lt;i&gt;</code>"),
+        "{page}"
+    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said() {
+    let ended = demo(&["--report", "/dev/null/x"], "n1", "echo ran >&2").status(2);
+    assert!(!ended.stderr.contains("ran"), "{ended:?}");
+    ended.says(&["cannot set up the reports: cannot make /dev/null/x: Not a directory"]);
+    let ended = demo(&["--report", "/dev/full"], "n[1-2]", "echo ran").status(4);
+    let ended = ended.says(&["cannot write to /dev/full: No space left on device"]);
+    assert!(ended.stdout.starts_with(b"n"), "{ended:?}");
+    demo(&["--report", "/dev/null"], "n1", "echo ran").status(0);
+}
+
+#[test]
 fn only_failed_is_silent_on_a_good_day() {
     let only = ["--only", "failed"];
     let ended = demo(&only, "n[1-3]", "echo out; echo err >&2").status(0);

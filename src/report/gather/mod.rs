@@ -22,10 +22,11 @@ mod text;
 mod tree;
 mod view;
 
+pub(super) use collect::{Collected, End};
+pub(super) use diff::span;
 pub use filter::filter;
-
-use collect::Collected;
-use view::{Labels, View};
+pub(super) use tree::Cursor;
+pub(super) use view::{Group, Labels, View};
 
 /// Which gathered report is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,14 +102,9 @@ impl Gather {
     }
 
     fn finished(&mut self, finished: &Finished) -> io::Result<()> {
-        let mut cause = String::new();
-        let failed = write_cause(&finished.outcome, &mut cause);
-        // Part of a cause may be the remote side's text.
-        let mut words = Vec::with_capacity(cause.len());
-        harmless_line(cause.as_bytes(), &mut words);
-        let words = String::from_utf8_lossy(&words);
+        let words = end_words(&finished.outcome);
         let ran = matches!(finished.outcome, Outcome::Exited(_));
-        let ran = ran && (failed || !self.spec.only_failed);
+        let ran = ran && (!words.is_empty() || !self.spec.only_failed);
         self.collected.finish(finished.target.index(), &words, ran)
     }
 
@@ -137,6 +133,16 @@ impl Gather {
         }
         result
     }
+}
+
+/// What there is to say about an end, on one harmless line; nothing about a good one.
+pub(super) fn end_words(outcome: &Outcome) -> String {
+    let mut cause = String::new();
+    write_cause(outcome, &mut cause);
+    // Part of a cause may be the remote side's text.
+    let mut words = Vec::with_capacity(cause.len());
+    harmless_line(cause.as_bytes(), &mut words);
+    String::from_utf8_lossy(&words).into_owned()
 }
 
 impl Reporter for Gather {
