@@ -120,7 +120,7 @@ impl Page<'_> {
             "<p class=\"facts\"><span>Began <time datetime=\"{machine}\">{people}</time></span> <span>took {}</span> \
              <span>{} as {}</span> <span>{} at once</span>",
             summary::duration(self.stats.elapsed),
-            Text(info.transport.as_bytes()),
+            info.transport.name(),
             Text(info.user.as_bytes()),
             Count::of(info.jobs),
         )?;
