@@ -125,8 +125,23 @@ pub struct Cli {
     pub command_timeout: Option<Duration>,
 
     /// Print output without the host's name in front
-    #[arg(short = 'N', long = "no-label", help_heading = "Output")]
+    #[arg(
+        short = 'N',
+        long = "no-label",
+        overrides_with = "label",
+        help_heading = "Output"
+    )]
     pub no_label: bool,
+
+    /// What stands before each line [default: '%l: ']: %l the label, %h the host, %u the user, %p the
+    /// port, %n the number from 0; %-12l pads
+    #[arg(
+        long = "label",
+        value_name = "FORMAT",
+        overrides_with = "no_label",
+        help_heading = "Output"
+    )]
+    pub label: Option<String>,
 
     /// Gather: equal outputs once, under their hosts' names, the most common first
     #[arg(short = 'b', long = "gather", help_heading = "Output")]

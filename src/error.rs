@@ -28,6 +28,9 @@ pub enum Error {
     /// Two reports want standard output for themselves.
     #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
     OneStandardOutput,
+    /// The form of labels makes no sense.
+    #[error("{0}")]
+    Label(Box<crate::targets::Diagnostic>),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,

@@ -25,6 +25,7 @@ mod gather;
 mod html;
 mod info;
 mod json;
+mod label;
 mod lines;
 mod only_failed;
 pub mod ports;
@@ -45,6 +46,7 @@ pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
 pub use info::RunInfo;
+pub use label::LabelFormat;
 pub use summary::Words;
 
 use failed_to::FailedList;
@@ -68,6 +70,8 @@ const WAITING: usize = 4;
 pub struct ReportSpec {
     /// Each line of output, or each group of hosts, has its targets' labels.
     pub label: bool,
+    /// How a label looks, if not as usual.
+    pub label_format: Option<LabelFormat>,
     /// Where labels and diffs are coloured.
     pub colors: Colors,
     /// Every line of output is written as it comes.
@@ -159,14 +163,12 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     } else {
         let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
         if spec.lines {
-            shown.push(Box::new(Lines::new(spec.label, spec.colors)));
+            let lines = Lines::new(spec.label, spec.colors);
+            shown.push(Box::new(lines.with_format(spec.label_format.clone(), info)));
         }
         if let Some(gather) = &spec.gather {
-            shown.push(Box::new(Gather::new(
-                gather.clone(),
-                spec.label,
-                spec.colors,
-            )));
+            let gather = Gather::new(gather.clone(), spec.label, spec.colors);
+            shown.push(Box::new(gather.with_info(info)));
         }
         for mut output in shown {
             if spec.only_failed {

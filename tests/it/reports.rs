@@ -68,6 +68,26 @@ fn json_is_as_the_schema_says() {
 }
 
 #[test]
+fn labels_have_the_form_that_was_asked_for() {
+    let label = ["--label", "%-4l%2n|%u@%h|"];
+    let options = |more: &[&'static str]| [&label, &["-l", "ops"], more].concat();
+    let command = "echo out; printf err >&2";
+    for mode in [&["-L"][..], &["-j", "1"]] {
+        let ended = demo(&options(mode), "n[8-9]", command).status(0);
+        let ended = ended.stdout("n8   0|ops@n8|out\nn9   1|ops@n9|out\n");
+        ended.says(&["n8   0|ops@n8|err\n"]);
+    }
+    let ended = demo(&options(&["-bL"]), "n[8-9]", command).status(0);
+    ended.stdout("n[8-9][0-1]|ops@n[8-9]|out\n");
+    demo(&options(&["-N"]), "n1", "echo out").stdout("out\n");
+    demo(&["-N", "--label", "%l|"], "n1", "echo out").stdout("n1|out\n");
+    let ended = demo(&["--label", "%l %y "], "n1", "echo ran")
+        .status(2)
+        .stdout("");
+    ended.says(&["stands for nothing\n --> --label, column 4\n  |\n  | %l %y \n  |    ^^\n"]);
+}
+
+#[test]
 fn files_have_the_output_and_the_screen_has_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::super::color::{Frame, Palette};
+use super::super::label::{Field, LabelFormat};
 use super::super::tail::print_line;
 use super::super::{Console, GatherForm};
 use super::collect::{Collected, End};
@@ -28,6 +29,8 @@ pub(in crate::report) struct View<'a> {
     pub(in crate::report) labels: &'a dyn Labels,
     /// Whether names are shown at all.
     pub(in crate::report) label: bool,
+    /// What stands before a line, if not the usual.
+    pub(in crate::report) format: Option<&'a LabelFormat>,
     /// The colours.
     pub(in crate::report) palette: &'a Palette,
     /// Only what differs from the majority.
@@ -38,6 +41,15 @@ pub(in crate::report) struct View<'a> {
 pub(in crate::report) trait Labels: std::fmt::Debug {
     /// The name of a host.
     fn label(&self, host: usize) -> &str;
+
+    /// What a label says of a host; where names are all that is known, little.
+    fn field(&self, field: Field, host: usize) -> String {
+        match field {
+            Field::Label | Field::Host => self.label(host).to_owned(),
+            Field::Number => host.to_string(),
+            Field::User | Field::Port => String::new(),
+        }
+    }
 }
 
 /// Hosts that are alike.
@@ -192,6 +204,16 @@ impl View<'_> {
         }
         if !self.label {
             return self.text(text, Frame::default(), stream, console);
+        }
+        if let Some(format) = self.format {
+            let mut prefix = Vec::new();
+            format.write(
+                hosts,
+                |field, host| self.labels.field(field, host),
+                &mut prefix,
+            );
+            let frame = self.palette.label(stream).prefix(&prefix);
+            return self.text(text, frame, stream, console);
         }
         let names = self.names(hosts);
         let frame = self.palette.label(stream).label(names.as_bytes());

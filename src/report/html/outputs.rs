@@ -50,6 +50,7 @@ impl Page<'_> {
             collected: self.collected,
             labels: &self.info.targets,
             label: true,
+            format: None,
             palette: &palette,
             only_odd: false,
         };
