@@ -122,6 +122,7 @@ fn ending(stats: &RunStats, report: Result<(), &io::Error>) -> Ending {
         worst_status: _,
         cancel,
         elapsed: _,
+        time_wait: _,
     } = *stats;
     match (cancel, report) {
         (Some(CancelReason::Signal(signal)), _) => Ending::Signaled(signal),

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, Parseable,
@@ -65,6 +65,23 @@ pub fn listened_on(range: &RangeInclusive<u16>) -> io::Result<usize> {
         .map(|socket| socket.local.port())
         .collect::<HashSet<u16>>()
         .len())
+}
+
+/// How many connections from ports of `range` are in TIME_WAIT and have not been for longer than since
+/// `begun`, whoever made them.
+///
+/// # Errors
+/// The netlink socket's.
+pub fn in_time_wait_since(range: &RangeInclusive<u16>, begun: Instant) -> io::Result<usize> {
+    let sockets = in_states(StateFlags::TIME_WAIT, range)?;
+    /// How long a connection is kept; what is left of that is known for each.
+    const KEPT: Duration = Duration::from_secs(60);
+    let since = begun.elapsed();
+    let is_new = |socket: &&KernelSocket| match socket.state {
+        KernelState::Waiting(left) => left + since >= KEPT,
+        KernelState::Listen | KernelState::Live => false,
+    };
+    Ok(sockets.iter().filter(is_new).count())
 }
 
 fn in_states(states: StateFlags, range: &RangeInclusive<u16>) -> io::Result<Vec<KernelSocket>> {
@@ -191,6 +208,11 @@ mod tests {
         let client = TcpStream::connect(server).unwrap();
         let local = client.local_addr().unwrap();
         let (accepted, _) = listener.accept().unwrap();
+        let begun = Instant::now();
+        assert_eq!(
+            in_time_wait_since(&(local.port()..=local.port()), begun).unwrap(),
+            0
+        );
 
         let listening = sockets(&(server.port()..=server.port())).unwrap();
         assert!(
@@ -228,6 +250,12 @@ mod tests {
             left > Duration::from_secs(50) && left < Duration::from_secs(63),
             "{left:?}"
         );
+        assert_eq!(in_time_wait_since(&range, begun).unwrap(), 1);
+        // Of a run that begins later it is none.
+        std::thread::sleep(Duration::from_millis(300));
+        let later = Instant::now();
+        let long_after = left < Duration::from_millis(59_900);
+        assert!(!long_after || in_time_wait_since(&range, later).unwrap() == 0);
     }
 
     #[test]

@@ -177,7 +177,8 @@ impl Reporter for Lines {
             }
             Event::Output(chunk) => self.output(chunk, console),
             Event::Finished(finished) => self.finished(finished.target, console),
-            Event::Started(_) | Event::State { .. } | Event::Note(_) => Ok(()),
+            Event::Started(_) | Event::State { .. } => Ok(()),
+            Event::PortWaits(_) | Event::Note(_) => Ok(()),
         }
     }
 

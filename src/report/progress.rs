@@ -50,6 +50,8 @@ pub(super) struct Progress {
     bar: ProgressBar,
     narrow: bool,
     running: HashMap<TargetId, Instant>,
+    /// How many of those wait for a port.
+    for_ports: usize,
     done: usize,
     failed: usize,
     begun: Instant,
@@ -82,6 +84,7 @@ impl Progress {
             bar,
             narrow: false,
             running: HashMap::new(),
+            for_ports: 0,
             done: 0,
             failed: 0,
             begun: Instant::now(),
@@ -119,7 +122,10 @@ impl Progress {
             false => Vec::new(),
         };
         running.retain(|(_, since)| now.saturating_duration_since(**since) >= LONG);
+        let mut for_ports =
+            (self.for_ports > 0).then(|| format!("{} waiting for ports", self.for_ports));
         if !running.is_empty() {
+            words.extend(for_ports.take());
             running.sort_by_key(|(id, since)| (**since, **id));
             let name = |(id, since): (&TargetId, &Instant)| {
                 let mut label = Vec::new();
@@ -132,6 +138,7 @@ impl Progress {
             return words.join(", ");
         }
         words.push(format!("{} running", self.running.len()));
+        words.extend(for_ports);
         let rate = self.bar.per_sec();
         if self.done > 0 && rate.is_finite() {
             words.push(format!("{rate:.1}/s"));
@@ -167,6 +174,7 @@ impl Reporter for Progress {
                 self.done += 1;
                 self.failed += usize::from(!finished.outcome.is_success());
             }
+            Event::PortWaits(count) => self.for_ports = *count,
             Event::Output(_) | Event::State { .. } | Event::Note(_) => {}
         }
         Ok(())
@@ -278,6 +286,9 @@ mod tests {
         }
         let begun = progress.running[&TargetId(39)];
         insta::assert_snapshot!(progress.line(begun), @"[                    ] 0/40 40 running");
+        progress.event(&Event::PortWaits(7), &mut console).unwrap();
+        insta::assert_snapshot!(progress.line(begun), @"[                    ] 0/40 40 running, 7 waiting for ports");
+        progress.event(&Event::PortWaits(0), &mut console).unwrap();
         for n in 0..38 {
             progress.event(&succeeded(n), &mut console).unwrap();
         }

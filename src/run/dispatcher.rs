@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -52,6 +52,7 @@ pub async fn run<T: Transport>(
     let (canceller, cancelled) = Canceller::new();
     let (output, mut chunks) = mpsc::channel(CHUNKS);
     let slots = Arc::new(Semaphore::new(fanout.get()));
+    let (port_waits, mut waits) = watch::channel(0);
     let lag = Lag::default();
     let mut measuring = JoinSet::new();
     measuring.spawn(lag.clone().measure());
@@ -62,6 +63,7 @@ pub async fn run<T: Transport>(
         command_timeout: spec.command_timeout,
         slots: Arc::clone(&slots),
         output,
+        port_waits,
         cancelled,
         lag: lag.clone(),
     });
@@ -88,6 +90,10 @@ pub async fn run<T: Transport>(
             }
             _ = chunks.recv_many(&mut received, CHUNKS), if has_room => {
                 received.drain(..).for_each(|chunk| dispatcher.on_chunk(chunk));
+            }
+            Ok(()) = waits.changed(), if has_room => {
+                let count = *waits.borrow_and_update();
+                dispatcher.push(Event::PortWaits(count));
             }
             Ok(slot) = Arc::clone(&slots).acquire_owned(), if may_start => dispatcher.start_next(slot),
             permit = reports.reserve(), if !dispatcher.bunch.is_empty() => match permit {
@@ -319,8 +325,10 @@ impl<T: Transport> Dispatcher<T> {
         running.sort_by_key(|&(target, time)| (std::cmp::Reverse(time), target));
         let waiting = self.targets.len() - self.next;
         let finished = self.next - running.len();
+        let for_ports = *self.context.port_waits.borrow();
         self.push(Event::State {
             running,
+            for_ports,
             waiting,
             finished,
             hint,
@@ -355,6 +363,7 @@ impl<T: Transport> Dispatcher<T> {
     fn finish(mut self) -> RunStats {
         self.stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
         self.stats.elapsed = self.begun.elapsed();
+        self.stats.time_wait = self.context.transport.time_wait();
         self.stats
     }
 }

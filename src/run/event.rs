@@ -38,6 +38,8 @@ pub enum Event {
     State {
         /// The running targets with their time so far, longest first.
         running: Vec<(TargetId, Duration)>,
+        /// How many of the running ones wait for a source port.
+        for_ports: usize,
         /// How many are not started yet.
         waiting: usize,
         /// How many have ended.
@@ -45,6 +47,8 @@ pub enum Event {
         /// What a second ^C would do, where a ^C asked.
         hint: Option<&'static str>,
     },
+    /// So many of the started targets wait for a source port now. Not every change is told.
+    PortWaits(usize),
     /// Something about the run itself that a person should read.
     Note(Note),
 }
@@ -129,4 +133,7 @@ pub struct RunStats {
     pub cancel: Option<CancelReason>,
     /// From the first start to the last end.
     pub elapsed: Duration,
+    /// Connections of this run, or of others since it began, that this machine keeps in TIME_WAIT on
+    /// the run's source ports; `None` if that is not known, or the ports are anybody's.
+    pub time_wait: Option<usize>,
 }

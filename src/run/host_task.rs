@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::cancel::{Cancel, Cancelled};
@@ -35,6 +35,8 @@ pub(super) struct Context<T> {
     pub(super) command_timeout: Option<Duration>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) output: mpsc::Sender<Chunk>,
+    /// How many hosts wait for a source port.
+    pub(super) port_waits: watch::Sender<usize>,
     pub(super) cancelled: Cancelled,
     pub(super) lag: Lag,
 }
@@ -102,6 +104,7 @@ async fn connect<T: Transport>(
             Err(Setback::Failed(error)) => return Err(error),
             Err(Setback::NoPort(wait)) => {
                 drop(slot);
+                let _counted = PortWaiter::new(&context.port_waits);
                 wait.wait().await;
             }
             Err(Setback::Shortage(error)) => {
@@ -117,6 +120,22 @@ async fn connect<T: Transport>(
             .acquire_owned()
             .await
             .map_err(|closed| TransportError::LocalResources(io::Error::other(closed)))?;
+    }
+}
+
+/// A host that waits for a port, counted as long as this lives.
+struct PortWaiter<'a>(&'a watch::Sender<usize>);
+
+impl<'a> PortWaiter<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        PortWaiter(count)
+    }
+}
+
+impl Drop for PortWaiter<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

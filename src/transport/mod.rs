@@ -169,6 +169,12 @@ pub trait Transport: Send + Sync + 'static {
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
 
+    /// How many connections, of this run or of others since it began, this machine keeps in TIME_WAIT
+    /// on the run's source ports; `None` if that is not known, or the ports are anybody's.
+    fn time_wait(&self) -> Option<usize> {
+        None
+    }
+
     /// What a person should read when the run has ended, a line each.
     fn remarks(&self) -> Vec<String> {
         Vec::new()

@@ -43,6 +43,10 @@ fn json_is_as_the_schema_says() {
         (&2.into(), &1.into())
     );
     assert_eq!(event("finished").len(), 3);
+    // Where the ports are the run's own, each daemon closed first and left nothing here.
+    if event("finished")[0]["local_port"].as_u64().unwrap() < 1024 {
+        assert_eq!(last["time_wait"], 0, "{last}");
+    }
     for end in event("finished") {
         assert_eq!(end["success"], end["label"] != "n2");
         assert_eq!(end["closed_first"], "remote");

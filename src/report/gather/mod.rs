@@ -196,7 +196,8 @@ impl Reporter for Gather {
                     _ => Ok(()),
                 }
             }
-            Event::Started(_) | Event::State { .. } | Event::Note(_) => Ok(()),
+            Event::Started(_) | Event::State { .. } => Ok(()),
+            Event::PortWaits(_) | Event::Note(_) => Ok(()),
         }
     }
 

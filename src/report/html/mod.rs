@@ -86,7 +86,8 @@ impl Reporter for Html {
                 self.collected.push(host, chunk.stream, &chunk.data)
             }
             Event::Finished(finished) => self.finished(finished),
-            Event::Started(_) | Event::State { .. } | Event::Note(_) => Ok(()),
+            Event::Started(_) | Event::State { .. } => Ok(()),
+            Event::PortWaits(_) | Event::Note(_) => Ok(()),
         }
     }
 

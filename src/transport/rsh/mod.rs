@@ -5,14 +5,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::stream::{Connection, Read};
 use super::{Budget, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError};
 use crate::ports::bind::{self, ConnectError, Outgoing};
-use crate::ports::{PortPool, PortWait};
+use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Target, TargetId};
 use output::MainStream;
 use stderr::{Expected, Listeners};
@@ -54,6 +54,7 @@ pub struct RshTransport {
     line: Vec<u8>,
     marker: Option<EndMarker>,
     pool: PortPool,
+    begun: Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
@@ -101,6 +102,7 @@ impl RshTransport {
             line,
             marker,
             pool,
+            begun: Instant::now(),
             resolver,
             listeners,
         })
@@ -326,6 +328,11 @@ impl Transport for RshTransport {
             }
             route.addresses.pop_front();
         }
+    }
+
+    fn time_wait(&self) -> Option<usize> {
+        let (range, _) = self.pool.span()?;
+        kernel::in_time_wait_since(&range, self.begun).ok()
     }
 
     fn remarks(&self) -> Vec<String> {
