@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
@@ -67,12 +67,16 @@ pub fn listened_on(range: &RangeInclusive<u16>) -> io::Result<usize> {
         .len())
 }
 
-/// How many connections from ports of `range` are in TIME_WAIT and have not been for longer than since
-/// `begun`, whoever made them.
+/// How many connections between ports of `range` and these peers are in TIME_WAIT, and have not been for
+/// longer than since `begun`, whoever made them.
 ///
 /// # Errors
 /// The netlink socket's.
-pub fn in_time_wait_since(range: &RangeInclusive<u16>, begun: Instant) -> io::Result<usize> {
+pub fn in_time_wait_since(
+    begun: Instant,
+    range: &RangeInclusive<u16>,
+    peers: &HashSet<IpAddr>,
+) -> io::Result<usize> {
     let sockets = in_states(StateFlags::TIME_WAIT, range)?;
     /// How long a connection is kept; what is left of that is known for each.
     const KEPT: Duration = Duration::from_secs(60);
@@ -81,7 +85,8 @@ pub fn in_time_wait_since(range: &RangeInclusive<u16>, begun: Instant) -> io::Re
         KernelState::Waiting(left) => left + since >= KEPT,
         KernelState::Listen | KernelState::Live => false,
     };
-    Ok(sockets.iter().filter(is_new).count())
+    let is_ours = |socket: &&KernelSocket| peers.contains(&socket.peer.ip());
+    Ok(sockets.iter().filter(is_new).filter(is_ours).count())
 }
 
 fn in_states(states: StateFlags, range: &RangeInclusive<u16>) -> io::Result<Vec<KernelSocket>> {
@@ -209,10 +214,10 @@ mod tests {
         let local = client.local_addr().unwrap();
         let (accepted, _) = listener.accept().unwrap();
         let begun = Instant::now();
-        assert_eq!(
-            in_time_wait_since(&(local.port()..=local.port()), begun).unwrap(),
-            0
-        );
+        let range = local.port()..=local.port();
+        let here = HashSet::from([server.ip()]);
+        let count = |since, peers| in_time_wait_since(since, &range, peers).unwrap();
+        assert_eq!(count(begun, &here), 0);
 
         let listening = sockets(&(server.port()..=server.port())).unwrap();
         assert!(
@@ -220,7 +225,6 @@ mod tests {
                 .iter()
                 .any(|s| s.state == KernelState::Listen && s.local == server)
         );
-        let range = local.port()..=local.port();
         let live = KernelSocket {
             local,
             peer: server,
@@ -250,12 +254,8 @@ mod tests {
             left > Duration::from_secs(50) && left < Duration::from_secs(63),
             "{left:?}"
         );
-        assert_eq!(in_time_wait_since(&range, begun).unwrap(), 1);
-        // Of a run that begins later it is none.
-        std::thread::sleep(Duration::from_millis(300));
-        let later = Instant::now();
-        let long_after = left < Duration::from_millis(59_900);
-        assert!(!long_after || in_time_wait_since(&range, later).unwrap() == 0);
+        assert_eq!(count(begun, &here), 1);
+        assert_eq!(count(begun, &HashSet::new()), 0);
     }
 
     #[test]

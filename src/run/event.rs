@@ -133,7 +133,7 @@ pub struct RunStats {
     pub cancel: Option<CancelReason>,
     /// From the first start to the last end.
     pub elapsed: Duration,
-    /// Connections of this run, or of others since it began, that this machine keeps in TIME_WAIT on
-    /// the run's source ports; `None` if that is not known, or the ports are anybody's.
+    /// Connections between the run's source ports and its hosts that this machine keeps in TIME_WAIT
+    /// since it began; `None` if that is not known, or the ports are the kernel's choice.
     pub time_wait: Option<usize>,
 }

@@ -169,8 +169,8 @@ pub trait Transport: Send + Sync + 'static {
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
 
-    /// How many connections, of this run or of others since it began, this machine keeps in TIME_WAIT
-    /// on the run's source ports; `None` if that is not known, or the ports are anybody's.
+    /// How many connections between the run's source ports and its hosts this machine keeps in
+    /// TIME_WAIT since it began; `None` if that is not known, or the ports are the kernel's choice.
     fn time_wait(&self) -> Option<usize> {
         None
     }

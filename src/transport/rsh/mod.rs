@@ -332,7 +332,7 @@ impl Transport for RshTransport {
 
     fn time_wait(&self) -> Option<usize> {
         let (range, _) = self.pool.span()?;
-        kernel::in_time_wait_since(&range, self.begun).ok()
+        kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
     fn remarks(&self) -> Vec<String> {
