@@ -14,7 +14,7 @@ use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
-use crate::transport::rsh::wrap::MAX_COMMAND;
+use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
 
 /// The port of rshd, the only one that the program's own right to reserved source ports is good for.
 const RSH_PORT: u16 = 514;
@@ -115,7 +115,11 @@ fn rsh(
     {
         only_rshd(cli, targets)?;
     }
-    let length = command.len();
+    let stderr = StderrMode::from(cli.stderr);
+    let length = match cli.raw {
+        true => command.len(),
+        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop),
+    };
     if length > MAX_COMMAND {
         return Err(Error::CommandTooLong {
             length,
@@ -136,7 +140,7 @@ fn rsh(
         port: cli.port.unwrap_or(RSH_PORT),
         command: command.to_owned(),
         raw: cli.raw,
-        stderr: StderrMode::from(cli.stderr),
+        stderr,
         reserved_callers,
     })
 }

@@ -45,9 +45,9 @@ pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
-pub use info::RunInfo;
+pub use info::{Rules, RunInfo};
 pub use label::LabelFormat;
-pub use summary::Words;
+pub use summary::{Words, left_running};
 
 use failed_to::FailedList;
 use files::Files;

@@ -6,6 +6,9 @@ mod faults;
 mod lab;
 mod progress;
 mod reports;
+#[cfg(test)]
+mod targets;
+mod volume;
 // The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
 #[cfg(test)]
 mod gather_diff;
