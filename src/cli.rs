@@ -176,8 +176,23 @@ pub struct Cli {
     pub stdin_spool: usize,
 
     /// Print output without the host's name in front
-    #[arg(short = 'N', long = "no-label", help_heading = "Output")]
+    #[arg(
+        short = 'N',
+        long = "no-label",
+        overrides_with = "label",
+        help_heading = "Output"
+    )]
     pub no_label: bool,
+
+    /// What stands before each line [default: '%l: ']: %l the label, %h the host, %u the user, %p the
+    /// port, %n the number from 0; %-12l pads
+    #[arg(
+        long = "label",
+        value_name = "FORMAT",
+        overrides_with = "no_label",
+        help_heading = "Output"
+    )]
+    pub label: Option<String>,
 
     /// Gather: equal outputs once, under their hosts' names, the most common first
     #[arg(short = 'b', long = "gather", help_heading = "Output")]
@@ -243,6 +258,11 @@ pub struct Cli {
     /// nothing else
     #[arg(long = "failed-to", value_name = "FILE", help_heading = "Output")]
     pub failed_to: Option<PathBuf>,
+
+    /// Write the run as a page to this file at the end: outcome, times of every host, outputs and
+    /// what differs in them; it is complete in itself
+    #[arg(long = "report", value_name = "FILE.html", help_heading = "Output")]
+    pub report: Option<PathBuf>,
 
     /// Tell at the end where the time went: by phase, by the slowest hosts, and in CPU
     #[arg(long = "stats", help_heading = "Output")]

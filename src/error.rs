@@ -34,6 +34,9 @@ pub enum Error {
     /// What the commands are to read cannot be read here.
     #[error("standard input: {0}")]
     Input(std::sync::Arc<crate::transport::input::InputError>),
+    /// The form of labels makes no sense.
+    #[error("{0}")]
+    Label(Box<crate::targets::Diagnostic>),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,

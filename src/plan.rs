@@ -101,7 +101,7 @@ impl Plan {
         let terminals = terminals();
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
-                gather: report::gather(&cli),
+                gather: report::gather(&cli)?,
                 label: !cli.no_label,
                 colors: report::colors(cli.color, terminals),
                 terminals,

@@ -198,6 +198,12 @@ pub trait Transport: Send + Sync + 'static {
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
 
+    /// How many connections between the run's source ports and its hosts this machine keeps in
+    /// TIME_WAIT since it began; `None` if that is not known, or the ports are the kernel's choice.
+    fn time_wait(&self) -> Option<usize> {
+        None
+    }
+
     /// What a person should read when the run has ended, a line each.
     fn remarks(&self) -> Vec<String> {
         Vec::new()

@@ -23,3 +23,5 @@ mod stdin;
 mod support;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod volume;

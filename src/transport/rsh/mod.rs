@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -15,7 +15,7 @@ use super::{
     Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
 use crate::ports::bind::{self, ConnectError, Outgoing};
-use crate::ports::{PortPool, PortWait};
+use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Target, TargetId};
 use feed::Feed;
 use output::MainStream;
@@ -60,6 +60,7 @@ pub struct RshTransport {
     lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
+    begun: Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
@@ -123,6 +124,7 @@ impl RshTransport {
             },
             marker,
             pool,
+            begun: Instant::now(),
             resolver,
             listeners,
         })
@@ -373,6 +375,11 @@ impl Transport for RshTransport {
             }
             route.addresses.pop_front();
         }
+    }
+
+    fn time_wait(&self) -> Option<usize> {
+        let (range, _) = self.pool.span()?;
+        kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
     fn remarks(&self) -> Vec<String> {
