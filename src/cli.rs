@@ -5,11 +5,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::ports::SourcePorts;
 use crate::run::policy::Share;
-use crate::transport::rsh::StderrMode;
+use crate::targets::TransportKind;
+use crate::transport::StderrMode;
 
 /// Run one command on many hosts at once, over rsh, from one process.
 #[derive(Debug, Parser)]
@@ -66,6 +68,11 @@ pub struct Cli {
     )]
     pub exclude: Vec<String>,
 
+    /// How hosts are reached that do not say it themselves, as in ssh://node1: rsh; ssh; openssh, the
+    /// system's ssh; or exec, a local command for each host, with %h for the host
+    #[arg(short = 'R', long = "transport", value_name = "NAME", default_value = "rsh", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
+    pub transport: TransportKind,
+
     /// The remote user, for hosts that name none [default: the local one]
     #[arg(
         short = 'l',
@@ -75,7 +82,7 @@ pub struct Cli {
     )]
     pub user: Option<String>,
 
-    /// The remote port, for hosts that name none [default: 514]
+    /// The remote port, for hosts that name none [default: 514 for rsh, 22 for ssh]
     #[arg(short = 'p', long = "port", value_name = "N", help_heading = "Targets", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
@@ -271,9 +278,9 @@ pub struct Cli {
     #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
     pub stderr: StderrArg,
 
-    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI
-    #[arg(long = "source-ports", value_name = "PORTS", default_value = "reserved", value_parser = source_ports, help_heading = "rsh")]
-    pub source_ports: SourcePorts,
+    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh]
+    #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]
+    pub source_ports: Option<SourcePorts>,
 
     /// Send COMMAND as it is, for appliances without a shell; no exit status then
     #[arg(long = "raw", help_heading = "rsh")]
@@ -296,7 +303,8 @@ pub struct Cli {
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
 
-    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too
+    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too, and
+    /// options may follow them
     #[arg(long = "list", group = "listing", help_heading = "Listing")]
     pub list: bool,
 
@@ -381,6 +389,8 @@ Exit status:
   3  some host could not be reached, timed out or was lost
   4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label.
 
 Examples:
   mrsh -w 'node[1-40]' uptime
@@ -485,6 +495,11 @@ fn size(text: &str) -> Result<usize, String> {
     number
         .checked_mul(1 << shift)
         .ok_or_else(|| "more than there can be".to_owned())
+}
+
+fn transport() -> impl TypedValueParser<Value = TransportKind> {
+    PossibleValuesParser::new(TransportKind::ALL.map(TransportKind::name))
+        .try_map(|name| name.parse::<TransportKind>())
 }
 
 fn source_ports(text: &str) -> Result<SourcePorts, String> {
@@ -594,7 +609,7 @@ mod tests {
             parse(&["--source-ports", "600-700", "x"])
                 .unwrap()
                 .source_ports,
-            SourcePorts::Range(600..=700)
+            Some(SourcePorts::Range(600..=700))
         );
     }
 }

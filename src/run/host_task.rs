@@ -85,7 +85,7 @@ pub(super) async fn run<T: Transport>(
     let started = Instant::now();
     let (outcome, left_running) = carry(&context, id, &mut session, cancelled).await;
     facts.run = Some(started.elapsed());
-    facts.closed_first = Some(session.closes_first());
+    facts.closed_first = session.closes_first();
     facts.left_running = left_running;
     // The next host is started when this one's connections are closed.
     drop(session);

@@ -196,8 +196,8 @@ impl Session for Actor {
         !matches!(self.script, Script::Mute)
     }
 
-    fn closes_first(&self) -> Side {
-        Side::Remote
+    fn closes_first(&self) -> Option<Side> {
+        Some(Side::Remote)
     }
 }
 
@@ -207,6 +207,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         host: n.to_string().into(),
         user: None,
         port: None,
+        transport: None,
     });
     RunSpec {
         targets: targets.collect(),

@@ -10,6 +10,8 @@ pub enum Phase {
     Resolve,
     /// Waiting for the TCP connection.
     Connect,
+    /// Waiting for `ssh` to log in.
+    Login,
     /// Connected, waiting for the daemon's connection for standard error.
     CallBack,
     /// Waiting for the daemon's word that the command started.
@@ -25,6 +27,7 @@ impl Phase {
         match self {
             Phase::Resolve => "looking up the name",
             Phase::Connect => "connecting",
+            Phase::Login => "logging in",
             Phase::CallBack => "waiting for its connection back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
             Phase::Run => "the command was running",
@@ -116,6 +119,20 @@ pub enum TransportError {
         /// What it sent instead.
         text: String,
     },
+    /// A local command could not be started.
+    #[error("cannot start {program}: {source}")]
+    Spawn {
+        /// The program, as it was to be found.
+        program: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system's `ssh` could not log in.
+    #[error("ssh: {text}")]
+    OpenSsh {
+        /// Its words, on one line and without the host's name.
+        text: String,
+    },
     /// Any other error of the network connection.
     #[error("{}: {source}", broken(*phase))]
     Io {
@@ -155,6 +172,10 @@ pub enum FailureClass {
     LocalResources,
     /// See [`TransportError::Protocol`].
     Protocol,
+    /// See [`TransportError::Spawn`].
+    Spawn,
+    /// See [`TransportError::OpenSsh`].
+    OpenSsh,
     /// See [`TransportError::Io`].
     Io,
 }
@@ -177,6 +198,8 @@ impl TransportError {
             TransportError::IdleTimeout { .. } => FailureClass::IdleTimeout,
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
+            TransportError::Spawn { .. } => FailureClass::Spawn,
+            TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
             TransportError::Io { .. } => FailureClass::Io,
         }
     }
@@ -190,7 +213,9 @@ impl TransportError {
             | TransportError::Unreachable(_)
             | TransportError::LocalResources(_) => Phase::Connect,
             TransportError::NoCallback { .. } => Phase::CallBack,
+            TransportError::OpenSsh { .. } => Phase::Login,
             TransportError::Denied { .. }
+            | TransportError::Spawn { .. }
             | TransportError::ClosedBeforeStatus { .. }
             | TransportError::Protocol { .. } => Phase::Start,
             TransportError::NoEndMarker { .. }
