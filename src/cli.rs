@@ -146,7 +146,7 @@ pub struct Cli {
     )]
     pub retries: u32,
 
-    /// Begin at most N connections a second [default: no limit]
+    /// Call at most N hosts a second, retries included [default: no limit]
     #[arg(long = "rate", value_name = "N", help_heading = "Running")]
     pub rate: Option<NonZeroU32>,
 
@@ -154,12 +154,12 @@ pub struct Cli {
     #[arg(
         long = "fail-fast",
         help_heading = "Running",
-        conflicts_with = "max_failures"
+        overrides_with = "max_failures"
     )]
     pub fail_fast: bool,
 
     /// Start no more hosts once so many, or N% of all, have failed [default: no limit]
-    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, help_heading = "Running")]
+    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, overrides_with = "fail_fast", help_heading = "Running")]
     pub max_failures: Option<Share>,
 
     /// Start hosts in waves of these sizes, the last one again and again, as in 1,10%,100%; a wave
@@ -591,8 +591,24 @@ mod tests {
         let sizes: Vec<String> = cli.batch.unwrap().0.iter().map(text).collect();
         assert_eq!(sizes, ["1", "10%", "100%"]);
         assert_eq!(cli.kill_after, Duration::ZERO);
-        let both = parse(&["--fail-fast", "--max-failures", "3", "true"]);
-        assert!(both.unwrap_err().to_string().contains("--max-failures"));
+    }
+
+    #[test]
+    fn the_last_of_two_limits_on_failures_wins() {
+        // So does what is typed over a configuration file, which comes as if typed before.
+        let limits = |args: [&str; 4]| {
+            let cli = parse(&args).unwrap();
+            (cli.fail_fast, cli.max_failures.map(|most| most.to_string()))
+        };
+        let some = Some("3".to_owned());
+        assert_eq!(
+            limits(["--fail-fast", "--max-failures", "3", "x"]),
+            (false, some)
+        );
+        assert_eq!(
+            limits(["--max-failures", "3", "--fail-fast", "x"]),
+            (true, None)
+        );
     }
 
     #[test]

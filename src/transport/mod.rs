@@ -80,8 +80,8 @@ pub enum Setback {
     Shortage(io::Error),
     /// The host has failed.
     Failed(TransportError),
-    /// The host has failed after it was asked to run the command, and provably before it did: trying
-    /// again cannot run the command twice.
+    /// The host has failed after it was connected, and provably before it ran the command: trying again
+    /// cannot run the command twice, and may help.
     NotStarted(TransportError),
 }
 
