@@ -202,6 +202,13 @@ pub(crate) fn command() -> Command {
         .collect();
     for (id, long) in switches {
         let opposite = opposite(&long);
+        // `--no-label` has its opposite in an option with a value.
+        if command
+            .get_arguments()
+            .any(|arg| arg.get_long() == Some(&opposite))
+        {
+            continue;
+        }
         command = command
             .mut_arg(&id, |arg| arg.overrides_with(opposite.clone()))
             .arg(
@@ -215,7 +222,7 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// The switch that takes this one back: `no-gather` for `gather`, `label` for `no-label`.
+/// The switch that takes this one back: `no-gather` for `gather`.
 fn opposite(key: &str) -> String {
     match key.strip_prefix("no-") {
         Some(positive) => positive.to_owned(),
