@@ -410,7 +410,7 @@ Exit status:
   4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
 
-What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label.
+What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label FORMAT.
 
 Examples:
   mrsh -w 'node[1-40]' uptime
