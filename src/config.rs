@@ -199,16 +199,11 @@ pub(crate) fn command() -> Command {
         .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))
         .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_long()?.to_owned())))
         .filter(|(_, long)| !NOT_KEYS.contains(&long.as_str()))
+        // --label FORMAT takes --no-label back by itself.
+        .filter(|(_, long)| argument(&command, &opposite(long)).is_none())
         .collect();
     for (id, long) in switches {
         let opposite = opposite(&long);
-        // `--no-label` has its opposite in an option with a value.
-        if command
-            .get_arguments()
-            .any(|arg| arg.get_long() == Some(&opposite))
-        {
-            continue;
-        }
         command = command
             .mut_arg(&id, |arg| arg.overrides_with(opposite.clone()))
             .arg(

@@ -78,8 +78,8 @@ pub fn in_time_wait_since(
     peers: &HashSet<IpAddr>,
 ) -> io::Result<usize> {
     let sockets = in_states(StateFlags::TIME_WAIT, range)?;
-    /// How long a connection is kept; what is left of that is known for each.
-    const KEPT: Duration = Duration::from_secs(60);
+    /// How long a connection is kept, less what the kernel's clock may be off; what is left is known.
+    const KEPT: Duration = Duration::from_millis(59_900);
     let since = begun.elapsed();
     let is_new = |socket: &&KernelSocket| match socket.state {
         KernelState::Waiting(left) => left + since >= KEPT,

@@ -142,7 +142,7 @@ fn one_host_that_prints_a_gigabyte_beside_others_that_print_a_line() {
 #[test]
 fn lines_of_any_length_and_without_an_end_come_whole_in_every_mode() {
     // 200,000 characters, then a NUL, and no newline.
-    let script = r"head -c 200000 /dev/zero | tr '\0' x; printf '\n\0end of %s' $0";
+    let script = r"head -c 200000 /dev/zero | tr '\0' x; printf '\n\0end of %%s' $0";
     let long = [vec![b'x'; 200_000], b"\n\0end of ".to_vec()].concat();
     for options in [
         &["-N"][..],
