@@ -278,6 +278,8 @@ fn stranger(first: u8, rest: &[u8]) -> TransportError {
     text.push(&[first]);
     text.push(rest);
     TransportError::Protocol {
+        phase: Phase::Start,
+        expected: "a remote shell daemon",
         text: text.into_line(),
     }
 }
