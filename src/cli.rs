@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::ports::SourcePorts;
-use crate::transport::rsh::StderrMode;
+use crate::targets::TransportKind;
+use crate::transport::StderrMode;
 
 /// Run one command on many hosts at once, over rsh, from one process.
 #[derive(Debug, Parser)]
@@ -65,6 +67,11 @@ pub struct Cli {
     )]
     pub exclude: Vec<String>,
 
+    /// How hosts are reached that do not say it themselves, as in ssh://node1: rsh; ssh; openssh, the
+    /// system's ssh; or exec, a local command for each host, with %h for the host
+    #[arg(short = 'R', long = "transport", value_name = "NAME", default_value = "rsh", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
+    pub transport: TransportKind,
+
     /// The remote user, for hosts that name none [default: the local one]
     #[arg(
         short = 'l',
@@ -74,7 +81,7 @@ pub struct Cli {
     )]
     pub user: Option<String>,
 
-    /// The remote port, for hosts that name none [default: 514]
+    /// The remote port, for hosts that name none [default: 514 for rsh, 22 for ssh]
     #[arg(short = 'p', long = "port", value_name = "N", help_heading = "Targets", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
@@ -228,9 +235,9 @@ pub struct Cli {
     #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
     pub stderr: StderrArg,
 
-    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI
-    #[arg(long = "source-ports", value_name = "PORTS", default_value = "reserved", value_parser = source_ports, help_heading = "rsh")]
-    pub source_ports: SourcePorts,
+    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh]
+    #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]
+    pub source_ports: Option<SourcePorts>,
 
     /// Send COMMAND as it is, for appliances without a shell; no exit status then
     #[arg(long = "raw", help_heading = "rsh")]
@@ -421,6 +428,11 @@ fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "more than there can be".to_owned())
 }
 
+fn transport() -> impl TypedValueParser<Value = TransportKind> {
+    PossibleValuesParser::new(TransportKind::ALL.map(TransportKind::name))
+        .try_map(|name| name.parse::<TransportKind>())
+}
+
 fn source_ports(text: &str) -> Result<SourcePorts, String> {
     match text {
         "reserved" => return Ok(SourcePorts::Reserved),
@@ -494,7 +506,7 @@ mod tests {
             parse(&["--source-ports", "600-700", "x"])
                 .unwrap()
                 .source_ports,
-            SourcePorts::Range(600..=700)
+            Some(SourcePorts::Range(600..=700))
         );
     }
 }

@@ -38,11 +38,7 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     let mut text = targets(&plan.info, &found);
     let fanout = plan.run.fanout;
     let descriptors = limits::descriptors(fanout, plan.run.descriptors_per_host);
-    text.push_str(&needs(
-        &plan.info,
-        &source_ports(&plan.source_ports),
-        descriptors,
-    ));
+    text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     Ok((text, all_found))
 }
 
@@ -52,7 +48,10 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
     let targets = &plan.info.targets;
     let mut found: Vec<Found> = targets.iter().map(|_| None).collect();
     let names = targets.iter().enumerate();
-    let mut names = names.filter(|(_, target)| target.host.parse::<IpAddr>().is_err());
+    // A local command makes of its host's name what it likes.
+    let mut names = names.filter(|(_, target)| {
+        plan.info.port_of(target).is_some() && target.host.parse::<IpAddr>().is_err()
+    });
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() < AT_ONCE
@@ -78,17 +77,14 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
 fn targets(info: &RunInfo, found: &[Found]) -> String {
     let mut text = String::new();
     for (index, target) in info.targets.iter().enumerate() {
-        let Target {
-            label,
-            host,
-            user,
-            port,
-        } = target;
-        let user = user.as_deref().unwrap_or(&info.user);
-        let port = port.unwrap_or(info.port);
-        let transport = info.transport;
+        let Target { label, host, .. } = target;
+        let transport = info.transport_of(target);
+        let user = info.user_of(target);
         // Writing to a string cannot fail.
-        let _ = write!(text, "{label}: {transport} to {host} port {port} as {user}");
+        let _ = match info.port_of(target) {
+            Some(port) => write!(text, "{label}: {transport} to {host} port {port} as {user}"),
+            None => write!(text, "{label}: {transport} for {host} as {user}"),
+        };
         let _ = match found.get(index) {
             Some(Some(Ok(addresses))) => {
                 let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
@@ -137,8 +133,11 @@ fn command_words(command: &[u8]) -> String {
 }
 
 /// Where connections would come from, and whether they may.
-fn source_ports(source_ports: &SourcePorts) -> String {
-    let range = match source_ports {
+fn source_ports(plan: &RunPlan) -> String {
+    if plan.transports.rsh.is_none() {
+        return "any".to_owned();
+    }
+    let range = match &plan.transports.source_ports {
         SourcePorts::Any => return "any".to_owned(),
         SourcePorts::Reserved => RESERVED,
         SourcePorts::Range(range) => range.clone(),
@@ -160,6 +159,7 @@ fn source_ports(source_ports: &SourcePorts) -> String {
 mod tests {
     use super::*;
     use crate::report::RunInfo;
+    use crate::targets::TransportKind;
     use std::time::Duration;
 
     fn info() -> RunInfo {
@@ -168,6 +168,7 @@ mod tests {
             host: host.into(),
             user: user.map(Into::into),
             port,
+            transport: None,
         };
         RunInfo {
             targets: [
@@ -178,9 +179,9 @@ mod tests {
             ]
             .into(),
             command: "echo 'ü\x1b' \"$A\"".into(),
-            transport: "rsh",
+            transport: TransportKind::Rsh,
             user: "ops".to_owned(),
-            port: 514,
+            port: None,
             jobs: 3,
             connect_timeout: Duration::from_secs(10),
             command_timeout: None,

@@ -15,14 +15,17 @@ use config::{Config, ConfigError};
 use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
-use plan::{FilterPlan, Plan, RunPlan};
+use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use privilege::Privilege;
 use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
-use targets::TargetId;
+use targets::{TargetId, TransportKind};
 use transport::Resolver;
+use transport::any::AnyTransport;
+use transport::exec::ExecTransport;
+use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
 
 pub mod cli;
@@ -152,9 +155,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     } else {
         None
     };
-    let pool = port_pool(&plan.source_ports, &mut plan.run.notes)?;
-    let transport = RshTransport::new(plan.rsh, pool, Resolver::default())
-        .map_err(Error::system("get random bytes"))?;
+    let transport = set_up(plan.transports, &mut plan.run.notes)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -188,6 +189,26 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     ))
 }
 
+/// Makes the transports that the run's targets take.
+fn set_up(plan: TransportPlan, notes: &mut Vec<Note>) -> Result<AnyTransport, Error> {
+    let no_random = "get random bytes";
+    let rsh = match plan.rsh {
+        Some(options) => {
+            let pool = port_pool(&plan.source_ports, notes)?;
+            let rsh = RshTransport::new(options, pool, Resolver::default());
+            Some(rsh.map_err(Error::system(no_random))?)
+        }
+        None => None,
+    };
+    let openssh = plan.openssh.map(OpenSshTransport::new).transpose();
+    Ok(AnyTransport {
+        default: plan.default,
+        rsh,
+        openssh: openssh.map_err(Error::system(no_random))?,
+        exec: plan.exec.map(ExecTransport::new),
+    })
+}
+
 /// Starts embedded daemons for all targets and turns the plan towards them.
 fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
     let labels = plan
@@ -196,22 +217,25 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
         .iter()
         .map(|target| (*target.label).into())
         .collect();
-    let token = random_token().map_err(Error::system("get random bytes"))?;
+    let token = random::token().map_err(Error::system("get random bytes"))?;
     let demo =
         Demo::start(labels, token.clone()).map_err(Error::system("start the embedded daemons"))?;
     let mut targets = plan.run.targets.to_vec();
     for (index, target) in (0..).zip(&mut targets) {
         target.host = demo.address(TargetId(index)).to_string().into();
         target.port = Some(demo.port());
+        target.transport = Some(TransportKind::Rsh);
     }
     plan.run.targets = targets.into();
     plan.run.descriptors_per_host += demo::DESCRIPTORS_PER_SESSION;
-    plan.rsh.local_user = token;
-    if !demo.reserved() {
-        plan.source_ports = SourcePorts::Any;
+    if let Some(rsh) = &mut plan.transports.rsh {
+        rsh.local_user = token;
+        rsh.reserved_callers = demo.reserved();
     }
-    plan.rsh.reserved_callers = demo.reserved();
-    let ports = match &plan.source_ports {
+    if !demo.reserved() {
+        plan.transports.source_ports = SourcePorts::Any;
+    }
+    let ports = match &plan.transports.source_ports {
         SourcePorts::Any if demo.reserved() => "any".to_owned(),
         SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
         SourcePorts::Reserved => words(&RESERVED),
@@ -224,13 +248,6 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
         ),
     });
     Ok(demo)
-}
-
-/// A word that only this process knows.
-fn random_token() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    random::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A range as it is typed.

@@ -88,6 +88,7 @@ fn hosts_line(target: &Target) -> String {
         for (key, value) in [
             ("user", target.user.as_deref().map(str::to_owned)),
             ("port", target.port.map(|port| port.to_string())),
+            ("transport", target.transport.map(|kind| kind.to_string())),
             ("label", label.map(|label| (**label).to_owned())),
         ] {
             if let Some(value) = value {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Console, RunInfo, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
-use crate::targets::{Target, TargetId};
+use crate::targets::{Target, TargetId, TransportKind};
 use crate::transport::{Chunk, Facts, RemoteExit, Stream};
 
 type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
@@ -61,9 +61,9 @@ pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
     RunInfo {
         targets: labels.iter().map(target).collect(),
         command: b"uptime".to_vec(),
-        transport: "rsh",
+        transport: TransportKind::Rsh,
         user: "root".to_owned(),
-        port: 514,
+        port: None,
         jobs: 32,
         connect_timeout: Duration::from_secs(10),
         command_timeout: None,
@@ -80,6 +80,7 @@ fn target<S: AsRef<str>>(label: &S) -> Target {
         host: label.as_ref().into(),
         user: None,
         port: None,
+        transport: None,
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn run<T: Transport>(
     let started = Instant::now();
     let outcome = carry(&context, &mut session, cancelled).await;
     facts.run = Some(started.elapsed());
-    facts.closed_first = Some(session.closes_first());
+    facts.closed_first = session.closes_first();
     // The next host is started when this one's connections are closed.
     drop(session);
     drop(slot);

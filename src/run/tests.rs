@@ -138,8 +138,8 @@ impl Session for Actor {
         true
     }
 
-    fn closes_first(&self) -> Side {
-        Side::Remote
+    fn closes_first(&self) -> Option<Side> {
+        Some(Side::Remote)
     }
 }
 
@@ -149,6 +149,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         host: n.to_string().into(),
         user: None,
         port: None,
+        transport: None,
     });
     RunSpec {
         targets: targets.collect(),

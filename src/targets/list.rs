@@ -210,6 +210,7 @@ impl<'a> TargetListBuilder<'a> {
                 host: name,
                 user: host.user.cloned(),
                 port: host.port,
+                transport: host.transport,
             });
             Ok(())
         })

@@ -10,6 +10,7 @@ mod files;
 pub mod groups;
 mod hosts_file;
 pub mod inventory;
+mod kind;
 mod list;
 pub mod nodeset;
 mod order;
@@ -19,6 +20,7 @@ pub(crate) mod suggest;
 mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
+pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub(crate) use order::ranks;
 
@@ -45,6 +47,8 @@ pub struct Target {
     pub user: Option<Arc<str>>,
     /// Remote port, if the target says its own.
     pub port: Option<u16>,
+    /// How to reach it, if the target says so itself.
+    pub transport: Option<TransportKind>,
 }
 
 /// How much expressions and files may name.

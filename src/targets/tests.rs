@@ -58,6 +58,8 @@ fn the_example_shows_everything() {
     operator@console.example.org:1514 console.example.org operator 1514
     tape-a 198.51.100.7 backup -
     tape-b 198.51.100.7 backup 1515
+    admin@bastion.example.org:2222 bastion.example.org admin 2222
+    vault.example.org vault.example.org - -
     ");
 }
 
@@ -80,6 +82,51 @@ fn options_belong_to_the_whole_line() {
         shown(&list),
         ["n1 n1 op 1514", "n2 n2 op 1514", "the_x x - -"]
     );
+}
+
+#[test]
+fn a_target_may_name_its_transport() {
+    let list = build(
+        "plain\nssh://root@n[1-2]:22\nssh:s\nssh:22\nrsh://r/\nexec:e\nopenssh://[2001:db8::1]\no transport=openssh\n",
+    )
+    .unwrap();
+    let found: Vec<String> = list
+        .iter()
+        .map(|target| {
+            let transport = target.transport.map_or("-", TransportKind::name);
+            format!("{} {} {transport}", target.label, target.host)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "plain plain -",
+            "root@n1:22 n1 ssh",
+            "root@n2:22 n2 ssh",
+            "s s ssh",
+            "ssh:22 ssh -",
+            "r r rsh",
+            "e e exec",
+            "[2001:db8::1] 2001:db8::1 openssh",
+            "o o openssh",
+        ]
+    );
+    insta::assert_snapshot!(message("n1 transport=shh\n"), @r#"
+    there is no transport "shh"
+     --> hosts:1:14
+      |
+      | n1 transport=shh
+      |              ^^^
+      = help: did you mean transport=ssh?
+    "#);
+    insta::assert_snapshot!(message("ssh://n1 transport=ssh\n"), @"
+    the transport is given twice
+     --> hosts:1:10
+      |
+      | ssh://n1 transport=ssh
+      |          ^^^^^^^^^^^^^
+      = help: keep ssh:// or transport=
+    ");
 }
 
 #[test]
@@ -230,13 +277,13 @@ fn errors_point_at_the_fault() {
       | ^^^^^^^
       = help: write the host's name first: node1 user=root
     ");
-    insta::assert_snapshot!(message("ssh://n1\n"), @"
-    the transport \"ssh\" is not known here
+    insta::assert_snapshot!(message("telnet://n1\n"), @"
+    the transport \"telnet\" is not known here
      --> hosts:1:1
       |
-      | ssh://n1
-      | ^^^
-      = help: only rsh:// is known; a plain name means the same
+      | telnet://n1
+      | ^^^^^^
+      = help: write rsh://, ssh://, openssh:// or exec://, or a plain name and -R
     ");
     insta::assert_snapshot!(build_bytes(b"a\nb\xff\n").unwrap_err(), @"
     this is not UTF-8 text

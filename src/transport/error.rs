@@ -16,6 +16,8 @@ pub enum Phase {
     HostKey,
     /// Waiting for the server to let the user in.
     Auth,
+    /// Waiting for `ssh` to log in.
+    Login,
     /// Connected, waiting for the daemon's connection for standard error.
     CallBack,
     /// Waiting for the daemon's word that the command started.
@@ -34,6 +36,7 @@ impl Phase {
             Phase::Handshake => "waiting for the ssh handshake",
             Phase::HostKey => "checking the host key",
             Phase::Auth => "authenticating",
+            Phase::Login => "logging in",
             Phase::CallBack => "waiting for its connection back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
             Phase::Run => "the command was running",
@@ -170,6 +173,20 @@ pub enum TransportError {
         /// What it sent instead.
         text: String,
     },
+    /// A local command could not be started.
+    #[error("cannot start {program}: {source}")]
+    Spawn {
+        /// The program, as it was to be found.
+        program: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system's `ssh` could not log in.
+    #[error("ssh: {text}")]
+    OpenSsh {
+        /// Its words, on one line and without the host's name.
+        text: String,
+    },
     /// Any other error of the network connection.
     #[error("{} failed: {source}", phase.doing())]
     Io {
@@ -221,6 +238,10 @@ pub enum FailureClass {
     LocalResources,
     /// See [`TransportError::Protocol`].
     Protocol,
+    /// See [`TransportError::Spawn`].
+    Spawn,
+    /// See [`TransportError::OpenSsh`].
+    OpenSsh,
     /// See [`TransportError::Io`].
     Io,
 }
@@ -249,6 +270,8 @@ impl TransportError {
             TransportError::CommandTimeout { .. } => FailureClass::CommandTimeout,
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
+            TransportError::Spawn { .. } => FailureClass::Spawn,
+            TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
             TransportError::Io { .. } => FailureClass::Io,
         }
     }
@@ -266,7 +289,9 @@ impl TransportError {
             | TransportError::Unreachable(_)
             | TransportError::LocalResources(_) => Phase::Connect,
             TransportError::NoCallback { .. } => Phase::CallBack,
+            TransportError::OpenSsh { .. } => Phase::Login,
             TransportError::Denied { .. }
+            | TransportError::Spawn { .. }
             | TransportError::ClosedBeforeStatus { .. } => Phase::Start,
             TransportError::NoEndMarker { .. } | TransportError::CommandTimeout { .. } => {
                 Phase::Run

@@ -1,10 +1,13 @@
 //! How a command reaches a host: what every transport carries and how it can fail.
 
+pub mod any;
 mod budget;
 mod error;
+pub mod exec;
 mod lag;
 mod resolve;
 pub mod rsh;
+mod scratch;
 mod stream;
 
 pub use budget::Budget;
@@ -42,6 +45,18 @@ pub struct Chunk {
     pub data: Vec<u8>,
 }
 
+/// What becomes of the remote command's standard error (`--stderr`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StderrMode {
+    /// It is carried apart; by rsh, over a second connection.
+    #[default]
+    Separate,
+    /// It comes in standard output's stream, in the order in which the command wrote.
+    Merge,
+    /// It is thrown away, on the far side where possible.
+    Drop,
+}
+
 /// How a remote command ended, as far as the transport can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RemoteExit {
@@ -68,7 +83,7 @@ pub enum Setback {
 /// Where an attempt stands: the addresses still to be tried, and what it is doing.
 #[derive(Debug)]
 pub struct Route {
-    /// In the order in which they are tried; the first is next. Never empty.
+    /// In the order in which they are tried; the first is next. Empty for what makes no connection itself.
     pub addresses: VecDeque<SocketAddr>,
     /// What the attempt is doing now, for the message when its time runs out.
     pub phase: Phase,
@@ -77,7 +92,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route on which nothing has been tried. There must be an address.
+    /// A route on which nothing has been tried.
     #[must_use]
     pub fn new(addresses: impl Into<VecDeque<SocketAddr>>) -> Route {
         Route {
@@ -85,6 +100,12 @@ impl Route {
             phase: Phase::Connect,
             facts: Facts::default(),
         }
+    }
+
+    /// The route of a transport that makes no connection itself.
+    #[must_use]
+    pub fn nowhere() -> Route {
+        Route::new([])
     }
 }
 
@@ -169,6 +190,6 @@ pub trait Session: Send {
     /// Sends a signal to the command, if there is a way; false if there is none.
     fn signal(&mut self, signal: RemoteSignal) -> bool;
 
-    /// Which side ends the connection, if the session is dropped now.
-    fn closes_first(&self) -> Side;
+    /// Which side ends the connection, if the session is dropped now and there is one.
+    fn closes_first(&self) -> Option<Side>;
 }

@@ -86,8 +86,10 @@ pub(super) struct RunStart<'a> {
 struct TargetRecord<'a> {
     label: &'a str,
     host: &'a str,
+    transport: &'a str,
     user: &'a str,
-    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
 }
 
 #[derive(Debug, Serialize)]
@@ -202,8 +204,9 @@ impl<'a> Record<'a> {
         let target = |target: &'a Target| TargetRecord {
             label: &target.label,
             host: &target.host,
-            user: target.user.as_deref().unwrap_or(&info.user),
-            port: target.port.unwrap_or(info.port),
+            transport: info.transport_of(target).name(),
+            user: info.user_of(target),
+            port: info.port_of(target),
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Record::RunStart(Box::new(RunStart {
@@ -214,7 +217,7 @@ impl<'a> Record<'a> {
             targets: info.targets.iter().map(target).collect(),
             options: Options {
                 command: Bytes::of(&info.command),
-                transport: info.transport,
+                transport: info.transport.name(),
                 jobs: info.jobs,
                 connect_timeout_ms: Millis(info.connect_timeout),
                 command_timeout_ms: info.command_timeout.map(Millis),
@@ -335,6 +338,7 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Handshake => "handshake",
         Phase::HostKey => "host-key",
         Phase::Auth => "auth",
+        Phase::Login => "login",
         Phase::CallBack => "call-back",
         Phase::Start => "start",
         Phase::Run => "run",
@@ -362,6 +366,8 @@ pub(super) fn class(class: FailureClass) -> &'static str {
         FailureClass::CommandTimeout => "command-timeout",
         FailureClass::LocalResources => "local-resources",
         FailureClass::Protocol => "protocol",
+        FailureClass::Spawn => "cannot-start",
+        FailureClass::OpenSsh => "ssh",
         FailureClass::Io => "io",
     }
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::nodeset::{HostList, Options};
+use super::TransportKind;
+use super::nodeset::{HostList, Options, Says};
 
 mod ini;
 mod pattern;
@@ -46,6 +47,7 @@ struct Variables {
     host: Option<String>,
     port: Option<u16>,
     user: Option<String>,
+    transport: Option<TransportKind>,
 }
 
 impl Variables {
@@ -59,6 +61,7 @@ impl Variables {
                 | "ansible_ssh_port"
                 | "ansible_user"
                 | "ansible_ssh_user"
+                | "ansible_connection"
         );
         if counts && value.contains("{{") {
             return Err(format!(
@@ -67,6 +70,8 @@ impl Variables {
         }
         match name {
             "ansible_host" | "ansible_ssh_host" => self.host = Some(value.to_owned()),
+            // What Ansible reaches in other ways, its run would not reach as it is written here either.
+            "ansible_connection" => self.transport = connection(value),
             "ansible_user" | "ansible_ssh_user" => self.user = Some(value.to_owned()),
             "ansible_port" | "ansible_ssh_port" => match value.parse() {
                 Ok(port) if port != 0 => self.port = Some(port),
@@ -83,7 +88,17 @@ impl Variables {
             host: self.host.clone().or_else(|| other.host.clone()),
             port: self.port.or(other.port),
             user: self.user.clone().or_else(|| other.user.clone()),
+            transport: self.transport.or(other.transport),
         }
+    }
+}
+
+/// The transport that a connection plugin of Ansible's amounts to; `None` for those that are no business
+/// of this program, and for `smart`, which leaves it open.
+fn connection(plugin: &str) -> Option<TransportKind> {
+    match plugin {
+        "ssh" | "paramiko" | "paramiko_ssh" | "libssh" => Some(TransportKind::Ssh),
+        _ => None,
     }
 }
 
@@ -219,6 +234,7 @@ impl Inventory {
             let options = Options {
                 user: all.user.map(Into::into),
                 port: all.port,
+                transport: all.transport,
                 label: all.host.is_some().then(|| name.as_str().into()),
                 shows_user: false,
             };
@@ -297,7 +313,7 @@ impl Inventory {
 /// A name or address as a list of this one host.
 fn address(text: &str) -> Result<HostList, String> {
     let hosts = HostList::parse_in_file(text, 1).map_err(|error| format!("{text}: {error}"))?;
-    let plain = hosts.says_user_or_port() == (false, false);
+    let plain = hosts.says() == Says::default();
     if !plain || hosts.mentions() != 1 {
         return Err(format!("{text:?} is not the name or address of one host"));
     }

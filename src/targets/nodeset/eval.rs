@@ -153,7 +153,7 @@ impl<'a> Resolver<'a> {
                 Arc::new(hosts)
             }
             Operand::Masks(word) => self.matching(&word, scope)?,
-            Operand::Groups { user, names } => self.groups(user, &names, scope)?,
+            Operand::Groups { options, names } => self.groups(&options, &names, scope)?,
             Operand::File(path) => {
                 let hosts = self.files.read(&path);
                 hosts.map_err(|message| Fault::File(message.into()))?
@@ -183,15 +183,10 @@ impl<'a> Resolver<'a> {
     /// The hosts of all groups that a word names.
     fn groups(
         &self,
-        user: Option<Arc<str>>,
+        options: &Options,
         names: &Names,
         scope: Scope<'_>,
     ) -> Result<Arc<HostList>, Fault> {
-        let options = Options {
-            shows_user: user.is_some(),
-            user,
-            ..Options::default()
-        };
         let mut list = HostList::default();
         names.try_for_each(|name| {
             // `@@source` names the groups themselves.

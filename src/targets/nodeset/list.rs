@@ -12,6 +12,7 @@ use regex_lite::Regex;
 
 use super::set::NodeSet;
 use super::words::HostWord;
+use crate::targets::TransportKind;
 
 /// Hosts in the order of their first mention, with users and ports.
 #[derive(Clone, Debug, Default)]
@@ -46,10 +47,23 @@ pub struct Options {
     pub user: Option<Arc<str>>,
     /// The port.
     pub port: Option<u16>,
+    /// The transport.
+    pub transport: Option<TransportKind>,
     /// The label, instead of what was written.
     pub label: Option<Arc<str>>,
     /// Whether the label of a host shows the user, as in `user@@group`.
     pub shows_user: bool,
+}
+
+/// What is written beside the names of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Says {
+    /// Some host has a user.
+    pub user: bool,
+    /// Some host has a port.
+    pub port: bool,
+    /// Some host has a transport.
+    pub transport: bool,
 }
 
 /// Names to be removed, or the only ones to be kept.
@@ -109,6 +123,8 @@ pub struct Host<'a> {
     pub user: Option<&'a Arc<str>>,
     /// The port, if one is given.
     pub port: Option<u16>,
+    /// The transport, if one is given.
+    pub transport: Option<TransportKind>,
 }
 
 /// The visitor of a walk; it is told of one host after the other until it fails.
@@ -164,19 +180,20 @@ impl HostList {
         self.mentions
     }
 
-    /// Whether a host in the list says something itself, lists in it not searched.
+    /// What hosts in the list say themselves, lists in it not searched.
     #[must_use]
-    pub fn says_user_or_port(&self) -> (bool, bool) {
+    pub fn says(&self) -> Says {
         let words = || {
             self.parts.iter().filter_map(|part| match &part.mention {
                 Mention::Word(word) => Some(word),
                 Mention::List(..) => None,
             })
         };
-        (
-            words().any(|word| word.user.is_some()),
-            words().any(|word| word.port.is_some()),
-        )
+        Says {
+            user: words().any(|word| word.user.is_some()),
+            port: words().any(|word| word.port.is_some()),
+            transport: words().any(|word| word.transport.is_some()),
+        }
     }
 
     fn filters<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = &'a Filter> {
@@ -282,6 +299,7 @@ fn walk_word<E>(word: &HostWord, each: Visitor<'_, E>) -> Result<(), E> {
             name,
             user: word.user.as_ref(),
             port: word.port,
+            transport: word.transport,
         })
     })
 }
@@ -300,6 +318,7 @@ impl Options {
             label: label.unwrap_or(host.label),
             user: host.user.or(self.user.as_ref()),
             port: host.port.or(self.port),
+            transport: host.transport.or(self.transport),
             ..host
         })
     }

@@ -147,7 +147,12 @@ fn faults_are_pointed_at() {
             "2001:db8::g",
             Fault::BadAddress("2001:db8::g".into()),
         ),
-        ("ssh://n1", "ssh", Fault::UnknownScheme("ssh".into())),
+        (
+            "telnet://n1",
+            "telnet",
+            Fault::UnknownScheme("telnet".into()),
+        ),
+        ("n1!ssh://n1", "ssh://n1", Fault::Decorated('!')),
         ("n1!root@n1", "root@n1", Fault::Decorated('!')),
     ];
     for (text, at, expected) in cases {

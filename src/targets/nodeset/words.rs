@@ -9,6 +9,7 @@ use super::grid::{self, Rest};
 use super::index::push_digits;
 use super::pattern::{self, Piece};
 use super::ranges::Ranges;
+use crate::targets::TransportKind;
 
 /// The names of one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +131,8 @@ pub(super) struct HostWord {
     pub(super) user: Option<Arc<str>>,
     /// The port, if one is given.
     pub(super) port: Option<u16>,
+    /// The transport, if one is given.
+    pub(super) transport: Option<TransportKind>,
 }
 
 impl HostWord {
@@ -141,6 +144,7 @@ impl HostWord {
             after: "".into(),
             user: None,
             port: None,
+            transport: None,
         }
     }
 }

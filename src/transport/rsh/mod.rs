@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::stream::{Connection, Read};
-use super::{Budget, Phase, Resolver, Route, Setback, Transport, TransportError};
+use super::{Budget, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError};
 use crate::ports::bind::{self, ConnectError, Outgoing};
 use crate::ports::{PortPool, PortWait};
 use crate::targets::{Target, TargetId};
@@ -26,18 +26,6 @@ pub mod wire;
 pub mod wrap;
 
 pub use session::RshSession;
-
-/// What becomes of the remote command's standard error (`--stderr`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StderrMode {
-    /// A second connection carries it.
-    #[default]
-    Separate,
-    /// It comes in standard output's stream, in the order in which the command wrote.
-    Merge,
-    /// It is thrown away, on the far side where possible.
-    Drop,
-}
 
 /// What all rsh sessions of a run have in common.
 #[derive(Debug)]
