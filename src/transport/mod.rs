@@ -2,12 +2,14 @@
 
 pub mod any;
 mod budget;
+mod dial;
 mod error;
 pub mod exec;
 mod lag;
 mod resolve;
 pub mod rsh;
 mod scratch;
+pub mod ssh;
 mod stream;
 
 pub use budget::Budget;

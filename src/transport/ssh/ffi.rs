@@ -139,7 +139,10 @@ impl Peer {
         let mut session = Session::new().map_err(Fault::from)?;
         session.set_blocking(false);
         session.set_tcp_stream(Socket(descriptor));
-        let handle: *mut raw::LIBSSH2_SESSION = &mut *session.raw();
+        let handle = {
+            let mut locked = session.raw();
+            &raw mut *locked
+        };
         let pipe = Box::into_raw(Box::new(pipe));
         // SAFETY: the session lives; its place for a pointer of ours is always there. The callbacks have
         // the types that their kinds stand for, and are called with that same type.

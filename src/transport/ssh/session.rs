@@ -1,30 +1,23 @@
 //! A running command over ssh: both streams to their end, its exit, and the end of the connection.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connect::lost;
 use super::drive::Turns;
 use super::ffi::{Channel, Exit, Peer};
+use super::pipe::Ended;
 use crate::ports::PortLease;
 use crate::targets::TargetId;
+use crate::transport::scratch;
 use crate::transport::{
     Chunk, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
 };
 
-/// The most that is read at once, and so the largest piece of output, in bytes.
-const MAX_READ: usize = 64 * 1024;
-
 /// How long the server may take to close, once all is said: it closes first, so that the TIME_WAIT is its own.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-
-thread_local! {
-    /// One buffer for all sessions of the thread: thousands of idle ones cost no memory.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_READ].into_boxed_slice());
-}
 
 /// A command that an ssh server has started.
 #[derive(Debug)]
@@ -160,7 +153,7 @@ impl SshSession {
         if peer.has_output(*channel) {
             peer.pipe_mut().hold_end();
         }
-        SCRATCH.with_borrow_mut(|buffer| match peer.read(*channel, number, buffer) {
+        scratch::with(|buffer| match peer.read(*channel, number, buffer) {
             Ok(Some(0) | None) => Ok(Read::Nothing),
             Ok(Some(n)) => Ok(Read::Some(match wanted {
                 true => buffer[..n].to_vec(),
@@ -208,30 +201,21 @@ impl SshSession {
         let mut turns = Turns::default();
         // A command can close its streams and go on, so this takes as long as it takes; but a server that
         // has said how it ended has nothing more to say.
-        let patience = async |until: &mut Option<Instant>, peer: &mut Peer, turns: &mut Turns| {
-            if until.is_none() && peer.exit(channel) != Exit::Unsaid {
-                *until = Some(Instant::now() + CLOSE_PATIENCE);
-            }
-            match *until {
-                Some(until) => tokio::time::timeout_at(until, turns.wait(peer)).await.is_ok(),
-                None => {
-                    turns.wait(peer).await;
-                    true
-                }
-            }
-        };
         let mut until = None;
         loop {
             peer.pipe_mut().begin();
-            match peer.closed(channel) {
+            let closed = peer.closed(channel);
+            let is_said = peer.exit(channel) != Exit::Unsaid;
+            match closed {
                 Ok(Some(())) => break,
-                Ok(None) => {
-                    if !patience(&mut until, peer, &mut turns).await {
+                Ok(None) if is_said => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + CLOSE_PATIENCE);
+                    if timeout_at(until, turns.wait(peer)).await.is_err() {
                         break;
                     }
                 }
-                // It has said all that matters.
-                Err(_) if peer.exit(channel) != Exit::Unsaid => break,
+                Ok(None) => turns.wait(peer).await,
+                Err(_) if is_said => break,
                 Err(fault) => return Err(lost(peer, Phase::Run, fault)),
             }
         }
@@ -262,7 +246,7 @@ impl SshSession {
         };
         // Past that it is reset, which leaves no TIME_WAIT here either.
         let _ = timeout(CLOSE_PATIENCE, closing).await;
-        if self.closes_first() == Side::Remote
+        if self.closes_first() == Some(Side::Remote)
             && let Some(lease) = &mut self.lease
         {
             lease.remote_closed_first();
@@ -310,11 +294,13 @@ impl Session for SshSession {
         self.say().is_ok() && self.peer.pipe_mut().flush().is_ok()
     }
 
-    fn closes_first(&self) -> Side {
-        match self.peer.pipe().ended() {
-            Some(super::pipe::Ended::Closed) => Side::Remote,
+    fn closes_first(&self) -> Option<Side> {
+        // A connection within another one is not this machine's.
+        self.lease.as_ref()?;
+        Some(match self.peer.pipe().ended() {
+            Some(Ended::Closed) => Side::Remote,
             _ => Side::Local,
-        }
+        })
     }
 }
 
