@@ -1,0 +1,3 @@
+//! ssh: the same work on hosts that run sshd.
+
+pub mod config;
