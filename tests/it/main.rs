@@ -12,4 +12,6 @@ mod gather_diff;
 #[cfg(test)]
 mod nodeset_diff;
 #[cfg(test)]
+mod ssh_config_diff;
+#[cfg(test)]
 mod support;
