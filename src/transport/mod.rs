@@ -5,6 +5,7 @@ mod error;
 mod lag;
 mod resolve;
 pub mod rsh;
+pub mod ssh;
 mod stream;
 
 pub use budget::Budget;
