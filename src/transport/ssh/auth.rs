@@ -1,14 +1,16 @@
 //! Logging in: the methods that the server takes, in the user's order, with no more tries than needed.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use libssh2_sys as raw;
 use zeroize::Zeroizing;
 
+use super::agent::AgentClient;
 use super::connect::{Progress, lost};
 use super::drive::Turns;
 use super::ffi::{Fault, Peer, Signature};
+use super::keys::{Candidate, With, asked};
+use super::trust::chain;
 use crate::transport::{Phase, TransportError};
 
 /// The methods that there are here, by their names in the protocol.
@@ -16,14 +18,30 @@ pub(super) const PUBLIC_KEY: &str = "publickey";
 pub(super) const KEYBOARD_INTERACTIVE: &str = "keyboard-interactive";
 pub(super) const PASSWORD: &str = "password";
 
-/// A key that the user has, or a certificate on one.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    /// What is shown to the server.
-    pub(super) blob: Arc<[u8]>,
-    /// What the user calls it, for messages.
-    pub(super) name: Arc<str>,
-    pub(super) proof: Proof,
+/// A key that the user has, or a certificate on one, and who signs with it.
+#[derive(Debug)]
+pub(super) struct Key<'a> {
+    pub(super) candidate: Candidate,
+    /// The agent that has it, if it is one that has.
+    pub(super) agent: Option<&'a AgentClient>,
+}
+
+impl Key<'_> {
+    /// Signs a request to be let in.
+    async fn sign(&self, request: &[u8]) -> Result<Vec<u8>, String> {
+        match (&self.candidate.with, self.agent) {
+            (With::Memory(signer), _) => {
+                let signed = signer.sign_request(request);
+                signed.map_err(|error| format!("{}: {error}", self.candidate.name))
+            }
+            (With::Agent(blob), Some(agent)) => {
+                let (algorithm, _) = asked(request).ok_or("the request makes no sense")?;
+                let signed = agent.sign(blob, request, algorithm).await;
+                signed.map_err(|error| chain(&error))
+            }
+            (With::Agent(_), None) => Err(format!("{}: no agent has it", self.candidate.name)),
+        }
+    }
 }
 
 /// Who the user claims to be, and how that is proved.
@@ -32,14 +50,14 @@ pub(super) struct Claim<'a> {
     pub(super) user: &'a str,
     /// The methods, in the order in which they are tried.
     pub(super) methods: &'a [String],
-    pub(super) keys: &'a [Candidate],
+    pub(super) keys: &'a [Key<'a>],
     pub(super) password: Option<&'a Zeroizing<String>>,
 }
 
 /// What was tried, for the message when none of it did.
 #[derive(Debug, Default)]
 struct Tried {
-    keys: Vec<Arc<str>>,
+    keys: Vec<String>,
     password: bool,
     /// Why a key could not sign.
     faults: Vec<String>,
@@ -74,7 +92,7 @@ pub(super) async fn log_in(
         match method.as_str() {
             PUBLIC_KEY => {
                 for key in claim.keys {
-                    tried.keys.push(Arc::clone(&key.name));
+                    tried.keys.push(key.candidate.name.clone());
                     let tried_key = prove(peer, claim.user, key, &mut tried.faults).await;
                     match outcome(peer, claim, &tried, &taken, tried_key)? {
                         Try::In => return Ok(()),
@@ -129,8 +147,8 @@ async fn methods(
     claim: &Claim<'_>,
     tried: &Tried,
 ) -> Result<Option<String>, TransportError> {
-    let asked = peer.drive(|peer| peer.methods(claim.user)).await;
-    asked.map_err(|fault| cut_off(peer, claim, tried, fault))
+    let methods = peer.drive(|peer| peer.methods(claim.user)).await;
+    methods.map_err(|fault| cut_off(peer, claim, tried, fault))
 }
 
 /// Sorts out a try that failed with the connection.
@@ -174,11 +192,11 @@ fn refused(fault: Fault) -> Result<Try, Fault> {
 async fn prove(
     peer: &mut Peer,
     user: &str,
-    key: &Candidate,
+    key: &Key<'_>,
     faults: &mut Vec<String>,
 ) -> Result<Try, Fault> {
     let mut turns = Turns::default();
-    let mut asked: Option<Vec<u8>> = None;
+    let mut wanted: Option<Vec<u8>> = None;
     let mut answer: Option<Result<Vec<u8>, String>> = None;
     let mut signed = false;
     loop {
@@ -196,13 +214,13 @@ async fn prove(
                     }
                 };
             }
-            asked = Some(data.to_vec());
+            wanted = Some(data.to_vec());
             Signature::Later
         };
-        match peer.public_key(user, &key.blob, &mut sign) {
+        match peer.public_key(user, &key.candidate.blob, &mut sign) {
             Ok(Some(())) => return Ok(Try::In),
-            Ok(None) => match asked.take() {
-                Some(data) => answer = Some(key.proof.sign(&data).await),
+            Ok(None) => match wanted.take() {
+                Some(data) => answer = Some(key.sign(&data).await),
                 None => turns.wait(peer).await,
             },
             Err(fault) => {
@@ -234,7 +252,7 @@ fn denied(
             let mut names = keys.to_vec();
             names.dedup();
             if password {
-                names.push("the password".into());
+                names.push("the password".to_owned());
             }
             write!(text, "tried {}", names.join(", "))
         }
@@ -255,45 +273,4 @@ fn denied(
         }
     }
     TransportError::AuthFailed { text }
-}
-
-/// The algorithm that the data to sign name: after the session's identifier and the name, service and
-/// method of the request comes a flag, and then it.
-fn algorithm(data: &[u8]) -> Option<&str> {
-    let rest = string(data)?.1;
-    let mut rest = rest.get(1..)?;
-    for _ in 0..3 {
-        rest = string(rest)?.1;
-    }
-    str::from_utf8(string(rest.get(1..)?)?.0).ok()
-}
-
-/// A string of the protocol, and what follows it.
-fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
-}
-
-/// How a key signs.
-#[derive(Clone, Debug)]
-pub(super) enum Proof {
-    Key(Arc<[u8; 32]>),
-}
-
-impl Proof {
-    async fn sign(&self, data: &[u8]) -> Result<Vec<u8>, String> {
-        let _ = algorithm(data);
-        match self {
-            Proof::Key(seed) => {
-                let key = openssl::pkey::PKey::private_key_from_raw_bytes(
-                    &**seed,
-                    openssl::pkey::Id::ED25519,
-                )
-                .map_err(|e| e.to_string())?;
-                let mut signer =
-                    openssl::sign::Signer::new_without_digest(&key).map_err(|e| e.to_string())?;
-                signer.sign_oneshot_to_vec(data).map_err(|e| e.to_string())
-            }
-        }
-    }
 }

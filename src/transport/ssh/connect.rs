@@ -1,12 +1,13 @@
 //! From a connection to a command that runs: greeting, keys, login, and the request.
 
 use libssh2_sys as raw;
-use ssh2::MethodType;
 
+use super::algorithms::Algorithms;
 use super::drive::Turns;
 use super::ffi::{Channel, Fault, Peer};
 use super::greeting::NoServer;
 use super::pipe::{Ended, Line, Pipe};
+use super::public::KeyType;
 use crate::transport::{Phase, TransportError};
 
 /// What mrsh calls itself to servers.
@@ -21,6 +22,8 @@ pub(super) enum Failure {
     /// The server closed before it had done any work for us, as one does that has too many connections.
     /// What it said, if anything.
     TurnedAway(Option<String>),
+    /// The server has shown a key of a type that is not known; of these types its keys are.
+    AskFor(Vec<KeyType>),
     /// The host has failed.
     Failed(TransportError),
 }
@@ -54,16 +57,6 @@ impl Progress {
     }
 }
 
-/// The algorithms to ask for, in order; `None` for libssh2's own.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Algorithms {
-    pub(super) kex: Option<String>,
-    pub(super) host_key: Option<String>,
-    pub(super) ciphers: Option<String>,
-    pub(super) macs: Option<String>,
-    pub(super) compression: bool,
-}
-
 /// Greets the server and agrees with it on keys.
 pub(super) async fn greet(
     line: Line,
@@ -74,22 +67,7 @@ pub(super) async fn greet(
     let prepare = || {
         let mut peer = Peer::new(Pipe::new(line))?;
         peer.introduce(VERSION)?;
-        let lists = [
-            (MethodType::Kex, &algorithms.kex),
-            (MethodType::HostKey, &algorithms.host_key),
-            (MethodType::CryptCs, &algorithms.ciphers),
-            (MethodType::CryptSc, &algorithms.ciphers),
-            (MethodType::MacCs, &algorithms.macs),
-            (MethodType::MacSc, &algorithms.macs),
-        ];
-        for (kind, list) in lists {
-            if let Some(list) = list {
-                peer.prefer(kind, list)?;
-            }
-        }
-        if algorithms.compression {
-            peer.compress();
-        }
+        algorithms.set(&mut peer)?;
         Ok(peer)
     };
     let mut peer = prepare().map_err(|fault: Fault| TransportError::Handshake {
@@ -193,6 +171,7 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
 pub(super) async fn exec(
     peer: &mut Peer,
     command: &[u8],
+    environment: &[(String, String)],
     progress: &mut Progress,
 ) -> Result<Channel, TransportError> {
     progress.phase = Phase::Start;
@@ -208,6 +187,16 @@ pub(super) async fn exec(
         Ok(channel) => channel,
         Err(fault) => return Err(refused(peer, fault)),
     };
+    for (name, value) in environment {
+        let set = peer.drive(|peer| peer.set_variable(channel, name, value));
+        match set.await {
+            // As with ssh: a server that takes none of it is no failure.
+            Err(fault) if fault.code != raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
+                return Err(lost(peer, Phase::Start, fault));
+            }
+            _ => {}
+        }
+    }
     let started = peer.drive(|peer| peer.exec(channel, command)).await;
     started.map_err(|fault| refused(peer, fault))?;
     peer.pipe_mut().lift_limit();

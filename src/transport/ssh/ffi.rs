@@ -348,6 +348,26 @@ impl Peer {
         self.channels.get(channel.0).copied().unwrap_or(null_mut())
     }
 
+    /// Sets a variable in the environment of the command that will be started.
+    pub(super) fn set_variable(&mut self, channel: Channel, name: &str, value: &str) -> Step<()> {
+        let (Ok(name_length), Ok(value_length)) =
+            (c_uint::try_from(name.len()), c_uint::try_from(value.len()))
+        else {
+            return Err(Fault::bad_use("the variable is too long"));
+        };
+        // SAFETY: the channel is null or lives, and the texts, whose lengths are right, are copied.
+        let code = unsafe {
+            raw::libssh2_channel_setenv_ex(
+                self.pointer(channel),
+                name.as_ptr().cast(),
+                name_length,
+                value.as_ptr().cast(),
+                value_length,
+            )
+        };
+        self.done(code)
+    }
+
     /// Starts a command in the channel.
     pub(super) fn exec(&mut self, channel: Channel, command: &[u8]) -> Step<()> {
         const KIND: &[u8] = b"exec";
