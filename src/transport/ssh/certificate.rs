@@ -23,7 +23,7 @@ pub enum Subject {
     Host,
 }
 
-/// A certificate, sound in form and signed by the authority that it names.
+/// A certificate that is sound in form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     kind: KeyType,
@@ -43,6 +43,19 @@ impl Certificate {
     /// security key).
     #[must_use]
     pub fn parse(blob: &[u8]) -> Option<Certificate> {
+        let (certificate, data, signature) = Certificate::read(blob)?;
+        signed(&certificate.authority, data, signature).then_some(certificate)
+    }
+
+    /// Reads a user's own certificate, whose signature is for servers to check.
+    #[must_use]
+    pub fn parse_own(blob: &[u8]) -> Option<Certificate> {
+        let (certificate, _, _) = Certificate::read(blob)?;
+        (certificate.subject == Subject::User).then_some(certificate)
+    }
+
+    /// Reads a certificate, and gives the data that are signed and their signature.
+    fn read(blob: &[u8]) -> Option<(Certificate, &[u8], &[u8])> {
         if blob.len() > LONGEST {
             return None;
         }
@@ -73,8 +86,7 @@ impl Certificate {
         let authority = reader.string()?.to_vec();
         let data = &blob[..blob.len() - reader.rest().len()];
         let signature = reader.string()?;
-        let sound = reader.at_end() && signed(&authority, data, signature);
-        sound.then_some(Certificate {
+        let certificate = Certificate {
             kind,
             key,
             subject,
@@ -84,7 +96,8 @@ impl Certificate {
             before,
             critical,
             authority,
-        })
+        };
+        reader.at_end().then_some((certificate, data, signature))
     }
 
     /// The type of the key that it is about.

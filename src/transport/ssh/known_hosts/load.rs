@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::line;
 use super::{KnownHosts, Place};
+use crate::transport::ssh::note::Note;
 
 /// A longer line is no key of anybody: the largest key takes 3 KB, names the rest.
 const LONGEST_LINE: usize = 256 * 1024;
@@ -17,15 +18,6 @@ const LARGEST_FILE: u64 = 1 << 30;
 
 /// Not more than these are told of one file.
 const MOST_NOTES: usize = 20;
-
-/// Something about the files that the user may want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Whether it is told only to those who asked for more (`-v`).
-    pub verbose: bool,
-    /// A line of text.
-    pub text: String,
-}
 
 /// A known_hosts file that is there and cannot be read to its end.
 #[derive(Debug, thiserror::Error)]

@@ -28,11 +28,12 @@ use std::time::SystemTime;
 
 pub use append::AppendError;
 pub use host::{HostKey, HostNames};
-pub use load::{LoadError, Note};
+pub use load::LoadError;
 pub use order::KnownKeys;
 pub use refusal::{CertificateFault, Changed, HostKeyError, Place, Verdict};
 pub use revoked::{RevokedKeys, RevokedKeysError};
 
+use crate::transport::ssh::note::Note;
 use crate::transport::ssh::public::KeyType;
 use line::{Line, Marker};
 use pattern::Names;

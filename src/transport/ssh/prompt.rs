@@ -1,0 +1,176 @@
+//! Secrets that come from the user: passphrases of keys, and the password of `--password`. They are
+//! asked on the terminal, without showing them, before the first connection; or read from a file
+//! descriptor that a script has opened; and wiped from memory after their last use.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// Longer secrets are refused (OpenSSH's bound).
+const LONGEST: usize = 1024;
+
+/// A passphrase or a password. It does not show itself, and is wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes a secret over.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Secret {
+        Secret(Zeroizing::new(bytes))
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether nothing was typed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// A secret that did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptError {
+    /// There is nobody to ask.
+    #[error("there is no terminal to ask on")]
+    NoTerminal,
+    /// The user has ended the input, or the program.
+    #[error("the question was not answered")]
+    NotAnswered,
+    /// It is not a secret.
+    #[error("it is longer than {LONGEST} bytes")]
+    TooLong,
+    /// The descriptor holds no line.
+    #[error("file descriptor {fd} has no line with the password")]
+    Empty {
+        /// As given.
+        fd: u32,
+    },
+    /// The terminal or the descriptor fails.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was read.
+        what: String,
+        /// Why it cannot be.
+        source: io::Error,
+    },
+}
+
+/// Somebody who can be asked for a secret.
+pub trait Ask {
+    /// Asks, with a prompt that ends in a colon and a blank.
+    ///
+    /// # Errors
+    /// No answer.
+    fn ask(&mut self, prompt: &str) -> Result<Secret, PromptError>;
+}
+
+/// The terminal of the session, if it has one: `/dev/tty`, whatever standard input is.
+#[derive(Debug, Default)]
+pub struct Terminal;
+
+impl Ask for Terminal {
+    fn ask(&mut self, prompt: &str) -> Result<Secret, PromptError> {
+        if File::open("/dev/tty").is_err() {
+            return Err(PromptError::NoTerminal);
+        }
+        match rpassword::prompt_password(prompt) {
+            Ok(text) if text.len() > LONGEST => {
+                drop(Zeroizing::new(text));
+                Err(PromptError::TooLong)
+            }
+            Ok(text) => Ok(Secret::new(text.into_bytes())),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
+                    Err(PromptError::NotAnswered)
+                }
+                _ => Err(PromptError::Io {
+                    what: "/dev/tty".to_owned(),
+                    source: error,
+                }),
+            },
+        }
+    }
+}
+
+/// Nobody, for those who want no questions (`BatchMode yes`).
+#[derive(Debug, Default)]
+pub struct Nobody;
+
+impl Ask for Nobody {
+    fn ask(&mut self, _: &str) -> Result<Secret, PromptError> {
+        Err(PromptError::NoTerminal)
+    }
+}
+
+/// Reads the password that a script holds ready: the first line of a descriptor of this process, and
+/// not a byte more, so that what follows on standard input can go to the hosts.
+///
+/// # Errors
+/// It is not open, has no line, or one that is no password.
+pub fn from_descriptor(fd: u32) -> Result<Secret, PromptError> {
+    let failed = |source| PromptError::Io {
+        what: format!("file descriptor {fd}"),
+        source,
+    };
+    let line = match fd {
+        // The one that others may read on from, so not by a new description with a place of its own.
+        0 => read_line(Descriptor(rustix::stdio::stdin())),
+        fd => {
+            // By way of the kernel's own name for it, which takes no unsafe code.
+            let path = Path::new("/proc/self/fd").join(fd.to_string());
+            read_line(File::open(path).map_err(failed)?)
+        }
+    };
+    let line = line.map_err(failed)?;
+    if line.len() > LONGEST {
+        return Err(PromptError::TooLong);
+    }
+    match line.is_empty() {
+        true => Err(PromptError::Empty { fd }),
+        false => Ok(Secret(line)),
+    }
+}
+
+/// Reads up to a line end, which is taken but not given.
+fn read_line(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
+    let mut byte = [0];
+    while line.len() <= LONGEST {
+        match from.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) if byte == *b"\n" => break,
+            Ok(_) => line.push(byte[0]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(line)
+}
+
+/// Reads without a buffer.
+struct Descriptor<D>(D);
+
+impl<D: AsFd> Read for Descriptor<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.0, buffer)?)
+    }
+}
