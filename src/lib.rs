@@ -6,7 +6,7 @@
 //! `report` sees only events.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,7 +79,11 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
     match Plan::new(config.cli, config.groups)? {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Print(text) => print(&text).map(|()| ExitStatus::SUCCESS),
+        Plan::Print(listing) => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
+            Ok(ExitStatus::SUCCESS)
+        }
         Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),
     }
@@ -120,9 +124,14 @@ fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     })
 }
 
-/// Prints the whole answer to what was asked instead of a run; a reader that has gone wants no more.
+/// Prints the whole answer to what was asked instead of a run.
 fn print(text: &str) -> Result<(), Error> {
-    match io::stdout().write_all(text.as_bytes()) {
+    printed(io::stdout().write_all(text.as_bytes()))
+}
+
+/// A reader that has gone wants no more; that is no failure.
+fn printed(written: io::Result<()>) -> Result<(), Error> {
+    match written {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::system("write to standard output")(e))
         }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use uzers::os::unix::UserExt;
 
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::listing::{self, Form};
+use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
@@ -36,7 +37,7 @@ pub enum Plan {
     /// Gather what comes on standard input.
     Filter(FilterPlan),
     /// Print this about targets or groups.
-    Print(String),
+    Print(Listing),
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -97,8 +98,8 @@ impl Plan {
                 terminals,
             }));
         }
-        if let Some(text) = listing(&cli, &groups)? {
-            return Ok(Plan::Print(text));
+        if let Some(listing) = listing(&cli, &groups)? {
+            return Ok(Plan::Print(listing));
         }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
@@ -158,13 +159,13 @@ impl Plan {
 }
 
 /// The answer of a listing mode, if one was asked for.
-fn listing(cli: &Cli, groups: &Groups) -> Result<Option<String>, Error> {
+fn listing(cli: &Cli, groups: &Groups) -> Result<Option<Listing>, Error> {
     let limits = Limits {
         max_targets: cli.max_targets.get(),
     };
     if let Some(source) = &cli.groups {
         let source = Some(source.as_str()).filter(|name| !name.is_empty());
-        return listing::groups(groups, source, cli.verbose, limits).map(Some);
+        return Listing::of_groups(groups, source, cli.verbose, limits).map(Some);
     }
     let separator = |default: &str| cli.separator.clone().unwrap_or_else(|| default.to_owned());
     let form = match cli {
@@ -177,11 +178,8 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<String>, Error> {
     };
     let words = targets::expressions(cli)?;
     let all = targets::select(cli, groups, Some(&words))?;
-    let parts = match cli.split {
-        Some(parts) => all.split(parts.get()),
-        None => vec![all],
-    };
-    listing::targets(&parts, &form, groups, limits).map(Some)
+    let parts = cli.split.map_or(1, NonZeroUsize::get);
+    Listing::of_targets(all, form, parts, groups, limits).map(Some)
 }
 
 fn terminals() -> Terminals {

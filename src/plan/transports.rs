@@ -14,7 +14,7 @@ use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
-use crate::transport::rsh::wrap::MAX_COMMAND;
+use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
 use crate::transport::ssh::config::{SYSTEM_FILE, Sources, UserFile};
 use crate::transport::ssh::{self, PasswordSource, SshOptions};
 
@@ -206,7 +206,11 @@ fn rsh(
     {
         only_rshd(cli, targets)?;
     }
-    let length = command.len();
+    let stderr = StderrMode::from(cli.stderr);
+    let length = match cli.raw {
+        true => command.len(),
+        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop),
+    };
     if length > MAX_COMMAND {
         return Err(Error::CommandTooLong {
             length,
@@ -227,7 +231,7 @@ fn rsh(
         port: cli.port.unwrap_or(RSH_PORT),
         command: command.to_owned(),
         raw: cli.raw,
-        stderr: StderrMode::from(cli.stderr),
+        stderr,
         reserved_callers,
     })
 }
