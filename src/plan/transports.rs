@@ -164,7 +164,10 @@ fn ssh(
             home,
             local_user,
             uid: uzers::get_current_uid(),
-            local_host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            local_host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
             environment: env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))

@@ -6,6 +6,8 @@ mod faults;
 mod lab;
 mod progress;
 mod reports;
+#[cfg(test)]
+mod ssh_faults;
 // The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
 #[cfg(test)]
 mod gather_diff;

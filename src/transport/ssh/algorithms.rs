@@ -102,7 +102,11 @@ impl Supported {
 pub(super) fn accepted(spec: &AlgorithmSpec) -> Vec<String> {
     let all: Vec<&str> = KeyType::ALL
         .iter()
-        .flat_map(|kind| kind.certificate_algorithms().iter().chain(kind.algorithms()))
+        .flat_map(|kind| {
+            kind.certificate_algorithms()
+                .iter()
+                .chain(kind.algorithms())
+        })
         .copied()
         .collect();
     spec.apply(&all, &all)
@@ -112,8 +116,9 @@ pub(super) fn accepted(spec: &AlgorithmSpec) -> Vec<String> {
 pub(super) fn of_key(blob: &[u8]) -> &'static [&'static str] {
     match KeyType::of_blob(blob) {
         Some(kind) => kind.algorithms(),
-        None => Certificate::parse_own(blob)
-            .map_or(&[][..], |certificate| certificate.kind().certificate_algorithms()),
+        None => Certificate::parse_own(blob).map_or(&[][..], |certificate| {
+            certificate.kind().certificate_algorithms()
+        }),
     }
 }
 

@@ -70,9 +70,8 @@ pub(super) async fn greet(
         algorithms.set(&mut peer)?;
         Ok(peer)
     };
-    let mut peer = prepare().map_err(|fault: Fault| TransportError::Handshake {
-        reason: fault.text,
-    })?;
+    let mut peer =
+        prepare().map_err(|fault: Fault| TransportError::Handshake { reason: fault.text })?;
     let mut turns = Turns::default();
     loop {
         peer.pipe_mut().begin();

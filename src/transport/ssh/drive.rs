@@ -41,8 +41,7 @@ pub(super) struct Turns {
 impl Turns {
     /// Waits until it makes sense to make a call again that could not be done. Cancel safe.
     pub(super) async fn wait(&mut self, peer: &mut Peer) {
-        // What cannot be sent any more shows with the next read, and the reason with it.
-        let _ = peer.pipe_mut().flush();
+        peer.pipe_mut().flush();
         if peer.pipe().is_drained() {
             self.fruitless = 0;
             // An error of the socket is found by the next call.

@@ -371,9 +371,10 @@ impl Peer {
     /// Starts a command in the channel.
     pub(super) fn exec(&mut self, channel: Channel, command: &[u8]) -> Step<()> {
         const KIND: &[u8] = b"exec";
-        let (Ok(kind_length), Ok(length)) =
-            (c_uint::try_from(KIND.len()), c_uint::try_from(command.len()))
-        else {
+        let (Ok(kind_length), Ok(length)) = (
+            c_uint::try_from(KIND.len()),
+            c_uint::try_from(command.len()),
+        ) else {
             return Err(Fault::bad_use("the command is too long"));
         };
         // SAFETY: the channel is null or lives, and the texts outlive the call; their lengths are right.
@@ -448,11 +449,7 @@ impl Peer {
         let mut queued: c_ulong = 0;
         // SAFETY: the channel is null or lives, `queued` is a number of ours; the last may be null.
         unsafe {
-            raw::libssh2_channel_window_read_ex(
-                self.pointer(channel),
-                &raw mut queued,
-                null_mut(),
-            );
+            raw::libssh2_channel_window_read_ex(self.pointer(channel), &raw mut queued, null_mut());
         }
         queued > 0
     }

@@ -100,6 +100,8 @@ pub(super) struct Pipe {
     received: u64,
     /// What may come in all, until the command has started.
     limit: Option<u64>,
+    /// Nothing can be sent any more.
+    mute: bool,
     /// Nothing passes any more.
     dead: bool,
     ended: Option<Ended>,
@@ -142,6 +144,7 @@ impl Pipe {
             held: false,
             received: 0,
             limit: Some(MAX_BEFORE_START),
+            mute: false,
             dead: false,
             ended: None,
             farewell: None,
@@ -304,55 +307,46 @@ impl Pipe {
         }
     }
 
-    /// libssh2 writes. All of it is taken, or nothing ever again.
+    /// libssh2 writes. All of it is taken. What cannot be sent any more is taken, too: what the server sent
+    /// before is read then, which may say why, and after it the end.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.dead {
+        if self.dead || self.waiting.len() + bytes.len() > MAX_WAITING {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let sent = match self.waiting.is_empty() {
-            true => self.write(bytes)?,
-            false => 0,
-        };
-        let rest = &bytes[sent..];
-        if self.waiting.len() + rest.len() > MAX_WAITING {
-            return Err(io::ErrorKind::BrokenPipe.into());
+        if self.waiting.is_empty() {
+            let sent = self.write(bytes);
+            self.waiting.extend_from_slice(&bytes[sent..]);
+        } else {
+            self.waiting.extend_from_slice(bytes);
         }
-        self.waiting.extend_from_slice(rest);
         Ok(bytes.len())
     }
 
     /// Gives the kernel what it takes.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
-        while sent < bytes.len() {
+        while sent < bytes.len() && !self.mute {
             match self.line.try_write(&bytes[sent..]) {
                 Ok(n) => sent += n,
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => break,
+                    io::ErrorKind::WouldBlock => return sent,
                     io::ErrorKind::Interrupted => {}
-                    _ => {
-                        // What the server sent before is read first: it may say why.
-                        if error.kind() != io::ErrorKind::BrokenPipe {
-                            self.note(&error);
-                        }
-                        return Err(error);
-                    }
+                    _ => self.mute = true,
                 },
             }
         }
-        Ok(sent)
+        bytes.len()
     }
 
     /// Gives the kernel what has been waiting, as far as it takes it.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) {
         if self.waiting.is_empty() {
-            return Ok(());
+            return;
         }
         let waiting = std::mem::take(&mut self.waiting);
-        let sent = self.write(&waiting)?;
+        let sent = self.write(&waiting);
         self.waiting = waiting;
         self.waiting.drain(..sent);
-        Ok(())
     }
 
     /// Waits until the socket has something, or takes something if there is something for it. Cancel safe.

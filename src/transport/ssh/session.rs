@@ -109,12 +109,17 @@ impl SshSession {
         if !self.input_ended {
             peer.pipe_mut().begin();
             let ended = peer.end_input(*channel);
-            self.input_ended = ended.map_err(|fault| lost(peer, Phase::Run, fault))?.is_some();
+            self.input_ended = ended
+                .map_err(|fault| lost(peer, Phase::Run, fault))?
+                .is_some();
         }
         if let Some(name) = self.signal {
             peer.pipe_mut().begin();
             let sent = peer.signal(*channel, name);
-            if sent.map_err(|fault| lost(peer, Phase::Run, fault))?.is_some() {
+            if sent
+                .map_err(|fault| lost(peer, Phase::Run, fault))?
+                .is_some()
+            {
                 self.signal = None;
             }
         }
@@ -238,8 +243,8 @@ impl SshSession {
             let _ = peer.drive(|peer| peer.close(channel)).await;
             let _ = peer.drive(Peer::disconnect).await;
             loop {
-                let flushed = peer.pipe_mut().flush().is_ok();
-                if peer.pipe_mut().read_past() || !flushed || peer.pipe().ready().await.is_err() {
+                peer.pipe_mut().flush();
+                if peer.pipe_mut().read_past() || peer.pipe().ready().await.is_err() {
                     break;
                 }
             }
@@ -291,7 +296,7 @@ impl Session for SshSession {
         };
         self.signal = Some(name);
         // What is sent now needs no more pumping.
-        self.say().is_ok() && self.peer.pipe_mut().flush().is_ok()
+        self.say().is_ok()
     }
 
     fn closes_first(&self) -> Option<Side> {

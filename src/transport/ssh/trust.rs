@@ -87,7 +87,8 @@ impl Trust {
         let refused = |text: String| TransportError::HostKey { text };
         let Some(key) = HostKey::parse(blob) else {
             return Err(refused(
-                "the server's host key is of no kind that can be checked: try -R openssh".to_owned(),
+                "the server's host key is of no kind that can be checked: try -R openssh"
+                    .to_owned(),
             ));
         };
         if let Some(path) = &host.revoked_host_keys {
@@ -108,12 +109,13 @@ impl Trust {
             return Ok(Trusted::Yes);
         };
         match (&verdict, host.strict) {
-            (Verdict::Changed(changed), _)
-                if !asked && changed.is_of_another_type(key.kind()) =>
-            {
+            (Verdict::Changed(changed), _) if !asked && changed.is_of_another_type(key.kind()) => {
                 Ok(Trusted::AskFor(changed.known.clone()))
             }
-            (Verdict::Unknown { .. }, StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No) => {
+            (
+                Verdict::Unknown { .. },
+                StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No,
+            ) => {
                 if let Some(file) = host.user_known_hosts_files.first()
                     && let Err(error) = known.append(file, names, &key, host.hash_known_hosts)
                 {
@@ -155,7 +157,9 @@ impl std::fmt::Debug for Trust {
 /// The files in which a host's key is looked for.
 fn files(host: &HostConfig) -> Vec<PathBuf> {
     let user = host.user_known_hosts_files.iter();
-    user.chain(&host.global_known_hosts_files).cloned().collect()
+    user.chain(&host.global_known_hosts_files)
+        .cloned()
+        .collect()
 }
 
 /// An error with its causes on one line.
