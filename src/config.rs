@@ -30,7 +30,7 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that choose what is read here, or what is done instead of a run: no settings.
-const NOT_KEYS: [&str; 10] = [
+const NOT_KEYS: [&str; 11] = [
     "config",
     "gather-stdin",
     "help",
@@ -40,6 +40,7 @@ const NOT_KEYS: [&str; 10] = [
     "ports",
     "profile",
     "show-config",
+    "stdin",
     "version",
 ];
 

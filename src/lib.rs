@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use config::{Config, ConfigError};
 use demo::Demo;
@@ -22,13 +23,13 @@ use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
 use targets::{Target, TargetId, TransportKind};
-use transport::Resolver;
 use transport::any::AnyTransport;
 use transport::exec::ExecTransport;
 use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
 use transport::ssh::SshTransport;
 use transport::ssh::prompt::Terminal;
+use transport::{Input, Resolver};
 
 pub mod cli;
 mod clock;
@@ -91,16 +92,20 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
 
 /// Prints an error with its causes, on standard error.
 fn complain(error: &dyn std::error::Error) {
-    let mut text = format!("mrsh: {error}");
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text.push('\n');
+    say(&text);
+}
+
+/// Prints a line of this program's own on standard error.
+fn say(text: &str) {
     // There is no third stream to complain on.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(format!("mrsh: {text}\n").as_bytes());
 }
 
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
@@ -166,6 +171,16 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     } else {
         None
     };
+    let input = match plan.stdin {
+        Some(limits) => {
+            let input = Input::start(rustix::stdio::stdin(), limits, plan.run.targets.len())
+                .map_err(Error::system("read standard input"))?;
+            plan.transports.feed(&input);
+            plan.run.input = Some(input.clone());
+            Some(input)
+        }
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -176,10 +191,14 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         &mut plan.run.notes,
     ))?;
     let console = Console::stdio(plan.terminals);
+    let targets = Arc::clone(&plan.info.targets);
     let (reports, reporter) = report::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
         let signals = SignalSource::system().map_err(Error::system("take over signals"))?;
+        if let Some(input) = input {
+            input.look_ahead().await.map_err(Error::Input)?;
+        }
         Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)
     })?;
     // A name look-up that hangs must not keep the program.
@@ -192,10 +211,14 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         // A signal ended the wait for it; the process ends without.
         false => Ok(()),
     };
-    if let Err(error) = &written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        complain(error);
+    if let Err(error) = &written {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            complain(error);
+        }
+        // The reports have not said it.
+        if let Some(text) = report::left_running(&targets, &stats) {
+            say(&text);
+        }
     }
     Ok(ExitStatus::of_run(
         &stats,

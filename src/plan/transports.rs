@@ -10,13 +10,13 @@ use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
 use crate::targets::{Target, TransportKind};
-use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
 use crate::transport::ssh::config::{SYSTEM_FILE, Sources, UserFile};
 use crate::transport::ssh::{self, PasswordSource, SshOptions};
+use crate::transport::{Input, StderrMode};
 
 /// The port of rshd, the only one that the program's own right to reserved source ports is good for.
 const RSH_PORT: u16 = 514;
@@ -57,6 +57,22 @@ impl TransportPlan {
         };
         let ssh = self.ssh.as_ref().map_or(0, |_| ssh::DESCRIPTORS);
         rsh.max(processes).max(ssh)
+    }
+
+    /// Has all commands read this.
+    pub fn feed(&mut self, input: &Input) {
+        if let Some(rsh) = &mut self.rsh {
+            rsh.input = Some(input.clone());
+        }
+        if let Some(ssh) = &mut self.ssh {
+            ssh.input = Some(input.clone());
+        }
+        if let Some(openssh) = &mut self.openssh {
+            openssh.input = Some(input.clone());
+        }
+        if let Some(exec) = &mut self.exec {
+            exec.input = Some(input.clone());
+        }
     }
 }
 
@@ -102,6 +118,7 @@ pub(super) fn decide(
             config: cli.ssh_config.clone(),
             options: ssh_settings(cli)?,
             connect_timeout: cli.connect_timeout,
+            input: None,
         }),
         false => None,
     };
@@ -116,6 +133,7 @@ pub(super) fn decide(
                 None => super::local_user()?,
             },
             stderr,
+            input: None,
         }),
         false => None,
     };
@@ -154,6 +172,7 @@ fn ssh(
         command: command.to_owned(),
         stderr: StderrMode::from(cli.stderr),
         raw: cli.raw,
+        input: None,
         sources: Sources {
             user_file: match &cli.ssh_config {
                 Some(file) => UserFile::named(file),
@@ -212,7 +231,7 @@ fn rsh(
     let stderr = StderrMode::from(cli.stderr);
     let length = match cli.raw {
         true => command.len(),
-        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop),
+        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin),
     };
     if length > MAX_COMMAND {
         return Err(Error::CommandTooLong {
@@ -236,6 +255,7 @@ fn rsh(
         raw: cli.raw,
         stderr,
         reserved_callers,
+        input: None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Console, RunInfo, Terminals};
+use super::{Console, Rules, RunInfo, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId, TransportKind};
 use crate::transport::{Chunk, Facts, RemoteExit, Stream};
@@ -67,9 +67,11 @@ pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
         jobs: 32,
         connect_timeout: Duration::from_secs(10),
         command_timeout: None,
+        rules: Rules::default(),
         stderr: "separate",
         source_ports: "reserved".to_owned(),
         raw: false,
+        stdin: false,
         demo: false,
     }
 }

@@ -1,7 +1,10 @@
 //! Every way in which a host can fail, in words that a person can act on.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::input::InputError;
 
 /// What a session was doing when its time ran out or its connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +55,12 @@ pub enum TransportError {
     /// The name service knows no address for the host.
     #[error("name not resolved: {reason}")]
     Name {
+        /// The resolver's words.
+        reason: String,
+    },
+    /// The name service could not answer, and may later.
+    #[error("name not resolved for now: {reason}")]
+    NameService {
         /// The resolver's words.
         reason: String,
     },
@@ -160,6 +169,12 @@ pub enum TransportError {
         /// The limit that ran out.
         after: Duration,
     },
+    /// The command wrote nothing for as long as the idle timeout (`--idle-timeout`).
+    #[error("no output for {}", seconds(*after))]
+    IdleTimeout {
+        /// The limit that ran out.
+        after: Duration,
+    },
     /// This machine had no memory, descriptors or the like left, for longer than is worth waiting.
     #[error("out of local resources: {0}")]
     LocalResources(#[source] io::Error),
@@ -173,6 +188,9 @@ pub enum TransportError {
         /// What it sent instead.
         text: String,
     },
+    /// The command was ended, since our standard input, which it was reading, is not to be had whole.
+    #[error("standard input: {0}")]
+    Input(#[source] Arc<InputError>),
     /// A local command could not be started.
     #[error("cannot start {program}: {source}")]
     Spawn {
@@ -188,7 +206,7 @@ pub enum TransportError {
         text: String,
     },
     /// Any other error of the network connection.
-    #[error("{} failed: {source}", phase.doing())]
+    #[error("{}: {source}", broken(*phase))]
     Io {
         /// What was going on.
         phase: Phase,
@@ -200,7 +218,7 @@ pub enum TransportError {
 /// The kinds of failure, for counting: a [`TransportError`] without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
-    /// See [`TransportError::Name`].
+    /// See [`TransportError::Name`] and [`TransportError::NameService`].
     Name,
     /// See [`TransportError::Refused`].
     Refused,
@@ -234,10 +252,14 @@ pub enum FailureClass {
     NoEndMarker,
     /// See [`TransportError::CommandTimeout`].
     CommandTimeout,
+    /// See [`TransportError::IdleTimeout`].
+    IdleTimeout,
     /// See [`TransportError::LocalResources`].
     LocalResources,
     /// See [`TransportError::Protocol`].
     Protocol,
+    /// See [`TransportError::Input`].
+    Input,
     /// See [`TransportError::Spawn`].
     Spawn,
     /// See [`TransportError::OpenSsh`].
@@ -251,7 +273,7 @@ impl TransportError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
-            TransportError::Name { .. } => FailureClass::Name,
+            TransportError::Name { .. } | TransportError::NameService { .. } => FailureClass::Name,
             TransportError::Refused => FailureClass::Refused,
             TransportError::Unreachable(_) => FailureClass::Unreachable,
             TransportError::ConnectTimeout { .. } => FailureClass::ConnectTimeout,
@@ -268,8 +290,10 @@ impl TransportError {
             TransportError::Reset { .. } => FailureClass::Reset,
             TransportError::NoEndMarker { .. } => FailureClass::NoEndMarker,
             TransportError::CommandTimeout { .. } => FailureClass::CommandTimeout,
+            TransportError::IdleTimeout { .. } => FailureClass::IdleTimeout,
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
+            TransportError::Input(_) => FailureClass::Input,
             TransportError::Spawn { .. } => FailureClass::Spawn,
             TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
             TransportError::Io { .. } => FailureClass::Io,
@@ -284,7 +308,9 @@ impl TransportError {
             TransportError::Handshake { .. } | TransportError::Busy { .. } => Phase::Handshake,
             TransportError::HostKey { .. } => Phase::HostKey,
             TransportError::AuthFailed { .. } => Phase::Auth,
-            TransportError::Name { .. } | TransportError::Config { .. } => Phase::Resolve,
+            TransportError::Name { .. }
+            | TransportError::NameService { .. }
+            | TransportError::Config { .. } => Phase::Resolve,
             TransportError::Refused
             | TransportError::Unreachable(_)
             | TransportError::LocalResources(_) => Phase::Connect,
@@ -293,9 +319,10 @@ impl TransportError {
             TransportError::Denied { .. }
             | TransportError::Spawn { .. }
             | TransportError::ClosedBeforeStatus { .. } => Phase::Start,
-            TransportError::NoEndMarker { .. } | TransportError::CommandTimeout { .. } => {
-                Phase::Run
-            }
+            TransportError::NoEndMarker { .. }
+            | TransportError::CommandTimeout { .. }
+            | TransportError::IdleTimeout { .. }
+            | TransportError::Input(_) => Phase::Run,
             TransportError::ConnectTimeout { phase, .. }
             | TransportError::Closed { phase, .. }
             | TransportError::Protocol { phase, .. }
@@ -308,6 +335,14 @@ impl TransportError {
 /// A further explanation, where there is one.
 fn tail(hint: Option<&str>) -> String {
     hint.map(|hint| format!(": {hint}")).unwrap_or_default()
+}
+
+/// What was broken off in this phase.
+fn broken(phase: Phase) -> String {
+    match phase {
+        Phase::Run => "connection lost while the command was running".to_owned(),
+        phase => format!("{} failed", phase.doing()),
+    }
 }
 
 /// A duration as people write it on the command line: `10 s`, `0.5 s`.

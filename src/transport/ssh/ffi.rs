@@ -118,6 +118,8 @@ pub(super) struct Peer {
     pipe: *mut Pipe,
     /// Null once freed.
     channels: Vec<*mut raw::LIBSSH2_CHANNEL>,
+    /// For each channel, what libssh2 has begun to write and wants to be given again.
+    begun: Vec<Option<Box<[u8]>>>,
 }
 
 // SAFETY: the pointers are to memory that only this peer knows, and libssh2 has no state of a thread.
@@ -167,6 +169,7 @@ impl Peer {
             raw: handle,
             pipe,
             channels: Vec::new(),
+            begun: Vec::new(),
         })
     }
 
@@ -337,6 +340,7 @@ impl Peer {
         let free = self.channels.iter().position(|channel| channel.is_null());
         let place = free.unwrap_or_else(|| {
             self.channels.push(null_mut());
+            self.begun.push(None);
             self.channels.len() - 1
         });
         self.channels[place] = channel;
@@ -409,8 +413,15 @@ impl Peer {
         self.count(n)
     }
 
-    /// Writes to a channel, as much as its window takes.
+    /// Writes to a channel, as much as its window takes. Not done, it is to be called again with bytes that
+    /// begin as these do.
     pub(super) fn write(&mut self, channel: Channel, bytes: &[u8]) -> Step<usize> {
+        let Some(begun) = self.begun.get_mut(channel.0) else {
+            return Err(Fault::bad_use("no such channel"));
+        };
+        // libssh2 remembers how many bytes it has begun with, and reads so many.
+        let begun = begun.take();
+        let bytes = begun.as_deref().unwrap_or(bytes);
         // SAFETY: the channel is null or lives, and the bytes are as many as is said.
         let n = unsafe {
             raw::libssh2_channel_write_ex(
@@ -420,7 +431,11 @@ impl Peer {
                 bytes.len(),
             )
         };
-        self.count(n)
+        let written = self.count(n);
+        if matches!(written, Ok(None)) {
+            self.begun[channel.0] = Some(bytes.into());
+        }
+        written
     }
 
     /// How many bytes the server takes of a channel now.
@@ -479,6 +494,7 @@ impl Peer {
         if code != raw::LIBSSH2_ERROR_EAGAIN {
             // Whatever else it says, the memory is gone.
             self.channels[channel.0] = null_mut();
+            self.begun[channel.0] = None;
         }
         self.done(code)
     }
@@ -580,6 +596,17 @@ impl std::fmt::Debug for Peer {
 }
 
 impl Fault {
+    /// Whether it is about the channel alone: the session goes on.
+    pub(super) fn is_of_channel(&self) -> bool {
+        matches!(
+            self.code,
+            raw::LIBSSH2_ERROR_CHANNEL_CLOSED
+                | raw::LIBSSH2_ERROR_CHANNEL_EOF_SENT
+                | raw::LIBSSH2_ERROR_CHANNEL_FAILURE
+                | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED
+        )
+    }
+
     fn bad_use(text: &str) -> Fault {
         Fault {
             code: raw::LIBSSH2_ERROR_BAD_USE,

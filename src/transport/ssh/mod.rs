@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::dial::dial;
 use super::{
-    Budget, Phase, Resolver, Route, Setback, StderrMode, Stream, Transport, TransportError,
+    Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Stream, Transport, TransportError,
 };
 use crate::ports::bind::Outgoing;
 use crate::ports::{PortLease, PortPool};
@@ -72,6 +72,8 @@ pub struct SshOptions {
     pub stderr: StderrMode,
     /// An end of which the server does not say how it was counts as one.
     pub raw: bool,
+    /// What the commands read, if not an end of file at once.
+    pub input: Option<Input>,
     /// Where the configuration comes from.
     pub sources: Sources,
     /// Where the agent listens, if there is one.
@@ -294,6 +296,7 @@ impl SshTransport {
                 },
                 raw: self.options.raw,
             },
+            input: self.options.input.as_ref().map(|input| input.reader(id)),
             input_ended: false,
             state: State::Running,
             signal: None,

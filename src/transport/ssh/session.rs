@@ -1,16 +1,19 @@
 //! A running command over ssh: both streams to their end, its exit, and the end of the connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::lost;
 use super::drive::Turns;
 use super::ffi::{Channel, Exit, Peer};
 use super::pipe::Ended;
+use crate::clock::reached;
 use crate::ports::PortLease;
 use crate::targets::TargetId;
+use crate::transport::input::{InputError, InputReader};
 use crate::transport::scratch;
 use crate::transport::{
     Chunk, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
@@ -30,7 +33,9 @@ pub struct SshSession {
     pub(super) lease: Option<PortLease>,
     pub(super) alive: Option<KeepAlive>,
     pub(super) options: Streams,
-    /// What became of the input: nothing, for now, but its end.
+    /// What the command reads, while there is any of it.
+    pub(super) input: Option<InputReader>,
+    /// The command has been told that its input has ended.
     pub(super) input_ended: bool,
     pub(super) state: State,
     /// A signal that libssh2 could not send at once.
@@ -106,7 +111,7 @@ impl SshSession {
     /// Sends what is to be sent: the end of the input, a signal.
     fn say(&mut self) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
-        if !self.input_ended {
+        if !self.input_ended && self.input.is_none() {
             peer.pipe_mut().begin();
             let ended = peer.end_input(*channel);
             self.input_ended = ended
@@ -168,16 +173,64 @@ impl SshSession {
         })
     }
 
-    /// Waits for anything to happen.
+    /// Waits for anything to happen, and sends of the input what the server takes.
     async fn wait(&mut self, turns: &mut Turns) -> Result<(), TransportError> {
+        let Self {
+            peer,
+            channel,
+            input,
+            alive,
+            ..
+        } = self;
+        let takes = !peer.pipe().has_waiting() && peer.window(*channel) > 0;
+        let ask_at = alive.as_ref().map(|alive| alive.next);
+        tokio::select! {
+            () = turns.wait(peer) => Ok(()),
+            () = reached(ask_at) => self.ask(),
+            bytes = next_input(input), if takes => self.feed(bytes),
+        }
+    }
+
+    /// Sends some of the input, or notes its end.
+    fn feed(&mut self, bytes: Result<Vec<u8>, Arc<InputError>>) -> Result<(), TransportError> {
+        let Self { peer, channel, .. } = self;
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // An end that is none must not be shown to the command.
+                self.signal = Some("KILL");
+                self.say()?;
+                return Err(TransportError::Input(error));
+            }
+        };
+        if bytes.is_empty() {
+            self.input = None;
+            return Ok(());
+        }
+        peer.pipe_mut().begin();
+        match peer.write(*channel, &bytes) {
+            Ok(Some(n)) => {
+                if let Some(input) = &mut self.input {
+                    input.advance(n);
+                }
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(fault) if fault.is_of_channel() => {
+                // The command reads no more; how it ends is another matter.
+                self.input = None;
+                self.input_ended = true;
+                Ok(())
+            }
+            Err(fault) => Err(lost(peer, Phase::Run, fault)),
+        }
+    }
+
+    /// Asks the server for a sign of life, unless it owes too many.
+    fn ask(&mut self) -> Result<(), TransportError> {
         let Some(alive) = &mut self.alive else {
-            turns.wait(&mut self.peer).await;
             return Ok(());
         };
-        tokio::select! {
-            () = turns.wait(&mut self.peer) => return Ok(()),
-            () = sleep_until(alive.next) => {}
-        }
         alive.next = Instant::now() + alive.interval;
         let received = self.peer.pipe().received();
         match received == alive.received {
@@ -256,6 +309,14 @@ impl SshSession {
         {
             lease.remote_closed_first();
         }
+    }
+}
+
+/// Waits for some of the input; for ever if there is none. Cancel safe.
+async fn next_input(input: &mut Option<InputReader>) -> Result<Vec<u8>, Arc<InputError>> {
+    match input {
+        Some(input) => input.peek().await,
+        None => std::future::pending().await,
     }
 }
 
