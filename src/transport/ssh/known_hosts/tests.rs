@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -261,6 +261,56 @@ fn many_hashed_names_give_their_types_together() {
     assert_eq!(simply(&verdict), Simply::Unknown);
     let verdict = known.check(&host("n3"), &key(&rsa(2)));
     assert_eq!(simply(&verdict), Simply::Changed(4));
+}
+
+/// A key for each number.
+fn nth(n: u32) -> Vec<u8> {
+    let mut blob = ed25519(0);
+    let end = blob.len() - 4;
+    blob[end..].copy_from_slice(&n.to_be_bytes());
+    blob
+}
+
+/// A walk over all lines for every host would take minutes here. Prints what it took.
+#[test]
+fn ten_thousand_hashed_names_cost_next_to_nothing_per_host() {
+    const LINES: u32 = 10_000;
+    let files = [true, false].map(|own_keys| {
+        let mut rng = Rng::with_seed(1);
+        let mut file = String::new();
+        for n in 0..LINES {
+            let mut salt = [0; 20];
+            rng.fill(&mut salt);
+            let name = pattern::hashed(format!("node{n}").as_bytes(), &salt);
+            let key = nth(if own_keys { n } else { 0 });
+            writeln!(file, "{name} {}", text(&key)).unwrap();
+        }
+        (own_keys, file)
+    });
+    for (own_keys, file) in files {
+        let start = Instant::now();
+        let known = known(&file);
+        println!("own keys {own_keys}: load {:?}", start.elapsed());
+        let start = Instant::now();
+        for n in 0..LINES {
+            let names = host(&format!("node{n}"));
+            assert!(!known.algorithms(&names).certain);
+            let verdict = known.check(&names, &key(&nth(if own_keys { n } else { 0 })));
+            assert_eq!(simply(&verdict), Simply::Trusted(u64::from(n) + 1));
+        }
+        let per_host = start.elapsed() / LINES;
+        println!("own keys {own_keys}: known {per_host:?} a host");
+        assert!(per_host < Duration::from_millis(1), "{per_host:?}");
+        let start = Instant::now();
+        for n in 0..10 {
+            let verdict = known.check(&host(&format!("x{n}")), &key(&nth(LINES)));
+            assert_eq!(simply(&verdict), Simply::Unknown);
+        }
+        println!(
+            "own keys {own_keys}: unknown {:?} a host",
+            start.elapsed() / 10
+        );
+    }
 }
 
 #[test]
