@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::targets::groups::{Groups, Places};
-use crate::targets::{Limits, Origin, TargetError, TargetList, TargetListBuilder};
+use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder};
 
 const STANDARD_INPUT: &str = "standard input";
 
@@ -29,7 +29,7 @@ pub(super) fn select(
     cli: &Cli,
     groups: &Groups,
     words: Option<&[String]>,
-) -> Result<TargetList, Error> {
+) -> Result<Selection, Error> {
     let limits = Limits {
         max_targets: cli.max_targets.get(),
     };
@@ -41,7 +41,7 @@ pub(super) fn select(
     for text in &cli.exclude {
         list.exclude_expr(text, Origin::named("-x"))?;
     }
-    let mut list = list.build()?;
+    let mut list = list.select()?;
     if cli.sort {
         list = list.sorted();
     }
@@ -103,5 +103,5 @@ pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
 
 /// The targets of a run.
 pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::Target]>, Error> {
-    Ok(select(cli, groups, None)?.into_shared())
+    Ok(select(cli, groups, None)?.into_targets().into_shared())
 }

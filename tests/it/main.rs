@@ -1,5 +1,7 @@
 //! Integration tests: the built program against real and scripted daemons.
 
+#[cfg(test)]
+mod exec;
 mod faults;
 mod lab;
 mod progress;
