@@ -472,10 +472,7 @@ fn lines_are_found_as_ssh_keygen_finds_them() {
 
 /// What ssh says to the key of an sshd that it starts itself, with no network in between.
 fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
-    let proxy = format!(
-        "ProxyCommand=/usr/sbin/sshd -i -f {}",
-        bench.path("sshd_config").display()
-    );
+    let proxy = format!("ProxyCommand={}", sshd_command(bench).join(" "));
     let known = format!("UserKnownHostsFile={}", bench.path("known_hosts").display());
     let output = bench
         .command("ssh")
@@ -522,17 +519,40 @@ fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
     }
 }
 
-/// An sshd to be started for every connection; `None` where there is none or it may not start.
+/// What starts an sshd for one connection. It is nobody's, for root's wants an account of its own.
+fn sshd_command(bench: &Bench) -> Vec<String> {
+    let lab = std::env::var("LAB_CACHE").unwrap_or_else(|_| "/var/cache/mrsh-lab".to_owned());
+    let program = [
+        "/usr/sbin/sshd".to_owned(),
+        format!("{lab}/openssh-server/usr/sbin/sshd"),
+    ]
+    .into_iter()
+    .find(|program| Path::new(program).exists())
+    .unwrap_or_else(|| "sshd".to_owned());
+    let mut command = Vec::new();
+    if rustix::process::geteuid().is_root() {
+        let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+        command.extend(nobody.split(' ').map(str::to_owned));
+    }
+    let config = bench.path("sshd_config").display().to_string();
+    command.extend([program, "-i".to_owned(), "-f".to_owned(), config]);
+    command
+}
+
+/// Sets up an sshd that can be started for a connection; `None` where there is none.
 fn sshd(bench: &Bench, keys: &str) -> Option<()> {
-    let config = format!("{keys}PidFile none\nUsePAM no\n");
-    let path = bench.write("sshd_config", config);
-    // Debian's has to be told to make it, which its service does; it is empty.
-    let _ = std::fs::create_dir("/run/sshd");
+    let config = bench.write("sshd_config", format!("{keys}PidFile none\nUsePAM no\n"));
+    if rustix::process::geteuid().is_root() {
+        let folder = config.parent().unwrap();
+        for file in [folder, &config, &folder.join("host")] {
+            std::os::unix::fs::chown(file, Some(65534), Some(65534)).unwrap();
+        }
+    }
+    let command = sshd_command(bench);
     let tried = bench
-        .command("/usr/sbin/sshd")
+        .command(&command[0])
+        .args(&command[1..])
         .arg("-t")
-        .arg("-f")
-        .arg(path)
         .output();
     match tried {
         Ok(output) if output.status.success() => Some(()),
