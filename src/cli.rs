@@ -166,6 +166,14 @@ pub struct Cli {
     /// with a failure is the last, unless --max-failures says how many are too many
     #[arg(long = "batch", value_name = "SIZES", value_parser = shares, help_heading = "Running")]
     pub batch: Option<Shares>,
+    /// Send standard input to every host; without it the commands read an end of file at once
+    #[arg(short = 'i', long = "stdin", help_heading = "Running")]
+    pub stdin: bool,
+
+    /// With -i: the most standard input to keep, in memory and a temporary file, for slow hosts and for
+    /// those still to be started; a regular file needs none
+    #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
+    pub stdin_spool: usize,
 
     /// Print output without the host's name in front
     #[arg(short = 'N', long = "no-label", help_heading = "Output")]
@@ -303,7 +311,8 @@ pub struct Cli {
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
 
-    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too
+    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too, and
+    /// options may follow them
     #[arg(long = "list", group = "listing", help_heading = "Listing")]
     pub list: bool,
 
@@ -388,6 +397,8 @@ Exit status:
   3  some host could not be reached, timed out or was lost
   4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label.
 
 Examples:
   mrsh -w 'node[1-40]' uptime

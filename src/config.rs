@@ -30,7 +30,7 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that choose what is read here, or what is done instead of a run: no settings.
-const NOT_KEYS: [&str; 8] = [
+const NOT_KEYS: [&str; 9] = [
     "config",
     "gather-stdin",
     "help",
@@ -38,6 +38,7 @@ const NOT_KEYS: [&str; 8] = [
     "ports",
     "profile",
     "show-config",
+    "stdin",
     "version",
 ];
 

@@ -111,7 +111,7 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
         "{total} target{}, {} at once, {}\n\
          {}source ports: {ports}\n\
          descriptors: {wanted} wanted, {allowed} allowed{}\n\
-         command: {}\n",
+         command: {}\n{}",
         plural(total),
         info.jobs.min(total),
         waves(info),
@@ -122,6 +122,11 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
             ""
         },
         command_words(&info.command),
+        if info.stdin {
+            "standard input: sent to every host\n"
+        } else {
+            ""
+        },
     )
 }
 
@@ -237,6 +242,7 @@ mod tests {
             stderr: "separate",
             source_ports: "reserved".to_owned(),
             raw: false,
+            stdin: false,
             demo: false,
         }
     }
@@ -274,8 +280,37 @@ mod tests {
         descriptors: 140 wanted, 1024 allowed
         command: echo 'ü\u{1b}' "$A"
         "#);
+        let mut batch = info();
+        batch.rules = Rules {
+            deadline: Some(Duration::from_secs(600)),
+            retries: 2,
+            rate: Some(20),
+            max_failures: Some("10%".to_owned()),
+            waves: Some(vec![1, 4]),
+            ..Rules::default()
+        };
+        insta::assert_snapshot!(needs(&batch, "any", enough), @r#"
+        4 targets, 3 at once, in 2 waves, each when the one before has ended
+          wave 1: 1: ada
+          wave 2: 3: 192.0.2.7,cas,root@bea:1514
+        deadline: 600 s
+        retries: 2
+        rate: 20 a second
+        failures that are too many: 10%
+        source ports: any
+        descriptors: 140 wanted, 1024 allowed
+        command: echo 'ü\u{1b}' "$A"
+        "#);
+        batch.rules.waves = Some((1..=30).collect());
+        batch.targets = vec![batch.targets[0].clone(); 30].into();
+        let long = needs(&batch, "any", enough);
+        assert!(
+            long.contains("\n  wave 20: 1: ada\n  and 10 more\n"),
+            "{long}"
+        );
         let mut one = info();
         one.targets = one.targets[..1].into();
+        one.stdin = true;
         let scarce = Descriptors {
             wanted: 140,
             allowed: 100,
@@ -285,6 +320,7 @@ mod tests {
         source ports: any
         descriptors: 140 wanted, 100 allowed, so that fewer hosts run at once
         command: echo 'ü\u{1b}' "$A"
+        standard input: sent to every host
         "#);
     }
 }

@@ -28,6 +28,12 @@ pub enum Error {
     /// Two reports want standard output for themselves.
     #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
     OneStandardOutput,
+    /// Standard input cannot be both the targets and what the commands read.
+    #[error("-i sends standard input to the commands, so the targets cannot come from there too")]
+    OneStandardInput,
+    /// What the commands are to read cannot be read here.
+    #[error("standard input: {0}")]
+    Input(std::sync::Arc<crate::transport::input::InputError>),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,

@@ -222,6 +222,33 @@ mod tests {
     }
 
     #[test]
+    fn what_called_a_run_off_counts_only_if_it_kept_hosts_from_their_end() {
+        for cancel in [CancelReason::Failures, CancelReason::Deadline] {
+            let of = |counts, flag| {
+                let stats = RunStats {
+                    cancel: Some(cancel),
+                    ..stats(counts, Some(7))
+                };
+                ExitStatus::of_run(&stats, flag, Ok(()))
+            };
+            assert_eq!(of([3, 1, 0, 0, 1], false), ExitStatus::STOPPED);
+            assert_eq!(of([3, 0, 0, 2, 0], false), ExitStatus::STOPPED);
+            assert_eq!(of([3, 1, 0, 0, 1], true), ExitStatus::Code(7));
+            assert_eq!(of([3, 0, 1, 0, 1], true), ExitStatus::WORST_UNREACHED);
+            assert_eq!(of([4, 1, 0, 0, 0], false), ExitStatus::COMMAND_FAILED);
+            assert_eq!(of([4, 0, 1, 0, 0], false), ExitStatus::UNREACHED);
+            assert_eq!(of([5, 0, 0, 0, 0], false), ExitStatus::SUCCESS);
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            let stats = RunStats {
+                cancel: Some(cancel),
+                ..stats([5, 0, 0, 0, 0], None)
+            };
+            let unwritten = ExitStatus::of_run(&stats, false, Err(&full));
+            assert_eq!(unwritten, ExitStatus::STOPPED);
+        }
+    }
+
+    #[test]
     fn a_host_that_was_not_counted_is_no_success() {
         let stats = RunStats {
             total: 2,

@@ -23,11 +23,11 @@ use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
 use targets::{TargetId, TransportKind};
-use transport::Resolver;
 use transport::any::AnyTransport;
 use transport::exec::ExecTransport;
 use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
+use transport::{Input, Resolver};
 
 pub mod cli;
 mod clock;
@@ -169,6 +169,16 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     } else {
         None
     };
+    let input = match plan.stdin {
+        Some(limits) => {
+            let input = Input::start(rustix::stdio::stdin(), limits, plan.run.targets.len())
+                .map_err(Error::system("read standard input"))?;
+            plan.transports.feed(&input);
+            plan.run.input = Some(input.clone());
+            Some(input)
+        }
+        None => None,
+    };
     let transport = set_up(plan.transports, &mut plan.run.notes)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -180,6 +190,9 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
         let signals = SignalSource::system().map_err(Error::system("take over signals"))?;
+        if let Some(input) = input {
+            input.look_ahead().await.map_err(Error::Input)?;
+        }
         Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)
     })?;
     // A name look-up that hangs must not keep the program.

@@ -61,10 +61,11 @@ pub(super) fn select(
 
 /// Reads everything that names targets; false if there is no such thing.
 fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<bool, TargetError> {
-    for text in cli.hosts.iter().chain(words) {
+    let hosts = cli.hosts.iter().map(|text| (text, "-w"));
+    for (text, from) in hosts.chain(words.iter().map(|text| (text, "argument"))) {
         match text.as_str() {
             "-" => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
-            text => list.add_expr(text, Origin::named("-w"))?,
+            text => list.add_expr(text, Origin::named(from))?,
         }
     }
     for file in &cli.hosts_files {
@@ -88,6 +89,12 @@ fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<boo
         cli.groups_named.len(),
     ];
     Ok(cli.all || named.iter().any(|&n| n > 0))
+}
+
+/// Whether targets are read from standard input.
+pub(super) fn from_standard_input(cli: &Cli) -> bool {
+    cli.hosts.iter().any(|text| text == "-")
+        || cli.hosts_files.iter().any(|path| path == Path::new("-"))
 }
 
 /// The words of a listing, which are expressions.

@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
 use crate::targets::{Target, TransportKind};
-use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
+use crate::transport::{Input, StderrMode};
 
 /// The port of rshd, the only one that the program's own right to reserved source ports is good for.
 const RSH_PORT: u16 = 514;
@@ -48,6 +48,19 @@ impl TransportPlan {
         };
         rsh.max(processes)
     }
+
+    /// Has all commands read this.
+    pub fn feed(&mut self, input: &Input) {
+        if let Some(rsh) = &mut self.rsh {
+            rsh.input = Some(input.clone());
+        }
+        if let Some(openssh) = &mut self.openssh {
+            openssh.input = Some(input.clone());
+        }
+        if let Some(exec) = &mut self.exec {
+            exec.input = Some(input.clone());
+        }
+    }
 }
 
 /// Decides what the targets' transports are told.
@@ -80,6 +93,7 @@ pub(super) fn decide(
         config: None,
         options: Vec::new(),
         connect_timeout: cli.connect_timeout,
+        input: None,
     });
     if openssh.is_some() {
         must_exist(OsStr::new("ssh"))?;
@@ -92,6 +106,7 @@ pub(super) fn decide(
                 None => super::local_user()?,
             },
             stderr,
+            input: None,
         }),
         false => None,
     };
@@ -118,7 +133,7 @@ fn rsh(
     let stderr = StderrMode::from(cli.stderr);
     let length = match cli.raw {
         true => command.len(),
-        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop),
+        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin),
     };
     if length > MAX_COMMAND {
         return Err(Error::CommandTooLong {
@@ -142,6 +157,7 @@ fn rsh(
         raw: cli.raw,
         stderr,
         reserved_callers,
+        input: None,
     })
 }
 

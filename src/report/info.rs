@@ -33,6 +33,8 @@ pub struct RunInfo {
     pub source_ports: String,
     /// Whether the command is sent unwrapped.
     pub raw: bool,
+    /// Whether the commands read our standard input.
+    pub stdin: bool,
     /// Whether embedded daemons answer.
     pub demo: bool,
 }

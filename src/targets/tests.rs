@@ -470,10 +470,9 @@ fn pdsh_forms_work_across_the_command_line() {
 
 #[test]
 fn hostile_files_are_refused_at_once() {
-    for size in [3 << 20, 20 << 20] {
-        assert!(build_bytes(&vec![b'a'; size]).is_err());
-        assert!(build_bytes(&vec![0; size]).is_err());
-    }
+    assert!(build_bytes(&vec![b'a'; 3 << 20]).is_err());
+    assert!(build_bytes(&vec![0; 3 << 20]).is_err());
+    assert!(build_bytes(&vec![b'a'; 17 << 20]).is_err());
     assert!(message("a label=x\u{1b}[2J\n").contains("cannot be a label"));
     assert!(message("-rf\n").contains("cannot start with '-'"));
 }

@@ -1,7 +1,10 @@
 //! Every way in which a host can fail, in words that a person can act on.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::input::InputError;
 
 /// What a session was doing when its time ran out or its connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,6 +122,9 @@ pub enum TransportError {
         /// What it sent instead.
         text: String,
     },
+    /// The command was ended, since our standard input, which it was reading, is not to be had whole.
+    #[error("standard input: {0}")]
+    Input(#[source] Arc<InputError>),
     /// A local command could not be started.
     #[error("cannot start {program}: {source}")]
     Spawn {
@@ -172,6 +178,8 @@ pub enum FailureClass {
     LocalResources,
     /// See [`TransportError::Protocol`].
     Protocol,
+    /// See [`TransportError::Input`].
+    Input,
     /// See [`TransportError::Spawn`].
     Spawn,
     /// See [`TransportError::OpenSsh`].
@@ -198,6 +206,7 @@ impl TransportError {
             TransportError::IdleTimeout { .. } => FailureClass::IdleTimeout,
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
+            TransportError::Input(_) => FailureClass::Input,
             TransportError::Spawn { .. } => FailureClass::Spawn,
             TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
             TransportError::Io { .. } => FailureClass::Io,
@@ -220,7 +229,8 @@ impl TransportError {
             | TransportError::Protocol { .. } => Phase::Start,
             TransportError::NoEndMarker { .. }
             | TransportError::CommandTimeout { .. }
-            | TransportError::IdleTimeout { .. } => Phase::Run,
+            | TransportError::IdleTimeout { .. }
+            | TransportError::Input(_) => Phase::Run,
             TransportError::ConnectTimeout { phase, .. }
             | TransportError::Reset { phase, .. }
             | TransportError::Io { phase, .. } => phase,

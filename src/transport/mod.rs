@@ -4,6 +4,7 @@ pub mod any;
 mod budget;
 mod error;
 pub mod exec;
+pub mod input;
 mod lag;
 mod resolve;
 pub mod rsh;
@@ -14,6 +15,7 @@ mod stream;
 
 pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
+pub use input::{Input, InputReader};
 pub use lag::{Alarm, Lag};
 pub use resolve::Resolver;
 

@@ -21,6 +21,11 @@ fn lab_login_shells_and_awkward_commands() {
 }
 
 #[test]
+fn lab_standard_input() {
+    case("stdin", &[]);
+}
+
+#[test]
 fn lab_one_host_a_thousand_times() {
     case("onehost", &[]);
 }
@@ -28,6 +33,21 @@ fn lab_one_host_a_thousand_times() {
 #[test]
 fn lab_one_host_a_thousand_times_without_timestamps() {
     case("onehost", &["-T"]);
+}
+
+#[test]
+fn lab_nothing_is_left_running_unsaid() {
+    case("stopped", &[]);
+}
+
+#[test]
+fn lab_a_network_that_ends() {
+    case("vanished", &[]);
+}
+
+#[test]
+fn lab_retries_rate_and_waves() {
+    case("rules", &[]);
 }
 
 #[test]

@@ -116,6 +116,7 @@ struct Options<'a> {
     stderr: &'a str,
     source_ports: &'a str,
     raw: bool,
+    stdin: bool,
     demo: bool,
 }
 
@@ -254,6 +255,7 @@ impl<'a> Record<'a> {
                 stderr: info.stderr,
                 source_ports: &info.source_ports,
                 raw: info.raw,
+                stdin: info.stdin,
                 demo: info.demo,
             },
         }))
@@ -389,6 +391,7 @@ pub(super) fn class(class: FailureClass) -> &'static str {
         FailureClass::IdleTimeout => "idle-timeout",
         FailureClass::LocalResources => "local-resources",
         FailureClass::Protocol => "protocol",
+        FailureClass::Input => "stdin",
         FailureClass::Spawn => "cannot-start",
         FailureClass::OpenSsh => "ssh",
         FailureClass::Io => "io",

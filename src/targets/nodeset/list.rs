@@ -161,9 +161,9 @@ impl HostList {
     #[must_use]
     pub fn of_plain_name(text: &str) -> Option<HostList> {
         let mut bytes = text.bytes();
-        let starts = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+        let fits = text.len() <= MAX_NAME && bytes.next()?.is_ascii_alphanumeric();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        if !starts || !bytes.all(plain) || text.len() > MAX_NAME {
+        if !fits || !bytes.all(plain) {
             return None;
         }
         let mut list = HostList::default();

@@ -16,8 +16,8 @@ use super::process::{self, LocalProcess};
 use crate::random;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Chunk, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side, StderrMode,
-    Stream, Transport, TransportError,
+    Budget, Chunk, Input, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side,
+    StderrMode, Stream, Transport, TransportError,
 };
 
 /// The most that `ssh` may say before it has logged in, in bytes.
@@ -43,6 +43,8 @@ pub struct OpenSshOptions {
     pub options: Vec<String>,
     /// The connect timeout; `ssh` gives up by itself when it is over.
     pub connect_timeout: Duration,
+    /// What the commands read; `None` is an end of file.
+    pub input: Option<Input>,
 }
 
 /// The openssh transport of a run.
@@ -75,6 +77,7 @@ impl OpenSshTransport {
             options,
             connect_timeout,
             stderr: _,
+            input: _,
         } = &self.options;
         let seconds = connect_timeout.as_secs_f64().ceil();
         let mut words: Vec<OsString> = vec!["ssh".into(), "-T".into()];
@@ -210,13 +213,18 @@ impl Transport for OpenSshTransport {
     ) -> Result<OpenSshSession, Setback> {
         route.phase = Phase::Login;
         let before = budget.left();
-        let mut process = process::start(id, &self.words(target), self.options.stderr)?;
+        let reads = self.options.input.is_some();
+        let mut process = process::start(id, &self.words(target), self.options.stderr, reads)?;
         route.facts.attempts += 1;
         let login = budget.spend(self.login(target, &mut process)).await;
         route.facts.start = Some(before - budget.left());
         match login {
-            Some(Ok(())) => Ok(OpenSshSession(process)),
-            Some(Err(error)) => Err(Setback::Failed(error)),
+            Some(Ok(())) => {
+                process.feed(self.options.input.as_ref());
+                Ok(OpenSshSession(process))
+            }
+            // What comes before the login comes before the command.
+            Some(Err(error)) => Err(Setback::NotStarted(error)),
             None => Err(Setback::Failed(budget.exhausted(Phase::Login))),
         }
     }
@@ -231,8 +239,9 @@ impl Session for OpenSshSession {
         self.0.pump(output).await
     }
 
-    fn signal(&mut self, signal: RemoteSignal) -> bool {
-        self.0.signal(signal)
+    /// `ssh` passes no signals on, and what it has started outlives it.
+    fn signal(&mut self, _: RemoteSignal) -> bool {
+        false
     }
 
     fn closes_first(&self) -> Option<Side> {
@@ -253,6 +262,7 @@ mod tests {
             config: Some("/tmp/config".into()),
             options: vec!["Compression=yes".to_owned()],
             connect_timeout: Duration::from_millis(2500),
+            input: None,
         })
         .unwrap()
     }

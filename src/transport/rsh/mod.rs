@@ -5,20 +5,25 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::stream::{Connection, Read};
-use super::{Budget, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use super::{
+    Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
+};
 use crate::ports::bind::{self, ConnectError, Outgoing};
 use crate::ports::{PortPool, PortWait};
 use crate::targets::{Target, TargetId};
+use feed::Feed;
 use output::MainStream;
 use stderr::{Expected, Listeners};
 use wire::{RefusalText, Status};
-use wrap::EndMarker;
+use wrap::{EndMarker, Reads};
 
+mod feed;
 mod output;
 mod session;
 pub mod stderr;
@@ -44,19 +49,29 @@ pub struct RshOptions {
     pub stderr: StderrMode,
     /// Whether the daemons' call-backs must come from ports 512–1023.
     pub reserved_callers: bool,
+    /// What the commands read; `None` is an end of file.
+    pub input: Option<Input>,
 }
 
 /// The rsh transport of a run.
 #[derive(Debug)]
 pub struct RshTransport {
     options: RshOptions,
-    /// The command as sent.
-    line: Vec<u8>,
+    lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
+}
+
+/// The command as sent.
+#[derive(Debug)]
+struct Lines {
+    /// For a command that reads nothing, or as much as comes; or as it is.
+    plain: Vec<u8>,
+    /// For one that reads so many bytes as there are in all: made when that is known.
+    counted: OnceLock<Vec<u8>>,
 }
 
 /// When the rest of a refusal is no longer waited for.
@@ -89,8 +104,12 @@ impl RshTransport {
             false => Some(EndMarker::random()?),
         };
         let discard = options.stderr == StderrMode::Drop;
-        let line = match &marker {
-            Some(marker) => marker.wrap(&options.command, discard),
+        let reads = match &options.input {
+            Some(_) => Reads::Stream,
+            None => Reads::Nothing,
+        };
+        let plain = match &marker {
+            Some(marker) => marker.wrap(&options.command, discard, reads),
             None => options.command.clone(),
         };
         // Unwrapped, there is nobody over there to throw it away.
@@ -98,12 +117,32 @@ impl RshTransport {
         let listeners = call_back.then(|| Listeners::new(pool.clone(), options.reserved_callers));
         Ok(RshTransport {
             options,
-            line,
+            lines: Lines {
+                plain,
+                counted: OnceLock::new(),
+            },
             marker,
             pool,
             resolver,
             listeners,
         })
+    }
+
+    /// The command for a host that is asked now, and whether it counts what it reads.
+    fn line(&self) -> (&[u8], bool) {
+        let length = self.options.input.as_ref().and_then(Input::length);
+        let (Some(marker), Some(length)) = (&self.marker, length) else {
+            return (&self.lines.plain, false);
+        };
+        let line = self.lines.counted.get_or_init(|| {
+            let reads = match length {
+                0 => Reads::Nothing,
+                n => Reads::Bytes(n),
+            };
+            let discard = self.options.stderr == StderrMode::Drop;
+            marker.wrap(&self.options.command, discard, reads)
+        });
+        (line, true)
     }
 
     /// Sends the request and reads the answer.
@@ -123,7 +162,8 @@ impl RshTransport {
         };
         let port = expected.as_ref().map_or(0, Expected::port);
         let user = target.user.as_deref().unwrap_or(&self.options.remote_user);
-        let request = wire::request(port, &self.options.local_user, user, &self.line);
+        let (line, counted) = self.line();
+        let request = wire::request(port, &self.options.local_user, user, line);
         // A daemon that resets at once may have said why: what it sent is read below, and an error of
         // this write shows there too.
         let _ = main.write_all(&request).await;
@@ -158,7 +198,7 @@ impl RshTransport {
                 Read::End => {
                     call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
                     let called = call.is_some() || expected.is_none();
-                    return Err(self.ended_early(&main, called));
+                    return Err(self.ended_early(&main, called, line.len()));
                 }
             }
         };
@@ -188,20 +228,30 @@ impl RshTransport {
             show_stderr,
             early: rest,
             stream: MainStream::new(decoder),
+            failed_input: None,
+            feed: match &self.options.input {
+                // Nobody over there reads, and nobody waits for an end.
+                Some(input) if counted && input.length() == Some(0) => {
+                    input.target_ended(id);
+                    None
+                }
+                Some(input) => Some(Feed::new(input.reader(id), counted)),
+                None => None,
+            },
         })
     }
 
     /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the
     /// whole request, so that its close is a reset.
-    fn ended_early(&self, main: &Connection, called: bool) -> TransportError {
+    fn ended_early(&self, main: &Connection, called: bool, length: usize) -> TransportError {
         let reset = main.was_reset();
         // A call that was reset before it could be accepted has no address and counts as none; that is
         // what follows too long a command, and from an unreserved port there is another likely cause.
-        let other_cause = self.line.len() > SHORTEST_LIMIT || !self.options.reserved_callers;
+        let other_cause = length > SHORTEST_LIMIT || !self.options.reserved_callers;
         if !(called || reset && other_cause) {
             return TransportError::NoCallback { hint: GAVE_UP };
         }
-        let hint = Some(self.objection());
+        let hint = Some(self.objection(length));
         match reset {
             true => TransportError::Reset {
                 phase: Phase::Start,
@@ -212,8 +262,7 @@ impl RshTransport {
     }
 
     /// What daemons that say nothing usually object to.
-    fn objection(&self) -> String {
-        let length = self.line.len();
+    fn objection(&self, length: usize) -> String {
         if length > SHORTEST_LIMIT {
             return format!(
                 "some daemons take {SHORTEST_LIMIT} bytes of command at most, and with its wrapper \
