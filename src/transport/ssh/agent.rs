@@ -173,17 +173,6 @@ impl AgentClient {
 
     /// Sends a request and reads its answer.
     async fn request(&self, request: &[u8]) -> Result<Vec<u8>, AgentError> {
-        let mut place = self.connection.lock().await;
-        let mut connection =
-            match place.take() {
-                Some(connection) => connection,
-                None => UnixStream::connect(&self.socket).await.map_err(|source| {
-                    AgentError::Connect {
-                        socket: self.socket.clone(),
-                        source,
-                    }
-                })?,
-            };
         let lost = |source| AgentError::Lost {
             socket: self.socket.clone(),
             source,
@@ -192,6 +181,11 @@ impl AgentClient {
         if length > LONGEST {
             return Err(lost(io::Error::other("the request is too long for it")));
         }
+        let mut place = self.connection.lock().await;
+        let mut connection = match place.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
         let mut message = length.to_be_bytes().to_vec();
         message.extend_from_slice(request);
         connection.write_all(&message).await.map_err(lost)?;
@@ -203,6 +197,14 @@ impl AgentClient {
         connection.read_exact(&mut answer).await.map_err(lost)?;
         *place = Some(connection);
         Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<UnixStream, AgentError> {
+        let connected = UnixStream::connect(&self.socket).await;
+        connected.map_err(|source| AgentError::Connect {
+            socket: self.socket.clone(),
+            source,
+        })
     }
 
     fn answered(&self, what: &str) -> AgentError {
@@ -257,3 +259,6 @@ fn signature(mut reader: Reader<'_>, algorithm: &str) -> Result<Vec<u8>, String>
         _ => Err("with more than a signature".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

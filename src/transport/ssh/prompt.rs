@@ -3,11 +3,12 @@
 //! descriptor that a script has opened; and wiped from memory after their last use.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
 /// Longer secrets are refused (OpenSSH's bound).
@@ -49,9 +50,12 @@ pub enum PromptError {
     /// There is nobody to ask.
     #[error("there is no terminal to ask on")]
     NoTerminal,
-    /// The user has ended the input, or the program.
+    /// The user has ended the input.
     #[error("the question was not answered")]
     NotAnswered,
+    /// The user wants to end the program.
+    #[error("interrupted")]
+    Interrupted,
     /// It is not a secret.
     #[error("it is longer than {LONGEST} bytes")]
     TooLong,
@@ -86,25 +90,105 @@ pub struct Terminal;
 
 impl Ask for Terminal {
     fn ask(&mut self, prompt: &str) -> Result<Secret, PromptError> {
-        if File::open("/dev/tty").is_err() {
-            return Err(PromptError::NoTerminal);
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
+        let terminal = terminal.map_err(|_| PromptError::NoTerminal)?;
+        let failed = |source| PromptError::Io {
+            what: "/dev/tty".to_owned(),
+            source,
+        };
+        let silent = Silent::new(&terminal).map_err(failed)?;
+        (&terminal).write_all(prompt.as_bytes()).map_err(failed)?;
+        let line = type_line(&terminal);
+        drop(silent);
+        // The user's own line end was not shown.
+        (&terminal).write_all(b"\n").map_err(failed)?;
+        match line.map_err(failed)? {
+            Typed::Line(line) if line.len() > LONGEST => Err(PromptError::TooLong),
+            Typed::Line(line) => Ok(Secret(line)),
+            Typed::End => Err(PromptError::NotAnswered),
+            Typed::Interrupt => Err(PromptError::Interrupted),
         }
-        match rpassword::prompt_password(prompt) {
-            Ok(text) if text.len() > LONGEST => {
-                drop(Zeroizing::new(text));
-                Err(PromptError::TooLong)
-            }
-            Ok(text) => Ok(Secret::new(text.into_bytes())),
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
-                    Err(PromptError::NotAnswered)
-                }
-                _ => Err(PromptError::Io {
-                    what: "/dev/tty".to_owned(),
-                    source: error,
-                }),
-            },
+    }
+}
+
+/// A terminal that shows nothing and gives every key as a byte, until this is dropped. ^C comes as a byte
+/// too: a signal would end the program with the terminal still silent.
+struct Silent<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl Silent<'_> {
+    fn new(terminal: &File) -> io::Result<Silent<'_>> {
+        let before = termios::tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes -= LocalModes::ECHO
+            | LocalModes::ECHONL
+            | LocalModes::ICANON
+            | LocalModes::ISIG
+            | LocalModes::IEXTEN;
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+        // What was typed before the question is no answer to it.
+        termios::tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Silent { terminal, before })
+    }
+}
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no care.
+        let _ = termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// What was typed.
+enum Typed {
+    Line(Zeroizing<Vec<u8>>),
+    End,
+    Interrupt,
+}
+
+/// Reads a line key by key, with the few that correct it.
+fn type_line(mut from: impl Read) -> io::Result<Typed> {
+    const INTERRUPT: u8 = 3;
+    const END: u8 = 4;
+    const BACKSPACE: u8 = 8;
+    const QUIT: u8 = 0x1c;
+    const DELETE: u8 = 0x7f;
+    const KILL: u8 = 0x15;
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
+    let mut byte = [0];
+    loop {
+        match from.read(&mut byte) {
+            Ok(0) => return Ok(Typed::End),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
         }
+        match byte[0] {
+            b'\n' | b'\r' => return Ok(Typed::Line(line)),
+            INTERRUPT | QUIT => return Ok(Typed::Interrupt),
+            END if line.is_empty() => return Ok(Typed::End),
+            END => return Ok(Typed::Line(line)),
+            KILL => line.clear(),
+            // A character may be several bytes.
+            BACKSPACE | DELETE => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+            byte if line.len() <= LONGEST => line.push(byte),
+            _ => {}
+        }
+    }
+}
+
+/// The answers to the questions of keyboard-interactive authentication, of each whether what is typed is
+/// shown: the password to a single question that hides it, nothing to none, and `None` to whatever else,
+/// which no password answers.
+#[must_use]
+pub fn answers<'a>(password: &'a Secret, shown: &[bool]) -> Option<Vec<&'a Secret>> {
+    match shown {
+        [] => Some(Vec::new()),
+        [false] => Some(vec![password]),
+        _ => None,
     }
 }
 
@@ -174,3 +258,6 @@ impl<D: AsFd> Read for Descriptor<D> {
         Ok(rustix::io::read(&self.0, buffer)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

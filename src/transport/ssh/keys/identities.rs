@@ -17,6 +17,9 @@ use crate::transport::ssh::public::KeyType;
 /// How often a passphrase is asked before the key is left alone, as in ssh.
 const TRIES: usize = 3;
 
+/// Not more than these are told: a path may have the host's name in it.
+const MOST_NOTES: usize = 50;
+
 /// Which keys a host's configuration wants.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
@@ -60,6 +63,12 @@ enum State {
 }
 
 impl Identity {
+    /// Whether the agent has it.
+    fn is_held(&self, agent: &[AgentKey]) -> bool {
+        let public = self.public.as_ref();
+        public.is_some_and(|public| agent.iter().any(|held| held.blob == *public))
+    }
+
     pub(super) fn secret(&self) -> Option<&Arc<Secret>> {
         match &self.state {
             State::Open(secret) => Some(secret),
@@ -137,29 +146,19 @@ impl Identities {
     ) -> Result<(), UnlockError> {
         let mut given: Vec<prompt::Secret> = Vec::new();
         for explicit in [true, false] {
-            for path in self.order.clone() {
+            for path in self.locked(agent, explicit) {
                 let usable = other_way
                     || !agent.is_empty()
                     || self.files.values().any(|file| file.secret().is_some());
-                let Some(identity) = self.files.get_mut(&path) else {
-                    continue;
-                };
-                let held = identity
-                    .public
-                    .as_ref()
-                    .is_some_and(|public| agent.iter().any(|held| held.blob == *public));
-                let State::Locked(locked) = &identity.state else {
-                    continue;
-                };
-                if held || identity.explicit != explicit || (usable && !explicit) {
+                if usable && !explicit {
                     continue;
                 }
+                let Some(State::Locked(locked)) = self.files.get(&path).map(|file| &file.state)
+                else {
+                    continue;
+                };
                 match open(locked, &path, &mut given, asked) {
-                    Ok(secret) => {
-                        identity.public = Some(secret.public().into());
-                        identity.state = State::Open(Arc::new(secret));
-                        self.match_certificate(&path);
-                    }
+                    Ok(secret) => self.opened(&path, secret),
                     Err(Refused::Unanswered(source)) if explicit && !usable => {
                         return Err(match source {
                             PromptError::NoTerminal => UnlockError::NoTerminal { path },
@@ -170,7 +169,55 @@ impl Identities {
                 }
             }
         }
+        self.note_the_absent(agent);
         Ok(())
+    }
+
+    /// The keys that a passphrase would open and that the agent does not have.
+    fn locked(&self, agent: &[AgentKey], explicit: bool) -> Vec<PathBuf> {
+        let locked = |path: &&PathBuf| {
+            self.files.get(*path).is_some_and(|file| {
+                file.explicit == explicit
+                    && matches!(file.state, State::Locked(_))
+                    && !file.is_held(agent)
+            })
+        };
+        self.order.iter().filter(locked).cloned().collect()
+    }
+
+    fn opened(&mut self, path: &Path, secret: Secret) {
+        if let Some(identity) = self.files.get_mut(path) {
+            identity.public = Some(secret.public().into());
+            identity.state = State::Open(Arc::new(secret));
+        }
+        self.match_certificate(path);
+    }
+
+    /// Tells of configured keys of which there is only the public half, and no agent that has the other.
+    fn note_the_absent(&mut self, agent: &[AgentKey]) {
+        for path in self.order.clone() {
+            let Some(identity) = self.files.get(&path) else {
+                continue;
+            };
+            let Some(public) = &identity.public else {
+                continue;
+            };
+            if !matches!(identity.state, State::Absent) || identity.is_held(agent) {
+                continue;
+            }
+            match KeyType::of_blob(public) {
+                Some(KeyType::SkEd25519 | KeyType::SkEcdsa) => self.note(
+                    identity.explicit,
+                    &path,
+                    &"its private half is in a security key: ssh-add it, or use -R openssh",
+                ),
+                _ => self.note(
+                    false,
+                    &path,
+                    &"there is only its public half, and the agent does not have the other",
+                ),
+            }
+        }
     }
 
     pub(super) fn identity(&self, path: &Path) -> Option<&Identity> {
@@ -260,6 +307,11 @@ impl Identities {
     }
 
     fn tell(&mut self, loud: bool, text: String) {
+        let text = match self.notes.len() {
+            ..MOST_NOTES => text,
+            MOST_NOTES => "more keys are not used".to_owned(),
+            _ => return,
+        };
         self.notes.push(Note {
             verbose: !loud,
             text,

@@ -447,6 +447,70 @@ fn candidates_come_in_sshs_order() {
     );
 }
 
+#[test]
+fn a_public_half_stands_for_a_key_in_the_agent() {
+    let Some(bench) = Bench::new() else { return };
+    bench.key("key", &["-t", "ed25519"]);
+    let mut sk = Vec::new();
+    for field in [&b"sk-ssh-ed25519@openssh.com"[..], &[7; 32], b"ssh:"] {
+        put_string(&mut sk, field);
+    }
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(&sk);
+    let files = [
+        bench.path("key.pub"),
+        bench.write("sk.pub", format!("sk-ssh-ed25519@openssh.com {text} me\n")),
+    ];
+    for has in [true, false] {
+        let agent = match has {
+            true => vec![held(&bench, "key.pub"), held(&bench, "sk.pub")],
+            false => Vec::new(),
+        };
+        let mut identities = Identities::default();
+        identities.add(&wanted(&files, true));
+        identities
+            .unlock(&agent, false, &mut prompt::Nobody)
+            .unwrap();
+        let candidates = identities.candidates(&wanted(&files, true), &agent);
+        let notes: Vec<(bool, &str)> = identities
+            .notes()
+            .iter()
+            .map(|note| (note.verbose, note.text.rsplit('/').next().unwrap()))
+            .collect();
+        if has {
+            assert_eq!(
+                named(&candidates),
+                ["key.pub key agent", "sk.pub key agent"]
+            );
+            assert_eq!(notes, []);
+        } else {
+            assert_eq!(named(&candidates), [""; 0]);
+            assert_eq!(
+                notes,
+                [
+                    (
+                        true,
+                        "key.pub is not used: there is only its public half, and the agent does not have the other"
+                    ),
+                    (
+                        false,
+                        "sk.pub is not used: its private half is in a security key: ssh-add it, or use -R openssh"
+                    ),
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_missing_keys_make_few_notes() {
+    let files: Vec<PathBuf> = (0..100_000).map(|n| format!("/none/{n}").into()).collect();
+    let mut identities = Identities::default();
+    identities.add(&wanted(&files, true));
+    identities.unlock(&[], false, &mut prompt::Nobody).unwrap();
+    assert_eq!(identities.notes().len(), 51);
+}
+
 /// A request for authentication as libssh2 has it signed.
 fn request(blob: &[u8], algorithm: &str) -> Vec<u8> {
     let mut data = Vec::new();

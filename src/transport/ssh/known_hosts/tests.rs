@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -263,6 +263,56 @@ fn many_hashed_names_give_their_types_together() {
     assert_eq!(simply(&verdict), Simply::Changed(4));
 }
 
+/// A key for each number.
+fn nth(n: u32) -> Vec<u8> {
+    let mut blob = ed25519(0);
+    let end = blob.len() - 4;
+    blob[end..].copy_from_slice(&n.to_be_bytes());
+    blob
+}
+
+/// A walk over all lines for every host would take minutes here. Prints what it took.
+#[test]
+fn ten_thousand_hashed_names_cost_next_to_nothing_per_host() {
+    const LINES: u32 = 10_000;
+    let files = [true, false].map(|own_keys| {
+        let mut rng = Rng::with_seed(1);
+        let mut file = String::new();
+        for n in 0..LINES {
+            let mut salt = [0; 20];
+            rng.fill(&mut salt);
+            let name = pattern::hashed(format!("node{n}").as_bytes(), &salt);
+            let key = nth(if own_keys { n } else { 0 });
+            writeln!(file, "{name} {}", text(&key)).unwrap();
+        }
+        (own_keys, file)
+    });
+    for (own_keys, file) in files {
+        let start = Instant::now();
+        let known = known(&file);
+        println!("own keys {own_keys}: load {:?}", start.elapsed());
+        let start = Instant::now();
+        for n in 0..LINES {
+            let names = host(&format!("node{n}"));
+            assert!(!known.algorithms(&names).certain);
+            let verdict = known.check(&names, &key(&nth(if own_keys { n } else { 0 })));
+            assert_eq!(simply(&verdict), Simply::Trusted(u64::from(n) + 1));
+        }
+        let per_host = start.elapsed() / LINES;
+        println!("own keys {own_keys}: known {per_host:?} a host");
+        assert!(per_host < Duration::from_millis(1), "{per_host:?}");
+        let start = Instant::now();
+        for n in 0..10 {
+            let verdict = known.check(&host(&format!("x{n}")), &key(&nth(LINES)));
+            assert_eq!(simply(&verdict), Simply::Unknown);
+        }
+        println!(
+            "own keys {own_keys}: unknown {:?} a host",
+            start.elapsed() / 10
+        );
+    }
+}
+
 #[test]
 fn what_is_added_is_known_at_once_and_to_ssh_keygen() {
     let Some(bench) = Bench::new() else { return };
@@ -422,10 +472,7 @@ fn lines_are_found_as_ssh_keygen_finds_them() {
 
 /// What ssh says to the key of an sshd that it starts itself, with no network in between.
 fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
-    let proxy = format!(
-        "ProxyCommand=/usr/sbin/sshd -i -f {}",
-        bench.path("sshd_config").display()
-    );
+    let proxy = format!("ProxyCommand={}", sshd_command(bench).join(" "));
     let known = format!("UserKnownHostsFile={}", bench.path("known_hosts").display());
     let output = bench
         .command("ssh")
@@ -472,17 +519,40 @@ fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
     }
 }
 
-/// An sshd to be started for every connection; `None` where there is none or it may not start.
+/// What starts an sshd for one connection. It is nobody's, for root's wants an account of its own.
+fn sshd_command(bench: &Bench) -> Vec<String> {
+    let lab = std::env::var("LAB_CACHE").unwrap_or_else(|_| "/var/cache/mrsh-lab".to_owned());
+    let program = [
+        "/usr/sbin/sshd".to_owned(),
+        format!("{lab}/openssh-server/usr/sbin/sshd"),
+    ]
+    .into_iter()
+    .find(|program| Path::new(program).exists())
+    .unwrap_or_else(|| "sshd".to_owned());
+    let mut command = Vec::new();
+    if rustix::process::geteuid().is_root() {
+        let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+        command.extend(nobody.split(' ').map(str::to_owned));
+    }
+    let config = bench.path("sshd_config").display().to_string();
+    command.extend([program, "-i".to_owned(), "-f".to_owned(), config]);
+    command
+}
+
+/// Sets up an sshd that can be started for a connection; `None` where there is none.
 fn sshd(bench: &Bench, keys: &str) -> Option<()> {
-    let config = format!("{keys}PidFile none\nUsePAM no\n");
-    let path = bench.write("sshd_config", config);
-    // Debian's has to be told to make it, which its service does; it is empty.
-    let _ = std::fs::create_dir("/run/sshd");
+    let config = bench.write("sshd_config", format!("{keys}PidFile none\nUsePAM no\n"));
+    if rustix::process::geteuid().is_root() {
+        let folder = config.parent().unwrap();
+        for file in [folder, &config, &folder.join("host")] {
+            std::os::unix::fs::chown(file, Some(65534), Some(65534)).unwrap();
+        }
+    }
+    let command = sshd_command(bench);
     let tried = bench
-        .command("/usr/sbin/sshd")
+        .command(&command[0])
+        .args(&command[1..])
         .arg("-t")
-        .arg("-f")
-        .arg(path)
         .output();
     match tried {
         Ok(output) if output.status.success() => Some(()),
