@@ -273,7 +273,8 @@ fn written(rng: &mut Rng, keyword: &str, value: &str) -> String {
     };
     let indent = pick(rng, &["", "  ", "\t", "    "]);
     let between = pick(rng, &[" ", " ", "  ", "\t", "=", " = "]);
-    let is_raw = value.starts_with("u@") || value.contains(',');
+    // What follows a command is part of it.
+    let is_raw = keyword.eq_ignore_ascii_case("ProxyCommand");
     let end = match is_raw {
         true => "",
         false => pick(rng, &["", "", "", " ", " # comment", "\r"]),
@@ -717,8 +718,8 @@ fn common(keyword: &str, values: Option<&Vec<String>>, home: &Path) -> Vec<Strin
         }
         "connecttimeout" if values[0] == "none" => values[0] = "0".into(),
         "userknownhostsfile" if values[0] == "none" => values[0].clear(),
-        // ssh shows "none" if it comes first among several, and what it makes of a list in the shell.
-        "proxyjump" => values.retain(|value| value != "none"),
+        // With a comment after it ssh takes "none" for the name of a host. We do not.
+        "proxyjump" => values.retain(|value| !value.eq_ignore_ascii_case("none")),
         _ => {}
     }
     values

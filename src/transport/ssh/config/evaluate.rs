@@ -124,7 +124,7 @@ pub(super) fn evaluate<'c>(
     pass(parsed, index, query, &mut chosen, false)?;
     refuse_unknown(parsed, &chosen)?;
     let name = name_so_far(parsed, &chosen, query.given)?.into_owned();
-    chosen.host = settled(name);
+    chosen.host = settled(name, chosen.get(Keyword::AddressFamily));
     if two_passes {
         pass(parsed, index, query, &mut chosen, true)?;
     }
@@ -209,9 +209,12 @@ fn name_so_far<'a>(
     }
 }
 
-/// The name as it is looked up: in small letters, or an address in its usual form.
-fn settled(name: String) -> String {
+/// The name as it is looked up: in small letters, or an address in its usual form. An address that the
+/// settings rule out stays as it is.
+fn settled(name: String, family: Option<&Setting>) -> String {
+    let family = family.map(|setting| &setting.value);
     match name.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) if family == Some(&Value::Choice("inet")) => name,
         Ok(address) => address.to_string(),
         Err(_) if is_scoped(&name) => name,
         Err(_) => name.to_ascii_lowercase(),
