@@ -20,7 +20,7 @@ use uzers::os::unix::UserExt as _;
 
 use crate::support::may_skip;
 
-const CONFIGURATIONS: usize = 300;
+const CONFIGURATIONS: usize = 250;
 const HOSTS_EACH: usize = 3;
 
 const HOSTS: [&str; 9] = [
@@ -796,6 +796,8 @@ fn every_field_is_as_ssh_shows_it() {
                         }));
                 }
                 (Err(_), Err(_)) => refused += 1,
+                // Meant: ssh would find out from the host.
+                (Ok(_), Err(error)) if error.one_line().contains("no way to log in") => {}
                 (Ok(_), Err(error)) => panic!("only we refuse: {error}\n{}", context()),
                 (Err(error), Ok(_)) => panic!("only ssh refuses: {error}\n{}", context()),
             }
