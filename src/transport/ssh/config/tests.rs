@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// A home directory with files, and what is asked of it.
@@ -554,5 +556,37 @@ fn every_keyword_of_the_manual_is_in_the_table() {
             "{}",
             row.name
         );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever stands in a file, it is a configuration or an error that can be shown.
+    #[test]
+    fn no_file_is_too_strange(
+        lines in prop::collection::vec(
+            (prop::sample::select(MANUAL.split_whitespace().collect::<Vec<_>>()), "[ =]{0,2}\\PC{0,12}"),
+            0..12,
+        ),
+        noise in "(?s).{0,40}",
+        host in "\\PC{0,8}",
+    ) {
+        // What follows Include would be looked for on this machine.
+        let lines = lines.iter().filter(|(keyword, _)| *keyword != "Include");
+        let text: String = lines.map(|(keyword, rest)| format!("{keyword} {rest}\n")).collect();
+        let asked = |text: &str| {
+            let setup = Setup::user(text);
+            match setup.load() {
+                Ok(config) => config.host(&host, None, None).map(drop),
+                Err(error) => Err(error),
+            }
+        };
+        for each in text.lines().chain([text.as_str(), noise.as_str()]) {
+            if let Err(error) = asked(each) {
+                prop_assert!(!error.to_string().is_empty());
+                prop_assert!(!error.one_line().contains('\n'), "{}", error.one_line());
+            }
+        }
     }
 }
