@@ -840,11 +840,14 @@ fn ssh_knows_every_keyword() {
     }
 }
 
+/// Makes the first line of a block of its number.
+type LineOf = fn(usize) -> String;
+
 /// What a host costs with thousands of blocks, by the kind of block. The bound leaves room for a debug
 /// build on a busy machine.
 #[test]
 fn thousands_of_blocks_cost_next_to_nothing() {
-    let kinds: [(&str, fn(usize) -> String); 3] = [
+    let kinds: [(&str, LineOf); 3] = [
         ("names", |number| {
             format!("Host n{number} n{number}.example.com")
         }),

@@ -154,7 +154,8 @@ fn pass<'c>(
     while let Some(number) = numbers.next() {
         let block = &parsed.blocks[number];
         let applies = match &block.condition {
-            _ if number == 0 => query.options,
+            // The command line is heard once.
+            _ if number == 0 => query.options && !last,
             Condition::Same(first) => active[*first],
             _ if block.parent.is_some_and(|parent| !active[parent]) => false,
             Condition::Always => true,
