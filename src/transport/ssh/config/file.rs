@@ -11,7 +11,7 @@ use glob::{MatchOptions, glob_with};
 
 use super::blocks::{Block, Condition, Parsed, Place, Setting, Text, Unknown};
 use super::error::ConfigError;
-use super::keywords::{Keyword, Shape, TABLE};
+use super::keywords::{Keyword, LATER, Shape, TABLE};
 use super::matching;
 use super::pattern::{self, Verdict};
 use super::tokens::{Environment, Local, expand_tilde};
@@ -201,6 +201,7 @@ impl<'a> Reader<'a> {
     fn unknown(&mut self, at: At, line: &Line<'_>) -> Result<(), ConfigError> {
         let name = &line.keyword;
         match &self.ignored {
+            _ if LATER.contains(&name.as_str()) => return Ok(()),
             Ignored::ForAll(patterns) if is_ignored(name, patterns) => return Ok(()),
             Ignored::Depends => {
                 self.parsed.unknown.push(Unknown {

@@ -315,6 +315,18 @@ fn unknown_keywords_are_ignored_where_that_is_said_before() {
             .error("a")
             .contains("UseKeychain")
     );
+    // What is harmless in later releases is no error in this one.
+    assert_eq!(
+        Setup::user("ObscureKeystrokeTiming no\nPort 3\n")
+            .host("a")
+            .port,
+        3
+    );
+    assert!(
+        Setup::user("RefuseConnection x\n")
+            .error("a")
+            .contains("RefuseConnection")
+    );
     // It hangs on the host, even where the line itself would not apply.
     let setup = Setup::user("Host a\n  IgnoreUnknown usekey*\nHost c\n  UseKeychain yes\n");
     assert_eq!(setup.host("a").port, 22);
