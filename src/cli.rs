@@ -1,14 +1,17 @@
 //! What was typed: the command line, and nothing decided yet. No I/O; `plan` gives it meaning.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::ports::SourcePorts;
-use crate::transport::rsh::StderrMode;
+use crate::run::policy::Share;
+use crate::targets::TransportKind;
+use crate::transport::StderrMode;
 
 /// Run one command on many hosts at once, over rsh, from one process.
 #[derive(Debug, Parser)]
@@ -65,6 +68,11 @@ pub struct Cli {
     )]
     pub exclude: Vec<String>,
 
+    /// How hosts are reached that do not say it themselves, as in ssh://node1: rsh; ssh; openssh, the
+    /// system's ssh; or exec, a local command for each host, with %h for the host
+    #[arg(short = 'R', long = "transport", value_name = "NAME", default_value = "rsh", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
+    pub transport: TransportKind,
+
     /// The remote user, for hosts that name none [default: the local one]
     #[arg(
         short = 'l',
@@ -74,7 +82,7 @@ pub struct Cli {
     )]
     pub user: Option<String>,
 
-    /// The remote port, for hosts that name none [default: 514]
+    /// The remote port, for hosts that name none [default: 514 for rsh, 22 for ssh]
     #[arg(short = 'p', long = "port", value_name = "N", help_heading = "Targets", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
@@ -116,6 +124,48 @@ pub struct Cli {
     /// End a command that runs longer than this [default: no limit]
     #[arg(short = 'u', long = "command-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
     pub command_timeout: Option<Duration>,
+
+    /// End a command that has written nothing for this time [default: no limit]
+    #[arg(long = "idle-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    pub idle_timeout: Option<Duration>,
+
+    /// End the whole run after this time; hosts not started by then are not [default: no limit]
+    #[arg(long = "deadline", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    pub deadline: Option<Duration>,
+
+    /// How long a command that is to end has from TERM to KILL
+    #[arg(long = "kill-after", value_name = "SECS", default_value = "2", value_parser = grace, help_heading = "Running")]
+    pub kill_after: Duration,
+
+    /// Try a host up to N times more if its command provably did not start, with growing pauses
+    #[arg(
+        long = "retries",
+        value_name = "N",
+        default_value = "0",
+        help_heading = "Running"
+    )]
+    pub retries: u32,
+
+    /// Begin at most N connections a second [default: no limit]
+    #[arg(long = "rate", value_name = "N", help_heading = "Running")]
+    pub rate: Option<NonZeroU32>,
+
+    /// Start no more hosts once one has failed; as --max-failures 1
+    #[arg(
+        long = "fail-fast",
+        help_heading = "Running",
+        conflicts_with = "max_failures"
+    )]
+    pub fail_fast: bool,
+
+    /// Start no more hosts once so many, or N% of all, have failed [default: no limit]
+    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, help_heading = "Running")]
+    pub max_failures: Option<Share>,
+
+    /// Start hosts in waves of these sizes, the last one again and again, as in 1,10%,100%; a wave
+    /// with a failure is the last, unless --max-failures says how many are too many
+    #[arg(long = "batch", value_name = "SIZES", value_parser = shares, help_heading = "Running")]
+    pub batch: Option<Shares>,
 
     /// Print output without the host's name in front
     #[arg(short = 'N', long = "no-label", help_heading = "Output")]
@@ -228,9 +278,9 @@ pub struct Cli {
     #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
     pub stderr: StderrArg,
 
-    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI
-    #[arg(long = "source-ports", value_name = "PORTS", default_value = "reserved", value_parser = source_ports, help_heading = "rsh")]
-    pub source_ports: SourcePorts,
+    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh]
+    #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]
+    pub source_ports: Option<SourcePorts>,
 
     /// Send COMMAND as it is, for appliances without a shell; no exit status then
     #[arg(long = "raw", help_heading = "rsh")]
@@ -253,7 +303,8 @@ pub struct Cli {
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
 
-    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too
+    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too, and
+    /// options may follow them
     #[arg(long = "list", group = "listing", help_heading = "Listing")]
     pub list: bool,
 
@@ -336,8 +387,10 @@ Exit status:
   1  it failed on some host
   2  wrong usage or set-up; nothing was run
   3  some host could not be reached, timed out or was lost
-  4  stopped early, or a report could not be written
+  4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label.
 
 Examples:
   mrsh -w 'node[1-40]' uptime
@@ -400,6 +453,29 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Seconds, none included.
+fn grace(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(0.0) => Ok(Duration::ZERO),
+        _ => seconds(text),
+    }
+}
+
+/// The sizes of waves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shares(pub Vec<Share>);
+
+fn share(text: &str) -> Result<Share, &'static str> {
+    text.trim().parse()
+}
+
+fn shares(text: &str) -> Result<Shares, &'static str> {
+    text.split(',')
+        .map(share)
+        .collect::<Result<_, _>>()
+        .map(Shares)
+}
+
 /// Bytes, with K, M or G for powers of 1,024.
 fn size(text: &str) -> Result<usize, String> {
     let digits = text
@@ -419,6 +495,11 @@ fn size(text: &str) -> Result<usize, String> {
     number
         .checked_mul(1 << shift)
         .ok_or_else(|| "more than there can be".to_owned())
+}
+
+fn transport() -> impl TypedValueParser<Value = TransportKind> {
+    PossibleValuesParser::new(TransportKind::ALL.map(TransportKind::name))
+        .try_map(|name| name.parse::<TransportKind>())
 }
 
 fn source_ports(text: &str) -> Result<SourcePorts, String> {
@@ -476,6 +557,17 @@ mod tests {
     }
 
     #[test]
+    fn waves_are_shares_in_a_row() {
+        let cli = parse(&["--batch", "1, 10%,100%", "--kill-after", "0", "true"]).unwrap();
+        let text = |share: &Share| share.to_string();
+        let sizes: Vec<String> = cli.batch.unwrap().0.iter().map(text).collect();
+        assert_eq!(sizes, ["1", "10%", "100%"]);
+        assert_eq!(cli.kill_after, Duration::ZERO);
+        let both = parse(&["--fail-fast", "--max-failures", "3", "true"]);
+        assert!(both.unwrap_err().to_string().contains("--max-failures"));
+    }
+
+    #[test]
     fn bad_values_are_named() {
         for args in [
             ["-j", "0"],
@@ -484,6 +576,13 @@ mod tests {
             ["-u", "-1"],
             ["-p", "0"],
             ["--source-ports", "9-1"],
+            ["--deadline", "0"],
+            ["--kill-after", "-1"],
+            ["--rate", "0"],
+            ["--max-failures", "0"],
+            ["--max-failures", "101%"],
+            ["--batch", "1,,2"],
+            ["--batch", ""],
             ["--spool-memory", "1x"],
             ["--spool-memory", "M"],
         ] {
@@ -494,7 +593,7 @@ mod tests {
             parse(&["--source-ports", "600-700", "x"])
                 .unwrap()
                 .source_ports,
-            SourcePorts::Range(600..=700)
+            Some(SourcePorts::Range(600..=700))
         );
     }
 }

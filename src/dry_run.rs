@@ -4,18 +4,23 @@ use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use crate::plan::RunPlan;
 use crate::ports::{self, RESERVED, SourcePorts, bind};
-use crate::report::RunInfo;
+use crate::report::{Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
 use crate::targets::Target;
+use crate::targets::nodeset::fold;
 use crate::transport::{Budget, Lag, Resolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
 const AT_ONCE: usize = 64;
+
+/// How many waves are listed.
+const WAVES_SHOWN: usize = 20;
 
 /// The addresses of a target, or why there are none; `None` for a literal address.
 type Found = Option<Result<Vec<IpAddr>, TransportError>>;
@@ -38,11 +43,7 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     let mut text = targets(&plan.info, &found);
     let fanout = plan.run.fanout;
     let descriptors = limits::descriptors(fanout, plan.run.descriptors_per_host);
-    text.push_str(&needs(
-        &plan.info,
-        &source_ports(&plan.source_ports),
-        descriptors,
-    ));
+    text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     Ok((text, all_found))
 }
 
@@ -52,7 +53,10 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
     let targets = &plan.info.targets;
     let mut found: Vec<Found> = targets.iter().map(|_| None).collect();
     let names = targets.iter().enumerate();
-    let mut names = names.filter(|(_, target)| target.host.parse::<IpAddr>().is_err());
+    // A local command makes of its host's name what it likes.
+    let mut names = names.filter(|(_, target)| {
+        plan.info.port_of(target).is_some() && target.host.parse::<IpAddr>().is_err()
+    });
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() < AT_ONCE
@@ -78,17 +82,14 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
 fn targets(info: &RunInfo, found: &[Found]) -> String {
     let mut text = String::new();
     for (index, target) in info.targets.iter().enumerate() {
-        let Target {
-            label,
-            host,
-            user,
-            port,
-        } = target;
-        let user = user.as_deref().unwrap_or(&info.user);
-        let port = port.unwrap_or(info.port);
-        let transport = info.transport;
+        let Target { label, host, .. } = target;
+        let transport = info.transport_of(target);
+        let user = info.user_of(target);
         // Writing to a string cannot fail.
-        let _ = write!(text, "{label}: {transport} to {host} port {port} as {user}");
+        let _ = match info.port_of(target) {
+            Some(port) => write!(text, "{label}: {transport} to {host} port {port} as {user}"),
+            None => write!(text, "{label}: {transport} for {host} as {user}"),
+        };
         let _ = match found.get(index) {
             Some(Some(Ok(addresses))) => {
                 let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
@@ -105,16 +106,16 @@ fn targets(info: &RunInfo, found: &[Found]) -> String {
 fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
     let Descriptors { wanted, allowed } = descriptors;
     let total = info.targets.len();
-    let waves = total.div_ceil(info.jobs);
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     format!(
-        "{total} target{}, {} at once, in {waves} wave{}\n\
-         source ports: {ports}\n\
+        "{total} target{}, {} at once, {}\n\
+         {}source ports: {ports}\n\
          descriptors: {wanted} wanted, {allowed} allowed{}\n\
          command: {}\n",
         plural(total),
         info.jobs.min(total),
-        plural(waves),
+        waves(info),
+        rules(&info.rules),
         if wanted > allowed {
             ", so that fewer hosts run at once"
         } else {
@@ -122,6 +123,51 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
         },
         command_words(&info.command),
     )
+}
+
+/// In how many parts the hosts are run; with `--batch` how large they are, and who is in them.
+fn waves(info: &RunInfo) -> String {
+    let Some(ends) = &info.rules.waves else {
+        let waves = info.targets.len().div_ceil(info.jobs);
+        return format!("in {waves} wave{}", if waves == 1 { "" } else { "s" });
+    };
+    let mut text = match ends.len() {
+        1 => "in 1 wave, all at the same time".to_owned(),
+        n => format!("in {n} waves, each when the one before has ended"),
+    };
+    let mut start = 0;
+    for (number, &end) in (1..).zip(ends) {
+        if number > WAVES_SHOWN {
+            let rest = ends.len() + 1 - number;
+            let _ = write!(text, "\n  and {rest} more");
+            break;
+        }
+        let labels = info.targets[start..end].iter().map(|target| &*target.label);
+        let _ = write!(text, "\n  wave {number}: {}: {}", end - start, fold(labels));
+        start = end;
+    }
+    text
+}
+
+/// The rules of the run that are not the ordinary ones, a line each.
+fn rules(rules: &Rules) -> String {
+    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
+    let lines = [
+        rules
+            .deadline
+            .map(|time| format!("deadline: {}", seconds(time))),
+        rules
+            .idle_timeout
+            .map(|time| format!("idle timeout: {}", seconds(time))),
+        (rules.retries > 0).then(|| format!("retries: {}", rules.retries)),
+        rules.rate.map(|rate| format!("rate: {rate} a second")),
+        rules
+            .max_failures
+            .as_ref()
+            .map(|most| format!("failures that are too many: {most}")),
+    ];
+    let lines = lines.into_iter().flatten();
+    lines.map(|line| line + "\n").collect()
 }
 
 /// The command on one line, with its control characters escaped.
@@ -137,8 +183,11 @@ fn command_words(command: &[u8]) -> String {
 }
 
 /// Where connections would come from, and whether they may.
-fn source_ports(source_ports: &SourcePorts) -> String {
-    let range = match source_ports {
+fn source_ports(plan: &RunPlan) -> String {
+    if plan.transports.rsh.is_none() {
+        return "any".to_owned();
+    }
+    let range = match &plan.transports.source_ports {
         SourcePorts::Any => return "any".to_owned(),
         SourcePorts::Reserved => RESERVED,
         SourcePorts::Range(range) => range.clone(),
@@ -159,8 +208,7 @@ fn source_ports(source_ports: &SourcePorts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::RunInfo;
-    use std::time::Duration;
+    use crate::targets::TransportKind;
 
     fn info() -> RunInfo {
         let target = |label: &str, host: &str, user: Option<&str>, port| Target {
@@ -168,6 +216,7 @@ mod tests {
             host: host.into(),
             user: user.map(Into::into),
             port,
+            transport: None,
         };
         RunInfo {
             targets: [
@@ -178,12 +227,13 @@ mod tests {
             ]
             .into(),
             command: "echo 'ü\x1b' \"$A\"".into(),
-            transport: "rsh",
+            transport: TransportKind::Rsh,
             user: "ops".to_owned(),
-            port: 514,
+            port: None,
             jobs: 3,
             connect_timeout: Duration::from_secs(10),
             command_timeout: None,
+            rules: Rules::default(),
             stderr: "separate",
             source_ports: "reserved".to_owned(),
             raw: false,
@@ -224,6 +274,34 @@ mod tests {
         descriptors: 140 wanted, 1024 allowed
         command: echo 'ü\u{1b}' "$A"
         "#);
+        let mut batch = info();
+        batch.rules = Rules {
+            deadline: Some(Duration::from_secs(600)),
+            retries: 2,
+            rate: Some(20),
+            max_failures: Some("10%".to_owned()),
+            waves: Some(vec![1, 4]),
+            ..Rules::default()
+        };
+        insta::assert_snapshot!(needs(&batch, "any", enough), @r#"
+        4 targets, 3 at once, in 2 waves, each when the one before has ended
+          wave 1: 1: ada
+          wave 2: 3: 192.0.2.7,cas,root@bea:1514
+        deadline: 600 s
+        retries: 2
+        rate: 20 a second
+        failures that are too many: 10%
+        source ports: any
+        descriptors: 140 wanted, 1024 allowed
+        command: echo 'ü\u{1b}' "$A"
+        "#);
+        batch.rules.waves = Some((1..=30).collect());
+        batch.targets = vec![batch.targets[0].clone(); 30].into();
+        let long = needs(&batch, "any", enough);
+        assert!(
+            long.contains("\n  wave 20: 1: ada\n  and 10 more\n"),
+            "{long}"
+        );
         let mut one = info();
         one.targets = one.targets[..1].into();
         let scarce = Descriptors {

@@ -42,6 +42,20 @@ pub enum Error {
         /// What execve takes.
         most: usize,
     },
+    /// A `%` in a local command that stands for nothing.
+    #[error(transparent)]
+    Template(#[from] crate::transport::exec::UnknownLetter),
+    /// The program of a local command is not there.
+    #[error("there is no program {program:?}{}", if *shell { "; for a line of shell write sh -c 'LINE'" } else { "" })]
+    NoProgram {
+        /// As given.
+        program: String,
+        /// Whether it looks like a line of shell.
+        shell: bool,
+    },
+    /// ssh was asked for.
+    #[error("-R ssh is not there yet; -R openssh runs the system's ssh")]
+    NoSsh,
     /// A user name that cannot be sent.
     #[error("{name:?} is not a user name")]
     UserName {

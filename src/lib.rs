@@ -6,23 +6,27 @@
 //! `report` sees only events.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use config::{Config, ConfigError};
 use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
-use plan::{FilterPlan, Plan, RunPlan};
+use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use privilege::Privilege;
 use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
-use targets::TargetId;
+use targets::{TargetId, TransportKind};
 use transport::Resolver;
+use transport::any::AnyTransport;
+use transport::exec::ExecTransport;
+use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
 
 pub mod cli;
@@ -74,7 +78,11 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
     match Plan::new(config.cli, config.groups)? {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Print(text) => print(&text).map(|()| ExitStatus::SUCCESS),
+        Plan::Print(listing) => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
+            Ok(ExitStatus::SUCCESS)
+        }
         Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),
     }
@@ -82,16 +90,20 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
 
 /// Prints an error with its causes, on standard error.
 fn complain(error: &dyn std::error::Error) {
-    let mut text = format!("mrsh: {error}");
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text.push('\n');
+    say(&text);
+}
+
+/// Prints a line of this program's own on standard error.
+fn say(text: &str) {
     // There is no third stream to complain on.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(format!("mrsh: {text}\n").as_bytes());
 }
 
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
@@ -115,9 +127,14 @@ fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     })
 }
 
-/// Prints the whole answer to what was asked instead of a run; a reader that has gone wants no more.
+/// Prints the whole answer to what was asked instead of a run.
 fn print(text: &str) -> Result<(), Error> {
-    match io::stdout().write_all(text.as_bytes()) {
+    printed(io::stdout().write_all(text.as_bytes()))
+}
+
+/// A reader that has gone wants no more; that is no failure.
+fn printed(written: io::Result<()>) -> Result<(), Error> {
+    match written {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::system("write to standard output")(e))
         }
@@ -152,14 +169,13 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     } else {
         None
     };
-    let pool = port_pool(&plan.source_ports, &mut plan.run.notes)?;
-    let transport = RshTransport::new(plan.rsh, pool, Resolver::default())
-        .map_err(Error::system("get random bytes"))?;
+    let transport = set_up(plan.transports, &mut plan.run.notes)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::system("start the event loop"))?;
     let console = Console::stdio(plan.terminals);
+    let targets = Arc::clone(&plan.info.targets);
     let (reports, reporter) = report::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
@@ -176,16 +192,40 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         // A signal ended the wait for it; the process ends without.
         false => Ok(()),
     };
-    if let Err(error) = &written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        complain(error);
+    if let Err(error) = &written {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            complain(error);
+        }
+        // The reports have not said it.
+        if let Some(text) = report::left_running(&targets, &stats) {
+            say(&text);
+        }
     }
     Ok(ExitStatus::of_run(
         &stats,
         plan.worst_status,
         written.as_ref().copied(),
     ))
+}
+
+/// Makes the transports that the run's targets take.
+fn set_up(plan: TransportPlan, notes: &mut Vec<Note>) -> Result<AnyTransport, Error> {
+    let no_random = "get random bytes";
+    let rsh = match plan.rsh {
+        Some(options) => {
+            let pool = port_pool(&plan.source_ports, notes)?;
+            let rsh = RshTransport::new(options, pool, Resolver::default());
+            Some(rsh.map_err(Error::system(no_random))?)
+        }
+        None => None,
+    };
+    let openssh = plan.openssh.map(OpenSshTransport::new).transpose();
+    Ok(AnyTransport {
+        default: plan.default,
+        rsh,
+        openssh: openssh.map_err(Error::system(no_random))?,
+        exec: plan.exec.map(ExecTransport::new),
+    })
 }
 
 /// Starts embedded daemons for all targets and turns the plan towards them.
@@ -196,22 +236,25 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
         .iter()
         .map(|target| (*target.label).into())
         .collect();
-    let token = random_token().map_err(Error::system("get random bytes"))?;
+    let token = random::token().map_err(Error::system("get random bytes"))?;
     let demo =
         Demo::start(labels, token.clone()).map_err(Error::system("start the embedded daemons"))?;
     let mut targets = plan.run.targets.to_vec();
     for (index, target) in (0..).zip(&mut targets) {
         target.host = demo.address(TargetId(index)).to_string().into();
         target.port = Some(demo.port());
+        target.transport = Some(TransportKind::Rsh);
     }
     plan.run.targets = targets.into();
     plan.run.descriptors_per_host += demo::DESCRIPTORS_PER_SESSION;
-    plan.rsh.local_user = token;
-    if !demo.reserved() {
-        plan.source_ports = SourcePorts::Any;
+    if let Some(rsh) = &mut plan.transports.rsh {
+        rsh.local_user = token;
+        rsh.reserved_callers = demo.reserved();
     }
-    plan.rsh.reserved_callers = demo.reserved();
-    let ports = match &plan.source_ports {
+    if !demo.reserved() {
+        plan.transports.source_ports = SourcePorts::Any;
+    }
+    let ports = match &plan.transports.source_ports {
         SourcePorts::Any if demo.reserved() => "any".to_owned(),
         SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
         SourcePorts::Reserved => words(&RESERVED),
@@ -224,13 +267,6 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
         ),
     });
     Ok(demo)
-}
-
-/// A word that only this process knows.
-fn random_token() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    random::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A range as it is typed.

@@ -5,27 +5,27 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::listing::{self, Form};
+use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
-use crate::privilege::Privilege;
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
+use crate::targets::Limits;
 use crate::targets::groups::Groups;
-use crate::targets::{Limits, Target};
-use crate::transport::rsh::wrap::MAX_COMMAND;
-use crate::transport::rsh::{RshOptions, StderrMode};
+use crate::transport::StderrMode;
 
 mod report;
+mod rules;
 mod targets;
+mod transports;
 
-/// The `shell` service.
-const RSH_PORT: u16 = 514;
+pub use transports::TransportPlan;
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub enum Plan {
     /// Gather what comes on standard input.
     Filter(FilterPlan),
     /// Print this about targets or groups.
-    Print(String),
+    Print(Listing),
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -58,10 +58,8 @@ pub struct FilterPlan {
 pub struct RunPlan {
     /// What the dispatcher is to do.
     pub run: RunSpec,
-    /// What the rsh sessions have in common.
-    pub rsh: RshOptions,
-    /// Where connections come from.
-    pub source_ports: SourcePorts,
+    /// What the transports are told.
+    pub transports: TransportPlan,
     /// Whether embedded daemons answer.
     pub demo: bool,
     /// Whether only to say what would be done.
@@ -85,8 +83,8 @@ impl Plan {
         let groups = targets::groups(own_groups);
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
-                SourcePorts::Range(range) => range.clone(),
-                SourcePorts::Reserved | SourcePorts::Any => RESERVED,
+                Some(SourcePorts::Range(range)) => range.clone(),
+                Some(SourcePorts::Reserved | SourcePorts::Any) | None => RESERVED,
             }));
         }
         let terminals = terminals();
@@ -98,50 +96,41 @@ impl Plan {
                 terminals,
             }));
         }
-        if let Some(text) = listing(&cli, &groups)? {
-            return Ok(Plan::Print(text));
+        if let Some(listing) = listing(&cli, &groups)? {
+            return Ok(Plan::Print(listing));
         }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
         let report = report::report(&cli, terminals)?;
+        let policy = rules::policy(&cli);
         let targets = targets::of_run(&cli, &groups)?;
-        let privilege = Privilege::of_this_process();
-        if privilege == Privilege::FileCapability && cli.source_ports != SourcePorts::Any {
-            only_rshd(&targets, cli.port)?;
+        if let Some(name) = &cli.user
+            && (name.is_empty() || name.contains(char::is_control))
+        {
+            return Err(Error::UserName { name: name.clone() });
         }
         let command = command(&cli.command)?;
-        let local_user = local_user()?;
-        let remote_user = match cli.user {
-            Some(name) if name.is_empty() || name.contains(char::is_control) => {
-                return Err(Error::UserName { name });
-            }
-            Some(name) => name,
-            None => local_user.clone(),
-        };
-        let stderr = StderrMode::from(cli.stderr);
-        let reserved_callers = match &cli.source_ports {
-            SourcePorts::Reserved => true,
-            SourcePorts::Any => false,
-            SourcePorts::Range(range) => {
-                RESERVED.contains(range.start()) && RESERVED.contains(range.end())
-            }
-        };
+        let transports = transports::decide(&cli, &targets, &command)?;
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
-            transport: "rsh",
-            user: remote_user.clone(),
-            port: cli.port.unwrap_or(RSH_PORT),
+            transport: cli.transport,
+            user: match &cli.user {
+                Some(name) => name.clone(),
+                None => local_user()?,
+            },
+            port: cli.port,
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
-            stderr: match stderr {
+            rules: rules::words(&policy, targets.len()),
+            stderr: match StderrMode::from(cli.stderr) {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
                 StderrMode::Drop => "drop",
             },
-            source_ports: match &cli.source_ports {
+            source_ports: match &transports.source_ports {
                 SourcePorts::Reserved => "reserved".to_owned(),
                 SourcePorts::Any => "any".to_owned(),
                 SourcePorts::Range(range) => format!("{}-{}", range.start(), range.end()),
@@ -156,19 +145,11 @@ impl Plan {
                 fanout: cli.jobs,
                 connect_timeout: cli.connect_timeout,
                 command_timeout: cli.command_timeout,
-                descriptors_per_host: if stderr == StderrMode::Merge { 1 } else { 2 },
+                descriptors_per_host: transports.descriptors_per_host(),
+                policy,
                 notes: Vec::new(),
             },
-            rsh: RshOptions {
-                local_user,
-                remote_user,
-                port: cli.port.unwrap_or(RSH_PORT),
-                command,
-                raw: cli.raw,
-                stderr,
-                reserved_callers,
-            },
-            source_ports: cli.source_ports,
+            transports,
             demo: cli.demo,
             dry: cli.dry_run,
             report,
@@ -179,13 +160,13 @@ impl Plan {
 }
 
 /// The answer of a listing mode, if one was asked for.
-fn listing(cli: &Cli, groups: &Groups) -> Result<Option<String>, Error> {
+fn listing(cli: &Cli, groups: &Groups) -> Result<Option<Listing>, Error> {
     let limits = Limits {
         max_targets: cli.max_targets.get(),
     };
     if let Some(source) = &cli.groups {
         let source = Some(source.as_str()).filter(|name| !name.is_empty());
-        return listing::groups(groups, source, cli.verbose, limits).map(Some);
+        return Listing::of_groups(groups, source, cli.verbose, limits).map(Some);
     }
     let separator = |default: &str| cli.separator.clone().unwrap_or_else(|| default.to_owned());
     let form = match cli {
@@ -198,29 +179,14 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<String>, Error> {
     };
     let words = targets::expressions(cli)?;
     let all = targets::select(cli, groups, Some(&words))?;
-    let parts = match cli.split {
-        Some(parts) => all.split(parts.get()),
-        None => vec![all],
-    };
-    listing::targets(&parts, &form, groups, limits).map(Some)
+    let parts = cli.split.map_or(1, NonZeroUsize::get);
+    Listing::of_targets(all, form, parts, groups, limits).map(Some)
 }
 
 fn terminals() -> Terminals {
     Terminals {
         out: io::stdout().is_terminal(),
         err: io::stderr().is_terminal(),
-    }
-}
-
-/// Refuses targets on other ports than rshd's, which a trusted source port is not for.
-fn only_rshd(targets: &[Target], default: Option<u16>) -> Result<(), Error> {
-    let port = |target: &Target| target.port.or(default).unwrap_or(RSH_PORT);
-    match targets.iter().find(|target| port(target) != RSH_PORT) {
-        Some(other) => Err(Error::RemotePort {
-            label: other.label.to_string(),
-            port: port(other),
-        }),
-        None => Ok(()),
     }
 }
 
@@ -234,13 +200,7 @@ fn command(words: &[OsString]) -> Result<Vec<u8>, Error> {
     if command.contains(&0) {
         return Err(Error::CommandHasNul);
     }
-    match command.len() {
-        length if length > MAX_COMMAND => Err(Error::CommandTooLong {
-            length,
-            most: MAX_COMMAND,
-        }),
-        _ => Ok(command),
-    }
+    Ok(command)
 }
 
 /// The real user's name: whatever privilege this program has, it speaks for its caller only.

@@ -4,6 +4,16 @@ use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
+/// A word of 32 hexadecimal digits that nobody can guess.
+///
+/// # Errors
+/// The system's, if it has no random bytes to give.
+pub(crate) fn token() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Fills a small buffer.
 ///
 /// # Errors

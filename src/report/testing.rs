@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Console, RunInfo, Terminals};
+use super::{Console, Rules, RunInfo, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
-use crate::targets::{Target, TargetId};
+use crate::targets::{Target, TargetId, TransportKind};
 use crate::transport::{Chunk, Facts, RemoteExit, Stream};
 
 type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
@@ -61,12 +61,13 @@ pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
     RunInfo {
         targets: labels.iter().map(target).collect(),
         command: b"uptime".to_vec(),
-        transport: "rsh",
+        transport: TransportKind::Rsh,
         user: "root".to_owned(),
-        port: 514,
+        port: None,
         jobs: 32,
         connect_timeout: Duration::from_secs(10),
         command_timeout: None,
+        rules: Rules::default(),
         stderr: "separate",
         source_ports: "reserved".to_owned(),
         raw: false,
@@ -80,6 +81,7 @@ fn target<S: AsRef<str>>(label: &S) -> Target {
         host: label.as_ref().into(),
         user: None,
         port: None,
+        transport: None,
     }
 }
 

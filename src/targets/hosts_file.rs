@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::TransportKind;
 use super::nodeset::{Host, HostList, NodeSetError, Options, Resolver};
 use super::suggest::nearest;
 
@@ -31,6 +32,7 @@ pub(super) enum Line<'a> {
 struct Keys {
     user: Option<(Range<usize>, Arc<str>)>,
     port: Option<(Range<usize>, u16)>,
+    transport: Option<(Range<usize>, TransportKind)>,
     label: Option<(Range<usize>, Arc<str>)>,
 }
 
@@ -51,6 +53,9 @@ pub(super) fn parse_line<'a>(
     text: &'a str,
     resolver: &Resolver<'_>,
 ) -> Result<Line<'a>, LineError> {
+    if let Some(hosts) = HostList::of_plain_name(text) {
+        return Ok(Line::Hosts(hosts, 0..text.len()));
+    }
     if let Some(include) = include(text) {
         return include;
     }
@@ -107,17 +112,23 @@ fn include(text: &str) -> Option<Result<Line<'_>, LineError>> {
 impl Keys {
     /// The hosts with the options, unless they contradict each other.
     fn apply(self, hosts: HostList) -> Result<HostList, LineError> {
-        let (says_user, says_port) = hosts.says_user_or_port();
+        let says = hosts.says();
+        if let Some((span, _)) = &self.transport
+            && says.transport
+        {
+            let help = "keep ssh:// or transport=";
+            return error(span.clone(), "the transport is given twice", help);
+        }
         match (&self.user, &self.port, &self.label) {
-            (None, None, None) => return Ok(hosts),
-            (Some((span, _)), _, _) if says_user => {
+            (None, None, None) if self.transport.is_none() => return Ok(hosts),
+            (Some((span, _)), _, _) if says.user => {
                 return error(
                     span.clone(),
                     "the user is given twice",
                     "keep user@ or user=",
                 );
             }
-            (_, Some((span, _)), _) if says_port => {
+            (_, Some((span, _)), _) if says.port => {
                 return error(
                     span.clone(),
                     "the port is given twice",
@@ -140,6 +151,7 @@ impl Keys {
         let options = Options {
             user: self.user.map(|(_, user)| user),
             port: self.port.map(|(_, port)| port),
+            transport: self.transport.map(|(_, transport)| transport),
             label: self.label.map(|(_, label)| label),
             shows_user: false,
         };
@@ -162,6 +174,7 @@ impl Keys {
             "user" => self.user.is_some(),
             "port" => self.port.is_some(),
             "label" => self.label.is_some(),
+            "transport" => self.transport.is_some(),
             _ => false,
         };
         if repeated {
@@ -196,15 +209,18 @@ impl Keys {
                     "a label is 1 to 255 visible characters",
                 );
             }
-            "transport" if value == "rsh" => {}
-            "transport" => {
-                let message = format!("the transport {value:?} is not known here");
-                return error(
-                    value_span,
-                    message,
-                    "only rsh is known, and need not be said",
-                );
-            }
+            "transport" => match value.parse() {
+                Ok(transport) => self.transport = Some((span, transport)),
+                Err(_) => {
+                    let names = TransportKind::ALL.map(TransportKind::name);
+                    let message = format!("there is no transport {value:?}");
+                    let help = match nearest(value, names) {
+                        Some(near) => format!("did you mean transport={near}?"),
+                        None => format!("the transports are {}", names.join(", ")),
+                    };
+                    return error(value_span, message, &help);
+                }
+            },
             _ => {
                 let help = match nearest(key, KEYS) {
                     Some(near) => format!("did you mean {near}=?"),

@@ -10,6 +10,8 @@ pub enum Phase {
     Resolve,
     /// Waiting for the TCP connection.
     Connect,
+    /// Waiting for `ssh` to log in.
+    Login,
     /// Connected, waiting for the daemon's connection for standard error.
     CallBack,
     /// Waiting for the daemon's word that the command started.
@@ -25,6 +27,7 @@ impl Phase {
         match self {
             Phase::Resolve => "looking up the name",
             Phase::Connect => "connecting",
+            Phase::Login => "logging in",
             Phase::CallBack => "waiting for its connection back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
             Phase::Run => "the command was running",
@@ -40,6 +43,12 @@ pub enum TransportError {
     /// The name service knows no address for the host.
     #[error("name not resolved: {reason}")]
     Name {
+        /// The resolver's words.
+        reason: String,
+    },
+    /// The name service could not answer, and may later.
+    #[error("name not resolved for now: {reason}")]
+    NameService {
         /// The resolver's words.
         reason: String,
     },
@@ -95,6 +104,12 @@ pub enum TransportError {
         /// The limit that ran out.
         after: Duration,
     },
+    /// The command wrote nothing for as long as the idle timeout (`--idle-timeout`).
+    #[error("no output for {}", seconds(*after))]
+    IdleTimeout {
+        /// The limit that ran out.
+        after: Duration,
+    },
     /// This machine had no memory, descriptors or the like left, for longer than is worth waiting.
     #[error("out of local resources: {0}")]
     LocalResources(#[source] io::Error),
@@ -104,8 +119,22 @@ pub enum TransportError {
         /// What it sent instead.
         text: String,
     },
+    /// A local command could not be started.
+    #[error("cannot start {program}: {source}")]
+    Spawn {
+        /// The program, as it was to be found.
+        program: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system's `ssh` could not log in.
+    #[error("ssh: {text}")]
+    OpenSsh {
+        /// Its words, on one line and without the host's name.
+        text: String,
+    },
     /// Any other error of the network connection.
-    #[error("{} failed: {source}", phase.doing())]
+    #[error("{}: {source}", broken(*phase))]
     Io {
         /// What was going on.
         phase: Phase,
@@ -117,7 +146,7 @@ pub enum TransportError {
 /// The kinds of failure, for counting: a [`TransportError`] without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
-    /// See [`TransportError::Name`].
+    /// See [`TransportError::Name`] and [`TransportError::NameService`].
     Name,
     /// See [`TransportError::Refused`].
     Refused,
@@ -137,10 +166,16 @@ pub enum FailureClass {
     NoEndMarker,
     /// See [`TransportError::CommandTimeout`].
     CommandTimeout,
+    /// See [`TransportError::IdleTimeout`].
+    IdleTimeout,
     /// See [`TransportError::LocalResources`].
     LocalResources,
     /// See [`TransportError::Protocol`].
     Protocol,
+    /// See [`TransportError::Spawn`].
+    Spawn,
+    /// See [`TransportError::OpenSsh`].
+    OpenSsh,
     /// See [`TransportError::Io`].
     Io,
 }
@@ -150,7 +185,7 @@ impl TransportError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
-            TransportError::Name { .. } => FailureClass::Name,
+            TransportError::Name { .. } | TransportError::NameService { .. } => FailureClass::Name,
             TransportError::Refused => FailureClass::Refused,
             TransportError::Unreachable(_) => FailureClass::Unreachable,
             TransportError::ConnectTimeout { .. } => FailureClass::ConnectTimeout,
@@ -160,8 +195,11 @@ impl TransportError {
             TransportError::Reset { .. } => FailureClass::Reset,
             TransportError::NoEndMarker { .. } => FailureClass::NoEndMarker,
             TransportError::CommandTimeout { .. } => FailureClass::CommandTimeout,
+            TransportError::IdleTimeout { .. } => FailureClass::IdleTimeout,
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
+            TransportError::Spawn { .. } => FailureClass::Spawn,
+            TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
             TransportError::Io { .. } => FailureClass::Io,
         }
     }
@@ -170,21 +208,31 @@ impl TransportError {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match *self {
-            TransportError::Name { .. } => Phase::Resolve,
+            TransportError::Name { .. } | TransportError::NameService { .. } => Phase::Resolve,
             TransportError::Refused
             | TransportError::Unreachable(_)
             | TransportError::LocalResources(_) => Phase::Connect,
             TransportError::NoCallback { .. } => Phase::CallBack,
+            TransportError::OpenSsh { .. } => Phase::Login,
             TransportError::Denied { .. }
+            | TransportError::Spawn { .. }
             | TransportError::ClosedBeforeStatus { .. }
             | TransportError::Protocol { .. } => Phase::Start,
-            TransportError::NoEndMarker { .. } | TransportError::CommandTimeout { .. } => {
-                Phase::Run
-            }
+            TransportError::NoEndMarker { .. }
+            | TransportError::CommandTimeout { .. }
+            | TransportError::IdleTimeout { .. } => Phase::Run,
             TransportError::ConnectTimeout { phase, .. }
             | TransportError::Reset { phase, .. }
             | TransportError::Io { phase, .. } => phase,
         }
+    }
+}
+
+/// What was broken off in this phase.
+fn broken(phase: Phase) -> String {
+    match phase {
+        Phase::Run => "connection lost while the command was running".to_owned(),
+        phase => format!("{} failed", phase.doing()),
     }
 }
 

@@ -1,16 +1,19 @@
 //! How a command reaches a host: what every transport carries and how it can fail.
 
+pub mod any;
 mod budget;
 mod error;
+pub mod exec;
 mod lag;
 mod resolve;
 pub mod rsh;
+mod scratch;
 pub mod ssh;
 mod stream;
 
 pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
-pub use lag::Lag;
+pub use lag::{Alarm, Lag};
 pub use resolve::Resolver;
 
 use std::collections::VecDeque;
@@ -43,6 +46,18 @@ pub struct Chunk {
     pub data: Vec<u8>,
 }
 
+/// What becomes of the remote command's standard error (`--stderr`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StderrMode {
+    /// It is carried apart; by rsh, over a second connection.
+    #[default]
+    Separate,
+    /// It comes in standard output's stream, in the order in which the command wrote.
+    Merge,
+    /// It is thrown away, on the far side where possible.
+    Drop,
+}
+
 /// How a remote command ended, as far as the transport can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RemoteExit {
@@ -64,12 +79,15 @@ pub enum Setback {
     Shortage(io::Error),
     /// The host has failed.
     Failed(TransportError),
+    /// The host has failed after it was asked to run the command, and provably before it did: trying
+    /// again cannot run the command twice.
+    NotStarted(TransportError),
 }
 
 /// Where an attempt stands: the addresses still to be tried, and what it is doing.
 #[derive(Debug)]
 pub struct Route {
-    /// In the order in which they are tried; the first is next. Never empty.
+    /// In the order in which they are tried; the first is next. Empty for what makes no connection itself.
     pub addresses: VecDeque<SocketAddr>,
     /// What the attempt is doing now, for the message when its time runs out.
     pub phase: Phase,
@@ -78,7 +96,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route on which nothing has been tried. There must be an address.
+    /// A route on which nothing has been tried.
     #[must_use]
     pub fn new(addresses: impl Into<VecDeque<SocketAddr>>) -> Route {
         Route {
@@ -86,6 +104,12 @@ impl Route {
             phase: Phase::Connect,
             facts: Facts::default(),
         }
+    }
+
+    /// The route of a transport that makes no connection itself.
+    #[must_use]
+    pub fn nowhere() -> Route {
+        Route::new([])
     }
 }
 
@@ -97,7 +121,7 @@ pub struct Facts {
     pub resolve: Option<Duration>,
     /// Making connections, all attempts together.
     pub connect: Option<Duration>,
-    /// From the connection to the command's start.
+    /// From the connection to the command's start, or to the end of the attempt; all together.
     pub start: Option<Duration>,
     /// From the command's start to the end of its streams.
     pub run: Option<Duration>,
@@ -107,6 +131,30 @@ pub struct Facts {
     pub local_port: Option<u16>,
     /// Which side closed the connection first, if there was one.
     pub closed_first: Option<Side>,
+    /// Whether the command was started and is not known to have ended: it could not be stopped, or the
+    /// connection to it was lost.
+    pub left_running: bool,
+}
+
+impl Facts {
+    /// What is known after a further attempt, of which `later` is known.
+    #[must_use]
+    pub fn and(&self, later: &Facts) -> Facts {
+        let sum = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        Facts {
+            resolve: sum(self.resolve, later.resolve),
+            connect: sum(self.connect, later.connect),
+            start: sum(self.start, later.start),
+            run: sum(self.run, later.run),
+            attempts: self.attempts + later.attempts,
+            local_port: later.local_port.or(self.local_port),
+            closed_first: later.closed_first.or(self.closed_first),
+            left_running: self.left_running || later.left_running,
+        }
+    }
 }
 
 /// One end of a connection.
@@ -170,6 +218,6 @@ pub trait Session: Send {
     /// Sends a signal to the command, if there is a way; false if there is none.
     fn signal(&mut self, signal: RemoteSignal) -> bool;
 
-    /// Which side ends the connection, if the session is dropped now.
-    fn closes_first(&self) -> Side;
+    /// Which side ends the connection, if the session is dropped now and there is one.
+    fn closes_first(&self) -> Option<Side>;
 }

@@ -1,17 +1,10 @@
-//! A connection that is reset unless it has come to its proper end, read into one shared buffer.
+//! A connection that is reset unless it has come to its proper end, read into the buffer that all share.
 
-use std::cell::RefCell;
 use std::io;
 
 use tokio::net::TcpStream;
 
-/// The most that is read at once, and so the largest piece of output, in bytes.
-pub(super) const MAX_READ: usize = 64 * 1024;
-
-thread_local! {
-    /// One buffer for all sessions of the thread: thousands of idle ones cost no memory.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_READ].into_boxed_slice());
-}
+use super::scratch;
 
 /// A TCP connection whose other side is expected to close first.
 #[derive(Debug)]
@@ -67,7 +60,7 @@ impl Connection {
     /// Reads what is there and hands it to `take`. Linux delivers what was sent before a reset first,
     /// so a reset is an end of the stream.
     pub(super) fn read<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> io::Result<Read<T>> {
-        SCRATCH.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
+        scratch::with(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => {
                 self.state = State::RemoteClosed;
                 Ok(Read::End)

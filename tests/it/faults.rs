@@ -10,6 +10,7 @@ use crate::support::{Ended, FakeRshd, host};
 
 mod call_back;
 mod output;
+mod rules;
 mod start;
 
 const KB: usize = 1 << 10;

@@ -1,9 +1,13 @@
 //! Integration tests: the built program against real and scripted daemons.
 
+#[cfg(test)]
+mod exec;
 mod faults;
 mod lab;
 mod progress;
 mod reports;
+#[cfg(test)]
+mod targets;
 // The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
 #[cfg(test)]
 mod gather_diff;

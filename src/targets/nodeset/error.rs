@@ -81,11 +81,11 @@ pub enum Fault {
     /// Brackets with a colon inside, or many colons, that are not an IPv6 address.
     #[error("\"{0}\" is not an IPv6 address")]
     BadAddress(Box<str>),
-    /// A transport that this program does not have.
+    /// No transport has this name.
     #[error("the transport \"{0}\" is not known here")]
     UnknownScheme(Box<str>),
-    /// User or port where only hosts are compared.
-    #[error("a user or a port has no meaning after '{0}'")]
+    /// User, port or transport where only hosts are compared.
+    #[error("a user, a port or a transport has no meaning after '{0}'")]
     Decorated(char),
     /// `^` without the name of a file.
     #[error("a file's name is missing here")]
@@ -157,7 +157,9 @@ impl Fault {
             Fault::BadUser(_) => "write user@host, with a plain user name",
             Fault::BadPort(_) => "write host:514, and an IPv6 address as [2001:db8::1]:514",
             Fault::BadAddress(_) => "write 2001:db8::1, or [2001:db8::1]:514 with a port",
-            Fault::UnknownScheme(_) => "only rsh:// is known; a plain name means the same",
+            Fault::UnknownScheme(_) => {
+                "write rsh://, ssh://, openssh:// or exec://, or a plain name and -R"
+            }
             Fault::Decorated(_) => "write only the host's name after this operator",
             Fault::MissingFile => "write ^FILE for the hosts in a hosts file",
             Fault::MisplacedRegex => {

@@ -53,7 +53,7 @@ mod tests;
 
 pub use error::{Fault, NodeSetError};
 pub use eval::Resolver;
-pub use list::{Filter, Host, HostList, Options};
+pub use list::{Filter, Host, HostList, Options, Says};
 pub use lookup::{Definition, GroupError, GroupSource, HostFiles, Nothing};
 pub use parse::positions;
 pub use set::{NodeSet, fold};

@@ -8,10 +8,10 @@ mod name;
 mod word;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use self::word::WordParser;
 use super::error::{Fault, NodeSetError};
+use super::list::Options;
 use super::words::{HostWord, Names};
 
 /// How an operand changes what was named before it.
@@ -62,11 +62,8 @@ impl Op {
 pub(super) enum Operand {
     /// Names of hosts.
     Hosts(HostWord),
-    /// `@group`, without the `@`, and the user before it.
-    Groups {
-        user: Option<Arc<str>>,
-        names: Names,
-    },
+    /// `@group`, without the `@`, and what is said before it about all its hosts.
+    Groups { options: Options, names: Names },
     /// Names with `*` and `?` in them.
     Masks(HostWord),
     /// `^path`, or `-` for standard input.

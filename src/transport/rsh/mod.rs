@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::stream::{Connection, Read};
-use super::{Budget, Phase, Resolver, Route, Setback, Transport, TransportError};
+use super::{Budget, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError};
 use crate::ports::bind::{self, ConnectError, Outgoing};
 use crate::ports::{PortPool, PortWait};
 use crate::targets::{Target, TargetId};
@@ -26,18 +26,6 @@ pub mod wire;
 pub mod wrap;
 
 pub use session::RshSession;
-
-/// What becomes of the remote command's standard error (`--stderr`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StderrMode {
-    /// A second connection carries it.
-    #[default]
-    Separate,
-    /// It comes in standard output's stream, in the order in which the command wrote.
-    Merge,
-    /// It is thrown away, on the far side where possible.
-    Drop,
-}
 
 /// What all rsh sessions of a run have in common.
 #[derive(Debug)]
@@ -324,9 +312,7 @@ impl Transport for RshTransport {
                         Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
                         phase => budget.exhausted(phase),
                     };
-                    return started
-                        .unwrap_or_else(|| Err(timed_out()))
-                        .map_err(Setback::Failed);
+                    return started.unwrap_or_else(|| Err(timed_out())).map_err(setback);
                 }
                 Some(Err(ConnectError::NoPort(wait))) => return Err(Setback::NoPort(wait)),
                 Some(Err(ConnectError::LocalResources(e))) => return Err(Setback::Shortage(e)),
@@ -356,6 +342,27 @@ impl Transport for RshTransport {
                  first was from {from})"
             )],
         }
+    }
+}
+
+/// Whether another try may follow. Every daemon says that it accepts before it runs the command, and what
+/// it sent before it closed arrives before its close: no answer means no command. A daemon that was given
+/// up while it may still have read the request proves nothing, and what it refuses for good it refuses
+/// again.
+fn setback(error: TransportError) -> Setback {
+    let not_started = match &error {
+        TransportError::ClosedBeforeStatus { .. }
+        | TransportError::Reset {
+            phase: Phase::Start,
+            ..
+        } => true,
+        TransportError::NoCallback { hint } => *hint == GAVE_UP,
+        TransportError::Denied { text } => wire::is_temporary(text),
+        _ => false,
+    };
+    match not_started {
+        true => Setback::NotStarted(error),
+        false => Setback::Failed(error),
     }
 }
 

@@ -116,11 +116,11 @@ impl Session for RshSession {
             .is_some_and(|err| err.try_write_byte(number))
     }
 
-    fn closes_first(&self) -> Side {
-        match self.main.is_open() {
+    fn closes_first(&self) -> Option<Side> {
+        Some(match self.main.is_open() {
             true => Side::Local,
             false => Side::Remote,
-        }
+        })
     }
 }
 

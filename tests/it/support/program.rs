@@ -19,6 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Mrsh {
     args: Vec<OsString>,
     deadline: Duration,
+    /// The limit on its descriptors, hard and soft.
+    descriptors: Option<u32>,
 }
 
 impl Mrsh {
@@ -27,6 +29,7 @@ impl Mrsh {
         Mrsh {
             args: Vec::new(),
             deadline: DEADLINE,
+            descriptors: None,
         }
     }
 
@@ -47,6 +50,12 @@ impl Mrsh {
         self
     }
 
+    /// No more descriptors than these, which it cannot raise.
+    pub(crate) fn with_descriptors(mut self, most: u32) -> Mrsh {
+        self.descriptors = Some(most);
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Ended {
         self.start().finish()
@@ -54,7 +63,17 @@ impl Mrsh {
 
     /// Starts it, for tests that do something meanwhile.
     pub(crate) fn start(self) -> Running {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mrsh"))
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_mrsh");
+        let mut command = match self.descriptors {
+            None => Command::new(PROGRAM),
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                let line = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
+                shell.args(["-c", &line, PROGRAM]);
+                shell
+            }
+        };
+        let mut child = command
             .args(&self.args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -160,7 +179,7 @@ impl Running {
             Err(_) => {
                 // It is reaped after its last news only: this is still its number.
                 self.signal(Signal::KILL);
-                let Mrsh { args, deadline } = &self.call;
+                let Mrsh { args, deadline, .. } = &self.call;
                 let ended = Ended {
                     status: None,
                     signal: None,
@@ -192,6 +211,14 @@ impl Ended {
     pub(crate) fn status(self, status: i32) -> Ended {
         assert_eq!(self.status, Some(status), "{self:#?}");
         self
+    }
+
+    /// The lines of standard output, sorted: hosts print when they like.
+    pub(crate) fn sorted_lines(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.stdout);
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
     }
 
     /// Asserts standard output, to the byte.

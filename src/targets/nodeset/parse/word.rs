@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::error::{Fault, MAX_NAME, NodeSetError};
+use super::super::list::Options;
 use super::super::words::{HostWord, Names};
 use super::{Op, Operand, error};
+use crate::targets::TransportKind;
 
 /// Parses words of one text; all spans are places in that text.
 pub(super) struct WordParser<'a> {
@@ -20,18 +22,28 @@ pub(super) struct WordParser<'a> {
 impl WordParser<'_> {
     /// Parses `[scheme://][user@]names[:port]`, where the names may be masks, or `[user@]@groups`.
     pub(super) fn word(&self, span: Range<usize>, op: Op) -> Result<Operand, NodeSetError> {
-        let inner = self.scheme(span.clone())?;
+        let (transport, inner) = self.scheme(span.clone())?;
+        let only_names = !op.adds() && op != Op::Exclusion;
+        if transport.is_some() && only_names {
+            return error(span, Fault::Decorated(op.symbol()));
+        }
         let (user, names) = self.split_user(inner.clone())?;
-        if user.is_some() && !op.adds() && op != Op::Exclusion {
+        if user.is_some() && only_names {
             return error(span, Fault::Decorated(op.symbol()));
         }
         if self.text[names.clone()].starts_with('@') {
             let names = self.names(names.start + 1..names.end, is_group_char)?;
             self.check(&names, span)?;
-            return Ok(Operand::Groups { user, names });
+            let options = Options {
+                shows_user: user.is_some(),
+                user,
+                transport,
+                ..Options::default()
+            };
+            return Ok(Operand::Groups { options, names });
         }
         let (place, port) = self.split_port(names.clone())?;
-        if port.is_some() && !op.adds() && op != Op::Exclusion {
+        if port.is_some() && only_names {
             return error(span, Fault::Decorated(op.symbol()));
         }
         if place.is_empty() {
@@ -57,6 +69,7 @@ impl WordParser<'_> {
             after: self.text[place.end..inner.end].into(),
             user,
             port,
+            transport,
         };
         Ok(if masks {
             Operand::Masks(word)
@@ -99,27 +112,32 @@ impl WordParser<'_> {
         Ok((Some(user.into()), span.start + at + 1..span.end))
     }
 
-    /// Takes `rsh://` or pdsh's `rsh:` off; other transports are refused.
-    fn scheme(&self, mut span: Range<usize>) -> Result<Range<usize>, NodeSetError> {
+    /// Takes `ssh://` or pdsh's `ssh:` off.
+    fn scheme(
+        &self,
+        mut span: Range<usize>,
+    ) -> Result<(Option<TransportKind>, Range<usize>), NodeSetError> {
         let word = &self.text[span.clone()];
         let Some((scheme, rest)) = word.split_once(':') else {
-            return Ok(span);
+            return Ok((None, span));
         };
         let url = rest.starts_with("//");
         let port = rest.is_empty() || rest.bytes().all(|b| b.is_ascii_digit());
-        let known = matches!(scheme, "rsh" | "ssh" | "exec" | "openssh");
-        if !url && (port || !known) {
-            return Ok(span);
-        }
-        if scheme != "rsh" {
-            let place = span.start..span.start + scheme.len();
-            return error(place, Fault::UnknownScheme(scheme.into()));
-        }
+        let transport = match scheme.parse() {
+            // `ssh:22` is a host with a port.
+            Ok(_) if !url && port => return Ok((None, span)),
+            Ok(transport) => transport,
+            Err(_) if !url => return Ok((None, span)),
+            Err(_) => {
+                let place = span.start..span.start + scheme.len();
+                return error(place, Fault::UnknownScheme(scheme.into()));
+            }
+        };
         span.start += scheme.len() + if url { 3 } else { 1 };
         if url && span.end > span.start && word.ends_with('/') {
             span.end -= 1;
         }
-        Ok(span)
+        Ok((Some(transport), span))
     }
 
     /// Separates the names from the port, and an IPv6 address from its brackets.

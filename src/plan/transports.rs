@@ -1,0 +1,191 @@
+//! What the transports of a run are told, for those that its targets take.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::{env, fs};
+
+use crate::cli::Cli;
+use crate::error::Error;
+use crate::ports::{RESERVED, SourcePorts};
+use crate::privilege::Privilege;
+use crate::targets::{Target, TransportKind};
+use crate::transport::StderrMode;
+use crate::transport::exec::openssh::OpenSshOptions;
+use crate::transport::exec::{self, ExecOptions, Template};
+use crate::transport::rsh::RshOptions;
+use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
+
+/// The port of rshd, the only one that the program's own right to reserved source ports is good for.
+const RSH_PORT: u16 = 514;
+
+/// The transports of a run, all decided. Those that no target takes are `None`.
+#[derive(Debug)]
+pub struct TransportPlan {
+    /// For targets that name none.
+    pub default: TransportKind,
+    /// What the rsh sessions have in common.
+    pub rsh: Option<RshOptions>,
+    /// What the `ssh` processes have in common.
+    pub openssh: Option<OpenSshOptions>,
+    /// What the local commands have in common.
+    pub exec: Option<ExecOptions>,
+    /// Where rsh connections come from.
+    pub source_ports: SourcePorts,
+}
+
+impl TransportPlan {
+    /// How many descriptors one host takes at most.
+    #[must_use]
+    pub fn descriptors_per_host(&self) -> u32 {
+        let rsh = self.rsh.as_ref().map_or(0, |rsh| match rsh.stderr {
+            StderrMode::Merge => 1,
+            StderrMode::Separate | StderrMode::Drop => 2,
+        });
+        let processes = match (&self.openssh, &self.exec) {
+            (None, None) => 0,
+            _ => exec::DESCRIPTORS,
+        };
+        rsh.max(processes)
+    }
+}
+
+/// Decides what the targets' transports are told.
+pub(super) fn decide(
+    cli: &Cli,
+    targets: &[Target],
+    command: &[u8],
+) -> Result<TransportPlan, Error> {
+    // Embedded rsh daemons answer for every target.
+    let takes = |kind: TransportKind| match cli.demo {
+        true => kind == TransportKind::Rsh,
+        false => targets
+            .iter()
+            .any(|target| target.transport.unwrap_or(cli.transport) == kind),
+    };
+    if takes(TransportKind::Ssh) {
+        return Err(Error::NoSsh);
+    }
+    let stderr = StderrMode::from(cli.stderr);
+    let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
+    let rsh = match takes(TransportKind::Rsh) {
+        true => Some(rsh(cli, targets, command, &source_ports)?),
+        false => None,
+    };
+    let openssh = takes(TransportKind::OpenSsh).then(|| OpenSshOptions {
+        user: cli.user.clone(),
+        port: cli.port,
+        command: command.to_owned(),
+        stderr,
+        config: None,
+        options: Vec::new(),
+        connect_timeout: cli.connect_timeout,
+    });
+    if openssh.is_some() {
+        must_exist(OsStr::new("ssh"))?;
+    }
+    let exec = match takes(TransportKind::Exec) {
+        true => Some(ExecOptions {
+            template: template(&cli.command)?,
+            user: match &cli.user {
+                Some(name) => name.clone(),
+                None => super::local_user()?,
+            },
+            stderr,
+        }),
+        false => None,
+    };
+    Ok(TransportPlan {
+        default: cli.transport,
+        rsh,
+        openssh,
+        exec,
+        source_ports,
+    })
+}
+
+fn rsh(
+    cli: &Cli,
+    targets: &[Target],
+    command: &[u8],
+    source_ports: &SourcePorts,
+) -> Result<RshOptions, Error> {
+    if Privilege::of_this_process() == Privilege::FileCapability
+        && *source_ports != SourcePorts::Any
+    {
+        only_rshd(cli, targets)?;
+    }
+    let stderr = StderrMode::from(cli.stderr);
+    let length = match cli.raw {
+        true => command.len(),
+        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop),
+    };
+    if length > MAX_COMMAND {
+        return Err(Error::CommandTooLong {
+            length,
+            most: MAX_COMMAND,
+        });
+    }
+    let local_user = super::local_user()?;
+    let reserved_callers = match source_ports {
+        SourcePorts::Reserved => true,
+        SourcePorts::Any => false,
+        SourcePorts::Range(range) => {
+            RESERVED.contains(range.start()) && RESERVED.contains(range.end())
+        }
+    };
+    Ok(RshOptions {
+        remote_user: cli.user.clone().unwrap_or_else(|| local_user.clone()),
+        local_user,
+        port: cli.port.unwrap_or(RSH_PORT),
+        command: command.to_owned(),
+        raw: cli.raw,
+        stderr,
+        reserved_callers,
+    })
+}
+
+/// Refuses targets on other ports than rshd's, which a trusted source port is not for.
+fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
+    let is_rsh = |target: &&Target| target.transport.unwrap_or(cli.transport) == TransportKind::Rsh;
+    let port = |target: &Target| target.port.or(cli.port).unwrap_or(RSH_PORT);
+    let mut called = targets.iter().filter(is_rsh);
+    match called.find(|target| port(target) != RSH_PORT) {
+        Some(other) => Err(Error::RemotePort {
+            label: other.label.to_string(),
+            port: port(other),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The words of a local command, checked as far as they are the same for every host.
+fn template(words: &[OsString]) -> Result<Template, Error> {
+    let template = Template::new(words.to_owned())?;
+    if let Some(program) = template.program() {
+        must_exist(program)?;
+    }
+    Ok(template)
+}
+
+/// Refuses a program that no host's command could be started with.
+fn must_exist(program: &OsStr) -> Result<(), Error> {
+    let is_file = |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file());
+    let path = env::var_os("PATH");
+    let found = match program.as_bytes().contains(&b'/') {
+        true => is_file(Path::new(program)),
+        false => path.is_none_or(|path| {
+            env::split_paths(&path).any(|folder| is_file(&folder.join(program)))
+        }),
+    };
+    match found {
+        true => Ok(()),
+        false => Err(Error::NoProgram {
+            program: program.to_string_lossy().into_owned(),
+            shell: program
+                .as_bytes()
+                .iter()
+                .any(|byte| byte.is_ascii_whitespace() || b"|;&<>$`'\"*()".contains(byte)),
+        }),
+    }
+}

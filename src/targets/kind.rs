@@ -1,0 +1,89 @@
+//! The names of the transports, as targets, options and configuration files say them.
+//!
+//! What they do is in [`transport`](crate::transport); a target only says which one it wants.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How a target is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TransportKind {
+    /// BSD's remote shell, spoken by this program.
+    #[default]
+    Rsh,
+    /// SSH through libssh2, within this process.
+    Ssh,
+    /// The system's `ssh`, a process for each host.
+    OpenSsh,
+    /// A local command for each host.
+    Exec,
+}
+
+impl TransportKind {
+    /// All of them.
+    pub const ALL: [TransportKind; 4] = [
+        TransportKind::Rsh,
+        TransportKind::Ssh,
+        TransportKind::OpenSsh,
+        TransportKind::Exec,
+    ];
+
+    /// The name, as it is typed and reported.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            TransportKind::Rsh => "rsh",
+            TransportKind::Ssh => "ssh",
+            TransportKind::OpenSsh => "openssh",
+            TransportKind::Exec => "exec",
+        }
+    }
+
+    /// The port of targets that name none: `shell` for rsh, 22 for ssh; a local command has none.
+    #[must_use]
+    pub fn default_port(self) -> Option<u16> {
+        match self {
+            TransportKind::Rsh => Some(514),
+            TransportKind::Ssh | TransportKind::OpenSsh => Some(22),
+            TransportKind::Exec => None,
+        }
+    }
+}
+
+impl fmt::Display for TransportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for TransportKind {
+    type Err = UnknownTransport;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTransport> {
+        let named = |kind: &TransportKind| kind.name() == text;
+        TransportKind::ALL
+            .into_iter()
+            .find(named)
+            .ok_or(UnknownTransport)
+    }
+}
+
+/// No transport has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected rsh, ssh, openssh or exec")]
+pub struct UnknownTransport;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for kind in TransportKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        for other in ["", "RSH", "telnet"] {
+            assert_eq!(other.parse::<TransportKind>(), Err(UnknownTransport));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The transports of a run behind one interface: each target takes the one that it names, or the run's.
+//!
+//! A closed enum instead of trait objects. The futures of all but rsh are boxed: the tasks of a run are as
+//! many as its fan-out, and each is as large as the largest transport's future.
+
+use tokio::sync::mpsc;
+
+use super::exec::openssh::{OpenSshSession, OpenSshTransport};
+use super::exec::{ExecTransport, LocalProcess};
+use super::rsh::{RshSession, RshTransport};
+use super::{
+    Budget, Chunk, RemoteExit, RemoteSignal, Route, Session, Setback, Side, Transport,
+    TransportError,
+};
+use crate::targets::{Target, TargetId, TransportKind};
+
+/// The transports of a run.
+#[derive(Debug)]
+pub struct AnyTransport {
+    /// For targets that name none.
+    pub default: TransportKind,
+    /// As all of these: there if a target of the run takes it.
+    pub rsh: Option<RshTransport>,
+    /// The system's `ssh`.
+    pub openssh: Option<OpenSshTransport>,
+    /// Local commands.
+    pub exec: Option<ExecTransport>,
+}
+
+/// A command that one of them has started.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most sessions are rsh's, and a box for each would cost more than it saves"
+)]
+pub enum AnySession {
+    /// Through rsh.
+    Rsh(RshSession),
+    /// Through the system's `ssh`.
+    OpenSsh(Box<OpenSshSession>),
+    /// A local command.
+    Exec(Box<LocalProcess>),
+}
+
+/// One of the transports.
+enum Chosen<'a> {
+    Rsh(&'a RshTransport),
+    OpenSsh(&'a OpenSshTransport),
+    Exec(&'a ExecTransport),
+}
+
+impl AnyTransport {
+    fn choose(&self, target: &Target) -> Chosen<'_> {
+        let kind = target.transport.unwrap_or(self.default);
+        let chosen = match kind {
+            TransportKind::Rsh => self.rsh.as_ref().map(Chosen::Rsh),
+            TransportKind::OpenSsh => self.openssh.as_ref().map(Chosen::OpenSsh),
+            TransportKind::Exec => self.exec.as_ref().map(Chosen::Exec),
+            TransportKind::Ssh => None,
+        };
+        chosen.expect("every transport that a target takes has been set up")
+    }
+}
+
+impl Transport for AnyTransport {
+    type Session = AnySession;
+
+    async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
+        match self.choose(target) {
+            Chosen::Rsh(rsh) => rsh.route(target, budget).await,
+            Chosen::OpenSsh(openssh) => openssh.route(target, budget).await,
+            Chosen::Exec(exec) => exec.route(target, budget).await,
+        }
+    }
+
+    async fn connect(
+        &self,
+        id: TargetId,
+        target: &Target,
+        route: &mut Route,
+        budget: &mut Budget,
+    ) -> Result<AnySession, Setback> {
+        match self.choose(target) {
+            Chosen::Rsh(rsh) => {
+                let session = rsh.connect(id, target, route, budget).await?;
+                Ok(AnySession::Rsh(session))
+            }
+            Chosen::OpenSsh(openssh) => {
+                let session = Box::pin(openssh.connect(id, target, route, budget)).await?;
+                Ok(AnySession::OpenSsh(Box::new(session)))
+            }
+            Chosen::Exec(exec) => {
+                let session = Box::pin(exec.connect(id, target, route, budget)).await?;
+                Ok(AnySession::Exec(Box::new(session)))
+            }
+        }
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        remarks.extend(self.rsh.iter().flat_map(Transport::remarks));
+        remarks.extend(self.openssh.iter().flat_map(Transport::remarks));
+        remarks.extend(self.exec.iter().flat_map(Transport::remarks));
+        remarks
+    }
+}
+
+impl Session for AnySession {
+    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+        match self {
+            AnySession::Rsh(session) => session.pump(output).await,
+            AnySession::OpenSsh(session) => Box::pin(session.pump(output)).await,
+            AnySession::Exec(session) => Box::pin(session.pump(output)).await,
+        }
+    }
+
+    fn signal(&mut self, signal: RemoteSignal) -> bool {
+        match self {
+            AnySession::Rsh(session) => session.signal(signal),
+            AnySession::OpenSsh(session) => session.signal(signal),
+            AnySession::Exec(session) => session.signal(signal),
+        }
+    }
+
+    fn closes_first(&self) -> Option<Side> {
+        match self {
+            AnySession::Rsh(session) => session.closes_first(),
+            AnySession::OpenSsh(session) => session.closes_first(),
+            AnySession::Exec(session) => session.closes_first(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The system's `ssh`, a process for each host: for what libssh2 cannot do.
+//!
+//! `ssh` itself says neither when the remote command starts nor whether status 255 is its own. So it is told
+//! to run a local command when it has logged in (`LocalCommand`), which writes a random word: what ends
+//! before that word did not start the command, what comes after it is the command's.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use memchr::memmem;
+use tokio::sync::mpsc;
+
+use super::process::{self, LocalProcess};
+use crate::random;
+use crate::targets::{Target, TargetId};
+use crate::transport::{
+    Budget, Chunk, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side, StderrMode,
+    Stream, Transport, TransportError,
+};
+
+/// The most that `ssh` may say before it has logged in, in bytes.
+const MAX_PREAMBLE: usize = 64 * 1024;
+
+/// The most of its words that a message holds, in bytes.
+const MAX_WORDS: usize = 600;
+
+/// What all `ssh` processes of a run have in common.
+#[derive(Debug)]
+pub struct OpenSshOptions {
+    /// The remote user of targets that name none, if one was given.
+    pub user: Option<String>,
+    /// The port of targets that name none, if one was given.
+    pub port: Option<u16>,
+    /// The command, without NUL.
+    pub command: Vec<u8>,
+    /// What becomes of standard error.
+    pub stderr: StderrMode,
+    /// `-F`, if given.
+    pub config: Option<PathBuf>,
+    /// `-o` as `Key=Value`, each.
+    pub options: Vec<String>,
+    /// The connect timeout; `ssh` gives up by itself when it is over.
+    pub connect_timeout: Duration,
+}
+
+/// The openssh transport of a run.
+#[derive(Debug)]
+pub struct OpenSshTransport {
+    options: OpenSshOptions,
+    /// What is written when the login has succeeded.
+    token: String,
+}
+
+impl OpenSshTransport {
+    /// A transport with nothing started yet.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn new(options: OpenSshOptions) -> std::io::Result<Self> {
+        Ok(OpenSshTransport {
+            options,
+            token: random::token()?,
+        })
+    }
+
+    /// The arguments for one host.
+    fn words(&self, target: &Target) -> Vec<OsString> {
+        let OpenSshOptions {
+            user,
+            port,
+            command,
+            config,
+            options,
+            connect_timeout,
+            stderr: _,
+        } = &self.options;
+        let seconds = connect_timeout.as_secs_f64().ceil();
+        let mut words: Vec<OsString> = vec!["ssh".into(), "-T".into()];
+        if let Some(file) = config {
+            words.extend(["-F".into(), file.into()]);
+        }
+        // The first of two values counts: what was asked for here comes before what is needed.
+        let needed = [
+            // Nobody sits at two hundred prompts.
+            "BatchMode=yes".to_owned(),
+            format!("ConnectTimeout={seconds}"),
+        ];
+        // A shared connection runs no local command.
+        let mine = [
+            "ControlPath=none".to_owned(),
+            "PermitLocalCommand=yes".to_owned(),
+            format!("LocalCommand=echo {}", self.token),
+        ];
+        for option in mine.iter().chain(options).chain(&needed) {
+            words.extend(["-o".into(), option.into()]);
+        }
+        if let Some(user) = target.user.as_deref().or(user.as_deref()) {
+            words.extend(["-l".into(), user.into()]);
+        }
+        if let Some(port) = target.port.or(*port) {
+            words.extend(["-p".into(), port.to_string().into()]);
+        }
+        words.extend(["--".into(), (*target.host).into()]);
+        words.push(OsString::from_vec(command.clone()));
+        words
+    }
+
+    /// Reads until the login has succeeded.
+    async fn login(
+        &self,
+        target: &Target,
+        process: &mut LocalProcess,
+    ) -> Result<(), TransportError> {
+        let lost = |source| TransportError::Io {
+            phase: Phase::Login,
+            source,
+        };
+        let line = format!("{}\n", self.token);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        while process.has_output() {
+            match process.readable().await.map_err(lost)? {
+                Stream::Stdout => out.extend(process.read(Stream::Stdout).map_err(lost)?),
+                Stream::Stderr => err.extend(process.read(Stream::Stderr).map_err(lost)?),
+            }
+            if let Some(at) = memmem::find(&out, line.as_bytes()) {
+                out.drain(at..at + line.len());
+                process.put_back(Stream::Stderr, err);
+                process.put_back(Stream::Stdout, out);
+                return Ok(());
+            }
+            if out.len() + err.len() > MAX_PREAMBLE {
+                return Err(TransportError::Protocol {
+                    text: words_of(&[out, err].concat(), ""),
+                });
+            }
+        }
+        let exit = process.wait().await.map_err(lost)?;
+        err.extend(out);
+        Err(failure(&words_of(&err, &target.host), exit))
+    }
+}
+
+/// What `ssh` said, on one line, without the host's name, so that hosts with the same fault are told of
+/// together.
+fn words_of(said: &[u8], host: &str) -> String {
+    let said = String::from_utf8_lossy(said);
+    let lines = said.lines().map(str::trim);
+    let meant = lines.filter(|line| !line.is_empty() && !line.starts_with('@'));
+    let mut words = meant.collect::<Vec<_>>().join("; ");
+    if !host.is_empty() {
+        words = words.replace(&format!(" {host} "), " ");
+        words = words.replace(&format!(" {host}:"), ":");
+    }
+    let mut end = words.len().min(MAX_WORDS);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    words.truncate(end);
+    words
+        .escape_debug()
+        .to_string()
+        .replace("\\'", "'")
+        .replace("\\\"", "\"")
+}
+
+/// The failure of a login, in this program's terms where `ssh`'s own words allow it.
+fn failure(words: &str, exit: RemoteExit) -> TransportError {
+    let after = |mark: &str| words.split_once(mark).map(|(_, after)| after.to_owned());
+    if let Some(reason) = after("Could not resolve hostname: ") {
+        return TransportError::Name { reason };
+    }
+    if words.ends_with(": Connection refused") {
+        return TransportError::Refused;
+    }
+    for errno in [
+        rustix::io::Errno::HOSTUNREACH,
+        rustix::io::Errno::NETUNREACH,
+    ] {
+        let error = std::io::Error::from(errno);
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        if words.ends_with(text) {
+            return TransportError::Unreachable(error);
+        }
+    }
+    let text = match (words, exit) {
+        ("", RemoteExit::Code(code)) => format!("it ended with status {code} and said nothing"),
+        ("", _) => "it was killed and said nothing".to_owned(),
+        (words, _) => words.to_owned(),
+    };
+    TransportError::OpenSsh { text }
+}
+
+impl Transport for OpenSshTransport {
+    type Session = OpenSshSession;
+
+    /// `ssh` looks names up itself: its configuration may know the host by another.
+    async fn route(&self, _: &Target, _: &mut Budget) -> Result<Route, TransportError> {
+        Ok(Route::nowhere())
+    }
+
+    async fn connect(
+        &self,
+        id: TargetId,
+        target: &Target,
+        route: &mut Route,
+        budget: &mut Budget,
+    ) -> Result<OpenSshSession, Setback> {
+        route.phase = Phase::Login;
+        let before = budget.left();
+        let mut process = process::start(id, &self.words(target), self.options.stderr)?;
+        route.facts.attempts += 1;
+        let login = budget.spend(self.login(target, &mut process)).await;
+        route.facts.start = Some(before - budget.left());
+        match login {
+            Some(Ok(())) => Ok(OpenSshSession(process)),
+            // What comes before the login comes before the command.
+            Some(Err(error)) => Err(Setback::NotStarted(error)),
+            None => Err(Setback::Failed(budget.exhausted(Phase::Login))),
+        }
+    }
+}
+
+/// An `ssh` that has logged in.
+#[derive(Debug)]
+pub struct OpenSshSession(LocalProcess);
+
+impl Session for OpenSshSession {
+    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+        self.0.pump(output).await
+    }
+
+    /// `ssh` passes no signals on, and what it has started outlives it.
+    fn signal(&mut self, _: RemoteSignal) -> bool {
+        false
+    }
+
+    fn closes_first(&self) -> Option<Side> {
+        self.0.closes_first()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport() -> OpenSshTransport {
+        OpenSshTransport::new(OpenSshOptions {
+            user: Some("ops".to_owned()),
+            port: None,
+            command: b"-x; uptime".to_vec(),
+            stderr: StderrMode::Separate,
+            config: Some("/tmp/config".into()),
+            options: vec!["Compression=yes".to_owned()],
+            connect_timeout: Duration::from_millis(2500),
+        })
+        .unwrap()
+    }
+
+    fn target(user: Option<&str>, port: Option<u16>) -> Target {
+        Target {
+            label: "n1".into(),
+            host: "n1".into(),
+            user: user.map(Into::into),
+            port,
+            transport: None,
+        }
+    }
+
+    #[test]
+    fn the_words_are_options_the_host_and_the_command() {
+        let transport = transport();
+        let words = |target| {
+            let words = transport.words(&target);
+            let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();
+            words.join(" ").replace(&transport.token, "TOKEN")
+        };
+        assert_eq!(
+            words(target(None, None)),
+            "ssh -T -F /tmp/config -o ControlPath=none -o PermitLocalCommand=yes -o LocalCommand=echo TOKEN \
+             -o Compression=yes -o BatchMode=yes -o ConnectTimeout=3 -l ops -- n1 -x; uptime"
+        );
+        let own = words(target(Some("root"), Some(2222)));
+        assert!(own.ends_with(" -l root -p 2222 -- n1 -x; uptime"), "{own}");
+    }
+
+    #[test]
+    fn what_ssh_says_becomes_this_programs_words() {
+        let told = |said: &str| {
+            let words = words_of(said.as_bytes(), "n1");
+            failure(&words, RemoteExit::Code(255)).to_string()
+        };
+        for (said, expected) in [
+            (
+                "ssh: Could not resolve hostname n1: Name or service not known\r\n",
+                "name not resolved: Name or service not known",
+            ),
+            (
+                "ssh: connect to host n1 port 22: Connection refused\r\n",
+                "connection refused",
+            ),
+            (
+                "ssh: connect to host n1 port 22: No route to host\r\n",
+                "unreachable: No route to host (os error 113)",
+            ),
+            (
+                "@@@@\n@ WARNING: @\nOffending key in f:1\nHost key verification failed.\n",
+                "ssh: Offending key in f:1; Host key verification failed.",
+            ),
+            ("", "ssh: it ended with status 255 and said nothing"),
+            ("a\x1b[31m\n", "ssh: a\\u{1b}[31m"),
+        ] {
+            assert_eq!(told(said), expected);
+        }
+    }
+}
