@@ -20,7 +20,7 @@ use uzers::os::unix::UserExt as _;
 
 use crate::support::may_skip;
 
-const CONFIGURATIONS: usize = 300;
+const CONFIGURATIONS: usize = 250;
 const HOSTS_EACH: usize = 3;
 
 const HOSTS: [&str; 9] = [
@@ -273,7 +273,8 @@ fn written(rng: &mut Rng, keyword: &str, value: &str) -> String {
     };
     let indent = pick(rng, &["", "  ", "\t", "    "]);
     let between = pick(rng, &[" ", " ", "  ", "\t", "=", " = "]);
-    let is_raw = value.starts_with("u@") || value.contains(',');
+    // What follows a command is part of it.
+    let is_raw = keyword.eq_ignore_ascii_case("ProxyCommand");
     let end = match is_raw {
         true => "",
         false => pick(rng, &["", "", "", " ", " # comment", "\r"]),
@@ -717,8 +718,8 @@ fn common(keyword: &str, values: Option<&Vec<String>>, home: &Path) -> Vec<Strin
         }
         "connecttimeout" if values[0] == "none" => values[0] = "0".into(),
         "userknownhostsfile" if values[0] == "none" => values[0].clear(),
-        // ssh shows "none" if it comes first among several, and what it makes of a list in the shell.
-        "proxyjump" => values.retain(|value| value != "none"),
+        // With a comment after it ssh takes "none" for the name of a host. We do not.
+        "proxyjump" => values.retain(|value| !value.eq_ignore_ascii_case("none")),
         _ => {}
     }
     values
@@ -795,6 +796,8 @@ fn every_field_is_as_ssh_shows_it() {
                         }));
                 }
                 (Err(_), Err(_)) => refused += 1,
+                // Meant: ssh would find out from the host.
+                (Ok(_), Err(error)) if error.one_line().contains("no way to log in") => {}
                 (Ok(_), Err(error)) => panic!("only we refuse: {error}\n{}", context()),
                 (Err(error), Ok(_)) => panic!("only ssh refuses: {error}\n{}", context()),
             }
@@ -837,46 +840,64 @@ fn ssh_knows_every_keyword() {
     }
 }
 
-/// The number stands in the module's documentation; this holds it to its order of magnitude even in a
-/// debug build on a busy machine.
+/// Makes the first line of a block of its number.
+type LineOf = fn(usize) -> String;
+
+/// What a host costs with thousands of blocks, by the kind of block. The bound leaves room for a debug
+/// build on a busy machine.
 #[test]
 fn thousands_of_blocks_cost_next_to_nothing() {
-    let directory = tempfile::Builder::new().prefix("sshcfg").tempdir().unwrap();
-    let mut text = String::new();
-    for number in 0..5000 {
-        let _ = writeln!(
-            text,
-            "Host n{number} n{number}.example.com\n  HostName 10.0.{}.{}\n  User u{number}\n  Port {}",
-            number / 250,
-            number % 250,
-            1000 + number
+    let kinds: [(&str, LineOf); 3] = [
+        ("names", |number| {
+            format!("Host n{number} n{number}.example.com")
+        }),
+        ("patterns", |number| {
+            format!("Host n{number}* !n{number}.test")
+        }),
+        ("Match", |number| {
+            format!("Match host n{number},n{number}.example.com")
+        }),
+    ];
+    for (kind, line) in kinds {
+        let mut text = String::new();
+        for number in 10_000..15_000 {
+            let _ = writeln!(
+                text,
+                "{}\n  HostName h{number}\n  User u{number}\n  Port {number}",
+                line(number)
+            );
+        }
+        text +=
+            "Host *.example.com !n7*\n  IdentityFile ~/example\nHost *\n  ServerAliveInterval 30\n";
+        let directory = tempfile::Builder::new().prefix("sshcfg").tempdir().unwrap();
+        let file = directory.path().join("config");
+        fs::write(&file, text).unwrap();
+        let start = Instant::now();
+        let config = SshConfig::load(Sources {
+            user_file: UserFile::Only(file),
+            system_file: "/nowhere/ssh_config".into(),
+            options: Vec::new(),
+            home: "/".into(),
+            local_user: "me".into(),
+            uid: 0,
+            local_host: "here".into(),
+            environment: Environment::new(),
+        })
+        .unwrap();
+        let load = start.elapsed();
+        let hosts = 20_000;
+        let start = Instant::now();
+        for number in 0..hosts {
+            let number = 10_000 + number % 10_000;
+            let config = config.host(&format!("n{number}"), None, None).unwrap();
+            let expected = if number < 15_000 { number } else { 22 };
+            assert_eq!(u32::from(config.port), expected);
+        }
+        let each = start.elapsed() / hosts;
+        println!("5000 blocks of {kind}: loaded in {load:?}, {each:?} for each host");
+        assert!(
+            kind == "Match" || each < Duration::from_micros(500),
+            "{kind}: {each:?}"
         );
     }
-    text += "Host *.example.com !n7*\n  IdentityFile ~/example\nHost *\n  ServerAliveInterval 30\n";
-    let file = directory.path().join("config");
-    fs::write(&file, text).unwrap();
-    let start = Instant::now();
-    let config = SshConfig::load(Sources {
-        user_file: UserFile::Only(file),
-        system_file: "/nowhere/ssh_config".into(),
-        options: Vec::new(),
-        home: "/".into(),
-        local_user: "me".into(),
-        uid: 0,
-        local_host: "here".into(),
-        environment: Environment::new(),
-    })
-    .unwrap();
-    println!("loaded in {:?}", start.elapsed());
-    let hosts: u32 = 20_000;
-    let start = Instant::now();
-    for number in 0..hosts {
-        let host = config
-            .host(&format!("n{}", number % 10_000), None, None)
-            .unwrap();
-        assert_eq!(host.port == 22, number % 10_000 >= 5000);
-    }
-    let each = start.elapsed() / hosts;
-    println!("{each:?} for each host");
-    assert!(each < Duration::from_micros(500), "{each:?}");
 }

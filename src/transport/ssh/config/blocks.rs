@@ -16,7 +16,7 @@ pub(super) struct Text {
     /// Its path, or the option's name.
     pub(super) name: Arc<str>,
     /// All of it, for messages.
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
     /// Whether it has lines that can be counted.
     pub(super) is_file: bool,
 }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::blocks::{Condition, Parsed, Setting};
+use super::blocks::{Condition, Parsed, Place, Setting};
 use super::error::ConfigError;
 use super::file::{bad_option, is_ignored};
-use super::index::Index;
+use super::index::{Index, Names};
 use super::keywords::{Keyword, TABLE};
 use super::matching::{Answer, Facts, answer, host_matches};
 use super::pattern;
@@ -124,7 +124,7 @@ pub(super) fn evaluate<'c>(
     pass(parsed, index, query, &mut chosen, false)?;
     refuse_unknown(parsed, &chosen)?;
     let name = name_so_far(parsed, &chosen, query.given)?.into_owned();
-    chosen.host = settled(name);
+    chosen.host = settled(name, chosen.get(Keyword::AddressFamily));
     if two_passes {
         pass(parsed, index, query, &mut chosen, true)?;
     }
@@ -139,24 +139,33 @@ fn pass<'c>(
     last: bool,
 ) -> Result<(), ConfigError> {
     let mut active = vec![false; parsed.blocks.len()];
-    for number in index.candidates(&chosen.host) {
+    let host = chosen.host.clone();
+    let original = query.given.to_ascii_lowercase();
+    let mut current = host.to_ascii_lowercase();
+    let candidates = |current: &str, from| {
+        let names = Names {
+            host: &host,
+            original: &original,
+            current,
+        };
+        index.candidates(names, from).into_iter()
+    };
+    let mut numbers = candidates(&current, 0);
+    while let Some(number) = numbers.next() {
         let block = &parsed.blocks[number];
         let applies = match &block.condition {
-            _ if number == 0 => query.options,
+            // The command line is heard once.
+            _ if number == 0 => query.options && !last,
             Condition::Same(first) => active[*first],
             _ if block.parent.is_some_and(|parent| !active[parent]) => false,
             Condition::Always => true,
-            Condition::Host(patterns) => host_matches(&chosen.host, patterns),
+            Condition::Host(patterns) => host_matches(&host, patterns),
             Condition::Match(criteria, place) => {
-                let host = match last {
-                    true => Cow::Borrowed(chosen.host.as_str()),
-                    false => name_so_far(parsed, chosen, query.given)?,
-                };
                 let local_user = query.local.user.as_str();
                 let user = query.user.or(chosen.text(Keyword::User));
                 let facts = Facts {
-                    host: &host,
-                    original: query.given,
+                    host: &current,
+                    original: &original,
                     user: user.unwrap_or(local_user),
                     local_user,
                     last_pass: last,
@@ -164,31 +173,38 @@ fn pass<'c>(
                 match answer(criteria, &facts) {
                     Answer::Yes => true,
                     Answer::No => false,
-                    Answer::WouldRun => {
-                        return Err(parsed.error(
-                            place,
-                            "Match exec is not supported by the built-in ssh",
-                            Some("-R openssh runs the system's ssh, which has it".into()),
-                        ));
-                    }
+                    Answer::WouldRun => return Err(would_run(parsed, place)),
                 }
             }
         };
         active[number] = applies;
-        if applies {
-            for setting in &block.settings {
-                let settled = match setting.keyword {
-                    Keyword::Hostname => last,
-                    Keyword::ProxyJump | Keyword::ProxyCommand => query.way_settled,
-                    _ => false,
-                };
-                if !settled {
-                    chosen.take(parsed, setting)?;
-                }
+        if !applies {
+            continue;
+        }
+        let named = chosen.get(Keyword::Hostname).is_some();
+        for setting in &block.settings {
+            let settled = match setting.keyword {
+                Keyword::Hostname => last,
+                Keyword::ProxyJump | Keyword::ProxyCommand => query.way_settled,
+                _ => false,
+            };
+            if !settled {
+                chosen.take(parsed, setting)?;
             }
+        }
+        if !named && chosen.get(Keyword::Hostname).is_some() {
+            // Other blocks may be for the host under its new name.
+            current = name_so_far(parsed, chosen, query.given)?.to_ascii_lowercase();
+            numbers = candidates(&current, number + 1);
         }
     }
     Ok(())
+}
+
+fn would_run(parsed: &Parsed, place: &Place) -> ConfigError {
+    let help = "-R openssh runs the system's ssh, which has it";
+    let message = "Match exec is not supported by the built-in ssh";
+    parsed.error(place, message, Some(help.into()))
 }
 
 /// The name after HostName, if there is one so far.
@@ -209,9 +225,12 @@ fn name_so_far<'a>(
     }
 }
 
-/// The name as it is looked up: in small letters, or an address in its usual form.
-fn settled(name: String) -> String {
+/// The name as it is looked up: in small letters, or an address in its usual form. An address that the
+/// settings rule out stays as it is.
+fn settled(name: String, family: Option<&Setting>) -> String {
+    let family = family.map(|setting| &setting.value);
     match name.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) if family == Some(&Value::Choice("inet")) => name,
         Ok(address) => address.to_string(),
         Err(_) if is_scoped(&name) => name,
         Err(_) => name.to_ascii_lowercase(),

@@ -2,19 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use glob::{MatchOptions, glob_with};
 
 use super::blocks::{Block, Condition, Parsed, Place, Setting, Text, Unknown};
 use super::error::ConfigError;
-use super::keywords::{Keyword, Shape};
+use super::keywords::{Keyword, LATER, Shape, TABLE};
+use super::matching;
 use super::pattern::{self, Verdict};
 use super::tokens::{Environment, Local, expand_tilde};
-use super::value::{self, Value};
+use super::value::{self, Value, arguments};
 use super::words::{self, Fault, Line};
-use super::{matching, value::arguments};
 use crate::targets::suggest::nearest;
 
 /// How deep files may include each other: ssh's limit.
@@ -79,7 +81,7 @@ impl<'a> Reader<'a> {
             let text = self.parsed.texts.len();
             self.parsed.texts.push(Text {
                 name: "-o".into(),
-                text: option.clone(),
+                text: option.as_str().into(),
                 is_file: false,
             });
             let at = At {
@@ -113,15 +115,13 @@ impl<'a> Reader<'a> {
         parent: Option<usize>,
         depth: usize,
     ) -> Result<(), ConfigError> {
-        let content = self.read(path, kind.checked)?;
+        let content: Arc<str> = self.read(path, kind.checked)?.into();
         let text = self.parsed.texts.len();
         self.parsed.texts.push(Text {
             name: path.to_string_lossy().into(),
-            text: String::new(),
+            text: Arc::clone(&content),
             is_file: true,
         });
-        // The text is moved in before the first error can point at it.
-        self.parsed.texts[text].text.clone_from(&content);
         let mut block = self.begin(parent, Condition::Always);
         let mut start = 0;
         for (line, content) in (1..).zip(content.split_inclusive('\n')) {
@@ -201,6 +201,7 @@ impl<'a> Reader<'a> {
     fn unknown(&mut self, at: At, line: &Line<'_>) -> Result<(), ConfigError> {
         let name = &line.keyword;
         match &self.ignored {
+            _ if LATER.contains(&name.as_str()) => return Ok(()),
             Ignored::ForAll(patterns) if is_ignored(name, patterns) => return Ok(()),
             Ignored::Depends => {
                 self.parsed.unknown.push(Unknown {
@@ -321,7 +322,7 @@ struct At {
 }
 
 impl At {
-    fn place(self, span: std::ops::Range<usize>) -> Place {
+    fn place(self, span: Range<usize>) -> Place {
         Place {
             text: self.text,
             line: self.line,
@@ -336,26 +337,18 @@ pub(super) fn is_ignored(name: &str, patterns: &str) -> bool {
 }
 
 /// What is said of a keyword that nobody knows.
-pub(super) fn bad_option(name: &str, span: std::ops::Range<usize>) -> Fault {
-    let known = super::keywords::TABLE.iter().map(|row| row.name);
-    let similar = nearest(&name.to_ascii_lowercase(), known.clone()).or_else(|| {
-        let lower: Vec<(String, &str)> = known
-            .map(|name| (name.to_ascii_lowercase(), name))
-            .collect();
-        let found = nearest(
-            &name.to_ascii_lowercase(),
-            lower.iter().map(|(lower, _)| lower.as_str()),
-        )?;
-        lower
-            .iter()
-            .find(|(lower, _)| lower == found)
-            .map(|(_, name)| *name)
-    });
+pub(super) fn bad_option(name: &str, span: Range<usize>) -> Fault {
+    let known: Vec<String> = TABLE
+        .iter()
+        .map(|row| row.name.to_ascii_lowercase())
+        .collect();
+    let similar = nearest(&name.to_ascii_lowercase(), known.iter().map(String::as_str))
+        .and_then(Keyword::named);
     Fault {
         span,
         message: format!("bad configuration option: {name}"),
         help: Some(match similar {
-            Some(similar) => format!("did you mean {similar}?"),
+            Some(similar) => format!("did you mean {}?", similar.row().name),
             None => format!("IgnoreUnknown {name}, before it, passes over it"),
         }),
     }

@@ -76,9 +76,9 @@ pub(super) enum Question {
 /// What is known of a host when a `Match` line is reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
-    /// Its name so far.
+    /// Its name so far, in small letters.
     pub(super) host: &'a str,
-    /// As it was given.
+    /// As it was given, in small letters.
     pub(super) original: &'a str,
     /// The remote user so far.
     pub(super) user: &'a str,
@@ -171,10 +171,8 @@ pub(super) fn answer(criteria: &[Criterion], facts: &Facts<'_>) -> Answer {
         let holds = match question {
             Question::Always => true,
             Question::LastPass(_) => facts.last_pass,
-            Question::Host(patterns) => list(&facts.host.to_ascii_lowercase(), patterns),
-            Question::OriginalHost(patterns) => {
-                list(&facts.original.to_ascii_lowercase(), patterns)
-            }
+            Question::Host(patterns) => list(facts.host, patterns),
+            Question::OriginalHost(patterns) => list(facts.original, patterns),
             Question::User(patterns) => list(facts.user, patterns),
             Question::LocalUser(patterns) => list(facts.local_user, patterns),
             Question::Command => {
@@ -210,7 +208,7 @@ mod tests {
     fn conditions_hold_or_not() {
         let facts = Facts {
             host: "real.example.com",
-            original: "N1",
+            original: "n1",
             user: "root",
             local_user: "me",
             last_pass: false,

@@ -4,6 +4,10 @@
 //! or not; [`SshConfig::host`] then does no I/O and costs microseconds. Nothing is ever run: what would
 //! need that, or would change who is trusted or how a host is reached in a way that this program cannot
 //! follow, is an error that names the line; `keywords` has the table of what is made of each keyword.
+//!
+//! It differs from ssh in this: the names of services are no ports, `127.1` is a name like any other, the
+//! names of algorithms are held against what there is only by [`AlgorithmSpec::apply`], and the values
+//! of keywords that are ignored are hardly looked at.
 
 use std::io;
 use std::path::{Path, PathBuf};
