@@ -306,13 +306,48 @@ pub struct Cli {
     #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
     pub stderr: StderrArg,
 
-    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh]
+    /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh, any for ssh]
     #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]
     pub source_ports: Option<SourcePorts>,
 
     /// Send COMMAND as it is, for appliances without a shell; no exit status then
     #[arg(long = "raw", help_heading = "rsh")]
     pub raw: bool,
+
+    /// The configuration of ssh in place of ~/.ssh/config and the system's; none for none
+    #[arg(
+        short = 'F',
+        long = "ssh-config",
+        value_name = "FILE",
+        help_heading = "ssh"
+    )]
+    pub ssh_config: Option<PathBuf>,
+
+    /// A setting of ssh_config(5) that comes before its files, as in StrictHostKeyChecking=accept-new; adds
+    /// up
+    #[arg(
+        long = "ssh-option",
+        value_name = "KEY=VALUE",
+        help_heading = "ssh",
+        allow_hyphen_values = true
+    )]
+    pub ssh_options: Vec<String>,
+
+    /// A private key to log in with, before those of the configuration; adds up
+    #[arg(long = "identity", value_name = "FILE", help_heading = "ssh")]
+    pub identities: Vec<PathBuf>,
+
+    /// Ask for a password, once for all hosts and before the first connection
+    #[arg(
+        long = "password",
+        help_heading = "ssh",
+        conflicts_with = "password_fd"
+    )]
+    pub password: bool,
+
+    /// Read the password from file descriptor N, up to the end of its first line
+    #[arg(long = "password-fd", value_name = "N", help_heading = "ssh")]
+    pub password_fd: Option<u32>,
 
     /// Say what would be done: the targets with their addresses, and what the run needs; connect to
     /// nothing

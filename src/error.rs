@@ -62,9 +62,15 @@ pub enum Error {
         /// Whether it looks like a line of shell.
         shell: bool,
     },
-    /// ssh was asked for.
-    #[error("-R ssh is not there yet; -R openssh runs the system's ssh")]
-    NoSsh,
+    /// What ssh needs is not to be had.
+    #[error(transparent)]
+    Ssh(#[from] crate::transport::ssh::SshError),
+    /// A password where the transport asks for its own.
+    #[error("{option} is for -R ssh; the system's ssh asks for what it needs itself")]
+    NoPassword {
+        /// As typed.
+        option: &'static str,
+    },
     /// A user name that cannot be sent.
     #[error("{name:?} is not a user name")]
     UserName {

@@ -2,6 +2,7 @@
 
 pub mod any;
 mod budget;
+mod dial;
 mod error;
 pub mod exec;
 pub mod input;
@@ -9,6 +10,7 @@ mod lag;
 mod resolve;
 pub mod rsh;
 mod scratch;
+pub mod ssh;
 mod stream;
 
 pub use budget::Budget;
