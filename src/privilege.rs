@@ -19,7 +19,7 @@
 //! none of theirs that would bring code into a process with lent rights, and the loader takes away `TMPDIR` and
 //! what the resolver listens to. `HOME`, `XDG_CONFIG_HOME`, `CLUSTERSHELL_CFGDIR`, `PDSH_GENDERS_FILE`, `WCOLL`
 //! and `MRSH_*` name files and settings: the files are read as the caller, and the settings are checked
-//! like what is typed. `PATH` and `SSH_AUTH_SOCK` serve child processes alone. `USER` and `LOGNAME` are not
+//! like what is typed. `PATH` serves child processes alone, and `SSH_AUTH_SOCK` them and ssh. `USER` and `LOGNAME` are not
 //! read. Nothing here asks the environment who the caller is.
 //!
 //! The process stays open to inspection (`/proc/self/fd`) as if it had no lent rights, for `-f <(...)` is a

@@ -18,6 +18,10 @@ mod progress;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod ssh_config_diff;
+#[cfg(test)]
+mod ssh_faults;
+#[cfg(test)]
 mod stdin;
 #[cfg(test)]
 mod support;
@@ -25,3 +29,5 @@ mod support;
 mod table;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod volume;
