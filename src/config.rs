@@ -30,14 +30,17 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that choose what is read here, or what is done instead of a run: no settings.
-const NOT_KEYS: [&str; 8] = [
+const NOT_KEYS: [&str; 11] = [
     "config",
     "gather-stdin",
     "help",
     "no-config",
+    "password",
+    "password-fd",
     "ports",
     "profile",
     "show-config",
+    "stdin",
     "version",
 ];
 

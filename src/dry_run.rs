@@ -111,7 +111,7 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
         "{total} target{}, {} at once, {}\n\
          {}source ports: {ports}\n\
          descriptors: {wanted} wanted, {allowed} allowed{}\n\
-         command: {}\n",
+         command: {}\n{}",
         plural(total),
         info.jobs.min(total),
         waves(info),
@@ -122,6 +122,11 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
             ""
         },
         command_words(&info.command),
+        if info.stdin {
+            "standard input: sent to every host\n"
+        } else {
+            ""
+        },
     )
 }
 
@@ -237,6 +242,7 @@ mod tests {
             stderr: "separate",
             source_ports: "reserved".to_owned(),
             raw: false,
+            stdin: false,
             demo: false,
         }
     }
@@ -304,6 +310,7 @@ mod tests {
         );
         let mut one = info();
         one.targets = one.targets[..1].into();
+        one.stdin = true;
         let scarce = Descriptors {
             wanted: 140,
             allowed: 100,
@@ -313,6 +320,7 @@ mod tests {
         source ports: any
         descriptors: 140 wanted, 100 allowed, so that fewer hosts run at once
         command: echo 'ü\u{1b}' "$A"
+        standard input: sent to every host
         "#);
     }
 }

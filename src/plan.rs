@@ -8,7 +8,11 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use uzers::os::unix::UserExt;
 
 use crate::cli::Cli;
 use crate::error::Error;
@@ -19,6 +23,7 @@ use crate::run::RunSpec;
 use crate::targets::Limits;
 use crate::targets::groups::Groups;
 use crate::transport::StderrMode;
+use crate::transport::input::InputLimits;
 
 mod report;
 mod rules;
@@ -26,6 +31,13 @@ mod targets;
 mod transports;
 
 pub use transports::TransportPlan;
+
+/// How much longer than a connection may take a run waits before it finds that hosts to be started need
+/// more of standard input than can be kept.
+const INPUT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much of standard input is kept in memory, in bytes.
+const INPUT_MEMORY: usize = 8 << 20;
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -60,6 +72,8 @@ pub struct RunPlan {
     pub run: RunSpec,
     /// What the transports are told.
     pub transports: TransportPlan,
+    /// What of standard input is kept for the commands, if they read it.
+    pub stdin: Option<InputLimits>,
     /// Whether embedded daemons answer.
     pub demo: bool,
     /// Whether only to say what would be done.
@@ -102,6 +116,9 @@ impl Plan {
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
         }
+        if cli.stdin && targets::from_standard_input(&cli) {
+            return Err(Error::OneStandardInput);
+        }
         let report = report::report(&cli, terminals)?;
         let policy = rules::policy(&cli);
         let targets = targets::of_run(&cli, &groups)?;
@@ -136,6 +153,7 @@ impl Plan {
                 SourcePorts::Range(range) => format!("{}-{}", range.start(), range.end()),
             },
             raw: cli.raw,
+            stdin: cli.stdin,
             demo: cli.demo,
         };
         Ok(Plan::Run(Box::new(RunPlan {
@@ -147,9 +165,15 @@ impl Plan {
                 command_timeout: cli.command_timeout,
                 descriptors_per_host: transports.descriptors_per_host(),
                 policy,
+                input: None,
                 notes: Vec::new(),
             },
             transports,
+            stdin: cli.stdin.then_some(InputLimits {
+                memory: INPUT_MEMORY,
+                spool: cli.stdin_spool as u64,
+                patience: cli.connect_timeout + INPUT_PATIENCE,
+            }),
             demo: cli.demo,
             dry: cli.dry_run,
             report,
@@ -205,8 +229,13 @@ fn command(words: &[OsString]) -> Result<Vec<u8>, Error> {
 
 /// The real user's name: whatever privilege this program has, it speaks for its caller only.
 fn local_user() -> Result<String, Error> {
+    account().map(|(name, _)| name)
+}
+
+/// The real user's name, and the home directory that the password database has for it.
+fn account() -> Result<(String, PathBuf), Error> {
     let uid = uzers::get_current_uid();
     uzers::get_user_by_uid(uid)
-        .and_then(|user| user.name().to_str().map(str::to_owned))
+        .and_then(|user| Some((user.name().to_str()?.to_owned(), user.home_dir().to_owned())))
         .ok_or(Error::NoUserName { uid })
 }

@@ -91,6 +91,12 @@ fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<boo
     Ok(cli.all || named.iter().any(|&n| n > 0))
 }
 
+/// Whether targets are read from standard input.
+pub(super) fn from_standard_input(cli: &Cli) -> bool {
+    cli.hosts.iter().any(|text| text == "-")
+        || cli.hosts_files.iter().any(|path| path == Path::new("-"))
+}
+
 /// The words of a listing, which are expressions.
 pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
     let text = |word: &std::ffi::OsString| {

@@ -34,6 +34,8 @@ pub struct RunInfo {
     pub source_ports: String,
     /// Whether the command is sent unwrapped.
     pub raw: bool,
+    /// Whether the commands read our standard input.
+    pub stdin: bool,
     /// Whether embedded daemons answer.
     pub demo: bool,
 }
@@ -49,7 +51,7 @@ pub struct Rules {
     pub idle_timeout: Option<Duration>,
     /// How often a host is tried again.
     pub retries: u32,
-    /// How many connections are begun a second.
+    /// How many hosts are called a second.
     pub rate: Option<u32>,
     /// How many failures are too many, as it is spelled.
     pub max_failures: Option<String>,

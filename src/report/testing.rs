@@ -71,6 +71,7 @@ pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
         stderr: "separate",
         source_ports: "reserved".to_owned(),
         raw: false,
+        stdin: false,
         demo: false,
     }
 }

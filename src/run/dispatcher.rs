@@ -60,6 +60,7 @@ pub async fn run<T: Transport>(
     // Hosts that wait for a port have no slot, and others are started in their place; but only so many.
     let most_tasks = fanout.get().saturating_mul(2);
     let mut dispatcher = Dispatcher::new(spec.targets, Arc::clone(&context), canceller);
+    dispatcher.input = spec.input;
     dispatcher
         .bunch
         .extend(spec.notes.into_iter().chain(note).map(Event::Note));

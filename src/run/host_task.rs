@@ -45,7 +45,7 @@ pub(super) struct Context<T> {
     pub(super) lag: Lag,
     /// With a limit on silence.
     pub(super) idle: Option<Idle>,
-    /// With a limit on connections a second.
+    /// With a limit on calls a second.
     pub(super) pace: Option<Pace>,
 }
 

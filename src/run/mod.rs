@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::targets::Target;
+use crate::transport::Input;
 
 mod cancel;
 mod dispatcher;
@@ -40,6 +41,8 @@ pub struct RunSpec {
     pub policy: policy::Policy,
     /// How many descriptors one host takes.
     pub descriptors_per_host: u32,
+    /// What the commands read, to be told which targets have ended.
+    pub input: Option<Input>,
     /// Remarks to be told before anything else.
     pub notes: Vec<event::Note>,
 }

@@ -14,7 +14,7 @@ use super::event::{CancelReason, Event, Finished, Note, Outcome, RunStats};
 use super::host_task::{self, Context, Ended};
 use super::signal::Wish;
 use crate::targets::{Target, TargetId};
-use crate::transport::{Alarm, Chunk, Facts, RemoteExit, Transport};
+use crate::transport::{Alarm, Chunk, Facts, Input, RemoteExit, Transport};
 
 /// How many events go to the reporter at once, unless more come of one input.
 pub(super) const BUNCH: usize = 32;
@@ -41,6 +41,8 @@ pub(super) struct Dispatcher<T> {
     targets: Arc<[Target]>,
     context: Arc<Context<T>>,
     canceller: Canceller,
+    /// Standard input, which keeps nothing for targets that have ended.
+    pub(super) input: Option<Input>,
     pub(super) tasks: JoinSet<Ended>,
     running: HashMap<task::Id, Running>,
     /// The first target that has been neither started nor given up.
@@ -77,6 +79,7 @@ impl<T: Transport> Dispatcher<T> {
             targets,
             context,
             canceller,
+            input: None,
             tasks: JoinSet::new(),
             running: HashMap::new(),
             next: 0,
@@ -198,6 +201,9 @@ impl<T: Transport> Dispatcher<T> {
 
     /// The one place in which a target ends.
     fn end(&mut self, finished: Finished) {
+        if let Some(input) = &self.input {
+            input.target_ended(finished.target);
+        }
         let stats = &mut self.stats;
         match &finished.outcome {
             Outcome::Exited(exit) => {

@@ -216,6 +216,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         command_timeout,
         policy: Policy::default(),
         descriptors_per_host: 1,
+        input: None,
         notes: Vec::new(),
     }
 }

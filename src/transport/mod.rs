@@ -2,16 +2,20 @@
 
 pub mod any;
 mod budget;
+mod dial;
 mod error;
 pub mod exec;
+pub mod input;
 mod lag;
 mod resolve;
 pub mod rsh;
 mod scratch;
+pub mod ssh;
 mod stream;
 
 pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
+pub use input::{Input, InputReader};
 pub use lag::{Alarm, Lag};
 pub use resolve::Resolver;
 
@@ -78,8 +82,8 @@ pub enum Setback {
     Shortage(io::Error),
     /// The host has failed.
     Failed(TransportError),
-    /// The host has failed after it was asked to run the command, and provably before it did: trying
-    /// again cannot run the command twice.
+    /// The host has failed after it was connected, and provably before it ran the command: trying again
+    /// cannot run the command twice, and may help.
     NotStarted(TransportError),
 }
 

@@ -1,7 +1,9 @@
 //! A connection that is reset unless it has come to its proper end, read into the buffer that all share.
 
 use std::io;
+use std::net::Shutdown;
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::scratch;
@@ -11,6 +13,17 @@ use super::scratch;
 pub(super) struct Connection {
     stream: TcpStream,
     state: State,
+    writing: Writing,
+}
+
+/// What can still be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// This side has ended it, and so closes first.
+    Ended,
+    /// A write has failed: the other side has reset the connection.
+    Broken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +51,7 @@ impl Connection {
         Connection {
             stream,
             state: State::Open,
+            writing: Writing::Open,
         }
     }
 
@@ -47,6 +61,11 @@ impl Connection {
 
     pub(super) fn was_reset(&self) -> bool {
         self.state == State::Reset
+    }
+
+    /// Whether this side closes first, if it is dropped now.
+    pub(super) fn closes_first(&self) -> bool {
+        self.is_open() || self.writing == Writing::Ended && !self.was_reset()
     }
 
     /// Waits until there is something to read; for ever once the stream has ended. Cancel safe.
@@ -62,7 +81,11 @@ impl Connection {
     pub(super) fn read<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> io::Result<Read<T>> {
         scratch::with(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => {
-                self.state = State::RemoteClosed;
+                // The kernel tells of a reset once, and the write has heard it.
+                self.state = match self.writing {
+                    Writing::Broken => State::Reset,
+                    Writing::Open | Writing::Ended => State::RemoteClosed,
+                };
                 Ok(Read::End)
             }
             Ok(n) => Ok(Read::Data(take(&buffer[..n]))),
@@ -87,6 +110,37 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Waits until there is room to write. Cancel safe.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.stream.writable().await
+    }
+
+    /// Writes as much as there is room for.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.stream.try_write(&bytes[written..]) {
+                Ok(n) => written += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Ends what this side writes: the other side reads an end of file, and this side closes first.
+    pub(super) fn half_close(&mut self) {
+        self.writing = match SockRef::from(&self.stream).shutdown(Shutdown::Write) {
+            Ok(()) => Writing::Ended,
+            Err(_) => Writing::Broken,
+        };
+    }
+
+    /// Notes that a write has failed. What came before can still be read.
+    pub(super) fn write_failed(&mut self) {
+        self.writing = Writing::Broken;
     }
 
     /// Writes one byte if there is room for it.

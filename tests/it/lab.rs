@@ -21,6 +21,11 @@ fn lab_login_shells_and_awkward_commands() {
 }
 
 #[test]
+fn lab_standard_input() {
+    case("stdin", &[]);
+}
+
+#[test]
 fn lab_one_host_a_thousand_times() {
     case("onehost", &[]);
 }

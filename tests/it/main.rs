@@ -1,18 +1,31 @@
 //! Integration tests: the built program against real and scripted daemons.
+//!
+//! The condition before each module always holds here. It tells clippy, which lets tests unwrap, that these
+//! are some.
 
 #[cfg(test)]
 mod exec;
-mod faults;
-mod lab;
-mod progress;
-mod reports;
 #[cfg(test)]
-mod targets;
-mod volume;
-// The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
+mod faults;
 #[cfg(test)]
 mod gather_diff;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod nodeset_diff;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
+mod reports;
+#[cfg(test)]
+mod ssh_config_diff;
+#[cfg(test)]
+mod ssh_faults;
+#[cfg(test)]
+mod stdin;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod targets;
+#[cfg(test)]
+mod volume;

@@ -117,6 +117,7 @@ struct Options<'a> {
     stderr: &'a str,
     source_ports: &'a str,
     raw: bool,
+    stdin: bool,
     demo: bool,
 }
 
@@ -257,6 +258,7 @@ impl<'a> Record<'a> {
                 stderr: info.stderr,
                 source_ports: &info.source_ports,
                 raw: info.raw,
+                stdin: info.stdin,
                 demo: info.demo,
             },
         }))
@@ -371,6 +373,9 @@ fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Resolve => "resolve",
         Phase::Connect => "connect",
+        Phase::Handshake => "handshake",
+        Phase::HostKey => "host-key",
+        Phase::Auth => "auth",
         Phase::Login => "login",
         Phase::CallBack => "call-back",
         Phase::Start => "start",
@@ -385,6 +390,13 @@ pub(super) fn class(class: FailureClass) -> &'static str {
         FailureClass::Unreachable => "unreachable",
         FailureClass::ConnectTimeout => "connect-timeout",
         FailureClass::NoCallback => "no-callback",
+        FailureClass::Closed => "closed",
+        FailureClass::Handshake => "handshake",
+        FailureClass::Busy => "busy",
+        FailureClass::HostKey => "host-key",
+        FailureClass::AuthFailed => "auth",
+        FailureClass::Jump => "jump",
+        FailureClass::Config => "config",
         FailureClass::Denied => "denied",
         FailureClass::ClosedBeforeStatus => "closed-before-status",
         FailureClass::Reset => "reset",
@@ -393,6 +405,7 @@ pub(super) fn class(class: FailureClass) -> &'static str {
         FailureClass::IdleTimeout => "idle-timeout",
         FailureClass::LocalResources => "local-resources",
         FailureClass::Protocol => "protocol",
+        FailureClass::Input => "stdin",
         FailureClass::Spawn => "cannot-start",
         FailureClass::OpenSsh => "ssh",
         FailureClass::Io => "io",

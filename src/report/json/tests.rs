@@ -147,7 +147,7 @@ fn the_lines_are_as_promised() {
     let rest = lines[time..].find(',').unwrap();
     let lines = format!("{}0{}", &lines[..time], &lines[time + rest..]);
     insta::assert_snapshot!(lines.replace(env!("CARGO_PKG_VERSION"), "[version]"), @r#"
-    {"v":1,"event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"kill_after_ms":0.0,"retries":0,"stderr":"separate","source_ports":"reserved","raw":false,"demo":false}}
+    {"v":1,"event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"kill_after_ms":0.0,"retries":0,"stderr":"separate","source_ports":"reserved","raw":false,"stdin":false,"demo":false}}
     {"v":1,"event":"started","target":0,"label":"a"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stdout","text":"läuft\n"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stderr","base64":"/wA="}

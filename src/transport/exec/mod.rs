@@ -4,7 +4,7 @@
 //! These two do start a process per host. They are how this program rides on engines that exist already
 //! (kubectl, docker, srun), and on what libssh2 cannot do (GSSAPI, security keys, `ProxyCommand`).
 
-use super::{Budget, Facts, Phase, Route, Setback, StderrMode, Transport, TransportError};
+use super::{Budget, Facts, Input, Phase, Route, Setback, StderrMode, Transport, TransportError};
 use crate::targets::{Target, TargetId};
 
 pub mod openssh;
@@ -25,6 +25,8 @@ pub struct ExecOptions {
     pub user: String,
     /// What becomes of standard error.
     pub stderr: StderrMode,
+    /// What the commands read; `None` is an end of file.
+    pub input: Option<Input>,
 }
 
 /// The exec transport of a run.
@@ -63,7 +65,11 @@ impl Transport for ExecTransport {
             rank: id.0,
         });
         let began = Instant::now();
-        let started = process::start(id, &words, self.options.stderr);
+        let reads = self.options.input.is_some();
+        let started = process::start(id, &words, self.options.stderr, reads).map(|mut process| {
+            process.feed(self.options.input.as_ref());
+            process
+        });
         route.facts = Facts {
             start: Some(began.elapsed()),
             attempts: 1,

@@ -16,8 +16,8 @@ use super::process::{self, LocalProcess};
 use crate::random;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Chunk, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side, StderrMode,
-    Stream, Transport, TransportError,
+    Budget, Chunk, Input, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side,
+    StderrMode, Stream, Transport, TransportError,
 };
 
 /// The most that `ssh` may say before it has logged in, in bytes.
@@ -43,6 +43,8 @@ pub struct OpenSshOptions {
     pub options: Vec<String>,
     /// The connect timeout; `ssh` gives up by itself when it is over.
     pub connect_timeout: Duration,
+    /// What the commands read; `None` is an end of file.
+    pub input: Option<Input>,
 }
 
 /// The openssh transport of a run.
@@ -75,6 +77,7 @@ impl OpenSshTransport {
             options,
             connect_timeout,
             stderr: _,
+            input: _,
         } = &self.options;
         let seconds = connect_timeout.as_secs_f64().ceil();
         let mut words: Vec<OsString> = vec!["ssh".into(), "-T".into()];
@@ -132,6 +135,8 @@ impl OpenSshTransport {
             }
             if out.len() + err.len() > MAX_PREAMBLE {
                 return Err(TransportError::Protocol {
+                    phase: Phase::Start,
+                    expected: "a remote shell daemon",
                     text: words_of(&[out, err].concat(), ""),
                 });
             }
@@ -210,12 +215,16 @@ impl Transport for OpenSshTransport {
     ) -> Result<OpenSshSession, Setback> {
         route.phase = Phase::Login;
         let before = budget.left();
-        let mut process = process::start(id, &self.words(target), self.options.stderr)?;
+        let reads = self.options.input.is_some();
+        let mut process = process::start(id, &self.words(target), self.options.stderr, reads)?;
         route.facts.attempts += 1;
         let login = budget.spend(self.login(target, &mut process)).await;
         route.facts.start = Some(before - budget.left());
         match login {
-            Some(Ok(())) => Ok(OpenSshSession(process)),
+            Some(Ok(())) => {
+                process.feed(self.options.input.as_ref());
+                Ok(OpenSshSession(process))
+            }
             // What comes before the login comes before the command.
             Some(Err(error)) => Err(Setback::NotStarted(error)),
             None => Err(Setback::Failed(budget.exhausted(Phase::Login))),
@@ -255,6 +264,7 @@ mod tests {
             config: Some("/tmp/config".into()),
             options: vec!["Compression=yes".to_owned()],
             connect_timeout: Duration::from_millis(2500),
+            input: None,
         })
         .unwrap()
     }

@@ -7,22 +7,24 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::net::unix::pipe::Receiver;
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::targets::TargetId;
+use crate::transport::input::InputError;
 use crate::transport::scratch;
 use crate::transport::{
-    Chunk, Phase, RemoteExit, RemoteSignal, Session, Setback, Side, StderrMode, Stream,
-    TransportError,
+    Chunk, Input, InputReader, Phase, RemoteExit, RemoteSignal, Session, Setback, Side, StderrMode,
+    Stream, TransportError,
 };
 
-/// How many descriptors a process takes here: two pipes and what tells of its end.
-pub const DESCRIPTORS: u32 = 3;
+/// How many descriptors a process takes here: three pipes and what tells of its end.
+pub const DESCRIPTORS: u32 = 4;
 
 /// A local command that runs for a host. Dropping it kills its whole group.
 #[derive(Debug)]
@@ -35,9 +37,13 @@ pub struct LocalProcess {
     err: Option<Receiver>,
     /// Output that was read before the session began.
     early: VecDeque<(Stream, Vec<u8>)>,
+    /// Its standard input, until that has ended.
+    input: Option<Sender>,
+    reader: Option<InputReader>,
 }
 
-/// Starts a program with these arguments in a process group of its own, with its standard input at its end.
+/// Starts a program with these arguments in a process group of its own. Its standard input is at its end, or, if
+/// it `reads`, what [`LocalProcess::feed`] gives it.
 ///
 /// # Errors
 /// [`Setback::Shortage`] if this machine lacks processes, memory or descriptors; else the host has failed.
@@ -45,6 +51,7 @@ pub(super) fn start(
     id: TargetId,
     words: &[OsString],
     stderr: StderrMode,
+    reads: bool,
 ) -> Result<LocalProcess, Setback> {
     let (program, arguments) = words.split_first().expect("a command has a word");
     let cannot = |source: io::Error| match is_shortage(&source) {
@@ -60,6 +67,12 @@ pub(super) fn start(
         .process_group(0)
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    let mut input = None;
+    if reads {
+        let (far, near) = io::pipe().map_err(cannot)?;
+        input = Some(Sender::from_owned_fd(near.into()).map_err(cannot)?);
+        command.stdin(far);
+    }
     let (out, far) = io::pipe().map_err(cannot)?;
     let mut err = None;
     match stderr {
@@ -91,6 +104,8 @@ pub(super) fn start(
         out,
         err,
         early: VecDeque::new(),
+        input,
+        reader: None,
     })
 }
 
@@ -109,6 +124,14 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 impl LocalProcess {
+    /// Has it read the run's input from now on; without one it reads the end.
+    pub(super) fn feed(&mut self, input: Option<&Input>) {
+        match input {
+            Some(input) => self.reader = Some(input.reader(self.id)),
+            None => self.input = None,
+        }
+    }
+
     /// Reads what is there of a stream; nothing and `None` in the field when it has ended.
     pub(super) fn read(&mut self, stream: Stream) -> io::Result<Vec<u8>> {
         let place = match stream {
@@ -143,10 +166,7 @@ impl LocalProcess {
 
     /// Waits until a stream can be read, or has ended; for ever once both have. Cancel safe.
     pub(super) async fn readable(&self) -> io::Result<Stream> {
-        tokio::select! {
-            ready = readable(self.out.as_ref()) => ready.map(|()| Stream::Stdout),
-            ready = readable(self.err.as_ref()) => ready.map(|()| Stream::Stderr),
-        }
+        ready(None, self.out.as_ref(), self.err.as_ref()).await
     }
 
     pub(super) fn has_output(&self) -> bool {
@@ -155,20 +175,55 @@ impl LocalProcess {
 
     /// Waits for the end of the process, whose streams have ended. Cancel safe.
     pub(super) async fn wait(&mut self) -> io::Result<RemoteExit> {
-        use std::os::unix::process::ExitStatusExt;
         let status = self.child.wait().await?;
+        Ok(self.reaped(status))
+    }
+
+    /// Says how it ended; its number may be a stranger's from now on.
+    fn reaped(&mut self, status: ExitStatus) -> RemoteExit {
+        use std::os::unix::process::ExitStatusExt;
         self.group = None;
         let small = |n: i32| u8::try_from(n).ok();
-        Ok(
-            match (
-                status.code().and_then(small),
-                status.signal().and_then(small),
-            ) {
-                (Some(code), _) => RemoteExit::Code(code),
-                (None, Some(signal)) => RemoteExit::Signaled(signal),
-                (None, None) => RemoteExit::Unknown,
-            },
-        )
+        match (
+            status.code().and_then(small),
+            status.signal().and_then(small),
+        ) {
+            (Some(code), _) => RemoteExit::Code(code),
+            (None, Some(signal)) => RemoteExit::Signaled(signal),
+            (None, None) => RemoteExit::Unknown,
+        }
+    }
+
+    /// Decides what follows when input was written.
+    fn on_fed(&mut self, fed: Result<Fed, Arc<InputError>>) -> Result<(), TransportError> {
+        match fed {
+            Ok(Fed::Some) => Ok(()),
+            Ok(Fed::All) => {
+                self.input = None;
+                self.reader = None;
+                Ok(())
+            }
+            Err(error) => {
+                // Before it can read an end of file: the pipe is closed when this is dropped.
+                self.signal(RemoteSignal::Kill);
+                Err(TransportError::Input(error))
+            }
+        }
+    }
+}
+
+/// Waits until a stream can be read, or has ended; early output is there already. Cancel safe.
+async fn ready(
+    early: Option<Stream>,
+    out: Option<&Receiver>,
+    err: Option<&Receiver>,
+) -> io::Result<Stream> {
+    if let Some(stream) = early {
+        return Ok(stream);
+    }
+    tokio::select! {
+        ready = readable(out) => ready.map(|()| Stream::Stdout),
+        ready = readable(err) => ready.map(|()| Stream::Stderr),
     }
 }
 
@@ -186,30 +241,89 @@ fn lost(source: io::Error) -> TransportError {
     }
 }
 
+/// What a session waits for, when it has come.
+enum Step<'a> {
+    /// There is something to read on this stream.
+    Readable(Stream),
+    /// There is room for it in the queue.
+    Room(mpsc::Permit<'a, Chunk>),
+    /// Input was written, or all of it, or as much as the process wants.
+    Fed(Result<Fed, Arc<InputError>>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    Some,
+    All,
+}
+
+/// Waits for room in the pipe and for input, and writes some; never returns without either. Cancel safe.
+async fn write(
+    pipe: Option<&Sender>,
+    reader: Option<&mut InputReader>,
+) -> Result<Fed, Arc<InputError>> {
+    let (Some(pipe), Some(reader)) = (pipe, reader) else {
+        return std::future::pending().await;
+    };
+    if pipe.writable().await.is_err() {
+        return Ok(Fed::All);
+    }
+    let bytes = reader.peek().await?;
+    if bytes.is_empty() {
+        return Ok(Fed::All);
+    }
+    match pipe.try_write(&bytes) {
+        Ok(n) => reader.advance(n),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+        // It reads no more, which is its own affair.
+        Err(_) => return Ok(Fed::All),
+    }
+    Ok(Fed::Some)
+}
+
 impl Session for LocalProcess {
     async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+        let room = async || match output.reserve().await {
+            Ok(permit) => permit,
+            // Nobody reads: the run is being given up, and the host's task is told by other means.
+            Err(_) => std::future::pending().await,
+        };
+        let mut found = None;
         while !self.early.is_empty() || self.has_output() {
-            let stream = match self.early.is_empty() {
-                true => self.readable().await.map_err(lost)?,
-                false => Stream::Stdout,
+            let early = self.early.front().map(|(stream, _)| *stream);
+            let step = tokio::select! {
+                ready = ready(early, self.out.as_ref(), self.err.as_ref()), if found.is_none() => {
+                    Step::Readable(ready.map_err(lost)?)
+                }
+                permit = room(), if found.is_some() => Step::Room(permit),
+                fed = write(self.input.as_ref(), self.reader.as_mut()) => Step::Fed(fed),
             };
-            let Ok(permit) = output.reserve().await else {
-                // Nobody reads: the run is being given up, and the host's task is told by other means.
-                std::future::pending().await
-            };
-            let (stream, data) = match self.early.pop_front() {
-                Some(early) => early,
-                None => (stream, self.read(stream).map_err(lost)?),
-            };
-            if !data.is_empty() {
-                permit.send(Chunk {
-                    target: self.id,
-                    stream,
-                    data,
-                });
+            match step {
+                Step::Readable(stream) => found = Some(stream),
+                Step::Room(permit) => {
+                    let Some(stream) = found.take() else { continue };
+                    let (stream, data) = match self.early.pop_front() {
+                        Some(early) => early,
+                        None => (stream, self.read(stream).map_err(lost)?),
+                    };
+                    if !data.is_empty() {
+                        permit.send(Chunk {
+                            target: self.id,
+                            stream,
+                            data,
+                        });
+                    }
+                }
+                Step::Fed(fed) => self.on_fed(fed)?,
             }
         }
-        self.wait().await.map_err(lost)
+        // It may read on, though it says no more.
+        loop {
+            tokio::select! {
+                exit = self.child.wait() => return exit.map(|exit| self.reaped(exit)).map_err(lost),
+                fed = write(self.input.as_ref(), self.reader.as_mut()) => self.on_fed(fed)?,
+            }
+        }
     }
 
     fn signal(&mut self, signal: RemoteSignal) -> bool {

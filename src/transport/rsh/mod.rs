@@ -5,20 +5,24 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
+use super::dial::dial;
 use super::stream::{Connection, Read};
-use super::{Budget, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError};
-use crate::ports::bind::{self, ConnectError, Outgoing};
+use super::{
+    Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
+};
+use crate::ports::bind::{self, Outgoing};
 use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Target, TargetId};
+use feed::Feed;
 use output::MainStream;
 use stderr::{Expected, Listeners};
 use wire::{RefusalText, Status};
-use wrap::EndMarker;
+use wrap::{EndMarker, Reads};
 
+mod feed;
 mod output;
 mod session;
 pub mod stderr;
@@ -44,20 +48,30 @@ pub struct RshOptions {
     pub stderr: StderrMode,
     /// Whether the daemons' call-backs must come from ports 512–1023.
     pub reserved_callers: bool,
+    /// What the commands read; `None` is an end of file.
+    pub input: Option<Input>,
 }
 
 /// The rsh transport of a run.
 #[derive(Debug)]
 pub struct RshTransport {
     options: RshOptions,
-    /// The command as sent.
-    line: Vec<u8>,
+    lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
     begun: Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
+}
+
+/// The command as sent.
+#[derive(Debug)]
+struct Lines {
+    /// For a command that reads nothing, or as much as comes; or as it is.
+    plain: Vec<u8>,
+    /// For one that reads so many bytes as there are in all: made when that is known.
+    counted: OnceLock<Vec<u8>>,
 }
 
 /// When the rest of a refusal is no longer waited for.
@@ -90,8 +104,12 @@ impl RshTransport {
             false => Some(EndMarker::random()?),
         };
         let discard = options.stderr == StderrMode::Drop;
-        let line = match &marker {
-            Some(marker) => marker.wrap(&options.command, discard),
+        let reads = match &options.input {
+            Some(_) => Reads::Stream,
+            None => Reads::Nothing,
+        };
+        let plain = match &marker {
+            Some(marker) => marker.wrap(&options.command, discard, reads),
             None => options.command.clone(),
         };
         // Unwrapped, there is nobody over there to throw it away.
@@ -99,13 +117,33 @@ impl RshTransport {
         let listeners = call_back.then(|| Listeners::new(pool.clone(), options.reserved_callers));
         Ok(RshTransport {
             options,
-            line,
+            lines: Lines {
+                plain,
+                counted: OnceLock::new(),
+            },
             marker,
             pool,
             begun: Instant::now(),
             resolver,
             listeners,
         })
+    }
+
+    /// The command for a host that is asked now, and whether it counts what it reads.
+    fn line(&self) -> (&[u8], bool) {
+        let length = self.options.input.as_ref().and_then(Input::length);
+        let (Some(marker), Some(length)) = (&self.marker, length) else {
+            return (&self.lines.plain, false);
+        };
+        let line = self.lines.counted.get_or_init(|| {
+            let reads = match length {
+                0 => Reads::Nothing,
+                n => Reads::Bytes(n),
+            };
+            let discard = self.options.stderr == StderrMode::Drop;
+            marker.wrap(&self.options.command, discard, reads)
+        });
+        (line, true)
     }
 
     /// Sends the request and reads the answer.
@@ -125,7 +163,8 @@ impl RshTransport {
         };
         let port = expected.as_ref().map_or(0, Expected::port);
         let user = target.user.as_deref().unwrap_or(&self.options.remote_user);
-        let request = wire::request(port, &self.options.local_user, user, &self.line);
+        let (line, counted) = self.line();
+        let request = wire::request(port, &self.options.local_user, user, line);
         // A daemon that resets at once may have said why: what it sent is read below, and an error of
         // this write shows there too.
         let _ = main.write_all(&request).await;
@@ -160,7 +199,7 @@ impl RshTransport {
                 Read::End => {
                     call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
                     let called = call.is_some() || expected.is_none();
-                    return Err(self.ended_early(&main, called));
+                    return Err(self.ended_early(&main, called, line.len()));
                 }
             }
         };
@@ -190,20 +229,30 @@ impl RshTransport {
             show_stderr,
             early: rest,
             stream: MainStream::new(decoder),
+            failed_input: None,
+            feed: match &self.options.input {
+                // Nobody over there reads, and nobody waits for an end.
+                Some(input) if counted && input.length() == Some(0) => {
+                    input.target_ended(id);
+                    None
+                }
+                Some(input) => Some(Feed::new(input.reader(id), counted)),
+                None => None,
+            },
         })
     }
 
     /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the
     /// whole request, so that its close is a reset.
-    fn ended_early(&self, main: &Connection, called: bool) -> TransportError {
+    fn ended_early(&self, main: &Connection, called: bool, length: usize) -> TransportError {
         let reset = main.was_reset();
         // A call that was reset before it could be accepted has no address and counts as none; that is
         // what follows too long a command, and from an unreserved port there is another likely cause.
-        let other_cause = self.line.len() > SHORTEST_LIMIT || !self.options.reserved_callers;
+        let other_cause = length > SHORTEST_LIMIT || !self.options.reserved_callers;
         if !(called || reset && other_cause) {
             return TransportError::NoCallback { hint: GAVE_UP };
         }
-        let hint = Some(self.objection());
+        let hint = Some(self.objection(length));
         match reset {
             true => TransportError::Reset {
                 phase: Phase::Start,
@@ -214,8 +263,7 @@ impl RshTransport {
     }
 
     /// What daemons that say nothing usually object to.
-    fn objection(&self) -> String {
-        let length = self.line.len();
+    fn objection(&self, length: usize) -> String {
         if length > SHORTEST_LIMIT {
             return format!(
                 "some daemons take {SHORTEST_LIMIT} bytes of command at most, and with its wrapper \
@@ -226,14 +274,6 @@ impl RshTransport {
             true => "the daemon may not know this host's name, or refuse it".to_owned(),
             false => "the daemon may demand a source port in 512-1023".to_owned(),
         }
-    }
-}
-
-/// The source port, also where the kernel chose it.
-fn local_port(outgoing: &Outgoing) -> Option<u16> {
-    match outgoing.lease.port() {
-        0 => Some(outgoing.stream.local_addr().ok()?.port()),
-        port => Some(port),
     }
 }
 
@@ -268,6 +308,8 @@ fn stranger(first: u8, rest: &[u8]) -> TransportError {
     text.push(&[first]);
     text.push(rest);
     TransportError::Protocol {
+        phase: Phase::Start,
+        expected: "a remote shell daemon",
         text: text.into_line(),
     }
 }
@@ -291,41 +333,16 @@ impl Transport for RshTransport {
         if let Some(listeners) = &self.listeners {
             listeners.prepare().map_err(no_listener)?;
         }
-        loop {
-            route.phase = Phase::Connect;
-            let tries = u32::try_from(route.addresses.len()).unwrap_or(u32::MAX);
-            let peer = *route.addresses.front().expect("a route has an address");
-            // Every address gets its share, so that a dead first one leaves time for the next.
-            let before = budget.left();
-            let attempt = budget.spend_up_to(before / tries, bind::connect(&self.pool, peer));
-            let connected = attempt.await;
-            if !matches!(connected, Some(Err(ConnectError::NoPort(_)))) {
-                route.facts.attempts += 1;
-                *route.facts.connect.get_or_insert_default() += before - budget.left();
-            }
-            let failure = match connected {
-                Some(Ok(outgoing)) => {
-                    route.facts.local_port = local_port(&outgoing);
-                    let before = budget.left();
-                    let start = self.start(id, target, peer, outgoing, &mut route.phase);
-                    let started = budget.spend(start).await;
-                    route.facts.start = Some(before - budget.left());
-                    let timed_out = || match route.phase {
-                        Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
-                        phase => budget.exhausted(phase),
-                    };
-                    return started.unwrap_or_else(|| Err(timed_out())).map_err(setback);
-                }
-                Some(Err(ConnectError::NoPort(wait))) => return Err(Setback::NoPort(wait)),
-                Some(Err(ConnectError::LocalResources(e))) => return Err(Setback::Shortage(e)),
-                Some(Err(ConnectError::Failed(error))) => connect_failure(error),
-                None => budget.exhausted(Phase::Connect),
-            };
-            if route.addresses.len() == 1 {
-                return Err(Setback::Failed(failure));
-            }
-            route.addresses.pop_front();
-        }
+        let (peer, outgoing) = dial(&self.pool, route, budget).await?;
+        let before = budget.left();
+        let start = self.start(id, target, peer, outgoing, &mut route.phase);
+        let started = budget.spend(start).await;
+        route.facts.start = Some(before - budget.left());
+        let timed_out = || match route.phase {
+            Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+            phase => budget.exhausted(phase),
+        };
+        started.unwrap_or_else(|| Err(timed_out())).map_err(setback)
     }
 
     fn time_wait(&self) -> Option<usize> {
@@ -384,35 +401,5 @@ fn no_listener(error: io::Error) -> Setback {
             phase: Phase::Connect,
             source: error,
         }),
-    }
-}
-
-/// What an errno of `connect` says about the host.
-fn connect_failure(error: io::Error) -> TransportError {
-    const UNREACHABLE: [Errno; 7] = [
-        Errno::HOSTUNREACH,
-        Errno::NETUNREACH,
-        Errno::HOSTDOWN,
-        Errno::NETDOWN,
-        Errno::ADDRNOTAVAIL,
-        Errno::AFNOSUPPORT,
-        Errno::NONET,
-    ];
-    let code = error.raw_os_error();
-    let is = |errno: Errno| code == Some(errno.raw_os_error());
-    if is(Errno::CONNREFUSED) {
-        TransportError::Refused
-    } else if UNREACHABLE.into_iter().any(is) {
-        TransportError::Unreachable(error)
-    } else if is(Errno::CONNRESET) {
-        TransportError::Reset {
-            phase: Phase::Connect,
-            hint: None,
-        }
-    } else {
-        TransportError::Io {
-            phase: Phase::Connect,
-            source: error,
-        }
     }
 }

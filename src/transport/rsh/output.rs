@@ -49,6 +49,11 @@ impl MainStream {
         }
     }
 
+    /// Whether the command has ended, though its stream has not.
+    pub(super) fn has_marker(&self) -> bool {
+        self.decoder.as_ref().is_some_and(MarkerDecoder::has_found)
+    }
+
     /// The stream has ended, by a reset or not: gives the output that was still held back.
     pub(super) fn end(&mut self, reset: bool) -> Vec<u8> {
         let Some(mut decoder) = self.decoder.take() else {

@@ -6,6 +6,13 @@
 //! the command, hands it to the login shell with its input from `/dev/null`, and prints the end marker:
 //! a token made for the run, a colon, the status, a newline.
 //!
+//! With standard input the command reads a pipe instead. In front of it is `head -c N`, which ends when
+//! so many bytes have come, so that nobody has to close the connection; or `cat`, if only the end of the
+//! connection's stream says how many there are. Behind it, after the marker, `cat` reads what the command
+//! has left: a daemon's system that closes a connection with unread bytes resets it and throws away
+//! what it has not sent yet, the marker first of all. The status is the command's, not `head`'s. A
+//! `head` that knows no `-c` is found out before anything is run, and then there is no marker.
+//!
 //! The marker is found as bytes, wherever a line or a packet may end, and taken out; the output before
 //! it is exact. What a background child writes after it is output like any other. A second marker can
 //! only be forged, and then none is believed.
@@ -20,6 +27,17 @@ use crate::transport::RemoteExit;
 pub const MAX_COMMAND: usize = 128 * 1024 - 1;
 
 const TOKEN_LENGTH: usize = 13;
+
+/// What the command is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// End of file at once.
+    Nothing,
+    /// So many bytes of the connection's stream.
+    Bytes(u64),
+    /// The connection's stream to its end.
+    Stream,
+}
 
 /// The end marker of a run. Its token has 65 random bits.
 #[derive(Clone, Debug)]
@@ -50,16 +68,29 @@ impl EndMarker {
     /// The command line for the login shell. `discard_stderr` sends standard error to `/dev/null` over
     /// there. `command` must not contain NUL.
     #[must_use]
-    pub fn wrap(&self, command: &[u8], discard_stderr: bool) -> Vec<u8> {
-        let mut line =
-            b"exec /bin/sh -c 'c=$(printf %b \"$1\");\"${SHELL:-/bin/sh}\" -c \"$c\" </dev/null"
-                .to_vec();
+    pub fn wrap(&self, command: &[u8], discard_stderr: bool, reads: Reads) -> Vec<u8> {
+        let mut line = b"exec /bin/sh -c 'c=$(printf %b \"$1\");".to_vec();
+        match reads {
+            Reads::Nothing => {}
+            Reads::Bytes(n) => {
+                line.extend_from_slice(format!("head -c1 </dev/null&&head -c{n}|(").as_bytes());
+            }
+            Reads::Stream => line.extend_from_slice(b"cat|("),
+        }
+        line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c \"$c\"");
+        if reads == Reads::Nothing {
+            line.extend_from_slice(b" </dev/null");
+        }
         if discard_stderr {
             line.extend_from_slice(b" 2>/dev/null");
         }
         line.extend_from_slice(b";printf \"");
         line.extend_from_slice(&self.needle);
-        line.extend_from_slice(b"%d\\n\" $?' sh '");
+        line.extend_from_slice(b"%d\\n\" $?");
+        if reads != Reads::Nothing {
+            line.extend_from_slice(b";cat >/dev/null)");
+        }
+        line.extend_from_slice(b"' sh '");
         for &byte in command {
             encode(byte, &mut line);
         }
@@ -67,11 +98,16 @@ impl EndMarker {
         line
     }
 
-    /// How long [`wrap`](EndMarker::wrap) makes a command, whatever the marker.
+    /// How long [`wrap`](EndMarker::wrap) makes a command at most, whatever the marker, and whatever there
+    /// is to read if it reads.
     #[must_use]
-    pub fn wrapped_len(command: &[u8], discard_stderr: bool) -> usize {
+    pub fn wrapped_len(command: &[u8], discard_stderr: bool, reads: bool) -> usize {
         let marker = EndMarker::from_bytes([0; TOKEN_LENGTH]);
-        marker.wrap(command, discard_stderr).len()
+        let reads = match reads {
+            true => Reads::Bytes(u64::MAX),
+            false => Reads::Nothing,
+        };
+        marker.wrap(command, discard_stderr, reads).len()
     }
 
     /// Token and colon, for tests that make a stream.
@@ -186,6 +222,12 @@ impl MarkerDecoder {
             end = at;
         }
         longest
+    }
+
+    /// Whether a marker has come.
+    #[must_use]
+    pub fn has_found(&self) -> bool {
+        self.found != Found::None
     }
 
     /// The stream has ended: gives what was held back and proved to be output, and the status that the
@@ -305,28 +347,34 @@ mod tests {
 
     #[test]
     fn the_wrapper_leaves_most_of_the_shortest_limit_to_the_command() {
-        let line = marker().wrap(b"", false);
-        assert!(
-            line.len() < 120,
-            "{} bytes of rsh-redone's 1023",
-            line.len()
-        );
-        assert!(!line.contains(&b'!') && !line.contains(&b'\n'));
+        for (reads, most) in [
+            (Reads::Nothing, 120),
+            (Reads::Stream, 130),
+            (Reads::Bytes(1 << 40), 165),
+        ] {
+            let line = marker().wrap(b"", false, reads);
+            assert!(
+                line.len() < most,
+                "{} bytes of rsh-redone's 1023",
+                line.len()
+            );
+            assert!(!line.contains(&b'!') && !line.contains(&b'\n'));
+        }
     }
 
     #[test]
     fn the_longest_command_is_as_long_as_the_system_takes() {
         let padded = |length: usize| {
-            let empty = EndMarker::wrapped_len(b"exit 7 #", false);
+            let empty = EndMarker::wrapped_len(b"exit 7 #", false, false);
             let mut command = b"exit 7 #".to_vec();
             command.resize(command.len() + length - empty, b'x');
-            assert_eq!(marker().wrap(&command, false).len(), length);
+            assert_eq!(marker().wrap(&command, false, Reads::Nothing).len(), length);
             command
         };
         let (_, _, exit) = run("/bin/sh", &padded(MAX_COMMAND), false);
         assert_eq!(exit, Some(RemoteExit::Code(7)));
         use std::os::unix::ffi::OsStringExt;
-        let line = marker().wrap(&padded(MAX_COMMAND + 1), false);
+        let line = marker().wrap(&padded(MAX_COMMAND + 1), false, Reads::Nothing);
         let refused = Command::new("/bin/sh")
             .arg("-c")
             .arg(std::ffi::OsString::from_vec(line))
@@ -340,7 +388,7 @@ mod tests {
     /// Runs the wrapped command as rshd would.
     fn run(shell: &str, command: &[u8], discard: bool) -> (Vec<u8>, Vec<u8>, Option<RemoteExit>) {
         use std::os::unix::ffi::OsStringExt;
-        let line = std::ffi::OsString::from_vec(marker().wrap(command, discard));
+        let line = std::ffi::OsString::from_vec(marker().wrap(command, discard, Reads::Nothing));
         let done = Command::new(shell)
             .arg("-c")
             .arg(line)
@@ -351,6 +399,93 @@ mod tests {
             .unwrap();
         let (out, exit) = decode(&done.stdout, &[7, 1]);
         (out, done.stderr, exit)
+    }
+
+    /// Runs the wrapped command as rshd would, with `input` on a connection that stays open unless
+    /// `reads` says that its end is to be seen. Gives the output and the status.
+    fn fed(
+        shell: &str,
+        command: &str,
+        input: &[u8],
+        reads: Reads,
+        path: &str,
+    ) -> (Vec<u8>, Option<RemoteExit>) {
+        use std::io::{Read, Write};
+        use std::net::Shutdown;
+        use std::os::fd::OwnedFd;
+        use std::os::unix::ffi::OsStringExt;
+        use std::os::unix::net::UnixStream;
+        let line = std::ffi::OsString::from_vec(marker().wrap(command.as_bytes(), false, reads));
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut child = Command::new(shell)
+            .arg("-c")
+            .arg(line)
+            .env_clear()
+            .env("SHELL", shell)
+            .env("PATH", path)
+            .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+            .stdout(OwnedFd::from(theirs))
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut out = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // It fails where nobody reads any more, which is what the command wanted.
+                let _ = (&ours).write_all(input);
+                if reads == Reads::Stream {
+                    let _ = ours.shutdown(Shutdown::Write);
+                }
+            });
+            let read = (&ours).read_to_end(&mut out);
+            assert!(read.is_ok(), "not reset with unread bytes: {read:?}");
+        });
+        child.wait().unwrap();
+        let (output, exit) = decode(&out, &[1000]);
+        (output, exit)
+    }
+
+    #[test]
+    fn a_command_reads_what_was_counted_and_not_more() {
+        let all: Vec<u8> = (0..300_000_u32).map(|i| (i % 256) as u8).collect();
+        let code = |n| Some(RemoteExit::Code(n));
+        for shell in ["/bin/sh", "/bin/bash"] {
+            for reads in [Reads::Bytes(all.len() as u64), Reads::Stream] {
+                let run = |command| fed(shell, command, &all, reads, "/usr/bin:/bin");
+                assert!(run("cat") == (all.clone(), code(0)), "{reads:?}");
+                // What reads less, or nothing, ends as it would, and what it leaves is read away.
+                assert_eq!(run("head -c 3; exit 3"), (vec![0, 1, 2], code(3)));
+                assert_eq!(run("true"), (vec![], code(0)));
+                assert_eq!(run("exec false"), (vec![], code(1)));
+                assert_eq!(run("kill -9 $$").1, code(137));
+                assert_eq!(run("exec <&-; echo x; exit 4"), (b"x\n".to_vec(), code(4)));
+                assert_eq!(run("wc -c < /dev/stdin").1, code(0));
+            }
+            let few = fed(
+                shell,
+                "cat; exit 2",
+                b"abcd",
+                Reads::Bytes(4),
+                "/usr/bin:/bin",
+            );
+            assert_eq!(few, (b"abcd".to_vec(), code(2)));
+        }
+    }
+
+    #[test]
+    fn a_head_that_cannot_count_is_no_success() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let head = directory.path().join("head");
+        std::fs::write(
+            &head,
+            "#!/bin/sh\necho usage: head [-n number] >&2; exit 2\n",
+        )
+        .unwrap();
+        std::fs::set_permissions(&head, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", directory.path().display());
+        let (out, exit) = fed("/bin/sh", "echo ran", b"", Reads::Bytes(4), &path);
+        assert_eq!((out, exit), (vec![], None));
     }
 
     #[test]

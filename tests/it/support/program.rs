@@ -13,12 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Well above what any test needs on a busy machine, and below the test runner's own limit.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A call of `mrsh`, without standard input and with almost no environment.
+/// A call of `mrsh`, with almost no environment and, unless it is given one, no standard input.
 #[derive(Debug)]
 #[must_use = "nothing happens until it is run"]
 pub(crate) struct Mrsh {
     args: Vec<OsString>,
     deadline: Duration,
+    stdin: Stdio,
     /// The limit on its descriptors, hard and soft.
     descriptors: Option<u32>,
 }
@@ -29,6 +30,7 @@ impl Mrsh {
         Mrsh {
             args: Vec::new(),
             deadline: DEADLINE,
+            stdin: Stdio::null(),
             descriptors: None,
         }
     }
@@ -50,6 +52,12 @@ impl Mrsh {
         self
     }
 
+    /// Something else than nothing as standard input.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Mrsh {
+        self.stdin = stdin.into();
+        self
+    }
+
     /// No more descriptors than these, which it cannot raise.
     pub(crate) fn with_descriptors(mut self, most: u32) -> Mrsh {
         self.descriptors = Some(most);
@@ -62,7 +70,8 @@ impl Mrsh {
     }
 
     /// Starts it, for tests that do something meanwhile.
-    pub(crate) fn start(self) -> Running {
+    pub(crate) fn start(mut self) -> Running {
+        let stdin = std::mem::replace(&mut self.stdin, Stdio::null());
         const PROGRAM: &str = env!("CARGO_BIN_EXE_mrsh");
         let mut command = match self.descriptors {
             None => Command::new(PROGRAM),
@@ -77,7 +86,7 @@ impl Mrsh {
             .args(&self.args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
