@@ -53,6 +53,12 @@ impl Lines {
         }
     }
 
+    /// The same, with another bound on what it keeps of a line in memory.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn keeping(self, limit: usize) -> Self {
+        Lines { limit, ..self }
+    }
+
     fn output(&mut self, chunk: &Chunk, console: &mut Console) -> io::Result<()> {
         let Chunk {
             target,
