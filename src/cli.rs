@@ -1,7 +1,7 @@
 //! What was typed: the command line, and nothing decided yet. No I/O; `plan` gives it meaning.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::ports::SourcePorts;
+use crate::run::policy::Share;
 use crate::targets::TransportKind;
 use crate::transport::StderrMode;
 
@@ -124,6 +125,47 @@ pub struct Cli {
     #[arg(short = 'u', long = "command-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
     pub command_timeout: Option<Duration>,
 
+    /// End a command that has written nothing for this time [default: no limit]
+    #[arg(long = "idle-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    pub idle_timeout: Option<Duration>,
+
+    /// End the whole run after this time; hosts not started by then are not [default: no limit]
+    #[arg(long = "deadline", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    pub deadline: Option<Duration>,
+
+    /// How long a command that is to end has from TERM to KILL
+    #[arg(long = "kill-after", value_name = "SECS", default_value = "2", value_parser = grace, help_heading = "Running")]
+    pub kill_after: Duration,
+
+    /// Try a host up to N times more if its command provably did not start, with growing pauses
+    #[arg(
+        long = "retries",
+        value_name = "N",
+        default_value = "0",
+        help_heading = "Running"
+    )]
+    pub retries: u32,
+
+    /// Begin at most N connections a second [default: no limit]
+    #[arg(long = "rate", value_name = "N", help_heading = "Running")]
+    pub rate: Option<NonZeroU32>,
+
+    /// Start no more hosts once one has failed; as --max-failures 1
+    #[arg(
+        long = "fail-fast",
+        help_heading = "Running",
+        conflicts_with = "max_failures"
+    )]
+    pub fail_fast: bool,
+
+    /// Start no more hosts once so many, or N% of all, have failed [default: no limit]
+    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, help_heading = "Running")]
+    pub max_failures: Option<Share>,
+
+    /// Start hosts in waves of these sizes, the last one again and again, as in 1,10%,100%; a wave
+    /// with a failure is the last, unless --max-failures says how many are too many
+    #[arg(long = "batch", value_name = "SIZES", value_parser = shares, help_heading = "Running")]
+    pub batch: Option<Shares>,
     /// Send standard input to every host; without it the commands read an end of file at once
     #[arg(short = 'i', long = "stdin", help_heading = "Running")]
     pub stdin: bool,
@@ -269,7 +311,8 @@ pub struct Cli {
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
 
-    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too
+    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too, and
+    /// options may follow them
     #[arg(long = "list", group = "listing", help_heading = "Listing")]
     pub list: bool,
 
@@ -352,8 +395,10 @@ Exit status:
   1  it failed on some host
   2  wrong usage or set-up; nothing was run
   3  some host could not be reached, timed out or was lost
-  4  stopped early, or a report could not be written
+  4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label.
 
 Examples:
   mrsh -w 'node[1-40]' uptime
@@ -414,6 +459,29 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(_) => Err("must be above 0 and at most a year".to_owned()),
         Err(_) => Err("not a number of seconds, such as 10 or 0.5".to_owned()),
     }
+}
+
+/// Seconds, none included.
+fn grace(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(0.0) => Ok(Duration::ZERO),
+        _ => seconds(text),
+    }
+}
+
+/// The sizes of waves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shares(pub Vec<Share>);
+
+fn share(text: &str) -> Result<Share, &'static str> {
+    text.trim().parse()
+}
+
+fn shares(text: &str) -> Result<Shares, &'static str> {
+    text.split(',')
+        .map(share)
+        .collect::<Result<_, _>>()
+        .map(Shares)
 }
 
 /// Bytes, with K, M or G for powers of 1,024.
@@ -497,6 +565,17 @@ mod tests {
     }
 
     #[test]
+    fn waves_are_shares_in_a_row() {
+        let cli = parse(&["--batch", "1, 10%,100%", "--kill-after", "0", "true"]).unwrap();
+        let text = |share: &Share| share.to_string();
+        let sizes: Vec<String> = cli.batch.unwrap().0.iter().map(text).collect();
+        assert_eq!(sizes, ["1", "10%", "100%"]);
+        assert_eq!(cli.kill_after, Duration::ZERO);
+        let both = parse(&["--fail-fast", "--max-failures", "3", "true"]);
+        assert!(both.unwrap_err().to_string().contains("--max-failures"));
+    }
+
+    #[test]
     fn bad_values_are_named() {
         for args in [
             ["-j", "0"],
@@ -505,6 +584,13 @@ mod tests {
             ["-u", "-1"],
             ["-p", "0"],
             ["--source-ports", "9-1"],
+            ["--deadline", "0"],
+            ["--kill-after", "-1"],
+            ["--rate", "0"],
+            ["--max-failures", "0"],
+            ["--max-failures", "101%"],
+            ["--batch", "1,,2"],
+            ["--batch", ""],
             ["--spool-memory", "1x"],
             ["--spool-memory", "M"],
         ] {

@@ -45,9 +45,13 @@ const NOT_KEYS: [&str; 9] = [
 /// Options that name targets: a source that has one of them replaces all of the weaker ones'.
 const TARGETS: [&str; 4] = ["all", "group", "hosts", "hosts-file"];
 
+/// The modes in which words name targets.
+const LISTINGS: [&str; 5] = ["count", "expand", "fold", "list", "regroup"];
+
 /// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
-const VARIABLES: [(&str, &str); 3] = [
+const VARIABLES: [(&str, &str); 4] = [
     ("MRSH_JOBS", "jobs"),
+    ("MRSH_TRANSPORT", "transport"),
     ("WCOLL", "hosts-file"),
     ("MRSH_HOSTS_FILE", "hosts-file"),
 ];
@@ -162,7 +166,7 @@ impl Config {
     }
 
     fn load_from(args: Vec<OsString>, world: &World) -> Result<Config, ConfigError> {
-        let command = Cli::command();
+        let command = command();
         let typed = parse(&args)?;
         let mut groups = BTreeMap::new();
         let settings = below(&command, &typed, world, &mut groups)?;
@@ -186,10 +190,54 @@ impl Config {
     }
 }
 
+/// The command line: the options, and for every switch one that takes it back, since a configuration file
+/// or an alias may have set it. The last of the two counts.
+pub(crate) fn command() -> Command {
+    let mut command = Cli::command();
+    let switches: Vec<(String, String)> = command
+        .get_arguments()
+        .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))
+        .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_long()?.to_owned())))
+        .filter(|(_, long)| !NOT_KEYS.contains(&long.as_str()))
+        .collect();
+    for (id, long) in switches {
+        let opposite = opposite(&long);
+        command = command
+            .mut_arg(&id, |arg| arg.overrides_with(opposite.clone()))
+            .arg(
+                Arg::new(opposite.clone())
+                    .long(opposite)
+                    .action(ArgAction::SetTrue)
+                    .overrides_with(id)
+                    .hide(true),
+            );
+    }
+    command
+}
+
+/// The switch that takes this one back: `no-gather` for `gather`, `label` for `no-label`.
+fn opposite(key: &str) -> String {
+    match key.strip_prefix("no-") {
+        Some(positive) => positive.to_owned(),
+        None => format!("no-{key}"),
+    }
+}
+
 fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
-    Ok(Cli::command()
+    let command = command();
+    let mut matches = command
+        .clone()
         .try_get_matches_from(args)
-        .map_err(Box::new)?)
+        .map_err(Box::new)?;
+    // The words of a listing are no command with options of its own: ours may stand among them.
+    let lists = LISTINGS.iter().any(|id| matches.get_flag(id));
+    if lists && matches.contains_id("command") {
+        matches = command
+            .mut_arg("command", |words| words.trailing_var_arg(false))
+            .try_get_matches_from(args)
+            .map_err(Box::new)?;
+    }
+    Ok(matches)
 }
 
 /// The settings that hold where the command line says nothing.
@@ -240,11 +288,11 @@ fn below(
     layers
         .into_iter()
         .for_each(|layer| lay_over(&mut settings, layer));
-    let is_typed = |id: &str| typed.value_source(id) == Some(ValueSource::CommandLine);
-    let names_targets = TARGETS.iter().any(|key| is_typed(id(command, key)));
+    let is_typed = |key: &str| is_typed(command, typed, key);
+    let names_targets = TARGETS.iter().any(|key| is_typed(key));
     settings.retain(|key, _| {
         let replaced = names_targets && TARGETS.contains(&key.as_str());
-        !replaced && !is_typed(id(command, key))
+        !replaced && !is_typed(key)
     });
     Ok(settings)
 }
@@ -337,10 +385,19 @@ fn id<'a>(command: &'a Command, key: &str) -> &'a str {
     argument(command, key).map_or("", |arg| arg.get_id().as_str())
 }
 
+/// Whether an option, or the one that takes it back, was typed.
+fn is_typed(command: &Command, matches: &ArgMatches, key: &str) -> bool {
+    let is = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let switch =
+        argument(command, key).is_some_and(|arg| matches!(arg.get_action(), ArgAction::SetTrue));
+    is(id(command, key)) || switch && is(&opposite(key))
+}
+
 /// The long options that a file can set.
 fn keys(command: &Command) -> impl Iterator<Item = &str> {
     command
         .get_arguments()
+        .filter(|arg| !arg.is_hide_set())
         .filter_map(Arg::get_long)
         .filter(|key| !NOT_KEYS.contains(key))
 }

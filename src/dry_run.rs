@@ -4,18 +4,23 @@ use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use crate::plan::RunPlan;
 use crate::ports::{self, RESERVED, SourcePorts, bind};
-use crate::report::RunInfo;
+use crate::report::{Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
 use crate::targets::Target;
+use crate::targets::nodeset::fold;
 use crate::transport::{Budget, Lag, Resolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
 const AT_ONCE: usize = 64;
+
+/// How many waves are listed.
+const WAVES_SHOWN: usize = 20;
 
 /// The addresses of a target, or why there are none; `None` for a literal address.
 type Found = Option<Result<Vec<IpAddr>, TransportError>>;
@@ -101,16 +106,16 @@ fn targets(info: &RunInfo, found: &[Found]) -> String {
 fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
     let Descriptors { wanted, allowed } = descriptors;
     let total = info.targets.len();
-    let waves = total.div_ceil(info.jobs);
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     format!(
-        "{total} target{}, {} at once, in {waves} wave{}\n\
-         source ports: {ports}\n\
+        "{total} target{}, {} at once, {}\n\
+         {}source ports: {ports}\n\
          descriptors: {wanted} wanted, {allowed} allowed{}\n\
          command: {}\n{}",
         plural(total),
         info.jobs.min(total),
-        plural(waves),
+        waves(info),
+        rules(&info.rules),
         if wanted > allowed {
             ", so that fewer hosts run at once"
         } else {
@@ -123,6 +128,51 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
             ""
         },
     )
+}
+
+/// In how many parts the hosts are run; with `--batch` how large they are, and who is in them.
+fn waves(info: &RunInfo) -> String {
+    let Some(ends) = &info.rules.waves else {
+        let waves = info.targets.len().div_ceil(info.jobs);
+        return format!("in {waves} wave{}", if waves == 1 { "" } else { "s" });
+    };
+    let mut text = match ends.len() {
+        1 => "in 1 wave, all at the same time".to_owned(),
+        n => format!("in {n} waves, each when the one before has ended"),
+    };
+    let mut start = 0;
+    for (number, &end) in (1..).zip(ends) {
+        if number > WAVES_SHOWN {
+            let rest = ends.len() + 1 - number;
+            let _ = write!(text, "\n  and {rest} more");
+            break;
+        }
+        let labels = info.targets[start..end].iter().map(|target| &*target.label);
+        let _ = write!(text, "\n  wave {number}: {}: {}", end - start, fold(labels));
+        start = end;
+    }
+    text
+}
+
+/// The rules of the run that are not the ordinary ones, a line each.
+fn rules(rules: &Rules) -> String {
+    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
+    let lines = [
+        rules
+            .deadline
+            .map(|time| format!("deadline: {}", seconds(time))),
+        rules
+            .idle_timeout
+            .map(|time| format!("idle timeout: {}", seconds(time))),
+        (rules.retries > 0).then(|| format!("retries: {}", rules.retries)),
+        rules.rate.map(|rate| format!("rate: {rate} a second")),
+        rules
+            .max_failures
+            .as_ref()
+            .map(|most| format!("failures that are too many: {most}")),
+    ];
+    let lines = lines.into_iter().flatten();
+    lines.map(|line| line + "\n").collect()
 }
 
 /// The command on one line, with its control characters escaped.
@@ -163,9 +213,7 @@ fn source_ports(plan: &RunPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::RunInfo;
     use crate::targets::TransportKind;
-    use std::time::Duration;
 
     fn info() -> RunInfo {
         let target = |label: &str, host: &str, user: Option<&str>, port| Target {
@@ -190,6 +238,7 @@ mod tests {
             jobs: 3,
             connect_timeout: Duration::from_secs(10),
             command_timeout: None,
+            rules: Rules::default(),
             stderr: "separate",
             source_ports: "reserved".to_owned(),
             raw: false,
@@ -231,6 +280,34 @@ mod tests {
         descriptors: 140 wanted, 1024 allowed
         command: echo 'ü\u{1b}' "$A"
         "#);
+        let mut batch = info();
+        batch.rules = Rules {
+            deadline: Some(Duration::from_secs(600)),
+            retries: 2,
+            rate: Some(20),
+            max_failures: Some("10%".to_owned()),
+            waves: Some(vec![1, 4]),
+            ..Rules::default()
+        };
+        insta::assert_snapshot!(needs(&batch, "any", enough), @r#"
+        4 targets, 3 at once, in 2 waves, each when the one before has ended
+          wave 1: 1: ada
+          wave 2: 3: 192.0.2.7,cas,root@bea:1514
+        deadline: 600 s
+        retries: 2
+        rate: 20 a second
+        failures that are too many: 10%
+        source ports: any
+        descriptors: 140 wanted, 1024 allowed
+        command: echo 'ü\u{1b}' "$A"
+        "#);
+        batch.rules.waves = Some((1..=30).collect());
+        batch.targets = vec![batch.targets[0].clone(); 30].into();
+        let long = needs(&batch, "any", enough);
+        assert!(
+            long.contains("\n  wave 20: 1: ada\n  and 10 more\n"),
+            "{long}"
+        );
         let mut one = info();
         one.targets = one.targets[..1].into();
         one.stdin = true;

@@ -6,7 +6,7 @@
 //! | 1 | the command failed on some host, and every host was reached |
 //! | 2 | wrong usage, configuration or set-up: nothing was run |
 //! | 3 | some host could not be reached, timed out or was lost; others may have failed as well |
-//! | 4 | stopped early: not every host was run to its end, or the reports could not be written |
+//! | 4 | stopped early, by failures or the deadline: not every host was run to its end; or the reports could not be written |
 //! | a signal | the program dies of the signal that stopped it, and of SIGPIPE when nobody reads |
 //!
 //! With `--gather-stdin`, 1 says that lines of the input named no host, and 4 that the input could not be
@@ -40,7 +40,7 @@ enum Ending {
     Unread,
     /// Its reports cannot be written.
     ReportFailed,
-    /// Hosts were stopped, or not started, for another reason.
+    /// Hosts were stopped at the deadline, or not started for that or for the failures of others.
     StoppedEarly,
     /// Hosts could not be reached, timed out or were lost.
     Unreached,
@@ -120,19 +120,24 @@ fn ending(stats: &RunStats, report: Result<(), &io::Error>) -> Ending {
         cancelled,
         not_started,
         worst_status: _,
+        left_running: _,
         cancel,
         elapsed: _,
-    } = *stats;
+    } = stats;
     match (cancel, report) {
-        (Some(CancelReason::Signal(signal)), _) => Ending::Signaled(signal),
-        (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ending::Unread,
-        (_, Err(_)) | (Some(CancelReason::ReportFailed), Ok(())) => Ending::ReportFailed,
-        (None, Ok(())) if cancelled + not_started > 0 => Ending::StoppedEarly,
-        (None, Ok(())) if failed > 0 => Ending::Unreached,
-        (None, Ok(())) if exit_failed > 0 => Ending::CommandFailed,
-        (None, Ok(())) if succeeded == total => Ending::Succeeded,
+        (Some(CancelReason::Signal(signal)), _) => return Ending::Signaled(*signal),
+        (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ending::Unread,
+        (_, Err(_)) | (Some(CancelReason::ReportFailed), Ok(())) => return Ending::ReportFailed,
+        // Weighed by what became of the hosts: all may have come to their end all the same.
+        (None | Some(CancelReason::Failures | CancelReason::Deadline), Ok(())) => {}
+    }
+    match () {
+        () if cancelled + not_started > 0 => Ending::StoppedEarly,
+        () if *failed > 0 => Ending::Unreached,
+        () if *exit_failed > 0 => Ending::CommandFailed,
+        () if succeeded == total => Ending::Succeeded,
         // A host that was counted nowhere was lost by us: never a success.
-        (None, Ok(())) => Ending::Unreached,
+        () => Ending::Unreached,
     }
 }
 
@@ -213,6 +218,33 @@ mod tests {
                     assert_eq!(found, expected, "{stats:?} {report:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_called_a_run_off_counts_only_if_it_kept_hosts_from_their_end() {
+        for cancel in [CancelReason::Failures, CancelReason::Deadline] {
+            let of = |counts, flag| {
+                let stats = RunStats {
+                    cancel: Some(cancel),
+                    ..stats(counts, Some(7))
+                };
+                ExitStatus::of_run(&stats, flag, Ok(()))
+            };
+            assert_eq!(of([3, 1, 0, 0, 1], false), ExitStatus::STOPPED);
+            assert_eq!(of([3, 0, 0, 2, 0], false), ExitStatus::STOPPED);
+            assert_eq!(of([3, 1, 0, 0, 1], true), ExitStatus::Code(7));
+            assert_eq!(of([3, 0, 1, 0, 1], true), ExitStatus::WORST_UNREACHED);
+            assert_eq!(of([4, 1, 0, 0, 0], false), ExitStatus::COMMAND_FAILED);
+            assert_eq!(of([4, 0, 1, 0, 0], false), ExitStatus::UNREACHED);
+            assert_eq!(of([5, 0, 0, 0, 0], false), ExitStatus::SUCCESS);
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            let stats = RunStats {
+                cancel: Some(cancel),
+                ..stats([5, 0, 0, 0, 0], None)
+            };
+            let unwritten = ExitStatus::of_run(&stats, false, Err(&full));
+            assert_eq!(unwritten, ExitStatus::STOPPED);
         }
     }
 

@@ -6,10 +6,11 @@
 //! `report` sees only events.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use config::{Config, ConfigError};
 use demo::Demo;
@@ -77,7 +78,11 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
     match Plan::new(config.cli, config.groups)? {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Print(text) => print(&text).map(|()| ExitStatus::SUCCESS),
+        Plan::Print(listing) => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
+            Ok(ExitStatus::SUCCESS)
+        }
         Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),
     }
@@ -85,16 +90,20 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
 
 /// Prints an error with its causes, on standard error.
 fn complain(error: &dyn std::error::Error) {
-    let mut text = format!("mrsh: {error}");
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text.push('\n');
+    say(&text);
+}
+
+/// Prints a line of this program's own on standard error.
+fn say(text: &str) {
     // There is no third stream to complain on.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(format!("mrsh: {text}\n").as_bytes());
 }
 
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
@@ -118,9 +127,14 @@ fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     })
 }
 
-/// Prints the whole answer to what was asked instead of a run; a reader that has gone wants no more.
+/// Prints the whole answer to what was asked instead of a run.
 fn print(text: &str) -> Result<(), Error> {
-    match io::stdout().write_all(text.as_bytes()) {
+    printed(io::stdout().write_all(text.as_bytes()))
+}
+
+/// A reader that has gone wants no more; that is no failure.
+fn printed(written: io::Result<()>) -> Result<(), Error> {
+    match written {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::system("write to standard output")(e))
         }
@@ -171,6 +185,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         .build()
         .map_err(Error::system("start the event loop"))?;
     let console = Console::stdio(plan.terminals);
+    let targets = Arc::clone(&plan.info.targets);
     let (reports, reporter) = report::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
@@ -190,10 +205,14 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         // A signal ended the wait for it; the process ends without.
         false => Ok(()),
     };
-    if let Err(error) = &written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        complain(error);
+    if let Err(error) = &written {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            complain(error);
+        }
+        // The reports have not said it.
+        if let Some(text) = report::left_running(&targets, &stats) {
+            say(&text);
+        }
     }
     Ok(ExitStatus::of_run(
         &stats,

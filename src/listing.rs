@@ -1,11 +1,12 @@
 //! The listing modes: targets and groups printed instead of run on, so that scripts need no `nodeset`.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use crate::error::Error;
 use crate::targets::groups::{Groups, regroup};
 use crate::targets::nodeset::{GroupSource, NodeSet, Nothing, Resolver, fold};
-use crate::targets::{Limits, TargetList};
+use crate::targets::{Limits, Selection};
 
 /// How targets are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,65 +21,130 @@ pub enum Form {
     Count,
 }
 
-/// The text for a list of targets, or for each part of one.
-///
-/// # Errors
-/// Groups that cannot be read.
-pub fn targets(
-    parts: &[TargetList],
-    form: &Form,
-    groups: &Groups,
-    limits: Limits,
-) -> Result<String, Error> {
-    let mut text = String::new();
-    for part in parts {
-        let labels = part.iter().map(|target| &*target.label);
-        match form {
-            Form::Each(separator) => {
-                for (n, label) in labels.enumerate() {
-                    if n > 0 {
-                        text.push_str(separator);
-                    }
-                    text.push_str(label);
-                }
-            }
-            Form::Folded => text.push_str(&fold(labels)),
-            Form::Regrouped => {
-                let set: NodeSet = labels.collect();
-                text.push_str(&regroup(&set, groups, None, limits.max_targets)?);
-            }
-            Form::Count => text.push_str(&part.len().to_string()),
-        }
-        text.push('\n');
-    }
-    Ok(text)
+/// What is printed.
+#[derive(Debug)]
+pub enum Listing {
+    /// This text.
+    Text(String),
+    /// The names of targets, made as they are written: a million of them take no memory.
+    Names {
+        /// The targets.
+        targets: Selection,
+        /// What stands between two.
+        separator: String,
+        /// How many there are on each line.
+        parts: Vec<usize>,
+    },
 }
 
-/// The text for the groups of one source, or of all, with what is in them if that is wanted.
-///
-/// # Errors
-/// Groups that cannot be read.
-pub fn groups(
-    groups: &Groups,
-    source: Option<&str>,
-    members: bool,
-    limits: Limits,
-) -> Result<String, Error> {
-    let sources = match source {
-        Some(source) => vec![source.to_owned()],
-        None => groups.sources()?,
-    };
-    let mut text = String::new();
-    for source in sources {
-        let resolver = Resolver::new(limits.max_targets, groups, &Nothing);
-        for name in groups.list(Some(&source))? {
-            write!(text, "@{source}:{name}").expect("a string takes all that is written");
-            if members {
-                let set = resolver.group(Some(&source), &name)?.to_set();
-                write!(text, " {set}").expect("a string takes all that is written");
+impl Listing {
+    /// Targets in this form, cut into so many parts.
+    ///
+    /// # Errors
+    /// Groups that cannot be read.
+    pub fn of_targets(
+        targets: Selection,
+        form: Form,
+        parts: usize,
+        groups: &Groups,
+        limits: Limits,
+    ) -> Result<Listing, Error> {
+        let sizes = targets.part_sizes(parts);
+        let mut text = String::new();
+        match form {
+            Form::Each(separator) => {
+                return Ok(Listing::Names {
+                    targets,
+                    separator,
+                    parts: sizes,
+                });
             }
-            text.push('\n');
+            Form::Count => {
+                for size in sizes {
+                    writeln!(text, "{size}").expect("a string takes all that is written");
+                }
+            }
+            Form::Folded if sizes.len() == 1 => text = targets.folded() + "\n",
+            Form::Regrouped if sizes.len() == 1 => {
+                text = regroup(&targets.to_set(), groups, None, limits.max_targets)? + "\n";
+            }
+            Form::Folded | Form::Regrouped => {
+                let (mut sizes, mut part) = (sizes.into_iter(), Vec::new());
+                let mut size = sizes.next();
+                targets.try_for_each(|label| {
+                    part.push(label.to_owned());
+                    if size == Some(part.len()) {
+                        let labels = part.iter().map(String::as_str);
+                        text += &match form {
+                            Form::Folded => fold(labels),
+                            _ => {
+                                let set: NodeSet = labels.collect();
+                                regroup(&set, groups, None, limits.max_targets)?
+                            }
+                        };
+                        text.push('\n');
+                        part.clear();
+                        size = sizes.next();
+                    }
+                    Ok::<(), Error>(())
+                })?;
+            }
         }
+        Ok(Listing::Text(text))
     }
-    Ok(text)
+
+    /// The groups of one source, or of all, with what is in them if that is wanted.
+    ///
+    /// # Errors
+    /// Groups that cannot be read.
+    pub fn of_groups(
+        groups: &Groups,
+        source: Option<&str>,
+        members: bool,
+        limits: Limits,
+    ) -> Result<Listing, Error> {
+        let sources = match source {
+            Some(source) => vec![source.to_owned()],
+            None => groups.sources()?,
+        };
+        let mut text = String::new();
+        for source in sources {
+            let resolver = Resolver::new(limits.max_targets, groups, &Nothing);
+            for name in groups.list(Some(&source))? {
+                write!(text, "@{source}:{name}").expect("a string takes all that is written");
+                if members {
+                    let set = resolver.group(Some(&source), &name)?.to_set();
+                    write!(text, " {set}").expect("a string takes all that is written");
+                }
+                text.push('\n');
+            }
+        }
+        Ok(Listing::Text(text))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        let (targets, separator, parts) = match self {
+            Listing::Text(text) => return out.write_all(text.as_bytes()),
+            Listing::Names {
+                targets,
+                separator,
+                parts,
+            } => (targets, separator, parts),
+        };
+        let mut parts = parts.iter();
+        let mut left = parts.next().copied().unwrap_or(0);
+        targets.try_for_each(|label| {
+            out.write_all(label.as_bytes())?;
+            left = left.saturating_sub(1);
+            if left > 0 {
+                return out.write_all(separator.as_bytes());
+            }
+            left = parts.next().copied().unwrap_or(0);
+            out.write_all(b"\n")
+        })
+    }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::listing::{self, Form};
+use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
@@ -22,6 +23,7 @@ use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
 mod report;
+mod rules;
 mod targets;
 mod transports;
 
@@ -42,7 +44,7 @@ pub enum Plan {
     /// Gather what comes on standard input.
     Filter(FilterPlan),
     /// Print this about targets or groups.
-    Print(String),
+    Print(Listing),
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -105,8 +107,8 @@ impl Plan {
                 terminals,
             }));
         }
-        if let Some(text) = listing(&cli, &groups)? {
-            return Ok(Plan::Print(text));
+        if let Some(listing) = listing(&cli, &groups)? {
+            return Ok(Plan::Print(listing));
         }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
@@ -115,6 +117,7 @@ impl Plan {
             return Err(Error::OneStandardInput);
         }
         let report = report::report(&cli, terminals)?;
+        let policy = rules::policy(&cli);
         let targets = targets::of_run(&cli, &groups)?;
         if let Some(name) = &cli.user
             && (name.is_empty() || name.contains(char::is_control))
@@ -135,6 +138,7 @@ impl Plan {
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
+            rules: rules::words(&policy, targets.len()),
             stderr: match StderrMode::from(cli.stderr) {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
@@ -157,6 +161,7 @@ impl Plan {
                 connect_timeout: cli.connect_timeout,
                 command_timeout: cli.command_timeout,
                 descriptors_per_host: transports.descriptors_per_host(),
+                policy,
                 input: None,
                 notes: Vec::new(),
             },
@@ -176,13 +181,13 @@ impl Plan {
 }
 
 /// The answer of a listing mode, if one was asked for.
-fn listing(cli: &Cli, groups: &Groups) -> Result<Option<String>, Error> {
+fn listing(cli: &Cli, groups: &Groups) -> Result<Option<Listing>, Error> {
     let limits = Limits {
         max_targets: cli.max_targets.get(),
     };
     if let Some(source) = &cli.groups {
         let source = Some(source.as_str()).filter(|name| !name.is_empty());
-        return listing::groups(groups, source, cli.verbose, limits).map(Some);
+        return Listing::of_groups(groups, source, cli.verbose, limits).map(Some);
     }
     let separator = |default: &str| cli.separator.clone().unwrap_or_else(|| default.to_owned());
     let form = match cli {
@@ -195,11 +200,8 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<String>, Error> {
     };
     let words = targets::expressions(cli)?;
     let all = targets::select(cli, groups, Some(&words))?;
-    let parts = match cli.split {
-        Some(parts) => all.split(parts.get()),
-        None => vec![all],
-    };
-    listing::targets(&parts, &form, groups, limits).map(Some)
+    let parts = cli.split.map_or(1, NonZeroUsize::get);
+    Listing::of_targets(all, form, parts, groups, limits).map(Some)
 }
 
 fn terminals() -> Terminals {

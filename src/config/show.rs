@@ -3,17 +3,15 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-use clap::parser::ValueSource;
-use clap::{ArgAction, CommandFactory};
+use clap::ArgAction;
 
-use super::{Config, Source, argument, id, keys};
-use crate::cli::Cli;
+use super::{Config, Source, argument, command, id, is_typed, keys};
 
 impl Config {
     /// Every setting with its value and where it comes from, a line each.
     #[must_use]
     pub fn show(&self) -> String {
-        let command = Cli::command();
+        let command = command();
         let mut text = String::new();
         for key in keys(&command) {
             let Some(argument) = argument(&command, key) else {
@@ -35,9 +33,7 @@ impl Config {
             };
             let from = match self.settings.get(key) {
                 Some(value) => words(&value.source),
-                None if self.matches.value_source(id) == Some(ValueSource::CommandLine) => {
-                    words(&Source::CommandLine)
-                }
+                None if is_typed(&command, &self.matches, key) => words(&Source::CommandLine),
                 None => words(&Source::Default),
             };
             writeln!(text, "{key} = {value}  # {from}").expect("a string takes all");

@@ -1,4 +1,5 @@
 use super::*;
+use crate::targets::TransportKind;
 use tempfile::TempDir;
 
 /// A system's and a user's file, and an environment.
@@ -212,4 +213,66 @@ fn what_is_shown_is_a_configuration_with_its_sources() {
     // It can be read back.
     let again = Fixture::new(&shown, "");
     assert_eq!(again.cli(&["true"]).connect_timeout.as_millis(), 1500);
+}
+
+#[test]
+fn a_switch_can_be_taken_back() {
+    command().debug_assert();
+    let fixture = Fixture::new("gather = true\nno-label = true\nverbose = true", "");
+    let cli = fixture.cli(&["true"]);
+    assert!(cli.gather && cli.no_label && cli.verbose);
+    let cli = fixture.cli(&["--no-gather", "--label", "true"]);
+    assert!(!cli.gather && !cli.no_label && cli.verbose);
+    // The last one counts, and what follows the command's first word is the command's.
+    assert!(fixture.cli(&["--no-gather", "-b", "true"]).gather);
+    assert!(!fixture.cli(&["-b", "--no-gather", "true"]).gather);
+    let cli = fixture.cli(&["true", "--no-gather"]);
+    assert!(cli.gather);
+    assert_eq!(cli.command, ["true", "--no-gather"]);
+    let shown = fixture
+        .load(&["--no-gather", "--show-config"])
+        .unwrap()
+        .show();
+    assert!(
+        shown.contains("gather = false  # command line\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("no-gather"));
+    // It is no key of its own: files say true or false.
+    assert!(
+        Fixture::new("no-gather = true", "")
+            .error(&["x"])
+            .starts_with("there is no option")
+    );
+    assert!(!Fixture::new("gather = false", "").cli(&["x"]).gather);
+}
+
+#[test]
+fn options_may_stand_among_the_words_of_a_listing() {
+    let fixture = Fixture::new("", "");
+    let cli = fixture.cli(&["--list", "n1", "--sort", "-x", "n2", "n[3-4]", "-"]);
+    assert!(cli.list && cli.sort);
+    assert_eq!((cli.command.len(), cli.exclude), (3, vec!["n2".to_owned()]));
+    let cli = fixture.cli(&["--fold", "n[1-9]", "--", "-n3"]);
+    assert_eq!(cli.command, ["n[1-9]", "-n3"]);
+    assert!(fixture.load(&["--count", "n1", "--nonsense"]).is_err());
+    let cli = fixture.cli(&["-w", "a", "ls", "--list"]);
+    assert_eq!(cli.command, ["ls", "--list"]);
+}
+
+#[test]
+fn the_transport_may_be_in_the_environment() {
+    let fixture = Fixture::new("transport = \"openssh\"", "").with("MRSH_TRANSPORT", "exec");
+    assert_eq!(fixture.cli(&["x"]).transport, TransportKind::Exec);
+    assert_eq!(
+        fixture.cli(&["-R", "rsh", "x"]).transport,
+        TransportKind::Rsh
+    );
+    let error = Fixture::new("", "")
+        .with("MRSH_TRANSPORT", "telnet")
+        .error(&["x"]);
+    assert!(
+        error.starts_with("the environment variable MRSH_TRANSPORT: invalid value 'telnet'"),
+        "{error}"
+    );
 }

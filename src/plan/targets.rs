@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::targets::groups::{Groups, Places};
-use crate::targets::{Limits, Origin, TargetError, TargetList, TargetListBuilder};
+use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder};
 
 const STANDARD_INPUT: &str = "standard input";
 
@@ -29,7 +29,7 @@ pub(super) fn select(
     cli: &Cli,
     groups: &Groups,
     words: Option<&[String]>,
-) -> Result<TargetList, Error> {
+) -> Result<Selection, Error> {
     let limits = Limits {
         max_targets: cli.max_targets.get(),
     };
@@ -41,7 +41,7 @@ pub(super) fn select(
     for text in &cli.exclude {
         list.exclude_expr(text, Origin::named("-x"))?;
     }
-    let mut list = list.build()?;
+    let mut list = list.select()?;
     if cli.sort {
         list = list.sorted();
     }
@@ -61,10 +61,11 @@ pub(super) fn select(
 
 /// Reads everything that names targets; false if there is no such thing.
 fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<bool, TargetError> {
-    for text in cli.hosts.iter().chain(words) {
+    let hosts = cli.hosts.iter().map(|text| (text, "-w"));
+    for (text, from) in hosts.chain(words.iter().map(|text| (text, "argument"))) {
         match text.as_str() {
             "-" => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
-            text => list.add_expr(text, Origin::named("-w"))?,
+            text => list.add_expr(text, Origin::named(from))?,
         }
     }
     for file in &cli.hosts_files {
@@ -109,5 +110,5 @@ pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
 
 /// The targets of a run.
 pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::Target]>, Error> {
-    Ok(select(cli, groups, None)?.into_shared())
+    Ok(select(cli, groups, None)?.into_targets().into_shared())
 }

@@ -13,7 +13,7 @@ use crate::targets::{Target, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
-use crate::transport::rsh::wrap::MAX_COMMAND;
+use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
 use crate::transport::{Input, StderrMode};
 
 /// The port of rshd, the only one that the program's own right to reserved source ports is good for.
@@ -130,7 +130,11 @@ fn rsh(
     {
         only_rshd(cli, targets)?;
     }
-    let length = command.len();
+    let stderr = StderrMode::from(cli.stderr);
+    let length = match cli.raw {
+        true => command.len(),
+        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin),
+    };
     if length > MAX_COMMAND {
         return Err(Error::CommandTooLong {
             length,
@@ -151,7 +155,7 @@ fn rsh(
         port: cli.port.unwrap_or(RSH_PORT),
         command: command.to_owned(),
         raw: cli.raw,
-        stderr: StderrMode::from(cli.stderr),
+        stderr,
         reserved_callers,
         input: None,
     })

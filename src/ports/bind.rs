@@ -5,9 +5,10 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{ListenerLease, PortLease, PortPool, PortWait, kernel};
@@ -51,6 +52,29 @@ pub async fn connect(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, Conn
     }
 }
 
+/// How long a peer may say nothing at all before it is asked whether it is there, how often it is asked
+/// again, and how many questions it may leave open: a network that has ended is noticed within a
+/// minute, and a peer that is there is asked twice a minute at most.
+const SILENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(10);
+const QUESTIONS: u32 = 3;
+
+/// How long a signal to a remote command may go unacknowledged. While it does, the kernel does not ask.
+///
+/// This is for connections on which next to nothing is sent. A peer that takes no more data for so long
+/// would be given up, too (measured: `ETIMEDOUT` from a window that stays zero), and a command may
+/// let its standard input wait for hours.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+
+/// Has the kernel find out whether a silent peer is still there.
+fn keep_watch(socket: &Socket) -> io::Result<()> {
+    let questions = TcpKeepalive::new()
+        .with_time(SILENCE)
+        .with_interval(AGAIN)
+        .with_retries(QUESTIONS);
+    socket.set_tcp_keepalive(&questions)
+}
+
 /// Sends the SYN.
 fn start(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, ConnectError> {
     loop {
@@ -84,6 +108,7 @@ fn bound(peer: SocketAddr, port: u16) -> io::Result<Socket> {
         Type::STREAM.nonblocking().cloexec(),
         Some(Protocol::TCP),
     )?;
+    keep_watch(&socket)?;
     if port == 0 {
         return Ok(socket);
     }
@@ -150,6 +175,9 @@ fn listening(port: u16) -> io::Result<Socket> {
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
+        // The connections that it accepts have it from here.
+        keep_watch(&socket)?;
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
         if any.is_ipv6() {
             socket.set_only_v6(false)?;
         }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::summary::left_running;
 use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, RunStats};
 use crate::targets::{Limits, Target, TargetId, TargetListBuilder};
@@ -63,7 +64,7 @@ impl Reporter for FailedList {
         Ok(())
     }
 
-    fn finish(&mut self, _: &RunStats, console: &mut Console) -> io::Result<()> {
+    fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
         // In the order in which the targets were named.
         self.failed.sort_unstable();
         let targets = self.failed.iter().map(|id| &self.info.targets[id.index()]);
@@ -71,7 +72,13 @@ impl Reporter for FailedList {
         match &mut self.file {
             None => lines.try_for_each(|line| console.line(Stream::Stdout, &[line.as_bytes()])),
             Some((path, file)) => {
-                let text: String = lines.map(|line| line + "\n").collect();
+                // For whoever is about to start the same command there once more.
+                let left = left_running(&self.info.targets, stats).map(|text| format!("# {text}"));
+                let text: String = left
+                    .into_iter()
+                    .chain(lines)
+                    .map(|line| line + "\n")
+                    .collect();
                 file.write_all(text.as_bytes()).map_err(|error| {
                     let text = format!("cannot write to {}: {error}", path.display());
                     io::Error::new(error.kind(), text)
@@ -142,13 +149,21 @@ operator@console:1514
     }
 
     fn run(to: &FailedTo, events: impl IntoIterator<Item = Event>) -> String {
+        run_with(to, events, &RunStats::default())
+    }
+
+    fn run_with(
+        to: &FailedTo,
+        events: impl IntoIterator<Item = Event>,
+        stats: &RunStats,
+    ) -> String {
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
         let mut list = FailedList::create(to, &info()).unwrap();
         for event in events {
             list.event(&event, &mut console).unwrap();
         }
-        list.finish(&RunStats::default(), &mut console).unwrap();
+        list.finish(stats, &mut console).unwrap();
         console.flush().unwrap();
         String::from_utf8(recorder.text(Stream::Stdout)).unwrap()
     }
@@ -195,6 +210,29 @@ operator@console:1514
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         let events = [finished(3, Outcome::Internal("a defect".to_owned()))];
         assert_eq!(run(&FailedTo::Stdout, events), "[2001:db8::1]:5514\n");
+    }
+
+    #[test]
+    fn whoever_is_still_running_is_named_in_a_comment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("failed");
+        let stats = RunStats {
+            left_running: vec![TargetId(1), TargetId(2)],
+            ..RunStats::default()
+        };
+        let lost = |id| finished(id, Outcome::Cancelled(CancelReason::Signal(15)));
+        let text = |to: FailedTo| run_with(&to, [lost(1), lost(2)], &stats);
+        assert_eq!(text(FailedTo::File(path.clone())), "");
+        insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @r"
+        # still running on: n[1-2]
+        n1 user=root
+        n2 user=root
+        ");
+        let mut again = TargetListBuilder::new(Limits::default());
+        again.add_hosts_file(&path).unwrap();
+        assert_eq!(*again.build().unwrap(), info().targets[1..3]);
+        // Programs read that one.
+        assert_eq!(text(FailedTo::Stdout), "n1 user=root\nn2 user=root\n");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct RunInfo {
     pub connect_timeout: Duration,
     /// The limit from the command's start.
     pub command_timeout: Option<Duration>,
+    /// When the run goes on, gives up or tries again.
+    pub rules: Rules,
     /// What becomes of standard error, as it is spelled.
     pub stderr: &'static str,
     /// The source ports, as they are spelled.
@@ -35,6 +37,25 @@ pub struct RunInfo {
     pub stdin: bool,
     /// Whether embedded daemons answer.
     pub demo: bool,
+}
+
+/// The rules of a run, in the same order as they are typed; see the options of these names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How long a remote command has to end after TERM.
+    pub kill_after: Duration,
+    /// The limit of the whole run.
+    pub deadline: Option<Duration>,
+    /// The limit of a command's silence.
+    pub idle_timeout: Option<Duration>,
+    /// How often a host is tried again.
+    pub retries: u32,
+    /// How many connections are begun a second.
+    pub rate: Option<u32>,
+    /// How many failures are too many, as it is spelled.
+    pub max_failures: Option<String>,
+    /// The places after the last targets of the waves, if there are to be any.
+    pub waves: Option<Vec<usize>>,
 }
 
 impl RunInfo {

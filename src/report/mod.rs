@@ -42,8 +42,8 @@ pub use console::{Console, LongLine, Terminals};
 pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
-pub use info::RunInfo;
-pub use summary::Words;
+pub use info::{Rules, RunInfo};
+pub use summary::{Words, left_running};
 
 use failed_to::FailedList;
 use files::Files;

@@ -50,6 +50,7 @@ pub(super) struct Progress {
     bar: ProgressBar,
     narrow: bool,
     running: HashMap<TargetId, Instant>,
+    started: usize,
     done: usize,
     failed: usize,
     begun: Instant,
@@ -82,6 +83,7 @@ impl Progress {
             bar,
             narrow: false,
             running: HashMap::new(),
+            started: 0,
             done: 0,
             failed: 0,
             begun: Instant::now(),
@@ -132,12 +134,21 @@ impl Progress {
             return words.join(", ");
         }
         words.push(format!("{} running", self.running.len()));
+        words.extend(self.wave());
         let rate = self.bar.per_sec();
         if self.done > 0 && rate.is_finite() {
             words.push(format!("{rate:.1}/s"));
             words.push(format!("{} left", duration(self.bar.eta())));
         }
         words.join(", ")
+    }
+
+    /// Which wave is on its way, where hosts run in several.
+    fn wave(&self) -> Option<String> {
+        let ends = self.info.rules.waves.as_ref();
+        let ends = ends.filter(|ends| ends.len() > 1)?;
+        let before = ends.iter().filter(|&&end| end < self.started).count();
+        Some(format!("wave {} of {}", before + 1, ends.len()))
     }
 }
 
@@ -161,6 +172,7 @@ impl Reporter for Progress {
             Event::RunStarted { .. } => self.begun = Instant::now(),
             Event::Started(target) => {
                 self.running.insert(*target, Instant::now());
+                self.started += 1;
             }
             Event::Finished(finished) => {
                 self.running.remove(&finished.target);
@@ -296,6 +308,27 @@ mod tests {
             };
             assert!(progress.line(begun).chars().count() <= most);
         }
+    }
+
+    #[test]
+    fn says_which_wave_it_is() {
+        let mut info = run_info(&["a", "b", "c", "d", "e", "f", "g"]);
+        info.rules.waves = Some(vec![1, 3, 7]);
+        let mut progress = Progress::new(&Arc::new(info), || 100);
+        let mut console = Recorder::default().console(BOTH);
+        let mut shown = Vec::new();
+        for n in 0..4 {
+            let started = Event::Started(TargetId(n));
+            progress.event(&started, &mut console).unwrap();
+            shown.push(progress.wave().unwrap());
+            if n == 2 {
+                (0..3).for_each(|n| progress.event(&succeeded(n), &mut console).unwrap());
+            }
+        }
+        let expected = ["1", "2", "2", "3"].map(|wave| format!("wave {wave} of 3"));
+        assert_eq!(shown, expected);
+        let bar = progress.line(Instant::now());
+        assert!(bar.contains("1 running, wave 3 of 3"), "{bar}");
     }
 
     #[test]

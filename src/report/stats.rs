@@ -219,6 +219,7 @@ mod tests {
                 } else {
                     Side::Remote
                 }),
+                left_running: false,
             };
             end.elapsed = Duration::from_millis((11 + 101 * target).into());
             stats.finished(&end);

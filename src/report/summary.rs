@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
-use crate::run::event::{Event, Note, Outcome, RunStats};
+use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
 use crate::transport::{RemoteExit, Stream};
@@ -181,8 +181,20 @@ impl Reporter for Summary {
                 console,
             )?;
         }
-        self.failures(stats, console)
+        self.failures(stats, console)?;
+        match left_running(&self.targets, stats) {
+            Some(text) => say(&text, console),
+            None => Ok(()),
+        }
     }
+}
+
+/// The targets whose commands are not known to have ended, in words; `None` if there are none.
+#[must_use]
+pub fn left_running(targets: &[Target], stats: &RunStats) -> Option<String> {
+    let left = stats.left_running.iter();
+    let labels = left.filter_map(|id| targets.get(id.index()).map(|target| &*target.label));
+    (!stats.left_running.is_empty()).then(|| format!("still running on: {}", fold(labels)))
 }
 
 /// Writes why a target did not succeed to `cause`, which is empty; false if it did. The counterpart
@@ -202,6 +214,7 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
             }
         }
         Outcome::Failed(error) => write!(cause, "{error}"),
+        Outcome::Cancelled(CancelReason::Deadline) => write!(cause, "not done at the deadline"),
         Outcome::Cancelled(_) => write!(cause, "still running when stopped"),
         Outcome::NotStarted(_) => write!(cause, "not started"),
         Outcome::Internal(text) => write!(cause, "internal error: {text}"),

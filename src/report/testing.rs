@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::lines::Lines;
-use super::{Colors, Console, Reporter, RunInfo, Terminals};
+use super::{Colors, Console, Reporter, Rules, RunInfo, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId, TransportKind};
 use crate::transport::{Chunk, Facts, RemoteExit, Stream};
@@ -72,6 +72,7 @@ pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
         jobs: 32,
         connect_timeout: Duration::from_secs(10),
         command_timeout: None,
+        rules: Rules::default(),
         stderr: "separate",
         source_ports: "reserved".to_owned(),
         raw: false,

@@ -4,12 +4,22 @@ use tokio::sync::watch;
 
 use super::event::CancelReason;
 
+/// What becomes of the hosts that run, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// They go on to their end; no other is started.
+    Drain,
+    /// Their commands are asked to end, then killed.
+    Stop,
+    /// Without giving the remote commands time to end.
+    AtOnce,
+}
+
 /// Why and how fast everything is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cancel {
     pub(super) reason: CancelReason,
-    /// Without giving the remote commands time to end.
-    pub(super) at_once: bool,
+    pub(super) urgency: Urgency,
 }
 
 /// The dispatcher's end.
@@ -30,6 +40,12 @@ impl Canceller {
         *self.0.borrow()
     }
 
+    /// Whether the remote commands have been asked to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.current()
+            .is_some_and(|cancel| cancel.urgency >= Urgency::Stop)
+    }
+
     /// Calls the run off. A weaker reason does not replace a stronger one, and haste is not taken back.
     pub(super) fn cancel(&self, cancel: Cancel) {
         self.0.send_if_modified(|current| {
@@ -37,7 +53,7 @@ impl Canceller {
                 None => cancel,
                 Some(known) => Cancel {
                     reason: known.reason.max(cancel.reason),
-                    at_once: known.at_once || cancel.at_once,
+                    urgency: known.urgency.max(cancel.urgency),
                 },
             };
             current.replace(raised) != Some(raised)
@@ -46,21 +62,21 @@ impl Canceller {
 }
 
 impl Cancelled {
-    /// Returns when the run is called off. Cancel safe.
+    /// Returns when the remote commands are to end. Cancel safe.
     pub(super) async fn requested(&mut self) -> Cancel {
-        self.wait_for(|_| true).await
+        self.wait_for(Urgency::Stop).await
     }
 
-    /// Returns when the run is called off without grace. Cancel safe.
+    /// Returns when they are to end without grace. Cancel safe.
     pub(super) async fn at_once(&mut self) -> Cancel {
-        self.wait_for(|cancel| cancel.at_once).await
+        self.wait_for(Urgency::AtOnce).await
     }
 
-    async fn wait_for(&mut self, enough: impl Fn(&Cancel) -> bool) -> Cancel {
+    async fn wait_for(&mut self, least: Urgency) -> Cancel {
         // The guard that `wait_for` gives is not `Send`, so it must not leave this statement.
         let found = self
             .0
-            .wait_for(|c| c.as_ref().is_some_and(&enough))
+            .wait_for(|c| c.is_some_and(|cancel| cancel.urgency >= least))
             .await
             .map(|c| *c);
         match found {
@@ -77,14 +93,18 @@ mod tests {
 
     #[test]
     fn a_cancellation_only_rises() {
+        use CancelReason::{Deadline, Failures, ReportFailed, Signal};
+        use Urgency::{AtOnce, Drain, Stop};
         let (canceller, _tasks) = Canceller::new();
-        let with = |reason, at_once| Cancel { reason, at_once };
         assert_eq!(canceller.current(), None);
-        canceller.cancel(with(CancelReason::Signal(2), true));
-        canceller.cancel(with(CancelReason::ReportFailed, false));
-        assert_eq!(
-            canceller.current(),
-            Some(with(CancelReason::Signal(2), true))
-        );
+        let call = |reason, urgency| {
+            canceller.cancel(Cancel { reason, urgency });
+            let Cancel { reason, urgency } = canceller.current().unwrap();
+            (reason, urgency, canceller.is_stopping())
+        };
+        assert_eq!(call(Failures, Drain), (Failures, Drain, false));
+        assert_eq!(call(Deadline, Stop), (Deadline, Stop, true));
+        assert_eq!(call(Signal(2), AtOnce), (Signal(2), AtOnce, true));
+        assert_eq!(call(ReportFailed, Stop), (Signal(2), AtOnce, true));
     }
 }

@@ -104,6 +104,10 @@ impl Outcome {
 pub enum CancelReason {
     /// Nobody reads the reports any more (a closed pipe, a full disk).
     ReportFailed,
+    /// As many hosts failed as are too many: those that ran went on, and no other was started.
+    Failures,
+    /// The time for the whole run was over.
+    Deadline,
     /// A signal with this number asked the run to stop.
     Signal(i32),
 }
@@ -125,6 +129,8 @@ pub struct RunStats {
     pub not_started: usize,
     /// The largest remote exit status (128 + n for a signal n); `None` if no command ended.
     pub worst_status: Option<u8>,
+    /// Targets whose command was started and is not known to have ended, in their order.
+    pub left_running: Vec<TargetId>,
     /// Why the run ended early, if it did.
     pub cancel: Option<CancelReason>,
     /// From the first start to the last end.

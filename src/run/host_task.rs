@@ -1,21 +1,24 @@
-//! One host's life: find it, connect, carry its output, and say how it ended. Both timeouts are here.
+//! One host's life: find it, connect, carry its output, and say how it ended. The limits on a host and
+//! its retries are here.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::cancel::{Cancel, Cancelled};
+use super::cancel::Cancelled;
 use super::event::Outcome;
+use super::idle::Idle;
+use super::pace::Pace;
+use super::policy::Policy;
+use super::retry;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Chunk, Facts, Lag, RemoteSignal, Session, Setback, Transport, TransportError,
+    Alarm, Budget, Chunk, Facts, Lag, Phase, RemoteExit, RemoteSignal, Route, Session, Setback,
+    Transport, TransportError,
 };
-
-/// How long a remote command has to end after TERM, before KILL.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// How long the streams of a killed command have to end, before the connection is reset.
 const AFTER_KILL: Duration = Duration::from_millis(500);
@@ -33,10 +36,26 @@ pub(super) struct Context<T> {
     pub(super) targets: Arc<[Target]>,
     pub(super) connect_timeout: Duration,
     pub(super) command_timeout: Option<Duration>,
+    pub(super) policy: Policy,
     pub(super) slots: Arc<Semaphore>,
     pub(super) output: mpsc::Sender<Chunk>,
     pub(super) cancelled: Cancelled,
     pub(super) lag: Lag,
+    /// With a limit on silence.
+    pub(super) idle: Option<Idle>,
+    /// With a limit on connections a second.
+    pub(super) pace: Option<Pace>,
+}
+
+impl<T> Context<T> {
+    /// A place among those that work, and a turn to connect. Cancel safe.
+    pub(super) async fn place(&self) -> io::Result<OwnedSemaphorePermit> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        if let Some(pace) = &self.pace {
+            pace.turn().await;
+        }
+        slot.map_err(io::Error::other)
+    }
 }
 
 /// How a host task ended, and what it saw on the way.
@@ -46,7 +65,7 @@ pub(super) struct Ended {
     pub(super) facts: Facts,
 }
 
-/// Runs one target to its end. It holds `slot` except while it waits for a port.
+/// Runs one target to its end. It holds `slot` except while it waits for a port or to be tried again.
 pub(super) async fn run<T: Transport>(
     context: Arc<Context<T>>,
     id: TargetId,
@@ -64,42 +83,89 @@ pub(super) async fn run<T: Transport>(
         Err(outcome) => return Ended { outcome, facts },
     };
     let started = Instant::now();
-    let outcome = carry(&context, &mut session, cancelled).await;
+    let (outcome, left_running) = carry(&context, id, &mut session, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
+    facts.left_running = left_running;
     // The next host is started when this one's connections are closed.
     drop(session);
     drop(slot);
     Ended { outcome, facts }
 }
 
-/// Connects and starts the command, waiting for whatever this machine lacks. What it finds out is in
-/// `facts` also if it fails or is dropped.
+/// Why a try has led to nothing.
+struct Miss {
+    error: TransportError,
+    /// The command has not started, and may with another try.
+    again: bool,
+}
+
+/// Connects and starts the command, tried as often as the policy says. What it finds out is in `facts`
+/// also if it fails or is dropped.
 async fn connect<T: Transport>(
     context: &Context<T>,
     id: TargetId,
     mut slot: OwnedSemaphorePermit,
     facts: &mut Facts,
 ) -> Result<(T::Session, OwnedSemaphorePermit), TransportError> {
+    let mut tries = 0;
+    loop {
+        let earlier = *facts;
+        let Miss { error, again } = match attempt(context, id, slot, &earlier, facts).await {
+            Ok(connected) => return Ok(connected),
+            Err(miss) => miss,
+        };
+        tries += 1;
+        if !again || tries > context.policy.retries {
+            return Err(error);
+        }
+        let pause = retry::pause(tries, &mut fastrand::Rng::new());
+        context.lag.alarm(pause).rung().await;
+        slot = context
+            .place()
+            .await
+            .map_err(TransportError::LocalResources)?;
+    }
+}
+
+/// Tries once, with a whole connect timeout, waiting for whatever this machine lacks.
+async fn attempt<T: Transport>(
+    context: &Context<T>,
+    id: TargetId,
+    mut slot: OwnedSemaphorePermit,
+    earlier: &Facts,
+    facts: &mut Facts,
+) -> Result<(T::Session, OwnedSemaphorePermit), Miss> {
     let target = &context.targets[id.index()];
     let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
     let route = context.transport.route(target, &mut budget).await;
-    let resolve = Some(context.connect_timeout - budget.left());
-    facts.resolve = resolve;
-    let mut route = route?;
+    let mut seen = Facts {
+        resolve: Some(context.connect_timeout - budget.left()),
+        ..Facts::default()
+    };
+    *facts = earlier.and(&seen);
+    let mut route: Route = route.map_err(|error| Miss {
+        again: retry::is_worth_it(&error),
+        error,
+    })?;
     let mut short_since = None;
     loop {
         let connected = context
             .transport
             .connect(id, target, &mut route, &mut budget)
             .await;
-        *facts = Facts {
-            resolve,
+        seen = Facts {
+            resolve: seen.resolve,
             ..route.facts
         };
+        *facts = earlier.and(&seen);
         match connected {
             Ok(session) => return Ok((session, slot)),
-            Err(Setback::Failed(error)) => return Err(error),
+            Err(Setback::Failed(error)) => {
+                let again = retry::is_worth_it(&error);
+                return Err(Miss { error, again });
+            }
+            Err(Setback::NotStarted(error)) => return Err(Miss { error, again: true }),
             Err(Setback::NoPort(wait)) => {
                 drop(slot);
                 wait.wait().await;
@@ -107,72 +173,135 @@ async fn connect<T: Transport>(
             Err(Setback::Shortage(error)) => {
                 let since = *short_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > SHORTAGE_PATIENCE {
-                    return Err(TransportError::LocalResources(error));
+                    return Err(Miss {
+                        error: TransportError::LocalResources(error),
+                        again: false,
+                    });
                 }
                 drop(slot);
-                sleep(SHORTAGE_REST).await;
+                tokio::time::sleep(SHORTAGE_REST).await;
             }
         }
-        slot = Arc::clone(&context.slots)
-            .acquire_owned()
-            .await
-            .map_err(|closed| TransportError::LocalResources(io::Error::other(closed)))?;
+        slot = context.place().await.map_err(|closed| Miss {
+            error: TransportError::LocalResources(closed),
+            again: false,
+        })?;
     }
 }
 
-/// Carries a session's output until it ends, by itself or not.
+/// Carries a session's output until it ends, by itself or not. Also says whether the command may be
+/// running still.
 async fn carry<T: Transport>(
     context: &Context<T>,
+    id: TargetId,
     session: &mut T::Session,
     mut cancelled: Cancelled,
-) -> Outcome {
-    let timeout = async {
-        match context.command_timeout {
-            Some(after) => {
-                sleep(after).await;
-                after
+) -> (Outcome, bool) {
+    let outcome = tokio::select! {
+        biased;
+        cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
+        ended = session.pump(&context.output) => {
+            let left_running = !has_ended(&ended);
+            return match ended {
+                Ok(exit) => (Outcome::Exited(exit), left_running),
+                Err(error) => (Outcome::Failed(error), left_running),
+            };
+        }
+        error = out_of_time(context, id) => Outcome::Failed(error),
+    };
+    // Boxed: few hosts come this way, and every host's task would be larger for it.
+    let ended = Box::pin(stop(context, session, cancelled)).await;
+    (outcome, !ended)
+}
+
+/// Returns when a limit on the command is reached; never, if there is none.
+async fn out_of_time<T>(context: &Context<T>, id: TargetId) -> TransportError {
+    let command: Option<(Duration, Alarm)> = context
+        .command_timeout
+        .map(|after| (after, context.lag.alarm(after)));
+    let whole = async {
+        match &command {
+            Some((after, alarm)) => {
+                alarm.rung().await;
+                *after
             }
             None => std::future::pending().await,
         }
     };
-    let outcome = tokio::select! {
-        biased;
-        Cancel { reason, at_once } = cancelled.requested() => {
-            if at_once {
-                session.signal(RemoteSignal::Term);
-                return Outcome::Cancelled(reason);
+    let silent = async {
+        match &context.idle {
+            Some(idle) => {
+                silence(idle, id).await;
+                idle.timeout()
             }
-            Outcome::Cancelled(reason)
+            None => std::future::pending().await,
         }
-        ended = session.pump(&context.output) => {
-            return match ended {
-                Ok(exit) => Outcome::Exited(exit),
-                Err(error) => Outcome::Failed(error),
-            };
-        }
-        after = timeout => Outcome::Failed(TransportError::CommandTimeout { after }),
     };
-    // Boxed: few hosts come this way, and every host's task would be larger for it.
-    Box::pin(stop(&context.output, session, cancelled)).await;
-    outcome
+    tokio::select! {
+        after = whole => TransportError::CommandTimeout { after },
+        after = silent => TransportError::IdleTimeout { after },
+    }
+}
+
+/// Returns when the host has written nothing for too long.
+async fn silence(idle: &Idle, id: TargetId) {
+    idle.seen(id);
+    loop {
+        let left = idle.left(id);
+        if !left.is_zero() {
+            tokio::time::sleep(left).await;
+            continue;
+        }
+        // What it has written may be on its way to the dispatcher, whose turn this is.
+        tokio::task::yield_now().await;
+        if idle.left(id).is_zero() {
+            return;
+        }
+    }
 }
 
 /// Ends a remote command as far as its transport can: TERM, a grace period, KILL. What is open after
-/// that is reset when the session is dropped.
-async fn stop<S: Session>(output: &mpsc::Sender<Chunk>, session: &mut S, mut cancelled: Cancelled) {
+/// that is reset when the session is dropped. True if the command is known to have ended.
+async fn stop<T: Transport>(
+    context: &Context<T>,
+    session: &mut T::Session,
+    mut cancelled: Cancelled,
+) -> bool {
     for (signal, time) in [
-        (RemoteSignal::Term, GRACE),
+        (RemoteSignal::Term, context.policy.kill_after),
         (RemoteSignal::Kill, AFTER_KILL),
     ] {
         if !session.signal(signal) {
-            return;
+            break;
         }
+        let grace = context.lag.alarm(time);
         tokio::select! {
             biased;
-            _ = cancelled.at_once() => return,
+            _ = cancelled.at_once() => {
+                // It is delivered where TERM is; nobody waits to see what comes of it.
+                session.signal(RemoteSignal::Kill);
+                break;
+            }
             // How it ends no longer matters, but what it still writes does.
-            _ = session.pump(output) => return,
-            () = sleep(time) => {}
+            ended = session.pump(&context.output) => return has_ended(&ended),
+            () = grace.rung() => {}
         }
     }
+    // It may have ended all the same.
+    tokio::select! {
+        biased;
+        ended = session.pump(&context.output) => has_ended(&ended),
+        () = std::future::ready(()) => false,
+    }
+}
+
+/// Whether a session that is over tells that the command is, too: not if the network was lost.
+fn has_ended(ended: &Result<RemoteExit, TransportError>) -> bool {
+    !matches!(
+        ended,
+        Err(TransportError::Io {
+            phase: Phase::Run,
+            ..
+        })
+    )
 }

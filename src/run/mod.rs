@@ -14,8 +14,13 @@ mod cancel;
 mod dispatcher;
 pub mod event;
 mod host_task;
+mod idle;
 pub mod limits;
+mod pace;
+pub mod policy;
+mod retry;
 pub mod signal;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +37,8 @@ pub struct RunSpec {
     pub connect_timeout: Duration,
     /// For the command, from its start.
     pub command_timeout: Option<Duration>,
+    /// When it goes on, gives up or tries again.
+    pub policy: policy::Policy,
     /// How many descriptors one host takes.
     pub descriptors_per_host: u32,
     /// What the commands read, to be told which targets have ended.

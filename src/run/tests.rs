@@ -1,4 +1,6 @@
 //! The dispatcher on a paused clock, with a transport that plays scripts instead of using sockets.
+//!
+//! [`rules`] has the tests of limits, retries and waves.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
+use super::policy::Policy;
 use super::signal::{SignalSource, Wish};
 use super::*;
 use crate::ports::PortWait;
@@ -18,6 +21,8 @@ use crate::transport::{
     Transport, TransportError,
 };
 
+mod rules;
+
 /// What one host does; times in milliseconds.
 #[derive(Clone, Debug)]
 enum Script {
@@ -25,21 +30,56 @@ enum Script {
     NeverAnswers,
     /// Waits for a port this often, for so long, then behaves.
     WaitsForPorts(u8, u64),
-    /// Takes so long to connect, writes so many pieces with pauses, exits with a status.
+    /// Takes so long to connect, writes so many pieces with pauses, exits with a status or on a signal.
     Runs(u64, u8, u64, u8),
     /// Runs until TERM, or until KILL if deaf.
     Stays {
         deaf: bool,
     },
+    /// Runs whatever is done about it.
+    Immortal,
+    /// Runs, and no signal can be sent to it.
+    Mute,
+    /// Fails so often in this way, then exits with status 0.
+    Fails(u8, Failure),
     Lost,
     Panics,
+}
+
+/// How an attempt fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    Refused,
+    /// The name service has no answer.
+    NoName,
+    /// Asked to run the command, and provably did not.
+    NotStarted,
+    /// Asked to run the command, and may have.
+    Unclear,
 }
 
 #[derive(Debug)]
 struct Play {
     scripts: Vec<Script>,
-    /// How often each host has waited for a port.
+    /// How often each host has waited for a port, or failed.
     waited: Mutex<HashMap<u32, u8>>,
+}
+
+impl Play {
+    fn new(scripts: Vec<Script>) -> Self {
+        Play {
+            scripts,
+            waited: Mutex::default(),
+        }
+    }
+
+    /// Whether it happens once more, of so many times.
+    fn once_more(&self, id: u32, times: u8) -> bool {
+        let mut waited = self.waited.lock().unwrap();
+        let count = waited.entry(id).or_default();
+        *count += 1;
+        *count <= times
+    }
 }
 
 struct Actor {
@@ -58,6 +98,11 @@ impl Transport for Play {
             Script::Unresolved => Err(TransportError::Name {
                 reason: "unknown".into(),
             }),
+            Script::Fails(times, Failure::NoName) if self.once_more(index as u32, times) => {
+                Err(TransportError::NameService {
+                    reason: "busy".into(),
+                })
+            }
             _ => Ok(Route::new([SocketAddr::from(([127, 0, 0, 1], 514))])),
         }
     }
@@ -76,13 +121,22 @@ impl Transport for Play {
                 budget.spend(std::future::pending::<()>()).await;
                 return Err(Setback::Failed(budget.exhausted(phase)));
             }
-            Script::WaitsForPorts(times, ms) => {
-                let mut waited = self.waited.lock().unwrap();
-                let count = waited.entry(id.0).or_default();
-                if *count < times {
-                    *count += 1;
-                    let until = Instant::now() + Duration::from_millis(ms);
-                    return Err(Setback::NoPort(PortWait::until(until)));
+            Script::WaitsForPorts(times, ms) if self.once_more(id.0, times) => {
+                let until = Instant::now() + Duration::from_millis(ms);
+                return Err(Setback::NoPort(PortWait::until(until)));
+            }
+            Script::Fails(times, how) => {
+                route.facts.attempts += 1;
+                if how != Failure::NoName && self.once_more(id.0, times) {
+                    let reset = TransportError::Reset {
+                        phase: Phase::Start,
+                        hint: None,
+                    };
+                    return Err(match how {
+                        Failure::NotStarted => Setback::NotStarted(reset),
+                        Failure::Unclear => Setback::Failed(reset),
+                        _ => Setback::Failed(TransportError::Refused),
+                    });
                 }
             }
             Script::Runs(ms, ..) => sleep(Duration::from_millis(ms)).await,
@@ -100,6 +154,9 @@ impl Transport for Play {
 impl Session for Actor {
     async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
         match self.script {
+            Script::Runs(..) if self.signalled.is_some() => {
+                Err(TransportError::NoEndMarker { hint: "killed" })
+            }
             Script::Runs(_, pieces, pause, status) => {
                 while self.written < pieces {
                     sleep(Duration::from_millis(pause)).await;
@@ -124,6 +181,7 @@ impl Session for Actor {
                 }
                 _ => std::future::pending().await,
             },
+            Script::Immortal | Script::Mute => std::future::pending().await,
             Script::Lost => Err(TransportError::Reset {
                 phase: Phase::Run,
                 hint: None,
@@ -135,7 +193,7 @@ impl Session for Actor {
 
     fn signal(&mut self, signal: RemoteSignal) -> bool {
         self.signalled = Some(signal);
-        true
+        !matches!(self.script, Script::Mute)
     }
 
     fn closes_first(&self) -> Option<Side> {
@@ -156,6 +214,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         fanout: NonZeroUsize::new(fanout).unwrap(),
         connect_timeout: Duration::from_secs(10),
         command_timeout,
+        policy: Policy::default(),
         descriptors_per_host: 1,
         input: None,
         notes: Vec::new(),
@@ -176,10 +235,7 @@ async fn play(
 ) -> (Vec<Event>, Option<RunStats>, RunStats) {
     let (wish, wished) = mpsc::channel(8);
     let (reports, mut reader) = mpsc::channel(2);
-    let transport = Play {
-        scripts,
-        waited: Mutex::default(),
-    };
+    let transport = Play::new(scripts);
     let wisher = async move {
         let start = Instant::now();
         for (at, what) in wishes {
@@ -404,10 +460,7 @@ async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block
     for (wishes, most) in [(1, 13), (2, 2)] {
         let (wish, wished) = mpsc::channel(8);
         let (reports, reader) = mpsc::channel(1);
-        let transport = Play {
-            scripts: scripts.clone(),
-            waited: Mutex::default(),
-        };
+        let transport = Play::new(scripts.clone());
         let running = run(
             spec(8, 4, None),
             transport,
@@ -447,6 +500,18 @@ fn script() -> impl Strategy<Value = Script> {
             .prop_map(|(a, b, c, d)| Script::Runs(a, b, c, d)),
         any::<bool>().prop_map(|deaf| Script::Stays { deaf }),
         Just(Script::Lost),
+        Just(Script::Immortal),
+        Just(Script::Mute),
+        (0..4_u8, failure()).prop_map(|(times, how)| Script::Fails(times, how)),
+    ]
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    prop_oneof![
+        Just(Failure::Refused),
+        Just(Failure::NoName),
+        Just(Failure::NotStarted),
+        Just(Failure::Unclear),
     ]
 }
 
@@ -466,6 +531,7 @@ proptest! {
         fanout in 1..8_usize,
         wishes in prop::collection::vec((0..30_000_u64, wish()), 0..4),
         pause in 0..300_u64,
+        policy in rules::policy(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time().start_paused(true).build().unwrap();
@@ -475,11 +541,13 @@ proptest! {
             let hosts = scripts.len();
             let limit = Some(Duration::from_secs(20));
             let pause = Duration::from_millis(pause);
+            let spec = RunSpec { policy: policy.clone(), ..spec(hosts, fanout, limit) };
             let (events, told, stats) =
-                play(spec(hosts, fanout, limit), scripts, wishes, pause, usize::MAX).await;
+                play(spec, scripts.clone(), wishes, pause, usize::MAX).await;
             // A signal may end the wait for the reader, but never the run itself.
             if told.is_some() {
                 check_rules(&events, &stats, hosts, fanout);
+                rules::check(&events, &stats, &scripts, &policy);
             }
         });
     }

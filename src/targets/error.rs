@@ -80,6 +80,11 @@ impl Origin {
     pub(super) fn name(&self) -> &str {
         &self.name
     }
+
+    /// The line, counted from 1, if the text has lines.
+    pub(super) fn line_number(&self) -> Option<usize> {
+        self.line
+    }
 }
 
 /// A fault with the line that it is in and a caret under it.

@@ -16,8 +16,9 @@ use super::hosts_file::{self, Line, LineError};
 use super::inventory;
 use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
 
-/// Lines of a hosts file may have this many bytes; a longer one is no hosts file.
-const MAX_LINE: u64 = 1 << 20;
+/// Lines of a hosts file may have this many bytes, enough for a million names; a longer one is no hosts
+/// file.
+const MAX_LINE: u64 = 1 << 24;
 
 /// Inventories may have this many bytes.
 const MAX_INVENTORY: u64 = 64 << 20;
@@ -190,7 +191,7 @@ impl HostFiles for FileReader<'_> {
         let mut list = HostList::default();
         let limit = self.limits.max_targets;
         let mut add = |hosts: HostList, origin: &Origin, text: &str, span| {
-            list.push_list(Arc::new(hosts), Options::default());
+            list.append(hosts);
             if list.mentions() > limit as u128 {
                 let message = format!("more than {limit} names");
                 return Err(Diagnostic::new(origin, text, span, message, None).into());

@@ -53,6 +53,9 @@ pub(super) fn parse_line<'a>(
     text: &'a str,
     resolver: &Resolver<'_>,
 ) -> Result<Line<'a>, LineError> {
+    if let Some(hosts) = HostList::of_plain_name(text) {
+        return Ok(Line::Hosts(hosts, 0..text.len()));
+    }
     if let Some(include) = include(text) {
         return include;
     }

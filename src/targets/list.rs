@@ -1,7 +1,8 @@
 //! The list of a run's targets, gathered from expressions and hosts files.
 //!
 //! `plan` builds it once before anything is connected; afterwards it does not change. A target is
-//! known by its label and its host: the first mention wins, whatever options a later one has.
+//! known by its label and its host: its place is that of the first mention, and what one mention does
+//! not say another may.
 
 use std::collections::HashSet;
 use std::io::BufRead;
@@ -11,8 +12,9 @@ use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
 use super::files::FileReader;
-use super::nodeset::{Filter, GroupSource, HostList, NodeSet, Nothing, Resolver};
-use super::{Limits, Target};
+use super::gather::Gathered;
+use super::nodeset::{Filter, GroupSource, HostList, NodeSet, Nothing, Options, Resolver};
+use super::{Limits, Selection, Target};
 
 /// The targets of a run in the order in which they were named. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +50,7 @@ impl Deref for TargetList {
 pub struct TargetListBuilder<'a> {
     limits: Limits,
     groups: &'a dyn GroupSource,
-    targets: Vec<Target>,
-    seen: HashSet<(Arc<str>, Arc<str>)>,
+    gathered: Gathered,
     /// What was read, for the message that there was nothing in it.
     sources: Vec<String>,
     excluded_hosts: Vec<NodeSet>,
@@ -71,8 +72,7 @@ impl<'a> TargetListBuilder<'a> {
         TargetListBuilder {
             limits,
             groups,
-            targets: Vec::new(),
-            seen: HashSet::new(),
+            gathered: Gathered::Plain(HostList::default()),
             sources: Vec::new(),
             excluded_hosts: Vec::new(),
             excluded_labels: HashSet::new(),
@@ -85,7 +85,7 @@ impl<'a> TargetListBuilder<'a> {
         let mut hosts = self.parse(text, &origin)?;
         self.filters.extend(hosts.take_overall());
         self.add_source(origin.name());
-        self.add_hosts(&hosts, &origin, text, 0..text.len())
+        self.add_hosts(hosts, &origin, text, 0..text.len())
     }
 
     /// Adds the hosts of a group, whose name may have characters that mean something in expressions
@@ -102,7 +102,9 @@ impl<'a> TargetListBuilder<'a> {
             Diagnostic::new(&origin, name, 0..name.len(), fault.to_string(), help)
         })?;
         self.add_source(origin.name());
-        self.add_hosts(&hosts, &origin, name, 0..name.len())
+        let mut list = HostList::default();
+        list.push_list(hosts, Options::default());
+        self.add_hosts(list, &origin, name, 0..name.len())
     }
 
     /// Adds the hosts that a hosts file names.
@@ -111,7 +113,7 @@ impl<'a> TargetListBuilder<'a> {
         let reader = FileReader::new(self.limits, self.groups);
         self.add_source(&path.display().to_string());
         reader.read_file(path, &mut |hosts, origin, text, span| {
-            self.add_hosts(&hosts, origin, text, span)
+            self.add_hosts(hosts, origin, text, span)
         })
     }
 
@@ -120,7 +122,7 @@ impl<'a> TargetListBuilder<'a> {
         self.add_source(name);
         let files = FileReader::new(self.limits, self.groups);
         files.read_lines(name, reader, &mut |hosts, origin, text, span| {
-            self.add_hosts(&hosts, origin, text, span)
+            self.add_hosts(hosts, origin, text, span)
         })
     }
 
@@ -143,30 +145,62 @@ impl<'a> TargetListBuilder<'a> {
     }
 
     /// The finished list; it is an error if nothing is left in it.
-    pub fn build(mut self) -> Result<TargetList, TargetError> {
-        if self.targets.is_empty() {
-            return Err(match self.sources.as_slice() {
-                [] => TargetError::NothingNamed,
-                sources => TargetError::NoneIn(sources.join(", ")),
-            });
-        }
-        let before = self.targets.len();
-        let excluded = |name: &str| {
-            self.excluded_labels.contains(name)
-                || self.excluded_hosts.iter().any(|set| set.contains(name))
+    pub fn build(self) -> Result<TargetList, TargetError> {
+        Ok(self.select()?.into_targets())
+    }
+
+    /// The same as ranges, where that is enough.
+    pub fn select(self) -> Result<Selection, TargetError> {
+        let none = |sources: &[String]| match sources {
+            [] => TargetError::NothingNamed,
+            sources => TargetError::NoneIn(sources.join(", ")),
         };
-        self.targets.retain(|target| {
-            !excluded(&target.label)
-                && !excluded(&target.host)
-                && self.filters.iter().all(|filter| {
-                    let matches = filter.matches(&target.label) || filter.matches(&target.host);
-                    matches == filter.keeps()
-                })
-        });
-        if self.targets.is_empty() {
-            return Err(TargetError::AllExcluded(before));
+        match self.gathered {
+            Gathered::Plain(mut list) => {
+                let named = list.to_set();
+                if named.is_empty() {
+                    return Err(none(&self.sources));
+                }
+                let removed = self.excluded_hosts.into_iter().map(Filter::without);
+                let filters: Vec<Filter> = removed.chain(self.filters).collect();
+                if filters.is_empty() {
+                    return Ok(Selection::of_names(list, named));
+                }
+                filters
+                    .into_iter()
+                    .for_each(|filter| list.push_overall(filter));
+                let left = list.to_set();
+                if left.is_empty() {
+                    let all = usize::try_from(named.len()).unwrap_or(usize::MAX);
+                    return Err(TargetError::AllExcluded(all));
+                }
+                Ok(Selection::of_names(list, left))
+            }
+            Gathered::Targets(targets) => {
+                let mut targets = targets.into_list();
+                if targets.is_empty() {
+                    return Err(none(&self.sources));
+                }
+                let before = targets.len();
+                let excluded = |name: &str| {
+                    self.excluded_labels.contains(name)
+                        || self.excluded_hosts.iter().any(|set| set.contains(name))
+                };
+                targets.retain(|target| {
+                    !excluded(&target.label)
+                        && !excluded(&target.host)
+                        && self.filters.iter().all(|filter| {
+                            let matches =
+                                filter.matches(&target.label) || filter.matches(&target.host);
+                            matches == filter.keeps()
+                        })
+                });
+                if targets.is_empty() {
+                    return Err(TargetError::AllExcluded(before));
+                }
+                Ok(Selection::of_targets(TargetList::from(targets)))
+            }
         }
-        Ok(TargetList::from(self.targets))
     }
 
     fn parse(&self, text: &str, origin: &Origin) -> Result<HostList, TargetError> {
@@ -185,34 +219,11 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts that stand in this part of a text.
     fn add_hosts(
         &mut self,
-        hosts: &HostList,
+        hosts: HostList,
         origin: &Origin,
         text: &str,
         span: Range<usize>,
     ) -> Result<(), TargetError> {
-        hosts.try_for_each(|host| {
-            let name: Arc<str> = host.name.into();
-            let label = if host.label == host.name {
-                Arc::clone(&name)
-            } else {
-                host.label.into()
-            };
-            if !self.seen.insert((Arc::clone(&label), Arc::clone(&name))) {
-                return Ok(());
-            }
-            if self.targets.len() == self.limits.max_targets {
-                let message = format!("more than {} targets", self.limits.max_targets);
-                let help = Some("name fewer hosts in one run".to_owned());
-                return Err(Diagnostic::new(origin, text, span.clone(), message, help).into());
-            }
-            self.targets.push(Target {
-                label,
-                host: name,
-                user: host.user.cloned(),
-                port: host.port,
-                transport: host.transport,
-            });
-            Ok(())
-        })
+        self.gathered.add(hosts, self.limits, origin, text, span)
     }
 }

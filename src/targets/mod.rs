@@ -1,12 +1,13 @@
 //! Who a command is run on: targets, and the expressions and files that name them.
 //!
-//! `plan` gathers a [`TargetList`] with a [`TargetListBuilder`] before anything is connected; reports
-//! fold labels with [`nodeset::fold`]. Nothing here knows of transports or of the run.
+//! `plan` gathers a [`TargetList`] with a [`TargetListBuilder`] before anything is connected, or for a
+//! listing a [`Selection`], which holds ranges where names are not needed; reports fold labels with [`nodeset::fold`]. Nothing here knows of transports or of the run.
 
 use std::sync::Arc;
 
 mod error;
 mod files;
+mod gather;
 pub mod groups;
 mod hosts_file;
 pub mod inventory;
@@ -14,6 +15,7 @@ mod kind;
 mod list;
 pub mod nodeset;
 mod order;
+mod selection;
 pub(crate) mod suggest;
 
 #[cfg(test)]
@@ -23,6 +25,7 @@ pub use error::{Diagnostic, Origin, TargetError};
 pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub(crate) use order::ranks;
+pub use selection::Selection;
 
 /// The place of a target in its run's list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +52,13 @@ pub struct Target {
     pub port: Option<u16>,
     /// How to reach it, if the target says so itself.
     pub transport: Option<TransportKind>,
+}
+
+impl Target {
+    /// Whether it says more than what it is called and where it is.
+    fn says_something(&self) -> bool {
+        self.user.is_some() || self.port.is_some() || self.transport.is_some()
+    }
 }
 
 /// How much expressions and files may name.

@@ -131,11 +131,42 @@ fn a_target_may_name_its_transport() {
 
 #[test]
 fn the_first_mention_wins() {
-    let list = build("a user=op\nb\na\na port=99\na label=z\na label=y\nb\nop@a\n").unwrap();
+    let list = build("a user=op\nb\na\na user=op\na label=z\na label=y\nb\nop@a\n").unwrap();
     assert_eq!(
         shown(&list),
         ["a a op -", "b b - -", "z a - -", "y a - -", "op@a a op -"]
     );
+}
+
+#[test]
+fn mentions_complete_each_other() {
+    let mut builder = TargetListBuilder::new(Limits::default());
+    builder.add_expr("c,b,a", Origin::named("-w")).unwrap();
+    let hosts = "a user=op port=7\nd\nb label=b user=x\n";
+    builder.add_reader("hosts", Cursor::new(hosts)).unwrap();
+    builder.add_expr("a", Origin::named("-g")).unwrap();
+    assert_eq!(
+        shown(&builder.build().unwrap()),
+        ["c c - -", "b b x -", "a a op 7", "d d - -"]
+    );
+}
+
+#[test]
+fn mentions_that_contradict_each_other_are_refused() {
+    insta::assert_snapshot!(message("x\nn[1-2] user=a\nn3\nn2 user=b # again\n"), @"
+    n2 is named twice, with user=a and with user=b
+     --> hosts:4:1
+      |
+      | n2 user=b # again
+      | ^^
+      = help: the first is in hosts:2; keep one, or give each a label of its own with label=
+    ");
+    assert!(
+        message("n1 port=7\nn1 port=7 user=op\n")
+            .starts_with("n1 is named twice, with port=7 and with user=op port=7\n")
+    );
+    // The user in a label makes another label, and another target.
+    assert_eq!(build("n1 user=a\nb@n1\n").unwrap().len(), 2);
 }
 
 #[test]
@@ -162,6 +193,24 @@ fn exclusions_go_by_host_and_by_label() {
         labels(&builder.build().unwrap()),
         ["n1", "n3", "op@n4:514", "op@n5:514"]
     );
+}
+
+#[test]
+fn an_exclusion_holds_for_any_transport() {
+    for (hosts, excluded) in [
+        ("n1 n2", "ssh://n1"),
+        ("ssh://n1 n2", "n1"),
+        ("ssh://n1,n2", "rsh://n1"),
+    ] {
+        let mut builder = TargetListBuilder::new(Limits::default());
+        builder.add_expr(hosts, Origin::named("-w")).unwrap();
+        builder.exclude_expr(excluded, Origin::named("-x")).unwrap();
+        assert_eq!(
+            labels(&builder.build().unwrap()),
+            ["n2"],
+            "{hosts} -x {excluded}"
+        );
+    }
 }
 
 #[test]
@@ -295,57 +344,6 @@ fn errors_point_at_the_fault() {
     ");
 }
 
-#[test]
-fn sorting_is_that_of_nodeset() {
-    let list = build("b\nn10\nn9\nn09\na\nr2n1\nr1n[1-2]\nn9-x\nn10 label=z\n").unwrap();
-    // As nodeset -e prints these names.
-    let expected = [
-        "a", "b", "n9", "n09", "n10", "n9-x", "r1n1", "r1n2", "r2n1", "z",
-    ];
-    assert_eq!(labels(&list.sorted()), expected);
-}
-
-#[test]
-fn parts_of_a_list_keep_its_order() {
-    let list = build("n[3,1,4,5,9,2,6]").unwrap();
-    let origin = Origin::named("--slice");
-    let slice = |text| {
-        list.slice(text, &origin)
-            .map(|list| labels(&list).join(" "))
-    };
-    assert_eq!(slice("4,0-1").unwrap(), "n3 n1 n9");
-    assert_eq!(slice("1-99999999999/2,1").unwrap(), "n1 n5 n2");
-    assert!(matches!(
-        list.slice("7-9", &origin),
-        Err(TargetError::NothingAt(7))
-    ));
-    assert!(
-        slice("1-x")
-            .unwrap_err()
-            .to_string()
-            .contains("\"x\" is not a number")
-    );
-
-    let parts: Vec<String> = list
-        .split(3)
-        .iter()
-        .map(|part| labels(part).join(" "))
-        .collect();
-    assert_eq!(parts, ["n3 n1 n4", "n5 n9", "n2 n6"]);
-    assert_eq!(list.split(0).len(), 1);
-    assert_eq!(list.split(99).len(), 7);
-
-    let mut random = fastrand::Rng::with_seed(1);
-    for count in 1..9 {
-        let picked = list.pick(count, &mut random);
-        assert_eq!(picked.len(), count.min(7));
-        let positions = picked
-            .iter()
-            .map(|target| list.iter().position(|other| other == target));
-        assert!(positions.is_sorted_by(|a, b| a < b));
-    }
-}
-
 /// A folder of files, gone when the test ends.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -474,6 +472,7 @@ fn pdsh_forms_work_across_the_command_line() {
 fn hostile_files_are_refused_at_once() {
     assert!(build_bytes(&vec![b'a'; 3 << 20]).is_err());
     assert!(build_bytes(&vec![0; 3 << 20]).is_err());
+    assert!(build_bytes(&vec![b'a'; 17 << 20]).is_err());
     assert!(message("a label=x\u{1b}[2J\n").contains("cannot be a label"));
     assert!(message("-rf\n").contains("cannot start with '-'"));
 }

@@ -49,6 +49,12 @@ pub enum TransportError {
         /// The resolver's words.
         reason: String,
     },
+    /// The name service could not answer, and may later.
+    #[error("name not resolved for now: {reason}")]
+    NameService {
+        /// The resolver's words.
+        reason: String,
+    },
     /// The host answered that nothing listens on the port.
     #[error("connection refused")]
     Refused,
@@ -101,6 +107,12 @@ pub enum TransportError {
         /// The limit that ran out.
         after: Duration,
     },
+    /// The command wrote nothing for as long as the idle timeout (`--idle-timeout`).
+    #[error("no output for {}", seconds(*after))]
+    IdleTimeout {
+        /// The limit that ran out.
+        after: Duration,
+    },
     /// This machine had no memory, descriptors or the like left, for longer than is worth waiting.
     #[error("out of local resources: {0}")]
     LocalResources(#[source] io::Error),
@@ -128,7 +140,7 @@ pub enum TransportError {
         text: String,
     },
     /// Any other error of the network connection.
-    #[error("{} failed: {source}", phase.doing())]
+    #[error("{}: {source}", broken(*phase))]
     Io {
         /// What was going on.
         phase: Phase,
@@ -140,7 +152,7 @@ pub enum TransportError {
 /// The kinds of failure, for counting: a [`TransportError`] without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
-    /// See [`TransportError::Name`].
+    /// See [`TransportError::Name`] and [`TransportError::NameService`].
     Name,
     /// See [`TransportError::Refused`].
     Refused,
@@ -160,6 +172,8 @@ pub enum FailureClass {
     NoEndMarker,
     /// See [`TransportError::CommandTimeout`].
     CommandTimeout,
+    /// See [`TransportError::IdleTimeout`].
+    IdleTimeout,
     /// See [`TransportError::LocalResources`].
     LocalResources,
     /// See [`TransportError::Protocol`].
@@ -179,7 +193,7 @@ impl TransportError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
-            TransportError::Name { .. } => FailureClass::Name,
+            TransportError::Name { .. } | TransportError::NameService { .. } => FailureClass::Name,
             TransportError::Refused => FailureClass::Refused,
             TransportError::Unreachable(_) => FailureClass::Unreachable,
             TransportError::ConnectTimeout { .. } => FailureClass::ConnectTimeout,
@@ -189,6 +203,7 @@ impl TransportError {
             TransportError::Reset { .. } => FailureClass::Reset,
             TransportError::NoEndMarker { .. } => FailureClass::NoEndMarker,
             TransportError::CommandTimeout { .. } => FailureClass::CommandTimeout,
+            TransportError::IdleTimeout { .. } => FailureClass::IdleTimeout,
             TransportError::LocalResources(_) => FailureClass::LocalResources,
             TransportError::Protocol { .. } => FailureClass::Protocol,
             TransportError::Input(_) => FailureClass::Input,
@@ -202,7 +217,7 @@ impl TransportError {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match *self {
-            TransportError::Name { .. } => Phase::Resolve,
+            TransportError::Name { .. } | TransportError::NameService { .. } => Phase::Resolve,
             TransportError::Refused
             | TransportError::Unreachable(_)
             | TransportError::LocalResources(_) => Phase::Connect,
@@ -214,11 +229,20 @@ impl TransportError {
             | TransportError::Protocol { .. } => Phase::Start,
             TransportError::NoEndMarker { .. }
             | TransportError::CommandTimeout { .. }
+            | TransportError::IdleTimeout { .. }
             | TransportError::Input(_) => Phase::Run,
             TransportError::ConnectTimeout { phase, .. }
             | TransportError::Reset { phase, .. }
             | TransportError::Io { phase, .. } => phase,
         }
+    }
+}
+
+/// What was broken off in this phase.
+fn broken(phase: Phase) -> String {
+    match phase {
+        Phase::Run => "connection lost while the command was running".to_owned(),
+        phase => format!("{} failed", phase.doing()),
     }
 }
 

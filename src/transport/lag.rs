@@ -12,25 +12,81 @@ const BEAT: Duration = Duration::from_millis(20);
 /// Delays up to this are the ordinary course of things.
 const ORDINARY: Duration = Duration::from_millis(10);
 
+/// From this on the process was not slow but stopped: by ^Z, a debugger, a frozen container.
+const STOPPED: Duration = Duration::from_millis(500);
+
 /// The time for which the loop has kept a task waiting for its turn, summed up over the run.
 ///
 /// On a machine that is too slow for its fan-out, answers wait here while timers run out; time of which
-/// this process was the cause is given back to the hosts (see [`Budget`](super::Budget)).
-#[derive(Clone, Debug, Default)]
-pub struct Lag {
-    micros: Arc<AtomicU64>,
+/// this process was the cause is given back to the hosts (see [`Budget`](super::Budget)). The limits on
+/// commands and on the whole run are exact instead, and wait only while the process is stopped (see
+/// [`Alarm`]). Being stopped shows as a gap: SIGSTOP cannot be caught, and not every way of stopping a
+/// process ends with SIGCONT.
+#[derive(Clone, Debug)]
+pub struct Lag(Arc<Sums>);
+
+/// In microseconds.
+#[derive(Debug)]
+struct Sums {
+    base: Instant,
+    lag: AtomicU64,
+    stopped: AtomicU64,
+    /// When the next turn is due, counted from `base`; at first never.
+    due: AtomicU64,
+}
+
+impl Default for Lag {
+    fn default() -> Self {
+        Lag(Arc::new(Sums {
+            base: Instant::now(),
+            lag: AtomicU64::new(0),
+            stopped: AtomicU64::new(0),
+            due: AtomicU64::new(u64::MAX),
+        }))
+    }
 }
 
 impl Lag {
     /// The sum so far; it only grows.
     #[must_use]
     pub fn total(&self) -> Duration {
-        Duration::from_micros(self.micros.load(Ordering::Relaxed))
+        self.sum(&self.0.lag, ORDINARY)
+    }
+
+    /// The part of it in which the process was stopped.
+    #[must_use]
+    pub fn stopped(&self) -> Duration {
+        self.sum(&self.0.stopped, STOPPED)
+    }
+
+    /// The time since this was made in which the process was not stopped.
+    #[must_use]
+    pub fn running(&self) -> Duration {
+        self.0.base.elapsed().saturating_sub(self.stopped())
+    }
+
+    /// A moment that comes after so much time in which the process runs.
+    #[must_use]
+    pub fn alarm(&self, after: Duration) -> Alarm {
+        Alarm {
+            lag: self.clone(),
+            due: self.running().saturating_add(after),
+        }
+    }
+
+    /// A sum with the delay that is not over yet: who asks may have its turn before the measuring task.
+    fn sum(&self, sum: &AtomicU64, least: Duration) -> Duration {
+        let due = Duration::from_micros(self.0.due.load(Ordering::Relaxed));
+        let late = self.0.base.elapsed().saturating_sub(due);
+        let late = if late > least { late } else { Duration::ZERO };
+        Duration::from_micros(sum.load(Ordering::Relaxed)) + late
     }
 
     pub(super) fn add(&self, late: Duration) {
-        let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
+        self.0.lag.fetch_add(micros(late), Ordering::Relaxed);
+        if late > STOPPED {
+            self.0.stopped.fetch_add(micros(late), Ordering::Relaxed);
+        }
     }
 
     /// Measures for as long as it is polled. It has to be a task of its own: what counts is the time in
@@ -38,6 +94,8 @@ impl Lag {
     pub async fn measure(self) {
         loop {
             let due = Instant::now() + BEAT;
+            let at = micros(due - self.0.base);
+            self.0.due.store(at, Ordering::Relaxed);
             sleep_until(due).await;
             let late = due.elapsed();
             if late > ORDINARY {
@@ -45,6 +103,41 @@ impl Lag {
             }
         }
     }
+}
+
+/// A moment that moves away while the process is stopped: whoever waits for it has what came meanwhile
+/// looked at first.
+#[derive(Clone, Debug)]
+pub struct Alarm {
+    lag: Lag,
+    /// In time of [`Lag::running`].
+    due: Duration,
+}
+
+impl Alarm {
+    /// The one of two that comes first.
+    #[must_use]
+    pub fn or_sooner(self, other: Alarm) -> Alarm {
+        match other.due < self.due {
+            true => other,
+            false => self,
+        }
+    }
+
+    /// Returns when it has come. Cancel safe.
+    pub async fn rung(&self) {
+        loop {
+            let left = self.due.saturating_sub(self.lag.running());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -67,6 +160,26 @@ mod tests {
             lag.total() >= Duration::from_millis(50),
             "{:?}",
             lag.total()
+        );
+        measuring.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_waits_while_the_process_is_stopped() {
+        let lag = Lag::default();
+        let measuring = tokio::spawn(lag.clone().measure());
+        let start = Instant::now();
+        let alarm = lag.alarm(Duration::from_secs(5));
+        let ringing = tokio::spawn(async move { alarm.rung().await });
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Every timer is late by this, whoever has its turn first.
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert!(lag.stopped().abs_diff(Duration::from_secs(100)) <= BEAT);
+        ringing.await.unwrap();
+        let took = start.elapsed();
+        assert!(
+            took.abs_diff(Duration::from_secs(105)) <= Duration::from_millis(50),
+            "{took:?}"
         );
         measuring.abort();
     }

@@ -14,7 +14,7 @@ mod stream;
 pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
 pub use input::{Input, InputReader};
-pub use lag::Lag;
+pub use lag::{Alarm, Lag};
 pub use resolve::Resolver;
 
 use std::collections::VecDeque;
@@ -80,6 +80,9 @@ pub enum Setback {
     Shortage(io::Error),
     /// The host has failed.
     Failed(TransportError),
+    /// The host has failed after it was asked to run the command, and provably before it did: trying
+    /// again cannot run the command twice.
+    NotStarted(TransportError),
 }
 
 /// Where an attempt stands: the addresses still to be tried, and what it is doing.
@@ -119,7 +122,7 @@ pub struct Facts {
     pub resolve: Option<Duration>,
     /// Making connections, all attempts together.
     pub connect: Option<Duration>,
-    /// From the connection to the command's start.
+    /// From the connection to the command's start, or to the end of the attempt; all together.
     pub start: Option<Duration>,
     /// From the command's start to the end of its streams.
     pub run: Option<Duration>,
@@ -129,6 +132,30 @@ pub struct Facts {
     pub local_port: Option<u16>,
     /// Which side closed the connection first, if there was one.
     pub closed_first: Option<Side>,
+    /// Whether the command was started and is not known to have ended: it could not be stopped, or the
+    /// connection to it was lost.
+    pub left_running: bool,
+}
+
+impl Facts {
+    /// What is known after a further attempt, of which `later` is known.
+    #[must_use]
+    pub fn and(&self, later: &Facts) -> Facts {
+        let sum = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        Facts {
+            resolve: sum(self.resolve, later.resolve),
+            connect: sum(self.connect, later.connect),
+            start: sum(self.start, later.start),
+            run: sum(self.run, later.run),
+            attempts: self.attempts + later.attempts,
+            local_port: later.local_port.or(self.local_port),
+            closed_first: later.closed_first.or(self.closed_first),
+            left_running: self.left_running || later.left_running,
+        }
+    }
 }
 
 /// One end of a connection.

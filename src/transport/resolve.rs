@@ -64,10 +64,21 @@ impl Resolver {
             Ok(_) => Err(TransportError::Name {
                 reason: "no address".to_owned(),
             }),
-            Err(error) => Err(TransportError::Name {
-                reason: reason(&error),
-            }),
+            Err(error) => Err(failure(&error)),
         }
+    }
+}
+
+/// What a name service says that could not answer (EAI_AGAIN), in the words of glibc and of musl. The
+/// standard library passes on no code, and this program sets no locale, so that the words are these.
+const TRY_AGAIN: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
+
+/// Whether the name is unknown, or unknown for now.
+fn failure(error: &io::Error) -> TransportError {
+    let reason = reason(error);
+    match TRY_AGAIN.contains(&reason.as_str()) {
+        true => TransportError::NameService { reason },
+        false => TransportError::Name { reason },
     }
 }
 

@@ -11,6 +11,7 @@ use crate::support::{Ended, FakeRshd, host};
 mod call_back;
 mod cut;
 mod output;
+mod rules;
 mod schedules;
 mod start;
 

@@ -36,6 +36,21 @@ fn lab_one_host_a_thousand_times_without_timestamps() {
 }
 
 #[test]
+fn lab_nothing_is_left_running_unsaid() {
+    case("stopped", &[]);
+}
+
+#[test]
+fn lab_a_network_that_ends() {
+    case("vanished", &[]);
+}
+
+#[test]
+fn lab_retries_rate_and_waves() {
+    case("rules", &[]);
+}
+
+#[test]
 fn lab_who_may_bind() {
     case("unprivileged", &[]);
 }

@@ -1,16 +1,25 @@
 //! Integration tests: the built program against real and scripted daemons.
+//!
+//! The condition before each module always holds here. It tells clippy, which lets tests unwrap, that these
+//! are some.
 
 #[cfg(test)]
 mod exec;
+#[cfg(test)]
 mod faults;
-mod lab;
-mod progress;
-mod reports;
-mod stdin;
-// The condition always holds here. It tells clippy, which lets tests unwrap, that these are some.
 #[cfg(test)]
 mod gather_diff;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod nodeset_diff;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
+mod reports;
+#[cfg(test)]
+mod stdin;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod targets;

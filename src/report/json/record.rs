@@ -100,6 +100,19 @@ struct Options<'a> {
     connect_timeout_ms: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_timeout_ms: Option<Millis>,
+    kill_after_ms: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_timeout_ms: Option<Millis>,
+    retries: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_failures: Option<&'a str>,
+    /// The places after the last targets of the waves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waves: Option<&'a [usize]>,
     stderr: &'a str,
     source_ports: &'a str,
     raw: bool,
@@ -127,6 +140,9 @@ pub(super) struct End<'a> {
     local_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     closed_first: Option<&'static str>,
+    /// Only where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_running: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,6 +157,8 @@ struct Failure {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 enum Reason {
     ReportFailed,
+    Failures,
+    Deadline,
     Signal { signal: i32 },
 }
 
@@ -148,6 +166,8 @@ impl From<CancelReason> for Reason {
     fn from(reason: CancelReason) -> Self {
         match reason {
             CancelReason::ReportFailed => Reason::ReportFailed,
+            CancelReason::Failures => Reason::Failures,
+            CancelReason::Deadline => Reason::Deadline,
             CancelReason::Signal(signal) => Reason::Signal { signal },
         }
     }
@@ -191,6 +211,9 @@ pub(super) struct RunEnd {
     failed: usize,
     cancelled: usize,
     not_started: usize,
+    /// The targets, as in `End`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_running: Vec<u32>,
     failures: BTreeMap<&'static str, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worst_status: Option<u8>,
@@ -222,6 +245,13 @@ impl<'a> Record<'a> {
                 jobs: info.jobs,
                 connect_timeout_ms: Millis(info.connect_timeout),
                 command_timeout_ms: info.command_timeout.map(Millis),
+                kill_after_ms: Millis(info.rules.kill_after),
+                deadline_ms: info.rules.deadline.map(Millis),
+                idle_timeout_ms: info.rules.idle_timeout.map(Millis),
+                retries: info.rules.retries,
+                rate: info.rules.rate,
+                max_failures: info.rules.max_failures.as_deref(),
+                waves: info.rules.waves.as_deref(),
                 stderr: info.stderr,
                 source_ports: &info.source_ports,
                 raw: info.raw,
@@ -259,6 +289,7 @@ impl<'a> Record<'a> {
             attempts: facts.attempts,
             local_port: facts.local_port,
             closed_first: facts.closed_first.map(side),
+            left_running: facts.left_running,
         };
         end.outcome = match outcome {
             Outcome::Exited(RemoteExit::Code(code)) => {
@@ -310,6 +341,7 @@ impl<'a> Record<'a> {
             failed: stats.failed,
             cancelled: stats.cancelled,
             not_started: stats.not_started,
+            left_running: stats.left_running.iter().map(|id| id.0).collect(),
             failures,
             worst_status: stats.worst_status,
             reason: stats.cancel.map(Into::into),
@@ -356,6 +388,7 @@ pub(super) fn class(class: FailureClass) -> &'static str {
         FailureClass::Reset => "reset",
         FailureClass::NoEndMarker => "no-end-marker",
         FailureClass::CommandTimeout => "command-timeout",
+        FailureClass::IdleTimeout => "idle-timeout",
         FailureClass::LocalResources => "local-resources",
         FailureClass::Protocol => "protocol",
         FailureClass::Input => "stdin",

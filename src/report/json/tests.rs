@@ -5,8 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::Terminals;
 use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
+use super::super::{Rules, Terminals};
 use super::*;
 use crate::run::event::CancelReason;
 use crate::transport::{Facts, Phase, RemoteExit, Side, TransportError};
@@ -26,6 +26,7 @@ fn told(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
         exit_failed: 1,
         failed: 1,
         worst_status: Some(7),
+        left_running: vec![TargetId(1)],
         elapsed: Duration::from_micros(1_234_567),
         ..RunStats::default()
     };
@@ -91,6 +92,8 @@ fn everything() -> Vec<Event> {
         }),
         Outcome::Cancelled(CancelReason::Signal(15)),
         Outcome::NotStarted(CancelReason::ReportFailed),
+        Outcome::Cancelled(CancelReason::Deadline),
+        Outcome::NotStarted(CancelReason::Failures),
         Outcome::Internal("a defect".to_owned()),
     ];
     events.extend(outcomes.map(|outcome| finished(1, outcome)));
@@ -102,6 +105,7 @@ fn everything() -> Vec<Event> {
         attempts: 2,
         local_port: Some(1022),
         closed_first: Some(Side::Remote),
+        left_running: true,
     };
     if let Some(Event::Finished(end)) = events.last_mut() {
         end.facts = facts;
@@ -114,6 +118,15 @@ fn every_record_is_as_the_schema_says() {
     let mut info = run_info(&["a", "b"]);
     info.command = b"echo \xff".to_vec();
     info.command_timeout = Some(Duration::from_secs(60));
+    info.rules = Rules {
+        kill_after: Duration::from_secs(2),
+        deadline: Some(Duration::from_secs(600)),
+        idle_timeout: Some(Duration::from_millis(1500)),
+        retries: 3,
+        rate: Some(20),
+        max_failures: Some("10%".to_owned()),
+        waves: Some(vec![1, 2]),
+    };
     let lines = told(info, &everything(), Terminals::default());
     let schema = schema();
     for record in records(&lines) {
@@ -132,7 +145,7 @@ fn the_lines_are_as_promised() {
     let rest = lines[time..].find(',').unwrap();
     let lines = format!("{}0{}", &lines[..time], &lines[time + rest..]);
     insta::assert_snapshot!(lines.replace(env!("CARGO_PKG_VERSION"), "[version]"), @r#"
-    {"v":1,"event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"stderr":"separate","source_ports":"reserved","raw":false,"stdin":false,"demo":false}}
+    {"v":1,"event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"kill_after_ms":0.0,"retries":0,"stderr":"separate","source_ports":"reserved","raw":false,"stdin":false,"demo":false}}
     {"v":1,"event":"started","target":0,"label":"a"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stdout","text":"läuft\n"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stderr","base64":"/wA="}
@@ -146,8 +159,10 @@ fn the_lines_are_as_promised() {
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"connect-timeout","phase":"call-back","message":"timed out after 10 s: waiting for its connection back for stderr"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"signal","signal":15},"ms":{"began":0.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"report-failed"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"connect":1.5,"start":2.0,"run":90000.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote"}
-    {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"failures":{"connect-timeout":1,"internal":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"connect":1.5,"start":2.0,"run":90000.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true}
+    {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"failures":{"connect-timeout":1,"internal":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
     "#);
 }
 

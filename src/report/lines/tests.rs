@@ -251,7 +251,7 @@ mod fuzzed {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(500))]
 
         #[test]
         fn it_holds_for_random_bytes(

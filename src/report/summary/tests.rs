@@ -205,6 +205,35 @@ fn equal_causes_are_kept_once() {
 }
 
 #[test]
+fn the_last_word_is_who_is_still_running() {
+    let mut summary = Summary::new(false, Words::All);
+    let recorder = Recorder::default();
+    let mut console = recorder.console(Terminals::default());
+    let stopped = |id| finished(id, Outcome::Cancelled(CancelReason::Deadline));
+    for event in [
+        run_started(&["n1", "n2", "n3", "n4"]),
+        stopped(0),
+        stopped(1),
+        stopped(2),
+        finished(3, Outcome::NotStarted(CancelReason::Deadline)),
+    ] {
+        summary.event(&event, &mut console).unwrap();
+    }
+    let stats = RunStats {
+        total: 4,
+        left_running: vec![TargetId(1), TargetId(2)],
+        ..RunStats::default()
+    };
+    summary.finish(&stats, &mut console).unwrap();
+    console.flush().unwrap();
+    let said = String::from_utf8(recorder.text(Stream::Stderr)).unwrap();
+    insta::assert_snapshot!(said, @r"
+    mrsh: 4 failed: n[1-3] not done at the deadline, n4 not started
+    mrsh: still running on: n[2-3]
+    ");
+}
+
+#[test]
 fn times_are_as_precise_as_people_want_them() {
     let shown = [0, 450, 9_999, 10_900, 59_999, 185_000, 3_600_000].map(Duration::from_millis);
     assert_eq!(

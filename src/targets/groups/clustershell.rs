@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ini::{self, Ini, Section};
-use super::substitute::{split_words, substitute};
+use super::substitute::substitute;
 use super::table::Table;
 use super::upcall::{Commands, Upcall};
 use super::yaml::{self, Node};
@@ -33,13 +33,13 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
     let mut loader = Loader::default();
     let main = config.section(MAIN);
     let setting = |key| main.and_then(|main| main.get(key));
-    for confdir in folders_of(setting("groupsdir").or(setting("confdir")), folder) {
+    for confdir in folders_of(setting("groupsdir").or(setting("confdir")), folder)? {
         for file in files_in(&confdir, "conf")? {
             let part = ini::parse(&read_text(&file)?, &file.display().to_string())?;
             loader.add_commands(&part, &confdir, &file)?;
         }
     }
-    for autodir in folders_of(setting("autodir"), folder) {
+    for autodir in folders_of(setting("autodir"), folder)? {
         for file in files_in(&autodir, "yaml")? {
             loader.add_yaml(&file)?;
         }
@@ -67,17 +67,24 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
 }
 
 /// The folders of a setting, each once.
-fn folders_of(setting: Option<&str>, config: &Path) -> Vec<PathBuf> {
+fn folders_of(setting: Option<&str>, config: &Path) -> Result<Vec<PathBuf>, GroupError> {
+    let setting = setting.unwrap_or_default();
+    let unclosed = || {
+        let file = config.join("groups.conf");
+        let message = format!("{}: a quote is never closed: {setting}", file.display());
+        GroupError::Failed(message)
+    };
+    let words = shlex::split(setting).ok_or_else(unclosed)?;
     let config = config.to_string_lossy();
     let mut folders = Vec::new();
-    for word in split_words(setting.unwrap_or_default()) {
+    for word in words {
         let path = substitute(&word, |name| Some(&*config).filter(|_| name == "CFGDIR"));
         let path: PathBuf = Path::new(&path).components().collect();
         if !folders.contains(&path) {
             folders.push(path);
         }
     }
-    folders
+    Ok(folders)
 }
 
 /// The files in a folder with this ending, sorted; a folder that is missing has none.

@@ -3,13 +3,15 @@
 //! A line is `hosts attribute,attribute=value,…`. A query is an attribute or `attribute=value`, joined
 //! by `||` union, `&&` intersection and `--` difference from left to right, with `~` for all others
 //! and parentheses; pdsh joins queries by commas. The attribute `pdsh_all_skip` keeps hosts out of
-//! all, as in pdsh.
+//! all, as in pdsh; `altname` is the name under which a host is called, and `pdsh_rcmd_type` the transport.
+//! Hosts that are named without genders are taken as they are named.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{GroupError, Source, read_text};
+use crate::targets::TransportKind;
 use crate::targets::nodeset::{HostList, NodeSet};
 
 /// Lines may name this many hosts.
@@ -62,7 +64,8 @@ impl Source for Genders {
         };
         match parser.list() {
             // An attribute that no host has is as good as none.
-            Ok(hosts) => Ok(parser.known.then(|| hosts.to_string())),
+            Ok(_) if !parser.known => Ok(None),
+            Ok(hosts) => database.reached(&hosts).map(Some),
             Err(_) if !query.contains(['&', '|', '~', '(']) && !query.contains("--") => Ok(None),
             Err(message) => Err(GroupError::Failed(message)),
         }
@@ -72,10 +75,10 @@ impl Source for Genders {
         let database = self.database()?;
         let skipped = database.attributes.get("pdsh_all_skip");
         let all = match skipped {
-            Some(skipped) => database.all.difference(skipped).to_string(),
-            None => database.all.to_string(),
+            Some(skipped) => database.reached(&database.all.difference(skipped)),
+            None => database.reached(&database.all),
         };
-        Ok(Some(all))
+        all.map(Some)
     }
 
     fn list(&self) -> Result<Option<Vec<String>>, GroupError> {
@@ -83,6 +86,50 @@ impl Source for Genders {
         Ok(Some(
             names.filter(|name| !name.contains('=')).cloned().collect(),
         ))
+    }
+}
+
+impl Database {
+    /// The hosts as pdsh would reach them: under their `altname`, and by the transport that their
+    /// `pdsh_rcmd_type` names.
+    fn reached(&self, hosts: &NodeSet) -> Result<String, GroupError> {
+        let (altnames, kinds) = (self.values("altname"), self.values("pdsh_rcmd_type"));
+        if altnames.is_empty() && kinds.is_empty() {
+            return Ok(hosts.to_string());
+        }
+        let mut words = Vec::new();
+        let mut failure = None;
+        hosts.for_each(|host| {
+            let name = altnames.get(host).copied().unwrap_or(host);
+            words.push(match kinds.get(host).map(|kind| (kind, kind.parse())) {
+                None => name.to_owned(),
+                Some((_, Ok::<TransportKind, _>(kind))) => format!("{kind}://{name}"),
+                Some((kind, Err(_))) => {
+                    failure.get_or_insert(format!(
+                        "{host} has pdsh_rcmd_type={kind} in genders, and there are only {}",
+                        TransportKind::ALL.map(TransportKind::name).join(", ")
+                    ));
+                    return;
+                }
+            });
+        });
+        match failure {
+            Some(message) => Err(GroupError::Failed(message)),
+            None => Ok(words.join(",")),
+        }
+    }
+
+    /// The value that an attribute has for each host that has it with one.
+    fn values(&self, attribute: &str) -> BTreeMap<String, &str> {
+        let prefix = format!("{attribute}=");
+        let mut values = BTreeMap::new();
+        let of_attribute = self.attributes.range(prefix.clone()..);
+        for (key, hosts) in of_attribute.take_while(|(key, _)| key.starts_with(&prefix)) {
+            hosts.for_each(|host| {
+                values.insert(host.to_owned(), &key[prefix.len()..]);
+            });
+        }
+        values
     }
 }
 

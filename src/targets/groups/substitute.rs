@@ -1,4 +1,4 @@
-//! The variables of ClusterShell's configuration, and its lists of paths.
+//! The variables of ClusterShell's configuration.
 
 /// Replaces `$name` and `${name}`; `$$` is a dollar sign. Unknown names stay as they are, since they
 /// may be the shell's.
@@ -28,26 +28,6 @@ pub(super) fn substitute<'v>(template: &str, value: impl Fn(&str) -> Option<&'v 
     out
 }
 
-/// Splits at white space outside quotes, as a shell would.
-pub(super) fn split_words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    for c in text.chars() {
-        match quote {
-            Some(mark) if c == mark => quote = None,
-            None if c == '"' || c == '\'' => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            None if c.is_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,10 +48,5 @@ mod tests {
         ] {
             assert_eq!(substitute(template, value), expected);
         }
-    }
-
-    #[test]
-    fn words_may_be_quoted() {
-        assert_eq!(split_words(" a 'b c'  \"d\"e '' "), ["a", "b c", "de", ""]);
     }
 }

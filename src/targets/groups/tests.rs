@@ -274,6 +274,34 @@ n8 pdsh_all_skip
 ";
 
 #[test]
+fn genders_say_under_which_name_and_how_hosts_are_reached() {
+    let genders = "n1 altname=en1,compute,pdsh_rcmd_type=ssh\nn2 altname=en2,compute\n\
+                   n3 compute,pdsh_rcmd_type=exec\nn[4-5] altname=e%n,login,pdsh_all_skip\n";
+    let site = site(&[("genders", genders)], &[]);
+    // As pdsh -g and -a take them.
+    assert_eq!(site.hosts("@compute"), "en[1-2],n3");
+    assert_eq!(site.hosts("@login"), "en[4-5]");
+    assert_eq!(site.hosts("@*"), "en[1-2],n3");
+    assert_eq!(
+        site.query("compute&&~login--n3").as_deref(),
+        Ok("en[1-2],n3")
+    );
+    let mut builder = TargetListBuilder::with_groups(Limits::default(), &site.groups);
+    builder.add_group("compute", Origin::named("-g")).unwrap();
+    let found: Vec<String> = builder
+        .build()
+        .unwrap()
+        .iter()
+        .map(|target| format!("{} {:?}", target.label, target.transport))
+        .collect();
+    assert_eq!(found, ["en1 Some(Ssh)", "en2 None", "n3 Some(Exec)"]);
+
+    let site = self::site(&[("genders", "n1 a,pdsh_rcmd_type=krb4\n")], &[]);
+    let error = site.query("a").unwrap_err();
+    assert!(error.contains("n1 has pdsh_rcmd_type=krb4"), "{error}");
+}
+
+#[test]
 fn genders_queries_are_those_of_nodeattr() {
     let site = site(&[("genders", GENDERS)], &[]);
     // As nodeattr -q prints them.

@@ -3,6 +3,9 @@
 //! The commands are the administrator's and run in a shell, with the names of groups and hosts put
 //! into them as they are. So a name with any character that could mean something to a shell is not
 //! put into one: names come from files and command lines that others may have written.
+//!
+//! `cache_time` says after how many seconds a program that keeps running asks again. All targets are known
+//! before this one's run begins, so each command is asked once, and the setting changes nothing.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,7 +32,7 @@ pub(super) struct Upcall {
     commands: Commands,
     /// The folder of the configuration: `$CFGDIR`, and where the commands run.
     folder: PathBuf,
-    /// What commands have printed. ClusterShell's `cache_time` is longer than a run takes to start.
+    /// What commands have printed.
     printed: RefCell<HashMap<String, String>>,
 }
 

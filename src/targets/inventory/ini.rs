@@ -107,24 +107,5 @@ fn header(line: &str) -> Option<Result<Section, String>> {
 
 /// Splits at white space outside quotes; a `#` at the start of a word begins a comment.
 fn split_words(line: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    for c in line.chars() {
-        match quote {
-            Some(mark) if c == mark => quote = None,
-            None if c == '"' || c == '\'' => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            None if c.is_whitespace() => words.extend(word.take()),
-            None if c == '#' && word.is_none() => break,
-            _ => word.get_or_insert_default().push(c),
-        }
-    }
-    if quote.is_some() {
-        return Err("a quote is never closed".into());
-    }
-    words.extend(word);
-    Ok(words)
+    shlex::split(line).ok_or_else(|| "a quote is never closed".into())
 }

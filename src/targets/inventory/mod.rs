@@ -1,9 +1,9 @@
 //! Ansible's inventories as lists of targets: names, addresses, ports, users and groups.
 //!
 //! Used by the reader of hosts files for `-f inventory.yml`, and by [`Groups`](super::groups::Groups)
-//! for the groups in it. Of all variables only those count that say where and as whom to connect;
-//! `host_vars`, `group_vars` and templates are Ansible's, and a template where an address has to be
-//! is an error.
+//! for the groups in it. Of all variables only those count that say where, how and as whom to connect, also
+//! where they stand in `host_vars` and `group_vars` beside the inventory. Templates are Ansible's, and one
+//! where an address has to be is an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -14,6 +14,7 @@ use super::nodeset::{HostList, Options, Says};
 
 mod ini;
 mod pattern;
+mod vars;
 mod yaml;
 
 #[cfg(test)]
@@ -31,6 +32,8 @@ pub struct Inventory {
 struct Host {
     name: String,
     variables: Variables,
+    /// Those of its file in `host_vars`.
+    in_file: Variables,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +42,8 @@ struct Group {
     hosts: Vec<usize>,
     children: Vec<String>,
     variables: Variables,
+    /// Those of its file in `group_vars`.
+    in_file: Variables,
 }
 
 /// What an inventory says about connecting.
@@ -98,6 +103,7 @@ impl Variables {
 fn connection(plugin: &str) -> Option<TransportKind> {
     match plugin {
         "ssh" | "paramiko" | "paramiko_ssh" | "libssh" => Some(TransportKind::Ssh),
+        "local" => Some(TransportKind::Exec),
         _ => None,
     }
 }
@@ -130,6 +136,7 @@ pub(super) fn parse(path: &Path, text: &str, limit: usize) -> Result<Inventory, 
         ini::read(&mut inventory, text, limit)?;
     }
     inventory.check_groups()?;
+    vars::read(&mut inventory, path.parent().unwrap_or(Path::new("")))?;
     Ok(inventory)
 }
 
@@ -147,6 +154,7 @@ impl Inventory {
         self.hosts.push(Host {
             name: name.to_owned(),
             variables: Variables::default(),
+            in_file: Variables::default(),
         });
         Ok(self.hosts.len() - 1)
     }
@@ -222,14 +230,18 @@ impl Inventory {
         } else {
             return Ok(None);
         }
-        let variables = self.group_variables();
+        // From strong to weak, as Ansible has it.
+        let in_files = self.group_variables(|group| &group.in_file);
+        let in_inventory = self.group_variables(|group| &group.variables);
         let mut list = HostList::default();
         for position in members {
             let Host {
                 name,
                 variables: own,
+                in_file,
             } = &self.hosts[position];
-            let all = own.or(&variables[position]);
+            let of_groups = in_files[position].or(&in_inventory[position]);
+            let all = in_file.or(own).or(&of_groups);
             let hosts = address(all.host.as_deref().unwrap_or(name))?;
             let options = Options {
                 user: all.user.map(Into::into),
@@ -258,13 +270,13 @@ impl Inventory {
 
     /// What the groups of each host say about it: the deeper group wins over the one around it, and
     /// of two at the same depth the one whose name comes last.
-    fn group_variables(&self) -> Vec<Variables> {
+    fn group_variables(&self, of: fn(&Group) -> &Variables) -> Vec<Variables> {
         let mut result = vec![Variables::default(); self.hosts.len()];
         let depths = self.depths().into_iter();
         let mut groups: Vec<(usize, &str)> = depths.map(|(name, depth)| (depth, name)).collect();
         groups.sort_unstable();
         for (_, name) in groups {
-            let variables = &self.groups[name].variables;
+            let variables = of(&self.groups[name]);
             if *variables == Variables::default() {
                 continue;
             }

@@ -113,6 +113,64 @@ fn yaml_inventories_are_read() {
 }
 
 #[test]
+fn variables_beside_the_inventory_count_as_in_ansible() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("host_vars/h1.yml", "ansible_user: hostfile\nother: [1]\n"),
+        (
+            "host_vars/h2/a.yml",
+            "ansible_port: 1\nansible_host: 192.0.2.2\n",
+        ),
+        ("host_vars/h2/b", "ansible_port: 2\n"),
+        (
+            "host_vars/h2/secret.yml",
+            "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
+        ),
+        ("host_vars/h3.yml~", "ansible_user: no\n"),
+        (
+            "group_vars/all.yml",
+            "ansible_user: allfile\nansible_port: 9\n",
+        ),
+        ("group_vars/web", "ansible_port: 8\n"),
+        (
+            "group_vars/outer.yaml",
+            "ansible_port: 7\nansible_connection: ssh\n",
+        ),
+        ("group_vars/nowhere.yml", "ansible_port: 6\n"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let text = "h1 ansible_user=inv ansible_port=5\nh2\nh3\nh4 ansible_connection=local\n[web]\nh2\nh3 ansible_user=own\n\
+                [outer:children]\nweb\n[web:vars]\nansible_user=webvars\nansible_port=4\n[all:vars]\nansible_user=allvars\n";
+    let path = folder.path().join("hosts.ini");
+    // What `ansible-inventory --host` says: host_vars, the host's line, group_vars (inner, outer, all), the
+    // groups' own.
+    assert_eq!(
+        shown(path.to_str().unwrap(), text, "all"),
+        [
+            "h1 h1 hostfile 5",
+            "h2 192.0.2.2 allfile 2",
+            "h3 h3 own 8",
+            "h4 h4 allfile 9",
+        ]
+    );
+    let inventory = parse(&path, text, 1000).unwrap();
+    let mut transports = Vec::new();
+    let hosts = inventory.hosts("all").unwrap().unwrap();
+    hosts.for_each(|host| transports.push(host.transport.map_or("-", TransportKind::name)));
+    assert_eq!(transports, ["-", "ssh", "ssh", "exec"]);
+
+    std::fs::write(folder.path().join("group_vars/web"), "ansible_port: x\n").unwrap();
+    let error = parse(&path, text, 1000).map(|_| ()).unwrap_err();
+    assert!(
+        error.ends_with("group_vars/web: \"x\" is not a port number from 1 to 65535"),
+        "{error}"
+    );
+}
+
+#[test]
 fn inventories_are_told_from_hosts_files() {
     let is = |name: &str, text| is_inventory(Path::new(name), text);
     assert!(is("a.ini", "") && is("a.YAML", "") && is("a.yml", ""));

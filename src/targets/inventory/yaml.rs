@@ -93,7 +93,7 @@ impl Reader<'_> {
 }
 
 /// Takes variables over; those that are no texts do not count.
-fn set(variables: &mut Variables, node: &Node) -> Result<(), String> {
+pub(super) fn set(variables: &mut Variables, node: &Node) -> Result<(), String> {
     let Node::Map(entries) = node else {
         return match node {
             Node::Null => Ok(()),

@@ -144,12 +144,12 @@ impl<'a> Resolver<'a> {
                 return Ok(());
             }
             Operand::Hosts(word) if op == Op::Union => {
-                list.push_word(word, None);
+                list.push_word(word);
                 return Ok(());
             }
             Operand::Hosts(word) => {
                 let mut hosts = HostList::default();
-                hosts.push_word(word, None);
+                hosts.push_word(word);
                 Arc::new(hosts)
             }
             Operand::Masks(word) => self.matching(&word, scope)?,
@@ -195,7 +195,7 @@ impl<'a> Resolver<'a> {
                 let mut groups = HostList::default();
                 for name in self.groups.list(source.or(scope.source))? {
                     // Any character may be in the name of a group.
-                    groups.push_word(HostWord::plain(Names::One(name.into())), None);
+                    groups.push_name(&name);
                 }
                 list.push_list(Arc::new(groups), options.clone());
                 return Ok(());
@@ -261,9 +261,7 @@ impl<'a> Resolver<'a> {
                     hosts = hosts.union(&self.group_hosts(name, scope)?.to_set());
                 }
                 let mut list = HostList::default();
-                hosts.for_each(|name| {
-                    list.push_word(HostWord::plain(Names::One(name.into())), None);
-                });
+                hosts.for_each(|name| list.push_name(name));
                 Arc::new(list)
             }
         };
@@ -287,13 +285,10 @@ impl<'a> Resolver<'a> {
                 name.extend(host.name.chars());
                 if fits(&mask, &name) {
                     let names = Names::One(host.name.into());
-                    list.push_word(
-                        HostWord {
-                            names,
-                            ..word.clone()
-                        },
-                        None,
-                    );
+                    list.push_word(HostWord {
+                        names,
+                        ..word.clone()
+                    });
                 }
             });
             self.check(list.mentions())

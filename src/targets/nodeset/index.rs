@@ -107,7 +107,7 @@ pub(super) fn push_digits(out: &mut String, width: usize, value: u64) {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend(digits[..width].iter().map(|&digit| char::from(digit)));
+    out.push_str(std::str::from_utf8(&digits[..width]).expect("digits are ASCII"));
 }
 
 #[cfg(test)]

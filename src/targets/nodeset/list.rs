@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use regex_lite::Regex;
 
-use super::set::NodeSet;
-use super::words::HostWord;
+use super::error::MAX_NAME;
+use super::set::{NodeSet, Points};
+use super::words::{HostWord, NameRun, Names};
 use crate::targets::TransportKind;
 
 /// Hosts in the order of their first mention, with users and ports.
@@ -36,6 +37,8 @@ struct Part {
 
 #[derive(Clone, Debug)]
 enum Mention {
+    /// Plain names one after the other, in little memory: lists come with a million of them.
+    Names(NameRun),
     Word(HostWord),
     List(Arc<HostList>, Options),
 }
@@ -81,6 +84,15 @@ pub(super) enum Test {
 }
 
 impl Filter {
+    /// The filter that removes these names.
+    #[must_use]
+    pub fn without(names: NodeSet) -> Filter {
+        Filter {
+            test: Test::Set(names),
+            keeps: false,
+        }
+    }
+
     /// Whether a host with this name stays.
     #[must_use]
     pub fn passes(&self, name: &str) -> bool {
@@ -127,13 +139,79 @@ pub struct Host<'a> {
     pub transport: Option<TransportKind>,
 }
 
+impl<'a> Host<'a> {
+    /// A host of which only the name is known.
+    fn plain(name: &'a str) -> Host<'a> {
+        Host {
+            label: name,
+            name,
+            user: None,
+            port: None,
+            transport: None,
+        }
+    }
+}
+
 /// The visitor of a walk; it is told of one host after the other until it fails.
 type Visitor<'v, E> = &'v mut dyn FnMut(Host<'_>) -> Result<(), E>;
 
 impl HostList {
-    pub(super) fn push_word(&mut self, word: HostWord, before: Option<Filter>) {
-        self.mentions = self.mentions.saturating_add(word.names.len());
-        self.push(Mention::Word(word), before);
+    /// The list of one host, if the text is nothing but its name: what most lines of long lists are, told
+    /// without the parser. Other names it leaves to that.
+    #[must_use]
+    pub fn of_plain_name(text: &str) -> Option<HostList> {
+        let mut bytes = text.bytes();
+        let fits = text.len() <= MAX_NAME && bytes.next()?.is_ascii_alphanumeric();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if !fits || !bytes.all(plain) {
+            return None;
+        }
+        let mut list = HostList::default();
+        list.push_name(text);
+        Some(list)
+    }
+
+    pub(super) fn push_word(&mut self, word: HostWord) {
+        match &word.names {
+            Names::One(name) if word.is_plain() => self.push_name(name),
+            names => {
+                self.mentions = self.mentions.saturating_add(names.len());
+                self.push(Mention::Word(word), None);
+            }
+        }
+    }
+
+    /// Adds one host of which only the name is known.
+    pub(super) fn push_name(&mut self, name: &str) {
+        self.mentions = self.mentions.saturating_add(1);
+        let filters = self.filters.len();
+        if let Some(Part {
+            mention: Mention::Names(run),
+            filters_from,
+            before: None,
+        }) = self.parts.last_mut()
+            && *filters_from == filters
+            && run.push(name)
+        {
+            return;
+        }
+        let mut run = NameRun::default();
+        run.push(name);
+        self.push(Mention::Names(run), None);
+    }
+
+    /// Adds what another list names, part by part where nothing in it depends on what came before.
+    pub fn append(&mut self, list: HostList) {
+        if !list.filters.is_empty() || !list.overall.is_empty() {
+            return self.push_list(Arc::new(list), Options::default());
+        }
+        for part in list.parts {
+            match part.mention {
+                Mention::Names(run) => run.iter().for_each(|name| self.push_name(name)),
+                Mention::Word(word) => self.push_word(word),
+                Mention::List(list, options) => self.push_list(list, options),
+            }
+        }
     }
 
     /// Adds the hosts of another list, in its order.
@@ -165,7 +243,7 @@ impl HostList {
     }
 
     /// Removes from what was and will be named.
-    pub(super) fn push_overall(&mut self, filter: Filter) {
+    pub(in crate::targets) fn push_overall(&mut self, filter: Filter) {
         self.overall.push(filter);
     }
 
@@ -186,7 +264,7 @@ impl HostList {
         let words = || {
             self.parts.iter().filter_map(|part| match &part.mention {
                 Mention::Word(word) => Some(word),
-                Mention::List(..) => None,
+                Mention::Names(_) | Mention::List(..) => None,
             })
         };
         Says {
@@ -216,32 +294,40 @@ impl HostList {
     }
 
     fn set_of(&self, plain: bool) -> NodeSet {
-        let mut words = Vec::new();
-        let mut set = NodeSet::default();
-        for part in &self.parts {
-            let mut left = match &part.mention {
-                Mention::Word(word) if plain && (word.user.is_some() || word.port.is_some()) => {
-                    continue;
-                }
-                Mention::Word(word) if self.filters(part).next().is_none() => {
-                    words.push(&word.names);
-                    continue;
-                }
-                Mention::Word(word) => NodeSet::from_words([&word.names]),
-                Mention::List(list, _) => list.set_of(plain),
-            };
-            for Filter { test, keeps } in self.filters(part) {
-                left = match (test, keeps) {
-                    (Test::Set(set), true) => left.intersection(set),
-                    (Test::Set(set), false) => left.difference(set),
-                    (Test::Regex(regex), keeps) => {
-                        left.filtered(|name| regex.is_match(name) == *keeps)
-                    }
-                };
-            }
-            set = set.union(&left);
+        let mut sets = Vec::new();
+        // Parts to which the same filters apply are one set before any is applied.
+        for parts in self.parts.chunk_by(|a, b| {
+            a.filters_from == b.filters_from && a.before.is_none() && b.before.is_none()
+        }) {
+            let set = set_of_parts(parts, |list| list.set_of(plain), plain);
+            let before = parts[0].before.as_deref().into_iter();
+            let filters = before.chain(&self.filters[parts[0].filters_from..]);
+            sets.push(filters.fold(set, filtered));
         }
-        set.union(&NodeSet::from_words(words))
+        self.overall.iter().fold(NodeSet::union_all(sets), filtered)
+    }
+
+    /// Whether no host is named twice, as far as that can be told without the names: if false, it may
+    /// still be that an operator took one of the two away.
+    #[must_use]
+    pub fn is_distinct(&self) -> bool {
+        u128::from(self.unfiltered().len()) == self.mentions
+    }
+
+    /// The set of all names that were written, whatever operators took away.
+    fn unfiltered(&self) -> NodeSet {
+        set_of_parts(&self.parts, HostList::unfiltered, false)
+    }
+
+    /// Whether hosts are only their names: nothing is said about users, ports and transports, each label
+    /// is the name, and every name folds. Then the list and its [set](HostList::to_set) say the same.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.parts.iter().all(|part| match &part.mention {
+            Mention::Names(run) => run.folds(),
+            Mention::Word(word) => word.is_plain() && word.names.fold(),
+            Mention::List(list, options) => *options == Options::default() && list.is_plain(),
+        })
     }
 
     /// Calls `each` with every host in the given order, until it fails. A host that is named twice
@@ -270,7 +356,14 @@ impl HostList {
                 Ok(())
             };
             match &part.mention {
-                Mention::Word(word) => walk_word(word, &mut filtered)?,
+                Mention::Names(run) => {
+                    run.iter()
+                        .try_for_each(|name| filtered(Host::plain(name)))?;
+                }
+                Mention::Word(word) => {
+                    let filters: Vec<&Filter> = self.filters(part).collect();
+                    walk_word(word, &filters, each)?;
+                }
                 Mention::List(list, options) => {
                     list.walk(&mut |host: Host<'_>| options.apply(host, &mut filtered))?;
                 }
@@ -286,10 +379,35 @@ impl HostList {
     }
 }
 
-fn walk_word<E>(word: &HostWord, each: Visitor<'_, E>) -> Result<(), E> {
+/// The set of what these parts name. `of_list` makes the set of a list in them.
+fn set_of_parts(parts: &[Part], of_list: impl Fn(&HostList) -> NodeSet, plain: bool) -> NodeSet {
+    let (mut runs, mut words, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+    for part in parts {
+        match &part.mention {
+            Mention::Word(word) if plain && (word.user.is_some() || word.port.is_some()) => {}
+            Mention::Word(word) => words.push(&word.names),
+            Mention::Names(run) => runs.push(run),
+            Mention::List(list, _) => sets.push(of_list(list)),
+        }
+    }
+    let names = runs.into_iter().flat_map(NameRun::iter);
+    sets.push(NodeSet::from_words(words, names));
+    NodeSet::union_all(sets)
+}
+
+/// What a filter leaves of a set.
+fn filtered(set: NodeSet, Filter { test, keeps }: &Filter) -> NodeSet {
+    match (test, keeps) {
+        (Test::Set(kept), true) => set.intersection(kept),
+        (Test::Set(removed), false) => set.difference(removed),
+        (Test::Regex(regex), keeps) => set.filtered(|name| regex.is_match(name) == *keeps),
+    }
+}
+
+fn walk_word<E>(word: &HostWord, filters: &[&Filter], each: Visitor<'_, E>) -> Result<(), E> {
     let decorated = !(word.before.is_empty() && word.after.is_empty());
     let mut label = String::new();
-    word.names.try_for_each(|name| {
+    let mut pass = |name: &str| {
         if decorated {
             label.clear();
             label.extend([&*word.before, name, &*word.after]);
@@ -301,7 +419,32 @@ fn walk_word<E>(word: &HostWord, each: Visitor<'_, E>) -> Result<(), E> {
             port: word.port,
             transport: word.transport,
         })
-    })
+    };
+    // Ranges are compared with sets by their numbers; no name is taken apart for it.
+    fn by_points<'f>(filter: &'f Filter, names: &Names) -> Option<(Points<'f>, bool)> {
+        match &filter.test {
+            Test::Set(set) => Some((set.points_of(names)?, filter.keeps)),
+            Test::Regex(_) => None,
+        }
+    }
+    let points = filters.iter().map(|filter| by_points(filter, &word.names));
+    match points.collect::<Option<Vec<_>>>() {
+        Some(filters) => word.names.try_for_each_point(|name, point| {
+            let stays = |(points, keeps): &(Points<'_>, bool)| points.contain(point) == *keeps;
+            if filters.iter().all(stays) {
+                pass(name)
+            } else {
+                Ok(())
+            }
+        }),
+        None => word.names.try_for_each(|name| {
+            if filters.iter().all(|filter| filter.passes(name)) {
+                pass(name)
+            } else {
+                Ok(())
+            }
+        }),
+    }
 }
 
 impl Options {

@@ -12,7 +12,7 @@ use super::fold::{push_folded, push_separator};
 use super::grid::{self, Keep, Rest};
 use super::pattern;
 use super::products::products;
-use super::words::Names;
+use super::words::{Names, foldable};
 
 /// A set of host names, held as ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,13 @@ pub struct NodeSet {
 }
 
 impl NodeSet {
+    /// The set of the names that `source` calls its argument with.
+    pub fn collect(source: impl FnOnce(&mut dyn FnMut(&str))) -> NodeSet {
+        let mut collector = Collector::default();
+        source(&mut |name| collector.add(name));
+        collector.finish()
+    }
+
     /// How many names there are.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -42,6 +49,15 @@ impl NodeSet {
         self.patterns
             .get(pattern.as_str())
             .is_some_and(|rest| grid::contains(rest, &points))
+    }
+
+    /// What the set has of the pattern of these names; `None` for a single name, whose pattern nobody
+    /// has looked for yet.
+    pub(super) fn points_of(&self, names: &Names) -> Option<Points<'_>> {
+        match names {
+            Names::One(_) => None,
+            Names::Product { pattern, .. } => Some(Points(self.patterns.get(pattern))),
+        }
     }
 
     /// The names that are in either set.
@@ -97,6 +113,14 @@ impl NodeSet {
 
     /// Calls `each` with every name, in the order of `nodeset -e`.
     pub fn for_each(&self, mut each: impl FnMut(&str)) {
+        let Ok(()) = self.try_for_each(|name| {
+            each(name);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    /// Calls `each` with every name, in the order of `nodeset -e`, until it fails.
+    pub fn try_for_each<E>(&self, mut each: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         for (pattern, rest) in &self.patterns {
             for dimensions in products(rest) {
                 let pattern = pattern.clone();
@@ -108,17 +132,33 @@ impl NodeSet {
                     pattern,
                     dimensions,
                 };
-                let Ok(()) = names.try_for_each(|name| {
-                    each(name);
-                    Ok::<(), Infallible>(())
-                });
+                names.try_for_each(&mut each)?;
             }
         }
+        Ok(())
     }
 
-    /// The set of the names of these words.
-    pub(super) fn from_words<'a>(words: impl IntoIterator<Item = &'a Names>) -> NodeSet {
+    /// The names that are in any of these sets, joined in pairs, so that many small sets cost no more
+    /// than their size.
+    pub(super) fn union_all(mut sets: Vec<NodeSet>) -> NodeSet {
+        while sets.len() > 1 {
+            let joined = |pair: &[NodeSet]| match pair {
+                [one, other] => one.union(other),
+                [one, ..] => one.clone(),
+                [] => NodeSet::default(),
+            };
+            sets = sets.chunks(2).map(joined).collect();
+        }
+        sets.pop().unwrap_or_default()
+    }
+
+    /// The set of the names of these words, and of these names.
+    pub(super) fn from_words<'a, 'n>(
+        words: impl IntoIterator<Item = &'a Names>,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> NodeSet {
         let mut singles = Collector::default();
+        names.into_iter().for_each(|name| singles.add(name));
         let mut products: HashMap<Box<str>, Vec<Rest>> = HashMap::new();
         for names in words {
             match names {
@@ -137,6 +177,16 @@ impl NodeSet {
             .filter_map(|(pattern, sets)| Some((pattern, grid::union_all(sets)?)))
             .collect();
         NodeSet { patterns }
+    }
+}
+
+/// What a set has of one pattern.
+pub(super) struct Points<'a>(Option<&'a Rest>);
+
+impl Points<'_> {
+    /// Whether the name with these indexes is in the set.
+    pub(super) fn contain(&self, point: &[u64]) -> bool {
+        self.0.is_some_and(|rest| grid::contains(rest, point))
     }
 }
 
@@ -254,10 +304,10 @@ fn split_label(label: &str) -> Option<(&str, &str, &str)> {
     let (user, rest) = label.split_at(label.rfind('@').map_or(0, |at| at + 1));
     let (name, port) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
     let digits = port.strip_prefix(':').unwrap_or("0");
-    let foldable = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"-_.%+~".contains(&b);
-    let fits = !name.is_empty()
-        && name.bytes().all(foldable)
-        && user.bytes().all(|b| foldable(b) || b == b'@')
+    let fits = foldable(name)
+        && user
+            .split_terminator('@')
+            .all(|part| part.is_empty() || foldable(part))
         && !digits.is_empty()
         && digits.bytes().all(|b| b.is_ascii_digit());
     fits.then_some((user, name, port))

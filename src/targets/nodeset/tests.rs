@@ -99,6 +99,28 @@ fn users_ports_and_addresses_stand_around_names() {
 }
 
 #[test]
+fn plain_names_are_what_the_parser_makes_of_them() {
+    for name in ["n1", "a.b-c_d", "0x", &"a".repeat(255)] {
+        let quick = HostList::of_plain_name(name).unwrap();
+        let parsed = HostList::parse(name, LIMIT).unwrap();
+        assert_eq!(format!("{quick:?}"), format!("{parsed:?}"));
+        assert!(quick.is_plain());
+    }
+    let long = "a".repeat(256);
+    for other in [
+        "", "-a", ".a", "a b", "a,b", "a#b", "@g", "n[1]", "a:1", "é", &long,
+    ] {
+        assert!(HostList::of_plain_name(other).is_none(), "{other}");
+    }
+    for other in ["op@n1", "n1:5", "2001:db8::1", "n[1-2]:5", "[2001:db8::1]"] {
+        assert!(
+            !HostList::parse(other, LIMIT).unwrap().is_plain(),
+            "{other}"
+        );
+    }
+}
+
+#[test]
 fn commas_may_be_doubled() {
     assert_eq!(expanded(",a,,b c,"), "a b c");
     assert_eq!(expanded("a , b\tc\nd"), "a b c d");

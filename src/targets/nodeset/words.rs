@@ -61,15 +61,36 @@ impl Names {
         &self,
         mut each: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.try_for_each_point(|name, _| each(name))
+    }
+
+    /// The same with the indexes in each name; a single name is not taken apart for them.
+    pub(super) fn try_for_each_point<E>(
+        &self,
+        mut each: impl FnMut(&str, &[u64]) -> Result<(), E>,
+    ) -> Result<(), E> {
         match self {
-            Names::One(name) => each(name),
+            Names::One(name) => each(name, &[]),
             Names::Product {
                 pattern,
                 dimensions,
             } => {
                 let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
-                walk(&pieces, dimensions, &mut String::new(), &mut each)
+                let mut walk = Walk {
+                    name: String::new(),
+                    point: Vec::with_capacity(dimensions.len()),
+                    each,
+                };
+                walk.names(&pieces, dimensions)
             }
+        }
+    }
+
+    /// Whether the names are such that sets of them are written folded.
+    pub(super) fn fold(&self) -> bool {
+        match self {
+            Names::One(name) => foldable(name),
+            Names::Product { pattern, .. } => foldable(pattern),
         }
     }
 
@@ -89,33 +110,82 @@ impl Names {
     }
 }
 
-/// Writes all that can follow what is in `name`, and calls `each` with every whole name.
-fn walk<E>(
-    pieces: &[Piece<'_>],
-    dimensions: &[Ranges],
-    name: &mut String,
-    each: &mut impl FnMut(&str) -> Result<(), E>,
-) -> Result<(), E> {
-    let start = name.len();
-    match (pieces, dimensions) {
-        ([], _) => each(name)?,
-        ([Piece::Text(text), pieces @ ..], _) => {
-            name.push_str(text);
-            walk(pieces, dimensions, name, each)?;
-        }
-        ([Piece::Hole, pieces @ ..], [ranges, dimensions @ ..]) => {
-            for run in ranges.runs() {
-                for value in run.values() {
-                    push_digits(name, run.width, value);
-                    walk(pieces, dimensions, name, each)?;
-                    name.truncate(start);
+/// A name that is being written, and what is done with it.
+struct Walk<F> {
+    name: String,
+    /// The indexes in the name.
+    point: Vec<u64>,
+    each: F,
+}
+
+impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
+    /// Writes all that can follow what is in the name.
+    fn names(&mut self, pieces: &[Piece<'_>], dimensions: &[Ranges]) -> Result<(), E> {
+        let start = self.name.len();
+        match (pieces, dimensions) {
+            ([], _) => (self.each)(&self.name, &self.point)?,
+            ([Piece::Text(text), pieces @ ..], _) => {
+                self.name.push_str(text);
+                self.names(pieces, dimensions)?;
+            }
+            ([Piece::Hole, pieces @ ..], [ranges, dimensions @ ..]) => {
+                for run in ranges.runs() {
+                    let (index, _) = run.ends();
+                    for (n, value) in (0..).zip(run.values()) {
+                        push_digits(&mut self.name, run.width, value);
+                        self.point.push(index.0 + n * run.step);
+                        self.names(pieces, dimensions)?;
+                        self.point.pop();
+                        self.name.truncate(start);
+                    }
                 }
             }
+            ([Piece::Hole, ..], []) => debug_assert!(false, "a hole without its ranges"),
         }
-        ([Piece::Hole, ..], []) => debug_assert!(false, "a hole without its ranges"),
+        self.name.truncate(start);
+        Ok(())
     }
-    name.truncate(start);
-    Ok(())
+}
+
+/// Whether this is a host name, which folds, and no address with colons and no free text.
+pub(super) fn foldable(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"-_.%+~".contains(&b);
+    !name.is_empty() && name.bytes().all(fits)
+}
+
+/// Names one after the other in one text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NameRun {
+    text: String,
+    /// Where each name ends.
+    ends: Vec<u32>,
+}
+
+impl NameRun {
+    /// Adds a name; false if there is no room for it.
+    pub(super) fn push(&mut self, name: &str) -> bool {
+        let Ok(end) = u32::try_from(self.text.len() + name.len()) else {
+            return false;
+        };
+        self.text.push_str(name);
+        self.ends.push(end);
+        true
+    }
+
+    /// The names in the order in which they were added.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let name = &self.text[start..end as usize];
+            start = end as usize;
+            name
+        })
+    }
+
+    /// Whether the names are such that sets of them are written folded.
+    pub(super) fn folds(&self) -> bool {
+        foldable(&self.text)
+    }
 }
 
 /// A word that names hosts: the names, and the user and port around them.
@@ -136,15 +206,13 @@ pub(super) struct HostWord {
 }
 
 impl HostWord {
-    /// Names with nothing around them.
-    pub(super) fn plain(names: Names) -> HostWord {
-        HostWord {
-            names,
-            before: "".into(),
-            after: "".into(),
-            user: None,
-            port: None,
-            transport: None,
-        }
+    /// Whether there is nothing around the names.
+    pub(super) fn is_plain(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty() && !self.says_something()
+    }
+
+    /// Whether more is said about the hosts than their names.
+    pub(super) fn says_something(&self) -> bool {
+        self.user.is_some() || self.port.is_some() || self.transport.is_some()
     }
 }

@@ -223,7 +223,8 @@ impl Transport for OpenSshTransport {
                 process.feed(self.options.input.as_ref());
                 Ok(OpenSshSession(process))
             }
-            Some(Err(error)) => Err(Setback::Failed(error)),
+            // What comes before the login comes before the command.
+            Some(Err(error)) => Err(Setback::NotStarted(error)),
             None => Err(Setback::Failed(budget.exhausted(Phase::Login))),
         }
     }
@@ -238,8 +239,9 @@ impl Session for OpenSshSession {
         self.0.pump(output).await
     }
 
-    fn signal(&mut self, signal: RemoteSignal) -> bool {
-        self.0.signal(signal)
+    /// `ssh` passes no signals on, and what it has started outlives it.
+    fn signal(&mut self, _: RemoteSignal) -> bool {
+        false
     }
 
     fn closes_first(&self) -> Option<Side> {

@@ -363,9 +363,7 @@ impl Transport for RshTransport {
                         Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
                         phase => budget.exhausted(phase),
                     };
-                    return started
-                        .unwrap_or_else(|| Err(timed_out()))
-                        .map_err(Setback::Failed);
+                    return started.unwrap_or_else(|| Err(timed_out())).map_err(setback);
                 }
                 Some(Err(ConnectError::NoPort(wait))) => return Err(Setback::NoPort(wait)),
                 Some(Err(ConnectError::LocalResources(e))) => return Err(Setback::Shortage(e)),
@@ -395,6 +393,27 @@ impl Transport for RshTransport {
                  first was from {from})"
             )],
         }
+    }
+}
+
+/// Whether another try may follow. Every daemon says that it accepts before it runs the command, and what
+/// it sent before it closed arrives before its close: no answer means no command. A daemon that was given
+/// up while it may still have read the request proves nothing, and what it refuses for good it refuses
+/// again.
+fn setback(error: TransportError) -> Setback {
+    let not_started = match &error {
+        TransportError::ClosedBeforeStatus { .. }
+        | TransportError::Reset {
+            phase: Phase::Start,
+            ..
+        } => true,
+        TransportError::NoCallback { hint } => *hint == GAVE_UP,
+        TransportError::Denied { text } => wire::is_temporary(text),
+        _ => false,
+    };
+    match not_started {
+        true => Setback::NotStarted(error),
+        false => Setback::Failed(error),
     }
 }
 

@@ -100,6 +100,16 @@ fn printable(c: char) -> char {
     }
 }
 
+/// Whether a refusal is one that may pass: the words of netkit's and inetutils' daemons that could not
+/// fork, and of a name service that could not tell who calls.
+#[must_use]
+pub fn is_temporary(refusal: &str) -> bool {
+    let refusal = refusal.to_ascii_lowercase();
+    ["try again", "temporary failure"]
+        .iter()
+        .any(|words| refusal.contains(words))
+}
+
 /// What PAM's `pam_strerror` says when it denies: rsh-redone writes one of these, and a newline, as the
 /// command's *output*, after the byte that says "accepted".
 const DENIALS: [&str; 12] = [
@@ -178,6 +188,20 @@ mod tests {
             line(&[b"\x1b[2Jgone\x00\xff\n"]),
             "\u{fffd}[2Jgone\u{fffd}\u{fffd}"
         );
+    }
+
+    #[test]
+    fn only_what_may_pass_is_temporary() {
+        for text in [
+            "Can't fork; try again.",
+            "Try again.",
+            "getnameinfo: Temporary failure in name resolution",
+        ] {
+            assert!(is_temporary(text), "{text}");
+        }
+        for text in ["Permission denied.", "Logins currently disabled.", ""] {
+            assert!(!is_temporary(text), "{text}");
+        }
     }
 
     #[test]

@@ -100,6 +100,18 @@ impl EndMarker {
         line
     }
 
+    /// How long [`wrap`](EndMarker::wrap) makes a command at most, whatever the marker, and whatever there
+    /// is to read if it reads.
+    #[must_use]
+    pub fn wrapped_len(command: &[u8], discard_stderr: bool, reads: bool) -> usize {
+        let marker = EndMarker::from_bytes([0; TOKEN_LENGTH]);
+        let reads = match reads {
+            true => Reads::Bytes(u64::MAX),
+            false => Reads::Nothing,
+        };
+        marker.wrap(command, discard_stderr, reads).len()
+    }
+
     /// Token and colon.
     #[must_use]
     pub fn needle(&self) -> &[u8] {
@@ -350,6 +362,29 @@ mod tests {
             );
             assert!(!line.contains(&b'!') && !line.contains(&b'\n'));
         }
+    }
+
+    #[test]
+    fn the_longest_command_is_as_long_as_the_system_takes() {
+        let padded = |length: usize| {
+            let empty = EndMarker::wrapped_len(b"exit 7 #", false, false);
+            let mut command = b"exit 7 #".to_vec();
+            command.resize(command.len() + length - empty, b'x');
+            assert_eq!(marker().wrap(&command, false, Reads::Nothing).len(), length);
+            command
+        };
+        let (_, _, exit) = run("/bin/sh", &padded(MAX_COMMAND), false);
+        assert_eq!(exit, Some(RemoteExit::Code(7)));
+        use std::os::unix::ffi::OsStringExt;
+        let line = marker().wrap(&padded(MAX_COMMAND + 1), false, Reads::Nothing);
+        let refused = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(std::ffi::OsString::from_vec(line))
+            .output();
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            io::ErrorKind::ArgumentListTooLong
+        );
     }
 
     /// Runs the wrapped command as rshd would.

@@ -23,6 +23,13 @@ fn check(text: &str) {
     let set: NodeSet = names.iter().map(String::as_str).collect();
     assert_eq!(set, list.to_set(), "walking and algebra agree");
     assert!(names.iter().all(|name| set.contains(name)));
+    if list.is_plain() {
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(fold(all), set.to_string(), "labels and names fold alike");
+    }
+    if list.is_distinct() {
+        assert_eq!(set.len() as usize, names.len(), "no name comes twice");
+    }
     // Addresses with colons fold to what is no address.
     if !text.contains(':') {
         let folded = set.to_string();

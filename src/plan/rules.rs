@@ -1,0 +1,37 @@
+//! The part of the plan that is about when: limits, retries, waves.
+
+use std::num::NonZeroU32;
+
+use crate::cli::Cli;
+use crate::report::Rules;
+use crate::run::policy::{Policy, Share};
+
+/// Decides when the run goes on, gives up or tries again.
+pub(super) fn policy(cli: &Cli) -> Policy {
+    let first = cli.fail_fast.then_some(Share::Count(NonZeroU32::MIN));
+    Policy {
+        kill_after: cli.kill_after,
+        deadline: cli.deadline,
+        idle_timeout: cli.idle_timeout,
+        retries: cli.retries,
+        rate: cli.rate,
+        max_failures: cli.max_failures.or(first),
+        batch: match &cli.batch {
+            Some(shares) => shares.0.clone(),
+            None => Vec::new(),
+        },
+    }
+}
+
+/// The same in words, for a run of so many targets.
+pub(super) fn words(policy: &Policy, total: usize) -> Rules {
+    Rules {
+        kill_after: policy.kill_after,
+        deadline: policy.deadline,
+        idle_timeout: policy.idle_timeout,
+        retries: policy.retries,
+        rate: policy.rate.map(NonZeroU32::get),
+        max_failures: policy.max_failures.map(|share| share.to_string()),
+        waves: (!policy.batch.is_empty()).then(|| policy.waves(total).collect()),
+    }
+}

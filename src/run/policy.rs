@@ -1,0 +1,182 @@
+//! The rules by which a run goes on, gives up or tries again; all decided, and only data.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// When a run goes on, gives up or tries again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a remote command has to end after TERM, before KILL.
+    pub kill_after: Duration,
+    /// For the whole run.
+    pub deadline: Option<Duration>,
+    /// For a command, from one piece of output to the next.
+    pub idle_timeout: Option<Duration>,
+    /// How often a host is tried again whose command cannot have started.
+    pub retries: u32,
+    /// How many connections are begun a second.
+    pub rate: Option<NonZeroU32>,
+    /// No host is started once so many have failed.
+    pub max_failures: Option<Share>,
+    /// The sizes of the waves in which hosts are started, the last one again and again; one wave if
+    /// there are none.
+    pub batch: Vec<Share>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            kill_after: Duration::from_secs(2),
+            deadline: None,
+            idle_timeout: None,
+            retries: 0,
+            rate: None,
+            max_failures: None,
+            batch: Vec::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// The waves in which so many hosts are started, as the place after each one's last host.
+    pub fn waves(&self, total: usize) -> impl Iterator<Item = usize> {
+        let last = self.batch.last().copied().unwrap_or(Share::ALL);
+        let mut sizes = self.batch.iter().copied();
+        let mut end = 0;
+        std::iter::from_fn(move || {
+            (end < total).then(|| {
+                let size = sizes.next().unwrap_or(last).of(total);
+                end = end.saturating_add(size).min(total);
+                end
+            })
+        })
+    }
+}
+
+/// A number of hosts, or so many of a hundred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// A number, 1 at least.
+    Count(NonZeroU32),
+    /// Of all targets of the run; 1 to 100.
+    Percent(u8),
+}
+
+impl Share {
+    /// All of them.
+    pub const ALL: Share = Share::Percent(100);
+
+    /// How many of `total` these are: what is more than a whole host does not count, but one host is
+    /// always among them.
+    #[must_use]
+    pub fn of(self, total: usize) -> usize {
+        match self {
+            Share::Count(count) => usize::try_from(count.get()).unwrap_or(usize::MAX),
+            // In two parts, so that no product is too large.
+            Share::Percent(percent) => {
+                let percent = usize::from(percent);
+                (total / 100 * percent + total % 100 * percent / 100).max(1)
+            }
+        }
+    }
+
+    /// Whether so many of `total` are this share or more.
+    #[must_use]
+    pub fn is_reached(self, count: usize, total: usize) -> bool {
+        match self {
+            Share::Count(_) => count >= self.of(total),
+            Share::Percent(percent) => {
+                let (count, total) = (count as u128, total as u128);
+                count > 0 && count * 100 >= total * u128::from(percent)
+            }
+        }
+    }
+}
+
+impl FromStr for Share {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected a number from 1, or 1% to 100%";
+        match text.strip_suffix('%') {
+            Some(percent) => match percent.parse() {
+                Ok(percent @ 1..=100) => Ok(Share::Percent(percent)),
+                _ => Err(EXPECTED),
+            },
+            None => text.parse().map(Share::Count).map_err(|_| EXPECTED),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Share::Count(count) => write!(f, "{count}"),
+            Share::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn waves(batch: &[&str], total: usize) -> Vec<usize> {
+        let policy = Policy {
+            batch: batch.iter().map(|share| share.parse().unwrap()).collect(),
+            ..Policy::default()
+        };
+        policy.waves(total).collect()
+    }
+
+    #[test]
+    fn the_last_size_is_that_of_all_further_waves() {
+        assert_eq!(waves(&[], 7), [7]);
+        assert_eq!(waves(&["1", "10%", "100%"], 100), [1, 11, 100]);
+        assert_eq!(waves(&["40%"], 10), [4, 8, 10]);
+        assert_eq!(waves(&["10%"], 3), [1, 2, 3]);
+        assert_eq!(waves(&["2", "3"], 9), [2, 5, 8, 9]);
+        assert_eq!(waves(&["1"], 0), [0; 0]);
+    }
+
+    #[test]
+    fn shares_are_numbers_or_percents() {
+        for text in ["", "0", "0%", "101%", "-1", "1.5", "%", "5 %"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
+        }
+        for text in ["1", "4000000000", "1%", "100%"] {
+            assert_eq!(text.parse::<Share>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_share_of_failures_is_reached_exactly() {
+        let reached = |share: &str, count, total| {
+            let share: Share = share.parse().unwrap();
+            share.is_reached(count, total)
+        };
+        assert!(!reached("2", 1, 10) && reached("2", 2, 10));
+        assert!(!reached("10%", 0, 5) && reached("10%", 1, 5));
+        assert!(!reached("10%", 1, 11) && reached("10%", 2, 11));
+        assert!(!reached("100%", 9, 10) && reached("100%", 10, 10));
+    }
+
+    proptest! {
+        #[test]
+        fn waves_rise_to_the_last_host(
+            batch in prop::collection::vec(prop_oneof![
+                (1..50_u32).prop_map(|n| Share::Count(NonZeroU32::new(n).unwrap())),
+                (1..=100_u8).prop_map(Share::Percent),
+            ], 0..5),
+            total in 1..2000_usize,
+        ) {
+            let policy = Policy { batch, ..Policy::default() };
+            let waves: Vec<usize> = policy.waves(total).collect();
+            prop_assert!(waves.is_sorted_by(|a, b| a < b) && waves[0] > 0);
+            prop_assert_eq!(waves.last(), Some(&total));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `--retries`: which failures are worth another try, and when it comes.
+//!
+//! Only what provably came before the command is tried again: a command that may have run never is. Up
+//! to the connection that is plain; past it the transport has to say so ([`Setback::NotStarted`]).
+
+use std::time::Duration;
+
+#[cfg(doc)]
+use crate::transport::Setback;
+use crate::transport::{Phase, TransportError};
+
+/// Before the first retry, at most.
+const FIRST: Duration = Duration::from_millis(500);
+
+/// Before any later one, at most.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Whether a failure, in looking up or in connecting, came before anything was asked of the host, and
+/// may pass.
+pub(super) fn is_worth_it(error: &TransportError) -> bool {
+    match error {
+        TransportError::NameService { .. }
+        | TransportError::Refused
+        | TransportError::Unreachable(_) => true,
+        TransportError::ConnectTimeout { phase, .. }
+        | TransportError::Reset { phase, .. }
+        | TransportError::Io { phase, .. } => *phase <= Phase::Connect,
+        _ => false,
+    }
+}
+
+/// How long a host rests after so many tries: twice as long each time, and shorter by up to a half, by
+/// chance, so that hosts that failed together do not come again together.
+pub(super) fn pause(tries: u32, random: &mut fastrand::Rng) -> Duration {
+    let doubled = 2_u32.saturating_pow(tries.saturating_sub(1));
+    let longest = FIRST.saturating_mul(doubled).min(LONGEST);
+    longest.mul_f64(1.0 - random.f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_differ() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for (tries, longest) in [(1, 500), (2, 1000), (3, 2000), (7, 30_000), (100, 30_000)] {
+            let longest = Duration::from_millis(longest);
+            let pauses: Vec<Duration> = (0..100).map(|_| pause(tries, &mut random)).collect();
+            assert!(pauses.iter().all(|p| *p <= longest && *p >= longest / 2));
+            let spread = *pauses.iter().max().unwrap() - *pauses.iter().min().unwrap();
+            assert!(spread > longest / 3, "{spread:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_begun_to_run_is_not_tried_again() {
+        let timeout = |phase| TransportError::ConnectTimeout {
+            phase,
+            after: Duration::from_secs(1),
+        };
+        let reset = |phase| TransportError::Reset { phase, hint: None };
+        let io = |phase| TransportError::Io {
+            phase,
+            source: io::ErrorKind::TimedOut.into(),
+        };
+        for phase in [
+            Phase::Resolve,
+            Phase::Connect,
+            Phase::CallBack,
+            Phase::Start,
+            Phase::Run,
+        ] {
+            let early = phase <= Phase::Connect;
+            for error in [timeout(phase), reset(phase), io(phase)] {
+                assert_eq!(is_worth_it(&error), early, "{error}");
+            }
+        }
+        let denied = TransportError::Denied { text: "no".into() };
+        let unknown = TransportError::Name {
+            reason: "no such name".into(),
+        };
+        assert!(is_worth_it(&TransportError::Refused));
+        assert!(!is_worth_it(&denied) && !is_worth_it(&unknown));
+    }
+}

@@ -1,0 +1,520 @@
+//! Limits, retries, the pace and waves: what each of them does, exactly when, and to whom.
+
+use std::num::NonZeroU32;
+
+use super::super::policy::{Policy, Share};
+use super::*;
+
+/// What timers may be late on a clock that only moves for them.
+const EXACT: Duration = Duration::from_millis(50);
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn count(n: u32) -> Share {
+    Share::Count(NonZeroU32::new(n).unwrap())
+}
+
+/// A run of these scripts by these rules, two hosts at once for each five.
+async fn run_by(policy: Policy, scripts: Vec<Script>, wishes: Wishes) -> (Vec<Event>, RunStats) {
+    let hosts = scripts.len();
+    let fanout = hosts.div_ceil(5) * 2;
+    let spec = RunSpec {
+        policy: policy.clone(),
+        ..spec(hosts, fanout, None)
+    };
+    let (events, told, stats) =
+        play(spec, scripts.clone(), wishes, Duration::ZERO, usize::MAX).await;
+    assert_eq!(told.as_ref(), Some(&stats));
+    check_rules(&events, &stats, hosts, fanout);
+    check(&events, &stats, &scripts, &policy);
+    (events, stats)
+}
+
+fn end_of(events: &[Event], id: u32) -> &Finished {
+    let ends = events.iter().filter_map(|event| match event {
+        Event::Finished(end) => Some(end),
+        _ => None,
+    });
+    ends.into_iter().find(|end| end.target.0 == id).unwrap()
+}
+
+#[track_caller]
+fn took(found: Duration, expected: Duration) {
+    assert!(
+        found.abs_diff(expected) <= EXACT,
+        "{found:?} instead of {expected:?}"
+    );
+}
+
+pub(super) fn policy() -> impl Strategy<Value = Policy> {
+    let share = || {
+        prop_oneof![
+            (1..10_u32).prop_map(count),
+            (1..=100_u8).prop_map(Share::Percent)
+        ]
+    };
+    let millis = |range: std::ops::Range<u64>| range.prop_map(Duration::from_millis);
+    (
+        millis(0..3000),
+        prop::option::of(millis(1..40_000)),
+        prop::option::of(millis(1..5000)),
+        0..4_u32,
+        prop::option::of((1..100_u32).prop_map(|n| NonZeroU32::new(n).unwrap())),
+        prop::option::of(share()),
+        prop::collection::vec(share(), 0..3),
+    )
+        .prop_map(
+            |(kill_after, deadline, idle_timeout, retries, rate, max_failures, batch)| Policy {
+                kill_after,
+                deadline,
+                idle_timeout,
+                retries,
+                rate,
+                max_failures,
+                batch,
+            },
+        )
+}
+
+/// What holds of a run by these rules, whatever happens.
+pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], policy: &Policy) {
+    let total = scripts.len();
+    let (mut left, mut failures, mut failures_at) = (Vec::new(), 0, Vec::new());
+    let mut order = 0;
+    let mut begun = vec![None; total];
+    let mut ended = vec![None; total];
+    for event in events {
+        order += 1;
+        match event {
+            Event::Started(id) => {
+                begun[id.index()] = Some(order);
+                // Nobody is started once as many have failed as may.
+                let limit = policy.max_failures;
+                assert!(!limit.is_some_and(|limit| limit.is_reached(failures, total)));
+            }
+            Event::Finished(end) => {
+                ended[end.target.index()] = Some(order);
+                if matches!(end.outcome, Outcome::Exited(_) | Outcome::Failed(_))
+                    && !end.outcome.is_success()
+                {
+                    failures += 1;
+                    failures_at.push(end.target.index());
+                }
+                if end.facts.left_running {
+                    left.push(end.target);
+                }
+                let script = &scripts[end.target.index()];
+                let ran = end.facts.run.is_some();
+                match script {
+                    Script::Immortal | Script::Mute => assert_eq!(end.facts.left_running, ran),
+                    _ => assert!(!end.facts.left_running, "{script:?}"),
+                }
+                if let Script::Fails(_, how) = script {
+                    let tries = match how {
+                        Failure::Unclear => 1,
+                        _ => 1 + policy.retries,
+                    };
+                    assert!(end.facts.attempts <= tries);
+                }
+            }
+            _ => {}
+        }
+    }
+    left.sort_unstable();
+    assert_eq!(stats.left_running, left);
+    // A wave begins when the last host of the one before has ended; after one with a failure none does,
+    // unless a limit says how many are too many.
+    let mut start = 0;
+    for end in policy.waves(total) {
+        let later = begun[end..].iter().flatten().min();
+        if let Some(&later) = later {
+            assert!(ended[start..end].iter().all(|at| at.unwrap() < later));
+            let failed = failures_at.iter().any(|at| (start..end).contains(at));
+            assert!(!failed || policy.max_failures.is_some());
+        }
+        start = end;
+    }
+    match stats.cancel {
+        None => assert_eq!(stats.cancelled + stats.not_started, 0),
+        Some(CancelReason::Failures) => {
+            assert_eq!(stats.cancelled, 0);
+            assert!(stats.not_started > 0 && failures > 0);
+        }
+        Some(CancelReason::Deadline) => assert!(policy.deadline.is_some()),
+        Some(CancelReason::Signal(_) | CancelReason::ReportFailed) => {}
+    }
+}
+
+// ---- what could not be stopped
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_stopped_is_named() {
+    let scripts = || {
+        vec![
+            Script::Stays { deaf: false },
+            Script::Stays { deaf: true },
+            Script::Immortal,
+            Script::Mute,
+        ]
+    };
+    let policy = Policy {
+        kill_after: secs(7),
+        ..Policy::default()
+    };
+    let spec = |limit| RunSpec {
+        policy: policy.clone(),
+        ..spec(4, 4, limit)
+    };
+    let run = async |limit, wishes| {
+        let (events, _, stats) =
+            play(spec(limit), scripts(), wishes, Duration::ZERO, usize::MAX).await;
+        check_rules(&events, &stats, 4, 4);
+        check(&events, &stats, &scripts(), &policy);
+        assert_eq!(stats.left_running, [TargetId(2), TargetId(3)]);
+        [0, 1, 2, 3].map(|id| end_of(&events, id).elapsed)
+    };
+    let half = Duration::from_millis(500);
+    let grace = [Duration::ZERO, secs(7), secs(7) + half, Duration::ZERO];
+    for (found, grace) in run(Some(secs(5)), vec![]).await.into_iter().zip(grace) {
+        took(found, secs(5) + grace);
+    }
+    let stop = vec![(1000, Wish::Stop(15))];
+    for (found, grace) in run(None, stop).await.into_iter().zip(grace) {
+        took(found, secs(1) + grace);
+    }
+    // At once, the deaf one is killed all the same.
+    let at_once = vec![(1000, Wish::Stop(15)), (1500, Wish::Stop(15))];
+    let [quick, deaf, immortal, mute] = run(None, at_once).await;
+    took(quick, secs(1));
+    took(mute, secs(1));
+    took(deaf, secs(1) + half);
+    took(immortal, secs(1) + half);
+}
+
+// ---- limits
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_what_runs_and_starts_no_more() {
+    let policy = Policy {
+        deadline: Some(Duration::from_millis(3400)),
+        ..Policy::default()
+    };
+    let scripts = vec![
+        Script::Runs(1000, 0, 0, 0),
+        Script::Stays { deaf: true },
+        Script::Runs(1000, 2, 500, 0),
+        Script::NeverAnswers,
+        Script::Runs(0, 0, 0, 0),
+    ];
+    let start = Instant::now();
+    let (events, stats) = run_by(policy, scripts, vec![]).await;
+    took(start.elapsed(), Duration::from_millis(3400) + secs(2));
+    assert_eq!(stats.cancel, Some(CancelReason::Deadline));
+    let counts = (stats.succeeded, stats.cancelled, stats.not_started);
+    assert_eq!(counts, (2, 2, 1));
+    let reason = CancelReason::Deadline;
+    assert!(matches!(&end_of(&events, 3).outcome, Outcome::Cancelled(r) if *r == reason));
+    assert!(matches!(&end_of(&events, 4).outcome, Outcome::NotStarted(r) if *r == reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_done_in_time_knows_no_deadline() {
+    let policy = Policy {
+        deadline: Some(secs(2)),
+        ..Policy::default()
+    };
+    let (_, stats) = run_by(policy.clone(), vec![Script::Runs(1900, 0, 0, 0)], vec![]).await;
+    assert_eq!((stats.cancel, stats.succeeded), (None, 1));
+    // Only a reader that has stopped is left: it is given up, and what it has not read is no success.
+    let start = Instant::now();
+    let (reports, reader) = mpsc::channel(1);
+    let (_wish, wished) = mpsc::channel(1);
+    let spec = RunSpec {
+        policy,
+        ..spec(1, 1, None)
+    };
+    let transport = Play::new(vec![Script::Runs(100, 0, 0, 0)]);
+    let stats = run(spec, transport, SignalSource::Injected(wished), reports).await;
+    assert_eq!(stats.cancel, Some(CancelReason::ReportFailed));
+    took(start.elapsed(), secs(12));
+    drop(reader);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_idle_when_it_writes_nothing() {
+    let policy = Policy {
+        idle_timeout: Some(Duration::from_millis(1500)),
+        ..Policy::default()
+    };
+    let scripts = vec![
+        // Never silent for long, though for 14 s in all.
+        Script::Runs(3000, 10, 1400, 0),
+        Script::Runs(100, 3, 1600, 0),
+        Script::Stays { deaf: true },
+    ];
+    let (events, stats) = run_by(policy, scripts, vec![]).await;
+    assert_eq!((stats.succeeded, stats.failed), (1, 2));
+    took(end_of(&events, 0).elapsed, secs(17));
+    for id in [1, 2] {
+        let end = end_of(&events, id);
+        let idle = Duration::from_millis(1500);
+        let expected = TransportError::IdleTimeout { after: idle }.to_string();
+        assert!(matches!(&end.outcome, Outcome::Failed(e) if e.to_string() == expected));
+    }
+    took(
+        end_of(&events, 1).facts.run.unwrap(),
+        Duration::from_millis(1500),
+    );
+    took(
+        end_of(&events, 2).facts.run.unwrap(),
+        Duration::from_millis(3500),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_that_nobody_reads_is_no_silence() {
+    let policy = Policy {
+        idle_timeout: Some(secs(1)),
+        ..Policy::default()
+    };
+    let scripts = vec![Script::Runs(0, 200, 10, 0); 4];
+    let spec = RunSpec {
+        policy,
+        ..spec(4, 4, None)
+    };
+    // A message of the run's some 25 takes the reader 20 s.
+    let (events, told, stats) = play(spec, scripts, vec![], secs(20), usize::MAX).await;
+    assert!(told.is_some());
+    check_rules(&events, &stats, 4, 4);
+    assert_eq!(stats.succeeded, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_clock_runs_while_the_program_is_stopped() {
+    let start = Instant::now();
+    let policy = Policy {
+        idle_timeout: Some(secs(4)),
+        deadline: Some(secs(30)),
+        ..Policy::default()
+    };
+    let spec = RunSpec {
+        policy,
+        ..spec(5, 5, Some(secs(5)))
+    };
+    let scripts = vec![
+        Script::NeverAnswers,
+        Script::Stays { deaf: false },
+        Script::Runs(0, 20, 900, 0),
+        Script::Fails(3, Failure::Refused),
+        Script::WaitsForPorts(1, 200_000),
+    ];
+    let stop = tokio::spawn(async {
+        sleep(secs(2)).await;
+        // As SIGSTOP does, this makes every timer late.
+        tokio::time::advance(secs(100)).await;
+    });
+    let (events, told, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
+    stop.await.unwrap();
+    assert!(told.is_some());
+    took(end_of(&events, 0).elapsed, secs(110));
+    // The silent one and the talkative one: idle after 4 s, too long after 5.
+    took(end_of(&events, 1).elapsed, secs(104));
+    took(end_of(&events, 2).elapsed, secs(105));
+    took(start.elapsed(), secs(130));
+    assert_eq!(stats.cancel, Some(CancelReason::Deadline));
+}
+
+// ---- retries and the pace
+
+#[tokio::test(start_paused = true)]
+async fn what_did_not_start_is_tried_again_and_nothing_else() {
+    let policy = Policy {
+        retries: 3,
+        ..Policy::default()
+    };
+    let scripts = vec![
+        Script::Fails(3, Failure::Refused),
+        Script::Fails(3, Failure::NotStarted),
+        Script::Fails(3, Failure::NoName),
+        Script::Fails(4, Failure::Refused),
+        Script::Fails(1, Failure::Unclear),
+        Script::Unresolved,
+        Script::Lost,
+    ];
+    let (events, stats) = run_by(policy, scripts, vec![]).await;
+    assert_eq!((stats.succeeded, stats.failed), (3, 4));
+    let attempts = [0, 1, 2, 3, 4].map(|id| end_of(&events, id).facts.attempts);
+    // A name that was not resolved makes no connection.
+    assert_eq!(attempts, [4, 4, 1, 4, 1]);
+    for id in [0, 1, 2, 3] {
+        // Half a second, one and two, each less up to a half.
+        let time = end_of(&events, id).elapsed;
+        assert!(
+            time >= Duration::from_millis(1750) && time <= secs(4),
+            "{time:?}"
+        );
+    }
+    for id in [4, 5, 6] {
+        took(end_of(&events, id).elapsed, Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_try_has_its_own_connect_timeout_and_none_holds_a_place_between_them() {
+    let policy = Policy {
+        retries: 2,
+        ..Policy::default()
+    };
+    let (events, _) = run_by(policy.clone(), vec![Script::NeverAnswers], vec![]).await;
+    let pauses = end_of(&events, 0).elapsed - secs(30);
+    assert!(pauses >= Duration::from_millis(750) && pauses <= Duration::from_millis(1900));
+    let spec = RunSpec {
+        policy,
+        ..spec(4, 1, None)
+    };
+    let mut scripts = vec![Script::Fails(2, Failure::Refused)];
+    scripts.extend(vec![Script::Runs(50, 0, 0, 0); 3]);
+    let (events, stats) = play_quietly(spec, scripts).await;
+    assert_eq!(stats.succeeded, 4);
+    // The others had the only place while the refused one rested.
+    let order: Vec<u32> = events.iter().filter_map(finished).collect();
+    assert_eq!(order, [1, 2, 3, 0]);
+}
+
+fn finished(event: &Event) -> Option<u32> {
+    match event {
+        Event::Finished(end) => Some(end.target.0),
+        _ => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_begin_at_the_rate_and_no_faster() {
+    let policy = Policy {
+        rate: NonZeroU32::new(10),
+        retries: 1,
+        ..Policy::default()
+    };
+    let spec = |hosts| RunSpec {
+        policy: policy.clone(),
+        ..spec(hosts, 100, None)
+    };
+    let (events, _) = play_quietly(spec(50), vec![Script::Runs(10_000, 0, 0, 0); 50]).await;
+    let mut begun: Vec<Duration> = (0..50)
+        .map(|id| end_of(&events, id).began.unwrap())
+        .collect();
+    begun.sort_unstable();
+    for (n, began) in (0..).zip(&begun) {
+        took(*began, Duration::from_millis(100) * n);
+    }
+    // Tries again take turns as well: 40 connections in all.
+    let start = Instant::now();
+    let (_, stats) = play_quietly(spec(20), vec![Script::Fails(1, Failure::Refused); 20]).await;
+    assert_eq!(stats.succeeded, 20);
+    assert!(start.elapsed() >= Duration::from_millis(3900) - EXACT);
+    assert!(start.elapsed() <= Duration::from_millis(4500));
+}
+
+// ---- failures and waves
+
+#[tokio::test(start_paused = true)]
+async fn too_many_failures_start_no_more_and_stop_nobody() {
+    let scripts = || {
+        let mut scripts = vec![Script::Runs(100, 0, 0, 1), Script::Runs(3000, 2, 100, 0)];
+        scripts.extend(vec![Script::Runs(200, 0, 0, 1); 3]);
+        scripts.extend(vec![Script::Runs(150, 0, 0, 0); 15]);
+        scripts
+    };
+    let run = async |share| {
+        let policy = Policy {
+            max_failures: Some(share),
+            ..Policy::default()
+        };
+        run_by(policy, scripts(), vec![]).await
+    };
+    // Eight at once: all that fail are among the first.
+    let (events, stats) = run(count(1)).await;
+    assert_eq!(stats.cancel, Some(CancelReason::Failures));
+    assert!(stats.not_started > 0 && stats.cancelled == 0);
+    assert!(end_of(&events, 1).outcome.is_success(), "it ran to its end");
+    let notes = events
+        .iter()
+        .filter(|event| matches!(event, Event::Note(_)));
+    assert_eq!(notes.count(), 1);
+    let (_, stats) = run(Share::Percent(25)).await;
+    assert_eq!(
+        (stats.cancel, stats.not_started, stats.exit_failed),
+        (None, 0, 4)
+    );
+    // A failure that leaves nobody to be started calls nothing off.
+    let policy = Policy {
+        max_failures: Some(count(1)),
+        ..Policy::default()
+    };
+    let (_, stats) = run_by(policy, vec![Script::Lost], vec![]).await;
+    assert_eq!((stats.cancel, stats.failed), (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wave_waits_for_the_one_before_and_for_its_success() {
+    let ok = Script::Runs(100, 1, 900, 0);
+    let bad = Script::Runs(100, 1, 900, 1);
+    let run = async |bad_host: Option<usize>, max_failures| {
+        let mut scripts = vec![ok.clone(); 20];
+        if let Some(host) = bad_host {
+            scripts[host] = bad.clone();
+        }
+        let policy = Policy {
+            batch: vec![count(1), Share::Percent(20), Share::ALL],
+            max_failures,
+            ..Policy::default()
+        };
+        let (events, stats) = run_by(policy, scripts, vec![]).await;
+        let began = |id| end_of(&events, id).began.map(|began| began.as_secs());
+        ([0, 1, 5, 19].map(began), stats.cancel, stats.not_started)
+    };
+    // Waves of 1, 4 and 15, in the last of which eight run at once.
+    let all = [Some(0), Some(1), Some(2), Some(3)];
+    assert_eq!(run(None, None).await, (all, None, 0));
+    let failures = Some(CancelReason::Failures);
+    let canary = [Some(0), None, None, None];
+    assert_eq!(run(Some(0), None).await, (canary, failures, 19));
+    let second = [Some(0), Some(1), None, None];
+    assert_eq!(run(Some(3), None).await, (second, failures, 15));
+    assert_eq!(
+        run(Some(12), None).await,
+        (all, None, 0),
+        "the last wave is whole"
+    );
+    assert_eq!(run(Some(0), Some(count(2))).await, (all, None, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_interrupt_after_too_many_failures_still_asks() {
+    let policy = Policy {
+        max_failures: Some(count(1)),
+        ..Policy::default()
+    };
+    let scripts = vec![
+        Script::Lost,
+        Script::Stays { deaf: false },
+        Script::Runs(0, 0, 0, 0),
+        Script::Runs(0, 0, 0, 0),
+    ];
+    let wishes = vec![
+        (2000, Wish::Interrupt),
+        (5000, Wish::Interrupt),
+        (5500, Wish::Interrupt),
+    ];
+    let start = Instant::now();
+    let (events, stats) = run_by(policy, scripts, wishes).await;
+    took(start.elapsed(), Duration::from_millis(5500));
+    let states = events.iter().filter(|e| matches!(e, Event::State { .. }));
+    assert_eq!(states.count(), 2);
+    assert_eq!(stats.cancel, Some(CancelReason::Signal(2)));
+    assert!(stats.not_started > 0);
+    let reason = CancelReason::Failures;
+    assert!(matches!(&end_of(&events, 3).outcome, Outcome::NotStarted(r) if *r == reason));
+}

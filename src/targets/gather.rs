@@ -1,0 +1,176 @@
+//! What the builder of lists has gathered so far: ranges while they are enough, else targets.
+//!
+//! Where every host is only its name, what was written is kept as it was written, and duplicates are
+//! the business of whoever walks it. The first host that has more to it (a user, a port, a transport, a label)
+//! turns all into targets. Those are known by their label and their host: mentions of one target that say
+//! different things are an error, since one of them would be lost.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::error::{Diagnostic, Origin, TargetError};
+use super::nodeset::{Host, HostList};
+use super::{Limits, Target, TransportKind};
+
+/// Everything that was named.
+pub(super) enum Gathered {
+    /// Hosts that are nothing but their names, at most as many as there may be.
+    Plain(HostList),
+    /// Targets, each once.
+    Targets(Targets),
+}
+
+impl Gathered {
+    /// Adds hosts that stand in this part of a text.
+    pub(super) fn add(
+        &mut self,
+        hosts: HostList,
+        limits: Limits,
+        origin: &Origin,
+        text: &str,
+        span: Range<usize>,
+    ) -> Result<(), TargetError> {
+        if let Gathered::Plain(list) = self {
+            let mentions = list.mentions().saturating_add(hosts.mentions());
+            if mentions <= limits.max_targets as u128 && hosts.is_plain() {
+                list.append(hosts);
+                return Ok(());
+            }
+            let mut targets = Targets::default();
+            list.for_each(|host| {
+                // A mention that says nothing agrees with all others.
+                let _ = targets.add(host, Place::default());
+            });
+            *self = Gathered::Targets(targets);
+        }
+        let Gathered::Targets(targets) = self else {
+            return Ok(());
+        };
+        let place = targets.place(origin);
+        let refuse = |message, help| {
+            Err(Diagnostic::new(origin, text, span.clone(), message, Some(help)).into())
+        };
+        hosts.try_for_each(|host| match targets.add(host, place) {
+            Ok(()) if targets.list.len() > limits.max_targets => refuse(
+                format!("more than {} targets", limits.max_targets),
+                "name fewer hosts in one run".to_owned(),
+            ),
+            Ok(()) => Ok(()),
+            Err(known) => refuse(
+                format!(
+                    "{} is named twice, with {} and with {}",
+                    host.label,
+                    said(known.user.as_ref(), known.port, known.transport),
+                    said(host.user, host.port, host.transport),
+                ),
+                format!(
+                    "the first is in {}; keep one, or give each a label of its own with label=",
+                    targets.place_of(host)
+                ),
+            ),
+        })
+    }
+}
+
+/// Where a target was described.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    /// Position of the name of the file, or of the option.
+    origin: u32,
+    /// From 1; 0 if the origin has no lines.
+    line: u32,
+}
+
+/// Targets in the order of their first mention.
+#[derive(Default)]
+pub(super) struct Targets {
+    list: Vec<Target>,
+    /// For each of them, where it was described, if it was.
+    places: Vec<Place>,
+    positions: HashMap<(Arc<str>, Arc<str>), usize>,
+    origins: Vec<Arc<str>>,
+}
+
+impl Targets {
+    /// The list.
+    pub(super) fn into_list(self) -> Vec<Target> {
+        self.list
+    }
+
+    /// Adds a mention; if it contradicts an earlier one, that is the error.
+    fn add(&mut self, host: Host<'_>, place: Place) -> Result<(), Target> {
+        let name: Arc<str> = host.name.into();
+        let label = if host.label == host.name {
+            Arc::clone(&name)
+        } else {
+            host.label.into()
+        };
+        let new = Target {
+            label: Arc::clone(&label),
+            host: Arc::clone(&name),
+            user: host.user.cloned(),
+            port: host.port,
+            transport: host.transport,
+        };
+        match self.positions.entry((label, name)) {
+            Entry::Vacant(entry) => {
+                entry.insert(self.list.len());
+                self.list.push(new);
+                self.places.push(place);
+            }
+            Entry::Occupied(entry) => {
+                let at = *entry.get();
+                let known = &mut self.list[at];
+                if !known.says_something() {
+                    *known = new;
+                    self.places[at] = place;
+                } else if new.says_something() && new != *known {
+                    return Err(known.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, origin: &Origin) -> Place {
+        let known = self
+            .origins
+            .iter()
+            .rposition(|name| **name == *origin.name());
+        let position = known.unwrap_or_else(|| {
+            self.origins.push(origin.name().into());
+            self.origins.len() - 1
+        });
+        let number = |n: usize| u32::try_from(n).unwrap_or(0);
+        Place {
+            origin: number(position),
+            line: number(origin.line_number().unwrap_or(0)),
+        }
+    }
+
+    /// Where the target that this host is was described, as `hosts:7`.
+    fn place_of(&self, host: Host<'_>) -> String {
+        let key = (host.label.into(), host.name.into());
+        let place = self.positions.get(&key).map(|&at| self.places[at]);
+        let Place { origin, line } = place.unwrap_or_default();
+        let name = self.origins.get(origin as usize);
+        let name = name.map_or("", |name| name);
+        match line {
+            0 => name.to_owned(),
+            line => format!("{name}:{line}"),
+        }
+    }
+}
+
+/// What a mention says, as it is written in a hosts file.
+fn said(user: Option<&Arc<str>>, port: Option<u16>, transport: Option<TransportKind>) -> String {
+    let parts = [
+        user.map(|user| format!("user={user}")),
+        port.map(|port| format!("port={port}")),
+        transport.map(|transport| format!("transport={transport}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join(" ")
+}

@@ -1,0 +1,97 @@
+//! The folders `host_vars` and `group_vars` beside an inventory.
+//!
+//! Each host and each group, `all` included, may have a YAML file of its name there, or a folder of them. A
+//! file that `ansible-vault` has encrypted says nothing here: what is needed to connect must be readable.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::{Inventory, Variables, yaml};
+use crate::targets::groups::parse_yaml;
+
+/// Files may have this many bytes.
+const MAX_FILE: u64 = 4 << 20;
+
+/// How many files and folders may stand in one of the folders, and be read of each name.
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// How a file's name may end; without any of these, it is the whole name.
+const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
+
+/// Reads what these folders say about the hosts and groups of the inventory.
+pub(super) fn read(inventory: &mut Inventory, beside: &Path) -> Result<(), String> {
+    let files = files(&beside.join("host_vars"))?;
+    for host in &mut inventory.hosts {
+        host.in_file = variables(files.get(&host.name))?;
+    }
+    let files = self::files(&beside.join("group_vars"))?;
+    if files.contains_key("all") {
+        inventory.group("all");
+    }
+    for (name, group) in &mut inventory.groups {
+        group.in_file = variables(files.get(name))?;
+    }
+    Ok(())
+}
+
+/// The files of a folder by the name of what they are about; none if there is no such folder.
+fn files(folder: &Path) -> Result<HashMap<String, Vec<PathBuf>>, String> {
+    let mut files: HashMap<String, Vec<PathBuf>> = HashMap::new();
+    for path in entries(folder)? {
+        let known = path.extension().and_then(|ending| ending.to_str());
+        let name = match known {
+            Some(ending) if ENDINGS.contains(&ending) && path.is_file() => path.file_stem(),
+            _ => path.file_name(),
+        };
+        if let Some(name) = name.and_then(|name| name.to_str()) {
+            files.entry(name.to_owned()).or_default().push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// What is in a folder, sorted, without hidden files and editors' copies.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let fail = |error| format!("cannot read {}: {error}", folder.display());
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fail)?.take(MAX_ENTRIES) {
+        let path = entry.map_err(fail)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with('.') && !name.ends_with('~') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// What these files say together; a later one wins.
+fn variables(paths: Option<&Vec<PathBuf>>) -> Result<Variables, String> {
+    let mut result = Variables::default();
+    for path in paths.into_iter().flatten() {
+        let files = match path.is_dir() {
+            true => entries(path)?,
+            false => vec![path.clone()],
+        };
+        for file in files.iter().filter(|file| file.is_file()) {
+            let fail = |message: String| format!("{}: {message}", file.display());
+            let mut text = String::new();
+            fs::File::open(file)
+                .and_then(|open| open.take(MAX_FILE).read_to_string(&mut text))
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            if text.starts_with("$ANSIBLE_VAULT") {
+                continue;
+            }
+            let tree = parse_yaml(&text).map_err(fail)?;
+            let mut own = Variables::default();
+            yaml::set(&mut own, &tree).map_err(fail)?;
+            result = own.or(&result);
+        }
+    }
+    Ok(result)
+}

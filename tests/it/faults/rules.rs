@@ -1,0 +1,154 @@
+//! What is tried again and what is not, and who is said to be running still.
+
+use std::time::Duration;
+
+use mrsh::demo::{CallBack, Script, Seen, Step, Wire};
+
+use super::{failed, run_with};
+use crate::support::{Ended, FakeRshd, host};
+
+/// The value of `attempts` for the one host of a run with `--json`.
+fn attempts(ended: &Ended) -> u64 {
+    let lines = ended.stdout.split(|&byte| byte == b'\n');
+    let records = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    let mut ends = records.filter(|record| record["event"] == "finished");
+    ends.next().unwrap()["attempts"].as_u64().unwrap()
+}
+
+fn tried(script: Script) -> u64 {
+    attempts(&run_with(script, &["--retries", "2", "--json"]).status(3))
+}
+
+#[test]
+fn what_ended_before_the_answer_is_tried_again() {
+    for script in [
+        // Closed at once, after the call-back, and reset after it.
+        Script::asked(),
+        Script::called_back(),
+        Script::called_back().then(Step::Reset(Wire::Main)),
+        Script::refusing("Can't fork; try again.\n"),
+    ] {
+        assert_eq!(tried(script.clone()), 3, "{script:?}");
+    }
+}
+
+#[test]
+fn what_may_have_run_is_run_once() {
+    for script in [
+        Script::started(),
+        Script::started().then(Step::Reset(Wire::Main)),
+        Script::denying_after_status(),
+        Script::refusing("Permission denied.\n"),
+        // A daemon that accepts without having called back.
+        Script::asked().send(Wire::Main, [0]).then(Step::Stall),
+    ] {
+        assert_eq!(tried(script.clone()), 1, "{script:?}");
+    }
+    // Given up while it may be about to run it.
+    for script in [
+        Script::asked().then(Step::Stall),
+        Script::asked()
+            .then(Step::CallBack(CallBack::default()))
+            .then(Step::Stall),
+    ] {
+        let options = ["--retries", "2", "--json", "-t", "0.5"];
+        let ended = run_with(script.clone(), &options).status(3);
+        assert_eq!(attempts(&ended), 1, "{script:?}");
+    }
+}
+
+#[test]
+fn a_refused_connection_is_tried_again() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port().to_string();
+    drop(nobody);
+    let options = ["--source-ports", "any", "-w", "127.0.0.1", "-p", &port];
+    let mrsh = crate::support::Mrsh::new().args(&options);
+    let mrsh = mrsh.args(&["--retries", "1", "--json", "true"]);
+    assert_eq!(attempts(&mrsh.run().status(3)), 2);
+}
+
+/// What is said of who is left, if anybody is.
+fn left(ended: &Ended) -> Option<&str> {
+    let mut lines = ended.stderr.lines();
+    lines.find_map(|line| line.strip_prefix("mrsh: still running on: "))
+}
+
+#[test]
+fn who_could_not_be_stopped_is_named() {
+    let deaf = Script::started().then(Step::AwaitClient);
+    let heeding = Script::started().then(Step::AwaitSignal(15));
+    let silent = &["-u", "0.3", "--kill-after", "0.2"];
+    let ended = run_with(deaf.clone(), silent).status(3);
+    assert_eq!(left(&ended), Some(&*host(0)));
+    let ended = run_with(heeding, silent).status(3);
+    assert_eq!(left(&ended), None);
+    let merged = &["-u", "0.3", "--kill-after", "60", "--stderr", "merge"];
+    let ended = run_with(deaf, merged).status(3);
+    assert_eq!(left(&ended), Some(&*host(0)), "there is no way to tell it");
+}
+
+#[test]
+fn the_time_from_term_to_kill_can_be_chosen() {
+    let fake = FakeRshd::playing(Script::started().then(Step::AwaitSignal(9)));
+    let options = ["-u", "0.2", "--kill-after", "0"];
+    let mrsh = fake.mrsh().args(&options).arg("true");
+    let ended = mrsh.within(Duration::from_secs(10)).run().status(3);
+    assert_eq!(left(&ended), None);
+    let told = fake.told();
+    let signals = told.iter().filter(|seen| matches!(seen, Seen::Signal(_)));
+    assert_eq!(signals.count(), 2, "{told:?}");
+}
+
+#[test]
+fn silence_has_its_limit() {
+    let talking = (0..8).fold(Script::started(), |script, _| {
+        let script = script.then(Step::Sleep(Duration::from_millis(200)));
+        script.send(Wire::Err, "going on\n")
+    });
+    let options = ["--idle-timeout", "1", "--kill-after", "0"];
+    run_with(talking.clone().then(Step::Marker(0)), &options).status(0);
+    let ended = run_with(talking.then(Step::AwaitClient), &options).status(3);
+    ended.says(&[&failed("no output for 1 s")]);
+}
+
+#[test]
+fn the_deadline_is_for_all_hosts_together() {
+    let fake = FakeRshd::playing_all(vec![
+        Script::printing("done\n", 0),
+        Script::started().then(Step::AwaitSignal(15)),
+        Script::printing("never\n", 0),
+    ]);
+    let options = ["--deadline", "1", "-j", "1", "true"];
+    let ended = fake.mrsh().args(&options).run().status(4);
+    let line = |n, text| format!("{} {text}", host(n));
+    assert!(
+        ended.stderr.contains(&line(1, "not done at the deadline")),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains(&line(2, "not started")), "{ended:?}");
+    assert_eq!(left(&ended), None);
+    ended.stdout(format!("{}: done\n", host(0)));
+}
+
+#[test]
+fn a_failed_canary_spares_the_others() {
+    let fake = FakeRshd::playing_all(vec![
+        Script::printing("", 1),
+        Script::printing("never\n", 0),
+        Script::printing("never\n", 0),
+    ]);
+    let mrsh = || fake.mrsh().args(&["--batch", "1,100%"]);
+    mrsh()
+        .arg("true")
+        .run()
+        .status(4)
+        .stdout("")
+        .says(&["1 host failed in wave 1 of 2: no more hosts are started"]);
+    let tolerant = mrsh()
+        .args(&["--max-failures", "2", "true"])
+        .run()
+        .status(1);
+    let lines = tolerant.stdout.split(|&byte| byte == b'\n');
+    assert_eq!(lines.filter(|line| line.ends_with(b"never")).count(), 2);
+}

@@ -1,0 +1,159 @@
+//! Whom the program takes for its targets: the listing modes, and how words and options become targets.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::support::Mrsh;
+
+/// What a call prints on standard output; it succeeds and says nothing else.
+#[track_caller]
+fn printed(args: &[&str]) -> String {
+    let ended = Mrsh::new().arg("--no-config").args(args).run();
+    assert_eq!(
+        (ended.status, ended.stderr.as_str()),
+        (Some(0), ""),
+        "{args:?}"
+    );
+    String::from_utf8(ended.stdout).unwrap()
+}
+
+/// The message of a call that is refused.
+#[track_caller]
+fn refused(args: &[&str]) -> String {
+    let ended = Mrsh::new().arg("--no-config").args(args).run();
+    assert_eq!(ended.status, Some(2), "{args:?}");
+    assert!(ended.stdout.is_empty());
+    ended.stderr
+}
+
+#[test]
+fn listings_are_those_of_nodeset() {
+    for (args, expected) in [
+        (&["--count", "n[1-1000000]"][..], "1000000\n"),
+        (
+            &["--fold", "n[1-1000000]!n[5-999995]"],
+            "n[1-4,999996-1000000]\n",
+        ),
+        (&["--expand", "c,a,n[3,1],a"], "c a n3 n1\n"),
+        (&["--expand", "--sort", "c,a,n[3,1],a"], "a c n1 n3\n"),
+        (&["--list", "n[1-2]", "op@n1:5"], "n1\nn2\nop@n1:5\n"),
+        (&["--list", "--separator", "+", "n[1-3]"], "n1+n2+n3\n"),
+        (
+            &["--fold", "--split", "3", "n[1-7]"],
+            "n[1-3]\nn[4-5]\nn[6-7]\n",
+        ),
+        (
+            &["--expand", "--split", "3", "n[1-7]"],
+            "n1 n2 n3\nn4 n5\nn6 n7\n",
+        ),
+        (&["--count", "--split", "3", "n[1-7]"], "3\n2\n2\n"),
+        (&["--expand", "--slice", "1-9/2", "n[7,5,3,1]"], "n5 n1\n"),
+        (&["--count", "--pick", "3", "n[1-7]"], "3\n"),
+        (&["--fold", "root@n[1-2]:22", "x"], "x,root@n[1-2]:22\n"),
+    ] {
+        assert_eq!(printed(args), expected, "{args:?}");
+    }
+}
+
+#[test]
+fn options_among_the_words_of_a_listing_are_options() {
+    assert_eq!(printed(&["--list", "n1", "--sort", "n0"]), "n0\nn1\n");
+    assert_eq!(printed(&["--expand", "n[1-3]", "-x", "n2"]), "n1 n3\n");
+    assert_eq!(printed(&["--expand", "n[1-3]", "--", "-n2"]), "n1 n3\n");
+    assert!(refused(&["--list", "n1", "--bogus"]).contains("unexpected argument '--bogus'"));
+}
+
+#[test]
+fn a_million_names_come_as_they_are_made() {
+    // The reader goes after the first ones; that is the end and no failure.
+    let script = "\"$0\" --no-config --list 'n[1-1000000]' | head -n 2; echo ${PIPESTATUS[0]}";
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_mrsh")])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "n1\nn2\n0\n");
+    assert!(output.stderr.is_empty());
+    // In an address space that has no room for the names.
+    let script = "ulimit -v 60000; seq -f n%.0f 300000 | \"$0\" --no-config --fold - 'm[1-700000]'";
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_mrsh")])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "m[1-700000],n[1-300000]\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn standard_input_is_read_where_nothing_else_is_named() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mrsh"))
+        .args(["--no-config", "--fold"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"n1 n3 # c\n\nn2,n[7-9]\n").unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"n[1-3,7-9]\n");
+}
+
+#[test]
+fn targets_that_contradict_each_other_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hosts");
+    std::fs::write(&file, "n1 user=a\nn2\nn1 user=b\n").unwrap();
+    let name = file.display().to_string();
+    for mode in [
+        &["-R", "exec", "-f", &name, "true"][..],
+        &["--count", "-f", &name],
+    ] {
+        let message = refused(mode).replace(&name, "hosts");
+        assert!(
+            message.starts_with(
+                "mrsh: n1 is named twice, with user=a and with user=b\n --> hosts:3:1\n"
+            ),
+            "{message}"
+        );
+        assert!(message.contains("the first is in hosts:1"), "{message}");
+    }
+    let message = refused(&["--list", "-w", "ssh://n1,rsh://n1"]);
+    assert!(
+        message.contains("with transport=ssh and with transport=rsh"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_longest_command_is_measured_as_it_is_sent() {
+    let call = |length: usize, raw: bool| {
+        let half = "x".repeat(length / 2);
+        let rest = "x".repeat(length - length / 2 - 1);
+        let mut args = vec!["--demo", "-w", "n1", "-n"];
+        args.extend(raw.then_some("--raw"));
+        args.extend([half.as_str(), &rest]);
+        Mrsh::new().arg("--no-config").args(&args).run()
+    };
+    const MOST: usize = 128 * 1024 - 1;
+    assert_eq!(call(MOST, true).status, Some(0));
+    assert_eq!(call(MOST + 1, true).status, Some(2));
+    // What the wrapper adds does not depend on the command.
+    let refused = call(MOST, false);
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    let sent: usize = refused
+        .stderr
+        .split("too long: ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap()
+        .parse()
+        .unwrap();
+    let wrapper = sent - MOST;
+    assert!(wrapper > 50, "{wrapper}");
+    assert_eq!(call(MOST - wrapper, false).status, Some(0));
+    assert_eq!(call(MOST - wrapper + 1, false).status, Some(2));
+}
