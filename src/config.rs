@@ -30,11 +30,13 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that choose what is read here, or what is done instead of a run: no settings.
-const NOT_KEYS: [&str; 9] = [
+const NOT_KEYS: [&str; 11] = [
     "config",
     "gather-stdin",
     "help",
     "no-config",
+    "password",
+    "password-fd",
     "ports",
     "profile",
     "show-config",
@@ -199,6 +201,8 @@ pub(crate) fn command() -> Command {
         .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))
         .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_long()?.to_owned())))
         .filter(|(_, long)| !NOT_KEYS.contains(&long.as_str()))
+        // --label FORMAT takes --no-label back by itself.
+        .filter(|(_, long)| argument(&command, &opposite(long)).is_none())
         .collect();
     for (id, long) in switches {
         let opposite = opposite(&long);
@@ -215,7 +219,7 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// The switch that takes this one back: `no-gather` for `gather`, `label` for `no-label`.
+/// The switch that takes this one back: `no-gather` for `gather`.
 fn opposite(key: &str) -> String {
     match key.strip_prefix("no-") {
         Some(positive) => positive.to_owned(),

@@ -34,6 +34,9 @@ pub enum Error {
     /// What the commands are to read cannot be read here.
     #[error("standard input: {0}")]
     Input(std::sync::Arc<crate::transport::input::InputError>),
+    /// The form of labels makes no sense.
+    #[error("{0}")]
+    Label(Box<crate::targets::Diagnostic>),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,
@@ -59,9 +62,15 @@ pub enum Error {
         /// Whether it looks like a line of shell.
         shell: bool,
     },
-    /// ssh was asked for.
-    #[error("-R ssh is not there yet; -R openssh runs the system's ssh")]
-    NoSsh,
+    /// What ssh needs is not to be had.
+    #[error(transparent)]
+    Ssh(#[from] crate::transport::ssh::SshError),
+    /// A password where the transport asks for its own.
+    #[error("{option} is for -R ssh; the system's ssh asks for what it needs itself")]
+    NoPassword {
+        /// As typed.
+        option: &'static str,
+    },
     /// A user name that cannot be sent.
     #[error("{name:?} is not a user name")]
     UserName {

@@ -22,11 +22,13 @@ use privilege::Privilege;
 use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
-use targets::{TargetId, TransportKind};
+use targets::{Target, TargetId, TransportKind};
 use transport::any::AnyTransport;
 use transport::exec::ExecTransport;
 use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
+use transport::ssh::SshTransport;
+use transport::ssh::prompt::Terminal;
 use transport::{Input, Resolver};
 
 pub mod cli;
@@ -183,12 +185,16 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         }
         None => None,
     };
-    let transport = set_up(plan.transports, &mut plan.run.notes)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(Error::system("start the event loop"))?;
+    let transport = runtime.block_on(set_up(
+        plan.transports,
+        &plan.run.targets,
+        &mut plan.run.notes,
+    ))?;
     let console = Console::stdio(plan.terminals);
     let targets = Arc::clone(&plan.info.targets);
     let (reports, reporter) = report::start(&plan.report, plan.info, console)
@@ -227,13 +233,39 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
 }
 
 /// Makes the transports that the run's targets take.
-fn set_up(plan: TransportPlan, notes: &mut Vec<Note>) -> Result<AnyTransport, Error> {
+async fn set_up(
+    plan: TransportPlan,
+    targets: &[Target],
+    notes: &mut Vec<Note>,
+) -> Result<AnyTransport, Error> {
     let no_random = "get random bytes";
+    let resolver = Resolver::default();
+    let mut pool = None;
     let rsh = match plan.rsh {
         Some(options) => {
-            let pool = port_pool(&plan.source_ports, notes)?;
-            let rsh = RshTransport::new(options, pool, Resolver::default());
+            let pool = pool.insert(port_pool(&plan.source_ports, notes)?);
+            let rsh = RshTransport::new(options, pool.clone(), resolver.clone());
             Some(rsh.map_err(Error::system(no_random))?)
+        }
+        None => None,
+    };
+    let ssh = match plan.ssh {
+        Some(options) => {
+            let pool = match pool {
+                Some(pool) if plan.ssh_source_ports == plan.source_ports => pool,
+                _ => port_pool(&plan.ssh_source_ports, notes)?,
+            };
+            let mine = targets
+                .iter()
+                .filter(|target| target.transport.unwrap_or(plan.default) == TransportKind::Ssh);
+            let mut told = Vec::new();
+            let asked = &mut Terminal;
+            let ssh = SshTransport::new(options, mine, pool, resolver, asked, &mut told).await?;
+            notes.extend(told.into_iter().map(|note| Note {
+                verbose: note.verbose,
+                text: note.text,
+            }));
+            Some(Box::new(ssh))
         }
         None => None,
     };
@@ -241,6 +273,7 @@ fn set_up(plan: TransportPlan, notes: &mut Vec<Note>) -> Result<AnyTransport, Er
     Ok(AnyTransport {
         default: plan.default,
         rsh,
+        ssh,
         openssh: openssh.map_err(Error::system(no_random))?,
         exec: plan.exec.map(ExecTransport::new),
     })

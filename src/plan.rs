@@ -8,8 +8,11 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use uzers::os::unix::UserExt;
 
 use crate::cli::Cli;
 use crate::error::Error;
@@ -101,7 +104,7 @@ impl Plan {
         let terminals = terminals();
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
-                gather: report::gather(&cli),
+                gather: report::gather(&cli)?,
                 label: !cli.no_label,
                 colors: report::colors(cli.color, terminals),
                 terminals,
@@ -226,8 +229,13 @@ fn command(words: &[OsString]) -> Result<Vec<u8>, Error> {
 
 /// The real user's name: whatever privilege this program has, it speaks for its caller only.
 fn local_user() -> Result<String, Error> {
+    account().map(|(name, _)| name)
+}
+
+/// The real user's name, and the home directory that the password database has for it.
+fn account() -> Result<(String, PathBuf), Error> {
     let uid = uzers::get_current_uid();
     uzers::get_user_by_uid(uid)
-        .and_then(|user| user.name().to_str().map(str::to_owned))
+        .and_then(|user| Some((user.name().to_str()?.to_owned(), user.home_dir().to_owned())))
         .ok_or(Error::NoUserName { uid })
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::cli::Cli;
@@ -14,10 +14,15 @@ use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
+use crate::transport::ssh::config::{SYSTEM_FILE, Sources, UserFile};
+use crate::transport::ssh::{self, PasswordSource, SshOptions};
 use crate::transport::{Input, StderrMode};
 
 /// The port of rshd, the only one that the program's own right to reserved source ports is good for.
 const RSH_PORT: u16 = 514;
+
+/// The port of sshd.
+const SSH_PORT: u16 = 22;
 
 /// The transports of a run, all decided. Those that no target takes are `None`.
 #[derive(Debug)]
@@ -26,12 +31,16 @@ pub struct TransportPlan {
     pub default: TransportKind,
     /// What the rsh sessions have in common.
     pub rsh: Option<RshOptions>,
+    /// What the ssh sessions have in common.
+    pub ssh: Option<SshOptions>,
     /// What the `ssh` processes have in common.
     pub openssh: Option<OpenSshOptions>,
     /// What the local commands have in common.
     pub exec: Option<ExecOptions>,
     /// Where rsh connections come from.
     pub source_ports: SourcePorts,
+    /// Where ssh connections come from.
+    pub ssh_source_ports: SourcePorts,
 }
 
 impl TransportPlan {
@@ -46,13 +55,17 @@ impl TransportPlan {
             (None, None) => 0,
             _ => exec::DESCRIPTORS,
         };
-        rsh.max(processes)
+        let ssh = self.ssh.as_ref().map_or(0, |_| ssh::DESCRIPTORS);
+        rsh.max(processes).max(ssh)
     }
 
     /// Has all commands read this.
     pub fn feed(&mut self, input: &Input) {
         if let Some(rsh) = &mut self.rsh {
             rsh.input = Some(input.clone());
+        }
+        if let Some(ssh) = &mut self.ssh {
+            ssh.input = Some(input.clone());
         }
         if let Some(openssh) = &mut self.openssh {
             openssh.input = Some(input.clone());
@@ -76,25 +89,39 @@ pub(super) fn decide(
             .iter()
             .any(|target| target.transport.unwrap_or(cli.transport) == kind),
     };
-    if takes(TransportKind::Ssh) {
-        return Err(Error::NoSsh);
-    }
     let stderr = StderrMode::from(cli.stderr);
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
+    let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
+    let ssh = match takes(TransportKind::Ssh) {
+        true => Some(ssh(cli, targets, command, &ssh_source_ports)?),
+        false => None,
+    };
+    if ssh.is_none() && takes(TransportKind::OpenSsh) {
+        let option = match cli.password_fd {
+            Some(_) => "--password-fd",
+            None => "--password",
+        };
+        if cli.password || cli.password_fd.is_some() {
+            return Err(Error::NoPassword { option });
+        }
+    }
     let rsh = match takes(TransportKind::Rsh) {
         true => Some(rsh(cli, targets, command, &source_ports)?),
         false => None,
     };
-    let openssh = takes(TransportKind::OpenSsh).then(|| OpenSshOptions {
-        user: cli.user.clone(),
-        port: cli.port,
-        command: command.to_owned(),
-        stderr,
-        config: None,
-        options: Vec::new(),
-        connect_timeout: cli.connect_timeout,
-        input: None,
-    });
+    let openssh = match takes(TransportKind::OpenSsh) {
+        true => Some(OpenSshOptions {
+            user: cli.user.clone(),
+            port: cli.port,
+            command: command.to_owned(),
+            stderr,
+            config: cli.ssh_config.clone(),
+            options: ssh_settings(cli)?,
+            connect_timeout: cli.connect_timeout,
+            input: None,
+        }),
+        false => None,
+    };
     if openssh.is_some() {
         must_exist(OsStr::new("ssh"))?;
     }
@@ -113,10 +140,81 @@ pub(super) fn decide(
     Ok(TransportPlan {
         default: cli.transport,
         rsh,
+        ssh,
         openssh,
         exec,
         source_ports,
+        ssh_source_ports,
     })
+}
+
+fn ssh(
+    cli: &Cli,
+    targets: &[Target],
+    command: &[u8],
+    source_ports: &SourcePorts,
+) -> Result<SshOptions, Error> {
+    if Privilege::of_this_process() == Privilege::FileCapability
+        && *source_ports != SourcePorts::Any
+        && let Some(target) = targets
+            .iter()
+            .find(|target| target.transport.unwrap_or(cli.transport) == TransportKind::Ssh)
+    {
+        return Err(Error::RemotePort {
+            label: target.label.to_string(),
+            port: target.port.or(cli.port).unwrap_or(SSH_PORT),
+        });
+    }
+    let (local_user, home) = super::account()?;
+    Ok(SshOptions {
+        user: cli.user.clone(),
+        port: cli.port,
+        command: command.to_owned(),
+        stderr: StderrMode::from(cli.stderr),
+        raw: cli.raw,
+        input: None,
+        sources: Sources {
+            user_file: match &cli.ssh_config {
+                Some(file) => UserFile::named(file),
+                None => UserFile::Default,
+            },
+            system_file: SYSTEM_FILE.into(),
+            options: ssh_settings(cli)?,
+            home,
+            local_user,
+            uid: uzers::get_current_uid(),
+            local_host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            environment: env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        },
+        agent: env::var_os("SSH_AUTH_SOCK")
+            .filter(|socket| !socket.is_empty())
+            .map(PathBuf::from),
+        password: match (cli.password, cli.password_fd) {
+            (_, Some(fd)) => PasswordSource::Descriptor(fd),
+            (true, None) => PasswordSource::Ask,
+            (false, None) => PasswordSource::None,
+        },
+    })
+}
+
+/// What comes before the configuration files of ssh.
+fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
+    let mut settings = Vec::new();
+    for file in &cli.identities {
+        let path = std::path::absolute(file).map_err(Error::system("find the identity's file"))?;
+        // A token of ssh_config's begins with a percent sign; quotes keep blanks together.
+        let path = path.display().to_string().replace('%', "%%");
+        settings.push(format!("IdentityFile=\"{path}\""));
+    }
+    settings.extend(cli.ssh_options.iter().cloned());
+    Ok(settings)
 }
 
 fn rsh(

@@ -69,6 +69,7 @@ mod tests {
             Phase::Resolve,
             Phase::Connect,
             Phase::CallBack,
+            Phase::Login,
             Phase::Start,
             Phase::Run,
         ] {

@@ -382,6 +382,35 @@ async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hosts_that_wait_for_ports_are_counted() {
+    let mut scripts = vec![Script::WaitsForPorts(1, 60_000); 3];
+    scripts.extend(vec![Script::WaitsForPorts(1, 5_000); 2]);
+    let wishes = vec![(1000, Wish::State), (10_000, Wish::State)];
+    let (events, _, _) = play(
+        spec(5, 4, None),
+        scripts,
+        wishes,
+        Duration::ZERO,
+        usize::MAX,
+    )
+    .await;
+    let counts = events.iter().filter_map(|event| match event {
+        Event::State { for_ports, .. } => Some(*for_ports),
+        _ => None,
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [5, 3]);
+    let told: Vec<usize> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::PortWaits(count) => Some(*count),
+            _ => None,
+        })
+        .collect();
+    assert!(told.contains(&5) && told.contains(&3), "{told:?}");
+    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
     let scripts = vec![Script::Stays { deaf: false }, Script::Stays { deaf: true }];
     let (events, stats) = play_quietly(spec(2, 2, Some(Duration::from_secs(5))), scripts).await;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::exec::openssh::{OpenSshSession, OpenSshTransport};
 use super::exec::{ExecTransport, LocalProcess};
 use super::rsh::{RshSession, RshTransport};
+use super::ssh::{SshSession, SshTransport};
 use super::{
     Budget, Chunk, RemoteExit, RemoteSignal, Route, Session, Setback, Side, Transport,
     TransportError,
@@ -21,6 +22,8 @@ pub struct AnyTransport {
     pub default: TransportKind,
     /// As all of these: there if a target of the run takes it.
     pub rsh: Option<RshTransport>,
+    /// ssh within this process. Boxed, since it holds all that the user's files say.
+    pub ssh: Option<Box<SshTransport>>,
     /// The system's `ssh`.
     pub openssh: Option<OpenSshTransport>,
     /// Local commands.
@@ -36,6 +39,8 @@ pub struct AnyTransport {
 pub enum AnySession {
     /// Through rsh.
     Rsh(RshSession),
+    /// Through libssh2.
+    Ssh(Box<SshSession>),
     /// Through the system's `ssh`.
     OpenSsh(Box<OpenSshSession>),
     /// A local command.
@@ -45,6 +50,7 @@ pub enum AnySession {
 /// One of the transports.
 enum Chosen<'a> {
     Rsh(&'a RshTransport),
+    Ssh(&'a SshTransport),
     OpenSsh(&'a OpenSshTransport),
     Exec(&'a ExecTransport),
 }
@@ -56,7 +62,7 @@ impl AnyTransport {
             TransportKind::Rsh => self.rsh.as_ref().map(Chosen::Rsh),
             TransportKind::OpenSsh => self.openssh.as_ref().map(Chosen::OpenSsh),
             TransportKind::Exec => self.exec.as_ref().map(Chosen::Exec),
-            TransportKind::Ssh => None,
+            TransportKind::Ssh => self.ssh.as_deref().map(Chosen::Ssh),
         };
         chosen.expect("every transport that a target takes has been set up")
     }
@@ -68,6 +74,7 @@ impl Transport for AnyTransport {
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
         match self.choose(target) {
             Chosen::Rsh(rsh) => rsh.route(target, budget).await,
+            Chosen::Ssh(ssh) => Box::pin(ssh.route(target, budget)).await,
             Chosen::OpenSsh(openssh) => openssh.route(target, budget).await,
             Chosen::Exec(exec) => exec.route(target, budget).await,
         }
@@ -85,6 +92,10 @@ impl Transport for AnyTransport {
                 let session = rsh.connect(id, target, route, budget).await?;
                 Ok(AnySession::Rsh(session))
             }
+            Chosen::Ssh(ssh) => {
+                let session = Box::pin(ssh.connect(id, target, route, budget)).await?;
+                Ok(AnySession::Ssh(Box::new(session)))
+            }
             Chosen::OpenSsh(openssh) => {
                 let session = Box::pin(openssh.connect(id, target, route, budget)).await?;
                 Ok(AnySession::OpenSsh(Box::new(session)))
@@ -96,9 +107,14 @@ impl Transport for AnyTransport {
         }
     }
 
+    fn time_wait(&self) -> Option<usize> {
+        self.rsh.as_ref().and_then(Transport::time_wait)
+    }
+
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         remarks.extend(self.rsh.iter().flat_map(Transport::remarks));
+        remarks.extend(self.ssh.iter().flat_map(|ssh| ssh.remarks()));
         remarks.extend(self.openssh.iter().flat_map(Transport::remarks));
         remarks.extend(self.exec.iter().flat_map(Transport::remarks));
         remarks
@@ -109,6 +125,7 @@ impl Session for AnySession {
     async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
         match self {
             AnySession::Rsh(session) => session.pump(output).await,
+            AnySession::Ssh(session) => Box::pin(session.pump(output)).await,
             AnySession::OpenSsh(session) => Box::pin(session.pump(output)).await,
             AnySession::Exec(session) => Box::pin(session.pump(output)).await,
         }
@@ -117,6 +134,7 @@ impl Session for AnySession {
     fn signal(&mut self, signal: RemoteSignal) -> bool {
         match self {
             AnySession::Rsh(session) => session.signal(signal),
+            AnySession::Ssh(session) => session.signal(signal),
             AnySession::OpenSsh(session) => session.signal(signal),
             AnySession::Exec(session) => session.signal(signal),
         }
@@ -125,6 +143,7 @@ impl Session for AnySession {
     fn closes_first(&self) -> Option<Side> {
         match self {
             AnySession::Rsh(session) => session.closes_first(),
+            AnySession::Ssh(session) => session.closes_first(),
             AnySession::OpenSsh(session) => session.closes_first(),
             AnySession::Exec(session) => session.closes_first(),
         }

@@ -13,6 +13,12 @@ pub enum Phase {
     Resolve,
     /// Waiting for the TCP connection.
     Connect,
+    /// Connected, agreeing with an ssh server on keys.
+    Handshake,
+    /// Checking that the server is the one that is known.
+    HostKey,
+    /// Waiting for the server to let the user in.
+    Auth,
     /// Waiting for `ssh` to log in.
     Login,
     /// Connected, waiting for the daemon's connection for standard error.
@@ -30,6 +36,9 @@ impl Phase {
         match self {
             Phase::Resolve => "looking up the name",
             Phase::Connect => "connecting",
+            Phase::Handshake => "waiting for the ssh handshake",
+            Phase::HostKey => "checking the host key",
+            Phase::Auth => "authenticating",
             Phase::Login => "logging in",
             Phase::CallBack => "waiting for its connection back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
@@ -75,6 +84,59 @@ pub enum TransportError {
         /// The usual causes, and what to try.
         hint: &'static str,
     },
+    /// The connection was closed where it should not have been.
+    #[error("connection closed while {}{}", phase.doing(), tail(hint.as_deref()))]
+    Closed {
+        /// What was going on.
+        phase: Phase,
+        /// What the other side said, or what is likely.
+        hint: Option<String>,
+    },
+    /// The two sides have not come to an agreement on how to encrypt, or what came was no such thing.
+    #[error("ssh handshake failed: {reason}")]
+    Handshake {
+        /// What went wrong.
+        reason: String,
+    },
+    /// The server closes connections before it greets, for it has too many.
+    #[error(
+        "the server is busy: it closed {attempts} connection{} before the handshake was done, as sshd does \
+         beyond its MaxStartups; try a smaller -j or a longer -t{}",
+        if *attempts == 1 { "" } else { "s" },
+        tail(text.as_deref())
+    )]
+    Busy {
+        /// How many it closed.
+        attempts: u32,
+        /// What it said.
+        text: Option<String>,
+    },
+    /// The server's key is not known, or not the one that is known, or revoked.
+    #[error("{text}")]
+    HostKey {
+        /// What is wrong with it, where that is written, and what to do.
+        text: String,
+    },
+    /// The server does not let the user in.
+    #[error("permission denied: {text}")]
+    AuthFailed {
+        /// What was tried, and what the server takes.
+        text: String,
+    },
+    /// The host is reached through another, and that failed.
+    #[error("through {jump}: {source}")]
+    Jump {
+        /// The host between.
+        jump: String,
+        /// What went wrong there.
+        source: Box<TransportError>,
+    },
+    /// What is configured for the host cannot be done.
+    #[error("{reason}")]
+    Config {
+        /// The key, where it is, and what to do instead.
+        reason: String,
+    },
     /// The daemon refused to run the command.
     #[error("denied: {text}")]
     Denied {
@@ -82,13 +144,13 @@ pub enum TransportError {
         text: String,
     },
     /// The daemon closed the connection before saying whether it accepts.
-    #[error("closed before the command started{}", hint.as_deref().map(|h| format!(": {h}")).unwrap_or_default())]
+    #[error("closed before the command started{}", tail(hint.as_deref()))]
     ClosedBeforeStatus {
         /// What is likely, where something is.
         hint: Option<String>,
     },
     /// The connection was reset.
-    #[error("connection reset while {}{}", phase.doing(), hint.as_deref().map(|h| format!(": {h}")).unwrap_or_default())]
+    #[error("connection reset while {}{}", phase.doing(), tail(hint.as_deref()))]
     Reset {
         /// What was going on.
         phase: Phase,
@@ -117,8 +179,12 @@ pub enum TransportError {
     #[error("out of local resources: {0}")]
     LocalResources(#[source] io::Error),
     /// The other side does not speak the protocol.
-    #[error("not a remote shell daemon: {text}")]
+    #[error("not {expected}: {text}")]
     Protocol {
+        /// What was going on.
+        phase: Phase,
+        /// Whose protocol it is, with its article.
+        expected: &'static str,
         /// What it sent instead.
         text: String,
     },
@@ -162,6 +228,20 @@ pub enum FailureClass {
     ConnectTimeout,
     /// See [`TransportError::NoCallback`].
     NoCallback,
+    /// See [`TransportError::Closed`].
+    Closed,
+    /// See [`TransportError::Handshake`].
+    Handshake,
+    /// See [`TransportError::Busy`].
+    Busy,
+    /// See [`TransportError::HostKey`].
+    HostKey,
+    /// See [`TransportError::AuthFailed`].
+    AuthFailed,
+    /// See [`TransportError::Jump`].
+    Jump,
+    /// See [`TransportError::Config`].
+    Config,
     /// See [`TransportError::Denied`].
     Denied,
     /// See [`TransportError::ClosedBeforeStatus`].
@@ -198,6 +278,13 @@ impl TransportError {
             TransportError::Unreachable(_) => FailureClass::Unreachable,
             TransportError::ConnectTimeout { .. } => FailureClass::ConnectTimeout,
             TransportError::NoCallback { .. } => FailureClass::NoCallback,
+            TransportError::Closed { .. } => FailureClass::Closed,
+            TransportError::Handshake { .. } => FailureClass::Handshake,
+            TransportError::Busy { .. } => FailureClass::Busy,
+            TransportError::HostKey { .. } => FailureClass::HostKey,
+            TransportError::AuthFailed { .. } => FailureClass::AuthFailed,
+            TransportError::Jump { .. } => FailureClass::Jump,
+            TransportError::Config { .. } => FailureClass::Config,
             TransportError::Denied { .. } => FailureClass::Denied,
             TransportError::ClosedBeforeStatus { .. } => FailureClass::ClosedBeforeStatus,
             TransportError::Reset { .. } => FailureClass::Reset,
@@ -217,7 +304,13 @@ impl TransportError {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match *self {
-            TransportError::Name { .. } | TransportError::NameService { .. } => Phase::Resolve,
+            TransportError::Jump { ref source, .. } => source.phase(),
+            TransportError::Handshake { .. } | TransportError::Busy { .. } => Phase::Handshake,
+            TransportError::HostKey { .. } => Phase::HostKey,
+            TransportError::AuthFailed { .. } => Phase::Auth,
+            TransportError::Name { .. }
+            | TransportError::NameService { .. }
+            | TransportError::Config { .. } => Phase::Resolve,
             TransportError::Refused
             | TransportError::Unreachable(_)
             | TransportError::LocalResources(_) => Phase::Connect,
@@ -225,17 +318,23 @@ impl TransportError {
             TransportError::OpenSsh { .. } => Phase::Login,
             TransportError::Denied { .. }
             | TransportError::Spawn { .. }
-            | TransportError::ClosedBeforeStatus { .. }
-            | TransportError::Protocol { .. } => Phase::Start,
+            | TransportError::ClosedBeforeStatus { .. } => Phase::Start,
             TransportError::NoEndMarker { .. }
             | TransportError::CommandTimeout { .. }
             | TransportError::IdleTimeout { .. }
             | TransportError::Input(_) => Phase::Run,
             TransportError::ConnectTimeout { phase, .. }
+            | TransportError::Closed { phase, .. }
+            | TransportError::Protocol { phase, .. }
             | TransportError::Reset { phase, .. }
             | TransportError::Io { phase, .. } => phase,
         }
     }
+}
+
+/// A further explanation, where there is one.
+fn tail(hint: Option<&str>) -> String {
+    hint.map(|hint| format!(": {hint}")).unwrap_or_default()
 }
 
 /// What was broken off in this phase.

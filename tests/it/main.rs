@@ -18,8 +18,14 @@ mod progress;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod ssh_config_diff;
+#[cfg(test)]
+mod ssh_faults;
+#[cfg(test)]
 mod stdin;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod volume;

@@ -34,6 +34,7 @@ pub(super) enum Record<'a> {
     Finished(Box<End<'a>>),
     State {
         running: Vec<Running>,
+        for_ports: usize,
         waiting: usize,
         finished: usize,
     },
@@ -220,6 +221,8 @@ pub(super) struct RunEnd {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
     ports_used: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_wait: Option<usize>,
     elapsed_ms: Millis,
 }
 
@@ -346,6 +349,7 @@ impl<'a> Record<'a> {
             worst_status: stats.worst_status,
             reason: stats.cancel.map(Into::into),
             ports_used,
+            time_wait: stats.time_wait,
             elapsed_ms: Millis(stats.elapsed),
         }))
     }
@@ -369,6 +373,9 @@ fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Resolve => "resolve",
         Phase::Connect => "connect",
+        Phase::Handshake => "handshake",
+        Phase::HostKey => "host-key",
+        Phase::Auth => "auth",
         Phase::Login => "login",
         Phase::CallBack => "call-back",
         Phase::Start => "start",
@@ -383,6 +390,13 @@ pub(super) fn class(class: FailureClass) -> &'static str {
         FailureClass::Unreachable => "unreachable",
         FailureClass::ConnectTimeout => "connect-timeout",
         FailureClass::NoCallback => "no-callback",
+        FailureClass::Closed => "closed",
+        FailureClass::Handshake => "handshake",
+        FailureClass::Busy => "busy",
+        FailureClass::HostKey => "host-key",
+        FailureClass::AuthFailed => "auth",
+        FailureClass::Jump => "jump",
+        FailureClass::Config => "config",
         FailureClass::Denied => "denied",
         FailureClass::ClosedBeforeStatus => "closed-before-status",
         FailureClass::Reset => "reset",

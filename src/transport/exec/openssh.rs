@@ -135,6 +135,8 @@ impl OpenSshTransport {
             }
             if out.len() + err.len() > MAX_PREAMBLE {
                 return Err(TransportError::Protocol {
+                    phase: Phase::Start,
+                    expected: "a remote shell daemon",
                     text: words_of(&[out, err].concat(), ""),
                 });
             }

@@ -6,16 +6,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
+use super::dial::dial;
 use super::stream::{Connection, Read};
 use super::{
     Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
-use crate::ports::bind::{self, ConnectError, Outgoing};
-use crate::ports::{PortPool, PortWait};
+use crate::ports::bind::{self, Outgoing};
+use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Target, TargetId};
 use feed::Feed;
 use output::MainStream;
@@ -62,6 +61,7 @@ pub struct RshTransport {
     lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
+    begun: Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
@@ -125,6 +125,7 @@ impl RshTransport {
             },
             marker,
             pool,
+            begun: Instant::now(),
             resolver,
             listeners,
         })
@@ -278,14 +279,6 @@ impl RshTransport {
     }
 }
 
-/// The source port, also where the kernel chose it.
-fn local_port(outgoing: &Outgoing) -> Option<u16> {
-    match outgoing.lease.port() {
-        0 => Some(outgoing.stream.local_addr().ok()?.port()),
-        port => Some(port),
-    }
-}
-
 async fn next_call(expected: &mut Option<Expected>) -> Connection {
     match expected {
         Some(expected) => expected.call().await,
@@ -317,6 +310,8 @@ fn stranger(first: u8, rest: &[u8]) -> TransportError {
     text.push(&[first]);
     text.push(rest);
     TransportError::Protocol {
+        phase: Phase::Start,
+        expected: "a remote shell daemon",
         text: text.into_line(),
     }
 }
@@ -340,41 +335,21 @@ impl Transport for RshTransport {
         if let Some(listeners) = &self.listeners {
             listeners.prepare().map_err(no_listener)?;
         }
-        loop {
-            route.phase = Phase::Connect;
-            let tries = u32::try_from(route.addresses.len()).unwrap_or(u32::MAX);
-            let peer = *route.addresses.front().expect("a route has an address");
-            // Every address gets its share, so that a dead first one leaves time for the next.
-            let before = budget.left();
-            let attempt = budget.spend_up_to(before / tries, bind::connect(&self.pool, peer));
-            let connected = attempt.await;
-            if !matches!(connected, Some(Err(ConnectError::NoPort(_)))) {
-                route.facts.attempts += 1;
-                *route.facts.connect.get_or_insert_default() += before - budget.left();
-            }
-            let failure = match connected {
-                Some(Ok(outgoing)) => {
-                    route.facts.local_port = local_port(&outgoing);
-                    let before = budget.left();
-                    let start = self.start(id, target, peer, outgoing, &mut route.phase);
-                    let started = budget.spend(start).await;
-                    route.facts.start = Some(before - budget.left());
-                    let timed_out = || match route.phase {
-                        Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
-                        phase => budget.exhausted(phase),
-                    };
-                    return started.unwrap_or_else(|| Err(timed_out())).map_err(setback);
-                }
-                Some(Err(ConnectError::NoPort(wait))) => return Err(Setback::NoPort(wait)),
-                Some(Err(ConnectError::LocalResources(e))) => return Err(Setback::Shortage(e)),
-                Some(Err(ConnectError::Failed(error))) => connect_failure(error),
-                None => budget.exhausted(Phase::Connect),
-            };
-            if route.addresses.len() == 1 {
-                return Err(Setback::Failed(failure));
-            }
-            route.addresses.pop_front();
-        }
+        let (peer, outgoing) = dial(&self.pool, route, budget).await?;
+        let before = budget.left();
+        let start = self.start(id, target, peer, outgoing, &mut route.phase);
+        let started = budget.spend(start).await;
+        route.facts.start = Some(before - budget.left());
+        let timed_out = || match route.phase {
+            Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+            phase => budget.exhausted(phase),
+        };
+        started.unwrap_or_else(|| Err(timed_out())).map_err(setback)
+    }
+
+    fn time_wait(&self) -> Option<usize> {
+        let (range, _) = self.pool.span()?;
+        kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
     fn remarks(&self) -> Vec<String> {
@@ -428,35 +403,5 @@ fn no_listener(error: io::Error) -> Setback {
             phase: Phase::Connect,
             source: error,
         }),
-    }
-}
-
-/// What an errno of `connect` says about the host.
-fn connect_failure(error: io::Error) -> TransportError {
-    const UNREACHABLE: [Errno; 7] = [
-        Errno::HOSTUNREACH,
-        Errno::NETUNREACH,
-        Errno::HOSTDOWN,
-        Errno::NETDOWN,
-        Errno::ADDRNOTAVAIL,
-        Errno::AFNOSUPPORT,
-        Errno::NONET,
-    ];
-    let code = error.raw_os_error();
-    let is = |errno: Errno| code == Some(errno.raw_os_error());
-    if is(Errno::CONNREFUSED) {
-        TransportError::Refused
-    } else if UNREACHABLE.into_iter().any(is) {
-        TransportError::Unreachable(error)
-    } else if is(Errno::CONNRESET) {
-        TransportError::Reset {
-            phase: Phase::Connect,
-            hint: None,
-        }
-    } else {
-        TransportError::Io {
-            phase: Phase::Connect,
-            source: error,
-        }
     }
 }

@@ -1,0 +1,228 @@
+//! Held against the real ssh-agent, and fed with what no agent says.
+
+use std::process::{Child, Stdio};
+
+use proptest::prelude::*;
+use tokio::net::UnixListener;
+
+use super::*;
+use crate::transport::ssh::public::signed;
+use crate::transport::ssh::testing::Bench;
+
+/// A real agent, which ends with the test.
+struct Agent {
+    child: Child,
+}
+
+impl Agent {
+    fn start(bench: &Bench) -> Agent {
+        let mut child = bench
+            .command("ssh-agent")
+            .args(["-D", "-a", "agent"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It says where it listens once it does.
+        let mut said = [0; 1];
+        let mut out = child.stdout.take().unwrap();
+        io::Read::read_exact(&mut out, &mut said).unwrap();
+        Agent { child }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn add(bench: &Bench, args: &[&str]) {
+    let output = bench
+        .command("ssh-add")
+        .env("SSH_AUTH_SOCK", bench.path("agent"))
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn keys_of_every_type_sign_in_a_real_agent() {
+    let Some(bench) = Bench::new() else { return };
+    let agent = Agent::start(&bench);
+    let client = AgentClient::new(bench.path("agent"));
+    assert_eq!(client.list().await.unwrap(), []);
+    let types: [(&str, &[&str]); 4] = [
+        ("ed25519", &["-t", "ed25519"]),
+        ("p256", &["-t", "ecdsa", "-b", "256"]),
+        ("p521", &["-t", "ecdsa", "-b", "521"]),
+        ("rsa", &["-t", "rsa", "-b", "2048"]),
+    ];
+    for (name, args) in types {
+        bench.key(name, args);
+    }
+    bench.run("ssh-keygen", &["-q", "-s", "p256", "-I", "me", "rsa.pub"]);
+    for (name, _) in types {
+        add(&bench, &["-q", name]);
+    }
+    let keys = client.keys().await.unwrap();
+    let blobs: Vec<Vec<u8>> = keys.iter().map(|key| key.blob.to_vec()).collect();
+    let files = ["ed25519", "p256", "p521", "rsa", "rsa-cert"];
+    assert_eq!(blobs, files.map(|name| bench.blob(&format!("{name}.pub"))));
+    assert_eq!(keys[0].comment, "some comment");
+    let mut count = 0;
+    for (key, name) in keys.iter().zip(["ed25519", "p256", "p521", "rsa", "rsa"]) {
+        let public = bench.blob(&format!("{name}.pub"));
+        for algorithm in KeyType::of_blob(&public).unwrap().algorithms() {
+            let raw = client.sign(&key.blob, b"data", algorithm).await.unwrap();
+            let mut signature = Vec::new();
+            put_string(&mut signature, algorithm.as_bytes());
+            put_string(&mut signature, &raw);
+            assert!(signed(&public, b"data", &signature), "{name} {algorithm}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 7);
+    // A certificate's own names are those of its key's signatures.
+    let certified = "rsa-sha2-512-cert-v01@openssh.com";
+    assert!(client.sign(&keys[4].blob, b"data", certified).await.is_ok());
+    // Without a flag for it, an RSA key would sign by SHA-1.
+    let error = client.sign(&keys[3].blob, b"data", "ssh-ed25519").await;
+    assert!(matches!(error, Err(AgentError::Answer { .. })), "{error:?}");
+    let error = client.sign(b"no key", b"data", "ssh-ed25519").await;
+    assert!(
+        matches!(error, Err(AgentError::Refused { .. })),
+        "{error:?}"
+    );
+    let long = vec![0; 300_000];
+    let error = client.sign(&keys[0].blob, &long, "ssh-ed25519").await;
+    assert!(matches!(error, Err(AgentError::Lost { .. })), "{error:?}");
+    // Nothing of that has been sent.
+    assert!(
+        client
+            .sign(&keys[0].blob, b"data", "ssh-ed25519")
+            .await
+            .is_ok()
+    );
+
+    drop(agent);
+    let error = client.sign(&keys[0].blob, b"data", "ssh-ed25519").await;
+    assert!(matches!(error, Err(AgentError::Lost { .. })), "{error:?}");
+    let error = client.sign(&keys[0].blob, b"data", "ssh-ed25519").await;
+    assert!(
+        matches!(error, Err(AgentError::Connect { .. })),
+        "{error:?}"
+    );
+    // What it had is remembered.
+    assert_eq!(client.keys().await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn many_sessions_share_one_connection_and_a_dropped_request_harms_none() {
+    let Some(bench) = Bench::new() else { return };
+    let _agent = Agent::start(&bench);
+    bench.key("rsa", &["-t", "rsa", "-b", "2048"]);
+    add(&bench, &["-q", "rsa"]);
+    let client = Arc::new(AgentClient::new(bench.path("agent")));
+    let public = bench.blob("rsa.pub");
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0u32..60 {
+        let client = client.clone();
+        let public = public.clone();
+        tasks.spawn(async move {
+            let data = i.to_be_bytes();
+            let sign = client.sign(&public, &data, "rsa-sha2-512");
+            if i % 3 == 0 {
+                // Gives up at any point: not started, waiting its turn, or in the middle.
+                let patience = Duration::from_micros(u64::from(i) * 300);
+                return timeout(patience, sign).await.is_err();
+            }
+            let raw = sign.await.unwrap();
+            let mut signature = Vec::new();
+            put_string(&mut signature, b"rsa-sha2-512");
+            put_string(&mut signature, &raw);
+            assert!(signed(&public, &data, &signature), "{i}");
+            false
+        });
+    }
+    let given_up = tasks
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|gone| *gone)
+        .count();
+    assert!(given_up > 0);
+}
+
+/// Answers every connection with these bytes, then closes.
+async fn answers(bytes: &'static [u8]) -> Result<Vec<AgentKey>, AgentError> {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let client = AgentClient::new(socket);
+    let serve = async {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 5];
+        connection.read_exact(&mut request).await.unwrap();
+        assert_eq!(request, [0, 0, 0, 1, 11]);
+        connection.write_all(bytes).await.unwrap();
+    };
+    let (keys, ()) = tokio::join!(client.list(), serve);
+    keys
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_or_talks_nonsense_is_an_error() {
+    for (bytes, words) in [
+        (&b""[..], "lost the ssh agent at "),
+        (b"\0\0", "lost the ssh agent at "),
+        (b"\0\0\0\x05\x0c\0\0", "lost the ssh agent at "),
+        (b"\0\0\0\0", "answered with 0 bytes"),
+        (b"\xff\xff\xff\xff", "answered with 4294967295 bytes"),
+        (b"HTTP/1.1 400", "answered with 1213486160 bytes"),
+        (b"\0\0\0\x01\x63", "answered with a message of type 99"),
+        (b"\0\0\0\x01\x0c", "answered with half a list"),
+        (b"\0\0\0\x05\x0c\0\0\0\x01", "answered with half a list"),
+        (
+            b"\0\0\0\x05\x0c\xff\xff\xff\xff",
+            "answered with more keys than any agent has",
+        ),
+    ] {
+        let error = answers(bytes).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{bytes:?}: {error}");
+    }
+    assert_eq!(answers(b"\0\0\0\x01\x05").await.unwrap(), []);
+    // A key of a type that nobody knows is none of ours.
+    let strange = b"\0\0\0\x13\x0c\0\0\0\x01\0\0\0\x06\0\0\0\x02xy\0\0\0\0";
+    assert_eq!(answers(strange).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_says_nothing_is_waited_for_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let client = AgentClient::new(socket);
+    let error = client.keys().await.unwrap_err();
+    assert!(matches!(error, AgentError::Lost { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn no_agent_is_an_error_that_names_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = AgentClient::new(folder.path().join("agent"));
+    let error = client.keys().await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot reach the ssh agent at /"),
+        "{error}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_answer_is_read(bytes in any::<Vec<u8>>()) {
+        let _ = keys(Reader::new(&bytes));
+        let _ = signature(Reader::new(&bytes), "ssh-ed25519");
+    }
+}

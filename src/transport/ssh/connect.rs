@@ -1,0 +1,203 @@
+//! From a connection to a command that runs: greeting, keys, login, and the request.
+
+use libssh2_sys as raw;
+
+use super::algorithms::Algorithms;
+use super::drive::Turns;
+use super::ffi::{Channel, Fault, Peer};
+use super::greeting::NoServer;
+use super::pipe::{Ended, Line, Pipe};
+use super::public::KeyType;
+use crate::transport::{Phase, TransportError};
+
+/// What mrsh calls itself to servers.
+const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
+
+/// What a protocol error calls the other side.
+const SERVER: &str = "an ssh server";
+
+/// Why no session came of a connection.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server closed before it had done any work for us, as one does that has too many connections.
+    /// What it said, if anything.
+    TurnedAway(Option<String>),
+    /// The server has shown a key of a type that is not known; of these types its keys are.
+    AskFor(Vec<KeyType>),
+    /// The host has failed.
+    Failed(TransportError),
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Failure {
+        Failure::Failed(error)
+    }
+}
+
+/// How far an attempt has come, for the message when its time runs out.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) phase: Phase,
+    /// What the server said instead of a greeting.
+    pub(super) words: String,
+}
+
+impl Progress {
+    pub(super) fn new() -> Progress {
+        Progress {
+            phase: Phase::Handshake,
+            words: String::new(),
+        }
+    }
+
+    /// The failure of a server that said something else than it should, and then nothing.
+    pub(super) fn stranger(&self) -> Option<TransportError> {
+        (self.phase == Phase::Handshake && !self.words.is_empty())
+            .then(|| not_a_server(self.words.clone()))
+    }
+}
+
+/// Greets the server and agrees with it on keys.
+pub(super) async fn greet(
+    line: Line,
+    algorithms: &Algorithms,
+    progress: &mut Progress,
+) -> Result<Peer, Failure> {
+    progress.phase = Phase::Handshake;
+    let prepare = || {
+        let mut peer = Peer::new(Pipe::new(line))?;
+        peer.introduce(VERSION)?;
+        algorithms.set(&mut peer)?;
+        Ok(peer)
+    };
+    let mut peer =
+        prepare().map_err(|fault: Fault| TransportError::Handshake { reason: fault.text })?;
+    let mut turns = Turns::default();
+    loop {
+        peer.pipe_mut().begin();
+        match peer.handshake() {
+            Ok(Some(())) => return Ok(peer),
+            Ok(None) => {
+                if !peer.pipe().greeting().is_complete() {
+                    progress.words = peer.pipe().greeting().words();
+                }
+                turns.wait(&mut peer).await;
+            }
+            Err(fault) => return Err(no_handshake(&peer, fault)),
+        }
+    }
+}
+
+/// What a failed handshake says about the host.
+fn no_handshake(peer: &Peer, fault: Fault) -> Failure {
+    let pipe = peer.pipe();
+    if let Some(no_server) = pipe.greeting().failed() {
+        let text = match no_server {
+            NoServer::Old(version) => format!("{version} speaks only the old protocol 1"),
+            NoServer::Stranger(words) => words.clone(),
+        };
+        return not_a_server(text).into();
+    }
+    if let Some(text) = pipe.farewell() {
+        return TransportError::Closed {
+            phase: Phase::Handshake,
+            hint: Some(text.to_owned()),
+        }
+        .into();
+    }
+    let words = Some(pipe.greeting().words()).filter(|words| !words.is_empty());
+    match pipe.ended() {
+        Some(Ended::Closed | Ended::Reset) => Failure::TurnedAway(words),
+        Some(_) => lost(peer, Phase::Handshake, fault).into(),
+        None => TransportError::Handshake {
+            reason: reason(fault),
+        }
+        .into(),
+    }
+}
+
+/// libssh2's words, where they say enough.
+fn reason(fault: Fault) -> String {
+    match fault.code {
+        raw::LIBSSH2_ERROR_KEX_FAILURE => format!(
+            "{}; the two sides may have no algorithm in common: try -R openssh",
+            fault.text
+        ),
+        raw::LIBSSH2_ERROR_INVALID_MAC | raw::LIBSSH2_ERROR_DECRYPT => {
+            format!("{}: what came was damaged", fault.text)
+        }
+        _ => fault.text,
+    }
+}
+
+pub(super) fn not_a_server(text: String) -> TransportError {
+    TransportError::Protocol {
+        phase: Phase::Handshake,
+        expected: SERVER,
+        text,
+    }
+}
+
+/// The failure of a connection that ended, or made no sense any more.
+pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
+    let pipe = peer.pipe();
+    if let Some(text) = pipe.farewell() {
+        return TransportError::Closed {
+            phase,
+            hint: Some(text.to_owned()),
+        };
+    }
+    match pipe.ended() {
+        Some(Ended::Closed) => TransportError::Closed { phase, hint: None },
+        Some(Ended::Reset) => TransportError::Reset { phase, hint: None },
+        Some(Ended::Flood) => TransportError::Protocol {
+            phase,
+            expected: SERVER,
+            text: "it sends without end".to_owned(),
+        },
+        Some(Ended::Other(text)) => TransportError::Io {
+            phase,
+            source: std::io::Error::other(text.clone()),
+        },
+        None => TransportError::Io {
+            phase,
+            source: std::io::Error::other(fault.text),
+        },
+    }
+}
+
+/// Opens a channel and has the server start the command.
+pub(super) async fn exec(
+    peer: &mut Peer,
+    command: &[u8],
+    environment: &[(String, String)],
+    progress: &mut Progress,
+) -> Result<Channel, TransportError> {
+    progress.phase = Phase::Start;
+    let refused = |peer: &Peer, fault: Fault| match fault.code {
+        raw::LIBSSH2_ERROR_CHANNEL_FAILURE | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
+            TransportError::Denied {
+                text: format!("the server does not run the command: {}", fault.text),
+            }
+        }
+        _ => lost(peer, Phase::Start, fault),
+    };
+    let channel = match peer.drive(Peer::open).await {
+        Ok(channel) => channel,
+        Err(fault) => return Err(refused(peer, fault)),
+    };
+    for (name, value) in environment {
+        let set = peer.drive(|peer| peer.set_variable(channel, name, value));
+        match set.await {
+            // As with ssh: a server that takes none of it is no failure.
+            Err(fault) if fault.code != raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
+                return Err(lost(peer, Phase::Start, fault));
+            }
+            _ => {}
+        }
+    }
+    let started = peer.drive(|peer| peer.exec(channel, command)).await;
+    started.map_err(|fault| refused(peer, fault))?;
+    peer.pipe_mut().lift_limit();
+    Ok(channel)
+}

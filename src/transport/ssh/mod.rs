@@ -1,0 +1,413 @@
+//! ssh through libssh2: no process and no thread for a host, but a task.
+//!
+//! [`SshTransport`] connects, checks whose key the server has, logs in and starts the command;
+//! [`SshSession`] carries its output and says how it ended. What the user's files say is read before the
+//! first connection: [`config`] how to reach a host, [`known_hosts`] whom to trust, [`keys`] and [`agent`]
+//! how to log in. libssh2 is in `ffi`, which has all of this program's unsafe code, over a `pipe` that
+//! reads and writes for it; `drive` makes futures of its calls.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::time::sleep;
+
+use super::dial::dial;
+use super::{
+    Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Stream, Transport, TransportError,
+};
+use crate::ports::bind::Outgoing;
+use crate::ports::{PortLease, PortPool};
+use crate::targets::{Target, TargetId};
+use auth::{Claim, Key};
+use config::{AddressFamily, ConfigError, HostConfig, Sources, SshConfig};
+use connect::{Failure, Progress};
+use ffi::{Channel, Peer};
+use keys::With;
+use known_hosts::HostNames;
+use note::Note;
+use pipe::Line;
+use prompt::Ask;
+use public::KeyType;
+use session::{KeepAlive, State, Streams};
+use setup::Ready;
+use trust::Trusted;
+
+pub mod agent;
+mod algorithms;
+mod auth;
+pub mod certificate;
+pub mod config;
+mod connect;
+mod drive;
+mod ffi;
+mod greeting;
+pub mod keys;
+pub mod known_hosts;
+pub mod note;
+mod pipe;
+pub mod prompt;
+pub mod public;
+mod session;
+mod setup;
+#[cfg(test)]
+mod testing;
+mod trust;
+mod wire;
+
+pub use session::SshSession;
+pub use setup::{PasswordSource, SshError};
+
+/// What all ssh sessions of a run have in common.
+#[derive(Debug)]
+pub struct SshOptions {
+    /// The remote user of targets that name none, if one was given.
+    pub user: Option<String>,
+    /// The port of targets that name none, if one was given.
+    pub port: Option<u16>,
+    /// The command, which the user's login shell interprets over there.
+    pub command: Vec<u8>,
+    /// What becomes of standard error.
+    pub stderr: StderrMode,
+    /// An end of which the server does not say how it was counts as one.
+    pub raw: bool,
+    /// What the commands read, if not an end of file at once.
+    pub input: Option<Input>,
+    /// Where the configuration comes from.
+    pub sources: Sources,
+    /// Where the agent listens, if there is one.
+    pub agent: Option<PathBuf>,
+    /// Where the password comes from.
+    pub password: PasswordSource,
+}
+
+impl SshOptions {
+    /// What the configuration says of a target.
+    fn host(&self, config: &SshConfig, target: &Target) -> Result<HostConfig, ConfigError> {
+        config.host(
+            &target.host,
+            target.user.as_deref().or(self.user.as_deref()),
+            target.port.or(self.port),
+        )
+    }
+}
+
+/// The ssh transport of a run.
+#[derive(Debug)]
+pub struct SshTransport {
+    options: SshOptions,
+    ready: Ready,
+    pool: PortPool,
+    resolver: Resolver,
+}
+
+/// How many descriptors a host takes at most: the connection, or both ends of what stands for it within
+/// another one.
+pub const DESCRIPTORS: u32 = 2;
+
+/// How long a server that has too many connections is left alone at first, and at most.
+const FIRST_REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
+/// So many hosts may lie between; more is a circle.
+const MOST_HOPS: usize = 8;
+
+/// The hosts between here and there, in the order in which they are visited.
+fn hops(config: &SshConfig, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
+    let mut hops = Vec::new();
+    for (index, jump) in host.jumps.iter().enumerate() {
+        hops.push(config.jump(jump, index == 0)?);
+    }
+    // The first one may itself be reached through others.
+    while let Some(first) = hops.first()
+        && !first.jumps.is_empty()
+        && hops.len() < MOST_HOPS
+    {
+        let before: Result<Vec<_>, _> = first
+            .jumps
+            .iter()
+            .enumerate()
+            .map(|(index, jump)| config.jump(jump, index == 0))
+            .collect();
+        hops[0].jumps.clear();
+        hops.splice(0..0, before?);
+    }
+    Ok(hops)
+}
+
+/// What a session is made of, when its command has started.
+struct Started {
+    peer: Peer,
+    channel: Channel,
+}
+
+impl SshTransport {
+    /// Reads the user's files and asks what is to be asked, for these targets. Within a runtime.
+    ///
+    /// # Errors
+    /// Nothing can be begun.
+    pub async fn new<'t>(
+        options: SshOptions,
+        targets: impl Iterator<Item = &'t Target>,
+        pool: PortPool,
+        resolver: Resolver,
+        asked: &mut dyn Ask,
+        notes: &mut Vec<Note>,
+    ) -> Result<SshTransport, SshError> {
+        let ready = setup::prepare(&options, targets, asked, notes).await?;
+        Ok(SshTransport {
+            options,
+            ready,
+            pool,
+            resolver,
+        })
+    }
+
+    fn host(&self, target: &Target) -> Result<HostConfig, TransportError> {
+        let host = self.options.host(&self.ready.config, target);
+        host.map_err(|error| TransportError::Config {
+            reason: error.one_line(),
+        })
+    }
+
+    /// Logs in to a host over a connection.
+    async fn enter(
+        &self,
+        host: &HostConfig,
+        address: Option<SocketAddr>,
+        line: Line,
+        ask_for: Option<&[KeyType]>,
+        progress: &mut Progress,
+    ) -> Result<Peer, Failure> {
+        let names = HostNames::new(&host.host_name, host.port, host.host_key_alias.as_deref());
+        let names = match address {
+            Some(address) if host.check_host_ip => names.with_address(address.ip(), host.port),
+            _ => names,
+        };
+        let expected = self.ready.trust.expected(host, &names);
+        let (types, authority, certain) = match (&expected, ask_for) {
+            (Some(known), Some(types)) => (types, known.authority, true),
+            (Some(known), None) => (known.types.as_slice(), known.authority, known.certain),
+            (None, types) => (types.unwrap_or_default(), false, true),
+        };
+        let algorithms = self.ready.supported.choose(host, types, authority)?;
+        let mut peer = connect::greet(line, &algorithms, progress).await?;
+        progress.phase = Phase::HostKey;
+        let key = peer.host_key().unwrap_or_default();
+        let trusted = self.ready.trust.check(host, &names, &key, certain)?;
+        if let Trusted::AskFor(types) = trusted {
+            return Err(Failure::AskFor(types));
+        }
+        self.log_in(host, &mut peer, &trusted, progress).await?;
+        Ok(peer)
+    }
+
+    async fn log_in(
+        &self,
+        host: &HostConfig,
+        peer: &mut Peer,
+        trusted: &Trusted,
+        progress: &mut Progress,
+    ) -> Result<(), TransportError> {
+        // To a server that may be another, nothing is shown that it could use elsewhere.
+        let secrets = *trusted == Trusted::Yes;
+        let is_on = |method: &String| match method.as_str() {
+            auth::PUBLIC_KEY => host.pubkey_authentication,
+            auth::KEYBOARD_INTERACTIVE => secrets && host.kbd_interactive_authentication,
+            auth::PASSWORD => secrets && host.password_authentication,
+            _ => false,
+        };
+        let preferred = host.preferred_authentications.iter();
+        let methods: Vec<String> = preferred.filter(|&method| is_on(method)).cloned().collect();
+        let held = self.ready.agent(host, self.options.agent.as_deref());
+        let in_agent = held.map_or(&[][..], |held| &held.keys);
+        let mut candidates = self
+            .ready
+            .identities
+            .candidates(&setup::wanted(host), in_agent);
+        if let Some(spec) = &host.pubkey_accepted_algorithms {
+            let accepted = algorithms::accepted(spec);
+            candidates.retain(|candidate| {
+                algorithms::of_key(&candidate.blob)
+                    .iter()
+                    .any(|name| accepted.iter().any(|accepted| accepted == name))
+            });
+        }
+        let keys: Vec<Key<'_>> = candidates
+            .into_iter()
+            .map(|candidate| Key {
+                agent: match candidate.with {
+                    With::Agent(_) => held.map(|held| &held.client),
+                    With::Memory(_) => None,
+                },
+                candidate,
+            })
+            .collect();
+        let claim = Claim {
+            user: &host.user,
+            methods: &methods,
+            keys: &keys,
+            password: self.ready.password.as_ref(),
+        };
+        auth::log_in(peer, &claim, progress).await
+    }
+
+    /// Logs in and starts the command.
+    async fn start(
+        &self,
+        host: &HostConfig,
+        address: Option<SocketAddr>,
+        line: Line,
+        ask_for: Option<&[KeyType]>,
+        progress: &mut Progress,
+    ) -> Result<Started, Failure> {
+        let mut peer = self.enter(host, address, line, ask_for, progress).await?;
+        let environment = host.environment(&self.options.sources.environment);
+        let command = &self.options.command;
+        let channel = connect::exec(&mut peer, command, &environment, progress).await?;
+        if let Some(interval) = host.server_alive_interval {
+            let seconds = u32::try_from(interval.as_secs()).unwrap_or(u32::MAX);
+            peer.set_keep_alive(seconds.max(1));
+        }
+        Ok(Started { peer, channel })
+    }
+
+    fn session(
+        &self,
+        id: TargetId,
+        host: &HostConfig,
+        started: Started,
+        lease: Option<PortLease>,
+    ) -> SshSession {
+        SshSession {
+            id,
+            peer: started.peer,
+            channel: started.channel,
+            lease,
+            alive: host
+                .server_alive_interval
+                .map(|interval| KeepAlive::new(interval, host.server_alive_count_max)),
+            options: Streams {
+                stderr: match self.options.stderr {
+                    StderrMode::Separate => Some(Stream::Stderr),
+                    StderrMode::Merge => Some(Stream::Stdout),
+                    StderrMode::Drop => None,
+                },
+                raw: self.options.raw,
+            },
+            input: self.options.input.as_ref().map(|input| input.reader(id)),
+            input_ended: false,
+            state: State::Running,
+            signal: None,
+        }
+    }
+}
+
+/// The rest before the next try at a server that turned us away, at random around what doubles each time:
+/// those that were turned away together must not come back together.
+fn rest(turned_away: u32) -> Duration {
+    let most = FIRST_REST
+        .saturating_mul(1 << turned_away.min(8))
+        .min(LONGEST_REST);
+    most.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// Sets what a connection is to be like.
+fn tune(outgoing: &Outgoing, host: &HostConfig) {
+    // A connection that cannot be tuned works all the same, or shows what is wrong when it is used.
+    let _ = outgoing.stream.set_nodelay(true);
+    if host.tcp_keep_alive {
+        let _ = SockRef::from(&outgoing.stream).set_keepalive(true);
+    }
+}
+
+/// The addresses of the family that the configuration wants.
+fn of_family(addresses: Vec<SocketAddr>, family: AddressFamily) -> Vec<SocketAddr> {
+    let mut addresses = addresses;
+    addresses.retain(|address| match family {
+        AddressFamily::Any => true,
+        AddressFamily::Inet => address.is_ipv4(),
+        AddressFamily::Inet6 => address.is_ipv6(),
+    });
+    addresses
+}
+
+impl Transport for SshTransport {
+    type Session = SshSession;
+
+    async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
+        let host = self.host(target)?;
+        if !host.jumps.is_empty() {
+            return Ok(Route::nowhere());
+        }
+        let found = self.resolver.lookup(&host.host_name, host.port, budget);
+        let addresses = of_family(found.await?, host.address_family);
+        match addresses.is_empty() {
+            false => Ok(Route::new(addresses)),
+            true => Err(TransportError::Name {
+                reason: "no address of the family that AddressFamily wants".to_owned(),
+            }),
+        }
+    }
+
+    async fn connect(
+        &self,
+        id: TargetId,
+        target: &Target,
+        route: &mut Route,
+        budget: &mut Budget,
+    ) -> Result<SshSession, Setback> {
+        let host = self.host(target).map_err(Setback::Failed)?;
+        let mut turned_away = 0;
+        let mut said = None;
+        let mut ask_for: Option<Vec<KeyType>> = None;
+        loop {
+            let (peer, outgoing) = dial(&self.pool, route, budget).await?;
+            tune(&outgoing, &host);
+            let Outgoing { stream, lease } = outgoing;
+            let mut progress = Progress::new();
+            let before = budget.left();
+            let start = self.start(
+                &host,
+                Some(peer),
+                Line::Direct(stream),
+                ask_for.as_deref(),
+                &mut progress,
+            );
+            let started = budget.spend(start).await;
+            *route.facts.start.get_or_insert_default() += before - budget.left();
+            route.phase = progress.phase;
+            match started {
+                Some(Ok(started)) => return Ok(self.session(id, &host, started, Some(lease))),
+                Some(Err(Failure::Failed(error))) => return Err(Setback::Failed(error)),
+                Some(Err(Failure::AskFor(types))) => ask_for = Some(types),
+                Some(Err(Failure::TurnedAway(text))) => {
+                    turned_away += 1;
+                    said = text.or(said);
+                    drop(lease);
+                    if budget.spend(sleep(rest(turned_away))).await.is_none() {
+                        return Err(Setback::Failed(busy(turned_away, said)));
+                    }
+                }
+                None => {
+                    let error = match turned_away {
+                        0 => progress
+                            .stranger()
+                            .unwrap_or_else(|| budget.exhausted(progress.phase)),
+                        _ => busy(turned_away, said),
+                    };
+                    return Err(Setback::Failed(error));
+                }
+            }
+        }
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.ready.trust.remarks()
+    }
+}
+
+fn busy(attempts: u32, text: Option<String>) -> TransportError {
+    TransportError::Busy { attempts, text }
+}

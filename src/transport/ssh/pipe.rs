@@ -1,0 +1,401 @@
+//! The bytes under libssh2: its reads and writes go through here, to the socket that tokio watches.
+//!
+//! libssh2 calls [`Pipe::receive`] and [`Pipe::send`] instead of the system (see [`ffi`](super::ffi)). That
+//! bounds what one call may take in, so that no server can keep the loop to itself; it takes every
+//! write whole, so that libssh2 never has a half-sent packet for which it would refuse all others; and
+//! it reads the server's greeting, of which libssh2 says nothing when it is not one.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use ssh2::{KeyboardInteractivePrompt, Prompt};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
+use zeroize::Zeroizing;
+
+use super::greeting::Greeting;
+
+/// The most that one call of libssh2 takes from the network: some milliseconds of its work.
+const ALLOWANCE: usize = 256 * 1024;
+
+/// The most that waits for the kernel to take it. Standard input is not written unless nothing waits, so
+/// this is for libssh2's own messages; a peer that reads none of so many is not alive.
+const MAX_WAITING: usize = 256 * 1024;
+
+/// What a server may send before the command has started. Its longest messages then are lists of
+/// algorithms and keys of a few kilobytes.
+const MAX_BEFORE_START: u64 = 1024 * 1024;
+
+/// How much is read at once while the greeting is awaited, of which libssh2 takes one byte at a time.
+const EARLY: usize = 1024;
+
+/// The connection to a server: by TCP, or through the session with a jump host.
+#[derive(Debug)]
+pub(super) enum Line {
+    Direct(TcpStream),
+    /// Our end of a pair whose other end is pumped through another session.
+    Through(UnixStream),
+}
+
+impl Line {
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Line::Direct(stream) => stream.try_read(buffer),
+            Line::Through(stream) => stream.try_read(buffer),
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Line::Direct(stream) => stream.try_write(bytes),
+            Line::Through(stream) => stream.try_write(bytes),
+        }
+    }
+
+    fn descriptor(&self) -> RawFd {
+        match self {
+            Line::Direct(stream) => stream.as_raw_fd(),
+            Line::Through(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    async fn ready(&self, interest: Interest) -> io::Result<()> {
+        match self {
+            Line::Direct(stream) => stream.ready(interest).await.map(drop),
+            Line::Through(stream) => stream.ready(interest).await.map(drop),
+        }
+    }
+
+    /// Makes sure that dropping it resets the connection: closing first would leave a TIME_WAIT here.
+    fn reset_on_drop(&self) {
+        // It can fail only on a socket that is gone already.
+        let _ = match self {
+            Line::Direct(stream) => stream.set_zero_linger(),
+            Line::Through(stream) => {
+                rustix::net::shutdown(stream, rustix::net::Shutdown::Both).map_err(Into::into)
+            }
+        };
+    }
+}
+
+/// A connection as libssh2 sees it.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    line: Line,
+    /// What came with the greeting and libssh2 has not taken yet, and how far it has.
+    early: Vec<u8>,
+    taken: usize,
+    /// What the kernel has not taken yet.
+    waiting: Vec<u8>,
+    greeting: Greeting,
+    /// What libssh2 may still take in this call.
+    allowance: usize,
+    /// The last read found nothing more: waiting for the socket is worth while.
+    drained: bool,
+    /// Something came in this call.
+    fresh: bool,
+    /// The end is not to be told yet.
+    held: bool,
+    /// All bytes that came.
+    received: u64,
+    /// What may come in all, until the command has started.
+    limit: Option<u64>,
+    /// Nothing can be sent any more.
+    mute: bool,
+    /// Nothing passes any more.
+    dead: bool,
+    ended: Option<Ended>,
+    /// Why the server says that it ends the connection.
+    farewell: Option<String>,
+    answers: Option<Answers>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The server closed it.
+    Closed,
+    /// The server, or something on the way, reset it.
+    Reset,
+    /// The server sent more than any honest one would.
+    Flood,
+    /// The system's words for anything else.
+    Other(String),
+}
+
+/// What to say when the server asks questions.
+#[derive(Debug)]
+struct Answers {
+    password: Zeroizing<String>,
+    given: bool,
+}
+
+impl Pipe {
+    pub(super) fn new(line: Line) -> Pipe {
+        Pipe {
+            line,
+            early: Vec::new(),
+            taken: 0,
+            waiting: Vec::new(),
+            greeting: Greeting::default(),
+            allowance: ALLOWANCE,
+            drained: true,
+            fresh: false,
+            held: false,
+            received: 0,
+            limit: Some(MAX_BEFORE_START),
+            mute: false,
+            dead: false,
+            ended: None,
+            farewell: None,
+            answers: None,
+        }
+    }
+
+    /// The socket's, as long as this lives.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.line.descriptor()
+    }
+
+    /// What the server said before anything was encrypted.
+    pub(super) fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// How the connection ended, if it has.
+    pub(super) fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// All bytes that came so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The command has started: from here on the windows bound what comes.
+    pub(super) fn lift_limit(&mut self) {
+        self.limit = None;
+    }
+
+    pub(super) fn farewell(&self) -> Option<&str> {
+        self.farewell.as_deref()
+    }
+
+    pub(super) fn set_farewell(&mut self, text: String) {
+        self.farewell = Some(text);
+    }
+
+    /// Answers the server's questions with this password, once.
+    pub(super) fn answer_with(&mut self, password: Option<Zeroizing<String>>) {
+        self.answers = password.map(|password| Answers {
+            password,
+            given: false,
+        });
+    }
+
+    /// Lets nothing pass any more, and resets the connection when it is dropped.
+    pub(super) fn kill(&mut self) {
+        self.dead = true;
+        self.waiting.clear();
+        if self.ended.is_none() {
+            self.line.reset_on_drop();
+        }
+    }
+
+    /// Called before each call of libssh2.
+    pub(super) fn begin(&mut self) {
+        self.allowance = ALLOWANCE;
+        self.drained = false;
+        self.fresh = false;
+        self.held = false;
+    }
+
+    /// Hides the end from libssh2 during this call: once it knows, it gives nothing of what it has.
+    pub(super) fn hold_end(&mut self) {
+        self.held = true;
+    }
+
+    /// Whether libssh2 has taken all that there is. If not, it is to be called again instead of waiting.
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained
+    }
+
+    /// Whether something of ours has not been taken by the kernel.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// libssh2 reads.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.dead {
+            return Ok(0);
+        }
+        if self.taken < self.early.len() {
+            let rest = &self.early[self.taken..];
+            let n = rest.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&rest[..n]);
+            self.taken += n;
+            return Ok(n);
+        }
+        if self.allowance == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.greeting.is_complete() {
+            // The buffer of the greeting is not needed again.
+            self.early = Vec::new();
+            self.taken = 0;
+            let n = buffer.len().min(self.allowance);
+            return self.read(&mut buffer[..n]);
+        }
+        let mut early = [0; EARLY];
+        let n = self.read(&mut early)?;
+        self.greeting.feed(&early[..n]);
+        if self.greeting.failed().is_some() {
+            // It would be waited for until the time runs out.
+            self.dead = true;
+            return Ok(0);
+        }
+        let first = n.min(buffer.len());
+        buffer[..first].copy_from_slice(&early[..first]);
+        self.early.clear();
+        self.early.extend_from_slice(&early[first..n]);
+        self.taken = 0;
+        Ok(first)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match self.ended {
+            Some(_) => Ok(0),
+            None => self.line.try_read(buffer),
+        };
+        match read {
+            Ok(0) if !buffer.is_empty() => {
+                self.ended.get_or_insert(Ended::Closed);
+                self.end()
+            }
+            Ok(n) => {
+                self.fresh = true;
+                self.allowance = self.allowance.saturating_sub(n);
+                self.received += n as u64;
+                if self.limit.is_some_and(|limit| self.received > limit) {
+                    self.ended.get_or_insert(Ended::Flood);
+                    self.line.reset_on_drop();
+                    self.dead = true;
+                    return Ok(0);
+                }
+                Ok(n)
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.drained = true;
+                    Err(error)
+                }
+                io::ErrorKind::Interrupted => Err(io::ErrorKind::WouldBlock.into()),
+                _ => {
+                    self.note(&error);
+                    self.end()
+                }
+            },
+        }
+    }
+
+    /// Tells libssh2 that nothing more will come, unless it has something to give before.
+    fn end(&self) -> io::Result<usize> {
+        match self.fresh || self.held {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => Ok(0),
+        }
+    }
+
+    /// libssh2 writes. All of it is taken. What cannot be sent any more is taken, too: what the server sent
+    /// before is read then, which may say why, and after it the end.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.dead || self.waiting.len() + bytes.len() > MAX_WAITING {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if self.waiting.is_empty() {
+            let sent = self.write(bytes);
+            self.waiting.extend_from_slice(&bytes[sent..]);
+        } else {
+            self.waiting.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    /// Gives the kernel what it takes.
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        while sent < bytes.len() && !self.mute {
+            match self.line.try_write(&bytes[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return sent,
+                    io::ErrorKind::Interrupted => {}
+                    _ => self.mute = true,
+                },
+            }
+        }
+        bytes.len()
+    }
+
+    /// Gives the kernel what has been waiting, as far as it takes it.
+    pub(super) fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        let sent = self.write(&waiting);
+        self.waiting = waiting;
+        self.waiting.drain(..sent);
+    }
+
+    /// Waits until the socket has something, or takes something if there is something for it. Cancel safe.
+    pub(super) async fn ready(&self) -> io::Result<()> {
+        let interest = match self.has_waiting() {
+            true => Interest::READABLE | Interest::WRITABLE,
+            false => Interest::READABLE,
+        };
+        self.line.ready(interest).await
+    }
+
+    /// Reads past all that still comes until the server has closed; true if it has.
+    pub(super) fn read_past(&mut self) -> bool {
+        let mut buffer = [0; EARLY];
+        while self.ended.is_none() {
+            self.allowance = ALLOWANCE;
+            match self.read(&mut buffer) {
+                Ok(_) => {}
+                Err(_) => return self.ended.is_some(),
+            }
+        }
+        true
+    }
+
+    fn note(&mut self, error: &io::Error) {
+        let ended = match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Ended::Reset,
+            _ => Ended::Other(error.to_string()),
+        };
+        self.ended.get_or_insert(ended);
+    }
+}
+
+impl KeyboardInteractivePrompt for Pipe {
+    fn prompt(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'_>]) -> Vec<String> {
+        let first = match &mut self.answers {
+            Some(answers) if !answers.given && !prompts.is_empty() => {
+                answers.given = true;
+                Some(&*answers.password)
+            }
+            // Asked again, the password was wrong: nothing else is known here.
+            _ => None,
+        };
+        prompts
+            .iter()
+            .map(|prompt| match first {
+                Some(password) if !prompt.echo => password.clone(),
+                _ => String::new(),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,181 @@
+//! On a real terminal, which script(1) makes; the test program is its own child there.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use super::*;
+
+/// Set for the child, which asks; its value says what the question is.
+const CHILD: &str = "MRSH_TEST_ASKS";
+
+/// What the child says after the answer, so that the screen shows whether that was seen.
+fn act_as_child(prompt: &str) {
+    let said = match Terminal.ask(prompt) {
+        Ok(secret) => format!("got {:?}", String::from_utf8_lossy(secret.bytes()).len()),
+        Err(error) => format!("error: {error}"),
+    };
+    println!("\n{said}");
+}
+
+fn this_test(name: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    format!(
+        "{} --exact --nocapture transport::ssh::prompt::tests::{name}",
+        program.display()
+    )
+}
+
+/// Types each of these keys when the prompt is on the screen, and gives all that was there.
+fn screen(name: &str, keys: &[u8]) -> String {
+    let text = format!("{}; stty -a", this_test(name));
+    let mut child = Command::new("timeout")
+        .args(["60", "script", "-qec", &text, "/dev/null"])
+        .env(CHILD, "Say it: ")
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut typed = false;
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = output.read(&mut buffer) {
+        shown.extend_from_slice(&buffer[..n]);
+        if !typed && memchr::memmem::find(&shown, b"Say it: ").is_some() {
+            input.write_all(keys).unwrap();
+            typed = true;
+        }
+    }
+    drop(input);
+    child.wait().unwrap();
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn a_secret_is_typed_and_not_shown() {
+    if let Some(prompt) = std::env::var_os(CHILD) {
+        return act_as_child(&prompt.to_string_lossy());
+    }
+    let name = "a_secret_is_typed_and_not_shown";
+    for (keys, said) in [
+        (&b"sesame\r"[..], "got 6"),
+        (b"sesame\n", "got 6"),
+        // Two bytes for one key; then all is thrown away.
+        ("sesam\u{e4}\x7fe\r".as_bytes(), "got 6"),
+        (b"sesame\x15ses\r", "got 3"),
+        (b"\r", "got 0"),
+        (b"sesame\x03", "error: interrupted"),
+        (b"\x04", "error: the question was not answered"),
+    ] {
+        let shown = screen(name, keys);
+        assert!(shown.contains(said), "{keys:?}: {shown}");
+        assert!(!shown.contains("ses"), "{keys:?}: {shown}");
+        // The terminal is as it was: stty marks what is off with a dash.
+        for mode in ["echo ", "icanon ", "isig "] {
+            let on = shown.contains(mode) && !shown.contains(&format!("-{mode}"));
+            assert!(on, "{keys:?} {mode}: {shown}");
+        }
+    }
+    let mut long = vec![b'x'; 1100];
+    long.push(b'\r');
+    let shown = screen(name, &long);
+    assert!(
+        shown.contains("error: it is longer than 1024 bytes"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn nobody_is_asked_without_a_terminal() {
+    if let Some(prompt) = std::env::var_os(CHILD) {
+        return act_as_child(&prompt.to_string_lossy());
+    }
+    let name = this_test("nobody_is_asked_without_a_terminal");
+    let output = Command::new("setsid")
+        .arg("--wait")
+        .args(name.split(' '))
+        .env(CHILD, "Say it: ")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        shown.contains("error: there is no terminal to ask on"),
+        "{shown}"
+    );
+    assert!(!shown.contains("Say it"), "{shown}");
+}
+
+#[test]
+fn a_password_comes_from_a_descriptor_and_no_byte_more() {
+    if let Some(fd) = std::env::var_os(CHILD) {
+        let fd = fd.to_string_lossy().parse().unwrap();
+        let said = match from_descriptor(fd) {
+            Ok(secret) => String::from_utf8_lossy(secret.bytes()).into_owned(),
+            Err(error) => error.to_string(),
+        };
+        println!("\nsays {said}");
+        let mut rest = String::new();
+        io::stdin().read_to_string(&mut rest).unwrap();
+        println!("\nleaves {rest}");
+        return;
+    }
+    let name = this_test("a_password_comes_from_a_descriptor_and_no_byte_more");
+    for (fd, way, said, left) in [
+        ("0", "printf 'sesame\\nrest' |", "sesame", "rest"),
+        ("0", "printf 'sesame\\r\\nrest' >f; <f", "sesame", "rest"),
+        ("3", "printf 'sesame' | 3<&0 </dev/null", "sesame", ""),
+        ("3", "printf 'sesame\\n' >f; 3<f </dev/null", "sesame", ""),
+        (
+            "3",
+            "3</dev/null </dev/null",
+            "file descriptor 3 has no line with the password",
+            "",
+        ),
+        (
+            "3",
+            "3<&- </dev/null",
+            "file descriptor 3: No such file or directory (os error 2)",
+            "",
+        ),
+        (
+            "0",
+            "head -c 2000 /dev/zero |",
+            "it is longer than 1024 bytes",
+            "\0",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &format!("{way} {name}")])
+            .current_dir(folder.path())
+            .env(CHILD, fd)
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            shown.contains(&format!("\nsays {said}\n")),
+            "{way}: {shown}"
+        );
+        assert!(
+            shown.contains(&format!("\nleaves {left}")),
+            "{way}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn a_password_answers_one_hidden_question() {
+    let password = Secret::new(b"sesame".to_vec());
+    assert_eq!(answers(&password, &[]).unwrap().len(), 0);
+    assert_eq!(answers(&password, &[false]).unwrap()[0].bytes(), b"sesame");
+    assert!(answers(&password, &[true]).is_none());
+    assert!(answers(&password, &[false, false]).is_none());
+}
+
+#[test]
+fn a_secret_does_not_show_itself() {
+    assert_eq!(format!("{:?}", Secret::new(b"sesame".to_vec())), "Secret");
+}

@@ -1,0 +1,179 @@
+//! What is done once for a run, before its first connection: files are read, agents are asked what they
+//! have, and the user is asked for what only the user knows.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::agent::{AgentClient, AgentKey};
+use super::algorithms::Supported;
+use super::config::{Agent, ConfigError, HostConfig, SshConfig};
+use super::keys::{Identities, UnlockError, Wanted};
+use super::note::Note;
+use super::prompt::{self, Ask, PromptError};
+use super::trust::{Trust, TrustError, chain};
+use super::{SshOptions, hops};
+use crate::targets::Target;
+
+/// Where the password comes from (`--password`, `--password-fd`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// There is none.
+    #[default]
+    None,
+    /// The user is asked.
+    Ask,
+    /// A script has it ready on this descriptor.
+    Descriptor(u32),
+}
+
+/// Why nothing can be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum SshError {
+    /// The configuration, or what it says of one of the hosts.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Known hosts.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A key stays locked.
+    #[error(transparent)]
+    Unlock(#[from] UnlockError),
+    /// No password.
+    #[error("no password: {0}")]
+    Password(#[source] PromptError),
+    /// A password that the protocol cannot carry.
+    #[error("the password is no UTF-8 text, or has a zero byte")]
+    PasswordText,
+    /// libssh2 cannot be set up.
+    #[error("libssh2: {0}")]
+    Library(String),
+}
+
+/// An agent, and the keys that it had at the start.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) client: AgentClient,
+    pub(super) keys: Vec<AgentKey>,
+}
+
+/// All that was found out.
+pub(super) struct Ready {
+    pub(super) config: SshConfig,
+    pub(super) supported: Supported,
+    pub(super) trust: Trust,
+    pub(super) identities: Identities,
+    pub(super) agents: HashMap<PathBuf, Held>,
+    pub(super) password: Option<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ready")
+            .field("trust", &self.trust)
+            .field("agents", &self.agents)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ready {
+    /// The agent that a host's configuration names.
+    pub(super) fn agent(&self, host: &HostConfig, default: Option<&Path>) -> Option<&Held> {
+        self.agents.get(socket(host, default)?)
+    }
+}
+
+/// Which keys a host's configuration wants.
+pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
+    Wanted {
+        identity_files: &host.identity_files,
+        explicit: host.identity_explicit,
+        certificate_files: &host.certificate_files,
+        identities_only: host.identities_only,
+    }
+}
+
+/// Where the agent of a host listens, if there is one.
+fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Path> {
+    match &host.identity_agent {
+        Agent::Default => default,
+        Agent::None => None,
+        Agent::Path(path) => Some(path),
+    }
+}
+
+/// Reads and asks everything for these targets.
+pub(super) async fn prepare<'t>(
+    options: &SshOptions,
+    targets: impl Iterator<Item = &'t Target>,
+    asked: &mut dyn Ask,
+    notes: &mut Vec<Note>,
+) -> Result<Ready, SshError> {
+    let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
+    let config = SshConfig::load(options.sources.clone())?;
+    let mut trust = Trust::default();
+    let mut identities = Identities::default();
+    let mut sockets = BTreeSet::new();
+    let mut ignored = BTreeSet::new();
+    for target in targets {
+        let host = options.host(&config, target)?;
+        for host in hops(&config, &host)?.iter().chain([&host]) {
+            ignored.extend(host.notes.iter().cloned());
+            trust.read(host, notes)?;
+            if host.pubkey_authentication {
+                identities.add(&wanted(host));
+                sockets.extend(socket(host, options.agent.as_deref()).map(Path::to_owned));
+            }
+        }
+    }
+    notes.extend(ignored.iter().map(|note| Note {
+        verbose: true,
+        text: note.to_string(),
+    }));
+    let password = password(options.password, asked)?;
+    let mut agents = HashMap::new();
+    for socket in sockets {
+        let client = AgentClient::new(socket.clone());
+        let keys = client.keys().await.map(<[AgentKey]>::to_vec);
+        match keys {
+            Ok(keys) => drop(agents.insert(socket, Held { client, keys })),
+            // Keys in files may do, as they do for ssh.
+            Err(error) => notes.push(Note {
+                verbose: true,
+                text: chain(&error),
+            }),
+        }
+    }
+    let held: Vec<AgentKey> = agents
+        .values()
+        .flat_map(|held| held.keys.iter().cloned())
+        .collect();
+    identities.unlock(&held, password.is_some(), asked)?;
+    notes.extend(identities.notes().iter().cloned());
+    Ok(Ready {
+        config,
+        supported,
+        trust,
+        identities,
+        agents,
+        password,
+    })
+}
+
+fn password(
+    source: PasswordSource,
+    asked: &mut dyn Ask,
+) -> Result<Option<Zeroizing<String>>, SshError> {
+    let secret = match source {
+        PasswordSource::None => return Ok(None),
+        PasswordSource::Ask => asked.ask("Password: "),
+        PasswordSource::Descriptor(fd) => prompt::from_descriptor(fd),
+    };
+    let secret = secret.map_err(SshError::Password)?;
+    let text = str::from_utf8(secret.bytes()).map_err(|_| SshError::PasswordText)?;
+    match text.contains('\0') {
+        true => Err(SshError::PasswordText),
+        false => Ok(Some(Zeroizing::new(text.to_owned()))),
+    }
+}

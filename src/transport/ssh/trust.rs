@@ -1,0 +1,175 @@
+//! Whether a server is the one that it should be: what the user's files say of its key, and what is done
+//! about a key that they do not know.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use super::config::{HostConfig, StrictHostKeyChecking};
+use super::known_hosts::{
+    HostKey, HostNames, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError, Verdict,
+};
+use super::note::Note;
+use super::public::KeyType;
+use crate::transport::TransportError;
+
+/// Everything that says whom to trust, each file read once.
+#[derive(Default)]
+pub(super) struct Trust {
+    /// By the files that are read together.
+    known: HashMap<Vec<PathBuf>, KnownHosts>,
+    revoked: HashMap<PathBuf, RevokedKeys>,
+    /// What a person should read when the run has ended.
+    remarks: Mutex<Vec<String>>,
+}
+
+/// Files that cannot be read, so that nobody could be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A known_hosts file.
+    #[error(transparent)]
+    Known(#[from] LoadError),
+    /// A list of revoked keys.
+    #[error(transparent)]
+    Revoked(#[from] RevokedKeysError),
+}
+
+/// What came of looking at a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trusted {
+    /// It is the one.
+    Yes,
+    /// It is another one than the files say, and the user wants to go on: with nothing that it could steal.
+    ForKeysOnly,
+    /// The files have keys of these types only, which were not asked for first.
+    AskFor(Vec<KeyType>),
+}
+
+/// No more remarks than a person reads.
+const MOST_REMARKS: usize = 10;
+
+impl Trust {
+    /// Reads what a host's configuration names, unless it has been read.
+    pub(super) fn read(
+        &mut self,
+        host: &HostConfig,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), TrustError> {
+        let files = files(host);
+        if !self.known.contains_key(&files) {
+            let known = KnownHosts::load(&files)?;
+            notes.extend(known.notes().iter().cloned());
+            self.known.insert(files, known);
+        }
+        if let Some(path) = &host.revoked_host_keys
+            && !self.revoked.contains_key(path)
+        {
+            self.revoked.insert(path.clone(), RevokedKeys::load(path)?);
+        }
+        Ok(())
+    }
+
+    /// What is known of a host's keys before it has shown one.
+    pub(super) fn expected(&self, host: &HostConfig, names: &HostNames) -> Option<KnownKeys> {
+        Some(self.known.get(&files(host))?.algorithms(names))
+    }
+
+    /// Judges the key that a server has proved to have. `asked` says that keys of the types that are known
+    /// were asked for first.
+    pub(super) fn check(
+        &self,
+        host: &HostConfig,
+        names: &HostNames,
+        blob: &[u8],
+        asked: bool,
+    ) -> Result<Trusted, TransportError> {
+        let refused = |text: String| TransportError::HostKey { text };
+        let Some(key) = HostKey::parse(blob) else {
+            return Err(refused(
+                "the server's host key is of no kind that can be checked: try -R openssh"
+                    .to_owned(),
+            ));
+        };
+        if let Some(path) = &host.revoked_host_keys {
+            let revoked = self.revoked.get(path);
+            let refusal = match revoked {
+                Some(revoked) => revoked.refusal(names.name(), &key),
+                None => Some(format!("RevokedHostKeys {} was not read", path.display())),
+            };
+            if let Some(text) = refusal {
+                return Err(refused(text));
+            }
+        }
+        let Some(known) = self.known.get(&files(host)) else {
+            return Err(refused("its known_hosts files were not read".to_owned()));
+        };
+        let verdict = known.check(names, &key);
+        let Some(refusal) = verdict.refusal(names, &key) else {
+            return Ok(Trusted::Yes);
+        };
+        match (&verdict, host.strict) {
+            (Verdict::Changed(changed), _) if !asked && changed.is_of_another_type(key.kind()) => {
+                Ok(Trusted::AskFor(changed.known.clone()))
+            }
+            (
+                Verdict::Unknown { .. },
+                StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No,
+            ) => {
+                if let Some(file) = host.user_known_hosts_files.first()
+                    && let Err(error) = known.append(file, names, &key, host.hash_known_hosts)
+                {
+                    self.remark(chain(&error));
+                }
+                Ok(Trusted::Yes)
+            }
+            (Verdict::Changed(_), StrictHostKeyChecking::No) => {
+                self.remark(format!(
+                    "{refusal}; it was used all the same, for StrictHostKeyChecking is off"
+                ));
+                Ok(Trusted::ForKeysOnly)
+            }
+            _ => Err(refused(refusal.to_string())),
+        }
+    }
+
+    fn remark(&self, text: String) {
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        if remarks.len() < MOST_REMARKS && !remarks.contains(&text) {
+            remarks.push(text);
+        }
+    }
+
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        remarks.clone()
+    }
+}
+
+impl std::fmt::Debug for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trust")
+            .field("files", &self.known.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The files in which a host's key is looked for.
+fn files(host: &HostConfig) -> Vec<PathBuf> {
+    let user = host.user_known_hosts_files.iter();
+    user.chain(&host.global_known_hosts_files)
+        .cloned()
+        .collect()
+}
+
+/// An error with its causes on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

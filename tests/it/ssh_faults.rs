@@ -1,0 +1,261 @@
+//! Servers that are no ssh servers, or bad ones: each ends in time, and with the class that tells what it was.
+//! What comes after the handshake is tested in the farm of real ones, tests/lab/cases/ssh_faults.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::Mrsh;
+
+/// The banner of a server that there could be.
+const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
+
+/// A server that treats every connection alike, on a port of its own, for as long as the test runs.
+fn serve(treat: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let treat = treat.clone();
+            std::thread::spawn(move || treat(stream));
+        }
+    });
+    port
+}
+
+/// Writes, and does not mind if nobody wants it.
+fn say(mut stream: &TcpStream, bytes: &[u8]) {
+    let _ = stream.write_all(bytes);
+}
+
+/// Takes all that comes until the other side closes or resets.
+fn listen(mut stream: &TcpStream) {
+    let mut buffer = [0; 4096];
+    while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
+}
+
+/// Has the connection reset when it is dropped.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+}
+
+/// How one host at this port fails: class, phase and message. It takes no longer than `most`.
+#[track_caller]
+fn failure(port: u16, timeout: &str, most: Duration) -> (String, String, String) {
+    let begin = Instant::now();
+    let ended = Mrsh::new()
+        .args(&["-R", "ssh", "-F", "none", "--json", "-t", timeout, "-p"])
+        .arg(port.to_string())
+        .args(&[
+            "-w",
+            "127.0.0.1",
+            "--ssh-option",
+            "UserKnownHostsFile=none",
+            "true",
+        ])
+        .run()
+        .status(3);
+    assert!(begin.elapsed() < most, "{:?}: {ended:?}", begin.elapsed());
+    let text = String::from_utf8(ended.stdout).unwrap();
+    let finished = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|record| record["event"] == "finished")
+        .unwrap();
+    let field = |name: &str| finished["failure"][name].as_str().unwrap().to_owned();
+    (field("class"), field("phase"), field("message"))
+}
+
+/// A host that fails so, at once.
+#[track_caller]
+fn fails_at_once(port: u16, class: &str, phase: &str, words: &str) {
+    let found = failure(port, "20", Duration::from_secs(10));
+    assert_eq!((&*found.0, &*found.1), (class, phase), "{}", found.2);
+    assert!(found.2.contains(words), "{}", found.2);
+}
+
+/// A host that fails so when its time runs out.
+#[track_caller]
+fn fails_in_time(port: u16, class: &str, phase: &str, words: &str) {
+    let found = failure(port, "1.5", Duration::from_secs(15));
+    assert_eq!((&*found.0, &*found.1), (class, phase), "{}", found.2);
+    assert!(found.2.contains(words), "{}", found.2);
+}
+
+#[test]
+fn a_server_that_says_nothing() {
+    let port = serve(|stream| listen(&stream));
+    fails_in_time(
+        port,
+        "connect-timeout",
+        "handshake",
+        "timed out after 1.5 s: waiting for the ssh handshake",
+    );
+}
+
+#[test]
+fn a_banner_without_end() {
+    let port = serve(|stream| while (&stream).write_all(&[b'x'; 1024]).is_ok() {});
+    fails_at_once(port, "protocol", "handshake", "not an ssh server: xxxxx");
+}
+
+#[test]
+fn lines_without_end() {
+    let port = serve(|stream| while (&stream).write_all(b"hello\r\n").is_ok() {});
+    fails_at_once(port, "protocol", "handshake", "not an ssh server: hello");
+}
+
+#[test]
+fn the_old_protocol() {
+    let port = serve(|stream| {
+        say(&stream, b"SSH-1.5-OpenSSH_2.3\n");
+        listen(&stream);
+    });
+    fails_at_once(port, "protocol", "handshake", "only the old protocol 1");
+}
+
+#[test]
+fn a_web_server() {
+    let port = serve(|stream| {
+        say(
+            &stream,
+            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+        );
+    });
+    fails_at_once(port, "protocol", "handshake", "HTTP/1.1 400 Bad Request");
+}
+
+#[test]
+fn words_and_then_nothing() {
+    let port = serve(|stream| {
+        say(&stream, b"220 mail.example ESMTP\r\n");
+        listen(&stream);
+    });
+    fails_in_time(port, "protocol", "handshake", "220 mail.example ESMTP");
+}
+
+#[test]
+fn garbage_instead_of_packets() {
+    let port = serve(|stream| {
+        say(&stream, BANNER);
+        say(&stream, &[0xa5; 4096]);
+        listen(&stream);
+    });
+    fails_at_once(port, "handshake", "handshake", "ssh handshake failed");
+}
+
+#[test]
+fn a_key_exchange_that_is_none() {
+    // A packet of the right form whose lists are no lists.
+    let mut packet = vec![0, 0, 0, 60, 4, 20];
+    packet.extend([0xff; 58]);
+    let port = serve(move |stream| {
+        say(&stream, BANNER);
+        say(&stream, &packet);
+        listen(&stream);
+    });
+    fails_at_once(port, "handshake", "handshake", "ssh handshake failed");
+}
+
+#[test]
+fn no_algorithm_in_common() {
+    let mut packet = vec![20];
+    packet.extend([7; 16]);
+    for list in [
+        "diffie-hellman-group1-sha1",
+        "ssh-dss",
+        "3des-cbc",
+        "3des-cbc",
+        "hmac-md5",
+        "hmac-md5",
+        "none",
+        "none",
+        "",
+        "",
+    ] {
+        packet.extend(u32::try_from(list.len()).unwrap().to_be_bytes());
+        packet.extend(list.as_bytes());
+    }
+    packet.extend([0; 5]);
+    let padding = 8 - (packet.len() + 5) % 8 + 8;
+    let mut whole = u32::try_from(packet.len() + 1 + padding)
+        .unwrap()
+        .to_be_bytes()
+        .to_vec();
+    whole.push(u8::try_from(padding).unwrap());
+    whole.extend(packet);
+    whole.extend(vec![0; padding]);
+    let port = serve(move |stream| {
+        say(&stream, BANNER);
+        say(&stream, &whole);
+        listen(&stream);
+    });
+    fails_at_once(port, "handshake", "handshake", "try -R openssh");
+}
+
+#[test]
+fn messages_without_end() {
+    // SSH_MSG_IGNORE, which libssh2 would read for ever.
+    let mut packet = vec![0, 0, 0x10, 0x0c, 6, 2, 0, 0, 0x10, 0];
+    packet.extend([0; 0x1000 + 6]);
+    let port = serve(move |stream| {
+        say(&stream, BANNER);
+        while (&stream).write_all(&packet).is_ok() {}
+    });
+    let found = failure(port, "20", Duration::from_secs(10));
+    assert!(found.0 == "protocol" || found.0 == "handshake", "{found:?}");
+}
+
+#[test]
+fn a_server_that_has_too_many_connections() {
+    let port = serve(|stream| {
+        say(&stream, b"Exceeded MaxStartups\r\n");
+    });
+    fails_in_time(port, "busy", "handshake", "Exceeded MaxStartups");
+}
+
+#[test]
+fn connections_that_are_closed_or_reset_at_once() {
+    let port = serve(drop);
+    fails_in_time(port, "busy", "handshake", "MaxStartups");
+    let port = serve(reset);
+    fails_in_time(port, "busy", "handshake", "MaxStartups");
+}
+
+#[test]
+fn connections_that_are_closed_or_reset_after_the_banner() {
+    let port = serve(|stream| say(&stream, BANNER));
+    fails_in_time(port, "busy", "handshake", "MaxStartups");
+    let port = serve(|stream| {
+        say(&stream, BANNER);
+        let mut buffer = [0; 4096];
+        let _ = (&stream).read(&mut buffer);
+        reset(stream);
+    });
+    fails_in_time(port, "busy", "handshake", "MaxStartups");
+}
+
+#[test]
+fn a_server_that_says_why_it_ends_the_connection() {
+    let text = b"go away";
+    let mut packet = vec![1, 0, 0, 0, 2, 0, 0, 0, 7];
+    packet.extend(text);
+    packet.extend([0; 4]);
+    let padding = 8 - (packet.len() + 5) % 8 + 8;
+    let mut whole = u32::try_from(packet.len() + 1 + padding)
+        .unwrap()
+        .to_be_bytes()
+        .to_vec();
+    whole.push(u8::try_from(padding).unwrap());
+    whole.extend(packet);
+    whole.extend(vec![0; padding]);
+    let port = serve(move |stream| {
+        say(&stream, BANNER);
+        say(&stream, &whole);
+    });
+    fails_at_once(port, "closed", "handshake", "go away");
+}
