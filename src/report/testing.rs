@@ -62,7 +62,8 @@ pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
 }
 
 /// What was asked for in such a run.
-pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
+#[must_use]
+pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
     RunInfo {
         targets: labels.iter().map(target).collect(),
         command: b"uptime".to_vec(),
