@@ -48,6 +48,10 @@ pub mod run;
 pub mod targets;
 pub mod transport;
 
+/// The most threads for what blocks: look-ups of names, 32 at most, and reads of a spooled standard input,
+/// of which every host may want one.
+const BLOCKING_THREADS: usize = 48;
+
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run_args(args) {
@@ -183,6 +187,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(Error::system("start the event loop"))?;
     let transport = runtime.block_on(set_up(
