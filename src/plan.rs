@@ -88,6 +88,15 @@ pub struct RunPlan {
     pub worst_status: bool,
 }
 
+impl RunPlan {
+    /// Whether the run connects from ports that not everybody may bind. Embedded daemons do without: they
+    /// connect back to whatever port of this machine they are told.
+    #[must_use]
+    pub fn binds_reserved(&self) -> bool {
+        !self.demo && self.transports.binds_reserved()
+    }
+}
+
 impl Plan {
     /// Decides everything.
     ///
