@@ -47,6 +47,10 @@ pub mod run;
 pub mod targets;
 pub mod transport;
 
+/// The most threads for what blocks: look-ups of names, 32 at most, and reads of a spooled standard input,
+/// of which every host may want one.
+const BLOCKING_THREADS: usize = 48;
+
 /// What must not fail where the program's file lends rights to its caller.
 const NO_LOAN: &str = "give up the rights that the program's file lends";
 
@@ -190,6 +194,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(Error::system("start the event loop"))?;
     let transport = runtime.block_on(set_up(

@@ -58,6 +58,12 @@ impl Lines {
         }
     }
 
+    /// The same, with another bound on what it keeps of a line in memory.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn keeping(self, limit: usize) -> Self {
+        Lines { limit, ..self }
+    }
+
     /// Gives labels another form.
     pub(super) fn with_format(self, format: Option<LabelFormat>, info: &Arc<RunInfo>) -> Self {
         let format = format.map(|format| (format, Arc::clone(info)));

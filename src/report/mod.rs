@@ -35,8 +35,8 @@ mod stats;
 mod summary;
 mod tail;
 mod terminal;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 mod wait;
 
 pub use color::Colors;

@@ -110,6 +110,46 @@ fn twenty_hosts_of_eight_megabytes_as_a_diff() {
 }
 
 #[test]
+fn ten_thousand_hosts_with_three_outputs_take_the_memory_of_three() {
+    let dir = tempfile::tempdir().unwrap();
+    let (input, peak) = (dir.path().join("input"), dir.path().join("peak"));
+    let mut text = String::new();
+    for line in 0..100 {
+        for host in 0..10_000 {
+            // Some 12 KB of text in all, and 40 MB if each had its own.
+            let rest = "x".repeat(20);
+            text += &format!("n{host}: line {line} of {} {rest}\n", host % 3);
+        }
+    }
+    fs::write(&input, &text).unwrap();
+    let output = Command::new("time")
+        .args(["-q", "-f", "%M", "-o"])
+        .arg(&peak)
+        .arg(env!("CARGO_BIN_EXE_mrsh"))
+        .args(["--no-config", "--gather-stdin"])
+        .stdin(fs::File::open(&input).unwrap())
+        .output();
+    let Ok(output) = output else {
+        return may_skip("there is no time(1)");
+    };
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        memchr::memmem::find_iter(&output.stdout, b" (3334)\n").count(),
+        1
+    );
+    assert_eq!(
+        memchr::memmem::find_iter(&output.stdout, b" (3333)\n").count(),
+        2
+    );
+    assert_eq!(
+        memchr::memmem::find_iter(&output.stdout, b"\nline ").count(),
+        300
+    );
+    let peak: u64 = fs::read_to_string(&peak).unwrap().trim().parse().unwrap();
+    assert!(peak < 24 * 1024, "{peak} KiB");
+}
+
+#[test]
 fn one_host_that_prints_a_gigabyte_beside_others_that_print_a_line() {
     let line = "x".repeat(60_000);
     let script = format!("case $0 in n7) yes {line} | head -c 1000000000;; *) echo $0;; esac");
@@ -124,8 +164,10 @@ fn one_host_that_prints_a_gigabyte_beside_others_that_print_a_line() {
     let length = |name: &str| fs::metadata(dir.path().join(name)).unwrap().len();
     assert_eq!((length("n7"), length("n8")), (1_000_000_000, 3));
     // The others are not held up: they end while it prints.
-    let script = "case $0 in n7) yes | head -c 100000000; echo last;; *) echo $0;; esac";
-    let Some((_, out)) = run(&["-N"], 40, script, true) else {
+    let line = "x".repeat(900);
+    let script =
+        format!("case $0 in n7) yes {line} | head -c 90100000; echo last;; *) echo $0;; esac");
+    let Some((_, out)) = run(&["-N"], 40, &script, true) else {
         return;
     };
     assert!(out.ends_with(b"last\n"));

@@ -23,7 +23,9 @@ use wire::{RefusalText, Status};
 use wrap::{EndMarker, Reads};
 
 mod feed;
-mod output;
+#[cfg(test)]
+mod fuzzed;
+pub mod output;
 mod session;
 pub mod stderr;
 pub mod wire;
