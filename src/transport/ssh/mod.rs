@@ -6,11 +6,14 @@
 //! how to log in. libssh2 is in `ffi`, which has all of this program's unsafe code, over a `pipe` that
 //! reads and writes for it; `drive` makes futures of its calls.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::net::UnixStream;
 use tokio::time::sleep;
 
 use super::dial::dial;
@@ -24,6 +27,7 @@ use auth::{Claim, Key};
 use config::{AddressFamily, ConfigError, HostConfig, Sources, SshConfig};
 use connect::{Failure, Progress};
 use ffi::{Channel, Peer};
+use jump::{Jumps, Reached};
 use keys::With;
 use known_hosts::HostNames;
 use note::Note;
@@ -43,6 +47,7 @@ mod connect;
 mod drive;
 mod ffi;
 mod greeting;
+mod jump;
 pub mod keys;
 pub mod known_hosts;
 pub mod note;
@@ -100,6 +105,7 @@ pub struct SshTransport {
     ready: Ready,
     pool: PortPool,
     resolver: Resolver,
+    jumps: Jumps,
 }
 
 /// How many descriptors a host takes at most: the connection, or both ends of what stands for it within
@@ -161,6 +167,7 @@ impl SshTransport {
             ready,
             pool,
             resolver,
+            jumps: Jumps::default(),
         })
     }
 
@@ -169,6 +176,115 @@ impl SshTransport {
         host.map_err(|error| TransportError::Config {
             reason: error.one_line(),
         })
+    }
+
+    fn hops(&self, host: &HostConfig) -> Result<Vec<HostConfig>, TransportError> {
+        hops(&self.ready.config, host).map_err(|error| TransportError::Config {
+            reason: error.one_line(),
+        })
+    }
+
+    /// A connection to a host through others, with which there are sessions, or will be.
+    fn through<'a>(
+        &'a self,
+        hops: &'a [HostConfig],
+        host: &'a str,
+        port: u16,
+        budget: Budget,
+    ) -> Pin<Box<dyn Future<Output = Result<UnixStream, TransportError>> + Send + 'a>> {
+        Box::pin(async move {
+            let name = hops
+                .iter()
+                .map(|hop| format!("{}@{}:{}", hop.user, hop.host_name, hop.port))
+                .collect::<Vec<_>>()
+                .join(" ");
+            let hop = self.jumps.hop(name);
+            let connect = || self.reach(hops, budget.clone());
+            self.jumps.connection(&hop, host, port, connect).await
+        })
+    }
+
+    /// A session with the last of these hosts, through the others.
+    async fn reach(
+        &self,
+        hops: &[HostConfig],
+        mut budget: Budget,
+    ) -> Result<Reached, TransportError> {
+        let Some((host, before)) = hops.split_last() else {
+            return Err(TransportError::Config {
+                reason: "there is no host on the way".to_owned(),
+            });
+        };
+        let own = |setback| match setback {
+            Setback::Failed(error) | Setback::NotStarted(error) => by_way_of(hops, error),
+            Setback::Shortage(error) => TransportError::LocalResources(error),
+            Setback::NoPort(_) => TransportError::LocalResources(io::Error::other(
+                "no source port is free for the host on the way",
+            )),
+        };
+        let mut tries = Tries::default();
+        loop {
+            let (line, address, lease) = match before.is_empty() {
+                true => {
+                    let found = self.addresses(host, &mut budget).await;
+                    let mut route = Route::new(found.map_err(|error| by_way_of(hops, error))?);
+                    match dial(&self.pool, &mut route, &mut budget).await {
+                        Ok((address, outgoing)) => {
+                            tune(&outgoing, host);
+                            let Outgoing { stream, lease } = outgoing;
+                            (Line::Direct(stream), Some(address), Some(lease))
+                        }
+                        Err(Setback::Failed(error)) => {
+                            tries.not_reached(error, &mut budget).await.map_err(own)?;
+                            continue;
+                        }
+                        Err(setback) => return Err(own(setback)),
+                    }
+                }
+                false => {
+                    let line = self.through(before, &host.host_name, host.port, budget.clone());
+                    let line = line.await.map_err(|error| by_way_of(before, error))?;
+                    (Line::Through(line), None, None)
+                }
+            };
+            let mut progress = Progress::new();
+            let ask_for = tries.ask_for.clone();
+            let entered = budget
+                .spend(self.enter(host, address, line, ask_for.as_deref(), &mut progress))
+                .await;
+            match entered {
+                Some(Ok(mut peer)) => {
+                    peer.pipe_mut().lift_limit();
+                    return Ok(Reached { peer, lease });
+                }
+                Some(Err(failure)) => {
+                    drop(lease);
+                    tries.again(failure, &mut budget).await.map_err(own)?;
+                }
+                None => return Err(own(tries.out_of_time(&progress, &budget))),
+            }
+        }
+    }
+
+    /// The addresses of a host that this machine connects to itself.
+    async fn addresses(
+        &self,
+        host: &HostConfig,
+        budget: &mut Budget,
+    ) -> Result<Vec<SocketAddr>, TransportError> {
+        if let Some(address) = &host.bind_address {
+            return Err(TransportError::Config {
+                reason: format!("BindAddress {address} cannot be had here: try -R openssh"),
+            });
+        }
+        let found = self.resolver.lookup(&host.host_name, host.port, budget);
+        let addresses = of_family(found.await?, host.address_family);
+        match addresses.is_empty() {
+            false => Ok(addresses),
+            true => Err(TransportError::Name {
+                reason: "no address of the family that AddressFamily wants".to_owned(),
+            }),
+        }
     }
 
     /// Logs in to a host over a connection.
@@ -304,6 +420,77 @@ impl SshTransport {
     }
 }
 
+/// What became of the tries at one host so far.
+#[derive(Debug, Default)]
+struct Tries {
+    turned_away: u32,
+    said: Option<String>,
+    ask_for: Option<Vec<KeyType>>,
+}
+
+impl Tries {
+    /// Takes in a failure, and rests if it is one to try again after.
+    async fn again(&mut self, failure: Failure, budget: &mut Budget) -> Result<(), Setback> {
+        match failure {
+            Failure::Failed(error) => Err(Setback::Failed(error)),
+            Failure::AskFor(types) => {
+                self.ask_for = Some(types);
+                Ok(())
+            }
+            Failure::TurnedAway(text) => {
+                self.turned_away += 1;
+                self.said = text.or(self.said.take());
+                match budget.spend(sleep(rest(self.turned_away))).await {
+                    Some(()) => Ok(()),
+                    None => Err(Setback::Failed(self.busy())),
+                }
+            }
+        }
+    }
+
+    /// The same for a connection that was not made: reset at once is as good as turned away.
+    async fn not_reached(
+        &mut self,
+        error: TransportError,
+        budget: &mut Budget,
+    ) -> Result<(), Setback> {
+        match error {
+            TransportError::Reset { .. } => self.again(Failure::TurnedAway(None), budget).await,
+            TransportError::ConnectTimeout { .. } if self.turned_away > 0 => {
+                Err(Setback::Failed(self.busy()))
+            }
+            error => Err(Setback::Failed(error)),
+        }
+    }
+
+    fn out_of_time(&self, progress: &Progress, budget: &Budget) -> Setback {
+        Setback::Failed(match self.turned_away {
+            0 => progress
+                .stranger()
+                .unwrap_or_else(|| budget.exhausted(progress.phase)),
+            _ => self.busy(),
+        })
+    }
+
+    fn busy(&self) -> TransportError {
+        TransportError::Busy {
+            attempts: self.turned_away,
+            text: self.said.clone(),
+        }
+    }
+}
+
+/// A failure on the way to a host.
+fn by_way_of(hops: &[HostConfig], error: TransportError) -> TransportError {
+    match hops.last() {
+        Some(hop) if !matches!(error, TransportError::Jump { .. }) => TransportError::Jump {
+            jump: hop.host_name.clone(),
+            source: Box::new(error),
+        },
+        _ => error,
+    }
+}
+
 /// The rest before the next try at a server that turned us away, at random around what doubles each time:
 /// those that were turned away together must not come back together.
 fn rest(turned_away: u32) -> Duration {
@@ -341,14 +528,7 @@ impl Transport for SshTransport {
         if !host.jumps.is_empty() {
             return Ok(Route::nowhere());
         }
-        let found = self.resolver.lookup(&host.host_name, host.port, budget);
-        let addresses = of_family(found.await?, host.address_family);
-        match addresses.is_empty() {
-            false => Ok(Route::new(addresses)),
-            true => Err(TransportError::Name {
-                reason: "no address of the family that AddressFamily wants".to_owned(),
-            }),
-        }
+        Ok(Route::new(self.addresses(&host, budget).await?))
     }
 
     async fn connect(
@@ -359,46 +539,56 @@ impl Transport for SshTransport {
         budget: &mut Budget,
     ) -> Result<SshSession, Setback> {
         let host = self.host(target).map_err(Setback::Failed)?;
-        let mut turned_away = 0;
-        let mut said = None;
-        let mut ask_for: Option<Vec<KeyType>> = None;
+        let hops = self.hops(&host).map_err(Setback::Failed)?;
+        let mut tries = Tries::default();
         loop {
-            let (peer, outgoing) = dial(&self.pool, route, budget).await?;
-            tune(&outgoing, &host);
-            let Outgoing { stream, lease } = outgoing;
+            let (line, address, lease) = match hops.is_empty() {
+                true => match dial(&self.pool, route, budget).await {
+                    Ok((address, outgoing)) => {
+                        tune(&outgoing, &host);
+                        let Outgoing { stream, lease } = outgoing;
+                        (Line::Direct(stream), Some(address), Some(lease))
+                    }
+                    Err(Setback::Failed(error)) => {
+                        tries.not_reached(error, budget).await?;
+                        continue;
+                    }
+                    Err(setback) => return Err(setback),
+                },
+                false => {
+                    route.phase = Phase::Connect;
+                    route.facts.attempts += 1;
+                    let inner = budget.clone();
+                    let before = budget.left();
+                    let line = budget
+                        .spend(self.through(&hops, &host.host_name, host.port, inner))
+                        .await;
+                    *route.facts.connect.get_or_insert_default() += before - budget.left();
+                    let line = line.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
+                    let line = line.map_err(|error| Setback::Failed(by_way_of(&hops, error)))?;
+                    (Line::Through(line), None, None)
+                }
+            };
             let mut progress = Progress::new();
             let before = budget.left();
             let start = self.start(
                 &host,
-                Some(peer),
-                Line::Direct(stream),
-                ask_for.as_deref(),
+                address,
+                line,
+                tries.ask_for.as_deref(),
                 &mut progress,
             );
-            let started = budget.spend(start).await;
+            let most = host.connect_timeout.unwrap_or(Duration::MAX);
+            let started = budget.spend_up_to(most, start).await;
             *route.facts.start.get_or_insert_default() += before - budget.left();
             route.phase = progress.phase;
             match started {
-                Some(Ok(started)) => return Ok(self.session(id, &host, started, Some(lease))),
-                Some(Err(Failure::Failed(error))) => return Err(Setback::Failed(error)),
-                Some(Err(Failure::AskFor(types))) => ask_for = Some(types),
-                Some(Err(Failure::TurnedAway(text))) => {
-                    turned_away += 1;
-                    said = text.or(said);
+                Some(Ok(started)) => return Ok(self.session(id, &host, started, lease)),
+                Some(Err(failure)) => {
                     drop(lease);
-                    if budget.spend(sleep(rest(turned_away))).await.is_none() {
-                        return Err(Setback::Failed(busy(turned_away, said)));
-                    }
+                    tries.again(failure, budget).await?;
                 }
-                None => {
-                    let error = match turned_away {
-                        0 => progress
-                            .stranger()
-                            .unwrap_or_else(|| budget.exhausted(progress.phase)),
-                        _ => busy(turned_away, said),
-                    };
-                    return Err(Setback::Failed(error));
-                }
+                None => return Err(tries.out_of_time(&progress, budget)),
             }
         }
     }
@@ -406,8 +596,4 @@ impl Transport for SshTransport {
     fn remarks(&self) -> Vec<String> {
         self.ready.trust.remarks()
     }
-}
-
-fn busy(attempts: u32, text: Option<String>) -> TransportError {
-    TransportError::Busy { attempts, text }
 }
