@@ -6,15 +6,11 @@
 //! how to log in. libssh2 is in `ffi`, which has all of this program's unsafe code, over a `pipe` that
 //! reads and writes for it; `drive` makes futures of its calls.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::UnixStream;
-use tokio::time::sleep;
 
 use super::dial::dial;
 use super::{
@@ -27,7 +23,7 @@ use auth::{Claim, Key};
 use config::{AddressFamily, ConfigError, HostConfig, Sources, SshConfig};
 use connect::{Failure, Progress};
 use ffi::{Channel, Peer};
-use jump::{Jumps, Reached};
+use jump::Jumps;
 use keys::With;
 use known_hosts::HostNames;
 use note::Note;
@@ -36,7 +32,9 @@ use prompt::Ask;
 use public::KeyType;
 use session::{KeepAlive, State, Streams};
 use setup::Ready;
+use tries::Tries;
 use trust::Trusted;
+use way::by_way_of;
 
 pub mod agent;
 mod algorithms;
@@ -58,7 +56,10 @@ mod session;
 mod setup;
 #[cfg(test)]
 mod testing;
+mod tries;
 mod trust;
+mod tunnel;
+mod way;
 mod wire;
 
 pub use session::SshSession;
@@ -112,36 +113,6 @@ pub struct SshTransport {
 /// another one.
 pub const DESCRIPTORS: u32 = 2;
 
-/// How long a server that has too many connections is left alone at first, and at most.
-const FIRST_REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_secs(2);
-
-/// So many hosts may lie between; more is a circle.
-const MOST_HOPS: usize = 8;
-
-/// The hosts between here and there, in the order in which they are visited.
-fn hops(config: &SshConfig, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
-    let mut hops = Vec::new();
-    for (index, jump) in host.jumps.iter().enumerate() {
-        hops.push(config.jump(jump, index == 0)?);
-    }
-    // The first one may itself be reached through others.
-    while let Some(first) = hops.first()
-        && !first.jumps.is_empty()
-        && hops.len() < MOST_HOPS
-    {
-        let before: Result<Vec<_>, _> = first
-            .jumps
-            .iter()
-            .enumerate()
-            .map(|(index, jump)| config.jump(jump, index == 0))
-            .collect();
-        hops[0].jumps.clear();
-        hops.splice(0..0, before?);
-    }
-    Ok(hops)
-}
-
 /// What a session is made of, when its command has started.
 struct Started {
     peer: Peer,
@@ -176,94 +147,6 @@ impl SshTransport {
         host.map_err(|error| TransportError::Config {
             reason: error.one_line(),
         })
-    }
-
-    fn hops(&self, host: &HostConfig) -> Result<Vec<HostConfig>, TransportError> {
-        hops(&self.ready.config, host).map_err(|error| TransportError::Config {
-            reason: error.one_line(),
-        })
-    }
-
-    /// A connection to a host through others, with which there are sessions, or will be.
-    fn through<'a>(
-        &'a self,
-        hops: &'a [HostConfig],
-        host: &'a str,
-        port: u16,
-        budget: Budget,
-    ) -> Pin<Box<dyn Future<Output = Result<UnixStream, TransportError>> + Send + 'a>> {
-        Box::pin(async move {
-            let name = hops
-                .iter()
-                .map(|hop| format!("{}@{}:{}", hop.user, hop.host_name, hop.port))
-                .collect::<Vec<_>>()
-                .join(" ");
-            let hop = self.jumps.hop(name);
-            let connect = || self.reach(hops, budget.clone());
-            self.jumps.connection(&hop, host, port, connect).await
-        })
-    }
-
-    /// A session with the last of these hosts, through the others.
-    async fn reach(
-        &self,
-        hops: &[HostConfig],
-        mut budget: Budget,
-    ) -> Result<Reached, TransportError> {
-        let Some((host, before)) = hops.split_last() else {
-            return Err(TransportError::Config {
-                reason: "there is no host on the way".to_owned(),
-            });
-        };
-        let own = |setback| match setback {
-            Setback::Failed(error) | Setback::NotStarted(error) => by_way_of(hops, error),
-            Setback::Shortage(error) => TransportError::LocalResources(error),
-            Setback::NoPort(_) => TransportError::LocalResources(io::Error::other(
-                "no source port is free for the host on the way",
-            )),
-        };
-        let mut tries = Tries::default();
-        loop {
-            let (line, address, lease) = match before.is_empty() {
-                true => {
-                    let found = self.addresses(host, &mut budget).await;
-                    let mut route = Route::new(found.map_err(|error| by_way_of(hops, error))?);
-                    match dial(&self.pool, &mut route, &mut budget).await {
-                        Ok((address, outgoing)) => {
-                            tune(&outgoing, host);
-                            let Outgoing { stream, lease } = outgoing;
-                            (Line::Direct(stream), Some(address), Some(lease))
-                        }
-                        Err(Setback::Failed(error)) => {
-                            tries.not_reached(error, &mut budget).await.map_err(own)?;
-                            continue;
-                        }
-                        Err(setback) => return Err(own(setback)),
-                    }
-                }
-                false => {
-                    let line = self.through(before, &host.host_name, host.port, budget.clone());
-                    let line = line.await.map_err(|error| by_way_of(before, error))?;
-                    (Line::Through(line), None, None)
-                }
-            };
-            let mut progress = Progress::new();
-            let ask_for = tries.ask_for.clone();
-            let entered = budget
-                .spend(self.enter(host, address, line, ask_for.as_deref(), &mut progress))
-                .await;
-            match entered {
-                Some(Ok(mut peer)) => {
-                    peer.pipe_mut().lift_limit();
-                    return Ok(Reached { peer, lease });
-                }
-                Some(Err(failure)) => {
-                    drop(lease);
-                    tries.again(failure, &mut budget).await.map_err(own)?;
-                }
-                None => return Err(own(tries.out_of_time(&progress, &budget))),
-            }
-        }
     }
 
     /// The addresses of a host that this machine connects to itself.
@@ -418,86 +301,6 @@ impl SshTransport {
             signal: None,
         }
     }
-}
-
-/// What became of the tries at one host so far.
-#[derive(Debug, Default)]
-struct Tries {
-    turned_away: u32,
-    said: Option<String>,
-    ask_for: Option<Vec<KeyType>>,
-}
-
-impl Tries {
-    /// Takes in a failure, and rests if it is one to try again after.
-    async fn again(&mut self, failure: Failure, budget: &mut Budget) -> Result<(), Setback> {
-        match failure {
-            Failure::Failed(error) => Err(Setback::Failed(error)),
-            Failure::AskFor(types) => {
-                self.ask_for = Some(types);
-                Ok(())
-            }
-            Failure::TurnedAway(text) => {
-                self.turned_away += 1;
-                self.said = text.or(self.said.take());
-                match budget.spend(sleep(rest(self.turned_away))).await {
-                    Some(()) => Ok(()),
-                    None => Err(Setback::Failed(self.busy())),
-                }
-            }
-        }
-    }
-
-    /// The same for a connection that was not made: reset at once is as good as turned away.
-    async fn not_reached(
-        &mut self,
-        error: TransportError,
-        budget: &mut Budget,
-    ) -> Result<(), Setback> {
-        match error {
-            TransportError::Reset { .. } => self.again(Failure::TurnedAway(None), budget).await,
-            TransportError::ConnectTimeout { .. } if self.turned_away > 0 => {
-                Err(Setback::Failed(self.busy()))
-            }
-            error => Err(Setback::Failed(error)),
-        }
-    }
-
-    fn out_of_time(&self, progress: &Progress, budget: &Budget) -> Setback {
-        Setback::Failed(match self.turned_away {
-            0 => progress
-                .stranger()
-                .unwrap_or_else(|| budget.exhausted(progress.phase)),
-            _ => self.busy(),
-        })
-    }
-
-    fn busy(&self) -> TransportError {
-        TransportError::Busy {
-            attempts: self.turned_away,
-            text: self.said.clone(),
-        }
-    }
-}
-
-/// A failure on the way to a host.
-fn by_way_of(hops: &[HostConfig], error: TransportError) -> TransportError {
-    match hops.last() {
-        Some(hop) if !matches!(error, TransportError::Jump { .. }) => TransportError::Jump {
-            jump: hop.host_name.clone(),
-            source: Box::new(error),
-        },
-        _ => error,
-    }
-}
-
-/// The rest before the next try at a server that turned us away, at random around what doubles each time:
-/// those that were turned away together must not come back together.
-fn rest(turned_away: u32) -> Duration {
-    let most = FIRST_REST
-        .saturating_mul(1 << turned_away.min(8))
-        .min(LONGEST_REST);
-    most.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 /// Sets what a connection is to be like.
