@@ -146,7 +146,7 @@ pub struct Cli {
     )]
     pub retries: u32,
 
-    /// Begin at most N connections a second [default: no limit]
+    /// Call at most N hosts a second, retries included [default: no limit]
     #[arg(long = "rate", value_name = "N", help_heading = "Running")]
     pub rate: Option<NonZeroU32>,
 
@@ -154,12 +154,12 @@ pub struct Cli {
     #[arg(
         long = "fail-fast",
         help_heading = "Running",
-        conflicts_with = "max_failures"
+        overrides_with = "max_failures"
     )]
     pub fail_fast: bool,
 
     /// Start no more hosts once so many, or N% of all, have failed [default: no limit]
-    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, help_heading = "Running")]
+    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, overrides_with = "fail_fast", help_heading = "Running")]
     pub max_failures: Option<Share>,
 
     /// Start hosts in waves of these sizes, the last one again and again, as in 1,10%,100%; a wave
@@ -176,8 +176,23 @@ pub struct Cli {
     pub stdin_spool: usize,
 
     /// Print output without the host's name in front
-    #[arg(short = 'N', long = "no-label", help_heading = "Output")]
+    #[arg(
+        short = 'N',
+        long = "no-label",
+        overrides_with = "label",
+        help_heading = "Output"
+    )]
     pub no_label: bool,
+
+    /// What stands before each line [default: '%l: ']: %l the label, %h the host, %u the user, %p the
+    /// port, %n the number from 0; %-12l pads
+    #[arg(
+        long = "label",
+        value_name = "FORMAT",
+        overrides_with = "no_label",
+        help_heading = "Output"
+    )]
+    pub label: Option<String>,
 
     /// Gather: equal outputs once, under their hosts' names, the most common first
     #[arg(short = 'b', long = "gather", help_heading = "Output")]
@@ -243,6 +258,11 @@ pub struct Cli {
     /// nothing else
     #[arg(long = "failed-to", value_name = "FILE", help_heading = "Output")]
     pub failed_to: Option<PathBuf>,
+
+    /// Write the run as a page to this file at the end: outcome, times of every host, outputs and
+    /// what differs in them; it is complete in itself
+    #[arg(long = "report", value_name = "FILE.html", help_heading = "Output")]
+    pub report: Option<PathBuf>,
 
     /// Tell at the end where the time went: by phase, by the slowest hosts, and in CPU
     #[arg(long = "stats", help_heading = "Output")]
@@ -433,7 +453,7 @@ Exit status:
   4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
 
-What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; for --no-label it is --label.
+What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; --label FORMAT takes --no-label back.
 
 Examples:
   mrsh -w 'node[1-40]' uptime
@@ -606,8 +626,24 @@ mod tests {
         let sizes: Vec<String> = cli.batch.unwrap().0.iter().map(text).collect();
         assert_eq!(sizes, ["1", "10%", "100%"]);
         assert_eq!(cli.kill_after, Duration::ZERO);
-        let both = parse(&["--fail-fast", "--max-failures", "3", "true"]);
-        assert!(both.unwrap_err().to_string().contains("--max-failures"));
+    }
+
+    #[test]
+    fn the_last_of_two_limits_on_failures_wins() {
+        // So does what is typed over a configuration file, which comes as if typed before.
+        let limits = |args: [&str; 4]| {
+            let cli = parse(&args).unwrap();
+            (cli.fail_fast, cli.max_failures.map(|most| most.to_string()))
+        };
+        let some = Some("3".to_owned());
+        assert_eq!(
+            limits(["--fail-fast", "--max-failures", "3", "x"]),
+            (false, some)
+        );
+        assert_eq!(
+            limits(["--max-failures", "3", "--fail-fast", "x"]),
+            (true, None)
+        );
     }
 
     #[test]

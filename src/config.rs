@@ -201,6 +201,8 @@ pub(crate) fn command() -> Command {
         .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))
         .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_long()?.to_owned())))
         .filter(|(_, long)| !NOT_KEYS.contains(&long.as_str()))
+        // --label FORMAT takes --no-label back by itself.
+        .filter(|(_, long)| argument(&command, &opposite(long)).is_none())
         .collect();
     for (id, long) in switches {
         let opposite = opposite(&long);
@@ -217,7 +219,7 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// The switch that takes this one back: `no-gather` for `gather`, `label` for `no-label`.
+/// The switch that takes this one back: `no-gather` for `gather`.
 fn opposite(key: &str) -> String {
     match key.strip_prefix("no-") {
         Some(positive) => positive.to_owned(),

@@ -34,6 +34,9 @@ pub enum Error {
     /// What the commands are to read cannot be read here.
     #[error("standard input: {0}")]
     Input(std::sync::Arc<crate::transport::input::InputError>),
+    /// The form of labels makes no sense.
+    #[error("{0}")]
+    Label(Box<crate::targets::Diagnostic>),
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,
@@ -80,16 +83,10 @@ pub enum Error {
         /// The real user id.
         uid: u32,
     },
-    /// The program is installed with more rights than it can be trusted with.
-    #[error(
-        "mrsh does not run setuid: take the bit off and give it the one capability that it needs, \
-         'setcap cap_net_bind_service+ep'"
-    )]
-    Setuid,
     /// A port that is not rshd's, with a right to source ports that is the program's and not the
     /// caller's.
     #[error(
-        "{label}: with the program's own right to reserved source ports only port 514 can be called, \
+        "{label}: with the program's own right to reserved source ports only rshd's port 514 can be called, \
          not {port}; use --source-ports any"
     )]
     RemotePort {

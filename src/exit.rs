@@ -123,6 +123,7 @@ fn ending(stats: &RunStats, report: Result<(), &io::Error>) -> Ending {
         left_running: _,
         cancel,
         elapsed: _,
+        time_wait: _,
     } = stats;
     match (cancel, report) {
         (Some(CancelReason::Signal(signal)), _) => return Ending::Signaled(*signal),

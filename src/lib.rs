@@ -18,7 +18,6 @@ use error::Error;
 use exit::ExitStatus;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
-use privilege::Privilege;
 use report::Console;
 use run::event::Note;
 use run::signal::SignalSource;
@@ -48,6 +47,13 @@ pub mod run;
 pub mod targets;
 pub mod transport;
 
+/// The most threads for what blocks: look-ups of names, 32 at most, and reads of a spooled standard input,
+/// of which every host may want one.
+const BLOCKING_THREADS: usize = 48;
+
+/// What must not fail where the program's file lends rights to its caller.
+const NO_LOAN: &str = "give up the rights that the program's file lends";
+
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run_args(args) {
@@ -69,9 +75,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Error> {
     // Before any file is opened: it would be with rights that the caller lacks.
-    if Privilege::of_this_process() == Privilege::Setuid {
-        return Err(Error::Setuid);
-    }
+    privilege::settle().map_err(Error::system(NO_LOAN))?;
     let config = Config::load(args)?;
     if config.cli.show_config {
         print(&config.show())?;
@@ -165,12 +169,19 @@ fn run_filter(plan: &FilterPlan) -> ExitStatus {
 
 /// Sets up everything that a run needs, in the order in which it can fail, then runs.
 fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
+    if !plan.binds_reserved() {
+        privilege::give_up().map_err(Error::system(NO_LOAN))?;
+    }
     // Outlives the run: dropping it ends the daemons and what they run.
     let _demo = if plan.demo {
         Some(set_up_demo(&mut plan)?)
     } else {
         None
     };
+    // Before the first thread, for the kernel keeps rights by thread.
+    if !plan.transports.starts_processes() {
+        privilege::bar_new().map_err(Error::system(NO_LOAN))?;
+    }
     let input = match plan.stdin {
         Some(limits) => {
             let input = Input::start(rustix::stdio::stdin(), limits, plan.run.targets.len())
@@ -183,6 +194,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(Error::system("start the event loop"))?;
     let transport = runtime.block_on(set_up(

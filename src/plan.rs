@@ -88,6 +88,15 @@ pub struct RunPlan {
     pub worst_status: bool,
 }
 
+impl RunPlan {
+    /// Whether the run connects from ports that not everybody may bind. Embedded daemons do without: they
+    /// connect back to whatever port of this machine they are told.
+    #[must_use]
+    pub fn binds_reserved(&self) -> bool {
+        !self.demo && self.transports.binds_reserved()
+    }
+}
+
 impl Plan {
     /// Decides everything.
     ///
@@ -104,7 +113,7 @@ impl Plan {
         let terminals = terminals();
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
-                gather: report::gather(&cli),
+                gather: report::gather(&cli)?,
                 label: !cli.no_label,
                 colors: report::colors(cli.color, terminals),
                 terminals,

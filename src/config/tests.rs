@@ -221,8 +221,9 @@ fn a_switch_can_be_taken_back() {
     let fixture = Fixture::new("gather = true\nno-label = true\nverbose = true", "");
     let cli = fixture.cli(&["true"]);
     assert!(cli.gather && cli.no_label && cli.verbose);
-    let cli = fixture.cli(&["--no-gather", "--label", "true"]);
+    let cli = fixture.cli(&["--no-gather", "--label", "%l> ", "true"]);
     assert!(!cli.gather && !cli.no_label && cli.verbose);
+    assert_eq!(cli.label.as_deref(), Some("%l> "));
     // The last one counts, and what follows the command's first word is the command's.
     assert!(fixture.cli(&["--no-gather", "-b", "true"]).gather);
     assert!(!fixture.cli(&["-b", "--no-gather", "true"]).gather);

@@ -75,6 +75,11 @@ impl Stage<'_> {
                 }
             }
             Step::Marker(status) => self.send(Wire::Main, &self.marker(*status)?).await?,
+            Step::MarkerStart(length) => {
+                let marker = self.marker(0)?;
+                let start = &marker[..marker.len().min(*length)];
+                self.send(Wire::Main, start).await?;
+            }
             Step::DribbleMarker(status) => {
                 self.dribble(Wire::Main, &self.marker(*status)?).await?;
             }
@@ -88,6 +93,11 @@ impl Stage<'_> {
                 listen(&mut self.err, Wire::Err, self.seen, Some(*number)).await;
             }
             Step::Stall => std::future::pending().await,
+            Step::HalfClose(wire) => {
+                if let Some(wire) = self.wire(*wire) {
+                    wire.shutdown().await?;
+                }
+            }
             Step::Close(wire) => drop(self.wire(*wire).take()),
             Step::Reset(wire) => {
                 if let Some(wire) = self.wire(*wire).take() {

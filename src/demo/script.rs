@@ -63,6 +63,8 @@ pub enum Step {
     },
     /// Sends the client's end marker with this exit status, in one write.
     Marker(u8),
+    /// Sends so many bytes of the client's end marker with status 0.
+    MarkerStart(usize),
     /// Sends the client's end marker with this exit status, byte by byte.
     DribbleMarker(u8),
     /// Does nothing for a while.
@@ -73,6 +75,8 @@ pub enum Step {
     AwaitSignal(u8),
     /// Does nothing, and reads nothing, until the daemon is dropped.
     Stall,
+    /// Ends what the daemon sends on a connection, and keeps it otherwise.
+    HalfClose(Wire),
     /// Closes a connection.
     Close(Wire),
     /// Resets a connection.

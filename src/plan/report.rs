@@ -6,10 +6,14 @@ use std::path::Path;
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::report::{
-    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, ReportSpec, Terminals, Words,
+    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
+    Terminals, Words,
 };
 
 /// Decides what is shown.
+///
+/// # Errors
+/// What was asked for cannot be at once, or makes no sense.
 pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error> {
     let failed_to = match &cli.failed_to {
         Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
@@ -21,9 +25,10 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
     let gathering = equal_once(cli) || cli.lines_together;
     Ok(ReportSpec {
         label: !cli.no_label,
+        label_format: label_format(cli)?,
         colors: colors(cli.color, terminals),
         lines: cli.live || !gathering,
-        gather: gathering.then(|| gather(cli)),
+        gather: gathering.then(|| gather(cli)).transpose()?,
         verbose: cli.verbose,
         json: cli.json,
         files: FilesSpec {
@@ -45,6 +50,12 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
             WhenArg::Never => false,
             WhenArg::Auto => terminals.err && !is_dumb() && !cli.quiet,
         },
+        html: cli.report.clone().map(|path| HtmlSpec {
+            path,
+            merge: cli.gather_all,
+            // Beside what the gathered output keeps, and mostly the same.
+            memory: cli.spool_memory / 4,
+        }),
     })
 }
 
@@ -69,25 +80,35 @@ fn is_dumb() -> bool {
     env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
+/// How labels look, if not as usual.
+fn label_format(cli: &Cli) -> Result<Option<LabelFormat>, Error> {
+    let format = cli.label.as_deref().map(str::parse);
+    format.transpose().map_err(Error::Label)
+}
+
 /// Whether equal outputs are to stand once.
 fn equal_once(cli: &Cli) -> bool {
     cli.gather || cli.gather_all || cli.diff || cli.only == Some(OnlyArg::Odd)
 }
 
 /// Decides how gathered output looks.
-pub(super) fn gather(cli: &Cli) -> GatherSpec {
+///
+/// # Errors
+/// The form of labels makes no sense.
+pub(super) fn gather(cli: &Cli) -> Result<GatherSpec, Error> {
     let form = match (equal_once(cli), cli.lines_together) {
         _ if cli.diff => GatherForm::Diff,
         (_, false) => GatherForm::Blocks,
         (true, true) => GatherForm::Lines,
         (false, true) => GatherForm::Hosts,
     };
-    GatherSpec {
+    Ok(GatherSpec {
         form,
         merge: cli.gather_all,
         only_odd: cli.only == Some(OnlyArg::Odd),
         only_failed: cli.only == Some(OnlyArg::Failed),
         live: cli.live,
         memory: cli.spool_memory,
-    }
+        label_format: label_format(cli)?,
+    })
 }

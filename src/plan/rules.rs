@@ -15,7 +15,7 @@ pub(super) fn policy(cli: &Cli) -> Policy {
         idle_timeout: cli.idle_timeout,
         retries: cli.retries,
         rate: cli.rate,
-        max_failures: cli.max_failures.or(first),
+        max_failures: first.or(cli.max_failures),
         batch: match &cli.batch {
             Some(shares) => shares.0.clone(),
             None => Vec::new(),

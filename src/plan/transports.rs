@@ -1,5 +1,6 @@
 //! What the transports of a run are told, for those that its targets take.
 
+use std::cell::LazyCell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ use crate::transport::{Input, StderrMode};
 
 /// The port of rshd, the only one that the program's own right to reserved source ports is good for.
 const RSH_PORT: u16 = 514;
+
+/// Where root names the ports of services.
+const SERVICES: &str = "/etc/services";
 
 /// The port of sshd.
 const SSH_PORT: u16 = 22;
@@ -73,6 +77,18 @@ impl TransportPlan {
         if let Some(exec) = &mut self.exec {
             exec.input = Some(input.clone());
         }
+    }
+
+    /// Whether connections come from ports that not everybody may bind.
+    #[must_use]
+    pub fn binds_reserved(&self) -> bool {
+        self.rsh.is_some() && self.source_ports != SourcePorts::Any
+    }
+
+    /// Whether hosts are run by local processes.
+    #[must_use]
+    pub fn starts_processes(&self) -> bool {
+        self.openssh.is_some() || self.exec.is_some()
     }
 }
 
@@ -154,7 +170,7 @@ fn ssh(
     command: &[u8],
     source_ports: &SourcePorts,
 ) -> Result<SshOptions, Error> {
-    if Privilege::of_this_process() == Privilege::FileCapability
+    if Privilege::of_this_process() == Privilege::Lent
         && *source_ports != SourcePorts::Any
         && let Some(target) = targets
             .iter()
@@ -223,9 +239,7 @@ fn rsh(
     command: &[u8],
     source_ports: &SourcePorts,
 ) -> Result<RshOptions, Error> {
-    if Privilege::of_this_process() == Privilege::FileCapability
-        && *source_ports != SourcePorts::Any
-    {
+    if Privilege::of_this_process() == Privilege::Lent && *source_ports != SourcePorts::Any {
         only_rshd(cli, targets)?;
     }
     let stderr = StderrMode::from(cli.stderr);
@@ -264,13 +278,27 @@ fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
     let is_rsh = |target: &&Target| target.transport.unwrap_or(cli.transport) == TransportKind::Rsh;
     let port = |target: &Target| target.port.or(cli.port).unwrap_or(RSH_PORT);
     let mut called = targets.iter().filter(is_rsh);
-    match called.find(|target| port(target) != RSH_PORT) {
+    // Read only where another port is asked for, which is seldom.
+    let services = LazyCell::new(|| fs::read_to_string(SERVICES).unwrap_or_default());
+    let is_rshd = |port| port == RSH_PORT || shell_service(&services) == Some(port);
+    match called.find(|target| !is_rshd(port(target))) {
         Some(other) => Err(Error::RemotePort {
             label: other.label.to_string(),
             port: port(other),
         }),
         None => Ok(()),
     }
+}
+
+/// The port of the `shell` service in the text of [`SERVICES`], where root may have named another.
+fn shell_service(services: &str) -> Option<u16> {
+    services.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        match (words.next(), words.next()?.split_once('/')) {
+            (Some("shell"), Some((port, "tcp"))) => port.parse().ok(),
+            _ => None,
+        }
+    })
 }
 
 /// The words of a local command, checked as far as they are the same for every host.
@@ -301,5 +329,26 @@ fn must_exist(program: &OsStr) -> Result<(), Error> {
                 .iter()
                 .any(|byte| byte.is_ascii_whitespace() || b"|;&<>$`'\"*()".contains(byte)),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_service;
+
+    #[test]
+    fn root_may_name_another_port_for_the_shell_service() {
+        let services = "# shell 1/tcp\nwho 513/udp whod\nshell\t\t5514/udp\nshell\t\t1514/tcp\tcmd syslog # x\nshell 9/tcp\n";
+        assert_eq!(shell_service(services), Some(1514));
+        for none in [
+            "",
+            "shell",
+            "shell 514",
+            "shell 70000/tcp",
+            "xshell 514/tcp",
+            "cmd 514/tcp shell",
+        ] {
+            assert_eq!(shell_service(none), None, "{none}");
+        }
     }
 }

@@ -5,9 +5,9 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, Parseable,
@@ -65,6 +65,28 @@ pub fn listened_on(range: &RangeInclusive<u16>) -> io::Result<usize> {
         .map(|socket| socket.local.port())
         .collect::<HashSet<u16>>()
         .len())
+}
+
+/// How many connections between ports of `range` and these peers are in TIME_WAIT, and have not been for
+/// longer than since `begun`, whoever made them.
+///
+/// # Errors
+/// The netlink socket's.
+pub fn in_time_wait_since(
+    begun: Instant,
+    range: &RangeInclusive<u16>,
+    peers: &HashSet<IpAddr>,
+) -> io::Result<usize> {
+    let sockets = in_states(StateFlags::TIME_WAIT, range)?;
+    /// How long a connection is kept, less what the kernel's clock may be off; what is left is known.
+    const KEPT: Duration = Duration::from_millis(59_900);
+    let since = begun.elapsed();
+    let is_new = |socket: &&KernelSocket| match socket.state {
+        KernelState::Waiting(left) => left + since >= KEPT,
+        KernelState::Listen | KernelState::Live => false,
+    };
+    let is_ours = |socket: &&KernelSocket| peers.contains(&socket.peer.ip());
+    Ok(sockets.iter().filter(is_new).filter(is_ours).count())
 }
 
 fn in_states(states: StateFlags, range: &RangeInclusive<u16>) -> io::Result<Vec<KernelSocket>> {
@@ -191,6 +213,11 @@ mod tests {
         let client = TcpStream::connect(server).unwrap();
         let local = client.local_addr().unwrap();
         let (accepted, _) = listener.accept().unwrap();
+        let begun = Instant::now();
+        let range = local.port()..=local.port();
+        let here = HashSet::from([server.ip()]);
+        let count = |since, peers| in_time_wait_since(since, &range, peers).unwrap();
+        assert_eq!(count(begun, &here), 0);
 
         let listening = sockets(&(server.port()..=server.port())).unwrap();
         assert!(
@@ -198,7 +225,6 @@ mod tests {
                 .iter()
                 .any(|s| s.state == KernelState::Listen && s.local == server)
         );
-        let range = local.port()..=local.port();
         let live = KernelSocket {
             local,
             peer: server,
@@ -228,6 +254,8 @@ mod tests {
             left > Duration::from_secs(50) && left < Duration::from_secs(63),
             "{left:?}"
         );
+        assert_eq!(count(begun, &here), 1);
+        assert_eq!(count(begun, &HashSet::new()), 0);
     }
 
     #[test]

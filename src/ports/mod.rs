@@ -7,8 +7,8 @@
 //! them, [`kernel`] reads what the machine's ports are doing at the start, and the tests run on a
 //! paused clock.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -227,6 +227,12 @@ impl PortPool {
         let state = self.lock();
         let (lowest, highest) = (state.walk.iter().min()?, state.walk.iter().max()?);
         Some((*lowest..=*highest, state.walk.len()))
+    }
+
+    /// The addresses that were called of late: those of the last minute at least.
+    #[must_use]
+    pub fn peers(&self) -> HashSet<IpAddr> {
+        self.lock().peers.keys().map(SocketAddr::ip).collect()
     }
 
     /// The number of ports that a peer with no history could be connected to from at once.

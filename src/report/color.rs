@@ -90,6 +90,14 @@ impl Paint {
         }
     }
 
+    /// Around the text of a line with this before it, which alone is coloured.
+    pub(super) fn prefix<'a>(&'a self, text: &'a [u8]) -> Frame<'a> {
+        Frame {
+            before: [self.start.as_bytes(), text, self.end.as_bytes()],
+            after: b"",
+        }
+    }
+
     /// Around the text of a line that is coloured whole and begins with `mark`.
     pub(super) fn line<'a>(&'a self, mark: &'a [u8]) -> Frame<'a> {
         Frame {

@@ -132,7 +132,7 @@ impl Reporter for Files {
                 Ok(())
             }
             Event::RunStarted { .. } | Event::Started(_) => Ok(()),
-            Event::State { .. } | Event::Note(_) => Ok(()),
+            Event::State { .. } | Event::PortWaits(_) | Event::Note(_) => Ok(()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::label::Field;
 use crate::targets::{Target, TargetId, TransportKind};
 
 /// A run as the user asked for it. Nothing hangs on it but words: what is to be done is in the
@@ -50,7 +51,7 @@ pub struct Rules {
     pub idle_timeout: Option<Duration>,
     /// How often a host is tried again.
     pub retries: u32,
-    /// How many connections are begun a second.
+    /// How many hosts are called a second.
     pub rate: Option<u32>,
     /// How many failures are too many, as it is spelled.
     pub max_failures: Option<String>,
@@ -65,6 +66,22 @@ impl RunInfo {
         self.targets
             .get(target.index())
             .map_or("?", |target| &target.label)
+    }
+
+    /// What a label says of a target, given by its number.
+    pub(super) fn field(&self, field: Field, target: usize) -> String {
+        let Some(target_info) = self.targets.get(target) else {
+            return "?".to_owned();
+        };
+        match field {
+            Field::Label => target_info.label.to_string(),
+            Field::Host => target_info.host.to_string(),
+            Field::User => self.user_of(target_info).to_owned(),
+            Field::Port => self
+                .port_of(target_info)
+                .map_or(String::new(), |port| port.to_string()),
+            Field::Number => target.to_string(),
+        }
     }
 
     /// How this target is reached.

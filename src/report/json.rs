@@ -138,17 +138,21 @@ impl Reporter for Json {
             Event::Finished(finished) => self.finished(finished, console),
             Event::State {
                 running,
+                for_ports,
                 waiting,
                 finished,
                 hint: _,
             } => {
                 let record = Record::State {
                     running: running.iter().copied().map(Into::into).collect(),
+                    for_ports: *for_ports,
                     waiting: *waiting,
                     finished: *finished,
                 };
                 self.write(&record, console)
             }
+            // For programs there is the state, when they ask for it.
+            Event::PortWaits(_) => Ok(()),
             Event::Note(Note { verbose, text }) => {
                 let record = Record::Note {
                     verbose: *verbose,

@@ -13,7 +13,7 @@ use memchr::memchr;
 
 use super::color::{Colors, Frame, Palette};
 use super::tail::{Tail, print_line};
-use super::{Console, Reporter};
+use super::{Console, LabelFormat, Reporter, RunInfo};
 use crate::run::event::{Event, RunStats};
 use crate::targets::{Target, TargetId};
 use crate::transport::{Chunk, Stream};
@@ -32,6 +32,9 @@ const MANY: usize = 8 * LONG;
 #[derive(Debug)]
 pub(super) struct Lines {
     label: bool,
+    format: Option<(LabelFormat, Arc<RunInfo>)>,
+    /// The label at hand, where it has a form of its own.
+    prefix: Vec<u8>,
     palette: Palette,
     limit: usize,
     targets: Arc<[Target]>,
@@ -45,11 +48,33 @@ impl Lines {
     pub(super) fn new(label: bool, colors: Colors) -> Self {
         Lines {
             label,
+            format: None,
+            prefix: Vec::new(),
             palette: Palette::new(colors),
             limit: LONG,
             targets: Arc::default(),
             tails: HashMap::new(),
             held: 0,
+        }
+    }
+
+    /// The same, with another bound on what it keeps of a line in memory.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn keeping(self, limit: usize) -> Self {
+        Lines { limit, ..self }
+    }
+
+    /// Gives labels another form.
+    pub(super) fn with_format(self, format: Option<LabelFormat>, info: &Arc<RunInfo>) -> Self {
+        let format = format.map(|format| (format, Arc::clone(info)));
+        Lines { format, ..self }
+    }
+
+    /// Makes ready what stands before a target's lines.
+    fn prepare(&mut self, target: TargetId) {
+        if let Some((format, info)) = &self.format {
+            let value = |field, target| info.field(field, target);
+            format.write(&[target.index()], value, &mut self.prefix);
         }
     }
 
@@ -59,6 +84,7 @@ impl Lines {
             stream,
             ref data,
         } = *chunk;
+        self.prepare(target);
         let mut rest = &data[..];
         if let Some(tail) = self.take(target, stream) {
             let Some(end) = memchr(b'\n', rest) else {
@@ -79,6 +105,10 @@ impl Lines {
     }
 
     fn finished(&mut self, target: TargetId, console: &mut Console) -> io::Result<()> {
+        if self.tails.is_empty() {
+            return Ok(());
+        }
+        self.prepare(target);
         for stream in [Stream::Stdout, Stream::Stderr] {
             if let Some(tail) = self.take(target, stream) {
                 tail.print(b"", self.frame(target, stream), stream, console)?;
@@ -128,6 +158,7 @@ impl Lines {
 
     fn frame(&self, target: TargetId, stream: Stream) -> Frame<'_> {
         match self.label {
+            true if self.format.is_some() => self.palette.label(stream).prefix(&self.prefix),
             true => self
                 .palette
                 .label(stream)
@@ -152,7 +183,8 @@ impl Reporter for Lines {
             }
             Event::Output(chunk) => self.output(chunk, console),
             Event::Finished(finished) => self.finished(finished.target, console),
-            Event::Started(_) | Event::State { .. } | Event::Note(_) => Ok(()),
+            Event::Started(_) | Event::State { .. } => Ok(()),
+            Event::PortWaits(_) | Event::Note(_) => Ok(()),
         }
     }
 

@@ -22,8 +22,10 @@ mod failed_to;
 mod fd;
 mod files;
 mod gather;
+mod html;
 mod info;
 mod json;
+mod label;
 mod lines;
 mod only_failed;
 pub mod ports;
@@ -33,8 +35,8 @@ mod stats;
 mod summary;
 mod tail;
 mod terminal;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 mod wait;
 
 pub use color::Colors;
@@ -42,12 +44,15 @@ pub use console::{Console, LongLine, Terminals};
 pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
+pub use html::HtmlSpec;
 pub use info::{Rules, RunInfo};
+pub use label::LabelFormat;
 pub use summary::{Words, left_running};
 
 use failed_to::FailedList;
 use files::Files;
 use gather::Gather;
+use html::Html;
 use json::Json;
 use lines::Lines;
 use only_failed::OnlyFailed;
@@ -65,6 +70,8 @@ const WAITING: usize = 4;
 pub struct ReportSpec {
     /// Each line of output, or each group of hosts, has its targets' labels.
     pub label: bool,
+    /// How a label looks, if not as usual.
+    pub label_format: Option<LabelFormat>,
     /// Where labels and diffs are coloured.
     pub colors: Colors,
     /// Every line of output is written as it comes.
@@ -87,6 +94,8 @@ pub struct ReportSpec {
     pub stats: bool,
     /// Standard error shows how far the run is.
     pub progress: bool,
+    /// The run as a page.
+    pub html: Option<HtmlSpec>,
 }
 
 /// Turns events into text. One format a file.
@@ -154,14 +163,12 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     } else {
         let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
         if spec.lines {
-            shown.push(Box::new(Lines::new(spec.label, spec.colors)));
+            let lines = Lines::new(spec.label, spec.colors);
+            shown.push(Box::new(lines.with_format(spec.label_format.clone(), info)));
         }
         if let Some(gather) = &spec.gather {
-            shown.push(Box::new(Gather::new(
-                gather.clone(),
-                spec.label,
-                spec.colors,
-            )));
+            let gather = Gather::new(gather.clone(), spec.label, spec.colors);
+            shown.push(Box::new(gather.with_info(info)));
         }
         for mut output in shown {
             if spec.only_failed {
@@ -179,6 +186,10 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     reporters.push(Box::new(Summary::new(spec.verbose, spec.words)));
     if spec.stats {
         reporters.push(Box::new(Stats::new(info)));
+    }
+    if let Some(html) = &spec.html {
+        // Last: what fails here must not keep the others from their last word.
+        reporters.push(Box::new(Html::create(html, info)?));
     }
     Ok(reporters)
 }

@@ -167,8 +167,11 @@ impl Reporter for OnlyFailed {
         match event {
             Event::Output(chunk) => return self.keep(chunk),
             Event::Finished(finished) => self.finished(finished, console)?,
-            Event::RunStarted { .. } | Event::Started(_) | Event::State { .. } | Event::Note(_) => {
-            }
+            Event::RunStarted { .. }
+            | Event::Started(_)
+            | Event::State { .. }
+            | Event::PortWaits(_)
+            | Event::Note(_) => {}
         }
         self.inner.event(event, console)
     }

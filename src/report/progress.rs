@@ -50,6 +50,8 @@ pub(super) struct Progress {
     bar: ProgressBar,
     narrow: bool,
     running: HashMap<TargetId, Instant>,
+    /// How many of those wait for a port.
+    for_ports: usize,
     started: usize,
     done: usize,
     failed: usize,
@@ -83,6 +85,7 @@ impl Progress {
             bar,
             narrow: false,
             running: HashMap::new(),
+            for_ports: 0,
             started: 0,
             done: 0,
             failed: 0,
@@ -121,7 +124,10 @@ impl Progress {
             false => Vec::new(),
         };
         running.retain(|(_, since)| now.saturating_duration_since(**since) >= LONG);
+        let mut for_ports =
+            (self.for_ports > 0).then(|| format!("{} waiting for ports", self.for_ports));
         if !running.is_empty() {
+            words.extend(for_ports.take());
             running.sort_by_key(|(id, since)| (**since, **id));
             let name = |(id, since): (&TargetId, &Instant)| {
                 let mut label = Vec::new();
@@ -134,6 +140,7 @@ impl Progress {
             return words.join(", ");
         }
         words.push(format!("{} running", self.running.len()));
+        words.extend(for_ports);
         words.extend(self.wave());
         let rate = self.bar.per_sec();
         if self.done > 0 && rate.is_finite() {
@@ -179,6 +186,7 @@ impl Reporter for Progress {
                 self.done += 1;
                 self.failed += usize::from(!finished.outcome.is_success());
             }
+            Event::PortWaits(count) => self.for_ports = *count,
             Event::Output(_) | Event::State { .. } | Event::Note(_) => {}
         }
         Ok(())
@@ -290,6 +298,9 @@ mod tests {
         }
         let begun = progress.running[&TargetId(39)];
         insta::assert_snapshot!(progress.line(begun), @"[                    ] 0/40 40 running");
+        progress.event(&Event::PortWaits(7), &mut console).unwrap();
+        insta::assert_snapshot!(progress.line(begun), @"[                    ] 0/40 40 running, 7 waiting for ports");
+        progress.event(&Event::PortWaits(0), &mut console).unwrap();
         for n in 0..38 {
             progress.event(&succeeded(n), &mut console).unwrap();
         }

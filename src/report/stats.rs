@@ -139,10 +139,14 @@ impl Stats {
             ));
         }
         lines.push(format!(
-            "{} connections, from {} different source ports; {} were reset from here",
+            "{} connections, from {} different source ports; {} were reset from here{}",
             self.attempts,
             self.ports.len(),
-            self.resets
+            self.resets,
+            match stats.time_wait {
+                Some(count) => format!(", {count} left in TIME_WAIT"),
+                None => String::new(),
+            }
         ));
         lines
     }
@@ -233,6 +237,7 @@ mod tests {
         let numbers = RunStats {
             total: 7,
             elapsed: Duration::from_millis(516),
+            time_wait: Some(1),
             ..RunStats::default()
         };
         let cost = Cost {
@@ -246,7 +251,7 @@ mod tests {
         start: 4 % of the hosts' time, 10.0 ms on average, 10.0 ms at most (fay)
         connect: 1 % of the hosts' time, 2.50 ms on average, 5.00 ms at most (fay)
         waiting here: 0 % of the hosts' time, 1.00 ms on average, 1.00 ms at most (fay)
-        6 connections, from 1 different source ports; 1 were reset from here
+        6 connections, from 1 different source ports; 1 were reset from here, 1 left in TIME_WAIT
         ");
     }
 

@@ -102,13 +102,8 @@ impl Summary {
         Ok(())
     }
 
-    fn state(
-        &self,
-        running: &[(TargetId, Duration)],
-        waiting: usize,
-        finished: usize,
-        hint: Option<&str>,
-    ) -> String {
+    /// Which targets are running, of which so many wait for a port.
+    fn running(&self, running: &[(TargetId, Duration)], for_ports: usize) -> String {
         let mut text = match running {
             [] => "none running".to_owned(),
             [(target, time)] => format!("1 running: {} ({})", self.label(*target), duration(*time)),
@@ -120,9 +115,8 @@ impl Summary {
                 self.label(*longest),
             ),
         };
-        let _ = write!(text, ", {waiting} waiting, {finished} done");
-        if let Some(hint) = hint {
-            let _ = write!(text, "; {hint}");
+        if for_ports > 0 {
+            let _ = write!(text, ", {for_ports} of them waiting for a port");
         }
         text
     }
@@ -145,18 +139,24 @@ impl Reporter for Summary {
             Event::Finished(finished) => self.finished(finished.target, &finished.outcome),
             Event::State {
                 running,
+                for_ports,
                 waiting,
                 finished,
                 hint,
             } => {
-                say(&self.state(running, *waiting, *finished, *hint), console)?;
+                let mut text = self.running(running, *for_ports);
+                let _ = write!(text, ", {waiting} waiting, {finished} done");
+                if let Some(hint) = hint {
+                    let _ = write!(text, "; {hint}");
+                }
+                say(&text, console)?;
             }
             Event::Note(Note { verbose, text }) if self.verbose || !verbose => match self.words {
                 Words::All => say(text, console)?,
                 Words::IfFailed => self.notes.push(text.clone()),
                 Words::None => {}
             },
-            Event::Note(_) | Event::Started(_) | Event::Output(_) => {}
+            Event::Note(_) | Event::Started(_) | Event::Output(_) | Event::PortWaits(_) => {}
         }
         Ok(())
     }

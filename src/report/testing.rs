@@ -1,10 +1,12 @@
-//! What the tests of the reporters share: a console that remembers every write, and targets.
+//! What the tests and the fuzz target of the reporters share: a console that remembers every write, and
+//! targets.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Console, Rules, RunInfo, Terminals};
+use super::lines::Lines;
+use super::{Colors, Console, Reporter, Rules, RunInfo, Terminals};
 use crate::run::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId, TransportKind};
 use crate::transport::{Chunk, Facts, RemoteExit, Stream};
@@ -29,7 +31,7 @@ impl Recorder {
     }
 
     pub(super) fn writes(&self) -> Vec<(Stream, Vec<u8>)> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().expect("nobody panics with it").clone()
     }
 
     pub(super) fn text(&self, stream: Stream) -> Vec<u8> {
@@ -40,7 +42,10 @@ impl Recorder {
 
 impl Write for RecordingWriter {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().push((self.1, data.to_vec()));
+        self.0
+            .lock()
+            .expect("nobody panics with it")
+            .push((self.1, data.to_vec()));
         Ok(data.len())
     }
 
@@ -57,7 +62,8 @@ pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
 }
 
 /// What was asked for in such a run.
-pub(super) fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
+#[must_use]
+pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
     RunInfo {
         targets: labels.iter().map(target).collect(),
         command: b"uptime".to_vec(),
@@ -109,4 +115,27 @@ pub(super) fn finished(target: u32, outcome: Outcome) -> Event {
 /// The good end of a target.
 pub(super) fn succeeded(target: u32) -> Event {
     finished(target, Outcome::Exited(RemoteExit::Code(0)))
+}
+
+/// What the line report writes on each of its streams for these pieces of the output of hosts `a` and `b`,
+/// if it keeps `limit` bytes of a line in memory.
+#[must_use]
+pub fn printed(limit: usize, pieces: &[(u32, Stream, &[u8])]) -> [Vec<u8>; 2] {
+    let recorder = Recorder::default();
+    let mut console = recorder.console(Terminals {
+        out: false,
+        err: false,
+    });
+    let mut lines = Lines::new(true, Colors::default()).keeping(limit);
+    let start = std::iter::once(run_started(&["a", "b"]));
+    let pieces = pieces
+        .iter()
+        .map(|&(target, stream, data)| output(target, stream, data));
+    let ends = [succeeded(0), succeeded(1)];
+    for event in start.chain(pieces).chain(ends) {
+        let written = lines.event(&event, &mut console);
+        written.expect("a recorder takes everything");
+    }
+    console.flush().expect("a recorder takes everything");
+    [Stream::Stdout, Stream::Stderr].map(|stream| recorder.text(stream))
 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::cancel::Canceller;
@@ -36,6 +36,7 @@ pub async fn run<T: Transport>(
     let (fanout, note) = limits::fit(spec.fanout, spec.descriptors_per_host);
     let (canceller, cancelled) = Canceller::new();
     let (output, mut chunks) = mpsc::channel(CHUNKS);
+    let (port_waits, mut waits) = watch::channel(0);
     let lag = Lag::default();
     let mut measuring = JoinSet::new();
     measuring.spawn(lag.clone().measure());
@@ -49,6 +50,7 @@ pub async fn run<T: Transport>(
         command_timeout: spec.command_timeout,
         slots: Arc::new(Semaphore::new(fanout.get())),
         output,
+        port_waits,
         cancelled,
         idle: policy.idle_timeout.map(idle),
         pace: policy.rate.map(Pace::new),
@@ -84,6 +86,10 @@ pub async fn run<T: Transport>(
             }
             _ = chunks.recv_many(&mut received, CHUNKS), if has_room => {
                 received.drain(..).for_each(|chunk| dispatcher.on_chunk(chunk));
+            }
+            Ok(()) = waits.changed(), if has_room => {
+                let count = *waits.borrow_and_update();
+                dispatcher.on_port_waits(count);
             }
             () = std::future::ready(()), if given_up => dispatcher.give_up_next(),
             Ok(slot) = context.place(), if may_start => dispatcher.start_next(slot),

@@ -38,6 +38,8 @@ pub enum Event {
     State {
         /// The running targets with their time so far, longest first.
         running: Vec<(TargetId, Duration)>,
+        /// How many of the running ones wait for a source port.
+        for_ports: usize,
         /// How many are not started yet.
         waiting: usize,
         /// How many have ended.
@@ -45,6 +47,8 @@ pub enum Event {
         /// What a second ^C would do, where a ^C asked.
         hint: Option<&'static str>,
     },
+    /// So many of the started targets wait for a source port now. Not every change is told.
+    PortWaits(usize),
     /// Something about the run itself that a person should read.
     Note(Note),
 }
@@ -135,4 +139,7 @@ pub struct RunStats {
     pub cancel: Option<CancelReason>,
     /// From the first start to the last end.
     pub elapsed: Duration,
+    /// Connections between the run's source ports and its hosts that this machine keeps in TIME_WAIT
+    /// since it began; `None` if that is not known, or the ports are the kernel's choice.
+    pub time_wait: Option<usize>,
 }

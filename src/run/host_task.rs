@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::cancel::Cancelled;
@@ -39,11 +39,13 @@ pub(super) struct Context<T> {
     pub(super) policy: Policy,
     pub(super) slots: Arc<Semaphore>,
     pub(super) output: mpsc::Sender<Chunk>,
+    /// How many hosts wait for a source port.
+    pub(super) port_waits: watch::Sender<usize>,
     pub(super) cancelled: Cancelled,
     pub(super) lag: Lag,
     /// With a limit on silence.
     pub(super) idle: Option<Idle>,
-    /// With a limit on connections a second.
+    /// With a limit on calls a second.
     pub(super) pace: Option<Pace>,
 }
 
@@ -168,6 +170,7 @@ async fn attempt<T: Transport>(
             Err(Setback::NotStarted(error)) => return Err(Miss { error, again: true }),
             Err(Setback::NoPort(wait)) => {
                 drop(slot);
+                let _counted = PortWaiter::new(&context.port_waits);
                 wait.wait().await;
             }
             Err(Setback::Shortage(error)) => {
@@ -186,6 +189,22 @@ async fn attempt<T: Transport>(
             error: TransportError::LocalResources(closed),
             again: false,
         })?;
+    }
+}
+
+/// A host that waits for a port, counted as long as this lives.
+struct PortWaiter<'a>(&'a watch::Sender<usize>);
+
+impl<'a> PortWaiter<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        PortWaiter(count)
+    }
+}
+
+impl Drop for PortWaiter<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `--rate`: connections are begun at even distances, not in bursts.
+//! `--rate`: hosts are called at even distances, not in bursts.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -16,7 +16,7 @@ pub struct Policy {
     pub idle_timeout: Option<Duration>,
     /// How often a host is tried again whose command cannot have started.
     pub retries: u32,
-    /// How many connections are begun a second.
+    /// How many hosts are called a second, those that are tried again included.
     pub rate: Option<NonZeroU32>,
     /// No host is started once so many have failed.
     pub max_failures: Option<Share>,

@@ -75,6 +75,7 @@ mod tests {
             Phase::Handshake,
             Phase::Auth,
             Phase::CallBack,
+            Phase::Login,
             Phase::Start,
             Phase::Run,
         ] {

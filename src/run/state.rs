@@ -341,12 +341,19 @@ impl<T: Transport> Dispatcher<T> {
         running.sort_by_key(|&(target, time)| (std::cmp::Reverse(time), target));
         let waiting = self.targets.len() - self.next;
         let finished = self.next - running.len();
+        let for_ports = *self.context.port_waits.borrow();
         self.push(Event::State {
             running,
+            for_ports,
             waiting,
             finished,
             hint,
         });
+    }
+
+    /// Tells how many hosts wait for a source port.
+    pub(super) fn on_port_waits(&mut self, count: usize) {
+        self.push(Event::PortWaits(count));
     }
 
     fn push(&mut self, event: Event) {
@@ -378,6 +385,7 @@ impl<T: Transport> Dispatcher<T> {
         self.stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
         self.stats.left_running.sort_unstable();
         self.stats.elapsed = self.begun.elapsed();
+        self.stats.time_wait = self.context.transport.time_wait();
         self.stats
     }
 }

@@ -44,6 +44,10 @@ enum Script {
     Fails(u8, Failure),
     Lost,
     Panics,
+    /// This machine lacks something for it, for a while or for good.
+    Short {
+        passes: bool,
+    },
 }
 
 /// How an attempt fails.
@@ -138,6 +142,10 @@ impl Transport for Play {
                         _ => Setback::Failed(TransportError::Refused),
                     });
                 }
+            }
+            Script::Short { passes } if !passes || self.once_more(id.0, 20) => {
+                let error = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+                return Err(Setback::Shortage(error));
             }
             Script::Runs(ms, ..) => sleep(Duration::from_millis(ms)).await,
             _ => {}
@@ -379,6 +387,54 @@ async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
         .collect();
     assert!(order[8..].iter().all(|&id| id < 2), "{order:?}");
     assert!(start.elapsed() < Duration::from_secs(61));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shortage_is_waited_out_for_a_minute() {
+    let start = Instant::now();
+    let scripts = vec![
+        Script::Short { passes: true },
+        Script::Short { passes: false },
+        Script::Runs(1000, 0, 0, 0),
+    ];
+    let (events, stats) = play_quietly(spec(3, 1, None), scripts).await;
+    check_rules(&events, &stats, 3, 1);
+    let ends = ends(&events);
+    assert!(matches!(ends[&0], Outcome::Exited(_)), "{ends:?}");
+    let lacking = matches!(ends[&1], Outcome::Failed(TransportError::LocalResources(_)));
+    assert!(lacking, "{ends:?}");
+    assert!(matches!(ends[&2], Outcome::Exited(_)), "{ends:?}");
+    let elapsed = start.elapsed().as_secs();
+    assert!((60..62).contains(&elapsed), "{elapsed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_that_wait_for_ports_are_counted() {
+    let mut scripts = vec![Script::WaitsForPorts(1, 60_000); 3];
+    scripts.extend(vec![Script::WaitsForPorts(1, 5_000); 2]);
+    let wishes = vec![(1000, Wish::State), (10_000, Wish::State)];
+    let (events, _, _) = play(
+        spec(5, 4, None),
+        scripts,
+        wishes,
+        Duration::ZERO,
+        usize::MAX,
+    )
+    .await;
+    let counts = events.iter().filter_map(|event| match event {
+        Event::State { for_ports, .. } => Some(*for_ports),
+        _ => None,
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [5, 3]);
+    let told: Vec<usize> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::PortWaits(count) => Some(*count),
+            _ => None,
+        })
+        .collect();
+    assert!(told.contains(&5) && told.contains(&3), "{told:?}");
+    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

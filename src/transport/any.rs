@@ -107,6 +107,10 @@ impl Transport for AnyTransport {
         }
     }
 
+    fn time_wait(&self) -> Option<usize> {
+        self.rsh.as_ref().and_then(Transport::time_wait)
+    }
+
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         remarks.extend(self.rsh.iter().flat_map(Transport::remarks));

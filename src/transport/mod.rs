@@ -82,8 +82,8 @@ pub enum Setback {
     Shortage(io::Error),
     /// The host has failed.
     Failed(TransportError),
-    /// The host has failed after it was asked to run the command, and provably before it did: trying
-    /// again cannot run the command twice.
+    /// The host has failed after it was connected, and provably before it ran the command: trying again
+    /// cannot run the command twice, and may help.
     NotStarted(TransportError),
 }
 
@@ -199,6 +199,12 @@ pub trait Transport: Send + Sync + 'static {
         route: &mut Route,
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
+
+    /// How many connections between the run's source ports and its hosts this machine keeps in
+    /// TIME_WAIT since it began; `None` if that is not known, or the ports are the kernel's choice.
+    fn time_wait(&self) -> Option<usize> {
+        None
+    }
 
     /// What a person should read when the run has ended, a line each.
     fn remarks(&self) -> Vec<String> {

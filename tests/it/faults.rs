@@ -9,8 +9,10 @@ use rustix::process::Signal;
 use crate::support::{Ended, FakeRshd, host};
 
 mod call_back;
+mod cut;
 mod output;
 mod rules;
+mod schedules;
 mod start;
 
 const KB: usize = 1 << 10;

@@ -56,6 +56,26 @@ fn lab_who_may_bind() {
 }
 
 #[test]
+fn lab_ways_in() {
+    case("ways-in", &[]);
+}
+
+#[test]
+fn lab_faults_of_hosts_and_networks() {
+    case("faults", &[]);
+}
+
+#[test]
+fn lab_shortages() {
+    case("shortages", &[]);
+}
+
+#[test]
+fn lab_leftovers() {
+    case("leftovers", &[]);
+}
+
+#[test]
 fn fleet_twenty_thousand_hosts() {
     case("fleet20k", &[]);
 }
@@ -73,6 +93,11 @@ fn fleet_a_host_with_every_port_in_time_wait() {
 #[test]
 fn fleet_a_host_with_every_port_in_time_wait_without_timestamps() {
     case("jammed", &["-T"]);
+}
+
+#[test]
+fn fleet_ten_thousand_hosts_with_faults() {
+    case("faults10k", &[]);
 }
 
 #[test]

@@ -26,4 +26,8 @@ mod stdin;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod volume;

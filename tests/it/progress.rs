@@ -136,3 +136,34 @@ fn there_is_no_bar_where_nobody_would_see_it() {
         "{shown:?}"
     );
 }
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_want_them() {
+    const COLOURED: &str = "\x1b[94mn1:\x1b[0m out";
+    const ERROR: &str = "\x1b[91mn1:\x1b[0m err";
+    let run = "mrsh -q -w n1 'echo out; echo err >&2'";
+    let shown = |text: &str| on_a_terminal(text, &[]).1;
+    let both = shown(run);
+    assert!(both.contains(COLOURED) && both.contains(ERROR), "{both:?}");
+    // Each stream for itself.
+    let piped = shown(&format!("{run} | cat"));
+    assert!(
+        piped.contains("n1: out") && piped.contains(ERROR),
+        "{piped:?}"
+    );
+    for text in [
+        format!("export NO_COLOR=1; {run}"),
+        format!("export TERM=dumb; {run}"),
+        run.replace("-q", "-q --color never"),
+    ] {
+        let plain = shown(&text);
+        assert!(
+            plain.contains("n1: out") && !plain.contains("\x1b["),
+            "{text}: {plain:?}"
+        );
+    }
+    let always = shown("mrsh -q --color always -w n1 'echo out' | cat");
+    assert!(always.contains(COLOURED), "{always:?}");
+    // NO_COLOR that is empty is none, as its definition says.
+    assert!(shown(&format!("export NO_COLOR=; {run}")).contains(COLOURED));
+}

@@ -43,6 +43,10 @@ fn json_is_as_the_schema_says() {
         (&2.into(), &1.into())
     );
     assert_eq!(event("finished").len(), 3);
+    // Where the ports are the run's own, each daemon closed first and left nothing here.
+    if event("finished")[0]["local_port"].as_u64().unwrap() < 1024 {
+        assert_eq!(last["time_wait"], 0, "{last}");
+    }
     for end in event("finished") {
         assert_eq!(end["success"], end["label"] != "n2");
         assert_eq!(end["closed_first"], "remote");
@@ -65,6 +69,26 @@ fn json_is_as_the_schema_says() {
             ),
         }
     }
+}
+
+#[test]
+fn labels_have_the_form_that_was_asked_for() {
+    let label = ["--label", "%-4l%2n|%u@%h|"];
+    let options = |more: &[&'static str]| [&label, &["-l", "ops"], more].concat();
+    let command = "echo out; printf err >&2";
+    for mode in [&["-L"][..], &["-j", "1"]] {
+        let ended = demo(&options(mode), "n[8-9]", command).status(0);
+        let ended = ended.stdout("n8   0|ops@n8|out\nn9   1|ops@n9|out\n");
+        ended.says(&["n8   0|ops@n8|err\n"]);
+    }
+    let ended = demo(&options(&["-bL"]), "n[8-9]", command).status(0);
+    ended.stdout("n[8-9][0-1]|ops@n[8-9]|out\n");
+    demo(&options(&["-N"]), "n1", "echo out").stdout("out\n");
+    demo(&["-N", "--label", "%l|"], "n1", "echo out").stdout("n1|out\n");
+    let ended = demo(&["--label", "%l %y "], "n1", "echo ran")
+        .status(2)
+        .stdout("");
+    ended.says(&["stands for nothing\n --> --label, column 4\n  |\n  | %l %y \n  |    ^^\n"]);
 }
 
 #[test]
@@ -100,6 +124,38 @@ fn a_bad_directory_is_an_error_before_anything_runs() {
     let said = "cannot set up the reports: cannot make the directory /dev/null/x: Not a directory";
     assert!(!ended.stderr.contains("ran"), "{ended:?}");
     ended.says(&[said]);
+}
+
+#[test]
+fn the_report_is_there_when_the_run_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.html");
+    std::fs::write(&path, "the last run's").unwrap();
+    let file = path.to_str().unwrap();
+    // The command sees the page of the run before: this one's is not there yet.
+    let command = format!("cat {file}; echo '<i>'; test $MRSH_HOST != n2");
+    let ended = demo(&["--report", file, "-b"], "n[1-3]", &command).status(1);
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert!(text.contains("the last run's<i>"), "{text}");
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    assert!(page.contains("1 of 3 hosts did not succeed"), "{page}");
+    assert!(
+        page.contains("<code>the last run&#39;s&lt;i&gt;</code>"),
+        "{page}"
+    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said() {
+    let ended = demo(&["--report", "/dev/null/x"], "n1", "echo ran >&2").status(2);
+    assert!(!ended.stderr.contains("ran"), "{ended:?}");
+    ended.says(&["cannot set up the reports: cannot make /dev/null/x: Not a directory"]);
+    let ended = demo(&["--report", "/dev/full"], "n[1-2]", "echo ran").status(4);
+    let ended = ended.says(&["cannot write to /dev/full: No space left on device"]);
+    assert!(ended.stdout.starts_with(b"n"), "{ended:?}");
+    demo(&["--report", "/dev/null"], "n1", "echo ran").status(0);
 }
 
 #[test]
@@ -166,50 +222,45 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     demo(&["-n"], "n[1-3]", "exit 7").status(0);
 }
 
-/// The README's examples of jq, each with what it gives of the run below.
-const JQ: [(&str, &str); 5] = [
-    // Who failed, and why.
-    (
-        r#"select(.event == "finished" and (.success | not)) | "\(.label): \(.failure.message // "exit \(.status)")""#,
-        "n2: exit 1\n",
-    ),
-    // The standard output of one host, whole.
-    (
-        r#"select(.event == "output" and .label == "n1" and .stream == "stdout") | .text // (.base64 | @base64d)"#,
-        "n1\n\n",
-    ),
-    // The slowest hosts first.
-    (
-        r#"[inputs | select(.event == "finished")] | sort_by(-.ms.total) | map(.label) | length"#,
-        "3\n",
-    ),
-    // How many hosts failed in which way.
-    (r#"select(.event == "run-end") | .failures"#, "{}\n"),
-    // A table for a spreadsheet.
-    (
-        r#"select(.event == "finished" and .label == "n2") | [.label, .outcome, .status] | @csv"#,
-        "\"n2\",\"exited\",1\n",
-    ),
+/// What the README's examples of jq give of the run below, in their order.
+const JQ: [&str; 5] = [
+    "n2: exit 1\n",
+    "n1\n",
+    // The order is the run's own; see below.
+    "[\"n1\",\"n2\",\"n3\"]\n",
+    "{}\n",
+    "\"n1\",\"exited\",0\n\"n2\",\"exited\",1\n\"n3\",\"exited\",0\n",
 ];
 
 #[test]
 fn the_examples_of_jq_work() {
-    let command = "echo $MRSH_HOST; test $MRSH_HOST != n2";
-    let ended = demo(&["--json"], "n[1-3]", command).status(1);
+    // One after the other, and each faster than the one before.
+    let command = "echo $MRSH_HOST; sleep 0.$((8 - 3 * ${MRSH_HOST#n} + 3)); test $MRSH_HOST != n2";
+    let ended = demo(&["--json", "-j", "1"], "n[1-3]", command).status(1);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("run.json");
     std::fs::write(&file, &ended.stdout).unwrap();
-    for (program, expected) in JQ {
-        let mut jq = std::process::Command::new("jq");
-        // All the others look at one record after the other.
-        if program.contains("inputs") {
-            jq.arg("-n");
-        }
-        let Ok(output) = jq.args(["-r", "-c", program]).arg(&file).output() else {
+    let readme = include_str!("../../README.md");
+    let examples: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("mrsh --json "))
+        .filter_map(|line| Some(line.split_once("| jq ")?.1))
+        .collect();
+    assert_eq!(examples.len(), JQ.len(), "{examples:#?}");
+    for (example, expected) in examples.into_iter().zip(JQ) {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("jq {example}")]);
+        let output = shell
+            .stdin(std::fs::File::open(&file).unwrap())
+            .output()
+            .unwrap();
+        if output.status.code() == Some(127) {
             return may_skip("there is no jq");
-        };
+        }
         let found = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(found, expected, "{program}: {output:?}");
+        // However many lines it is printed on.
+        let compact = |text: &str| text.replace(['\n', ' '], "");
+        assert_eq!(compact(&found), compact(expected), "{example}: {output:?}");
     }
 }
 

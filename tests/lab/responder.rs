@@ -2,10 +2,14 @@
 //! is local, it answers on port 514 of every address as in.rshd would, down to the call-back from a reserved port and the
 //! server that closes first. No command runs: every host says `up 1 day`, and ends as the client's wrapper would.
 //!
+//! Whole networks of its hosts fail, each in its own way ([`Fault`]), for `fleet --faults`.
+//!
 //! It shares the machine with the client that is being measured, so it is one epoll loop with about ten system calls a
 //! session.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -13,9 +17,65 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, getrlimit};
+use rustix::time::Timespec;
 
-/// Addresses that begin so accept connections and then say nothing; `fleet` has the plan of addresses.
-const SILENT: [u8; 2] = [10, 79];
+/// How the hosts of a network behave; `fleet` has the plan of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Accepts the connection and says nothing.
+    Silent,
+    /// Says that the command starts, without a call-back.
+    NoCallback,
+    /// Closes after the call-back, before the status byte.
+    Close,
+    /// The same, with a reset.
+    Reset,
+    /// Refuses.
+    Denied,
+    /// Is no rsh daemon.
+    Stranger,
+    /// Closes without the end marker.
+    Cut,
+    /// Resets in the middle of the output.
+    Lost,
+    /// The command ends with a status that the address tells.
+    Exit,
+    /// The command never ends.
+    Hang,
+    /// Answers late.
+    Slow,
+    /// Says that the command starts and then, as its output, that it does not.
+    DeniedLate,
+}
+
+impl Fault {
+    fn of(address: Ipv4Addr) -> Fault {
+        match address.octets() {
+            [10, 79, ..] => Fault::Silent,
+            [10, 82, ..] => Fault::NoCallback,
+            [10, 83, ..] => Fault::Close,
+            [10, 84, ..] => Fault::Reset,
+            [10, 85, ..] => Fault::Denied,
+            [10, 86, ..] => Fault::Stranger,
+            [10, 87, ..] => Fault::Cut,
+            [10, 88, ..] => Fault::Lost,
+            [10, 89, ..] => Fault::Exit,
+            [10, 90, ..] => Fault::Hang,
+            [10, 91, ..] => Fault::Slow,
+            [10, 92, ..] => Fault::DeniedLate,
+            _ => Fault::None,
+        }
+    }
+}
+
+/// What [`Fault::Exit`] ends with: 1 to 250.
+fn exit_status(address: Ipv4Addr) -> u8 {
+    address.octets()[3]
+}
+
+/// How late [`Fault::Slow`] answers.
+const LATE: Duration = Duration::from_millis(1500);
 /// rshd's service, `shell` in /etc/services.
 const SHELL_PORT: u16 = 514;
 /// What an epoll event carries when it is the listener's; a session's is its index, twice, and one more for the call-back.
@@ -34,6 +94,11 @@ struct Session {
     /// All that was read so far.
     request: Vec<u8>,
     callback: Callback,
+    fault: Fault,
+    /// All has been said: the session is kept until the client ends it.
+    said: bool,
+    /// Tells it from an earlier one with its index.
+    serial: u64,
 }
 
 /// The second connection, for stderr.
@@ -64,6 +129,9 @@ struct Responder {
     /// The reserved port that the next call-back leaves from.
     next_port: u16,
     reply: Vec<u8>,
+    serial: u64,
+    /// Sessions that answer late, by time: their index and serial number.
+    late: VecDeque<(Instant, usize, u64)>,
 }
 
 fn main() -> std::io::Result<()> {
@@ -100,6 +168,8 @@ impl Responder {
             accepting: true,
             next_port: 1023,
             reply: Vec::new(),
+            serial: 0,
+            late: VecDeque::new(),
         })
     }
 
@@ -107,7 +177,12 @@ impl Responder {
     fn serve(mut self) -> Errno {
         let mut events: Vec<Event> = Vec::with_capacity(1024);
         loop {
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+            let timeout = self.late.front().map(|&(at, ..)| {
+                // A nanosecond late rather than early.
+                let left = at.saturating_duration_since(Instant::now()) + Duration::from_nanos(1);
+                Timespec::try_from(left).expect("is shorter than a day")
+            });
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return errno,
             }
@@ -128,6 +203,7 @@ impl Responder {
                     }
                 }
             }
+            self.answer_the_late();
             if accept {
                 for _ in 0..ACCEPTS_AT_ONCE {
                     match rustix::net::accept_with(&self.listener, NONBLOCKING) {
@@ -166,13 +242,17 @@ impl Responder {
             called,
             request: Vec::new(),
             callback: Callback::Unknown,
+            fault: Fault::of(called),
+            said: false,
+            serial: self.serial,
         };
+        self.serial += 1;
         let index = self.free.pop().unwrap_or_else(|| {
             self.sessions.push(None);
             self.sessions.len() - 1
         });
         self.sessions[index] = Some(session);
-        if is_silent(called) {
+        if Fault::of(called) == Fault::Silent {
             // Only the client's own end is worth an event.
             self.watch(index, false, EventFlags::RDHUP);
         } else {
@@ -213,12 +293,13 @@ impl Responder {
         let Some(session) = &mut self.sessions[index] else {
             return true;
         };
-        if is_silent(session.called) {
+        if session.fault == Fault::Silent {
             return false;
         }
         let mut buffer = [0; 4096];
         match rustix::net::recv(&session.main, &mut buffer, RecvFlags::empty()) {
             // A client may end its side once it has said all; an event for that comes only once.
+            Ok((_, 0)) if session.said => return false,
             Ok((_, 0)) => {
                 return command(&session.request).is_some()
                     && epoll::delete(&self.epoll, &session.main).is_ok();
@@ -252,6 +333,7 @@ impl Responder {
         };
         let (called, client) = (session.called, peer_address(&session.main));
         match (port, client) {
+            _ if session.fault == Fault::NoCallback => session.callback = Callback::Unwanted,
             (Ok(0), _) => session.callback = Callback::Unwanted,
             (Ok(port), Some(client)) => {
                 let client = SocketAddrV4::new(client, port);
@@ -297,12 +379,82 @@ impl Responder {
         let Some(command) = command(&session.request) else {
             return;
         };
+        let (fault, called, serial) = (session.fault, session.called, session.serial);
+        if session.said {
+            return;
+        }
         self.reply.clear();
-        self.reply.extend_from_slice(b"\0up 1 day\n");
-        end_marker(command, &mut self.reply);
-        // A client that has gone needs no answer, and a socket's empty buffer takes this much at once.
-        let _ = rustix::net::send(&session.main, &self.reply, SendFlags::NOSIGNAL);
-        self.end(index);
+        match fault {
+            Fault::Close | Fault::Reset => {}
+            Fault::Denied => self.reply.extend_from_slice(b"\x01Permission denied.\n"),
+            Fault::Stranger => self.reply.extend_from_slice(b"220 ftp ready\r\n"),
+            Fault::DeniedLate => self.reply.extend_from_slice(b"\0Authentication failure\n"),
+            _ => self.reply.extend_from_slice(b"\0up 1 day\n"),
+        }
+        match fault {
+            Fault::None | Fault::Slow | Fault::NoCallback => {
+                end_marker(command, 0, &mut self.reply);
+            }
+            Fault::Exit => end_marker(command, exit_status(called), &mut self.reply),
+            _ => {}
+        }
+        if fault == Fault::Slow {
+            let at = Instant::now() + LATE;
+            self.late.push_back((at, index, serial));
+            self.outlive(index);
+            return;
+        }
+        self.say(index);
+        match fault {
+            Fault::Hang | Fault::NoCallback => self.outlive(index),
+            Fault::Reset | Fault::Lost => {
+                if let Some(session) = &self.sessions[index] {
+                    // Fails only on a socket that is gone.
+                    let _ = sockopt::set_socket_linger(&session.main, Some(Duration::ZERO));
+                }
+                self.end(index);
+            }
+            _ => self.end(index),
+        }
+    }
+
+    /// Sends the reply.
+    fn say(&self, index: usize) {
+        if let Some(session) = &self.sessions[index]
+            && !self.reply.is_empty()
+        {
+            // A client that has gone needs no answer, and a socket's empty buffer takes this much at once.
+            let _ = rustix::net::send(&session.main, &self.reply, SendFlags::NOSIGNAL);
+        }
+    }
+
+    /// Leaves the end of a session to its client.
+    fn outlive(&mut self, index: usize) {
+        if let Some(session) = &mut self.sessions[index] {
+            session.said = true;
+        }
+        // Where the request came in pieces it is watched already.
+        self.watch(index, false, EventFlags::IN);
+    }
+
+    /// Answers for those hosts whose time has come.
+    fn answer_the_late(&mut self) {
+        while let Some(&(at, index, serial)) = self.late.front() {
+            if at > Instant::now() {
+                return;
+            }
+            self.late.pop_front();
+            if let Some(session) = &self.sessions[index]
+                && session.serial == serial
+                && let Some(command) = command(&session.request)
+            {
+                self.reply.clear();
+                self.reply.extend_from_slice(b"\0up 1 day\n");
+                end_marker(command, 0, &mut self.reply);
+                self.say(index);
+                self.end(index);
+            }
+        }
     }
 
     /// Closes both connections, which takes them out of epoll too.
@@ -322,7 +474,7 @@ fn command(request: &[u8]) -> Option<&[u8]> {
 
 /// What the command would print at its end: mrsh's wrapper has `printf "TOKEN:%d\n" $?`, pdsh -S appends
 /// `;echo XXRETCODE:$?`, and a plain command says nothing.
-fn end_marker(command: &[u8], reply: &mut Vec<u8>) {
+fn end_marker(command: &[u8], status: u8, reply: &mut Vec<u8>) {
     const BEFORE: &[u8] = br#"printf ""#;
     if let Some(start) = find(command, BEFORE).map(|at| at + BEFORE.len())
         && let Some(length) = find(&command[start..], b"\"")
@@ -331,12 +483,15 @@ fn end_marker(command: &[u8], reply: &mut Vec<u8>) {
         while let Some(&byte) = format.next() {
             match byte {
                 b'\\' => reply.extend(format.next().map(|_| b'\n')),
-                b'%' => reply.extend(format.next().map(|_| b'0')),
+                b'%' => {
+                    format.next();
+                    reply.extend_from_slice(status.to_string().as_bytes());
+                }
                 _ => reply.push(byte),
             }
         }
     } else if find(command, b";echo XXRETCODE:$?").is_some() {
-        reply.extend_from_slice(b"XXRETCODE:0\n");
+        reply.extend_from_slice(format!("XXRETCODE:{status}\n").as_bytes());
     }
 }
 
@@ -354,10 +509,6 @@ fn local_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
 fn peer_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
     let address = SocketAddrV4::try_from(rustix::net::getpeername(socket).ok()??);
     address.ok().map(|address| *address.ip())
-}
-
-fn is_silent(address: Ipv4Addr) -> bool {
-    address.octets().starts_with(&SILENT)
 }
 
 /// Begins a connection from a reserved port of `from`. Every call starts one port further down, for with TCP timestamps

@@ -95,6 +95,7 @@ pub fn filter(
         collected: &collected,
         labels: &names,
         label,
+        format: spec.label_format.as_ref(),
         palette: &Palette::new(colors),
         only_odd: spec.only_odd,
     };

@@ -8,9 +8,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::color::{Colors, Palette};
+use super::label::{Field, LabelFormat};
 use super::summary::write_cause;
 use super::terminal::harmless_line;
-use super::{Console, Reporter};
+use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, Finished, Outcome, RunStats};
 use crate::targets::Target;
 
@@ -22,10 +23,11 @@ mod text;
 mod tree;
 mod view;
 
+pub(super) use collect::{Collected, End};
+pub(super) use diff::span;
 pub use filter::filter;
-
-use collect::Collected;
-use view::{Labels, View};
+pub(super) use tree::Cursor;
+pub(super) use view::{Group, Labels, View};
 
 /// Which gathered report is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct GatherSpec {
     pub live: bool,
     /// About how many bytes of text are kept in memory; the rest goes to a temporary file.
     pub memory: usize,
+    /// What stands before each line, where one has names before it and they are not to look as usual.
+    pub label_format: Option<LabelFormat>,
 }
 
 /// How a gathered report looks.
@@ -65,10 +69,30 @@ pub(super) struct Gather {
     spec: GatherSpec,
     label: bool,
     palette: Palette,
-    targets: Arc<[Target]>,
+    targets: RunLabels,
     collected: Collected,
     /// How many hosts have been shown.
     shown: usize,
+}
+
+/// Names the hosts of a run.
+#[derive(Debug, Default)]
+struct RunLabels {
+    targets: Arc<[Target]>,
+    info: Option<Arc<RunInfo>>,
+}
+
+impl Labels for RunLabels {
+    fn label(&self, host: usize) -> &str {
+        self.targets.label(host)
+    }
+
+    fn field(&self, field: Field, host: usize) -> String {
+        match &self.info {
+            Some(info) => info.field(field, host),
+            None => self.targets.field(field, host),
+        }
+    }
 }
 
 impl Labels for Arc<[Target]> {
@@ -85,9 +109,15 @@ impl Gather {
             spec,
             label,
             palette: Palette::new(colors),
-            targets: Arc::default(),
+            targets: RunLabels::default(),
             shown: 0,
         }
+    }
+
+    /// Lets labels tell more than names.
+    pub(super) fn with_info(mut self, info: &Arc<RunInfo>) -> Self {
+        self.targets.info = Some(Arc::clone(info));
+        self
     }
 
     fn view(&self) -> View<'_> {
@@ -95,20 +125,16 @@ impl Gather {
             collected: &self.collected,
             labels: &self.targets,
             label: self.label,
+            format: self.spec.label_format.as_ref(),
             palette: &self.palette,
             only_odd: self.spec.only_odd,
         }
     }
 
     fn finished(&mut self, finished: &Finished) -> io::Result<()> {
-        let mut cause = String::new();
-        let failed = write_cause(&finished.outcome, &mut cause);
-        // Part of a cause may be the remote side's text.
-        let mut words = Vec::with_capacity(cause.len());
-        harmless_line(cause.as_bytes(), &mut words);
-        let words = String::from_utf8_lossy(&words);
+        let words = end_words(&finished.outcome);
         let ran = matches!(finished.outcome, Outcome::Exited(_));
-        let ran = ran && (failed || !self.spec.only_failed);
+        let ran = ran && (!words.is_empty() || !self.spec.only_failed);
         self.collected.finish(finished.target.index(), &words, ran)
     }
 
@@ -139,11 +165,21 @@ impl Gather {
     }
 }
 
+/// What there is to say about an end, on one harmless line; nothing about a good one.
+pub(super) fn end_words(outcome: &Outcome) -> String {
+    let mut cause = String::new();
+    write_cause(outcome, &mut cause);
+    // Part of a cause may be the remote side's text.
+    let mut words = Vec::with_capacity(cause.len());
+    harmless_line(cause.as_bytes(), &mut words);
+    String::from_utf8_lossy(&words).into_owned()
+}
+
 impl Reporter for Gather {
     fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()> {
         match event {
             Event::RunStarted { targets } => {
-                self.targets = Arc::clone(targets);
+                self.targets.targets = Arc::clone(targets);
                 self.collected.add_hosts(targets.len());
                 Ok(())
             }
@@ -160,7 +196,8 @@ impl Reporter for Gather {
                     _ => Ok(()),
                 }
             }
-            Event::Started(_) | Event::State { .. } | Event::Note(_) => Ok(()),
+            Event::Started(_) | Event::State { .. } => Ok(()),
+            Event::PortWaits(_) | Event::Note(_) => Ok(()),
         }
     }
 

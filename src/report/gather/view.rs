@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::super::color::{Frame, Palette};
+use super::super::label::{Field, LabelFormat};
 use super::super::tail::print_line;
 use super::super::{Console, GatherForm};
 use super::collect::{Collected, End};
@@ -21,42 +22,53 @@ const RULE: &[u8] = b"---------------";
 
 /// What is to be shown, and to whom it belongs.
 #[derive(Debug)]
-pub(super) struct View<'a> {
+pub(in crate::report) struct View<'a> {
     /// What the hosts wrote.
-    pub(super) collected: &'a Collected,
+    pub(in crate::report) collected: &'a Collected,
     /// The names of the hosts, by number.
-    pub(super) labels: &'a dyn Labels,
+    pub(in crate::report) labels: &'a dyn Labels,
     /// Whether names are shown at all.
-    pub(super) label: bool,
+    pub(in crate::report) label: bool,
+    /// What stands before a line, if not the usual.
+    pub(in crate::report) format: Option<&'a LabelFormat>,
     /// The colours.
-    pub(super) palette: &'a Palette,
+    pub(in crate::report) palette: &'a Palette,
     /// Only what differs from the majority.
-    pub(super) only_odd: bool,
+    pub(in crate::report) only_odd: bool,
 }
 
 /// Names hosts.
-pub(super) trait Labels: std::fmt::Debug {
+pub(in crate::report) trait Labels: std::fmt::Debug {
     /// The name of a host.
     fn label(&self, host: usize) -> &str;
+
+    /// What a label says of a host; where names are all that is known, little.
+    fn field(&self, field: Field, host: usize) -> String {
+        match field {
+            Field::Label | Field::Host => self.label(host).to_owned(),
+            Field::Number => host.to_string(),
+            Field::User | Field::Port => String::new(),
+        }
+    }
 }
 
 /// Hosts that are alike.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(in crate::report) struct Group {
     /// What they wrote to standard output.
-    pub(super) text: Cursor,
+    pub(in crate::report) text: Cursor,
     /// How they ended.
-    pub(super) end: Option<End>,
+    pub(in crate::report) end: Option<End>,
     /// In the order of all hosts.
-    pub(super) hosts: Vec<usize>,
+    pub(in crate::report) hosts: Vec<usize>,
     /// Their standard error: those who wrote nothing are a group of it, too.
-    pub(super) errors: Vec<(Cursor, Vec<usize>)>,
+    pub(in crate::report) errors: Vec<(Cursor, Vec<usize>)>,
 }
 
 impl View<'_> {
     /// All groups of these hosts, the biggest first; among equals, that of the earliest host.
     /// Hosts that wrote nothing are among them if their command ran.
-    pub(super) fn groups(&self, hosts: impl IntoIterator<Item = usize>) -> Vec<Group> {
+    pub(in crate::report) fn groups(&self, hosts: impl IntoIterator<Item = usize>) -> Vec<Group> {
         let mut places: HashMap<(Cursor, Option<End>), usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
         for host in hosts {
@@ -193,6 +205,16 @@ impl View<'_> {
         if !self.label {
             return self.text(text, Frame::default(), stream, console);
         }
+        if let Some(format) = self.format {
+            let mut prefix = Vec::new();
+            format.write(
+                hosts,
+                |field, host| self.labels.field(field, host),
+                &mut prefix,
+            );
+            let frame = self.palette.label(stream).prefix(&prefix);
+            return self.text(text, frame, stream, console);
+        }
         let names = self.names(hosts);
         let frame = self.palette.label(stream).label(names.as_bytes());
         self.text(text, frame, stream, console)
@@ -234,7 +256,8 @@ impl View<'_> {
         title
     }
 
-    fn names(&self, hosts: &[usize]) -> String {
+    /// The names of some hosts, folded.
+    pub(in crate::report) fn names(&self, hosts: &[usize]) -> String {
         match hosts {
             // A label that would be cut up or sorted elsewhere stays as it was written.
             [host] => self.labels.label(*host).to_owned(),

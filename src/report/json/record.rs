@@ -34,6 +34,7 @@ pub(super) enum Record<'a> {
     Finished(Box<End<'a>>),
     State {
         running: Vec<Running>,
+        for_ports: usize,
         waiting: usize,
         finished: usize,
     },
@@ -220,6 +221,8 @@ pub(super) struct RunEnd {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
     ports_used: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_wait: Option<usize>,
     elapsed_ms: Millis,
 }
 
@@ -346,6 +349,7 @@ impl<'a> Record<'a> {
             worst_status: stats.worst_status,
             reason: stats.cancel.map(Into::into),
             ports_used,
+            time_wait: stats.time_wait,
             elapsed_ms: Millis(stats.elapsed),
         }))
     }

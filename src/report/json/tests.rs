@@ -69,7 +69,9 @@ fn everything() -> Vec<Event> {
         Event::Started(TargetId(0)),
         output(0, Stream::Stdout, "läuft\n".as_bytes()),
         output(0, Stream::Stderr, b"\xff\0"),
+        Event::PortWaits(3),
         Event::State {
+            for_ports: 1,
             running: vec![(TargetId(0), Duration::from_millis(1500))],
             waiting: 1,
             finished: 0,
@@ -149,7 +151,7 @@ fn the_lines_are_as_promised() {
     {"v":1,"event":"started","target":0,"label":"a"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stdout","text":"läuft\n"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stderr","base64":"/wA="}
-    {"v":1,"event":"state","running":[{"target":0,"ms":1500.0}],"waiting":1,"finished":0}
+    {"v":1,"event":"state","running":[{"target":0,"ms":1500.0}],"for_ports":1,"waiting":1,"finished":0}
     {"v":1,"event":"note","verbose":true,"text":"a \"note\""}
     {"v":1,"event":"finished","target":0,"label":"a","outcome":"exited","success":true,"status":0,"ms":{"began":0.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"exited","success":false,"status":7,"ms":{"began":0.0,"total":1000.0},"attempts":0}

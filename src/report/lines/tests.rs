@@ -229,3 +229,44 @@ proptest! {
         }
     }
 }
+
+mod fuzzed {
+    use super::super::super::testing::printed;
+    use crate::transport::Stream;
+    use proptest::prelude::*;
+
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fuzz/properties/lines.rs"
+    ));
+
+    #[test]
+    fn the_fuzz_corpus_passes() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/lines");
+        let files: Vec<_> = std::fs::read_dir(corpus).unwrap().collect();
+        assert!(files.len() > 5);
+        for file in files {
+            check(&std::fs::read(file.unwrap().path()).unwrap());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn it_holds_for_random_bytes(
+            first in any::<u8>(),
+            pieces in prop::collection::vec(
+                (0..4_u8, prop::collection::vec(prop::sample::select(vec![b'\n', b'x', b'a', b':', 0xff]), 0..40)),
+                0..12,
+            ),
+        ) {
+            let mut bytes = vec![first];
+            for (whose, piece) in pieces {
+                bytes.extend([whose, piece.len() as u8]);
+                bytes.extend(piece);
+            }
+            check(&bytes);
+        }
+    }
+}

@@ -159,6 +159,7 @@ fn notes_and_states_are_said_at_once() {
         })
     };
     let state = |running: &[(u32, u64)], hint| Event::State {
+        for_ports: running.len() / 2,
         running: running
             .iter()
             .map(|&(id, seconds)| (TargetId(id), Duration::from_secs(seconds)))
@@ -183,7 +184,7 @@ fn notes_and_states_are_said_at_once() {
     ];
     insta::assert_snapshot!(told(false, &events, None), @r"
     mrsh: a connection that nobody waits for came from 192.0.2.1
-    mrsh: 3 running: bea,cas,dot (longest 12 s: bea), 5 waiting, 10 done; ^C again within a second stops them
+    mrsh: 3 running: bea,cas,dot (longest 12 s: bea), 1 of them waiting for a port, 5 waiting, 10 done; ^C again within a second stops them
     mrsh: 1 running: bea (2 h 1 min), 5 waiting, 10 done
     mrsh: none running, 5 waiting, 10 done
     ");
@@ -263,6 +264,7 @@ fn a_quiet_summary_answers_and_says_no_more() {
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
         let state = Event::State {
+            for_ports: 0,
             running: vec![],
             waiting: 1,
             finished: 0,

@@ -153,7 +153,12 @@ fn words_of(said: &[u8], host: &str) -> String {
     let said = String::from_utf8_lossy(said);
     let lines = said.lines().map(str::trim);
     let meant = lines.filter(|line| !line.is_empty() && !line.starts_with('@'));
-    let mut words = meant.collect::<Vec<_>>().join("; ");
+    let own = format!("@{host}: ");
+    let without_own = |line: &'_ str| match line.split_once(&own) {
+        Some((user, rest)) if !user.contains(' ') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let mut words = meant.map(without_own).collect::<Vec<_>>().join("; ");
     if !host.is_empty() {
         words = words.replace(&format!(" {host} "), " ");
         words = words.replace(&format!(" {host}:"), ":");
@@ -198,6 +203,19 @@ fn failure(words: &str, exit: RemoteExit) -> TransportError {
     TransportError::OpenSsh { text }
 }
 
+/// Whether a failed login is worth another try. A refused one is not: servers count those.
+fn may_pass(error: &TransportError) -> bool {
+    match error {
+        TransportError::Refused | TransportError::Unreachable(_) => true,
+        TransportError::Name { reason } => reason.starts_with("Temporary failure"),
+        // The server, or the network, cut the connection before it was asked for anything.
+        TransportError::OpenSsh { text } => {
+            text.contains("kex_exchange_identification: ") || text.ends_with("Connection timed out")
+        }
+        _ => false,
+    }
+}
+
 impl Transport for OpenSshTransport {
     type Session = OpenSshSession;
 
@@ -225,8 +243,8 @@ impl Transport for OpenSshTransport {
                 process.feed(self.options.input.as_ref());
                 Ok(OpenSshSession(process))
             }
-            // What comes before the login comes before the command.
-            Some(Err(error)) => Err(Setback::NotStarted(error)),
+            Some(Err(error)) if may_pass(&error) => Err(Setback::NotStarted(error)),
+            Some(Err(error)) => Err(Setback::Failed(error)),
             None => Err(Setback::Failed(budget.exhausted(Phase::Login))),
         }
     }
@@ -297,6 +315,35 @@ mod tests {
     }
 
     #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for (said, passes) in [
+            ("ssh: connect to host n1 port 22: Connection refused", true),
+            (
+                "ssh: connect to host n1 port 22: Connection timed out",
+                true,
+            ),
+            (
+                "ssh: Could not resolve hostname n1: Temporary failure in name resolution",
+                true,
+            ),
+            (
+                "ssh: Could not resolve hostname n1: Name or service not known",
+                false,
+            ),
+            (
+                "kex_exchange_identification: read: Connection reset by peer",
+                true,
+            ),
+            ("ops@n1: Permission denied (publickey).", false),
+            ("Host key verification failed.", false),
+        ] {
+            let words = words_of(said.as_bytes(), "n1");
+            let error = failure(&words, RemoteExit::Code(255));
+            assert_eq!(may_pass(&error), passes, "{said}");
+        }
+    }
+
+    #[test]
     fn what_ssh_says_becomes_this_programs_words() {
         let told = |said: &str| {
             let words = words_of(said.as_bytes(), "n1");
@@ -318,6 +365,10 @@ mod tests {
             (
                 "@@@@\n@ WARNING: @\nOffending key in f:1\nHost key verification failed.\n",
                 "ssh: Offending key in f:1; Host key verification failed.",
+            ),
+            (
+                "ops@n1: Permission denied (publickey).\n",
+                "ssh: Permission denied (publickey).",
             ),
             ("", "ssh: it ended with status 255 and said nothing"),
             ("a\x1b[31m\n", "ssh: a\\u{1b}[31m"),

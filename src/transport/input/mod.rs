@@ -122,7 +122,8 @@ impl Input {
     pub fn start(source: impl AsFd, limits: InputLimits, targets: usize) -> io::Result<Input> {
         let mut source = File::from(source.as_fd().try_clone_to_owned()?);
         let about = source.metadata()?;
-        if about.is_file() {
+        // One that is said to be empty may be of /proc, and have a lot to say.
+        if about.is_file() && about.len() > 0 {
             let from = source.stream_position()?;
             let length = about.len().saturating_sub(from);
             store::read_at(&source, from, 1)?;

@@ -72,6 +72,15 @@ async fn a_file_is_read_from_where_it_stands_and_left_at_its_end() {
 }
 
 #[tokio::test]
+async fn a_file_of_proc_is_not_empty_though_it_says_so() {
+    let file = File::open("/proc/self/status").unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 0);
+    let input = Input::start(&file, SMALL, 1).unwrap();
+    let all = rest(&mut input.reader(TargetId(0))).await.unwrap();
+    assert!(all.starts_with(b"Name:"), "{}", all.escape_ascii());
+}
+
+#[tokio::test]
 async fn a_file_that_loses_its_end_is_not_taken_for_whole() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&bytes(200_000)).unwrap();
@@ -85,7 +94,8 @@ async fn a_file_that_loses_its_end_is_not_taken_for_whole() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_an_error_before_the_run() {
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"x").unwrap();
     let write_only = File::options().write(true).open(file.path()).unwrap();
     assert!(Input::start(&write_only, SMALL, 1).is_err());
     let directory = File::open("/").unwrap();

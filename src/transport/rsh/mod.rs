@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::dial::dial;
 use super::stream::{Connection, Read};
@@ -14,7 +14,7 @@ use super::{
     Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
 use crate::ports::bind::{self, Outgoing};
-use crate::ports::{PortPool, PortWait};
+use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Target, TargetId};
 use feed::Feed;
 use output::MainStream;
@@ -23,7 +23,9 @@ use wire::{RefusalText, Status};
 use wrap::{EndMarker, Reads};
 
 mod feed;
-mod output;
+#[cfg(test)]
+mod fuzzed;
+pub mod output;
 mod session;
 pub mod stderr;
 pub mod wire;
@@ -59,6 +61,7 @@ pub struct RshTransport {
     lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
+    begun: Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
@@ -122,6 +125,7 @@ impl RshTransport {
             },
             marker,
             pool,
+            begun: Instant::now(),
             resolver,
             listeners,
         })
@@ -341,6 +345,11 @@ impl Transport for RshTransport {
             phase => budget.exhausted(phase),
         };
         started.unwrap_or_else(|| Err(timed_out())).map_err(setback)
+    }
+
+    fn time_wait(&self) -> Option<usize> {
+        let (range, _) = self.pool.span()?;
+        kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
     fn remarks(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ const SILENT: &str = "no output and no end marker; was it killed, or is its logi
 
 /// Takes the end marker out of the stream, and a refusal that comes as output.
 #[derive(Debug)]
-pub(super) struct MainStream {
+pub struct MainStream {
     /// `None` for a command that is not wrapped.
     decoder: Option<MarkerDecoder>,
     /// All output so far, held back as long as it may be a refusal in disguise.
@@ -19,7 +19,9 @@ pub(super) struct MainStream {
 }
 
 impl MainStream {
-    pub(super) fn new(decoder: Option<MarkerDecoder>) -> Self {
+    /// A stream that has not begun.
+    #[must_use]
+    pub fn new(decoder: Option<MarkerDecoder>) -> Self {
         // Of a command that is not wrapped nothing can be told.
         let head = decoder.is_some().then(Vec::new);
         MainStream {
@@ -30,7 +32,7 @@ impl MainStream {
     }
 
     /// Takes the next bytes and gives those that are output.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Some(decoder) = &mut self.decoder else {
             return bytes.to_vec();
         };
@@ -50,12 +52,13 @@ impl MainStream {
     }
 
     /// Whether the command has ended, though its stream has not.
-    pub(super) fn has_marker(&self) -> bool {
+    #[must_use]
+    pub fn has_marker(&self) -> bool {
         self.decoder.as_ref().is_some_and(MarkerDecoder::has_found)
     }
 
     /// The stream has ended, by a reset or not: gives the output that was still held back.
-    pub(super) fn end(&mut self, reset: bool) -> Vec<u8> {
+    pub fn end(&mut self, reset: bool) -> Vec<u8> {
         let Some(mut decoder) = self.decoder.take() else {
             self.end = (!reset).then_some(Ok(RemoteExit::Unknown));
             return Vec::new();
@@ -80,7 +83,10 @@ impl MainStream {
     }
 
     /// How the command ended, for the one who asks first. A stream that was cut has no end of its own.
-    pub(super) fn verdict(&mut self) -> Result<RemoteExit, TransportError> {
+    ///
+    /// # Errors
+    /// It did not end as commands do.
+    pub fn verdict(&mut self) -> Result<RemoteExit, TransportError> {
         let cut = TransportError::Reset {
             phase: Phase::Run,
             hint: None,

@@ -61,16 +61,17 @@ pub struct RefusalText {
 impl RefusalText {
     /// Takes the next bytes. The text ends at its newline, or where it grows too long.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.complete {
-            return;
-        }
-        let end = memchr::memchr(b'\n', bytes);
-        self.bytes
-            .extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
-        self.complete = end.is_some() && !self.bytes.trim_ascii().is_empty();
-        if self.bytes.len() >= MAX_TEXT {
-            self.bytes.truncate(MAX_TEXT);
-            self.complete = true;
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            if self.complete {
+                return;
+            }
+            let line = piece.strip_suffix(b"\n");
+            self.bytes.extend_from_slice(line.unwrap_or(piece));
+            self.complete = line.is_some() && !self.bytes.trim_ascii().is_empty();
+            if self.bytes.len() >= MAX_TEXT {
+                self.bytes.truncate(MAX_TEXT);
+                self.complete = true;
+            }
         }
     }
 
@@ -181,6 +182,7 @@ mod tests {
             "Permission denied"
         );
         assert_eq!(line(&[b"\n", b"late\n"]), "late");
+        assert_eq!(line(&[b"\n\nlate\nmore\n"]), "late", "however it is cut");
         assert_eq!(line(&[]), "the daemon gave no reason");
         assert_eq!(
             line(&[b"\x1b[2Jgone\x00\xff\n"]),

@@ -57,7 +57,9 @@ impl EndMarker {
         Ok(EndMarker::from_bytes(bytes))
     }
 
-    fn from_bytes(bytes: [u8; TOKEN_LENGTH]) -> Self {
+    /// A marker whose token is known: for tests.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; TOKEN_LENGTH]) -> Self {
         const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let token = bytes.iter().map(|b| ALPHABET[usize::from(b % 32)]);
         EndMarker {
@@ -110,9 +112,9 @@ impl EndMarker {
         marker.wrap(command, discard_stderr, reads).len()
     }
 
-    /// Token and colon, for tests that make a stream.
-    #[cfg(test)]
-    pub(super) fn needle(&self) -> &[u8] {
+    /// Token and colon.
+    #[must_use]
+    pub fn needle(&self) -> &[u8] {
         &self.needle
     }
 

@@ -12,7 +12,8 @@ fn attempts(ended: &Ended) -> u64 {
     let lines = ended.stdout.split(|&byte| byte == b'\n');
     let records = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
     let mut ends = records.filter(|record| record["event"] == "finished");
-    ends.next().unwrap()["attempts"].as_u64().unwrap()
+    let end = ends.next().expect("a host has an end");
+    end["attempts"].as_u64().expect("attempts are counted")
 }
 
 fn tried(script: Script) -> u64 {

@@ -1,9 +1,11 @@
 //! What the integration tests share: the program under test, fake daemons, and the lab.
 
 mod fake;
+mod json;
 mod lab;
 mod program;
 
 pub(crate) use fake::{FakeRshd, host};
+pub(crate) use json::{Finished, finished, records};
 pub(crate) use lab::{lab_case, may_skip, reserved_ports};
 pub(crate) use program::{Ended, Mrsh};

@@ -78,6 +78,17 @@ every_host_said() { # every_host_said WHAT FILE-OF-NAMES OUTPUT-PATTERN WANTED-S
   if ((failures == before)); then ok "$1"; else excerpt "standard error" "$err"; fi
 }
 
+# That the last run, which was --json, kept the rules: every target has one end, the counts add up, and the exit status agrees.
+# With a file of expected fates, that every target met its own.
+keeps_the_rules() { # keeps_the_rules WHAT [EXPECTED-FILE]
+  local said
+  if said=$("$lab/check-json" "$out" "$status" "${@:2}" 2>&1); then ok "$1: $(cut -c 1-200 <<<"$said")"; else
+    failed "$1"
+    printf '        %s\n' "${said//$'\n'/$'\n'        }"
+    excerpt "standard error" "$err"
+  fi
+}
+
 # That no connection is left on the client, in any state that could keep a port: all were closed by the other side first.
 nothing_left() { # nothing_left WHAT
   local deadline=$((SECONDS + 5))

@@ -1,0 +1,122 @@
+//! Remote text in a page: nothing that a host sends may become markup, or look like what it is not.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// Bytes of any kind as text of a page. Lines and tabs stay; what a browser would act on, drop or turn
+/// around is shown as the reports for terminals show it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a>(pub(super) &'a [u8]);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            let mut characters = chunk.valid().chars().peekable();
+            while let Some(c) = characters.next() {
+                match c {
+                    '<' => f.write_str("&lt;")?,
+                    '>' => f.write_str("&gt;")?,
+                    '&' => f.write_str("&amp;")?,
+                    '"' => f.write_str("&quot;")?,
+                    '\'' => f.write_str("&#39;")?,
+                    '\n' | '\t' => f.write_char(c)?,
+                    // A browser would make a line's end of it; before one it says nothing.
+                    '\r' if characters.peek() == Some(&'\n') => {}
+                    c if c.is_ascii_control() => {
+                        f.write_char('^')?;
+                        f.write_char(char::from((c as u8) ^ 0x40))?;
+                    }
+                    c if c.is_control() || turns_text_around(c) => {
+                        write!(f, "&lt;U+{:04X}&gt;", u32::from(c))?;
+                    }
+                    c => f.write_char(c)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "&lt;{byte:02X}&gt;")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Characters that are not seen and change the order in which others are.
+fn turns_text_around(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A number as people read it: `5,000`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count(pub(super) u64);
+
+impl Count {
+    pub(super) fn of(number: usize) -> Self {
+        Count(number as u64)
+    }
+}
+
+impl Display for Count {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                f.write_char(',')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+/// `1 host`, `5,000 hosts`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hosts(pub(super) usize);
+
+impl Display for Hosts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} host{plural}", Count::of(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn markup_is_text() {
+        let hostile = b"</pre><script>alert('1')</script>&amp;\x1b[2J\0\r\n\xff\xe2\x80\xaex\r";
+        assert_eq!(
+            Text(hostile).to_string(),
+            "&lt;/pre&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;amp;^[[2J^@\n&lt;FF&gt;&lt;U+202E&gt;x^M"
+        );
+    }
+
+    #[test]
+    fn numbers_are_read() {
+        let shown = [0, 12, 123, 1234, 123_456, 1_234_567].map(|n| Count(n).to_string());
+        assert_eq!(shown, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
+        assert_eq!(
+            [Hosts(1), Hosts(2000)].map(|n| n.to_string()),
+            ["1 host", "2,000 hosts"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_markup(
+            text in prop_oneof![prop::collection::vec(any::<u8>(), 0..80), any::<String>().prop_map(String::into_bytes)],
+        ) {
+            let shown = Text(&text).to_string();
+            prop_assert!(!shown.contains(['<', '>', '"', '\'', '\r', '\0']));
+            let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+            prop_assert!(!shown.contains(harmful));
+            // Every ampersand begins one of ours.
+            for (at, _) in shown.match_indices('&') {
+                let entity = ["&lt;", "&gt;", "&amp;", "&quot;", "&#39;"];
+                prop_assert!(entity.iter().any(|name| shown[at..].starts_with(name)));
+            }
+        }
+    }
+}

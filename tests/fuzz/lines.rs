@@ -1,0 +1,10 @@
+//! The line splitter: any output in any pieces becomes whole, labelled lines.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mrsh::report::testing::printed;
+use mrsh::transport::Stream;
+
+include!("properties/lines.rs");
+
+fuzz_target!(|bytes: &[u8]| check(bytes));

@@ -1,0 +1,45 @@
+// Included by the fuzz target and by the unit test that replays its corpus. Expects `Beginning`,
+// `RefusalText`, `beginning` and `request` in scope.
+
+/// What holds for any bytes that a daemon answers with. The first says how they are cut.
+fn check(bytes: &[u8]) {
+    let Some((&cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let size = usize::from(cut % 16) + 1;
+
+    // A refusal's text is one bounded, harmless line, however it comes.
+    let line = |size: usize| {
+        let mut text = RefusalText::default();
+        for piece in bytes.chunks(size) {
+            text.push(piece);
+        }
+        text.into_line()
+    };
+    let (whole, cut) = (line(bytes.len().max(1)), line(size));
+    assert_eq!(whole, cut, "the cut does not matter");
+    assert!(!whole.is_empty() && whole.len() <= 4 * 1024);
+    assert!(!whole.chars().any(char::is_control));
+
+    // What is output remains output, and what is a denial has ended as one.
+    let mut output = false;
+    for length in 0..=bytes.len().min(200) {
+        let found = beginning(&bytes[..length]);
+        assert!(!output || found == Beginning::Output, "after {length} bytes");
+        output = found == Beginning::Output;
+        if let Beginning::Denial(text) = found {
+            assert_eq!(&bytes[..length], format!("{text}\n").as_bytes());
+        }
+    }
+
+    // A request is read as it was meant.
+    let mut parts = bytes.split(|&byte| byte == 0);
+    let mut name = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+    let (local, remote) = (name(), name());
+    let command = parts.next().unwrap_or_default();
+    let port = size as u16 * 60;
+    let sent = request(port, &local, &remote, command);
+    let fields: Vec<&[u8]> = sent.split(|&byte| byte == 0).collect();
+    let port = port.to_string();
+    assert_eq!(fields, [port.as_bytes(), local.as_bytes(), remote.as_bytes(), command, b""]);
+}

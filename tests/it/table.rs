@@ -1,0 +1,88 @@
+//! The table of faults in tests/README.md: every test that it names is there, and it has every class.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The rows of the table, as cells.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let section = text.split("\n## Faults\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let lines = section.lines().filter(|line| line.starts_with('|'));
+    let cells = |line: &str| {
+        let cells = line.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    // Behind the heading and the line below it.
+    lines.skip(2).map(cells).collect()
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The names of all functions with a test attribute.
+fn tests() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    for folder in ["src", "tests/it"] {
+        sources(&Path::new(ROOT).join(folder), &mut files);
+    }
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let mut is_test = false;
+        for line in text.lines().map(str::trim) {
+            let name = line.strip_prefix("async ").unwrap_or(line);
+            if let Some(name) = name.strip_prefix("fn ").filter(|_| is_test) {
+                names.insert(name.split('(').next().unwrap().to_owned());
+            }
+            is_test = match line.starts_with("#[") {
+                true => is_test || line == "#[test]" || line.starts_with("#[tokio::test"),
+                false => false,
+            };
+        }
+    }
+    names
+}
+
+#[test]
+fn every_fault_has_its_test_and_every_class_its_fault() {
+    let text = fs::read_to_string(Path::new(ROOT).join("tests/README.md")).unwrap();
+    let rows = rows(&text);
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    let tests = tests();
+    let mut classes = BTreeSet::new();
+    for row in &rows {
+        let [fault, message, class, status, test] = &row[..] else {
+            panic!("a row of five cells: {row:?}");
+        };
+        for cell in [fault, message, class, status] {
+            assert!(!cell.is_empty(), "{row:?}");
+        }
+        assert!(!quoted(test).is_empty(), "no test in {row:?}");
+        for name in quoted(test) {
+            assert!(tests.contains(name), "no test {name:?}, of {fault:?}");
+        }
+        classes.extend(quoted(class).into_iter().map(str::to_owned));
+    }
+    let schema = fs::read_to_string(Path::new(ROOT).join("src/report/json/schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let known = schema["$defs"]["class"]["enum"].as_array().unwrap();
+    let known = known.iter().map(|class| class.as_str().unwrap());
+    let missing: Vec<&str> = known.filter(|class| !classes.contains(*class)).collect();
+    assert!(missing.is_empty(), "without a fault: {missing:?}");
+}
