@@ -321,6 +321,9 @@ fn has_ended(ended: &Result<RemoteExit, TransportError>) -> bool {
         Err(TransportError::Io {
             phase: Phase::Run,
             ..
+        } | TransportError::Closed {
+            phase: Phase::Run,
+            ..
         })
     )
 }

@@ -15,16 +15,20 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Before any later one, at most.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Whether a failure, in looking up or in connecting, came before anything was asked of the host, and
-/// may pass.
+/// Whether a failure, in looking up, in connecting or in logging in, came before the host was asked
+/// for the command, and may pass.
 pub(super) fn is_worth_it(error: &TransportError) -> bool {
     match error {
         TransportError::NameService { .. }
         | TransportError::Refused
         | TransportError::Unreachable(_) => true,
+        // An ssh server is asked for the command when it has let the user in.
         TransportError::ConnectTimeout { phase, .. }
         | TransportError::Reset { phase, .. }
-        | TransportError::Io { phase, .. } => *phase <= Phase::Connect,
+        | TransportError::Closed { phase, .. }
+        | TransportError::Io { phase, .. } => *phase <= Phase::Auth,
+        TransportError::Busy { .. } => true,
+        TransportError::Jump { source, .. } => is_worth_it(source),
         _ => false,
     }
 }
@@ -68,13 +72,16 @@ mod tests {
         for phase in [
             Phase::Resolve,
             Phase::Connect,
+            Phase::Handshake,
+            Phase::Auth,
             Phase::CallBack,
             Phase::Login,
             Phase::Start,
             Phase::Run,
         ] {
-            let early = phase <= Phase::Connect;
-            for error in [timeout(phase), reset(phase), io(phase)] {
+            let early = phase < Phase::CallBack;
+            let closed = TransportError::Closed { phase, hint: None };
+            for error in [timeout(phase), reset(phase), io(phase), closed] {
                 assert_eq!(is_worth_it(&error), early, "{error}");
             }
         }

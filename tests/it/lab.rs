@@ -104,3 +104,23 @@ fn fleet_ten_thousand_hosts_with_faults() {
 fn fleet_memory() {
     case("memory", &[]);
 }
+
+#[test]
+fn ssh_logins_and_host_keys() {
+    case("ssh_login", &[]);
+}
+
+#[test]
+fn ssh_commands() {
+    case("ssh_run", &[]);
+}
+
+#[test]
+fn ssh_hosts_on_the_way() {
+    case("ssh_jump", &[]);
+}
+
+#[test]
+fn ssh_connections_that_are_cut() {
+    case("ssh_faults", &[]);
+}

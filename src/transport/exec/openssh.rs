@@ -136,7 +136,7 @@ impl OpenSshTransport {
             if out.len() + err.len() > MAX_PREAMBLE {
                 return Err(TransportError::Protocol {
                     phase: Phase::Start,
-                    expected: "a remote shell daemon",
+                    expected: "a login that can be told from its command",
                     text: words_of(&[out, err].concat(), ""),
                 });
             }

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::time::sleep;
 
 use super::dial::dial;
 use super::{
@@ -24,6 +23,7 @@ use auth::{Claim, Key};
 use config::{AddressFamily, ConfigError, HostConfig, Sources, SshConfig};
 use connect::{Failure, Progress};
 use ffi::{Channel, Peer};
+use jump::Jumps;
 use keys::With;
 use known_hosts::HostNames;
 use note::Note;
@@ -32,7 +32,9 @@ use prompt::Ask;
 use public::KeyType;
 use session::{KeepAlive, State, Streams};
 use setup::Ready;
+use tries::Tries;
 use trust::Trusted;
+use way::by_way_of;
 
 pub mod agent;
 mod algorithms;
@@ -43,6 +45,7 @@ mod connect;
 mod drive;
 mod ffi;
 mod greeting;
+mod jump;
 pub mod keys;
 pub mod known_hosts;
 pub mod note;
@@ -53,7 +56,10 @@ mod session;
 mod setup;
 #[cfg(test)]
 mod testing;
+mod tries;
 mod trust;
+mod tunnel;
+mod way;
 mod wire;
 
 pub use session::SshSession;
@@ -100,41 +106,12 @@ pub struct SshTransport {
     ready: Ready,
     pool: PortPool,
     resolver: Resolver,
+    jumps: Jumps,
 }
 
 /// How many descriptors a host takes at most: the connection, or both ends of what stands for it within
 /// another one.
 pub const DESCRIPTORS: u32 = 2;
-
-/// How long a server that has too many connections is left alone at first, and at most.
-const FIRST_REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_secs(2);
-
-/// So many hosts may lie between; more is a circle.
-const MOST_HOPS: usize = 8;
-
-/// The hosts between here and there, in the order in which they are visited.
-fn hops(config: &SshConfig, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
-    let mut hops = Vec::new();
-    for (index, jump) in host.jumps.iter().enumerate() {
-        hops.push(config.jump(jump, index == 0)?);
-    }
-    // The first one may itself be reached through others.
-    while let Some(first) = hops.first()
-        && !first.jumps.is_empty()
-        && hops.len() < MOST_HOPS
-    {
-        let before: Result<Vec<_>, _> = first
-            .jumps
-            .iter()
-            .enumerate()
-            .map(|(index, jump)| config.jump(jump, index == 0))
-            .collect();
-        hops[0].jumps.clear();
-        hops.splice(0..0, before?);
-    }
-    Ok(hops)
-}
 
 /// What a session is made of, when its command has started.
 struct Started {
@@ -161,6 +138,7 @@ impl SshTransport {
             ready,
             pool,
             resolver,
+            jumps: Jumps::default(),
         })
     }
 
@@ -169,6 +147,27 @@ impl SshTransport {
         host.map_err(|error| TransportError::Config {
             reason: error.one_line(),
         })
+    }
+
+    /// The addresses of a host that this machine connects to itself.
+    async fn addresses(
+        &self,
+        host: &HostConfig,
+        budget: &mut Budget,
+    ) -> Result<Vec<SocketAddr>, TransportError> {
+        if let Some(address) = &host.bind_address {
+            return Err(TransportError::Config {
+                reason: format!("BindAddress {address} cannot be had here: try -R openssh"),
+            });
+        }
+        let found = self.resolver.lookup(&host.host_name, host.port, budget);
+        let addresses = of_family(found.await?, host.address_family);
+        match addresses.is_empty() {
+            false => Ok(addresses),
+            true => Err(TransportError::Name {
+                reason: "no address of the family that AddressFamily wants".to_owned(),
+            }),
+        }
     }
 
     /// Logs in to a host over a connection.
@@ -304,15 +303,6 @@ impl SshTransport {
     }
 }
 
-/// The rest before the next try at a server that turned us away, at random around what doubles each time:
-/// those that were turned away together must not come back together.
-fn rest(turned_away: u32) -> Duration {
-    let most = FIRST_REST
-        .saturating_mul(1 << turned_away.min(8))
-        .min(LONGEST_REST);
-    most.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
 /// Sets what a connection is to be like.
 fn tune(outgoing: &Outgoing, host: &HostConfig) {
     // A connection that cannot be tuned works all the same, or shows what is wrong when it is used.
@@ -341,14 +331,7 @@ impl Transport for SshTransport {
         if !host.jumps.is_empty() {
             return Ok(Route::nowhere());
         }
-        let found = self.resolver.lookup(&host.host_name, host.port, budget);
-        let addresses = of_family(found.await?, host.address_family);
-        match addresses.is_empty() {
-            false => Ok(Route::new(addresses)),
-            true => Err(TransportError::Name {
-                reason: "no address of the family that AddressFamily wants".to_owned(),
-            }),
-        }
+        Ok(Route::new(self.addresses(&host, budget).await?))
     }
 
     async fn connect(
@@ -359,46 +342,56 @@ impl Transport for SshTransport {
         budget: &mut Budget,
     ) -> Result<SshSession, Setback> {
         let host = self.host(target).map_err(Setback::Failed)?;
-        let mut turned_away = 0;
-        let mut said = None;
-        let mut ask_for: Option<Vec<KeyType>> = None;
+        let hops = self.hops(&host).map_err(Setback::Failed)?;
+        let mut tries = Tries::default();
         loop {
-            let (peer, outgoing) = dial(&self.pool, route, budget).await?;
-            tune(&outgoing, &host);
-            let Outgoing { stream, lease } = outgoing;
+            let (line, address, lease) = match hops.is_empty() {
+                true => match dial(&self.pool, route, budget).await {
+                    Ok((address, outgoing)) => {
+                        tune(&outgoing, &host);
+                        let Outgoing { stream, lease } = outgoing;
+                        (Line::Direct(stream), Some(address), Some(lease))
+                    }
+                    Err(Setback::Failed(error)) => {
+                        tries.not_reached(error, budget).await?;
+                        continue;
+                    }
+                    Err(setback) => return Err(setback),
+                },
+                false => {
+                    route.phase = Phase::Connect;
+                    route.facts.attempts += 1;
+                    let inner = budget.clone();
+                    let before = budget.left();
+                    let line = budget
+                        .spend(self.through(&hops, &host.host_name, host.port, inner))
+                        .await;
+                    *route.facts.connect.get_or_insert_default() += before - budget.left();
+                    let line = line.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
+                    let line = line.map_err(|error| Setback::Failed(by_way_of(&hops, error)))?;
+                    (Line::Through(line), None, None)
+                }
+            };
             let mut progress = Progress::new();
             let before = budget.left();
             let start = self.start(
                 &host,
-                Some(peer),
-                Line::Direct(stream),
-                ask_for.as_deref(),
+                address,
+                line,
+                tries.ask_for.as_deref(),
                 &mut progress,
             );
-            let started = budget.spend(start).await;
+            let most = host.connect_timeout.unwrap_or(Duration::MAX);
+            let started = budget.spend_up_to(most, start).await;
             *route.facts.start.get_or_insert_default() += before - budget.left();
             route.phase = progress.phase;
             match started {
-                Some(Ok(started)) => return Ok(self.session(id, &host, started, Some(lease))),
-                Some(Err(Failure::Failed(error))) => return Err(Setback::Failed(error)),
-                Some(Err(Failure::AskFor(types))) => ask_for = Some(types),
-                Some(Err(Failure::TurnedAway(text))) => {
-                    turned_away += 1;
-                    said = text.or(said);
+                Some(Ok(started)) => return Ok(self.session(id, &host, started, lease)),
+                Some(Err(failure)) => {
                     drop(lease);
-                    if budget.spend(sleep(rest(turned_away))).await.is_none() {
-                        return Err(Setback::Failed(busy(turned_away, said)));
-                    }
+                    tries.again(failure, budget).await?;
                 }
-                None => {
-                    let error = match turned_away {
-                        0 => progress
-                            .stranger()
-                            .unwrap_or_else(|| budget.exhausted(progress.phase)),
-                        _ => busy(turned_away, said),
-                    };
-                    return Err(Setback::Failed(error));
-                }
+                None => return Err(tries.out_of_time(&progress, budget)),
             }
         }
     }
@@ -406,8 +399,4 @@ impl Transport for SshTransport {
     fn remarks(&self) -> Vec<String> {
         self.ready.trust.remarks()
     }
-}
-
-fn busy(attempts: u32, text: Option<String>) -> TransportError {
-    TransportError::Busy { attempts, text }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::SshOptions;
 use super::agent::{AgentClient, AgentKey};
 use super::algorithms::Supported;
 use super::config::{Agent, ConfigError, HostConfig, SshConfig};
@@ -13,7 +14,7 @@ use super::keys::{Identities, UnlockError, Wanted};
 use super::note::Note;
 use super::prompt::{self, Ask, PromptError};
 use super::trust::{Trust, TrustError, chain};
-use super::{SshOptions, hops};
+use super::way::hops;
 use crate::targets::Target;
 
 /// Where the password comes from (`--password`, `--password-fd`).

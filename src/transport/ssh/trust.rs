@@ -2,6 +2,7 @@
 //! about a key that they do not know.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -56,11 +57,10 @@ impl Trust {
         host: &HostConfig,
         notes: &mut Vec<Note>,
     ) -> Result<(), TrustError> {
-        let files = files(host);
-        if !self.known.contains_key(&files) {
-            let known = KnownHosts::load(&files)?;
+        if let Entry::Vacant(place) = self.known.entry(files(host)) {
+            let known = KnownHosts::load(place.key())?;
             notes.extend(known.notes().iter().cloned());
-            self.known.insert(files, known);
+            place.insert(known);
         }
         if let Some(path) = &host.revoked_host_keys
             && !self.revoked.contains_key(path)

@@ -1,0 +1,89 @@
+//! When a host is tried again within one attempt: a server that has too many connections just now is no
+//! host that has failed.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::connect::{Failure, Progress};
+use super::public::KeyType;
+use crate::transport::{Budget, Setback, TransportError};
+
+/// How long a server that has too many connections is left alone at first, and at most.
+const FIRST_REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
+/// What became of the tries at one host so far.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    turned_away: u32,
+    said: Option<String>,
+    /// The types of host keys to ask for first, once it has turned out that others are not known.
+    pub(super) ask_for: Option<Vec<KeyType>>,
+}
+
+impl Tries {
+    /// Takes in a failure, and rests if it is one to try again after.
+    pub(super) async fn again(
+        &mut self,
+        failure: Failure,
+        budget: &mut Budget,
+    ) -> Result<(), Setback> {
+        match failure {
+            Failure::Failed(error) => Err(Setback::Failed(error)),
+            Failure::AskFor(types) => {
+                self.ask_for = Some(types);
+                Ok(())
+            }
+            Failure::TurnedAway(text) => {
+                self.turned_away += 1;
+                self.said = text.or(self.said.take());
+                match budget.spend(sleep(rest(self.turned_away))).await {
+                    Some(()) => Ok(()),
+                    None => Err(Setback::Failed(self.busy())),
+                }
+            }
+        }
+    }
+
+    /// The same for a connection that was not made: reset at once is as good as turned away.
+    pub(super) async fn not_reached(
+        &mut self,
+        error: TransportError,
+        budget: &mut Budget,
+    ) -> Result<(), Setback> {
+        match error {
+            TransportError::Reset { .. } => self.again(Failure::TurnedAway(None), budget).await,
+            TransportError::ConnectTimeout { .. } if self.turned_away > 0 => {
+                Err(Setback::Failed(self.busy()))
+            }
+            error => Err(Setback::Failed(error)),
+        }
+    }
+
+    /// The failure of a host whose time ran out.
+    pub(super) fn out_of_time(&self, progress: &Progress, budget: &Budget) -> Setback {
+        Setback::Failed(match self.turned_away {
+            0 => progress
+                .stranger()
+                .unwrap_or_else(|| budget.exhausted(progress.phase)),
+            _ => self.busy(),
+        })
+    }
+
+    fn busy(&self) -> TransportError {
+        TransportError::Busy {
+            attempts: self.turned_away,
+            text: self.said.clone(),
+        }
+    }
+}
+
+/// The rest before the next try at a server that turned us away, at random around what doubles each time:
+/// those that were turned away together must not come back together.
+fn rest(turned_away: u32) -> Duration {
+    let most = FIRST_REST
+        .saturating_mul(1 << turned_away.min(8))
+        .min(LONGEST_REST);
+    most.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
