@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Classes of ssh that no test of the suite has yet.
-const AWAITED: [&str; 3] = ["auth", "config", "jump"];
-
 /// The rows of the table, as cells.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let section = text.split("\n## Faults\n").nth(1).unwrap();
@@ -87,10 +84,5 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
     let known = schema["$defs"]["class"]["enum"].as_array().unwrap();
     let known = known.iter().map(|class| class.as_str().unwrap());
     let missing: Vec<&str> = known.filter(|class| !classes.contains(*class)).collect();
-    let mut awaited = missing.clone();
-    awaited.sort_unstable();
-    assert_eq!(
-        awaited, AWAITED,
-        "classes without a fault, in their order: {missing:?}"
-    );
+    assert!(missing.is_empty(), "classes without a fault: {missing:?}");
 }
