@@ -235,6 +235,15 @@ async fn carry<T: Transport>(
 
 /// Returns when a limit on the command is reached; never, if there is none.
 async fn out_of_time<T>(context: &Context<T>, id: TargetId) -> TransportError {
+    match (context.command_timeout, &context.idle) {
+        (None, None) => std::future::pending().await,
+        // Boxed: without limits no host's task is larger for them.
+        _ => Box::pin(first_limit(context, id)).await,
+    }
+}
+
+/// Returns when the first of the command's limits is reached.
+async fn first_limit<T>(context: &Context<T>, id: TargetId) -> TransportError {
     let command: Option<(Duration, Alarm)> = context
         .command_timeout
         .map(|after| (after, context.lag.alarm(after)));

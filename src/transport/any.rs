@@ -32,13 +32,9 @@ pub struct AnyTransport {
 
 /// A command that one of them has started.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most sessions are rsh's, and a box for each would cost more than it saves"
-)]
 pub enum AnySession {
     /// Through rsh.
-    Rsh(RshSession),
+    Rsh(Box<RshSession>),
     /// Through libssh2.
     Ssh(Box<SshSession>),
     /// Through the system's `ssh`.

@@ -212,6 +212,23 @@ pub trait Transport: Send + Sync + 'static {
     }
 }
 
+impl<S: Session> Session for Box<S> {
+    fn pump(
+        &mut self,
+        output: &mpsc::Sender<Chunk>,
+    ) -> impl Future<Output = Result<RemoteExit, TransportError>> + Send {
+        (**self).pump(output)
+    }
+
+    fn signal(&mut self, signal: RemoteSignal) -> bool {
+        (**self).signal(signal)
+    }
+
+    fn closes_first(&self) -> Option<Side> {
+        (**self).closes_first()
+    }
+}
+
 /// A remote command that has been started. Dropping it resets the connections, which leaves nothing
 /// behind on this machine.
 pub trait Session: Send {

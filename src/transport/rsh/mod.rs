@@ -157,7 +157,7 @@ impl RshTransport {
         peer: SocketAddr,
         Outgoing { stream, lease }: Outgoing,
         phase: &mut Phase,
-    ) -> Result<RshSession, TransportError> {
+    ) -> Result<Box<RshSession>, TransportError> {
         *phase = Phase::Start;
         let mut main = Connection::new(stream);
         let mut expected = match &self.listeners {
@@ -224,7 +224,7 @@ impl RshTransport {
         }
         let decoder = self.marker.as_ref().map(EndMarker::decoder);
         let show_stderr = self.options.stderr != StderrMode::Drop;
-        Ok(RshSession {
+        Ok(Box::new(RshSession {
             id,
             main,
             err: call,
@@ -242,7 +242,7 @@ impl RshTransport {
                 Some(input) => Some(Feed::new(input.reader(id), counted)),
                 None => None,
             },
-        })
+        }))
     }
 
     /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the
@@ -318,7 +318,8 @@ fn stranger(first: u8, rest: &[u8]) -> TransportError {
 }
 
 impl Transport for RshTransport {
-    type Session = RshSession;
+    /// Boxed, since what a host's task holds it holds several times over.
+    type Session = Box<RshSession>;
 
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
         let port = target.port.unwrap_or(self.options.port);
@@ -332,7 +333,7 @@ impl Transport for RshTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<RshSession, Setback> {
+    ) -> Result<Box<RshSession>, Setback> {
         if let Some(listeners) = &self.listeners {
             listeners.prepare().map_err(no_listener)?;
         }
