@@ -259,3 +259,28 @@ fn a_server_that_says_why_it_ends_the_connection() {
     });
     fails_at_once(port, "closed", "handshake", "go away");
 }
+
+#[test]
+fn what_a_configuration_asks_for_and_cannot_be_had() {
+    let ended = Mrsh::new()
+        .args(&[
+            "-R",
+            "ssh",
+            "-F",
+            "none",
+            "--ssh-option",
+            "BindAddress=192.0.2.1",
+        ])
+        .args(&["--json", "-w", "127.0.0.1", "true"])
+        .run()
+        .status(3);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(
+        text.contains(r#""class":"config","phase":"resolve""#),
+        "{text}"
+    );
+    assert!(
+        text.contains("BindAddress 192.0.2.1 cannot be had here: try -R openssh"),
+        "{text}"
+    );
+}

@@ -84,5 +84,5 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
     let known = schema["$defs"]["class"]["enum"].as_array().unwrap();
     let known = known.iter().map(|class| class.as_str().unwrap());
     let missing: Vec<&str> = known.filter(|class| !classes.contains(*class)).collect();
-    assert!(missing.is_empty(), "without a fault: {missing:?}");
+    assert!(missing.is_empty(), "classes without a fault: {missing:?}");
 }

@@ -90,7 +90,8 @@ const LISTENER_RETRY: Duration = Duration::from_secs(1);
 const SHORTEST_LIMIT: usize = 1023;
 
 const GAVE_UP: &str = "the daemon closed instead; a firewall may block its connection back to a port \
-     in 512-1023 here, it may have no port left, or not know this host's name: try --stderr merge";
+     in 512-1023 here, it may have no port left, not know this host's name, or have been started too often for \
+     its inetd: try --stderr merge, or --retries";
 const TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
      try --stderr merge, or a longer -t";
 const ANSWERED: &str = "the daemon answered without it: try --stderr merge";
