@@ -189,10 +189,13 @@ fn command_words(command: &[u8]) -> String {
 
 /// Where connections would come from, and whether they may.
 fn source_ports(plan: &RunPlan) -> String {
-    if plan.transports.rsh.is_none() {
-        return "any".to_owned();
-    }
-    let range = match &plan.transports.source_ports {
+    let transports = &plan.transports;
+    let source_ports = match (&transports.rsh, &transports.ssh) {
+        (Some(_), _) => &transports.source_ports,
+        (None, Some(_)) => &transports.ssh_source_ports,
+        (None, None) => &SourcePorts::Any,
+    };
+    let range = match source_ports {
         SourcePorts::Any => return "any".to_owned(),
         SourcePorts::Reserved => RESERVED,
         SourcePorts::Range(range) => range.clone(),

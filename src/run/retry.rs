@@ -79,7 +79,7 @@ mod tests {
             Phase::Start,
             Phase::Run,
         ] {
-            let early = phase < Phase::CallBack;
+            let early = phase <= Phase::Auth;
             let closed = TransportError::Closed { phase, hint: None };
             for error in [timeout(phase), reset(phase), io(phase), closed] {
                 assert_eq!(is_worth_it(&error), early, "{error}");

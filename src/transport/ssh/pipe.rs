@@ -399,3 +399,99 @@ impl KeyboardInteractivePrompt for Pipe {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    /// A pipe whose other end is in hand, with the greeting behind it.
+    fn greeted() -> (Pipe, std::os::unix::net::UnixStream) {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut pipe = Pipe::new(Line::Through(UnixStream::from_std(ours).unwrap()));
+        theirs.write_all(b"SSH-2.0-x\r\n").unwrap();
+        pipe.greeting.feed(b"SSH-2.0-x\r\n");
+        theirs.set_nonblocking(false).unwrap();
+        (pipe, theirs)
+    }
+
+    #[tokio::test]
+    async fn all_that_is_written_is_taken_and_arrives() {
+        let (mut pipe, mut theirs) = greeted();
+        let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+        let mut wanted = Vec::new();
+        // More than a socket holds, in pieces as libssh2 writes them.
+        for piece in bytes.chunks(1000) {
+            pipe.ready_to_write().await;
+            assert_eq!(pipe.send(piece).unwrap(), piece.len());
+            wanted.extend_from_slice(piece);
+            if pipe.has_waiting() {
+                break;
+            }
+        }
+        assert!(pipe.has_waiting());
+        let reader = std::thread::spawn(move || {
+            let mut found = vec![0; wanted.len()];
+            theirs.read_exact(&mut found).unwrap();
+            (found == wanted, theirs)
+        });
+        while pipe.has_waiting() {
+            pipe.ready_to_write().await;
+            pipe.flush();
+        }
+        assert!(reader.join().unwrap().0);
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_end_is_read_first() {
+        let (mut pipe, mut theirs) = greeted();
+        theirs.write_all(b"last words").unwrap();
+        drop(theirs);
+        pipe.ready().await.unwrap();
+        let mut buffer = [0; 1024];
+        pipe.begin();
+        let n = pipe.receive(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"SSH-2.0-x\r\nlast words");
+        // In the same call the end is hidden, and while something has to be got out first.
+        assert!(pipe.receive(&mut buffer).is_err());
+        pipe.begin();
+        pipe.hold_end();
+        assert!(pipe.receive(&mut buffer).is_err());
+        pipe.begin();
+        assert_eq!(pipe.receive(&mut buffer).unwrap(), 0);
+        assert_eq!(pipe.ended(), Some(&Ended::Closed));
+    }
+
+    #[tokio::test]
+    async fn one_call_takes_so_much_and_a_flood_is_cut_off() {
+        let (mut pipe, mut theirs) = greeted();
+        let writer = std::thread::spawn(move || {
+            let mut sent = 0_u64;
+            while let Ok(n) = theirs.write(&[0; 65536]) {
+                sent += n as u64;
+            }
+            sent
+        });
+        let mut buffer = [0; 40_000];
+        while pipe.ended().is_none() {
+            let before = pipe.received();
+            pipe.begin();
+            while let Ok(1..) = pipe.receive(&mut buffer) {}
+            assert!(pipe.received() - before <= ALLOWANCE as u64);
+            if pipe.is_drained() {
+                pipe.ready().await.unwrap();
+            }
+        }
+        assert_eq!(pipe.ended(), Some(&Ended::Flood));
+        assert!(pipe.received() <= MAX_BEFORE_START + ALLOWANCE as u64);
+        drop(pipe);
+        writer.join().unwrap();
+    }
+
+    impl Pipe {
+        async fn ready_to_write(&self) {
+            self.line.ready(Interest::WRITABLE).await.unwrap();
+        }
+    }
+}

@@ -87,3 +87,25 @@ fn rest(turned_away: u32) -> Duration {
         .min(LONGEST_REST);
     most.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_double_up_to_a_bound_and_differ() {
+        for (times, most) in [
+            (1, 200),
+            (2, 400),
+            (4, 1600),
+            (5, 2000),
+            (4_000_000_000, 2000),
+        ] {
+            let most = Duration::from_millis(most);
+            let rests: Vec<Duration> = (0..100).map(|_| rest(times)).collect();
+            assert!(rests.iter().all(|rest| *rest <= most && *rest >= most / 2));
+            let spread = *rests.iter().max().unwrap() - *rests.iter().min().unwrap();
+            assert!(spread > most / 4, "{spread:?}");
+        }
+    }
+}
