@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::plan::RunPlan;
 use crate::ports::{self, RESERVED, SourcePorts, bind};
-use crate::report::{Rules, RunInfo};
+use crate::report::{Called, Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
-use crate::targets::Target;
+use crate::targets::TransportKind;
 use crate::targets::nodeset::fold;
 use crate::transport::{Budget, Lag, Resolver, TransportError};
 
@@ -54,15 +54,22 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
     let mut found: Vec<Found> = targets.iter().map(|_| None).collect();
     let names = targets.iter().enumerate();
     // A local command makes of its host's name what it likes.
-    let mut names = names.filter(|(_, target)| {
-        plan.info.port_of(target).is_some() && target.host.parse::<IpAddr>().is_err()
+    // Names behind other hosts are looked up there, and openssh reads files of its own.
+    let mut names = names.filter_map(|(index, target)| {
+        let called = plan.info.called(index, target);
+        let here = !matches!(
+            called.transport,
+            TransportKind::Exec | TransportKind::OpenSsh
+        ) && called.by_way_of.is_none()
+            && called.host.parse::<IpAddr>().is_err();
+        here.then(|| (index, Arc::<str>::from(called.host)))
     });
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() < AT_ONCE
-            && let Some((index, target)) = names.next()
+            && let Some((index, host)) = names.next()
         {
-            let (resolver, host) = (resolver.clone(), Arc::clone(&target.host));
+            let resolver = resolver.clone();
             let mut budget = Budget::new(plan.run.connect_timeout, Lag::default());
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
@@ -82,14 +89,29 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
 fn targets(info: &RunInfo, found: &[Found]) -> String {
     let mut text = String::new();
     for (index, target) in info.targets.iter().enumerate() {
-        let Target { label, host, .. } = target;
-        let transport = info.transport_of(target);
-        let user = info.user_of(target);
-        // Writing to a string cannot fail.
-        let _ = match info.port_of(target) {
-            Some(port) => write!(text, "{label}: {transport} to {host} port {port} as {user}"),
-            None => write!(text, "{label}: {transport} for {host} as {user}"),
+        let label = &target.label;
+        let called = info.called(index, target);
+        let Called {
+            transport, host, ..
+        } = called;
+        let verb = match transport {
+            TransportKind::Exec => "for",
+            TransportKind::Rsh | TransportKind::Ssh | TransportKind::OpenSsh => "to",
         };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{label}: {transport} {verb} {host}");
+        if let Some(port) = called.port {
+            let _ = write!(text, " port {port}");
+        }
+        if let Some(user) = called.user {
+            let _ = write!(text, " as {user}");
+        }
+        if let Some(way) = called.by_way_of {
+            let _ = write!(text, ", by way of {way}");
+        }
+        if transport == TransportKind::OpenSsh {
+            text.push_str(", and as its configuration says");
+        }
         let _ = match found.get(index) {
             Some(Some(Ok(addresses))) => {
                 let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
@@ -216,7 +238,7 @@ fn source_ports(plan: &RunPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::targets::TransportKind;
+    use crate::targets::Target;
 
     fn info() -> RunInfo {
         let target = |label: &str, host: &str, user: Option<&str>, port| Target {
@@ -237,7 +259,9 @@ mod tests {
             command: "echo 'ü\x1b' \"$A\"".into(),
             transport: TransportKind::Rsh,
             user: "ops".to_owned(),
+            user_given: false,
             port: None,
+            decided: Vec::new(),
             jobs: 3,
             connect_timeout: Duration::from_secs(10),
             command_timeout: None,

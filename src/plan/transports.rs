@@ -1,22 +1,25 @@
 //! What the transports of a run are told, for those that its targets take.
 
 use std::cell::LazyCell;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{env, fs};
 
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{RESERVED, SourcePorts};
 use crate::privilege::Privilege;
+use crate::report::Decided;
 use crate::targets::{Target, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
-use crate::transport::ssh::config::{SYSTEM_FILE, Sources, UserFile};
-use crate::transport::ssh::{self, PasswordSource, SshOptions};
+use crate::transport::ssh::config::{HostConfig, SYSTEM_FILE, Sources, SshConfig, UserFile};
+use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
 use crate::transport::{Input, StderrMode};
 
 /// The port of rshd, the only one that the program's own right to reserved source ports is good for.
@@ -79,6 +82,43 @@ impl TransportPlan {
         }
     }
 
+    /// How the targets are called of which ssh's configuration decides that, by their numbers.
+    ///
+    /// # Errors
+    /// What the configuration says of one of them, or of a host on the way there, cannot be done.
+    pub(super) fn decided(&self, targets: &[Target]) -> Result<Vec<Option<Decided>>, Error> {
+        let Some(ssh) = &self.ssh else {
+            return Ok(Vec::new());
+        };
+        let mut texts = Texts::default();
+        let mut decided = Vec::with_capacity(targets.len());
+        for target in targets {
+            if target.transport.unwrap_or(self.default) != TransportKind::Ssh {
+                decided.push(None);
+                continue;
+            }
+            let fault = |source| Error::SshTarget {
+                label: target.label.to_string(),
+                source,
+            };
+            let host = ssh.host(target).map_err(fault)?;
+            let way = match host.jumps.is_empty() {
+                true => None,
+                false => Some(way(&ssh.hops(&host).map_err(fault)?)),
+            };
+            decided.push(Some(Decided {
+                host: match *host.host_name == *target.host {
+                    true => Arc::clone(&target.host),
+                    false => host.host_name.into(),
+                },
+                user: texts.shared(&host.user),
+                port: host.port,
+                by_way_of: way.map(|way| texts.shared(&way)),
+            }));
+        }
+        Ok(decided)
+    }
+
     /// Whether connections come from ports that not everybody may bind.
     #[must_use]
     pub fn binds_reserved(&self) -> bool {
@@ -90,6 +130,30 @@ impl TransportPlan {
     pub fn starts_processes(&self) -> bool {
         self.openssh.is_some() || self.exec.is_some()
     }
+}
+
+/// Texts that many targets have in common, held once.
+#[derive(Debug, Default)]
+struct Texts(HashSet<Arc<str>>);
+
+impl Texts {
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&new));
+        new
+    }
+}
+
+/// The hosts on the way, for people.
+fn way(hops: &[HostConfig]) -> String {
+    let words: Vec<String> = hops
+        .iter()
+        .map(|hop| format!("{}@{} port {}", hop.user, hop.host_name, hop.port))
+        .collect();
+    words.join(" and ")
 }
 
 /// Decides what the targets' transports are told.
@@ -189,7 +253,7 @@ fn ssh(
         stderr: StderrMode::from(cli.stderr),
         raw: cli.raw,
         input: None,
-        sources: Sources {
+        config: SshConfig::load(Sources {
             user_file: match &cli.ssh_config {
                 Some(file) => UserFile::named(file),
                 None => UserFile::Default,
@@ -208,7 +272,8 @@ fn ssh(
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 })
                 .collect(),
-        },
+        })
+        .map_err(SshError::from)?,
         agent: env::var_os("SSH_AUTH_SOCK")
             .filter(|socket| !socket.is_empty())
             .map(PathBuf::from),

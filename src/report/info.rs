@@ -18,8 +18,12 @@ pub struct RunInfo {
     pub transport: TransportKind,
     /// The remote user of targets that name none.
     pub user: String,
+    /// Whether the remote user was given, and is not just the caller's name.
+    pub user_given: bool,
     /// The port of targets that name none, if one was given; else it is their transport's.
     pub port: Option<u16>,
+    /// How targets are called of which files decide that, by their numbers. Empty if there are none.
+    pub decided: Vec<Option<Decided>>,
     /// How many hosts at once.
     pub jobs: usize,
     /// The limit up to the command's start.
@@ -38,6 +42,34 @@ pub struct RunInfo {
     pub stdin: bool,
     /// Whether embedded daemons answer.
     pub demo: bool,
+}
+
+/// How a target is called, after all files have been asked that decide it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The name or address that is connected to.
+    pub host: Arc<str>,
+    /// The remote user.
+    pub user: Arc<str>,
+    /// The port.
+    pub port: u16,
+    /// The hosts on the way, if there are any.
+    pub by_way_of: Option<Arc<str>>,
+}
+
+/// How a target is called, as far as it is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Called<'a> {
+    /// How it is reached.
+    pub transport: TransportKind,
+    /// Its name or address.
+    pub host: &'a str,
+    /// The remote user; `None` where another program decides it.
+    pub user: Option<&'a str>,
+    /// The port; `None` where there is none or another program decides it.
+    pub port: Option<u16>,
+    /// The hosts on the way, if there are any.
+    pub by_way_of: Option<&'a str>,
 }
 
 /// The rules of a run, in the same order as they are typed; see the options of these names.
@@ -75,31 +107,49 @@ impl RunInfo {
         };
         match field {
             Field::Label => target_info.label.to_string(),
-            Field::Host => target_info.host.to_string(),
-            Field::User => self.user_of(target_info).to_owned(),
+            Field::Host => self.called(target, target_info).host.to_owned(),
+            Field::User => self
+                .called(target, target_info)
+                .user
+                .unwrap_or_default()
+                .to_owned(),
             Field::Port => self
-                .port_of(target_info)
+                .called(target, target_info)
+                .port
                 .map_or(String::new(), |port| port.to_string()),
             Field::Number => target.to_string(),
         }
     }
 
-    /// How this target is reached.
+    /// How a target is called; `index` is its number.
     #[must_use]
-    pub fn transport_of(&self, target: &Target) -> TransportKind {
-        target.transport.unwrap_or(self.transport)
-    }
-
-    /// The port at which this target is called; `None` where there is none.
-    #[must_use]
-    pub fn port_of(&self, target: &Target) -> Option<u16> {
-        let default = self.transport_of(target).default_port()?;
-        Some(target.port.or(self.port).unwrap_or(default))
-    }
-
-    /// The remote user of this target.
-    #[must_use]
-    pub fn user_of<'a>(&'a self, target: &'a Target) -> &'a str {
-        target.user.as_deref().unwrap_or(&self.user)
+    pub fn called<'a>(&'a self, index: usize, target: &'a Target) -> Called<'a> {
+        let transport = target.transport.unwrap_or(self.transport);
+        if let Some(Some(decided)) = self.decided.get(index) {
+            return Called {
+                transport,
+                host: &decided.host,
+                user: Some(&decided.user),
+                port: Some(decided.port),
+                by_way_of: decided.by_way_of.as_deref(),
+            };
+        }
+        // The system's ssh reads its files itself: what was not typed is not known here.
+        let decides = transport == TransportKind::OpenSsh && !self.demo;
+        let port = transport.default_port().map(|default| {
+            let typed = target.port.or(self.port);
+            typed.or((!decides).then_some(default))
+        });
+        Called {
+            transport,
+            host: &target.host,
+            user: match (&target.user, decides && !self.user_given) {
+                (Some(user), _) => Some(user),
+                (None, true) => None,
+                (None, false) => Some(&self.user),
+            },
+            port: port.flatten(),
+            by_way_of: None,
+        }
     }
 }

@@ -45,7 +45,7 @@ pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
-pub use info::{Rules, RunInfo};
+pub use info::{Called, Decided, Rules, RunInfo};
 pub use label::LabelFormat;
 pub use summary::{Words, left_running};
 

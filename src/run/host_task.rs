@@ -142,7 +142,7 @@ async fn attempt<T: Transport>(
     let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
     let route = context.transport.route(target, &mut budget).await;
     let mut seen = Facts {
-        resolve: Some(context.connect_timeout - budget.left()),
+        resolve: Some(budget.spent()),
         ..Facts::default()
     };
     *facts = earlier.and(&seen);

@@ -16,6 +16,7 @@ use super::{Lag, Phase, TransportError};
 pub struct Budget {
     whole: Duration,
     left: Duration,
+    spent: Duration,
     lag: Lag,
 }
 
@@ -26,6 +27,7 @@ impl Budget {
         Budget {
             whole,
             left: whole,
+            spent: Duration::ZERO,
             lag,
         }
     }
@@ -34,6 +36,18 @@ impl Budget {
     #[must_use]
     pub fn left(&self) -> Duration {
         self.left
+    }
+
+    /// What has been charged so far.
+    #[must_use]
+    pub fn spent(&self) -> Duration {
+        self.spent
+    }
+
+    /// Makes it no larger than this in all, what is spent included: a host may have a limit of its own.
+    pub fn limit(&mut self, most: Duration) {
+        self.whole = self.whole.min(most);
+        self.left = self.left.min(self.whole.saturating_sub(self.spent));
     }
 
     /// Runs a future at the budget's cost; `None` if the budget ran out first.
@@ -107,6 +121,7 @@ impl Drop for Meter<'_> {
     fn drop(&mut self) {
         let spent = self.start.elapsed().saturating_sub(self.own());
         self.budget.left = self.budget.left.saturating_sub(spent);
+        self.budget.spent += spent;
     }
 }
 
@@ -150,6 +165,22 @@ mod tests {
         assert_eq!(budget.left(), Duration::ZERO);
         let error = budget.exhausted(Phase::Connect);
         assert_eq!(error.to_string(), "timed out after 10 s: connecting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_counts_what_was_spent_before() {
+        let mut budget = Budget::new(Duration::from_secs(10), Lag::default());
+        let some = Duration::from_secs(2);
+        assert_eq!(budget.spend_up_to(some, pending::<()>()).await, None);
+        budget.limit(Duration::from_secs(5));
+        budget.limit(Duration::from_secs(60));
+        assert_eq!(budget.left(), Duration::from_secs(3));
+        assert_eq!(budget.spend(pending::<()>()).await, None);
+        assert_eq!(budget.spent(), Duration::from_secs(5));
+        let error = budget.exhausted(Phase::Connect);
+        assert_eq!(error.to_string(), "timed out after 5 s: connecting");
+        budget.limit(Duration::from_secs(1));
+        assert_eq!(budget.left(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

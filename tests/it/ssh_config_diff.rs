@@ -191,7 +191,7 @@ fn setting(rng: &mut Rng) -> (&'static str, String) {
             "AddressFamily",
             pick(rng, &["any", "inet", "Inet6"]).to_owned(),
         ),
-        34 => ("BindAddress", "127.0.0.9".into()),
+        34 => ("HostKeyAlias", "another".to_owned()),
         35 => ("PreferredAuthentications", "publickey,password".into()),
         36 => (
             "RevokedHostKeys",
@@ -600,7 +600,6 @@ fn shown_by_us(
         ("serveraliveinterval", seconds(config.server_alive_interval)),
         ("connecttimeout", seconds(config.connect_timeout)),
         ("requiredrsasize", number(config.required_rsa_size.into())),
-        ("bindaddress", option(config.bind_address.clone())),
         ("hostkeyalias", option(config.host_key_alias.clone())),
         (
             "preferredauthentications",

@@ -3,6 +3,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -262,16 +264,16 @@ fn a_server_that_says_why_it_ends_the_connection() {
 
 #[test]
 fn what_a_configuration_asks_for_and_cannot_be_had() {
+    // With a real server's greeting, for the list is chosen for each connection.
+    let port = serve(|stream| {
+        say(&stream, BANNER);
+        listen(&stream);
+    });
+    let target = format!("127.0.0.1:{port}");
     let ended = Mrsh::new()
-        .args(&[
-            "-R",
-            "ssh",
-            "-F",
-            "none",
-            "--ssh-option",
-            "BindAddress=192.0.2.1",
-        ])
-        .args(&["--json", "-w", "127.0.0.1", "true"])
+        .args(&["-R", "ssh", "-F", "none"])
+        .args(&["--ssh-option", "Ciphers=cipher-of-tomorrow"])
+        .args(&["--json", "-w", &target, "true"])
         .run()
         .status(3);
     let text = String::from_utf8(ended.stdout).unwrap();
@@ -279,8 +281,110 @@ fn what_a_configuration_asks_for_and_cannot_be_had() {
         text.contains(r#""class":"config","phase":"resolve""#),
         "{text}"
     );
-    assert!(
-        text.contains("BindAddress 192.0.2.1 cannot be had here: try -R openssh"),
+    let words = "Ciphers: none of cipher-of-tomorrow is known here";
+    assert!(text.contains(words), "{text}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_followed_for_one_host_is_an_error_before_any_connection() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let port = serve(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let path = file.to_str().unwrap();
+    for (lines, words) in [
+        (
+            "Host bad\n  HostName 127.0.0.1\n  BindAddress 192.0.2.1\n",
+            format!("bad: {path}:3: BindAddress is not supported by the built-in ssh"),
+        ),
+        // Not less behind another host, where ssh passes over it.
+        (
+            "Host bad\n  ProxyJump gate\n  BindAddress 192.0.2.1\n",
+            format!("bad: {path}:3: BindAddress is not supported by the built-in ssh"),
+        ),
+        (
+            "Host bad\n  ProxyJump gate\nHost gate\n  ProxyCommand nc x 22\n",
+            format!("bad: {path}:4: ProxyCommand is not supported by the built-in ssh"),
+        ),
+    ] {
+        std::fs::write(&file, lines).unwrap();
+        let good = format!("127.0.0.1:{port}");
+        for more in [&[][..], &["-n"]] {
+            let ended = Mrsh::new()
+                .args(&["-R", "ssh", "-F", path])
+                .args(more)
+                .args(&["-w", &good, "-w", "bad", "true"])
+                .run()
+                .status(2);
+            let text = ended.stderr;
+            assert!(text.contains(&words), "{text}");
+            assert!(text.contains("-R openssh"), "{text}");
+        }
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn who_is_called_is_what_the_configuration_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let path = file.to_str().unwrap();
+    std::fs::write(
+        &file,
+        "Host a\n  HostName 127.0.0.1\n  User ada\n  Port 1\n\
+         Host b\n  HostName b.invalid\n  ProxyJump admin@gate\n  User bea\n\
+         Host gate\n  HostName 127.0.0.1\n  Port 1\n",
+    )
+    .unwrap();
+    let with = |args: &[&str], status| {
+        let mrsh = Mrsh::new().args(&["-R", "ssh", "-F", path]).args(args);
+        let ended = mrsh.run().status(status);
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let text = with(&["-n", "-w", "a,cy@a:2,b,openssh://c", "true"], 0);
+    let lines: Vec<&str> = text.lines().take(4).collect();
+    assert_eq!(
+        lines,
+        [
+            "a: ssh to 127.0.0.1 port 1 as ada",
+            "cy@a:2: ssh to 127.0.0.1 port 2 as cy",
+            "b: ssh to b.invalid port 22 as bea, by way of admin@127.0.0.1 port 1",
+            "c: openssh to c, and as its configuration says",
+        ],
         "{text}"
     );
+    let text = with(&["--json", "-w", "a,b", "true"], 3);
+    let start: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        start["targets"],
+        serde_json::json!([
+            {"label": "a", "host": "127.0.0.1", "transport": "ssh", "user": "ada", "port": 1},
+            {"label": "b", "host": "b.invalid", "transport": "ssh", "user": "bea", "port": 22,
+             "by_way_of": "admin@127.0.0.1 port 1"},
+        ])
+    );
+}
+
+#[test]
+fn the_configuration_may_make_the_time_for_a_host_shorter() {
+    // From the first moment on, and not only from that of the connection.
+    let port = serve(|stream| listen(&stream)).to_string();
+    for (typed, wanted) in [("20", "timed out after 1 s"), ("1", "timed out after 1 s")] {
+        let limit = match typed {
+            "20" => "ConnectTimeout=1",
+            _ => "ConnectTimeout=20",
+        };
+        let before = Instant::now();
+        let ended = Mrsh::new()
+            .args(&["-R", "ssh", "-F", "none", "--ssh-option", limit])
+            .args(&["-t", typed, "--port", &port, "-w", "127.0.0.1", "true"])
+            .run()
+            .status(3);
+        let text = ended.stderr;
+        assert!(text.contains(wanted), "{text}");
+        assert!(before.elapsed() < Duration::from_secs(15));
+    }
 }

@@ -88,9 +88,12 @@ struct TargetRecord<'a> {
     label: &'a str,
     host: &'a str,
     transport: &'a str,
-    user: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_way_of: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -228,12 +231,16 @@ pub(super) struct RunEnd {
 
 impl<'a> Record<'a> {
     pub(super) fn run_start(info: &'a RunInfo) -> Self {
-        let target = |target: &'a Target| TargetRecord {
-            label: &target.label,
-            host: &target.host,
-            transport: info.transport_of(target).name(),
-            user: info.user_of(target),
-            port: info.port_of(target),
+        let target = |(index, target): (usize, &'a Target)| {
+            let called = info.called(index, target);
+            TargetRecord {
+                label: &target.label,
+                host: called.host,
+                transport: called.transport.name(),
+                user: called.user,
+                port: called.port,
+                by_way_of: called.by_way_of,
+            }
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Record::RunStart(Box::new(RunStart {
@@ -241,7 +248,7 @@ impl<'a> Record<'a> {
             version: env!("CARGO_PKG_VERSION"),
             time: (now.unwrap_or_default().as_secs_f64() * 1e3).round() / 1e3,
             total: info.targets.len(),
-            targets: info.targets.iter().map(target).collect(),
+            targets: info.targets.iter().enumerate().map(target).collect(),
             options: Options {
                 command: Bytes::of(&info.command),
                 transport: info.transport.name(),

@@ -198,6 +198,6 @@ pub(super) async fn exec(
     }
     let started = peer.drive(|peer| peer.exec(channel, command)).await;
     started.map_err(|fault| refused(peer, fault))?;
-    peer.pipe_mut().lift_limit();
+    peer.pipe_mut().lift_limit(1);
     Ok(channel)
 }

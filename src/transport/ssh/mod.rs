@@ -8,7 +8,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use socket2::SockRef;
 
@@ -20,7 +19,7 @@ use crate::ports::bind::Outgoing;
 use crate::ports::{PortLease, PortPool};
 use crate::targets::{Target, TargetId};
 use auth::{Claim, Key};
-use config::{AddressFamily, ConfigError, HostConfig, Sources, SshConfig};
+use config::{AddressFamily, ConfigError, HostConfig, SshConfig};
 use connect::{Failure, Progress};
 use ffi::{Channel, Peer};
 use jump::Jumps;
@@ -29,7 +28,7 @@ use known_hosts::HostNames;
 use note::Note;
 use pipe::Line;
 use prompt::Ask;
-use public::KeyType;
+use public::{KeyType, rsa_bits};
 use session::{KeepAlive, State, Streams};
 use setup::Ready;
 use tries::Tries;
@@ -80,8 +79,8 @@ pub struct SshOptions {
     pub raw: bool,
     /// What the commands read, if not an end of file at once.
     pub input: Option<Input>,
-    /// Where the configuration comes from.
-    pub sources: Sources,
+    /// What the configuration says.
+    pub config: SshConfig,
     /// Where the agent listens, if there is one.
     pub agent: Option<PathBuf>,
     /// Where the password comes from.
@@ -89,13 +88,24 @@ pub struct SshOptions {
 }
 
 impl SshOptions {
-    /// What the configuration says of a target.
-    fn host(&self, config: &SshConfig, target: &Target) -> Result<HostConfig, ConfigError> {
-        config.host(
+    /// What the configuration says of a target. No I/O.
+    ///
+    /// # Errors
+    /// What it says cannot be done.
+    pub fn host(&self, target: &Target) -> Result<HostConfig, ConfigError> {
+        self.config.host(
             &target.host,
             target.user.as_deref().or(self.user.as_deref()),
             target.port.or(self.port),
         )
+    }
+
+    /// The hosts between here and a host, in the order in which they are visited. No I/O.
+    ///
+    /// # Errors
+    /// As [`host`](SshOptions::host).
+    pub fn hops(&self, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
+        way::hops(&self.config, host)
     }
 }
 
@@ -143,7 +153,7 @@ impl SshTransport {
     }
 
     fn host(&self, target: &Target) -> Result<HostConfig, TransportError> {
-        let host = self.options.host(&self.ready.config, target);
+        let host = self.options.host(target);
         host.map_err(|error| TransportError::Config {
             reason: error.one_line(),
         })
@@ -155,11 +165,6 @@ impl SshTransport {
         host: &HostConfig,
         budget: &mut Budget,
     ) -> Result<Vec<SocketAddr>, TransportError> {
-        if let Some(address) = &host.bind_address {
-            return Err(TransportError::Config {
-                reason: format!("BindAddress {address} cannot be had here: try -R openssh"),
-            });
-        }
         let found = self.resolver.lookup(&host.host_name, host.port, budget);
         let addresses = of_family(found.await?, host.address_family);
         match addresses.is_empty() {
@@ -225,6 +230,9 @@ impl SshTransport {
             .ready
             .identities
             .candidates(&setup::wanted(host), in_agent);
+        candidates.retain(|candidate| {
+            rsa_bits(&candidate.blob).is_none_or(|bits| bits >= host.required_rsa_size)
+        });
         if let Some(spec) = &host.pubkey_accepted_algorithms {
             let accepted = algorithms::accepted(spec);
             candidates.retain(|candidate| {
@@ -262,7 +270,7 @@ impl SshTransport {
         progress: &mut Progress,
     ) -> Result<Started, Failure> {
         let mut peer = self.enter(host, address, line, ask_for, progress).await?;
-        let environment = host.environment(&self.options.sources.environment);
+        let environment = host.environment(self.options.config.environment());
         let command = &self.options.command;
         let channel = connect::exec(&mut peer, command, &environment, progress).await?;
         if let Some(interval) = host.server_alive_interval {
@@ -328,6 +336,9 @@ impl Transport for SshTransport {
 
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
         let host = self.host(target)?;
+        if let Some(most) = host.connect_timeout {
+            budget.limit(most);
+        }
         if !host.jumps.is_empty() {
             return Ok(Route::nowhere());
         }
@@ -381,8 +392,7 @@ impl Transport for SshTransport {
                 tries.ask_for.as_deref(),
                 &mut progress,
             );
-            let most = host.connect_timeout.unwrap_or(Duration::MAX);
-            let started = budget.spend_up_to(most, start).await;
+            let started = budget.spend(start).await;
             *route.facts.start.get_or_insert_default() += before - budget.left();
             route.phase = progress.phase;
             match started {

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
 
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 use tokio::io::Interest;
@@ -25,6 +26,17 @@ const MAX_WAITING: usize = 256 * 1024;
 /// What a server may send before the command has started. Its longest messages then are lists of
 /// algorithms and keys of a few kilobytes.
 const MAX_BEFORE_START: u64 = 1024 * 1024;
+
+/// What a server may send after that without anything coming of it: questions whether we are there, things
+/// to be ignored, and what libssh2 keeps that nobody will ask for.
+const MAX_UNPAID: u64 = 16 * 1024 * 1024;
+
+/// So many bytes on the wire are paid for by one byte of output, or of input that was sent: a packet is never
+/// more than this longer than what it carries.
+const WORTH: u64 = 128;
+
+/// And so many by a second, for those who say for days that they are there.
+const PER_SECOND: u64 = 1024;
 
 /// How much is read at once while the greeting is awaited, of which libssh2 takes one byte at a time.
 const EARLY: usize = 1024;
@@ -98,8 +110,12 @@ pub(super) struct Pipe {
     held: bool,
     /// All bytes that came.
     received: u64,
-    /// What may come in all, until the command has started.
-    limit: Option<u64>,
+    /// What came of it that nothing has paid for.
+    unpaid: u64,
+    /// How much that may be.
+    most: u64,
+    /// Since when time pays; `None` until the command has started, when nothing does.
+    paid_since: Option<Instant>,
     /// Nothing can be sent any more.
     mute: bool,
     /// Nothing passes any more.
@@ -143,7 +159,9 @@ impl Pipe {
             fresh: false,
             held: false,
             received: 0,
-            limit: Some(MAX_BEFORE_START),
+            unpaid: 0,
+            most: MAX_BEFORE_START,
+            paid_since: None,
             mute: false,
             dead: false,
             ended: None,
@@ -172,9 +190,33 @@ impl Pipe {
         self.received
     }
 
-    /// The command has started: from here on the windows bound what comes.
-    pub(super) fn lift_limit(&mut self) {
-        self.limit = None;
+    /// The command has started: from here on what comes of it may be much, if it is of use.
+    /// `sessions` is how many may go through it, each with windows of its own.
+    pub(super) fn lift_limit(&mut self, sessions: u64) {
+        self.unpaid = 0;
+        self.most = sessions * MAX_UNPAID;
+        self.paid_since = Some(Instant::now());
+    }
+
+    /// So many bytes of a stream have passed, in or out.
+    pub(super) fn pay(&mut self, bytes: usize) {
+        let worth = WORTH.saturating_mul(bytes as u64);
+        self.unpaid = self.unpaid.saturating_sub(worth);
+    }
+
+    /// Whether the server has sent more than any honest one would.
+    fn is_flooded(&mut self) -> bool {
+        let Some(since) = &mut self.paid_since else {
+            return self.unpaid > self.most;
+        };
+        if self.unpaid > self.most {
+            let seconds = since.elapsed().as_secs();
+            *since += Duration::from_secs(seconds);
+            self.unpaid = self
+                .unpaid
+                .saturating_sub(seconds.saturating_mul(PER_SECOND));
+        }
+        self.unpaid > self.most
     }
 
     pub(super) fn farewell(&self) -> Option<&str> {
@@ -277,7 +319,8 @@ impl Pipe {
                 self.fresh = true;
                 self.allowance = self.allowance.saturating_sub(n);
                 self.received += n as u64;
-                if self.limit.is_some_and(|limit| self.received > limit) {
+                self.unpaid += n as u64;
+                if self.is_flooded() {
                     self.ended.get_or_insert(Ended::Flood);
                     self.line.reset_on_drop();
                     self.dead = true;
@@ -489,7 +532,63 @@ mod tests {
         writer.join().unwrap();
     }
 
+    /// What is taken of a server that writes without end once the command has started, if of each piece
+    /// so much pays.
+    async fn taken_of_a_flood(paying: usize, enough: u64) -> Pipe {
+        let (mut pipe, mut theirs) = greeted();
+        let writer =
+            std::thread::spawn(move || while theirs.write(&[0; 65536]).is_ok_and(|n| n > 0) {});
+        pipe.lift_limit(1);
+        let mut buffer = vec![0; 40_000];
+        while pipe.ended().is_none() && pipe.received() < enough {
+            pipe.begin();
+            while let Ok(n @ 1..) = pipe.receive(&mut buffer) {
+                pipe.pay(n.min(paying));
+            }
+            if pipe.is_drained() {
+                pipe.ready().await.unwrap();
+            }
+        }
+        pipe.kill();
+        let _ = pipe.line_shut();
+        writer.join().unwrap();
+        pipe
+    }
+
+    #[tokio::test]
+    async fn what_is_of_no_use_is_bounded_and_output_is_not() {
+        let enough = 6 * MAX_UNPAID;
+        let useless = taken_of_a_flood(0, enough).await;
+        assert_eq!(useless.ended(), Some(&Ended::Flood));
+        let slack = ALLOWANCE as u64 + PER_SECOND * 600;
+        assert!(useless.received() <= MAX_UNPAID + slack);
+        // A byte for each of many packets does not make up for them.
+        let nearly = taken_of_a_flood(1, enough).await;
+        assert_eq!(nearly.ended(), Some(&Ended::Flood));
+        let output = taken_of_a_flood(usize::MAX, enough).await;
+        assert_eq!(output.ended(), None);
+        assert!(output.received() >= enough);
+    }
+
+    #[tokio::test]
+    async fn signs_of_life_may_go_on_for_days() {
+        let (mut pipe, _theirs) = greeted();
+        pipe.lift_limit(1);
+        pipe.unpaid = MAX_UNPAID + 1;
+        assert!(pipe.is_flooded());
+        let day = Duration::from_secs(24 * 60 * 60);
+        pipe.paid_since = Instant::now().checked_sub(day);
+        assert!(pipe.paid_since.is_none() || !pipe.is_flooded());
+    }
+
     impl Pipe {
+        fn line_shut(&self) -> rustix::io::Result<()> {
+            match &self.line {
+                Line::Through(stream) => rustix::net::shutdown(stream, rustix::net::Shutdown::Both),
+                Line::Direct(_) => Ok(()),
+            }
+        }
+
         async fn ready_to_write(&self) {
             self.line.ready(Interest::WRITABLE).await.unwrap();
         }

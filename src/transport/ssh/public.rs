@@ -22,6 +22,25 @@ const CERTIFICATE: &str = "-cert-v01@openssh.com";
 /// Numbers of RSA keys beyond this are not keys (OpenSSH: 16384 bits).
 const RSA_BITS: std::ops::RangeInclusive<usize> = 1024..=16384;
 
+/// The length of an RSA key in bits, also within a certificate; `None` for other keys and what is none.
+pub(super) fn rsa_bits(blob: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(blob);
+    let name = reader.text()?;
+    let plain = name.strip_suffix(CERTIFICATE);
+    if plain.unwrap_or(name) != KeyType::Rsa.name() {
+        return None;
+    }
+    if plain.is_some() {
+        let _nonce = reader.string()?;
+    }
+    let _exponent = reader.string()?;
+    let modulus = reader.string()?;
+    let zeros = modulus.iter().take_while(|&&byte| byte == 0).count();
+    let digits = &modulus[zeros..];
+    let bits = u32::try_from(digits.len()).ok()?.checked_mul(8)?;
+    Some(bits - digits.first().map_or(0, |top| top.leading_zeros()))
+}
+
 /// The kinds of keys that OpenSSH 9.2 knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyType {
@@ -270,4 +289,30 @@ fn ec_key(kind: KeyType, point: &[u8]) -> Result<EcKey<Public>, ErrorStack> {
     let mut context = BigNumContext::new()?;
     let point = EcPoint::from_bytes(&group, point, &mut context)?;
     EcKey::from_public_key(&group, &point)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::ssh::testing::Bench;
+
+    #[test]
+    fn the_length_of_rsa_keys_is_read_off_them() {
+        let Some(bench) = Bench::new() else { return };
+        bench.key("small", &["-t", "rsa", "-b", "1024"]);
+        bench.key("odd", &["-t", "rsa", "-b", "2047"]);
+        bench.key("other", &["-t", "ed25519"]);
+        bench.run(
+            "ssh-keygen",
+            &["-q", "-s", "other", "-I", "id", "-n", "u", "odd.pub"],
+        );
+        assert_eq!(rsa_bits(&bench.blob("small.pub")), Some(1024));
+        assert_eq!(rsa_bits(&bench.blob("odd.pub")), Some(2047));
+        assert_eq!(rsa_bits(&bench.blob("odd-cert.pub")), Some(2047));
+        assert_eq!(rsa_bits(&bench.blob("other.pub")), None);
+        let blob = bench.blob("small.pub");
+        for length in 0..blob.len() {
+            assert_eq!(rsa_bits(&blob[..length]), None);
+        }
+    }
 }

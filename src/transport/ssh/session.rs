@@ -165,10 +165,13 @@ impl SshSession {
         }
         scratch::with(|buffer| match peer.read(*channel, number, buffer) {
             Ok(Some(0) | None) => Ok(Read::Nothing),
-            Ok(Some(n)) => Ok(Read::Some(match wanted {
-                true => buffer[..n].to_vec(),
-                false => Vec::new(),
-            })),
+            Ok(Some(n)) => {
+                peer.pipe_mut().pay(n);
+                Ok(Read::Some(match wanted {
+                    true => buffer[..n].to_vec(),
+                    false => Vec::new(),
+                }))
+            }
             Err(fault) => Err(lost(peer, Phase::Run, fault)),
         })
     }
@@ -210,6 +213,7 @@ impl SshSession {
         peer.pipe_mut().begin();
         match peer.write(*channel, &bytes) {
             Ok(Some(n)) => {
+                peer.pipe_mut().pay(n);
                 if let Some(input) = &mut self.input {
                     input.advance(n);
                 }

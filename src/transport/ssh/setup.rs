@@ -9,12 +9,11 @@ use zeroize::Zeroizing;
 use super::SshOptions;
 use super::agent::{AgentClient, AgentKey};
 use super::algorithms::Supported;
-use super::config::{Agent, ConfigError, HostConfig, SshConfig};
+use super::config::{Agent, ConfigError, HostConfig};
 use super::keys::{Identities, UnlockError, Wanted};
 use super::note::Note;
 use super::prompt::{self, Ask, PromptError};
 use super::trust::{Trust, TrustError, chain};
-use super::way::hops;
 use crate::targets::Target;
 
 /// Where the password comes from (`--password`, `--password-fd`).
@@ -61,7 +60,6 @@ pub(super) struct Held {
 
 /// All that was found out.
 pub(super) struct Ready {
-    pub(super) config: SshConfig,
     pub(super) supported: Supported,
     pub(super) trust: Trust,
     pub(super) identities: Identities,
@@ -112,14 +110,13 @@ pub(super) async fn prepare<'t>(
     notes: &mut Vec<Note>,
 ) -> Result<Ready, SshError> {
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
-    let config = SshConfig::load(options.sources.clone())?;
     let mut trust = Trust::default();
     let mut identities = Identities::default();
     let mut sockets = BTreeSet::new();
     let mut ignored = BTreeSet::new();
     for target in targets {
-        let host = options.host(&config, target)?;
-        for host in hops(&config, &host)?.iter().chain([&host]) {
+        let host = options.host(target)?;
+        for host in options.hops(&host)?.iter().chain([&host]) {
             ignored.extend(host.notes.iter().cloned());
             trust.read(host, notes)?;
             if host.pubkey_authentication {
@@ -153,7 +150,6 @@ pub(super) async fn prepare<'t>(
     identities.unlock(&held, password.is_some(), asked)?;
     notes.extend(identities.notes().iter().cloned());
     Ok(Ready {
-        config,
         supported,
         trust,
         identities,

@@ -12,7 +12,7 @@ use super::known_hosts::{
     HostKey, HostNames, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError, Verdict,
 };
 use super::note::Note;
-use super::public::KeyType;
+use super::public::{KeyType, rsa_bits};
 use crate::transport::TransportError;
 
 /// Everything that says whom to trust, each file read once.
@@ -91,6 +91,12 @@ impl Trust {
                     .to_owned(),
             ));
         };
+        if let Some(bits) = rsa_bits(blob).filter(|&bits| bits < host.required_rsa_size) {
+            return Err(refused(format!(
+                "its host key is an RSA key of {bits} bits, and RequiredRSASize demands {}",
+                host.required_rsa_size
+            )));
+        }
         if let Some(path) = &host.revoked_host_keys {
             let revoked = self.revoked.get(path);
             let refusal = match revoked {

@@ -103,6 +103,7 @@ impl Tunnel {
                 }
                 read
             })?;
+            peer.pipe_mut().pay(read.unwrap_or(0));
             moved |= read.is_some_and(|n| n > 0);
             self.host_ended = peer.at_end(self.channel);
         }
@@ -144,6 +145,7 @@ impl Tunnel {
             peer.pipe_mut().begin();
             match peer.write(self.channel, &self.from_target) {
                 Ok(Some(n)) if n > 0 => {
+                    peer.pipe_mut().pay(n);
                     self.from_target.drain(..n);
                     moved = true;
                 }

@@ -18,6 +18,9 @@ use crate::transport::{Budget, Route, Setback, TransportError};
 /// So many hosts may lie between; more is a circle.
 const MOST_HOPS: usize = 8;
 
+/// Of so many sessions through one host all may be held up at once with full windows.
+const MOST_STALLED: u64 = 64;
+
 /// The hosts between here and there, in the order in which they are visited.
 pub(super) fn hops(config: &SshConfig, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
     let mut hops = Vec::new();
@@ -44,9 +47,11 @@ pub(super) fn hops(config: &SshConfig, host: &HostConfig) -> Result<Vec<HostConf
 impl SshTransport {
     /// The hosts between here and there.
     pub(super) fn hops(&self, host: &HostConfig) -> Result<Vec<HostConfig>, TransportError> {
-        hops(&self.ready.config, host).map_err(|error| TransportError::Config {
-            reason: error.one_line(),
-        })
+        self.options
+            .hops(host)
+            .map_err(|error| TransportError::Config {
+                reason: error.one_line(),
+            })
     }
 
     /// A connection to a host through others, with which there are sessions, or will be.
@@ -87,6 +92,9 @@ impl SshTransport {
                 "no source port is free for the host on the way",
             )),
         };
+        if let Some(most) = host.connect_timeout {
+            budget.limit(most);
+        }
         let mut tries = Tries::default();
         loop {
             let (line, address, lease) = match before.is_empty() {
@@ -119,7 +127,7 @@ impl SshTransport {
                 .await;
             match entered {
                 Some(Ok(mut peer)) => {
-                    peer.pipe_mut().lift_limit();
+                    peer.pipe_mut().lift_limit(MOST_STALLED);
                     return Ok(Reached { peer, lease });
                 }
                 Some(Err(failure)) => {

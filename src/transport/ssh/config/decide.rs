@@ -139,7 +139,6 @@ pub(super) fn decide(
             Some("inet6") => AddressFamily::Inet6,
             _ => AddressFamily::Any,
         },
-        bind_address: chosen.text(Keyword::BindAddress).map(str::to_owned),
         tcp_keep_alive: flag(chosen, Keyword::TCPKeepAlive, true),
         server_alive_interval: seconds(
             chosen,
@@ -178,6 +177,11 @@ pub(super) fn decide(
 fn judge(parsed: &Parsed, chosen: &Chosen<'_>) -> Result<Vec<Note>, ConfigError> {
     let quiet = |setting: &Setting, values: &[&str]| {
         let word = setting.value.word();
+        let number = match &setting.value {
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let word = word.or(number.as_deref());
         word.is_some_and(|word| values.iter().any(|value| value.eq_ignore_ascii_case(word)))
     };
     let nothing_forwarded = flag(chosen, Keyword::ClearAllForwardings, false);

@@ -56,8 +56,6 @@ pub struct HostConfig {
     pub jumps: Vec<Jump>,
     /// Which addresses are used.
     pub address_family: AddressFamily,
-    /// The local address to connect from.
-    pub bind_address: Option<String>,
     /// Whether TCP looks for dead connections.
     pub tcp_keep_alive: bool,
     /// After how much silence the server is asked for a sign of life.

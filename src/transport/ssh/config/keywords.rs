@@ -97,7 +97,7 @@ keywords! {
     AddKeysToAgent Any, Noted(&["no", "false"], "keys are not added to the agent");
     AddressFamily Choice(&["any", "inet", "inet6"]), Honoured;
     BatchMode Flag, Honoured;
-    BindAddress Word, Honoured;
+    BindAddress Word, Refused(&[]);
     BindInterface Word, Refused(&[]);
     CanonicalDomains Words, Harmless;
     CanonicalizeFallbackLocal Flag, Harmless;
@@ -110,7 +110,7 @@ keywords! {
     Ciphers Algorithms, Honoured;
     ClearAllForwardings Flag, Honoured;
     Compression Flag, Honoured;
-    ConnectionAttempts Number, Honoured;
+    ConnectionAttempts Number, Noted(&["1"], "--retries N tries failed hosts again");
     ConnectTimeout Time, Honoured;
     ControlMaster Choice(&["yes", "no", "ask", "auto", "autoask"]), Noted(&["no"], CONTROL);
     ControlPath Word, Noted(&["none"], CONTROL);

@@ -208,6 +208,12 @@ impl SshConfig {
         self.evaluated(query, jump.port)
     }
 
+    /// The caller's variables, of which SendEnv chooses.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     fn evaluated(&self, query: Query<'_>, port: Option<u16>) -> Result<HostConfig, ConfigError> {
         let chosen = evaluate::evaluate(&self.parsed, &self.index, self.two_passes, query)?;
         let surroundings = Surroundings {

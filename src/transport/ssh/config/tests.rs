@@ -190,12 +190,12 @@ fn includes_are_found_beside_the_file_and_end_with_the_block() {
     .file("home/.ssh/conf.d/2.conf", "Port 2\n")
     .file("home/.ssh/conf.d/1.conf", "Host b\n  Port 1\nHost *\n  HostKeyAlias one\n")
     .file("home/.ssh/conf.d/.hidden.conf", "Port 7\n")
-    .file("etc/ssh_config", "Include ssh_config.d/*.conf\nBindAddress last\n")
-    .file("etc/ssh_config.d/x.conf", "BindAddress system\n");
+    .file("etc/ssh_config", "Include ssh_config.d/*.conf\nRevokedHostKeys last\n")
+    .file("etc/ssh_config.d/x.conf", "RevokedHostKeys system\n");
     let a = setup.host("a");
     assert_eq!((a.port, a.user.as_str()), (2, "after"));
     assert_eq!(a.host_key_alias.as_deref(), Some("one"));
-    assert_eq!(a.bind_address.as_deref(), Some("system"));
+    assert_eq!(a.revoked_host_keys.as_deref(), Some(Path::new("system")));
     // Nothing of an included file applies where the block around it does not.
     let b = setup.host("b");
     assert_eq!((b.port, b.user.as_str(), b.host_key_alias), (9, "me", None));
@@ -223,14 +223,17 @@ fn names_are_matched_before_and_after_hostname() {
          Match host *.example.com user me\n  User found\n\
          Match user found\n  Port 5\n\
          Match final host n1.example.com\n  HostKeyAlias last\n\
-         Host n1.example.com\n  BindAddress again\n",
+         Host n1.example.com\n  RevokedHostKeys again\n",
     );
     let config = setup.host("n1");
     assert_eq!(config.host_name, "n1.example.com");
     assert_eq!((config.user.as_str(), config.port), ("found", 5));
     assert_eq!(config.host_key_alias.as_deref(), Some("last"));
     // The last pass matches Host against the name that HostName gave.
-    assert_eq!(config.bind_address.as_deref(), Some("again"));
+    assert_eq!(
+        config.revoked_host_keys.as_deref(),
+        Some(Path::new("again"))
+    );
 }
 
 #[test]
@@ -350,7 +353,8 @@ fn what_changes_trust_or_the_way_in_is_refused_where_it_applies() {
         ("ForwardAgent $SOCKET", "ForwardAgent False"),
         ("RemoteCommand x", "RemoteCommand none"),
         ("SessionType none", "SessionType default"),
-        ("BindInterface eth0", "BindAddress 127.0.0.1"),
+        ("BindInterface eth0", "AddressFamily inet"),
+        ("BindAddress 192.0.2.1", "AddressFamily inet"),
         ("PermitLocalCommand yes\n  LocalCommand x", "LocalCommand x"),
         (
             "PreferredAuthentications gssapi-with-mic,hostbased",
