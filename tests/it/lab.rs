@@ -121,6 +121,11 @@ fn ssh_hosts_on_the_way() {
 }
 
 #[test]
+fn ssh_by_the_systems_program_and_what_is_left_behind() {
+    case("ssh_openssh", &[]);
+}
+
+#[test]
 fn ssh_connections_that_are_cut() {
     case("ssh_faults", &[]);
 }

@@ -151,8 +151,11 @@ impl OpenSshTransport {
 /// together.
 fn words_of(said: &[u8], host: &str) -> String {
     let said = String::from_utf8_lossy(said);
-    let lines = said.lines().map(str::trim);
-    let meant = lines.filter(|line| !line.is_empty() && !line.starts_with('@'));
+    // What matters most comes in a frame of these.
+    let lines = said
+        .lines()
+        .map(|line| line.trim().trim_matches('@').trim());
+    let meant = lines.filter(|line| !line.is_empty());
     let own = format!("@{host}: ");
     let without_own = |line: &'_ str| match line.split_once(&own) {
         Some((user, rest)) if !user.contains(' ') => rest.to_owned(),
@@ -363,8 +366,8 @@ mod tests {
                 "unreachable: No route to host (os error 113)",
             ),
             (
-                "@@@@\n@ WARNING: @\nOffending key in f:1\nHost key verification failed.\n",
-                "ssh: Offending key in f:1; Host key verification failed.",
+                "@@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n@@@@\nOffending key in f:1\nHost key verification failed.\n",
+                "ssh: WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!; Offending key in f:1; Host key verification failed.",
             ),
             (
                 "ops@n1: Permission denied (publickey).\n",
