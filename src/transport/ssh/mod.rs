@@ -230,8 +230,16 @@ impl SshTransport {
             .ready
             .identities
             .candidates(&setup::wanted(host), in_agent);
-        candidates.retain(|candidate| {
-            rsa_bits(&candidate.blob).is_none_or(|bits| bits >= host.required_rsa_size)
+        let least = host.required_rsa_size;
+        candidates.retain(|candidate| match rsa_bits(&candidate.blob) {
+            Some(bits) if bits < least => {
+                self.ready.trust.remark(format!(
+                    "{}: an RSA key of {bits} bits is not used, for RequiredRSASize demands {least}",
+                    candidate.name
+                ));
+                false
+            }
+            _ => true,
         });
         if let Some(spec) = &host.pubkey_accepted_algorithms {
             let accepted = algorithms::accepted(spec);

@@ -139,7 +139,8 @@ impl Trust {
         }
     }
 
-    fn remark(&self, text: String) {
+    /// Keeps something for a person to read when the run has ended.
+    pub(super) fn remark(&self, text: String) {
         let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
         if remarks.len() < MOST_REMARKS && !remarks.contains(&text) {
             remarks.push(text);
