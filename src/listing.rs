@@ -141,7 +141,11 @@ impl Listing {
             out.write_all(label.as_bytes())?;
             left = left.saturating_sub(1);
             if left > 0 {
-                return out.write_all(separator.as_bytes());
+                return match *separator.as_bytes() {
+                    // Of known length it is a store, not a call, and there are as many as names.
+                    [byte] => out.write_all(&[byte]),
+                    ref bytes => out.write_all(bytes),
+                };
             }
             left = parts.next().copied().unwrap_or(0);
             out.write_all(b"\n")

@@ -40,15 +40,32 @@ pub struct Outgoing {
 /// # Errors
 /// See [`ConnectError`].
 pub async fn connect(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, ConnectError> {
-    let outgoing = start(pool, peer)?;
-    outgoing
-        .stream
-        .writable()
-        .await
-        .map_err(ConnectError::Failed)?;
-    match outgoing.stream.take_error() {
-        Ok(None) => Ok(outgoing),
+    let mut wanted = Wanted(Some(start(pool, peer)?));
+    let stream = wanted.stream();
+    stream.writable().await.map_err(ConnectError::Failed)?;
+    match stream.take_error() {
+        Ok(None) => Ok(wanted.0.take().expect("it is taken here only")),
         Ok(Some(error)) | Err(error) => Err(ConnectError::Failed(error)),
+    }
+}
+
+/// A connection on its way. It may come about while it is given up: then it is reset, for closing it would
+/// leave its port in TIME_WAIT here.
+struct Wanted(Option<Outgoing>);
+
+impl Wanted {
+    fn stream(&self) -> &TcpStream {
+        let outgoing = self.0.as_ref();
+        &outgoing.expect("it is taken at the end only").stream
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        if let Some(outgoing) = &self.0 {
+            // It can fail only on a socket that is gone already.
+            let _ = outgoing.stream.set_zero_linger();
+        }
     }
 }
 
@@ -233,5 +250,28 @@ fn sort(error: io::Error) -> ConnectError {
     match is_shortage(&error) {
         true => ConnectError::LocalResources(error),
         false => ConnectError::Failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_given_up_as_it_comes_about_is_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pool = PortPool::ephemeral();
+        tokio::select! {
+            biased;
+            // On loopback the handshake is done when the first poll returns, and nobody knows it yet.
+            _ = connect(&pool, listener.local_addr().unwrap()) => panic!("not given up"),
+            () = std::future::ready(()) => {}
+        }
+        let (mut accepted, _) = listener.accept().unwrap();
+        let error = accepted.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
 }

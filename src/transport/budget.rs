@@ -113,7 +113,7 @@ struct Meter<'a> {
 impl Meter<'_> {
     /// The time for which this process alone is to blame.
     fn own(&self) -> Duration {
-        self.budget.lag.total() - self.behind
+        self.budget.lag.total().saturating_sub(self.behind)
     }
 }
 

@@ -76,10 +76,16 @@ impl Lag {
 
     /// A sum with the delay that is not over yet: who asks may have its turn before the measuring task.
     fn sum(&self, sum: &AtomicU64, least: Duration) -> Duration {
-        let due = Duration::from_micros(self.0.due.load(Ordering::Relaxed));
-        let late = self.0.base.elapsed().saturating_sub(due);
+        let late = self.late();
         let late = if late > least { late } else { Duration::ZERO };
         Duration::from_micros(sum.load(Ordering::Relaxed)) + late
+    }
+
+    /// How late the turn is that is due. Whoever asks is told in the same whole microseconds, else the sum
+    /// could shrink by part of one when the delay is over.
+    fn late(&self) -> Duration {
+        let due = self.0.due.load(Ordering::Relaxed);
+        Duration::from_micros(micros(self.0.base.elapsed()).saturating_sub(due))
     }
 
     pub(super) fn add(&self, late: Duration) {
@@ -97,7 +103,7 @@ impl Lag {
             let at = micros(due - self.0.base);
             self.0.due.store(at, Ordering::Relaxed);
             sleep_until(due).await;
-            let late = due.elapsed();
+            let late = self.late();
             if late > ORDINARY {
                 self.add(late);
             }
@@ -161,6 +167,27 @@ mod tests {
             "{:?}",
             lag.total()
         );
+        measuring.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sum_only_grows_to_the_last_nanosecond() {
+        let lag = Lag::default();
+        // The beats are not at whole microseconds after the beginning.
+        tokio::time::advance(Duration::from_nanos(700)).await;
+        let measuring = tokio::spawn(lag.clone().measure());
+        tokio::task::yield_now().await;
+        let mut seen = Duration::ZERO;
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_nanos(35_000_333)).await;
+            for _ in 0..3 {
+                let now = lag.total();
+                assert!(now >= seen, "{seen:?}, then {now:?}");
+                seen = now;
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(seen > Duration::from_millis(100), "{seen:?}");
         measuring.abort();
     }
 

@@ -100,7 +100,7 @@ impl Index {
 }
 
 /// Appends `value` with zeros before it up to `width` digits.
-pub(super) fn push_digits(out: &mut String, width: usize, value: u64) {
+fn push_digits(out: &mut String, width: usize, value: u64) {
     let mut digits = [b'0'; MAX_DIGITS];
     let mut rest = value;
     for digit in digits[..width].iter_mut().rev() {

@@ -19,7 +19,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn len(self) -> u64 {
+    /// How many there are.
+    pub(super) fn len(self) -> u64 {
         (self.last - self.first) / self.step + 1
     }
 

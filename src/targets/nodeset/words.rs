@@ -3,10 +3,10 @@
 //! Made by [`parse`](super::parse). A word is held as ranges; its names are written one after the
 //! other into one buffer when somebody walks them.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use super::grid::{self, Rest};
-use super::index::push_digits;
 use super::pattern::{self, Piece};
 use super::ranges::Ranges;
 use crate::targets::TransportKind;
@@ -77,7 +77,7 @@ impl Names {
             } => {
                 let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
                 let mut walk = Walk {
-                    name: String::new(),
+                    name: Vec::new(),
                     point: Vec::with_capacity(dimensions.len()),
                     each,
                 };
@@ -112,7 +112,8 @@ impl Names {
 
 /// A name that is being written, and what is done with it.
 struct Walk<F> {
-    name: String,
+    /// Text and digits, of which the digits are counted up where they stand.
+    name: Vec<u8>,
     /// The indexes in the name.
     point: Vec<u64>,
     each: F,
@@ -123,27 +124,54 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
     fn names(&mut self, pieces: &[Piece<'_>], dimensions: &[Ranges]) -> Result<(), E> {
         let start = self.name.len();
         match (pieces, dimensions) {
-            ([], _) => (self.each)(&self.name, &self.point)?,
+            ([], _) => return self.tell(),
             ([Piece::Text(text), pieces @ ..], _) => {
-                self.name.push_str(text);
+                self.name.extend_from_slice(text.as_bytes());
                 self.names(pieces, dimensions)?;
             }
             ([Piece::Hole, pieces @ ..], [ranges, dimensions @ ..]) => {
                 for run in ranges.runs() {
                     let (index, _) = run.ends();
-                    for (n, value) in (0..).zip(run.values()) {
-                        push_digits(&mut self.name, run.width, value);
+                    write!(self.name, "{:0width$}", run.first, width = run.width)
+                        .expect("a vector takes all that is written");
+                    let end = self.name.len();
+                    for n in 0..run.len() {
+                        if n > 0 {
+                            self.name.truncate(end);
+                            count_up(&mut self.name[start..], run.step);
+                        }
                         self.point.push(index.0 + n * run.step);
-                        self.names(pieces, dimensions)?;
+                        match pieces {
+                            [] => self.tell()?,
+                            _ => self.names(pieces, dimensions)?,
+                        }
                         self.point.pop();
-                        self.name.truncate(start);
                     }
+                    self.name.truncate(start);
                 }
             }
             ([Piece::Hole, ..], []) => debug_assert!(false, "a hole without its ranges"),
         }
         self.name.truncate(start);
         Ok(())
+    }
+
+    /// Hands a whole name on.
+    fn tell(&mut self) -> Result<(), E> {
+        let name = std::str::from_utf8(&self.name).expect("text and digits are text");
+        (self.each)(name, &self.point)
+    }
+}
+
+/// Adds to the number that these digits are; they are enough for the sum.
+fn count_up(digits: &mut [u8], mut by: u64) {
+    for digit in digits.iter_mut().rev() {
+        if by == 0 {
+            return;
+        }
+        let sum = u64::from(*digit - b'0') + by;
+        *digit = b'0' + (sum % 10) as u8;
+        by = sum / 10;
     }
 }
 
