@@ -450,7 +450,8 @@ Exit status:
   1  it failed on some host
   2  wrong usage or set-up; nothing was run
   3  some host could not be reached, timed out or was lost
-  4  stopped early (--deadline, --fail-fast, --max-failures, --batch), or a report could not be written
+  4  stopped early, by --deadline or after failures, or a report could not be
+     written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
 
 What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; --label FORMAT takes --no-label back.
@@ -674,5 +675,49 @@ mod tests {
                 .source_ports,
             Some(SourcePorts::Range(600..=700))
         );
+    }
+
+    #[test]
+    fn the_readme_names_every_option_and_no_other() {
+        let readme = include_str!("../README.md");
+        let command = crate::config::command();
+        let is_in = |name: &str| {
+            readme.match_indices(name).any(|(at, _)| {
+                let around = [
+                    readme[..at].chars().next_back(),
+                    readme[at + name.len()..].chars().next(),
+                ];
+                let part_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+                !around.into_iter().flatten().any(part_of_a_word)
+            })
+        };
+        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let short = arg.get_short().map(|c| format!("-{c}"));
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let named = long.iter().chain(&short).any(|name| is_in(name));
+            assert!(named || arg.is_positional(), "README.md lacks {long:?}");
+        }
+        let cargos = [
+            "release",
+            "open",
+            "document-private-items",
+            "no-default-features",
+        ];
+        for (at, _) in readme.match_indices("--") {
+            let word: String = readme[at + 2..]
+                .chars()
+                .take_while(|&c| c.is_ascii_lowercase() || c == '-')
+                .collect();
+            let known = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(&word));
+            let is_option =
+                word.starts_with(|c: char| c.is_ascii_lowercase()) && !readme[..at].ends_with('-');
+            // NAME stands for any: --no-NAME.
+            assert!(
+                !is_option || known || word == "no-" || cargos.contains(&word.as_str()),
+                "--{word} is no option"
+            );
+        }
     }
 }

@@ -296,9 +296,26 @@ fn below(
     let names_targets = TARGETS.iter().any(|key| is_typed(key));
     settings.retain(|key, _| {
         let replaced = names_targets && TARGETS.contains(&key.as_str());
-        !replaced && !is_typed(key)
+        !replaced && !is_typed(key) && !excluded(command, typed, key)
     });
     Ok(settings)
+}
+
+/// Whether something was typed that cannot be together with this setting: what is typed is the stronger.
+fn excluded(command: &Command, typed: &ArgMatches, key: &str) -> bool {
+    let Some(setting) = argument(command, key) else {
+        return false;
+    };
+    let excludes = |one: &Arg, other: &Arg| {
+        let others = command.get_arg_conflicts_with(one);
+        others.iter().any(|found| found.get_id() == other.get_id())
+    };
+    let is_typed =
+        |arg: &&Arg| typed.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    command
+        .get_arguments()
+        .filter(is_typed)
+        .any(|arg| excludes(arg, setting) || excludes(setting, arg))
 }
 
 /// Whether there is no such file as far as the caller can see: after `su`, `HOME` may be another's.

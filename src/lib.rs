@@ -84,10 +84,14 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
     match Plan::new(config.cli, config.groups)? {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Print(listing) => {
+        Plan::Print { listing, failed } => {
             let mut out = BufWriter::new(io::stdout().lock());
             printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
-            Ok(ExitStatus::SUCCESS)
+            failed.iter().for_each(|error| complain(error));
+            Ok(match failed.is_empty() {
+                true => ExitStatus::SUCCESS,
+                false => ExitStatus::SETUP,
+            })
         }
         Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),

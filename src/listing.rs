@@ -93,33 +93,44 @@ impl Listing {
         Ok(Listing::Text(text))
     }
 
-    /// The groups of one source, or of all, with what is in them if that is wanted.
+    /// The groups of one source, or of all, with what is in them if that is wanted; and why some could not be had,
+    /// which takes nothing from the others.
     ///
     /// # Errors
-    /// Groups that cannot be read.
+    /// The configuration of groups cannot be read.
     pub fn of_groups(
         groups: &Groups,
         source: Option<&str>,
         members: bool,
         limits: Limits,
-    ) -> Result<Listing, Error> {
+    ) -> Result<(Listing, Vec<Error>), Error> {
         let sources = match source {
             Some(source) => vec![source.to_owned()],
             None => groups.sources()?,
         };
-        let mut text = String::new();
+        let resolver = Resolver::new(limits.max_targets, groups, &Nothing);
+        let (mut text, mut failed) = (String::new(), Vec::new());
         for source in sources {
-            let resolver = Resolver::new(limits.max_targets, groups, &Nothing);
-            for name in groups.list(Some(&source))? {
-                write!(text, "@{source}:{name}").expect("a string takes all that is written");
-                if members {
-                    let set = resolver.group(Some(&source), &name)?.to_set();
-                    write!(text, " {set}").expect("a string takes all that is written");
-                }
-                text.push('\n');
+            let names = groups.list(Some(&source)).unwrap_or_else(|error| {
+                failed.push(error.into());
+                Vec::new()
+            });
+            for name in names {
+                let set = match members {
+                    true => match resolver.group(Some(&source), &name) {
+                        Ok(set) => format!(" {}", set.to_set()),
+                        Err(fault) => {
+                            failed.push(fault.into());
+                            continue;
+                        }
+                    },
+                    false => String::new(),
+                };
+                writeln!(text, "@{source}:{name}{set}")
+                    .expect("a string takes all that is written");
             }
         }
-        Ok(Listing::Text(text))
+        Ok((Listing::Text(text), failed))
     }
 
     /// Writes it.

@@ -47,7 +47,12 @@ pub enum Plan {
     /// Gather what comes on standard input.
     Filter(FilterPlan),
     /// Print this about targets or groups.
-    Print(Listing),
+    Print {
+        /// This.
+        listing: Listing,
+        /// What should be in it and could not be had.
+        failed: Vec<Error>,
+    },
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -119,8 +124,8 @@ impl Plan {
                 terminals,
             }));
         }
-        if let Some(listing) = listing(&cli, &groups)? {
-            return Ok(Plan::Print(listing));
+        if let Some((listing, failed)) = listing(&cli, &groups)? {
+            return Ok(Plan::Print { listing, failed });
         }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
@@ -195,7 +200,7 @@ impl Plan {
 }
 
 /// The answer of a listing mode, if one was asked for.
-fn listing(cli: &Cli, groups: &Groups) -> Result<Option<Listing>, Error> {
+fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, Error> {
     let limits = Limits {
         max_targets: cli.max_targets.get(),
     };
@@ -215,7 +220,8 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<Listing>, Error> {
     let words = targets::expressions(cli)?;
     let all = targets::select(cli, groups, Some(&words))?;
     let parts = cli.split.map_or(1, NonZeroUsize::get);
-    Listing::of_targets(all, form, parts, groups, limits).map(Some)
+    let listing = Listing::of_targets(all, form, parts, groups, limits)?;
+    Ok(Some((listing, Vec::new())))
 }
 
 fn terminals() -> Terminals {

@@ -249,6 +249,19 @@ fn a_switch_can_be_taken_back() {
 }
 
 #[test]
+fn a_setting_gives_way_to_what_was_typed_and_cannot_be_with_it() {
+    let fixture = Fixture::new("no-label = true\nonly = \"failed\"", "");
+    let cli = fixture.cli(&["--json", "true"]);
+    assert!(cli.json && !cli.no_label && cli.only.is_none());
+    let cli = Fixture::new("json = true", "").cli(&["-N", "true"]);
+    assert!(!cli.json && cli.no_label);
+    // Of two that were typed, or two settings, none is the stronger.
+    assert!(fixture.load(&["--json", "-N", "true"]).is_err());
+    let both = Fixture::new("no-label = true\njson = true", "");
+    assert!(both.load(&["true"]).is_err());
+}
+
+#[test]
 fn options_may_stand_among_the_words_of_a_listing() {
     let fixture = Fixture::new("", "");
     let cli = fixture.cli(&["--list", "n1", "--sort", "-x", "n2", "n[3-4]", "-"]);

@@ -56,6 +56,48 @@ fn listings_are_those_of_nodeset() {
 }
 
 #[test]
+fn a_source_of_groups_that_fails_takes_nothing_from_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("groups", "web: n9\n");
+    write(
+        "groups.conf",
+        "[Main]\ndefault: good\n[good]\nmap: echo n1\nlist: echo web\n\
+         [half]\nmap: test $GROUP = up && echo n2\nlist: echo up down\n\
+         [bad]\nmap: false\nlist: echo no database >&2; exit 3\n",
+    );
+    for (args, expected, complaints) in [
+        (&["--groups"][..], "@good:web\n@half:down\n@half:up\n", 1),
+        (&["--groups", "-v"], "@good:web n1\n@half:up n2\n", 2),
+        (&["--groups=good"], "@good:web\n", 0),
+    ] {
+        let ended = Mrsh::new()
+            .env("CLUSTERSHELL_CFGDIR", dir.path())
+            .arg("--no-config")
+            .args(args)
+            .run();
+        let printed = String::from_utf8(ended.stdout).unwrap();
+        // The machine may have sources of its own.
+        let ours: String = printed
+            .split_inclusive('\n')
+            .filter(|line| {
+                ["@good:", "@half:", "@bad:"]
+                    .iter()
+                    .any(|of| line.starts_with(of))
+            })
+            .collect();
+        assert_eq!(ours, expected, "{args:?}");
+        let said = ended.stderr.lines();
+        let said = said.filter(|line| {
+            line.starts_with("mrsh: the source of groups ") && line.contains(" failed")
+        });
+        assert_eq!(said.count(), complaints, "{}", ended.stderr);
+        assert_eq!(ended.status, Some(if complaints > 0 { 2 } else { 0 }));
+        assert_eq!(complaints > 0, ended.stderr.contains("no database"));
+    }
+}
+
+#[test]
 fn options_among_the_words_of_a_listing_are_options() {
     assert_eq!(printed(&["--list", "n1", "--sort", "n0"]), "n0\nn1\n");
     assert_eq!(printed(&["--expand", "n[1-3]", "-x", "n2"]), "n1 n3\n");

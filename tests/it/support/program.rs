@@ -18,6 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[must_use = "nothing happens until it is run"]
 pub(crate) struct Mrsh {
     args: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
     deadline: Duration,
     stdin: Stdio,
     /// The limit on its descriptors, hard and soft.
@@ -29,6 +30,7 @@ impl Mrsh {
     pub(crate) fn new() -> Mrsh {
         Mrsh {
             args: Vec::new(),
+            environment: Vec::new(),
             deadline: DEADLINE,
             stdin: Stdio::null(),
             descriptors: None,
@@ -44,6 +46,12 @@ impl Mrsh {
     /// Some arguments more.
     pub(crate) fn args(self, args: &[&str]) -> Mrsh {
         args.iter().fold(self, |mrsh, &arg| mrsh.arg(arg))
+    }
+
+    /// A variable of its environment, which has `PATH` alone otherwise.
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Mrsh {
+        self.environment.push((name, value.into()));
+        self
     }
 
     /// A tighter limit, where being quick is the point.
@@ -86,6 +94,7 @@ impl Mrsh {
             .args(&self.args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
