@@ -284,3 +284,14 @@ fn what_a_configuration_asks_for_and_cannot_be_had() {
         "{text}"
     );
 }
+
+#[test]
+fn a_cause_is_said_once() {
+    let call = crate::support::Mrsh::new().arg("--no-config");
+    let ended = call.args(&["-R", "ssh", "--password-fd", "99", "-w", "a", "true"]);
+    let ended = ended.run().status(2);
+    assert_eq!(
+        ended.stderr,
+        "mrsh: no password: file descriptor 99: No such file or directory (os error 2)\n"
+    );
+}
