@@ -99,7 +99,7 @@ impl Stats {
     fn lines(&self, stats: &RunStats, cost: Cost) -> Vec<String> {
         let hosts = self.started.max(1);
         let mut lines = vec![format!(
-            "{} of {} hosts ran in {}: {} of time and {} of CPU a host{}",
+            "{} of {} hosts in {}: {} of time and {} of CPU a host{}",
             self.started,
             stats.total,
             time(stats.elapsed),
@@ -245,7 +245,7 @@ mod tests {
             peak_memory: Some(9318),
         };
         insta::assert_snapshot!(stats.lines(&numbers, cost).join("\n"), @r"
-        6 of 7 hosts ran in 516 ms: 86.0 ms of time and 0.30 ms of CPU a host, 9.1 MB of memory at most
+        6 of 7 hosts in 516 ms: 86.0 ms of time and 0.30 ms of CPU a host, 9.1 MB of memory at most
         slowest: fay 516 ms, eve 415 ms, dot 314 ms, cas 213 ms, bea 112 ms
         run: 95 % of the hosts' time, 250 ms on average, 500 ms at most (fay)
         start: 4 % of the hosts' time, 10.0 ms on average, 10.0 ms at most (fay)
@@ -259,7 +259,7 @@ mod tests {
     fn a_run_of_which_nothing_was_started_has_no_times() {
         let stats = Stats::new(&Arc::new(run_info(&["a"])));
         let lines = stats.lines(&RunStats::default(), Cost::default());
-        insta::assert_snapshot!(lines.join("\n"), @"0 of 0 hosts ran in 0.00 ms: 0.00 ms of time and 0.00 ms of CPU a host");
+        insta::assert_snapshot!(lines.join("\n"), @"0 of 0 hosts in 0.00 ms: 0.00 ms of time and 0.00 ms of CPU a host");
     }
 
     #[test]

@@ -32,6 +32,12 @@ impl Budget {
         }
     }
 
+    /// How far the process is behind, for what has a time of its own within the budget.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        self.lag.clone()
+    }
+
     /// What is left of it.
     #[must_use]
     pub fn left(&self) -> Duration {

@@ -193,7 +193,7 @@ fn the_failed_targets_are_ready_for_another_run() {
 #[test]
 fn stats_are_told_on_standard_error() {
     let ended = demo(&["--stats"], "n[1-3]", "true").status(0).stdout("");
-    ended.says(&["mrsh: 3 of 3 hosts ran in "]);
+    ended.says(&["mrsh: 3 of 3 hosts in "]);
 }
 
 #[test]

@@ -388,3 +388,14 @@ fn the_configuration_may_make_the_time_for_a_host_shorter() {
         assert!(before.elapsed() < Duration::from_secs(15));
     }
 }
+
+#[test]
+fn a_cause_is_said_once() {
+    let call = crate::support::Mrsh::new().arg("--no-config");
+    let ended = call.args(&["-R", "ssh", "--password-fd", "99", "-w", "a", "true"]);
+    let ended = ended.run().status(2);
+    assert_eq!(
+        ended.stderr,
+        "mrsh: no password: file descriptor 99: No such file or directory (os error 2)\n"
+    );
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::dial::dial;
 use super::stream::{Connection, Read};
 use super::{
-    Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
+    Budget, Input, Lag, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
 use crate::ports::bind::{self, Outgoing};
 use crate::ports::{PortPool, PortWait, kernel};
@@ -157,11 +157,12 @@ impl RshTransport {
         peer: SocketAddr,
         Outgoing { stream, lease }: Outgoing,
         phase: &mut Phase,
+        lag: &Lag,
     ) -> Result<Box<RshSession>, TransportError> {
         *phase = Phase::Start;
         let mut main = Connection::new(stream);
         let mut expected = match &self.listeners {
-            Some(listeners) => Some(listeners.expect(peer.ip()).await),
+            Some(listeners) => Some(listeners.expect(peer.ip(), lag).await),
             None => None,
         };
         let port = expected.as_ref().map_or(0, Expected::port);
@@ -338,8 +339,8 @@ impl Transport for RshTransport {
             listeners.prepare().map_err(no_listener)?;
         }
         let (peer, outgoing) = dial(&self.pool, route, budget).await?;
-        let before = budget.left();
-        let start = self.start(id, target, peer, outgoing, &mut route.phase);
+        let (before, lag) = (budget.left(), budget.lag());
+        let start = self.start(id, target, peer, outgoing, &mut route.phase, &lag);
         let started = budget.spend(start).await;
         route.facts.start = Some(before - budget.left());
         let timed_out = || match route.phase {

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::ports::{ListenerLease, PortPool, RESERVED, bind};
 use crate::transport::stream::Connection;
+use crate::transport::{Budget, Lag};
 
 /// The most listeners of a run; past that they are shared.
 const MAX_LISTENERS: usize = 64;
@@ -87,6 +88,8 @@ struct Waiter {
     id: u64,
     peer: IpAddr,
     since: Instant,
+    /// The process's lag at that moment: what came later is not the host's.
+    behind: Duration,
     give: oneshot::Sender<Connection>,
 }
 
@@ -140,28 +143,29 @@ impl Listeners {
     }
 
     /// Enlists a session that will name its listener's port to the daemon at `peer`.
-    pub async fn expect(&self, peer: IpAddr) -> Expected {
+    pub async fn expect(&self, peer: IpAddr, lag: &Lag) -> Expected {
         let peer = peer.to_canonical();
         if let Ok(permit) = Arc::clone(&self.shared.idle).try_acquire_owned()
-            && let Some(expected) = self.alone(peer, permit)
+            && let Some(expected) = self.alone(peer, permit, lag)
         {
             return expected;
         }
         // Boxed, since every session's size would be that of this rarer path.
-        Box::pin(self.expect_in_line(peer)).await
+        Box::pin(self.expect_in_line(peer, lag)).await
     }
 
     /// Waits for a listener of its own, but not for long; then for one that can be shared.
-    async fn expect_in_line(&self, peer: IpAddr) -> Expected {
+    async fn expect_in_line(&self, peer: IpAddr, lag: &Lag) -> Expected {
         let turn = Arc::clone(&self.shared.idle).acquire_owned();
-        if let Ok(Ok(permit)) = timeout(SHARE_AFTER, turn).await
-            && let Some(expected) = self.alone(peer, permit)
+        // Calls that wait here unanswered, since this process is behind, say nothing of their hosts.
+        if let Some(Ok(permit)) = Budget::new(SHARE_AFTER, lag.clone()).spend(turn).await
+            && let Some(expected) = self.alone(peer, permit, lag)
         {
             return expected;
         }
         loop {
             let released = self.shared.released.notified();
-            if let Some(expected) = self.shared(peer) {
+            if let Some(expected) = self.shared(peer, lag) {
                 return expected;
             }
             // Others become slow, too, and with that shareable.
@@ -170,7 +174,7 @@ impl Listeners {
     }
 
     /// A place at a listener on which nobody waits; the permit says that there is one.
-    fn alone(&self, peer: IpAddr, permit: OwnedSemaphorePermit) -> Option<Expected> {
+    fn alone(&self, peer: IpAddr, permit: OwnedSemaphorePermit, lag: &Lag) -> Option<Expected> {
         let mut state = self.shared.lock();
         let clean = |state: &State, i: usize| !state.lines[i].burnt.contains(&peer);
         let line = match state.idle.iter().rposition(|&i| clean(&state, i)) {
@@ -180,18 +184,19 @@ impl Listeners {
             None => return None,
         };
         state.lines[line].held = Some(permit);
-        Some(self.enlist(&mut state, line, peer))
+        Some(self.enlist(&mut state, line, peer, lag))
     }
 
     /// A place at the least crowded listener that does not expect `peer` yet.
-    fn shared(&self, peer: IpAddr) -> Option<Expected> {
+    fn shared(&self, peer: IpAddr, lag: &Lag) -> Option<Expected> {
         let mut state = self.shared.lock();
-        let now = Instant::now();
+        let (now, behind) = (Instant::now(), lag.total());
+        let slow = |w: &Waiter| (now - w.since).saturating_sub(behind - w.behind) >= SHARE_AFTER;
         let only_slow = state.other_addresses;
         let fits = |line: &Line| {
             line.waiting
                 .iter()
-                .all(|w| w.peer != peer && (!only_slow || now - w.since >= SHARE_AFTER))
+                .all(|w| w.peer != peer && (!only_slow || slow(w)))
         };
         let line = (0..state.lines.len())
             .filter(|&i| fits(&state.lines[i]))
@@ -201,10 +206,10 @@ impl Listeners {
             })?;
         // Idle ones are among them where they were burnt for this peer.
         state.idle.retain(|&i| i != line);
-        Some(self.enlist(&mut state, line, peer))
+        Some(self.enlist(&mut state, line, peer, lag))
     }
 
-    fn enlist(&self, state: &mut State, line: usize, peer: IpAddr) -> Expected {
+    fn enlist(&self, state: &mut State, line: usize, peer: IpAddr, lag: &Lag) -> Expected {
         let id = state.next_id;
         state.next_id += 1;
         let (give, call) = oneshot::channel();
@@ -213,6 +218,7 @@ impl Listeners {
             id,
             peer,
             since: Instant::now(),
+            behind: lag.total(),
             give,
         });
         Expected {
