@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -13,7 +14,7 @@ use crate::run::policy::Share;
 use crate::targets::TransportKind;
 use crate::transport::StderrMode;
 
-/// Run one command on many hosts at once, over rsh, from one process.
+/// Run one command on many hosts at once, over rsh or ssh, from one process.
 #[derive(Debug, Parser)]
 #[command(
     name = "mrsh",
@@ -95,7 +96,7 @@ pub struct Cli {
     pub slice: Option<String>,
 
     /// Of all targets only N, chosen at random
-    #[arg(long = "pick", value_name = "N", help_heading = "Targets")]
+    #[arg(long = "pick", value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Targets")]
     pub pick: Option<NonZeroUsize>,
 
     /// The most targets that expressions and files may name
@@ -103,6 +104,7 @@ pub struct Cli {
         long = "max-targets",
         value_name = "N",
         default_value = "1000000",
+        value_parser = at_least_one::<NonZeroUsize>,
         help_heading = "Targets"
     )]
     pub max_targets: NonZeroUsize,
@@ -113,6 +115,7 @@ pub struct Cli {
         long = "jobs",
         value_name = "N",
         default_value = "32",
+        value_parser = at_least_one::<NonZeroUsize>,
         help_heading = "Running"
     )]
     pub jobs: NonZeroUsize,
@@ -147,7 +150,7 @@ pub struct Cli {
     pub retries: u32,
 
     /// Call at most N hosts a second, retries included [default: no limit]
-    #[arg(long = "rate", value_name = "N", help_heading = "Running")]
+    #[arg(long = "rate", value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Running")]
     pub rate: Option<NonZeroU32>,
 
     /// Start no more hosts once one has failed; as --max-failures 1
@@ -291,7 +294,7 @@ pub struct Cli {
     pub color: WhenArg,
 
     /// Print one JSON object a line for every event, for programs; errors stay on standard error
-    #[arg(long = "json", help_heading = "Output", conflicts_with_all = ["no_label", "only"])]
+    #[arg(long = "json", help_heading = "Output", conflicts_with_all = ["no_label", "only", "label", "gather", "gather_all", "lines_together", "diff"])]
     pub json: bool,
 
     /// Exit with the largest status of any remote command; 255 if a host could not be reached
@@ -409,6 +412,7 @@ pub struct Cli {
     #[arg(
         long = "split",
         value_name = "N",
+        value_parser = at_least_one::<NonZeroUsize>,
         requires = "listing",
         help_heading = "Listing"
     )]
@@ -515,6 +519,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(_) => Err("must be above 0 and at most a year".to_owned()),
         Err(_) => Err("not a number of seconds, such as 10 or 0.5".to_owned()),
     }
+}
+
+/// A number that is not 0.
+fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "expected a number from 1 up")
 }
 
 /// Seconds, none included.

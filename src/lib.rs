@@ -60,10 +60,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(status) => status.end(),
         Err(Error::Config(ConfigError::CommandLine(error))) => {
             // Help and version come this way too; a closed pipe is no reason to say more.
-            let _ = error.print();
-            match error.use_stderr() {
-                true => ExitStatus::SETUP.end(),
-                false => ExitStatus::SUCCESS.end(),
+            match error.print() {
+                Err(lost) if !error.use_stderr() && lost.kind() != io::ErrorKind::BrokenPipe => {
+                    complain(&Error::system("write to standard output")(lost));
+                    ExitStatus::SETUP.end()
+                }
+                _ if error.use_stderr() => ExitStatus::SETUP.end(),
+                _ => ExitStatus::SUCCESS.end(),
             }
         }
         Err(error) => {

@@ -243,7 +243,7 @@ fn refused(parsed: &Parsed, setting: &Setting, harmless: Option<&str>) -> Config
     let help = match (setting.keyword, harmless) {
         // ssh refuses it beside a command, too.
         (Keyword::RemoteCommand, _) => "-o RemoteCommand=none sets it aside".into(),
-        (_, Some(value)) => format!("{system}; -o {name}={value} does without"),
+        (_, Some(value)) => format!("{system}; --ssh-option {name}={value} does without"),
         (_, None) => system.into(),
     };
     let message = format!("{name} is not supported by the built-in ssh");

@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         for option in options {
             let text = self.parsed.texts.len();
             self.parsed.texts.push(Text {
-                name: "-o".into(),
+                name: "--ssh-option".into(),
                 text: option.as_str().into(),
                 is_file: false,
             });

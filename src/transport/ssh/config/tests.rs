@@ -256,7 +256,7 @@ fn faults_are_shown_with_their_line() {
     ");
     insta::assert_snapshot!(Setup::new().option("Port=99999").error("b"), @"
     bad port '99999'
-     --> -o, column 6
+     --> --ssh-option, column 6
       |
       | Port=99999
       |      ^^^^^
