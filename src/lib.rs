@@ -1,4 +1,4 @@
-//! `mrsh` runs one command on many hosts at once, over rsh, from one process.
+//! `mrsh` runs one command on many hosts at once, over rsh or ssh, from one process.
 //!
 //! Data flows one way: argv ([`cli`]) → [`plan`] → dispatcher ([`run`]) → [`transport`] →
 //! [events](run::event) → [`report`] → [`exit`] status. Imports point down only: `plan` knows the
