@@ -129,7 +129,7 @@ fn a_fault_names_file_line_and_key_and_what_was_meant() {
       |        ^^^^
     ");
     insta::assert_snapshot!(error("jobs = 0"), @r"
-    invalid value '0' for '--jobs <N>': number would be zero for non-zero type
+    invalid value '0' for '--jobs <N>': expected a number from 1 up
      --> DIR/system.toml:1:8
       |
       | jobs = 0
@@ -149,7 +149,7 @@ fn a_fault_names_file_line_and_key_and_what_was_meant() {
         Fixture::new("", "")
             .with("MRSH_JOBS", "many")
             .error(&["true"]),
-        "the environment variable MRSH_JOBS: invalid value 'many' for '--jobs <N>': invalid digit found in string"
+        "the environment variable MRSH_JOBS: invalid value 'many' for '--jobs <N>': expected a number from 1 up"
     );
 }
 

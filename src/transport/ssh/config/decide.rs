@@ -242,7 +242,7 @@ fn refused(parsed: &Parsed, setting: &Setting, harmless: Option<&str>) -> Config
     let system = "-R openssh runs the system's ssh, which has it";
     let help = match (setting.keyword, harmless) {
         // ssh refuses it beside a command, too.
-        (Keyword::RemoteCommand, _) => "-o RemoteCommand=none sets it aside".into(),
+        (Keyword::RemoteCommand, _) => "--ssh-option RemoteCommand=none sets it aside".into(),
         (_, Some(value)) => format!("{system}; --ssh-option {name}={value} does without"),
         (_, None) => system.into(),
     };

@@ -436,7 +436,7 @@ fn what_is_ignored_is_told_once() {
         notes(&setup),
         [
             "/home/.ssh/config:1: GSSAPIAuthentication is ignored: there is no GSSAPI; -R openssh has it",
-            "-o: RequestTTY is ignored: commands have no terminal",
+            "--ssh-option: RequestTTY is ignored: commands have no terminal",
         ]
     );
     let config = setup.load().unwrap();
