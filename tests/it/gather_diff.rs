@@ -412,7 +412,10 @@ fn a_run_is_gathered() {
     let expected = format!("{rule}\nnode3, exit 4, stderr\n{rule}\noops\n");
     assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
 
-    let ended = run(&["-B", "--diff", "--only", "odd", "--color", "always"]);
+    // Merged over there: of two connections either may be read first.
+    let merged = ["-B", "--stderr", "merge"];
+    let odd = ["--diff", "--only", "odd", "--color", "always"];
+    let ended = run(&[&merged[..], &odd].concat());
     let expected = [
         "\x1b[1m--- node[1-2,4] (3)\x1b[0m\n",
         "\x1b[1m+++ node3, exit 4\x1b[0m\n",
