@@ -169,6 +169,7 @@ pub struct Cli {
     /// with a failure is the last, unless --max-failures says how many are too many
     #[arg(long = "batch", value_name = "SIZES", value_parser = shares, help_heading = "Running")]
     pub batch: Option<Shares>,
+
     /// Send standard input to every host; without it the commands read an end of file at once
     #[arg(short = 'i', long = "stdin", help_heading = "Running")]
     pub stdin: bool,

@@ -238,6 +238,7 @@ fn source_ports(plan: &RunPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::testing::run_info;
     use crate::targets::Target;
 
     fn info() -> RunInfo {
@@ -257,20 +258,9 @@ mod tests {
             ]
             .into(),
             command: "echo 'ü\x1b' \"$A\"".into(),
-            transport: TransportKind::Rsh,
             user: "ops".to_owned(),
-            user_given: false,
-            port: None,
-            decided: Vec::new(),
             jobs: 3,
-            connect_timeout: Duration::from_secs(10),
-            command_timeout: None,
-            rules: Rules::default(),
-            stderr: "separate",
-            source_ports: "reserved".to_owned(),
-            raw: false,
-            stdin: false,
-            demo: false,
+            ..run_info::<&str>(&[])
         }
     }
 

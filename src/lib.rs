@@ -275,7 +275,7 @@ async fn set_up(
             };
             let mine = targets
                 .iter()
-                .filter(|target| target.transport.unwrap_or(plan.default) == TransportKind::Ssh);
+                .filter(|target| target.transport_or(plan.default) == TransportKind::Ssh);
             let mut told = Vec::new();
             let asked = &mut Terminal;
             let ssh = SshTransport::new(options, mine, pool, resolver, asked, &mut told).await?;

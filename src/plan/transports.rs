@@ -93,7 +93,7 @@ impl TransportPlan {
         let mut texts = Texts::default();
         let mut decided = Vec::with_capacity(targets.len());
         for target in targets {
-            if target.transport.unwrap_or(self.default) != TransportKind::Ssh {
+            if target.transport_or(self.default) != TransportKind::Ssh {
                 decided.push(None);
                 continue;
             }
@@ -167,7 +167,7 @@ pub(super) fn decide(
         true => kind == TransportKind::Rsh,
         false => targets
             .iter()
-            .any(|target| target.transport.unwrap_or(cli.transport) == kind),
+            .any(|target| target.transport_or(cli.transport) == kind),
     };
     let stderr = StderrMode::from(cli.stderr);
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
@@ -238,7 +238,7 @@ fn ssh(
         && *source_ports != SourcePorts::Any
         && let Some(target) = targets
             .iter()
-            .find(|target| target.transport.unwrap_or(cli.transport) == TransportKind::Ssh)
+            .find(|target| target.transport_or(cli.transport) == TransportKind::Ssh)
     {
         return Err(Error::RemotePort {
             label: target.label.to_string(),
@@ -340,7 +340,7 @@ fn rsh(
 
 /// Refuses targets on other ports than rshd's, which a trusted source port is not for.
 fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
-    let is_rsh = |target: &&Target| target.transport.unwrap_or(cli.transport) == TransportKind::Rsh;
+    let is_rsh = |target: &&Target| target.transport_or(cli.transport) == TransportKind::Rsh;
     let port = |target: &Target| target.port.or(cli.port).unwrap_or(RSH_PORT);
     let mut called = targets.iter().filter(is_rsh);
     // Read only where another port is asked for, which is seldom.

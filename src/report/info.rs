@@ -124,7 +124,7 @@ impl RunInfo {
     /// How a target is called; `index` is its number.
     #[must_use]
     pub fn called<'a>(&'a self, index: usize, target: &'a Target) -> Called<'a> {
-        let transport = target.transport.unwrap_or(self.transport);
+        let transport = target.transport_or(self.transport);
         if let Some(Some(decided)) = self.decided.get(index) {
             return Called {
                 transport,

@@ -61,6 +61,14 @@ impl Target {
     }
 }
 
+impl Target {
+    /// How it is reached in a run where the others are reached by `default`.
+    #[must_use]
+    pub fn transport_or(&self, default: TransportKind) -> TransportKind {
+        self.transport.unwrap_or(default)
+    }
+}
+
 /// How much expressions and files may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

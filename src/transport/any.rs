@@ -53,7 +53,7 @@ enum Chosen<'a> {
 
 impl AnyTransport {
     fn choose(&self, target: &Target) -> Chosen<'_> {
-        let kind = target.transport.unwrap_or(self.default);
+        let kind = target.transport_or(self.default);
         let chosen = match kind {
             TransportKind::Rsh => self.rsh.as_ref().map(Chosen::Rsh),
             TransportKind::OpenSsh => self.openssh.as_ref().map(Chosen::OpenSsh),

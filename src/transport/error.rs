@@ -269,6 +269,14 @@ pub enum FailureClass {
 }
 
 impl TransportError {
+    /// An error of the connection, or of a pipe, while the command runs.
+    pub(super) fn lost(source: io::Error) -> Self {
+        TransportError::Io {
+            phase: Phase::Run,
+            source,
+        }
+    }
+
     /// The kind of this failure.
     #[must_use]
     pub fn class(&self) -> FailureClass {

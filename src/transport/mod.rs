@@ -229,6 +229,15 @@ impl<S: Session> Session for Box<S> {
     }
 }
 
+/// Waits for a place in the queue of output. A queue without a reader means that the run is being given
+/// up: its host tasks are told so by other means, and until then there is nothing to do. Cancel safe.
+async fn room(output: &mpsc::Sender<Chunk>) -> mpsc::Permit<'_, Chunk> {
+    match output.reserve().await {
+        Ok(permit) => permit,
+        Err(_) => std::future::pending().await,
+    }
+}
+
 /// A remote command that has been started. Dropping it resets the connections, which leaves nothing
 /// behind on this machine.
 pub trait Session: Send {

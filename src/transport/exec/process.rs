@@ -15,12 +15,13 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+use crate::ports::bind;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::scratch;
 use crate::transport::{
-    Chunk, Input, InputReader, Phase, RemoteExit, RemoteSignal, Session, Setback, Side, StderrMode,
-    Stream, TransportError,
+    Chunk, Input, InputReader, RemoteExit, RemoteSignal, Session, Setback, Side, StderrMode,
+    Stream, TransportError, room,
 };
 
 /// How many descriptors a process takes here: three pipes and what tells of its end.
@@ -113,14 +114,11 @@ fn receiver(pipe: io::PipeReader) -> io::Result<Receiver> {
     Receiver::from_owned_fd(pipe.into())
 }
 
-/// Whether an error of starting a process passes when others have ended.
+/// Whether an error of starting a process passes when others have ended: fork(2) says of the limit on
+/// processes that it is to be tried again.
 fn is_shortage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    const SHORTAGES: [Errno; 4] = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    let code = error.raw_os_error();
-    SHORTAGES
-        .iter()
-        .any(|errno| code == Some(errno.raw_os_error()))
+    let too_many = rustix::io::Errno::AGAIN.raw_os_error();
+    bind::is_shortage(error) || error.raw_os_error() == Some(too_many)
 }
 
 impl LocalProcess {
@@ -234,13 +232,6 @@ async fn readable(pipe: Option<&Receiver>) -> io::Result<()> {
     }
 }
 
-fn lost(source: io::Error) -> TransportError {
-    TransportError::Io {
-        phase: Phase::Run,
-        source,
-    }
-}
-
 /// What a session waits for, when it has come.
 enum Step<'a> {
     /// There is something to read on this stream.
@@ -283,19 +274,14 @@ async fn write(
 
 impl Session for LocalProcess {
     async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
-        let room = async || match output.reserve().await {
-            Ok(permit) => permit,
-            // Nobody reads: the run is being given up, and the host's task is told by other means.
-            Err(_) => std::future::pending().await,
-        };
         let mut found = None;
         while !self.early.is_empty() || self.has_output() {
             let early = self.early.front().map(|(stream, _)| *stream);
             let step = tokio::select! {
                 ready = ready(early, self.out.as_ref(), self.err.as_ref()), if found.is_none() => {
-                    Step::Readable(ready.map_err(lost)?)
+                    Step::Readable(ready.map_err(TransportError::lost)?)
                 }
-                permit = room(), if found.is_some() => Step::Room(permit),
+                permit = room(output), if found.is_some() => Step::Room(permit),
                 fed = write(self.input.as_ref(), self.reader.as_mut()) => Step::Fed(fed),
             };
             match step {
@@ -304,7 +290,7 @@ impl Session for LocalProcess {
                     let Some(stream) = found.take() else { continue };
                     let (stream, data) = match self.early.pop_front() {
                         Some(early) => early,
-                        None => (stream, self.read(stream).map_err(lost)?),
+                        None => (stream, self.read(stream).map_err(TransportError::lost)?),
                     };
                     if !data.is_empty() {
                         permit.send(Chunk {
@@ -320,7 +306,7 @@ impl Session for LocalProcess {
         // It may read on, though it says no more.
         loop {
             tokio::select! {
-                exit = self.child.wait() => return exit.map(|exit| self.reaped(exit)).map_err(lost),
+                exit = self.child.wait() => return exit.map(|exit| self.reaped(exit)).map_err(TransportError::lost),
                 fed = write(self.input.as_ref(), self.reader.as_mut()) => self.on_fed(fed)?,
             }
         }

@@ -14,7 +14,7 @@ use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::stream::{Connection, Read};
 use crate::transport::{
-    Chunk, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
+    Chunk, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError, room,
 };
 
 /// A command that an rsh daemon says it has started. The sockets come before the lease: fields are
@@ -74,21 +74,26 @@ impl RshSession {
             feed,
             ..
         } = self;
-        Ok(match main.read(|bytes| stream.feed(bytes)).map_err(lost)? {
-            Read::Data(output) => output,
-            Read::Nothing => Vec::new(),
-            Read::End => {
-                *feed = None;
-                // A connection that was reset leaves no trace; the other kind leaves it where it was
-                // closed first.
-                match main.was_reset() {
-                    true => {}
-                    false if main.closes_first() => lease.local_closed_first(),
-                    false => lease.remote_closed_first(),
+        Ok(
+            match main
+                .read(|bytes| stream.feed(bytes))
+                .map_err(TransportError::lost)?
+            {
+                Read::Data(output) => output,
+                Read::Nothing => Vec::new(),
+                Read::End => {
+                    *feed = None;
+                    // A connection that was reset leaves no trace; the other kind leaves it where it was
+                    // closed first.
+                    match main.was_reset() {
+                        true => {}
+                        false if main.closes_first() => lease.local_closed_first(),
+                        false => lease.remote_closed_first(),
+                    }
+                    stream.end(main.was_reset())
                 }
-                stream.end(main.was_reset())
-            }
-        })
+            },
+        )
     }
 
     fn read_err(&mut self) -> Result<Vec<u8>, TransportError> {
@@ -97,17 +102,10 @@ impl RshSession {
         };
         let show = self.show_stderr;
         let keep = |bytes: &[u8]| if show { bytes.to_vec() } else { Vec::new() };
-        match err.read(keep).map_err(lost)? {
+        match err.read(keep).map_err(TransportError::lost)? {
             Read::Data(output) => Ok(output),
             Read::Nothing | Read::End => Ok(Vec::new()),
         }
-    }
-}
-
-fn lost(source: std::io::Error) -> TransportError {
-    TransportError::Io {
-        phase: Phase::Run,
-        source,
     }
 }
 
@@ -164,12 +162,6 @@ impl RshSession {
 
 impl Session for RshSession {
     async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
-        // A queue without a reader means that the run is being given up: its host task is told so by
-        // other means, and until then there is nothing to do.
-        let room = async || match output.reserve().await {
-            Ok(permit) => permit,
-            Err(_) => std::future::pending().await,
-        };
         // Output waits for room in the queue, input for room in the connection and for more of it, and
         // none of these for another.
         let mut found = None;
@@ -178,9 +170,9 @@ impl Session for RshSession {
             let give_up_at = self.failed_input.as_ref().map(|(_, at)| *at);
             let step = tokio::select! {
                 found = readable(early, &self.main, self.err.as_ref()), if found.is_none() => {
-                    Step::Readable(found.map_err(lost)?)
+                    Step::Readable(found.map_err(TransportError::lost)?)
                 }
-                permit = room(), if found.is_some() => Step::Room(permit),
+                permit = room(output), if found.is_some() => Step::Room(permit),
                 fed = feed::send(&mut self.feed, &self.main) => Step::Fed(fed),
                 () = reached(give_up_at) => Step::GivenUp,
             };

@@ -16,7 +16,7 @@ use crate::targets::TargetId;
 use crate::transport::input::{InputError, InputReader};
 use crate::transport::scratch;
 use crate::transport::{
-    Chunk, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
+    Chunk, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError, room,
 };
 
 /// How long the server may take to close, once all is said: it closes first, so that the TIME_WAIT is its own.
@@ -136,11 +136,7 @@ impl SshSession {
         let mut moved = false;
         for (number, stream) in [(0, Some(Stream::Stdout)), (1, self.options.stderr)] {
             loop {
-                // A queue without a reader means that the run is being given up: its host task is told so
-                // by other means, and until then there is nothing to do.
-                let Ok(permit) = output.reserve().await else {
-                    return std::future::pending().await;
-                };
+                let permit = room(output).await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
                     (Read::Nothing, _) => break,
