@@ -19,7 +19,7 @@ use crate::transport::StderrMode;
 #[command(
     name = "mrsh",
     version,
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]",
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
     after_help = AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
@@ -444,6 +444,17 @@ pub struct Cli {
     #[arg(long = "show-config", help_heading = "Configuration")]
     pub show_config: bool,
 
+    /// Print the manual page, or completions for a shell, and do nothing else
+    #[arg(
+        long = "generate",
+        value_enum,
+        value_name = "WHAT",
+        hide_possible_values = true,
+        conflicts_with = "command",
+        help_heading = "Other modes"
+    )]
+    pub generate: Option<GenerateArg>,
+
     /// The command: its words are joined by spaces and interpreted by the remote user's login shell
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]
     pub command: Vec<OsString>,
@@ -510,6 +521,19 @@ impl From<StderrArg> for StderrMode {
             StderrArg::Drop => StderrMode::Drop,
         }
     }
+}
+
+/// What is printed with `--generate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GenerateArg {
+    /// The manual page, for man(7)
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
 }
 
 /// Seconds above 0, with a fraction if need be; a year at most, so that every sum of times fits.

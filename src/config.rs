@@ -30,9 +30,10 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that choose what is read here, or what is done instead of a run: no settings.
-const NOT_KEYS: [&str; 11] = [
+const NOT_KEYS: [&str; 12] = [
     "config",
     "gather-stdin",
+    "generate",
     "help",
     "no-config",
     "password",
@@ -257,7 +258,7 @@ fn below(
     let mut known = BTreeSet::new();
     let named = typed.get_one::<PathBuf>("config");
     let files = match named {
-        _ if typed.get_flag("no_config") => Vec::new(),
+        _ if typed.get_flag("no_config") || typed.contains_id("generate") => Vec::new(),
         Some(file) => vec![file.clone()],
         None => world.files.clone(),
     };

@@ -37,6 +37,7 @@ pub mod demo;
 pub mod dry_run;
 pub mod error;
 pub mod exit;
+pub mod generate;
 pub mod listing;
 pub mod plan;
 pub mod ports;
@@ -80,8 +81,12 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
     // Before any file is opened: it would be with rights that the caller lacks.
     privilege::settle().map_err(Error::system(NO_LOAN))?;
     let config = Config::load(args)?;
+    if let Some(what) = config.cli.generate {
+        print(generate::text(what))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     if config.cli.show_config {
-        print(&config.show())?;
+        print(config.show())?;
         return Ok(ExitStatus::SUCCESS);
     }
     match Plan::new(config.cli, config.groups)? {
@@ -126,7 +131,7 @@ fn say(text: &str) {
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
     let sockets =
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
-    print(&report::ports::describe(
+    print(report::ports::describe(
         range,
         &ports::candidates(range.clone()),
         &sockets,
@@ -137,7 +142,7 @@ fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
 fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     let (text, all_found) =
         dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
-    print(&text)?;
+    print(text)?;
     Ok(match all_found {
         true => ExitStatus::SUCCESS,
         false => ExitStatus::UNREACHED,
@@ -145,8 +150,8 @@ fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
 }
 
 /// Prints the whole answer to what was asked instead of a run.
-fn print(text: &str) -> Result<(), Error> {
-    printed(io::stdout().write_all(text.as_bytes()))
+fn print(text: impl AsRef<[u8]>) -> Result<(), Error> {
+    printed(io::stdout().write_all(text.as_ref()))
 }
 
 /// A reader that has gone wants no more; that is no failure.

@@ -216,6 +216,13 @@ fn what_is_shown_is_a_configuration_with_its_sources() {
 }
 
 #[test]
+fn a_shell_gets_its_completions_whatever_a_file_says() {
+    let fixture = Fixture::new("jbos = 5", "");
+    let cli = fixture.cli(&["--generate", "bash"]);
+    assert_eq!(cli.generate, Some(crate::cli::GenerateArg::Bash));
+}
+
+#[test]
 fn a_switch_can_be_taken_back() {
     command().debug_assert();
     let fixture = Fixture::new("gather = true\nno-label = true\nverbose = true", "");
