@@ -76,6 +76,10 @@ const SECTIONS: [(&str, &[(&str, &str)]); 3] = [
                 "End the commands and the run, which then dies of the signal.",
             ),
             ("SIGUSR1", "Says how far the run is."),
+            (
+                "Ignored signals",
+                "stay so: SIGHUP under nohup(1), SIGINT in what a script puts into the background.",
+            ),
         ],
     ),
 ];

@@ -1,5 +1,10 @@
 //! The signals that steer a run, as a source that tests can feed by hand.
+//!
+//! What the process was started to ignore stays ignored, as ssh and make have it: HUP under nohup(1), INT in what a
+//! script has put into the background.
 
+use std::fs;
+use std::future::pending;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,13 +30,13 @@ pub enum SignalSource {
     Injected(mpsc::Receiver<Wish>),
 }
 
-/// The process's signals.
+/// The process's signals, but for those that it was started to ignore.
 #[derive(Debug)]
 pub struct SystemSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-    user1: Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hang_up: Option<Signal>,
+    user1: Option<Signal>,
 }
 
 impl SignalSource {
@@ -40,11 +45,16 @@ impl SignalSource {
     /// # Errors
     /// The system's.
     pub fn system() -> io::Result<Self> {
+        let ignored = ignored();
+        let take = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
+            0 => signal(kind).map(Some),
+            _ => Ok(None),
+        };
         Ok(SignalSource::System(Box::new(SystemSignals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            user1: signal(SignalKind::user_defined1())?,
+            interrupt: take(SignalKind::interrupt())?,
+            terminate: take(SignalKind::terminate())?,
+            hang_up: take(SignalKind::hangup())?,
+            user1: take(SignalKind::user_defined1())?,
         })))
     }
 
@@ -54,7 +64,7 @@ impl SignalSource {
             SignalSource::System(signals) => signals.next().await,
             SignalSource::Injected(wishes) => match wishes.recv().await {
                 Some(wish) => wish,
-                None => std::future::pending().await,
+                None => pending().await,
             },
         }
     }
@@ -63,10 +73,31 @@ impl SignalSource {
 impl SystemSignals {
     async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.interrupt.recv() => Wish::Interrupt,
-            _ = self.terminate.recv() => Wish::Stop(SignalKind::terminate().as_raw_value()),
-            _ = self.hang_up.recv() => Wish::Stop(SignalKind::hangup().as_raw_value()),
-            _ = self.user1.recv() => Wish::State,
+            () = received(&mut self.interrupt) => Wish::Interrupt,
+            () = received(&mut self.terminate) => Wish::Stop(SignalKind::terminate().as_raw_value()),
+            () = received(&mut self.hang_up) => Wish::Stop(SignalKind::hangup().as_raw_value()),
+            () = received(&mut self.user1) => Wish::State,
         }
     }
+}
+
+/// Waits for a signal; for ever, if it is ignored or can come no more.
+async fn received(signal: &mut Option<Signal>) {
+    let more = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if more.is_none() {
+        pending().await
+    }
+}
+
+/// The signals that are ignored, a bit each: signal 1 is bit 0. None, where there is no /proc to ask.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }

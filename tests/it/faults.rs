@@ -148,6 +148,26 @@ fn stopped_by_a_signal() {
 }
 
 #[test]
+fn signals_that_it_was_started_to_ignore_stay_ignored() {
+    let fake = FakeRshd::playing(
+        Script::started()
+            .send(Wire::Main, "out\n")
+            .then(Step::AwaitClient),
+    );
+    // As nohup(1) starts it, and a shell without job control that does not wait for it.
+    let mut running = fake.mrsh().ignoring("HUP INT").arg("true").start();
+    running.has_printed(&line("out"));
+    for signal in [Signal::HUP, Signal::INT, Signal::INT, Signal::INT] {
+        running.signal(signal);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    running.signal(Signal::TERM);
+    let ended = running.finish();
+    assert_eq!(ended.signal, Some(15), "{ended:#?}");
+    assert!(!ended.stderr.contains("running: "), "{ended:#?}");
+}
+
+#[test]
 fn one_bad_host_is_nobody_elses_trouble() {
     let fake = FakeRshd::playing_all(vec![
         Script::printing("good\n", 0),

@@ -21,8 +21,8 @@ pub(crate) struct Mrsh {
     environment: Vec<(&'static str, OsString)>,
     deadline: Duration,
     stdin: Stdio,
-    /// The limit on its descriptors, hard and soft.
-    descriptors: Option<u32>,
+    /// What a shell does before it becomes the program.
+    before: Vec<String>,
 }
 
 impl Mrsh {
@@ -33,7 +33,7 @@ impl Mrsh {
             environment: Vec::new(),
             deadline: DEADLINE,
             stdin: Stdio::null(),
-            descriptors: None,
+            before: Vec::new(),
         }
     }
 
@@ -68,7 +68,13 @@ impl Mrsh {
 
     /// No more descriptors than these, which it cannot raise.
     pub(crate) fn with_descriptors(mut self, most: u32) -> Mrsh {
-        self.descriptors = Some(most);
+        self.before.push(format!("ulimit -n {most}"));
+        self
+    }
+
+    /// Started to ignore these signals, as by nohup(1).
+    pub(crate) fn ignoring(mut self, signals: &str) -> Mrsh {
+        self.before.push(format!("trap '' {signals}"));
         self
     }
 
@@ -81,15 +87,12 @@ impl Mrsh {
     pub(crate) fn start(mut self) -> Running {
         let stdin = std::mem::replace(&mut self.stdin, Stdio::null());
         const PROGRAM: &str = env!("CARGO_BIN_EXE_mrsh");
-        let mut command = match self.descriptors {
-            None => Command::new(PROGRAM),
-            Some(most) => {
-                let mut shell = Command::new("sh");
-                let line = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
-                shell.args(["-c", &line, PROGRAM]);
-                shell
-            }
-        };
+        let mut command = Command::new(PROGRAM);
+        if !self.before.is_empty() {
+            let line = format!("{}; exec \"$0\" \"$@\"", self.before.join("; "));
+            command = Command::new("sh");
+            command.args(["-c", &line, PROGRAM]);
+        }
         let mut child = command
             .args(&self.args)
             .env_clear()

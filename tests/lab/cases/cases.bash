@@ -53,6 +53,11 @@ same_file() { # same_file WHAT FOUND WANTED: byte for byte
   fi
 }
 
+# Before what is started with & and sent signals: a script starts such commands with INT ignored, nohup(1) with HUP, and what
+# is ignored at the start stays so.
+# shellcheck disable=SC2034 # for the cases
+from_a_terminal=(env '--default-signal=HUP,INT')
+
 # Runs the program with a bound on its time. Leaves $status (124: it had to be stopped), $out and $err.
 out=${LAB_DIR-}/out err=${LAB_DIR-}/err status=
 [[ -z ${LAB_DIR-} ]] || touch "$out" "$err"
