@@ -11,6 +11,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::ports::SourcePorts;
 use crate::run::policy::Share;
+use crate::run::signal::Keys;
 use crate::targets::TransportKind;
 use crate::transport::StderrMode;
 
@@ -455,6 +456,14 @@ pub struct Cli {
     )]
     pub generate: Option<GenerateArg>,
 
+    /// For a host, from its name's look-up to the command's end; an option of multi-rsh alone
+    #[arg(skip)]
+    pub host_timeout: Option<Duration>,
+
+    /// What ^C and ^\ mean; multi-rsh has its own
+    #[arg(skip)]
+    pub keys: Keys,
+
     /// The command: its words are joined by spaces and interpreted by the remote user's login shell
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]
     pub command: Vec<OsString>,
@@ -537,7 +546,7 @@ pub enum GenerateArg {
 }
 
 /// Seconds above 0, with a fraction if need be; a year at most, so that every sum of times fits.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     const YEAR: f64 = 366.0 * 86_400.0;
     match text.parse::<f64>() {
         Ok(s) if s > 0.0 && s <= YEAR => Ok(Duration::from_secs_f64(s)),
@@ -547,7 +556,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// A number that is not 0.
-fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
+pub(crate) fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "expected a number from 1 up")
 }
 

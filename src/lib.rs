@@ -5,6 +5,7 @@
 //! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
 //! `report` sees only events.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
@@ -39,6 +40,7 @@ pub mod error;
 pub mod exit;
 pub mod generate;
 pub mod listing;
+pub mod multi_rsh;
 pub mod plan;
 pub mod ports;
 pub mod privilege;
@@ -80,6 +82,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Error> {
     // Before any file is opened: it would be with rights that the caller lacks.
     privilege::settle().map_err(Error::system(NO_LOAN))?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    if multi_rsh::is_called(&args) {
+        return carry_out(Plan::new(multi_rsh::cli(args)?, BTreeMap::new())?);
+    }
     let config = Config::load(args)?;
     if let Some(what) = config.cli.generate {
         print(generate::text(what))?;
@@ -89,7 +95,11 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
         print(config.show())?;
         return Ok(ExitStatus::SUCCESS);
     }
-    match Plan::new(config.cli, config.groups)? {
+    carry_out(Plan::new(config.cli, config.groups)?)
+}
+
+fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
+    match plan {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
         Plan::Print { listing, failed } => {
@@ -223,7 +233,8 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     let (reports, reporter) = report::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
     let stats = runtime.block_on(async {
-        let signals = SignalSource::system().map_err(Error::system("take over signals"))?;
+        let signals =
+            SignalSource::system(plan.keys).map_err(Error::system("take over signals"))?;
         if let Some(input) = input {
             input.look_ahead().await.map_err(Error::Input)?;
         }

@@ -20,6 +20,7 @@ use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
+use crate::run::signal::Keys;
 use crate::targets::Limits;
 use crate::targets::groups::Groups;
 use crate::transport::StderrMode;
@@ -77,6 +78,8 @@ pub struct RunPlan {
     pub run: RunSpec,
     /// What the transports are told.
     pub transports: TransportPlan,
+    /// Which keys of the terminal say what.
+    pub keys: Keys,
     /// What of standard input is kept for the commands, if they read it.
     pub stdin: Option<InputLimits>,
     /// Whether embedded daemons answer.
@@ -185,6 +188,7 @@ impl Plan {
                 notes: Vec::new(),
             },
             transports,
+            keys: cli.keys,
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,

@@ -13,6 +13,7 @@ pub(super) fn policy(cli: &Cli) -> Policy {
         kill_after: cli.kill_after,
         deadline: cli.deadline,
         idle_timeout: cli.idle_timeout,
+        host_timeout: cli.host_timeout,
         retries: cli.retries,
         rate: cli.rate,
         max_failures: first.or(cli.max_failures),

@@ -85,7 +85,7 @@ pub(super) async fn run<T: Transport>(
         Err(outcome) => return Ended { outcome, facts },
     };
     let started = Instant::now();
-    let (outcome, left_running) = carry(&context, id, &mut session, cancelled).await;
+    let (outcome, left_running) = carry(&context, id, &mut session, &facts, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
     facts.left_running = left_running;
@@ -214,6 +214,7 @@ async fn carry<T: Transport>(
     context: &Context<T>,
     id: TargetId,
     session: &mut T::Session,
+    facts: &Facts,
     mut cancelled: Cancelled,
 ) -> (Outcome, bool) {
     let outcome = tokio::select! {
@@ -226,7 +227,7 @@ async fn carry<T: Transport>(
                 Err(error) => (Outcome::Failed(error), left_running),
             };
         }
-        error = out_of_time(context, id) => Outcome::Failed(error),
+        error = out_of_time(context, id, facts) => Outcome::Failed(error),
     };
     // Boxed: few hosts come this way, and every host's task would be larger for it.
     let ended = Box::pin(stop(context, session, cancelled)).await;
@@ -234,19 +235,33 @@ async fn carry<T: Transport>(
 }
 
 /// Returns when a limit on the command is reached; never, if there is none.
-async fn out_of_time<T>(context: &Context<T>, id: TargetId) -> TransportError {
-    match (context.command_timeout, &context.idle) {
+async fn out_of_time<T>(context: &Context<T>, id: TargetId, facts: &Facts) -> TransportError {
+    match (command_limit(context, facts), &context.idle) {
         (None, None) => std::future::pending().await,
         // Boxed: without limits no host's task is larger for them.
-        _ => Box::pin(first_limit(context, id)).await,
+        (command, _) => Box::pin(first_limit(context, id, command)).await,
     }
 }
 
+/// The tighter one of the limits on the command's time: how long it is, and how much is left of it at the
+/// command's start.
+fn command_limit<T>(context: &Context<T>, facts: &Facts) -> Option<(Duration, Duration)> {
+    let own = context.command_timeout.map(|limit| (limit, limit));
+    let spent = [facts.resolve, facts.connect, facts.start];
+    let spent: Duration = spent.into_iter().flatten().sum();
+    let whole = context.policy.host_timeout;
+    let whole = whole.map(|limit| (limit, limit.saturating_sub(spent)));
+    own.into_iter().chain(whole).min_by_key(|(_, left)| *left)
+}
+
 /// Returns when the first of the command's limits is reached.
-async fn first_limit<T>(context: &Context<T>, id: TargetId) -> TransportError {
-    let command: Option<(Duration, Alarm)> = context
-        .command_timeout
-        .map(|after| (after, context.lag.alarm(after)));
+async fn first_limit<T>(
+    context: &Context<T>,
+    id: TargetId,
+    command: Option<(Duration, Duration)>,
+) -> TransportError {
+    let command: Option<(Duration, Alarm)> =
+        command.map(|(limit, left)| (limit, context.lag.alarm(left)));
     let whole = async {
         match &command {
             Some((after, alarm)) => {

@@ -14,6 +14,8 @@ pub struct Policy {
     pub deadline: Option<Duration>,
     /// For a command, from one piece of output to the next.
     pub idle_timeout: Option<Duration>,
+    /// For a host, from the name look-up to the command's end; what it waited for a port is not in it.
+    pub host_timeout: Option<Duration>,
     /// How often a host is tried again whose command cannot have started.
     pub retries: u32,
     /// How many hosts are called a second, those that are tried again included.
@@ -31,6 +33,7 @@ impl Default for Policy {
             kill_after: Duration::from_secs(2),
             deadline: None,
             idle_timeout: None,
+            host_timeout: None,
             retries: 0,
             rate: None,
             max_failures: None,

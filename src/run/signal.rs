@@ -10,12 +10,22 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+/// Which keys of the terminal say what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// ^C tells the state, and stops the run if repeated; ^\ is left as it is, a way out of anything.
+    #[default]
+    Own,
+    /// As multi-rsh had it: ^C tells the state, ^\ stops the run.
+    MultiRsh,
+}
+
 /// What somebody wants of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// SIGINT: tell the state; if repeated within a second, stop.
     Interrupt,
-    /// SIGTERM or SIGHUP, with its number: stop.
+    /// SIGTERM, SIGHUP or, where it is taken, SIGQUIT, with its number: stop.
     Stop(i32),
     /// SIGUSR1: tell the state.
     State,
@@ -37,6 +47,8 @@ pub struct SystemSignals {
     terminate: Option<Signal>,
     hang_up: Option<Signal>,
     user1: Option<Signal>,
+    quit: Option<Signal>,
+    on_interrupt: Wish,
 }
 
 impl SignalSource {
@@ -44,7 +56,7 @@ impl SignalSource {
     ///
     /// # Errors
     /// The system's.
-    pub fn system() -> io::Result<Self> {
+    pub fn system(keys: Keys) -> io::Result<Self> {
         let ignored = ignored();
         let take = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
             0 => signal(kind).map(Some),
@@ -55,6 +67,14 @@ impl SignalSource {
             terminate: take(SignalKind::terminate())?,
             hang_up: take(SignalKind::hangup())?,
             user1: take(SignalKind::user_defined1())?,
+            quit: match keys {
+                Keys::Own => None,
+                Keys::MultiRsh => take(SignalKind::quit())?,
+            },
+            on_interrupt: match keys {
+                Keys::Own => Wish::Interrupt,
+                Keys::MultiRsh => Wish::State,
+            },
         })))
     }
 
@@ -73,10 +93,11 @@ impl SignalSource {
 impl SystemSignals {
     async fn next(&mut self) -> Wish {
         tokio::select! {
-            () = received(&mut self.interrupt) => Wish::Interrupt,
+            () = received(&mut self.interrupt) => self.on_interrupt,
             () = received(&mut self.terminate) => Wish::Stop(SignalKind::terminate().as_raw_value()),
             () = received(&mut self.hang_up) => Wish::Stop(SignalKind::hangup().as_raw_value()),
             () = received(&mut self.user1) => Wish::State,
+            () = received(&mut self.quit) => Wish::Stop(SignalKind::quit().as_raw_value()),
         }
     }
 }

@@ -147,7 +147,11 @@ impl Transport for Play {
                 let error = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
                 return Err(Setback::Shortage(error));
             }
-            Script::Runs(ms, ..) => sleep(Duration::from_millis(ms)).await,
+            Script::Runs(ms, ..) => {
+                let connecting = Duration::from_millis(ms);
+                sleep(connecting).await;
+                route.facts.connect = Some(connecting);
+            }
             _ => {}
         }
         Ok(Actor {
@@ -452,6 +456,29 @@ async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
             assert!(
                 end.elapsed.abs_diff(Duration::from_secs(5) + grace) < Duration::from_millis(50)
             );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_has_its_time_for_connecting_and_running_together() {
+    // The second one is done in time, and has a tighter limit on its command that it keeps to as well.
+    let scripts = vec![
+        Script::Runs(3000, 4, 1000, 0),
+        Script::Runs(3000, 1, 1900, 0),
+    ];
+    let mut spec = spec(2, 2, Some(Duration::from_millis(3500)));
+    spec.policy.host_timeout = Some(Duration::from_secs(5));
+    let (events, stats) = play_quietly(spec, scripts).await;
+    check_rules(&events, &stats, 2, 2);
+    assert_eq!((stats.succeeded, stats.failed), (1, 1));
+    for event in &events {
+        if let Event::Finished(end) = event
+            && let Outcome::Failed(error) = &end.outcome
+        {
+            assert_eq!(error.to_string(), "command timed out after 5 s");
+            let late = end.elapsed.abs_diff(Duration::from_secs(5));
+            assert!(late < Duration::from_millis(50), "{late:?}");
         }
     }
 }

@@ -61,6 +61,11 @@ fn lab_ways_in() {
 }
 
 #[test]
+fn lab_called_multi_rsh() {
+    case("multi-rsh", &[]);
+}
+
+#[test]
 fn lab_faults_of_hosts_and_networks() {
     case("faults", &[]);
 }

@@ -60,16 +60,27 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         millis(0..3000),
         prop::option::of(millis(1..40_000)),
         prop::option::of(millis(1..5000)),
+        prop::option::of(millis(1..9000)),
         0..4_u32,
         prop::option::of((1..100_u32).prop_map(|n| NonZeroU32::new(n).unwrap())),
         prop::option::of(share()),
         prop::collection::vec(share(), 0..3),
     )
         .prop_map(
-            |(kill_after, deadline, idle_timeout, retries, rate, max_failures, batch)| Policy {
+            |(
                 kill_after,
                 deadline,
                 idle_timeout,
+                host_timeout,
+                retries,
+                rate,
+                max_failures,
+                batch,
+            )| Policy {
+                kill_after,
+                deadline,
+                idle_timeout,
+                host_timeout,
                 retries,
                 rate,
                 max_failures,
