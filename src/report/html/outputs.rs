@@ -62,7 +62,9 @@ impl Page<'_> {
         let silent: Vec<usize> = silent.copied().collect();
         let mut short = Vec::new();
         let mut long = Vec::new();
+        let mut usual = None;
         for group in groups.iter().filter(|group| !is_silent(group)) {
+            usual = usual.or(Some(group));
             match self.one_line(group)? {
                 Some(line) => short.push((group, line)),
                 None => long.push(group),
@@ -79,7 +81,7 @@ impl Page<'_> {
         };
         let (shown, others) = long.split_at(long.len().min(MOST_BLOCKS));
         for (at, group) in shown.iter().enumerate() {
-            let usual = long.first().filter(|_| at > 0).copied();
+            let usual = usual.filter(|usual| !std::ptr::eq(*usual, *group));
             self.block(group, usual, at < 3, &mut room, to)?;
         }
         if !others.is_empty() {
@@ -149,7 +151,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// A group's output, and what differs in it from the most common one.
+    /// A group's output, and what differs in it from the most common one, unless it is that.
     fn block(
         &self,
         group: &Group,

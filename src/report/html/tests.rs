@@ -114,6 +114,25 @@ fn a_page_says_everything() {
 }
 
 #[test]
+fn what_differs_from_an_output_of_one_line_is_shown() {
+    let names = ["n1", "n2", "n3"];
+    let info = run_info(&names);
+    let mut events = vec![run_started(&names)];
+    for (host, text) in [(0, "6.1\n"), (1, "6.1\n"), (2, "6.1\nodd\n")] {
+        events.push(output(host, Stdout, text.as_bytes()));
+        events.push(ended(host, exit(0), 0, [1, 0, 2, 3, 100]));
+    }
+    let page = page(&info, &events, &RunStats::default());
+    let outputs = between(&page, "<h2 id=\"outputs\">", "</section>");
+    let (_, block) = outputs.split_once("<details class=\"output\"").unwrap();
+    assert!(!block.contains("most common</span>"), "{block}");
+    assert!(
+        block.contains("</span>\n 6.1\n<ins>+odd</ins>\n"),
+        "{block}"
+    );
+}
+
+#[test]
 fn a_run_without_output_or_hosts_has_a_page() {
     let never = |target| {
         Event::Finished(Finished {
