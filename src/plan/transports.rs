@@ -97,14 +97,14 @@ impl TransportPlan {
                 decided.push(None);
                 continue;
             }
-            let fault = |source| Error::SshTarget {
+            let unusable = |fault| Error::SshTarget {
                 label: target.label.to_string(),
-                source,
+                fault,
             };
-            let host = ssh.host(target).map_err(fault)?;
+            let host = ssh.host(target).map_err(unusable)?;
             let way = match host.jumps.is_empty() {
                 true => None,
-                false => Some(way(&ssh.hops(&host).map_err(fault)?)),
+                false => Some(way(&ssh.hops(&host).map_err(unusable)?)),
             };
             decided.push(Some(Decided {
                 host: match *host.host_name == *target.host {

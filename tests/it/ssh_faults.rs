@@ -322,6 +322,7 @@ fn a_configuration_that_cannot_be_followed_for_one_host_is_an_error_before_any_c
             let text = ended.stderr;
             assert!(text.contains(&words), "{text}");
             assert!(text.contains("-R openssh"), "{text}");
+            assert_eq!(text.matches("not supported").count(), 1, "{text}");
         }
     }
     assert_eq!(calls.load(Ordering::SeqCst), 0);
