@@ -270,19 +270,24 @@ fn what_a_configuration_asks_for_and_cannot_be_had() {
         listen(&stream);
     });
     let target = format!("127.0.0.1:{port}");
-    let ended = Mrsh::new()
-        .args(&["-R", "ssh", "-F", "none"])
-        .args(&["--ssh-option", "Ciphers=cipher-of-tomorrow"])
-        .args(&["--json", "-w", &target, "true"])
-        .run()
-        .status(3);
-    let text = String::from_utf8(ended.stdout).unwrap();
-    assert!(
-        text.contains(r#""class":"config","phase":"resolve""#),
-        "{text}"
-    );
-    let words = "Ciphers: none of cipher-of-tomorrow is known here";
-    assert!(text.contains(words), "{text}");
+    for (keyword, value) in [
+        ("Ciphers", "cipher-of-tomorrow"),
+        ("PubkeyAcceptedAlgorithms", "ssh-dss"),
+    ] {
+        let ended = Mrsh::new()
+            .args(&["-R", "ssh", "-F", "none"])
+            .args(&["--ssh-option", &format!("{keyword}={value}")])
+            .args(&["--json", "-w", &target, "true"])
+            .run()
+            .status(3);
+        let text = String::from_utf8(ended.stdout).unwrap();
+        assert!(
+            text.contains(r#""class":"config","phase":"resolve""#),
+            "{text}"
+        );
+        let words = format!("{keyword}: none of {value} is known here");
+        assert!(text.contains(&words), "{text}");
+    }
 }
 
 #[test]
