@@ -50,6 +50,9 @@ pub enum PromptError {
     /// There is nobody to ask.
     #[error("there is no terminal to ask on")]
     NoTerminal,
+    /// Nobody wants to be asked.
+    #[error("BatchMode says that nobody is asked")]
+    BatchMode,
     /// The user has ended the input.
     #[error("the question was not answered")]
     NotAnswered,
@@ -198,7 +201,7 @@ pub struct Nobody;
 
 impl Ask for Nobody {
     fn ask(&mut self, _: &str) -> Result<Secret, PromptError> {
-        Err(PromptError::NoTerminal)
+        Err(PromptError::BatchMode)
     }
 }
 
