@@ -183,18 +183,6 @@ fn type_line(mut from: impl Read) -> io::Result<Typed> {
     }
 }
 
-/// The answers to the questions of keyboard-interactive authentication, of each whether what is typed is
-/// shown: the password to a single question that hides it, nothing to none, and `None` to whatever else,
-/// which no password answers.
-#[must_use]
-pub fn answers<'a>(password: &'a Secret, shown: &[bool]) -> Option<Vec<&'a Secret>> {
-    match shown {
-        [] => Some(Vec::new()),
-        [false] => Some(vec![password]),
-        _ => None,
-    }
-}
-
 /// Nobody, for those who want no questions (`BatchMode yes`).
 #[derive(Debug, Default)]
 pub struct Nobody;
