@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use super::algorithms;
 use super::config::{HostConfig, StrictHostKeyChecking};
 use super::known_hosts::{
     HostKey, HostNames, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError, Verdict,
@@ -90,6 +91,10 @@ impl Trust {
                 "the server's host key is of no kind that can be checked: try -R openssh"
                     .to_owned(),
             ));
+        };
+        let key = match &host.ca_signature_algorithms {
+            Some(spec) => key.signed_by_one_of(&algorithms::accepted(spec)),
+            None => key,
         };
         if let Some(bits) = rsa_bits(blob).filter(|&bits| bits < host.required_rsa_size) {
             return Err(refused(format!(

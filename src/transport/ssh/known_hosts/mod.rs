@@ -112,10 +112,14 @@ impl KnownHosts {
                 .find_map(|name| self.find(Marker::Authority, name, certificate.authority()));
             match authority {
                 None => fault = Some(CertificateFault::Authority),
-                Some(place) => match authority::vouches(certificate, names.principal(), now) {
-                    Ok(()) => return Verdict::Trusted(place),
-                    Err(found) => fault = Some(found),
-                },
+                Some(place) => {
+                    fault = offered
+                        .objection()
+                        .or_else(|| authority::vouches(certificate, names.principal(), now).err());
+                    if fault.is_none() {
+                        return Verdict::Trusted(place);
+                    }
+                }
             }
         }
         // As in OpenSSH, a certificate that is not good is still a key.

@@ -472,6 +472,10 @@ fn lines_are_found_as_ssh_keygen_finds_them() {
 
 /// What ssh says to the key of an sshd that it starts itself, with no network in between.
 fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
+    said_by_ssh_with(bench, name, port, "CheckHostIP=no")
+}
+
+fn said_by_ssh_with(bench: &Bench, name: &str, port: u16, option: &str) -> Simply {
     let proxy = format!("ProxyCommand={}", sshd_command(bench).join(" "));
     let known = format!("UserKnownHostsFile={}", bench.path("known_hosts").display());
     let output = bench
@@ -498,7 +502,8 @@ fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
             "-o",
             "PubkeyAuthentication=no",
         ])
-        .args(["-o", "KexAlgorithms=curve25519-sha256", name, "true"])
+        .args(["-o", "KexAlgorithms=curve25519-sha256", "-o", option])
+        .args([name, "true"])
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -715,6 +720,61 @@ fn certificates_are_believed_as_ssh_believes_them() {
                 _ => theirs == Simply::Unknown,
             };
             assert!(agree, "{case}: ssh {theirs:?}, {ours:?}");
+        }
+    }
+}
+
+#[test]
+fn certificates_are_signed_as_the_user_wants() {
+    let Some(bench) = Bench::new() else { return };
+    bench.key("host", &["-t", "ed25519"]);
+    bench.key("ca", &["-t", "rsa", "-b", "2048"]);
+    bench.run(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-s",
+            "ca",
+            "-I",
+            "id",
+            "-h",
+            "-n",
+            "h",
+            "-t",
+            "rsa-sha2-256",
+            "host.pub",
+        ],
+    );
+    let config = format!(
+        "HostKey {0}\nHostCertificate {0}-cert.pub\n",
+        bench.path("host").display()
+    );
+    let has_sshd = sshd(&bench, &config).is_some();
+    let authority = format!("@cert-authority h {}\n", bench.line("ca.pub"));
+    let both = format!("{authority}h {}\n", bench.line("host.pub"));
+    for (accepted, lines, expected) in [
+        ("rsa-sha2-256,ssh-ed25519", &authority, Simply::Trusted(1)),
+        ("ssh-ed25519,rsa-sha2-512", &authority, Simply::Unknown),
+        // What the certificate does not do the key itself may.
+        ("ssh-ed25519", &both, Simply::Trusted(2)),
+    ] {
+        let known = KnownHosts::load([bench.write("known_hosts", lines)]).unwrap();
+        let names: Vec<String> = accepted.split(',').map(str::to_owned).collect();
+        let offered = key(&bench.blob("host-cert.pub")).signed_by_one_of(&names);
+        let verdict = known.check(&host("h"), &offered);
+        assert_eq!(simply(&verdict), expected, "{accepted}");
+        if let Verdict::Unknown { certificate } = verdict {
+            assert_eq!(certificate, Some(CertificateFault::Algorithm));
+        }
+        if has_sshd {
+            let option = format!("CASignatureAlgorithms={accepted}");
+            let theirs = said_by_ssh_with(&bench, "h", 22, &option);
+            let trusted = |said: &Simply| matches!(said, Simply::Trusted(_));
+            assert_eq!(
+                trusted(&theirs),
+                trusted(&expected),
+                "{accepted}: {theirs:?}"
+            );
         }
     }
 }
