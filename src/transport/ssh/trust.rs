@@ -152,9 +152,17 @@ impl Trust {
         }
     }
 
+    /// What a person should read when the run has ended: above all whom it has begun to trust.
     pub(super) fn remarks(&self) -> Vec<String> {
+        let mut all: Vec<String> = self
+            .known
+            .values()
+            .filter_map(KnownHosts::additions)
+            .collect();
+        all.sort_unstable();
         let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        remarks.clone()
+        all.extend(remarks.iter().cloned());
+        all
     }
 }
 

@@ -12,6 +12,9 @@ use super::pattern::hashed;
 use super::{Added, HostKey, HostNames, KnownHosts};
 use crate::random;
 
+/// Not more of the hosts that were added are named.
+const MOST_NAMED: usize = 5;
+
 /// A key that could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -82,6 +85,25 @@ impl KnownHosts {
             file: path.into(),
         }));
         Ok(())
+    }
+
+    /// What was added in this run, in OpenSSH's words; `None` if nothing was.
+    #[must_use]
+    pub fn additions(&self) -> Option<String> {
+        let added = self.added();
+        let file = added.first()?.file.display();
+        let named = added.iter().take(MOST_NAMED).map(|added| {
+            let name = String::from_utf8_lossy(&added.name);
+            format!("{name} ({})", added.kind.word())
+        });
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = match added.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "permanently added to the known hosts in {file}: {named}{more}"
+        ))
     }
 }
 

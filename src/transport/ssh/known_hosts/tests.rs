@@ -341,7 +341,15 @@ fn what_is_added_is_known_at_once_and_to_ssh_keygen() {
         found_by_keygen(&bench, "new/known_hosts", "[b]:2222"),
         ["2"]
     );
+    assert_eq!(
+        known.additions().unwrap(),
+        format!(
+            "permanently added to the known hosts in {}: a (ED25519), [b]:2222 (ED25519)",
+            path.display()
+        )
+    );
     let again = KnownHosts::load([&path]).unwrap();
+    assert_eq!(again.additions(), None);
     let verdict = again.check(&HostNames::new("B", 2222, None), &key(&ed25519(1)));
     assert_eq!(simply(&verdict), Simply::Trusted(2));
 }
