@@ -73,6 +73,14 @@ pub enum Error {
         /// With its file and line.
         fault: crate::transport::ssh::config::ConfigError,
     },
+    /// A key that was asked for by name and is not there.
+    #[error("cannot read the key {}", file.display())]
+    Identity {
+        /// Its file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A password where the transport asks for its own.
     #[error("{option} is for -R ssh; the system's ssh asks for what it needs itself")]
     NoPassword {

@@ -290,6 +290,15 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
     let mut settings = Vec::new();
     for file in &cli.identities {
         let path = std::path::absolute(file).map_err(Error::system("find the identity's file"))?;
+        // The public half is enough if the agent has the other.
+        let mut public = path.clone().into_os_string();
+        public.push(".pub");
+        fs::metadata(&path)
+            .or_else(|error| fs::metadata(public).map_err(|_| error))
+            .map_err(|source| Error::Identity {
+                file: file.clone(),
+                source,
+            })?;
         // A token of ssh_config's begins with a percent sign; quotes keep blanks together.
         let path = path.display().to_string().replace('%', "%%");
         settings.push(format!("IdentityFile=\"{path}\""));

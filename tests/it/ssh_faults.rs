@@ -405,3 +405,26 @@ fn a_cause_is_said_once() {
         "mrsh: no password: file descriptor 99: No such file or directory (os error 2)\n"
     );
 }
+
+#[test]
+fn a_key_asked_for_by_name_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let asked = |transport: &str| {
+        let ended = Mrsh::new()
+            .args(&["-R", transport, "-F", "none", "-n", "--identity"])
+            .arg(&key)
+            .args(&["-w", "127.0.0.1", "true"])
+            .run();
+        (ended.status, ended.stderr)
+    };
+    for transport in ["ssh", "openssh"] {
+        let (status, text) = asked(transport);
+        assert_eq!(status, Some(2), "{text}");
+        let words = format!("cannot read the key {}: No such file", key.display());
+        assert!(text.contains(&words), "{text}");
+    }
+    // The other half may be the agent's.
+    std::fs::write(key.with_extension("pub"), "").unwrap();
+    assert_eq!(asked("ssh").0, Some(0));
+}
