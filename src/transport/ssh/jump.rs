@@ -350,20 +350,10 @@ fn refusal(fault: &Fault) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::ssh::config::{Environment, Sources, SshConfig, UserFile};
+    use crate::transport::ssh::testing::configured;
 
     fn gate(option: &str) -> HostConfig {
-        let config = SshConfig::load(Sources {
-            user_file: UserFile::Nothing,
-            system_file: "none".into(),
-            options: vec![option.to_owned()],
-            home: "/home/me".into(),
-            local_user: "me".into(),
-            uid: 1000,
-            local_host: "desk".into(),
-            environment: Environment::new(),
-        });
-        config.unwrap().host("gate", None, None).unwrap()
+        configured("gate", &[option])
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::file::Added;
 use super::pattern::hashed;
-use super::{Added, HostKey, HostNames, KnownHosts};
+use super::{HostKey, HostNames, KnownFile};
 use crate::random;
 
 /// Not more of the hosts that were added are named.
@@ -37,8 +38,8 @@ pub enum AppendError {
     },
 }
 
-impl KnownHosts {
-    /// Adds a host's key to the end of a file, in one write, under its name and its address if that is
+impl KnownFile {
+    /// Adds a host's key to the end of the file, in one write, under its name and its address if that is
     /// looked at, and to what is known in this run. The file is made for the user alone (0600), and
     /// so is its directory (0700). A key that is known by now, since the same host was called under
     /// another label, is not added twice.
@@ -47,7 +48,6 @@ impl KnownHosts {
     /// It could not be added; then it is not known in this run either.
     pub fn append(
         &self,
-        path: &Path,
         names: &HostNames,
         key: &HostKey,
         hash_names: bool,
@@ -73,16 +73,15 @@ impl KnownHosts {
         }
         let failed = |source| AppendError::Write {
             name: names.name().to_owned(),
-            path: path.to_owned(),
+            path: self.path().to_owned(),
             source,
         };
         let text = lines(&hosts, key, hash_names).map_err(failed)?;
-        write(path, text).map_err(failed)?;
+        write(self.path(), text).map_err(failed)?;
         added.extend(hosts.into_iter().map(|name| Added {
             name: name.as_bytes().into(),
             kind: key.kind(),
             key: key.key().to_vec(),
-            file: path.into(),
         }));
         Ok(())
     }
@@ -91,7 +90,9 @@ impl KnownHosts {
     #[must_use]
     pub fn additions(&self) -> Option<String> {
         let added = self.added();
-        let file = added.first()?.file.display();
+        if added.is_empty() {
+            return None;
+        }
         let named = added.iter().take(MOST_NAMED).map(|added| {
             let name = String::from_utf8_lossy(&added.name);
             format!("{name} ({})", added.kind.word())
@@ -102,7 +103,8 @@ impl KnownHosts {
             more => format!(" and {more} more"),
         };
         Some(format!(
-            "permanently added to the known hosts in {file}: {named}{more}"
+            "permanently added to the known hosts in {}: {named}{more}",
+            self.path().display()
         ))
     }
 }
