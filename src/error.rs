@@ -66,12 +66,20 @@ pub enum Error {
     #[error(transparent)]
     Ssh(#[from] crate::transport::ssh::SshError),
     /// What ssh's configuration says of a target cannot be done.
-    #[error("{label}: {}", source.one_line())]
+    #[error("{label}: {}", fault.one_line())]
     SshTarget {
         /// The target.
         label: String,
         /// With its file and line.
-        source: crate::transport::ssh::config::ConfigError,
+        fault: crate::transport::ssh::config::ConfigError,
+    },
+    /// A key that was asked for by name and is not there.
+    #[error("cannot read the key {}", file.display())]
+    Identity {
+        /// Its file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A password where the transport asks for its own.
     #[error("{option} is for -R ssh; the system's ssh asks for what it needs itself")]

@@ -97,14 +97,14 @@ impl TransportPlan {
                 decided.push(None);
                 continue;
             }
-            let fault = |source| Error::SshTarget {
+            let unusable = |fault| Error::SshTarget {
                 label: target.label.to_string(),
-                source,
+                fault,
             };
-            let host = ssh.host(target).map_err(fault)?;
+            let host = ssh.host(target).map_err(unusable)?;
             let way = match host.jumps.is_empty() {
                 true => None,
-                false => Some(way(&ssh.hops(&host).map_err(fault)?)),
+                false => Some(way(&ssh.hops(&host).map_err(unusable)?)),
             };
             decided.push(Some(Decided {
                 host: match *host.host_name == *target.host {
@@ -290,6 +290,15 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
     let mut settings = Vec::new();
     for file in &cli.identities {
         let path = std::path::absolute(file).map_err(Error::system("find the identity's file"))?;
+        // The public half is enough if the agent has the other.
+        let mut public = path.clone().into_os_string();
+        public.push(".pub");
+        fs::metadata(&path)
+            .or_else(|error| fs::metadata(public).map_err(|_| error))
+            .map_err(|source| Error::Identity {
+                file: file.clone(),
+                source,
+            })?;
         // A token of ssh_config's begins with a percent sign; quotes keep blanks together.
         let path = path.display().to_string().replace('%', "%%");
         settings.push(format!("IdentityFile=\"{path}\""));

@@ -270,19 +270,24 @@ fn what_a_configuration_asks_for_and_cannot_be_had() {
         listen(&stream);
     });
     let target = format!("127.0.0.1:{port}");
-    let ended = Mrsh::new()
-        .args(&["-R", "ssh", "-F", "none"])
-        .args(&["--ssh-option", "Ciphers=cipher-of-tomorrow"])
-        .args(&["--json", "-w", &target, "true"])
-        .run()
-        .status(3);
-    let text = String::from_utf8(ended.stdout).unwrap();
-    assert!(
-        text.contains(r#""class":"config","phase":"resolve""#),
-        "{text}"
-    );
-    let words = "Ciphers: none of cipher-of-tomorrow is known here";
-    assert!(text.contains(words), "{text}");
+    for (keyword, value) in [
+        ("Ciphers", "cipher-of-tomorrow"),
+        ("PubkeyAcceptedAlgorithms", "ssh-dss"),
+    ] {
+        let ended = Mrsh::new()
+            .args(&["-R", "ssh", "-F", "none"])
+            .args(&["--ssh-option", &format!("{keyword}={value}")])
+            .args(&["--json", "-w", &target, "true"])
+            .run()
+            .status(3);
+        let text = String::from_utf8(ended.stdout).unwrap();
+        assert!(
+            text.contains(r#""class":"config","phase":"resolve""#),
+            "{text}"
+        );
+        let words = format!("{keyword}: none of {value} is known here");
+        assert!(text.contains(&words), "{text}");
+    }
 }
 
 #[test]
@@ -322,6 +327,7 @@ fn a_configuration_that_cannot_be_followed_for_one_host_is_an_error_before_any_c
             let text = ended.stderr;
             assert!(text.contains(&words), "{text}");
             assert!(text.contains("-R openssh"), "{text}");
+            assert_eq!(text.matches("not supported").count(), 1, "{text}");
         }
     }
     assert_eq!(calls.load(Ordering::SeqCst), 0);
@@ -398,4 +404,27 @@ fn a_cause_is_said_once() {
         ended.stderr,
         "mrsh: no password: file descriptor 99: No such file or directory (os error 2)\n"
     );
+}
+
+#[test]
+fn a_key_asked_for_by_name_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let asked = |transport: &str| {
+        let ended = Mrsh::new()
+            .args(&["-R", transport, "-F", "none", "-n", "--identity"])
+            .arg(&key)
+            .args(&["-w", "127.0.0.1", "true"])
+            .run();
+        (ended.status, ended.stderr)
+    };
+    for transport in ["ssh", "openssh"] {
+        let (status, text) = asked(transport);
+        assert_eq!(status, Some(2), "{text}");
+        let words = format!("cannot read the key {}: No such file", key.display());
+        assert!(text.contains(&words), "{text}");
+    }
+    // The other half may be the agent's.
+    std::fs::write(key.with_extension("pub"), "").unwrap();
+    assert_eq!(asked("ssh").0, Some(0));
 }

@@ -67,10 +67,11 @@ impl Supported {
             }),
             ciphers: changed("Ciphers", host.ciphers.as_ref(), &self.ciphers)?,
             macs: changed("MACs", host.macs.as_ref(), &self.macs)?,
-            signatures: match &host.pubkey_accepted_algorithms {
-                Some(spec) => Some(accepted(spec).join(",")),
-                None => None,
-            },
+            signatures: changed(
+                "PubkeyAcceptedAlgorithms",
+                host.pubkey_accepted_algorithms.as_ref(),
+                &signing(),
+            )?,
             compression: host.compression,
         })
     }
@@ -98,18 +99,19 @@ impl Supported {
     }
 }
 
-/// The algorithms with which the user's keys may sign.
+/// The algorithms with which keys may sign, by what is configured.
 pub(super) fn accepted(spec: &AlgorithmSpec) -> Vec<String> {
-    let all: Vec<&str> = KeyType::ALL
-        .iter()
-        .flat_map(|kind| {
-            kind.certificate_algorithms()
-                .iter()
-                .chain(kind.algorithms())
-        })
-        .copied()
-        .collect();
+    let all = signing();
     spec.apply(&all, &all)
+}
+
+/// All algorithms with which keys, and certificates on them, sign.
+fn signing() -> Vec<&'static str> {
+    let of = |kind: &KeyType| {
+        let certificates = kind.certificate_algorithms().iter();
+        certificates.chain(kind.algorithms()).copied()
+    };
+    KeyType::ALL.iter().flat_map(of).collect()
 }
 
 /// The algorithms with which a key, or a certificate on one, is used.

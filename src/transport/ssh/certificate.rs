@@ -35,6 +35,7 @@ pub struct Certificate {
     before: u64,
     critical: bool,
     authority: Vec<u8>,
+    algorithm: String,
 }
 
 impl Certificate {
@@ -86,6 +87,7 @@ impl Certificate {
         let authority = reader.string()?.to_vec();
         let data = &blob[..blob.len() - reader.rest().len()];
         let signature = reader.string()?;
+        let algorithm = Reader::new(signature).text()?.to_owned();
         let certificate = Certificate {
             kind,
             key,
@@ -96,6 +98,7 @@ impl Certificate {
             before,
             critical,
             authority,
+            algorithm,
         };
         reader.at_end().then_some((certificate, data, signature))
     }
@@ -140,6 +143,12 @@ impl Certificate {
     #[must_use]
     pub fn authority(&self) -> &[u8] {
         &self.authority
+    }
+
+    /// The algorithm of that signature.
+    #[must_use]
+    pub fn algorithm(&self) -> &str {
+        &self.algorithm
     }
 
     /// Whether it is valid at that time, and if not, whether it ever was.

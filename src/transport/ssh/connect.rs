@@ -1,6 +1,8 @@
 //! From a connection to a command that runs: greeting, keys, login, and the request.
 
 use libssh2_sys as raw;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
 use super::algorithms::Algorithms;
 use super::drive::Turns;
@@ -15,6 +17,10 @@ const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
 
 /// What a protocol error calls the other side.
 const SERVER: &str = "an ssh server";
+
+/// So many steps of key exchanges, each of which may take a millisecond to compute, are made before everybody
+/// else gets a turn: however many hosts are greeted at once, what streams waits behind no more of them.
+pub(super) const EXCHANGES: usize = 4;
 
 /// Why no session came of a connection.
 #[derive(Debug)]
@@ -57,10 +63,11 @@ impl Progress {
     }
 }
 
-/// Greets the server and agrees with it on keys.
+/// Greets the server and agrees with it on keys, in turn with the other exchanges.
 pub(super) async fn greet(
     line: Line,
     algorithms: &Algorithms,
+    exchanges: &Semaphore,
     progress: &mut Progress,
 ) -> Result<Peer, Failure> {
     progress.phase = Phase::Handshake;
@@ -74,8 +81,11 @@ pub(super) async fn greet(
         prepare().map_err(|fault: Fault| TransportError::Handshake { reason: fault.text })?;
     let mut turns = Turns::default();
     loop {
-        peer.pipe_mut().begin();
-        match peer.handshake() {
+        let step = in_turn(exchanges, || {
+            peer.pipe_mut().begin();
+            peer.handshake()
+        });
+        match step.await {
             Ok(Some(())) => return Ok(peer),
             Ok(None) => {
                 if !peer.pipe().greeting().is_complete() {
@@ -86,6 +96,15 @@ pub(super) async fn greet(
             Err(fault) => return Err(no_handshake(&peer, fault)),
         }
     }
+}
+
+/// Does some work when it is its turn, which lasts until everybody else has had one. Cancel safe.
+async fn in_turn<T>(turns: &Semaphore, work: impl FnOnce() -> T) -> T {
+    // It is never closed.
+    let _turn = turns.acquire().await;
+    let done = work();
+    yield_now().await;
+    done
 }
 
 /// What a failed handshake says about the host.
@@ -200,4 +219,37 @@ pub(super) async fn exec(
     started.map_err(|fault| refused(peer, fault))?;
     peer.pipe_mut().lift_limit(1);
     Ok(channel)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_streams_waits_behind_few_key_exchanges() {
+        let turns = Arc::new(Semaphore::new(EXCHANGES));
+        let steps = Arc::new(AtomicUsize::new(0));
+        let mut hosts = JoinSet::new();
+        for _ in 0..200 {
+            let (turns, steps) = (Arc::clone(&turns), Arc::clone(&steps));
+            hosts.spawn(async move {
+                for _ in 0..5 {
+                    in_turn(&turns, || steps.fetch_add(1, Ordering::Relaxed)).await;
+                }
+            });
+        }
+        let mut before = 0;
+        while before < 1000 {
+            yield_now().await;
+            let now = steps.load(Ordering::Relaxed);
+            assert!(now - before <= 2 * EXCHANGES, "{before} {now}");
+            before = now;
+        }
+        hosts.join_all().await;
+    }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::config::HostConfig;
 use super::drive::Turns;
 use super::ffi::{Fault, Peer};
 use super::tunnel::{Tunnel, any_ready};
@@ -26,7 +27,9 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// All sessions with hosts on the way. They end with it.
 #[derive(Debug, Default)]
 pub(super) struct Jumps {
-    hosts: Mutex<HashMap<String, Arc<Hop>>>,
+    /// By the way there, with all that is configured of it: who was trusted or logged in to by other rules is
+    /// another host.
+    hosts: Mutex<HashMap<Vec<HostConfig>, Arc<Hop>>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -84,10 +87,13 @@ impl Drop for Connecting {
 }
 
 impl Jumps {
-    /// The sessions with the host that this names.
-    pub(super) fn hop(&self, name: String) -> Arc<Hop> {
+    /// The sessions with the last of these hosts, through the others.
+    pub(super) fn hop(&self, way: &[HostConfig]) -> Arc<Hop> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(hosts.entry(name).or_default())
+        match hosts.get(way) {
+            Some(hop) => Arc::clone(hop),
+            None => Arc::clone(hosts.entry(way.to_vec()).or_default()),
+        }
     }
 
     /// A connection from the host on the way to another one. `connect` makes a session with the former.
@@ -338,5 +344,34 @@ fn refusal(fault: &Fault) -> TransportError {
         false => TransportError::Denied {
             text: format!("the host on the way does not connect to it: {text}"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::ssh::testing::configured;
+
+    fn gate(option: &str) -> HostConfig {
+        configured("gate", &[option])
+    }
+
+    #[test]
+    fn a_session_is_shared_only_by_those_who_trust_alike() {
+        let jumps = Jumps::default();
+        let hop = jumps.hop(&[gate("StrictHostKeyChecking=no")]);
+        assert!(Arc::ptr_eq(
+            &hop,
+            &jumps.hop(&[gate("StrictHostKeyChecking=off")])
+        ));
+        for other in [
+            "StrictHostKeyChecking=yes",
+            "HostKeyAlias=other",
+            "UserKnownHostsFile=/other",
+            "IdentityFile=/other",
+            "Ciphers=aes256-ctr",
+        ] {
+            assert!(!Arc::ptr_eq(&hop, &jumps.hop(&[gate(other)])), "{other}");
+        }
     }
 }

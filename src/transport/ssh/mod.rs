@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use socket2::SockRef;
+use tokio::sync::Semaphore;
 
 use super::dial::dial;
 use super::{
@@ -20,7 +21,7 @@ use crate::ports::{PortLease, PortPool};
 use crate::targets::{Target, TargetId};
 use auth::{Claim, Key};
 use config::{AddressFamily, ConfigError, HostConfig, SshConfig};
-use connect::{Failure, Progress};
+use connect::{EXCHANGES, Failure, Progress};
 use ffi::{Channel, Peer};
 use jump::Jumps;
 use keys::With;
@@ -117,6 +118,8 @@ pub struct SshTransport {
     pool: PortPool,
     resolver: Resolver,
     jumps: Jumps,
+    /// Whose turn it is to exchange keys.
+    exchanges: Semaphore,
 }
 
 /// How many descriptors a host takes at most: the connection, or both ends of what stands for it within
@@ -149,6 +152,7 @@ impl SshTransport {
             pool,
             resolver,
             jumps: Jumps::default(),
+            exchanges: Semaphore::new(EXCHANGES),
         })
     }
 
@@ -196,7 +200,7 @@ impl SshTransport {
             (None, types) => (types.unwrap_or_default(), false, true),
         };
         let algorithms = self.ready.supported.choose(host, types, authority)?;
-        let mut peer = connect::greet(line, &algorithms, progress).await?;
+        let mut peer = connect::greet(line, &algorithms, &self.exchanges, progress).await?;
         progress.phase = Phase::HostKey;
         let key = peer.host_key().unwrap_or_default();
         let trusted = self.ready.trust.check(host, &names, &key, certain)?;

@@ -428,7 +428,9 @@ impl KeyboardInteractivePrompt for Pipe {
         let first = match &mut self.answers {
             Some(answers) if !answers.given && !prompts.is_empty() => {
                 answers.given = true;
-                Some(&*answers.password)
+                // Of several secrets it would not be known which is the password.
+                let hidden = prompts.iter().filter(|prompt| !prompt.echo).count();
+                (hidden == 1).then_some(&*answers.password)
             }
             // Asked again, the password was wrong: nothing else is known here.
             _ => None,
@@ -568,6 +570,28 @@ mod tests {
         let output = taken_of_a_flood(usize::MAX, enough).await;
         assert_eq!(output.ended(), None);
         assert!(output.received() >= enough);
+    }
+
+    #[tokio::test]
+    async fn a_password_answers_one_hidden_question() {
+        let answers = |rounds: &[&[bool]]| {
+            let (mut pipe, _theirs) = greeted();
+            pipe.answer_with(Some(Zeroizing::new("sesame".to_owned())));
+            let answer = |shown: &&[bool]| {
+                let prompt = |echo: &bool| Prompt {
+                    text: "?".into(),
+                    echo: *echo,
+                };
+                let prompts: Vec<Prompt<'_>> = shown.iter().map(prompt).collect();
+                pipe.prompt("me", "", &prompts).join(",")
+            };
+            rounds.iter().map(answer).collect::<Vec<_>>().join(";")
+        };
+        assert_eq!(answers(&[&[false]]), "sesame");
+        assert_eq!(answers(&[&[], &[false], &[false]]), ";sesame;");
+        assert_eq!(answers(&[&[true, false]]), ",sesame");
+        assert_eq!(answers(&[&[true]]), "");
+        assert_eq!(answers(&[&[false, false]]), ",");
     }
 
     #[tokio::test]

@@ -50,6 +50,9 @@ pub enum PromptError {
     /// There is nobody to ask.
     #[error("there is no terminal to ask on")]
     NoTerminal,
+    /// Nobody wants to be asked.
+    #[error("BatchMode says that nobody is asked")]
+    BatchMode,
     /// The user has ended the input.
     #[error("the question was not answered")]
     NotAnswered,
@@ -180,25 +183,13 @@ fn type_line(mut from: impl Read) -> io::Result<Typed> {
     }
 }
 
-/// The answers to the questions of keyboard-interactive authentication, of each whether what is typed is
-/// shown: the password to a single question that hides it, nothing to none, and `None` to whatever else,
-/// which no password answers.
-#[must_use]
-pub fn answers<'a>(password: &'a Secret, shown: &[bool]) -> Option<Vec<&'a Secret>> {
-    match shown {
-        [] => Some(Vec::new()),
-        [false] => Some(vec![password]),
-        _ => None,
-    }
-}
-
 /// Nobody, for those who want no questions (`BatchMode yes`).
 #[derive(Debug, Default)]
 pub struct Nobody;
 
 impl Ask for Nobody {
     fn ask(&mut self, _: &str) -> Result<Secret, PromptError> {
-        Err(PromptError::NoTerminal)
+        Err(PromptError::BatchMode)
     }
 }
 

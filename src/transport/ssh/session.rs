@@ -254,30 +254,32 @@ impl SshSession {
 
     /// Waits for the server to say how the command ended.
     async fn verdict(&mut self) -> Result<Verdict, TransportError> {
-        let Self { peer, channel, .. } = self;
-        let channel = *channel;
+        let channel = self.channel;
         let mut turns = Turns::default();
-        // A command can close its streams and go on, so this takes as long as it takes; but a server that
-        // has said how it ended has nothing more to say.
+        // A command can close its streams and go on, with its input too, so this takes as long as it takes;
+        // but a server that has said how it ended has nothing more to say.
         let mut until = None;
         loop {
-            peer.pipe_mut().begin();
-            let closed = peer.closed(channel);
-            let is_said = peer.exit(channel) != Exit::Unsaid;
+            self.peer.pipe_mut().begin();
+            let closed = self.peer.closed(channel);
+            let is_said = self.peer.exit(channel) != Exit::Unsaid;
             match closed {
                 Ok(Some(())) => break,
                 Ok(None) if is_said => {
                     let until = *until.get_or_insert_with(|| Instant::now() + CLOSE_PATIENCE);
-                    if timeout_at(until, turns.wait(peer)).await.is_err() {
+                    if timeout_at(until, turns.wait(&mut self.peer)).await.is_err() {
                         break;
                     }
                 }
-                Ok(None) => turns.wait(peer).await,
+                Ok(None) => {
+                    self.say()?;
+                    self.wait(&mut turns).await?;
+                }
                 Err(_) if is_said => break,
-                Err(fault) => return Err(lost(peer, Phase::Run, fault)),
+                Err(fault) => return Err(lost(&self.peer, Phase::Run, fault)),
             }
         }
-        Ok(match peer.exit(channel) {
+        Ok(match self.peer.exit(channel) {
             Exit::Signal(name) => Verdict::Exit(RemoteExit::Signaled(signal_number(&name))),
             Exit::Status(status) => {
                 // Never 0 for what is not.

@@ -90,6 +90,7 @@ pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
         explicit: host.identity_explicit,
         certificate_files: &host.certificate_files,
         identities_only: host.identities_only,
+        batch_mode: host.batch_mode,
     }
 }
 

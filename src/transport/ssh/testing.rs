@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use super::config::{Environment, HostConfig, Sources, SshConfig, UserFile};
+
 /// A folder for one test, in which OpenSSH's programs run. Its path is short enough for sockets.
 pub(super) struct Bench {
     folder: TempDir,
@@ -98,4 +100,19 @@ pub(super) fn blob_of(path: &Path) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD
         .decode(word)
         .unwrap()
+}
+
+/// What a host's configuration is under these options, without any file.
+pub(super) fn configured(host: &str, options: &[&str]) -> HostConfig {
+    let config = SshConfig::load(Sources {
+        user_file: UserFile::Nothing,
+        system_file: "none".into(),
+        options: options.iter().map(|&option| option.to_owned()).collect(),
+        home: "/home/me".into(),
+        local_user: "me".into(),
+        uid: 1000,
+        local_host: "desk".into(),
+        environment: Environment::new(),
+    });
+    config.unwrap().host(host, None, None).unwrap()
 }

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::algorithms;
 use super::config::{HostConfig, StrictHostKeyChecking};
 use super::known_hosts::{
-    HostKey, HostNames, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError, Verdict,
+    HostKey, HostNames, KnownFile, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError,
+    Verdict,
 };
 use super::note::Note;
 use super::public::{KeyType, rsa_bits};
@@ -18,7 +19,9 @@ use crate::transport::TransportError;
 /// Everything that says whom to trust, each file read once.
 #[derive(Default)]
 pub(super) struct Trust {
-    /// By the files that are read together.
+    /// Each file once, however many sets it is in: a name may have a token for the host's.
+    files: HashMap<PathBuf, Arc<KnownFile>>,
+    /// By the files that count together.
     known: HashMap<Vec<PathBuf>, KnownHosts>,
     revoked: HashMap<PathBuf, RevokedKeys>,
     /// What a person should read when the run has ended.
@@ -58,9 +61,20 @@ impl Trust {
         notes: &mut Vec<Note>,
     ) -> Result<(), TrustError> {
         if let Entry::Vacant(place) = self.known.entry(files(host)) {
-            let known = KnownHosts::load(place.key())?;
-            notes.extend(known.notes().iter().cloned());
-            place.insert(known);
+            let mut known = Vec::with_capacity(place.key().len());
+            for path in place.key() {
+                let file = match self.files.get(path) {
+                    Some(file) => Arc::clone(file),
+                    None => {
+                        let file = Arc::new(KnownFile::load(path)?);
+                        notes.extend(file.notes().iter().cloned());
+                        self.files.insert(path.clone(), Arc::clone(&file));
+                        file
+                    }
+                };
+                known.push(file);
+            }
+            place.insert(KnownHosts::new(known));
         }
         if let Some(path) = &host.revoked_host_keys
             && !self.revoked.contains_key(path)
@@ -90,6 +104,10 @@ impl Trust {
                 "the server's host key is of no kind that can be checked: try -R openssh"
                     .to_owned(),
             ));
+        };
+        let key = match &host.ca_signature_algorithms {
+            Some(spec) => key.signed_by_one_of(&algorithms::accepted(spec)),
+            None => key,
         };
         if let Some(bits) = rsa_bits(blob).filter(|&bits| bits < host.required_rsa_size) {
             return Err(refused(format!(
@@ -122,10 +140,17 @@ impl Trust {
                 Verdict::Unknown { .. },
                 StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No,
             ) => {
-                if let Some(file) = host.user_known_hosts_files.first()
-                    && let Err(error) = known.append(file, names, &key, host.hash_known_hosts)
-                {
-                    self.remark(chain(&error));
+                let first = host.user_known_hosts_files.first();
+                match first.and_then(|path| known.file(path)) {
+                    Some(file) => {
+                        if let Err(error) = file.append(names, &key, host.hash_known_hosts) {
+                            self.remark(chain(&error));
+                        }
+                    }
+                    None => self.remark(format!(
+                        "{} was not known, and UserKnownHostsFile names no file to add it to",
+                        names.name()
+                    )),
                 }
                 Ok(Trusted::Yes)
             }
@@ -147,16 +172,27 @@ impl Trust {
         }
     }
 
+    /// What a person should read when the run has ended: above all whom it has begun to trust.
     pub(super) fn remarks(&self) -> Vec<String> {
+        let files = self.files.values();
+        let mut all: Vec<String> = files.filter_map(|file| file.additions()).collect();
+        all.sort_unstable();
+        if let Some(more @ 1..) = all.len().checked_sub(MOST_REMARKS) {
+            all.truncate(MOST_REMARKS);
+            all.push(format!(
+                "permanently added to {more} more files of known hosts"
+            ));
+        }
         let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        remarks.clone()
+        all.extend(remarks.iter().cloned());
+        all
     }
 }
 
 impl std::fmt::Debug for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trust")
-            .field("files", &self.known.keys())
+            .field("files", &self.files.keys())
             .finish_non_exhaustive()
     }
 }
@@ -179,4 +215,27 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::ssh::testing::configured;
+
+    #[test]
+    fn a_file_is_read_once_for_all_hosts() {
+        let mut trust = Trust::default();
+        for name in ["a", "b", "c", "a"] {
+            let files = [
+                "UserKnownHostsFile=/none/%h",
+                "GlobalKnownHostsFile=/none/all",
+            ];
+            trust
+                .read(&configured(name, &files), &mut Vec::new())
+                .unwrap();
+        }
+        assert_eq!((trust.known.len(), trust.files.len()), (3, 4));
+        let all = &trust.files[&PathBuf::from("/none/all")];
+        assert_eq!(Arc::strong_count(all), 4);
+    }
 }

@@ -63,12 +63,7 @@ impl SshTransport {
         budget: Budget,
     ) -> Pin<Box<dyn Future<Output = Result<UnixStream, TransportError>> + Send + 'a>> {
         Box::pin(async move {
-            let name = hops
-                .iter()
-                .map(|hop| format!("{}@{}:{}", hop.user, hop.host_name, hop.port))
-                .collect::<Vec<_>>()
-                .join(" ");
-            let hop = self.jumps.hop(name);
+            let hop = self.jumps.hop(hops);
             let connect = || self.reach(hops, budget.clone());
             self.jumps.connection(&hop, host, port, connect).await
         })

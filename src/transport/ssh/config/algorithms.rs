@@ -3,7 +3,7 @@
 use super::pattern::matches;
 
 /// A list of algorithms as `Ciphers` and its like take it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AlgorithmSpec {
     /// What is done with the defaults.
     pub change: Change,
@@ -12,7 +12,7 @@ pub struct AlgorithmSpec {
 }
 
 /// What a list does with the defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// The list stands in their place.
     Replace,

@@ -11,7 +11,7 @@ use super::pattern;
 use super::tokens::Environment;
 
 /// How to reach a host, whom to be there, and what to trust.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostConfig {
     /// The name or address to connect to.
     pub host_name: String,

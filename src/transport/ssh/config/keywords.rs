@@ -158,7 +158,7 @@ keywords! {
     LogVerbose Words, Harmless;
     MACs Algorithms, Honoured;
     NoHostAuthenticationForLocalhost Flag, Noted(&["no"], "the keys of this machine are checked, too");
-    NumberOfPasswordPrompts Number, Honoured;
+    NumberOfPasswordPrompts Number, Noted(&["3"], "a password is asked for once, a passphrase three times");
     PasswordAuthentication Flag, Honoured;
     PermitLocalCommand Flag, Honoured;
     PermitRemoteOpen Any, Harmless;

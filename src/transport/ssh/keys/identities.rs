@@ -31,6 +31,8 @@ pub struct Wanted<'a> {
     pub certificate_files: &'a [PathBuf],
     /// IdentitiesOnly: of the agent's keys, only those of the files.
     pub identities_only: bool,
+    /// BatchMode: nobody is asked for a passphrase.
+    pub batch_mode: bool,
 }
 
 /// All key files of a run.
@@ -47,6 +49,8 @@ pub struct Identities {
 #[derive(Default)]
 pub(super) struct Identity {
     explicit: bool,
+    /// All hosts that want it want nobody to be asked for it.
+    batch_mode: bool,
     pub(super) public: Option<Arc<[u8]>>,
     /// The certificate in `FILE-cert.pub`.
     pub(super) certificate: Option<Arc<[u8]>>,
@@ -108,10 +112,12 @@ impl Identities {
         for path in wanted.identity_files {
             if let Some(identity) = self.files.get_mut(path) {
                 identity.explicit |= wanted.explicit;
+                identity.batch_mode &= wanted.batch_mode;
                 continue;
             }
             let mut identity = Identity {
                 explicit: wanted.explicit,
+                batch_mode: wanted.batch_mode,
                 ..Identity::default()
             };
             self.read(path, &mut identity);
@@ -153,11 +159,19 @@ impl Identities {
                 if usable && !explicit {
                     continue;
                 }
-                let Some(State::Locked(locked)) = self.files.get(&path).map(|file| &file.state)
+                let Some(Identity {
+                    state: State::Locked(locked),
+                    batch_mode,
+                    ..
+                }) = self.files.get(&path)
                 else {
                     continue;
                 };
-                match open(locked, &path, &mut given, asked) {
+                let whom: &mut dyn Ask = match batch_mode {
+                    true => &mut prompt::Nobody,
+                    false => &mut *asked,
+                };
+                match open(locked, &path, &mut given, whom) {
                     Ok(secret) => self.opened(&path, secret),
                     Err(Refused::Unanswered(source)) if explicit && !usable => {
                         return Err(match source {

@@ -277,6 +277,7 @@ fn wanted<'a>(files: &'a [PathBuf], explicit: bool) -> Wanted<'a> {
         explicit,
         certificate_files: &[],
         identities_only: false,
+        batch_mode: false,
     }
 }
 
@@ -343,7 +344,7 @@ fn a_passphrase_is_asked_once_and_only_where_it_helps() {
     let mut identities = Identities::default();
     identities.add(&wanted(&explicit, true));
     let error = identities
-        .unlock(&[], false, &mut prompt::Nobody)
+        .unlock(&[], false, &mut Script::default())
         .unwrap_err();
     assert!(
         error
@@ -351,6 +352,28 @@ fn a_passphrase_is_asked_once_and_only_where_it_helps() {
             .contains("/one is encrypted, and there is no terminal"),
         "{error}"
     );
+
+    // Somebody who is not to be asked: by none of the hosts that want the key.
+    let batch = Wanted {
+        batch_mode: true,
+        ..wanted(&explicit, true)
+    };
+    let mut identities = Identities::default();
+    identities.add(&batch);
+    let mut script = Script::new(&["phrase one"]);
+    let error = identities.unlock(&[], false, &mut script).unwrap_err();
+    let source = match error {
+        UnlockError::Prompt { source, .. } => source.to_string(),
+        error => panic!("{error}"),
+    };
+    assert_eq!(source, "BatchMode says that nobody is asked");
+    assert_eq!(script.asked, [""; 0]);
+    identities.add(&wanted(&explicit[..1], true));
+    identities.unlock(&[], true, &mut script).unwrap();
+    assert_eq!(script.asked.len(), 1);
+
+    let mut identities = Identities::default();
+    identities.add(&wanted(&explicit, true));
     identities.unlock(&[], true, &mut prompt::Nobody).unwrap();
     assert_eq!(identities.notes().len(), 3);
     assert!(!identities.notes()[0].verbose);

@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::file::Added;
 use super::pattern::hashed;
-use super::{Added, HostKey, HostNames, KnownHosts};
+use super::{HostKey, HostNames, KnownFile};
 use crate::random;
+
+/// Not more of the hosts that were added are named.
+const MOST_NAMED: usize = 5;
 
 /// A key that could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +38,8 @@ pub enum AppendError {
     },
 }
 
-impl KnownHosts {
-    /// Adds a host's key to the end of a file, in one write, under its name and its address if that is
+impl KnownFile {
+    /// Adds a host's key to the end of the file, in one write, under its name and its address if that is
     /// looked at, and to what is known in this run. The file is made for the user alone (0600), and
     /// so is its directory (0700). A key that is known by now, since the same host was called under
     /// another label, is not added twice.
@@ -44,7 +48,6 @@ impl KnownHosts {
     /// It could not be added; then it is not known in this run either.
     pub fn append(
         &self,
-        path: &Path,
         names: &HostNames,
         key: &HostKey,
         hash_names: bool,
@@ -70,18 +73,39 @@ impl KnownHosts {
         }
         let failed = |source| AppendError::Write {
             name: names.name().to_owned(),
-            path: path.to_owned(),
+            path: self.path().to_owned(),
             source,
         };
         let text = lines(&hosts, key, hash_names).map_err(failed)?;
-        write(path, text).map_err(failed)?;
+        write(self.path(), text).map_err(failed)?;
         added.extend(hosts.into_iter().map(|name| Added {
             name: name.as_bytes().into(),
             kind: key.kind(),
             key: key.key().to_vec(),
-            file: path.into(),
         }));
         Ok(())
+    }
+
+    /// What was added in this run, in OpenSSH's words; `None` if nothing was.
+    #[must_use]
+    pub fn additions(&self) -> Option<String> {
+        let added = self.added();
+        if added.is_empty() {
+            return None;
+        }
+        let named = added.iter().take(MOST_NAMED).map(|added| {
+            let name = String::from_utf8_lossy(&added.name);
+            format!("{name} ({})", added.kind.word())
+        });
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = match added.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "permanently added to the known hosts in {}: {named}{more}",
+            self.path().display()
+        ))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::refusal::CertificateFault;
 use crate::transport::ssh::certificate::Certificate;
 use crate::transport::ssh::public::{KeyType, fingerprint};
 
@@ -84,6 +85,8 @@ pub struct HostKey {
     kind: KeyType,
     key: Vec<u8>,
     certificate: Option<Certificate>,
+    /// What the user has against the certificate, whoever signed it.
+    objection: Option<CertificateFault>,
 }
 
 impl HostKey {
@@ -96,6 +99,7 @@ impl HostKey {
                 kind,
                 key: blob.to_vec(),
                 certificate: None,
+                objection: None,
             });
         }
         let certificate = Certificate::parse(blob)?;
@@ -103,7 +107,19 @@ impl HostKey {
             kind: certificate.kind(),
             key: certificate.key().to_vec(),
             certificate: Some(certificate),
+            objection: None,
         })
+    }
+
+    /// The same, whose certificate vouches for nobody unless it is signed by one of these algorithms
+    /// (CASignatureAlgorithms).
+    #[must_use]
+    pub fn signed_by_one_of(mut self, accepted: &[String]) -> HostKey {
+        let signed_by = self.certificate.as_ref().map(Certificate::algorithm);
+        if signed_by.is_some_and(|name| !accepted.iter().any(|accepted| accepted == name)) {
+            self.objection = Some(CertificateFault::Algorithm);
+        }
+        self
     }
 
     /// The type of the key.
@@ -122,6 +138,11 @@ impl HostKey {
     #[must_use]
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
+    }
+
+    /// Why its certificate vouches for nobody, whoever signed it.
+    pub(super) fn objection(&self) -> Option<CertificateFault> {
+        self.objection
     }
 
     /// The key's fingerprint as OpenSSH shows it.

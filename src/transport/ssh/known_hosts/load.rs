@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::line;
-use super::{KnownHosts, Place};
+use super::{KnownFile, Place};
 use crate::transport::ssh::note::Note;
 
 /// A longer line is no key of anybody: the largest key takes 3 KB, names the rest.
@@ -39,20 +39,15 @@ pub enum LoadError {
     },
 }
 
-impl KnownHosts {
-    /// Reads files in the order of preference: the user's, then the system's. Files that do not exist
-    /// say nothing. Of one that may not be read there is a note: as with ssh, it is not known then what
-    /// it says.
+impl KnownFile {
+    /// Reads a file. One that does not exist says nothing. Of one that may not be read there is a note: as with
+    /// ssh, it is not known then what it says.
     ///
     /// # Errors
-    /// Another failure to read one.
-    pub fn load(
-        files: impl IntoIterator<Item = impl AsRef<Path>>,
-    ) -> Result<KnownHosts, LoadError> {
-        let mut known = KnownHosts::default();
-        for path in files {
-            known.read(path.as_ref())?;
-        }
+    /// Another failure to read it.
+    pub fn load(path: &Path) -> Result<KnownFile, LoadError> {
+        let mut known = KnownFile::new(path);
+        known.read(path)?;
         Ok(known)
     }
 
@@ -76,7 +71,7 @@ impl KnownHosts {
             },
         };
         let mut lines = Lines::new(BufReader::with_capacity(64 * 1024, file));
-        let file: Arc<Path> = path.into();
+        let file = Arc::clone(&self.path);
         let mut skipped = Skipped::default();
         let mut number = 0;
         while let Some(read) = lines.next().map_err(failed)? {
@@ -112,7 +107,7 @@ struct Skipped {
 }
 
 impl Skipped {
-    fn note(&mut self, known: &mut KnownHosts, text: fmt::Arguments<'_>) {
+    fn note(&mut self, known: &mut KnownFile, text: fmt::Arguments<'_>) {
         self.count += 1;
         if self.count <= MOST_NOTES {
             known.notes.push(Note {
@@ -122,7 +117,7 @@ impl Skipped {
         }
     }
 
-    fn rest(&self, known: &mut KnownHosts, path: &Path) {
+    fn rest(&self, known: &mut KnownFile, path: &Path) {
         if let Some(more @ 1..) = self.count.checked_sub(MOST_NOTES) {
             known.notes.push(Note {
                 verbose: true,

@@ -1,6 +1,7 @@
 //! Which host key algorithms to ask for: those whose keys are known come first, so that a host that
 //! has several keys shows the one that can be checked.
 
+use super::file::Entry;
 use super::line::Marker;
 use super::{HostNames, KnownHosts};
 use crate::transport::ssh::public::KeyType;
@@ -25,36 +26,39 @@ impl KnownHosts {
     #[must_use]
     pub fn algorithms(&self, names: &HostNames) -> KnownKeys {
         let asked = [Some(names.name()), names.fallback()];
-        let hashed = match self.hashed.len() {
-            ..=MOST_ASKED => self.hashed.as_slice(),
-            _ => &[],
-        };
-        let mut lines = Vec::new();
+        let hashed: usize = self.files.iter().map(|file| file.hashed.len()).sum();
+        let all = hashed <= MOST_ASKED;
+        let mut entries: Vec<&Entry> = Vec::new();
         let mut authority = false;
         for name in asked.into_iter().flatten() {
-            let found = self.lines_of(name.as_bytes(), hashed);
-            authority |= found.iter().any(|&line| self.is(line, Marker::Authority));
-            if lines.is_empty() {
-                lines = found;
-                lines.retain(|&line| self.is(line, Marker::Key));
+            let found = self.files.iter().flat_map(|file| {
+                let hashed = if all { file.hashed.as_slice() } else { &[] };
+                let lines = file.lines_of(name.as_bytes(), hashed).into_iter();
+                lines.map(|line| &file.entries[line])
+            });
+            let found: Vec<&Entry> = found.collect();
+            authority |= found.iter().any(|entry| entry.marker == Marker::Authority);
+            if entries.is_empty() {
+                entries = found;
+                entries.retain(|entry| entry.marker == Marker::Key);
             }
         }
-        let certain = !lines.is_empty() || self.hashed.len() == hashed.len();
+        let certain = !entries.is_empty() || all;
         let mut types: Vec<KeyType> = match certain {
-            true => lines.iter().map(|&line| self.entries[line].kind).collect(),
-            false => self.hashed_types.iter().copied().collect(),
+            true => entries.iter().map(|entry| entry.kind).collect(),
+            false => {
+                let types = self.files.iter().flat_map(|file| &file.hashed_types);
+                types.copied().collect()
+            }
         };
         types.sort_unstable();
         types.dedup();
+        let hashed_authority = !all && self.files.iter().any(|file| file.hashed_authority);
         KnownKeys {
             types,
-            authority: authority || (hashed.is_empty() && self.hashed_authority),
+            authority: authority || hashed_authority,
             certain,
         }
-    }
-
-    fn is(&self, line: usize, marker: Marker) -> bool {
-        self.entries[line].marker == marker
     }
 }
 

@@ -72,6 +72,9 @@ pub enum CertificateFault {
     /// No `@cert-authority` line for the host has its authority.
     #[error("its certificate is signed by no authority that known_hosts names for it")]
     Authority,
+    /// It is signed in a way that the user does not want.
+    #[error("its certificate is signed with an algorithm that CASignatureAlgorithms leaves out")]
+    Algorithm,
     /// It is a user's.
     #[error("its certificate is not a host certificate")]
     NotHost,

@@ -34,7 +34,14 @@ fn known(file: &str) -> KnownHosts {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");
     std::fs::write(&path, file).unwrap();
-    KnownHosts::load([path]).unwrap()
+    load(&[path]).unwrap()
+}
+
+fn load(paths: &[impl AsRef<Path>]) -> Result<KnownHosts, LoadError> {
+    let files = paths
+        .iter()
+        .map(|path| KnownFile::load(path.as_ref()).map(Arc::new));
+    Ok(KnownHosts::new(files.collect::<Result<_, _>>()?))
 }
 
 fn host(name: &str) -> HostNames {
@@ -70,7 +77,7 @@ fn a_key_is_known_changed_or_unknown() {
         text(&rsa(1))
     );
     let known = known(&file);
-    assert_eq!(known.notes(), []);
+    assert_eq!(known.files[0].notes(), []);
     let verdict = |name: &str, blob: &[u8]| simply(&known.check(&host(name), &key(blob)));
     assert_eq!(verdict("a.EXAMPLE", &ed25519(1)), Simply::Trusted(3));
     assert_eq!(verdict("10.0.0.1", &ed25519(1)), Simply::Trusted(3));
@@ -148,7 +155,7 @@ fn bad_lines_are_skipped_and_told_and_nothing_else_is_lost() {
     assert_eq!(simply(&verdict), Simply::Trusted(11));
     let verdict = known.check(&host("h"), &key(&ed25519(1)));
     assert_eq!(simply(&verdict), Simply::Unknown);
-    let notes: Vec<&str> = known
+    let notes: Vec<&str> = known.files[0]
         .notes()
         .iter()
         .map(|note| note.text.split_once("known_hosts:").unwrap().1)
@@ -173,8 +180,12 @@ fn bad_lines_are_skipped_and_told_and_nothing_else_is_lost() {
 #[test]
 fn a_file_of_garbage_makes_few_notes() {
     let known = known(&"garbage\n".repeat(1000));
-    assert_eq!(known.notes().len(), 21);
-    assert!(known.notes()[20].text.ends_with("980 more lines skipped"));
+    assert_eq!(known.files[0].notes().len(), 21);
+    assert!(
+        known.files[0].notes()[20]
+            .text
+            .ends_with("980 more lines skipped")
+    );
 }
 
 #[test]
@@ -182,35 +193,36 @@ fn files_that_are_missing_say_nothing_and_others_must_be_readable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");
     std::fs::write(&path, format!("h {}\n", text(&ed25519(1)))).unwrap();
-    let known = KnownHosts::load([folder.path().join("none"), path]).unwrap();
+    let known = load(&[folder.path().join("none"), path]).unwrap();
     let verdict = known.check(&host("h"), &key(&ed25519(1)));
     assert_eq!(simply(&verdict), Simply::Trusted(1));
-    assert!(KnownHosts::load([folder.path()]).is_err());
+    assert!(load(&[folder.path()]).is_err());
 }
 
 #[test]
 fn refusals_have_opensshs_words() {
-    let mut known = KnownHosts::default();
-    let line = format!("h {}", text(&rsa(1)));
-    let place = Place {
-        file: Path::new("/k").into(),
-        line: 7,
+    let known = |lines: &[(u64, String)]| {
+        let mut file = KnownFile::new(Path::new("/k"));
+        for (number, line) in lines {
+            let place = Place {
+                file: Path::new("/k").into(),
+                line: *number,
+            };
+            file.add(place, line::parse(line.as_bytes()).unwrap().unwrap());
+        }
+        KnownHosts::new(vec![Arc::new(file)])
     };
-    known.add(place, line::parse(line.as_bytes()).unwrap().unwrap());
+    let line = (7, format!("h {}", text(&rsa(1))));
+    let revoked = (8, format!("@revoked * {}", text(&ed25519(1))));
+    let (first, second) = (known(std::slice::from_ref(&line)), known(&[line, revoked]));
     let refusal = |known: &KnownHosts, name: &str| {
         let (names, key) = (host(name), key(&ed25519(1)));
         let verdict = known.check(&names, &key);
         verdict.refusal(&names, &key).unwrap().to_string()
     };
-    insta::assert_snapshot!(refusal(&known, "h"), @r#"REMOTE HOST IDENTIFICATION HAS CHANGED: h sent the ED25519 key SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA; offending RSA key in /k:7; if the change is known to be right, remove it with: ssh-keygen -f "/k" -R "h""#);
-    insta::assert_snapshot!(refusal(&known, "x"), @"no ED25519 host key is known for x and you have requested strict checking; its key is SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA: once it is checked, 'ssh-keyscan' or StrictHostKeyChecking=accept-new adds it");
-    let line = format!("@revoked * {}", text(&ed25519(1)));
-    let place = Place {
-        file: Path::new("/k").into(),
-        line: 8,
-    };
-    known.add(place, line::parse(line.as_bytes()).unwrap().unwrap());
-    insta::assert_snapshot!(refusal(&known, "x"), @"REVOKED HOST KEY DETECTED: the ED25519 host key SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA of x is marked as revoked in /k:8; it may be a stolen key");
+    insta::assert_snapshot!(refusal(&first, "h"), @r#"REMOTE HOST IDENTIFICATION HAS CHANGED: h sent the ED25519 key SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA; offending RSA key in /k:7; if the change is known to be right, remove it with: ssh-keygen -f "/k" -R "h""#);
+    insta::assert_snapshot!(refusal(&first, "x"), @"no ED25519 host key is known for x and you have requested strict checking; its key is SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA: once it is checked, 'ssh-keyscan' or StrictHostKeyChecking=accept-new adds it");
+    insta::assert_snapshot!(refusal(&second, "x"), @"REVOKED HOST KEY DETECTED: the ED25519 host key SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA of x is marked as revoked in /k:8; it may be a stolen key");
 }
 
 #[test]
@@ -317,7 +329,7 @@ fn ten_thousand_hashed_names_cost_next_to_nothing_per_host() {
 fn what_is_added_is_known_at_once_and_to_ssh_keygen() {
     let Some(bench) = Bench::new() else { return };
     let path = bench.path("new/known_hosts");
-    let known = KnownHosts::load([&path]).unwrap();
+    let known = load(&[&path]).unwrap();
     for (name, port, hashed) in [("A", 22, false), ("b", 2222, true), ("a", 22, false)] {
         let names = HostNames::new(name, port, None);
         let verdict = known.check(&names, &key(&ed25519(1)));
@@ -326,8 +338,8 @@ fn what_is_added_is_known_at_once_and_to_ssh_keygen() {
             "a" => assert_eq!(simply(&verdict), Simply::Trusted(0)),
             _ => assert_eq!(simply(&verdict), Simply::Unknown),
         }
-        known
-            .append(&path, &names, &key(&ed25519(1)), hashed)
+        known.files[0]
+            .append(&names, &key(&ed25519(1)), hashed)
             .unwrap();
         let verdict = known.check(&names, &key(&ed25519(2)));
         assert_eq!(simply(&verdict), Simply::Changed(0));
@@ -341,7 +353,15 @@ fn what_is_added_is_known_at_once_and_to_ssh_keygen() {
         found_by_keygen(&bench, "new/known_hosts", "[b]:2222"),
         ["2"]
     );
-    let again = KnownHosts::load([&path]).unwrap();
+    assert_eq!(
+        known.files[0].additions().unwrap(),
+        format!(
+            "permanently added to the known hosts in {}: a (ED25519), [b]:2222 (ED25519)",
+            path.display()
+        )
+    );
+    let again = load(&[&path]).unwrap();
+    assert_eq!(again.files[0].additions(), None);
     let verdict = again.check(&HostNames::new("B", 2222, None), &key(&ed25519(1)));
     assert_eq!(simply(&verdict), Simply::Trusted(2));
 }
@@ -351,10 +371,10 @@ fn a_line_is_added_after_one_without_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");
     std::fs::write(&path, format!("a {}", text(&ed25519(1)))).unwrap();
-    let known = KnownHosts::load([&path]).unwrap();
+    let known = load(&[&path]).unwrap();
     let names = host("b").with_address("10.0.0.2".parse().unwrap(), 22);
-    known
-        .append(&path, &names, &key(&ed25519(1)), false)
+    known.files[0]
+        .append(&names, &key(&ed25519(1)), false)
         .unwrap();
     let line = text(&ed25519(1));
     assert_eq!(
@@ -362,7 +382,7 @@ fn a_line_is_added_after_one_without_an_end() {
         format!("a {line}\nb,10.0.0.2 {line}\n")
     );
     for name in ["", "a b", "*", "!a", "|1|", "#a", "@a", "a,b", "a\nb"] {
-        let added = known.append(&path, &host(name), &key(&ed25519(1)), false);
+        let added = known.files[0].append(&host(name), &key(&ed25519(1)), false);
         assert!(matches!(added, Err(AppendError::Name { .. })), "{name:?}");
     }
 }
@@ -447,13 +467,14 @@ fn lines_are_found_as_ssh_keygen_finds_them() {
         let mut rng = Rng::with_seed(seed);
         let file: String = (0..30).map(|_| random_line(&mut rng)).collect();
         let path = bench.write("known_hosts", &file);
-        let known = KnownHosts::load([&path]).unwrap();
+        let known = load(&[&path]).unwrap();
         for name in ["a", "b", "ab", "a.b", "10.0.0.1", "[a]:2222", "::1", "zz"] {
-            let ours: Vec<String> = known
-                .lines_of(name.as_bytes(), &known.hashed)
+            let read = &known.files[0];
+            let ours: Vec<String> = read
+                .lines_of(name.as_bytes(), &read.hashed)
                 .into_iter()
                 .map(|line| {
-                    let entry = &known.entries[line];
+                    let entry = &read.entries[line];
                     let marker = match entry.marker {
                         Marker::Key => "",
                         Marker::Authority => " CA",
@@ -472,6 +493,10 @@ fn lines_are_found_as_ssh_keygen_finds_them() {
 
 /// What ssh says to the key of an sshd that it starts itself, with no network in between.
 fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
+    said_by_ssh_with(bench, name, port, "CheckHostIP=no")
+}
+
+fn said_by_ssh_with(bench: &Bench, name: &str, port: u16, option: &str) -> Simply {
     let proxy = format!("ProxyCommand={}", sshd_command(bench).join(" "));
     let known = format!("UserKnownHostsFile={}", bench.path("known_hosts").display());
     let output = bench
@@ -498,7 +523,8 @@ fn said_by_ssh(bench: &Bench, name: &str, port: u16) -> Simply {
             "-o",
             "PubkeyAuthentication=no",
         ])
-        .args(["-o", "KexAlgorithms=curve25519-sha256", name, "true"])
+        .args(["-o", "KexAlgorithms=curve25519-sha256", "-o", option])
+        .args([name, "true"])
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -594,7 +620,7 @@ fn verdicts_are_those_of_ssh() {
             writeln!(file, "{marker}{names} {key}").unwrap();
         }
         let path = bench.write("known_hosts", &file);
-        let known = KnownHosts::load([path]).unwrap();
+        let known = load(&[path]).unwrap();
         let port = [22, 2222][rng.usize(..2)];
         let verdict = known.check(&HostNames::new("h", port, None), &offered);
         let theirs = said_by_ssh(&bench, "h", port);
@@ -684,7 +710,7 @@ fn certificates_are_believed_as_ssh_believes_them() {
             _ => String::new(),
         };
         let path = bench.write("known_hosts", &lines);
-        let known = KnownHosts::load([path]).unwrap();
+        let known = load(&[path]).unwrap();
         let case = format!("{ca} {args} for {names} {file}");
         let offered = HostKey::parse(&bench.blob("host-cert.pub"));
         let ours = match &offered {
@@ -715,6 +741,61 @@ fn certificates_are_believed_as_ssh_believes_them() {
                 _ => theirs == Simply::Unknown,
             };
             assert!(agree, "{case}: ssh {theirs:?}, {ours:?}");
+        }
+    }
+}
+
+#[test]
+fn certificates_are_signed_as_the_user_wants() {
+    let Some(bench) = Bench::new() else { return };
+    bench.key("host", &["-t", "ed25519"]);
+    bench.key("ca", &["-t", "rsa", "-b", "2048"]);
+    bench.run(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-s",
+            "ca",
+            "-I",
+            "id",
+            "-h",
+            "-n",
+            "h",
+            "-t",
+            "rsa-sha2-256",
+            "host.pub",
+        ],
+    );
+    let config = format!(
+        "HostKey {0}\nHostCertificate {0}-cert.pub\n",
+        bench.path("host").display()
+    );
+    let has_sshd = sshd(&bench, &config).is_some();
+    let authority = format!("@cert-authority h {}\n", bench.line("ca.pub"));
+    let both = format!("{authority}h {}\n", bench.line("host.pub"));
+    for (accepted, lines, expected) in [
+        ("rsa-sha2-256,ssh-ed25519", &authority, Simply::Trusted(1)),
+        ("ssh-ed25519,rsa-sha2-512", &authority, Simply::Unknown),
+        // What the certificate does not do the key itself may.
+        ("ssh-ed25519", &both, Simply::Trusted(2)),
+    ] {
+        let known = load(&[bench.write("known_hosts", lines)]).unwrap();
+        let names: Vec<String> = accepted.split(',').map(str::to_owned).collect();
+        let offered = key(&bench.blob("host-cert.pub")).signed_by_one_of(&names);
+        let verdict = known.check(&host("h"), &offered);
+        assert_eq!(simply(&verdict), expected, "{accepted}");
+        if let Verdict::Unknown { certificate } = verdict {
+            assert_eq!(certificate, Some(CertificateFault::Algorithm));
+        }
+        if has_sshd {
+            let option = format!("CASignatureAlgorithms={accepted}");
+            let theirs = said_by_ssh_with(&bench, "h", 22, &option);
+            let trusted = |said: &Simply| matches!(said, Simply::Trusted(_));
+            assert_eq!(
+                trusted(&theirs),
+                trusted(&expected),
+                "{accepted}: {theirs:?}"
+            );
         }
     }
 }

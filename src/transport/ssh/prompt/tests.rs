@@ -167,15 +167,6 @@ fn a_password_comes_from_a_descriptor_and_no_byte_more() {
 }
 
 #[test]
-fn a_password_answers_one_hidden_question() {
-    let password = Secret::new(b"sesame".to_vec());
-    assert_eq!(answers(&password, &[]).unwrap().len(), 0);
-    assert_eq!(answers(&password, &[false]).unwrap()[0].bytes(), b"sesame");
-    assert!(answers(&password, &[true]).is_none());
-    assert!(answers(&password, &[false, false]).is_none());
-}
-
-#[test]
 fn a_secret_does_not_show_itself() {
     assert_eq!(format!("{:?}", Secret::new(b"sesame".to_vec())), "Secret");
 }
