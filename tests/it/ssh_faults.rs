@@ -447,3 +447,32 @@ fn a_way_in_a_circle_is_an_error_and_no_shorter_way() {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn a_password_before_the_input_is_not_read_as_input() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let both = b"sesame\nthe rest\n";
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(both).unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    let (read, mut write) = std::io::pipe().unwrap();
+    write.write_all(both).unwrap();
+    drop(write);
+    for stdin in [std::process::Stdio::from(file), read.into()] {
+        let ended = Mrsh::new()
+            .args(&["-R", "ssh", "-F", "none", "--password-fd", "0", "-i", "-w"])
+            .arg(format!("127.0.0.1:{port}"))
+            .arg("cat")
+            .stdin(stdin)
+            .run()
+            .status(3);
+        assert!(
+            ended.stderr.contains("connection refused"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
