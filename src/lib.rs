@@ -208,6 +208,8 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     if !plan.transports.starts_processes() {
         privilege::bar_new().map_err(Error::system(NO_LOAN))?;
     }
+    // Before the input, which may follow it on the same descriptor and goes to hosts.
+    plan.transports.read_password()?;
     let input = match plan.stdin {
         Some(limits) => {
             let input = Input::start(rustix::stdio::stdin(), limits, plan.run.targets.len())

@@ -66,6 +66,17 @@ impl TransportPlan {
         rsh.max(processes).max(ssh)
     }
 
+    /// Reads the password that a script has ready.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn read_password(&mut self) -> Result<(), Error> {
+        match &mut self.ssh {
+            Some(ssh) => Ok(ssh.password.read()?),
+            None => Ok(()),
+        }
+    }
+
     /// Has all commands read this.
     pub fn feed(&mut self, input: &Input) {
         if let Some(rsh) = &mut self.rsh {

@@ -428,3 +428,51 @@ fn a_key_asked_for_by_name_must_be_there() {
     std::fs::write(key.with_extension("pub"), "").unwrap();
     assert_eq!(asked("ssh").0, Some(0));
 }
+
+#[test]
+fn a_way_in_a_circle_is_an_error_and_no_shorter_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let lines = "Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n";
+    std::fs::write(&file, lines).unwrap();
+    for more in [&[][..], &["-n"]] {
+        let ended = Mrsh::new()
+            .args(&["-R", "ssh", "-F"])
+            .arg(&file)
+            .args(more)
+            .args(&["-w", "a", "true"])
+            .run()
+            .status(2);
+        let words = "a: more than 8 hosts are on the way to a: a ProxyJump leads in a circle";
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_password_before_the_input_is_not_read_as_input() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let both = b"sesame\nthe rest\n";
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(both).unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    let (read, mut write) = std::io::pipe().unwrap();
+    write.write_all(both).unwrap();
+    drop(write);
+    for stdin in [std::process::Stdio::from(file), read.into()] {
+        let ended = Mrsh::new()
+            .args(&["-R", "ssh", "-F", "none", "--password-fd", "0", "-i", "-w"])
+            .arg(format!("127.0.0.1:{port}"))
+            .arg("cat")
+            .stdin(stdin)
+            .run()
+            .status(3);
+        assert!(
+            ended.stderr.contains("connection refused"),
+            "{}",
+            ended.stderr
+        );
+    }
+}

@@ -12,12 +12,12 @@ use super::algorithms::Supported;
 use super::config::{Agent, ConfigError, HostConfig};
 use super::keys::{Identities, UnlockError, Wanted};
 use super::note::Note;
-use super::prompt::{self, Ask, PromptError};
+use super::prompt::{self, Ask, PromptError, Secret};
 use super::trust::{Trust, TrustError, chain};
 use crate::targets::Target;
 
 /// Where the password comes from (`--password`, `--password-fd`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum PasswordSource {
     /// There is none.
     #[default]
@@ -26,6 +26,22 @@ pub enum PasswordSource {
     Ask,
     /// A script has it ready on this descriptor.
     Descriptor(u32),
+    /// It has been read.
+    Held(Secret),
+}
+
+impl PasswordSource {
+    /// Reads what a script has ready. It may stand before what the commands are to read.
+    ///
+    /// # Errors
+    /// There is no password.
+    pub fn read(&mut self) -> Result<(), SshError> {
+        if let PasswordSource::Descriptor(fd) = *self {
+            let secret = prompt::from_descriptor(fd).map_err(SshError::Password)?;
+            *self = PasswordSource::Held(secret);
+        }
+        Ok(())
+    }
 }
 
 /// Why nothing can be begun.
@@ -130,7 +146,7 @@ pub(super) async fn prepare<'t>(
         verbose: true,
         text: note.to_string(),
     }));
-    let password = password(options.password, asked)?;
+    let password = password(&options.password, asked)?;
     let mut agents = HashMap::new();
     for socket in sockets {
         let client = AgentClient::new(socket.clone());
@@ -160,13 +176,14 @@ pub(super) async fn prepare<'t>(
 }
 
 fn password(
-    source: PasswordSource,
+    source: &PasswordSource,
     asked: &mut dyn Ask,
 ) -> Result<Option<Zeroizing<String>>, SshError> {
     let secret = match source {
         PasswordSource::None => return Ok(None),
         PasswordSource::Ask => asked.ask("Password: "),
-        PasswordSource::Descriptor(fd) => prompt::from_descriptor(fd),
+        PasswordSource::Descriptor(fd) => prompt::from_descriptor(*fd),
+        PasswordSource::Held(secret) => Ok(secret.clone()),
     };
     let secret = secret.map_err(SshError::Password)?;
     let text = str::from_utf8(secret.bytes()).map_err(|_| SshError::PasswordText)?;

@@ -30,8 +30,13 @@ pub(super) fn hops(config: &SshConfig, host: &HostConfig) -> Result<Vec<HostConf
     // The first one may itself be reached through others.
     while let Some(first) = hops.first()
         && !first.jumps.is_empty()
-        && hops.len() < MOST_HOPS
     {
+        if hops.len() >= MOST_HOPS {
+            return Err(ConfigError::Way {
+                host: host.host_name.clone(),
+                most: MOST_HOPS,
+            });
+        }
         let before: Result<Vec<_>, _> = first
             .jumps
             .iter()

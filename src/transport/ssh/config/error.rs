@@ -31,6 +31,16 @@ pub enum ConfigError {
         /// Its path.
         file: PathBuf,
     },
+    /// A way to a host that leads through others without end.
+    #[error(
+        "more than {most} hosts are on the way to {host}: a ProxyJump leads in a circle, or too far"
+    )]
+    Way {
+        /// The host.
+        host: String,
+        /// How many there may be.
+        most: usize,
+    },
     /// More than a configuration can be.
     #[error("the ssh configuration is too big at {}: {what}", file.display())]
     TooBig {

@@ -43,7 +43,7 @@ pub struct HostConfig {
     pub hash_known_hosts: bool,
     /// Whether the address must be known with the same key, too.
     pub check_host_ip: bool,
-    /// Keys that are never trusted: a list of public keys, or a KRL of OpenSSH's.
+    /// Keys that are never trusted: a list of public keys.
     pub revoked_host_keys: Option<PathBuf>,
     /// The shortest RSA key, in bits, that is used or trusted.
     pub required_rsa_size: u32,
