@@ -123,6 +123,16 @@ pub enum Error {
         /// This program's file.
         program: PathBuf,
     },
+    /// Binding source ports below those that rshd trusts is not allowed, with or without a right that the
+    /// program's file lends.
+    #[error(
+        "not allowed to use source ports {range}: the program's own right is to 512-1023; run as root, or \
+         leave out --source-ports"
+    )]
+    NoRightToBindOutside {
+        /// As `1-511`.
+        range: String,
+    },
     /// Every port of the range is one that others need.
     #[error("no usable source port in {range}: all are wanted by others (see mrsh --ports)")]
     NoPorts {

@@ -375,9 +375,12 @@ fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPo
         });
     }
     bind::may_bind(&usable).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => Error::NoRightToBind {
+        io::ErrorKind::PermissionDenied if source_ports.are_reserved() => Error::NoRightToBind {
             range: words(&range),
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mrsh")),
+        },
+        io::ErrorKind::PermissionDenied => Error::NoRightToBindOutside {
+            range: words(&range),
         },
         _ => Error::system("bind a source port")(error),
     })?;

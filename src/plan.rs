@@ -97,8 +97,8 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
-    /// Whether the run connects from ports that not everybody may bind. Embedded daemons do without: they
-    /// connect back to whatever port of this machine they are told.
+    /// Whether the run connects from the ports that rshd trusts. Embedded daemons do without: they connect
+    /// back to whatever port of this machine they are told.
     #[must_use]
     pub fn binds_reserved(&self) -> bool {
         !self.demo && self.transports.binds_reserved()

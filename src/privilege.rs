@@ -10,8 +10,9 @@
 //!   capability nor any other, is the caller's own.
 //! - [`Privilege::of_this_process`] tells the plan, which then lets only rshd's port be called. The local
 //!   user name is never the caller's to choose, lent rights or not.
-//! - [`give_up`] ends it as soon as a run is known to have no use for it: one that is not rsh's, or does not
-//!   come from reserved ports, or has embedded daemons, which connect to wherever they are told to.
+//! - [`give_up`] ends it as soon as a run is known to have no use for it: one that is not rsh's, or comes from
+//!   other ports than 512–1023 (those below are where clients send passwords to, and call-backs are listened
+//!   for), or has embedded daemons, which connect to wherever they are told to.
 //! - [`bar_new`] ends the process's way to further rights. A run whose transports start local commands keeps
 //!   it, for what they may be told to run (`sudo`, `ping`) the caller could run as well.
 //!

@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::ports::{RESERVED, SourcePorts};
+use crate::ports::SourcePorts;
 use crate::privilege::Privilege;
 use crate::report::Decided;
 use crate::targets::{Target, TransportKind};
@@ -130,10 +130,10 @@ impl TransportPlan {
         Ok(decided)
     }
 
-    /// Whether connections come from ports that not everybody may bind.
+    /// Whether rsh connections come from the ports that rshd trusts: what a lent right to bind is for.
     #[must_use]
     pub fn binds_reserved(&self) -> bool {
-        self.rsh.is_some() && self.source_ports != SourcePorts::Any
+        self.rsh.is_some() && self.source_ports.are_reserved()
     }
 
     /// Whether hosts are run by local processes.
@@ -246,7 +246,7 @@ fn ssh(
     source_ports: &SourcePorts,
 ) -> Result<SshOptions, Error> {
     if Privilege::of_this_process() == Privilege::Lent
-        && *source_ports != SourcePorts::Any
+        && source_ports.are_reserved()
         && let Some(target) = targets
             .iter()
             .find(|target| target.transport_or(cli.transport) == TransportKind::Ssh)
@@ -324,7 +324,7 @@ fn rsh(
     command: &[u8],
     source_ports: &SourcePorts,
 ) -> Result<RshOptions, Error> {
-    if Privilege::of_this_process() == Privilege::Lent && *source_ports != SourcePorts::Any {
+    if Privilege::of_this_process() == Privilege::Lent && source_ports.are_reserved() {
         only_rshd(cli, targets)?;
     }
     let stderr = StderrMode::from(cli.stderr);
@@ -339,13 +339,6 @@ fn rsh(
         });
     }
     let local_user = super::local_user()?;
-    let reserved_callers = match source_ports {
-        SourcePorts::Reserved => true,
-        SourcePorts::Any => false,
-        SourcePorts::Range(range) => {
-            RESERVED.contains(range.start()) && RESERVED.contains(range.end())
-        }
-    };
     Ok(RshOptions {
         remote_user: cli.user.clone().unwrap_or_else(|| local_user.clone()),
         local_user,
@@ -353,7 +346,7 @@ fn rsh(
         command: command.to_owned(),
         raw: cli.raw,
         stderr,
-        reserved_callers,
+        reserved_callers: source_ports.are_reserved(),
         input: None,
     })
 }

@@ -380,3 +380,17 @@ pub enum SourcePorts {
     /// These.
     Range(RangeInclusive<u16>),
 }
+
+impl SourcePorts {
+    /// Whether all of them are ports that rshd takes for a privileged caller's.
+    #[must_use]
+    pub fn are_reserved(&self) -> bool {
+        match self {
+            SourcePorts::Reserved => true,
+            SourcePorts::Any => false,
+            SourcePorts::Range(range) => {
+                RESERVED.contains(range.start()) && RESERVED.contains(range.end())
+            }
+        }
+    }
+}
