@@ -48,6 +48,9 @@ pub(super) enum Read<T> {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
+        // Closing first would leave a TIME_WAIT here, or an orphan in FIN_WAIT_2, whether this process closes
+        // it or the kernel does for a process that was killed. It can fail only on a socket that is gone.
+        let _ = stream.set_zero_linger();
         Connection {
             stream,
             state: State::Open,
@@ -84,7 +87,10 @@ impl Connection {
                 // The kernel tells of a reset once, and the write has heard it.
                 self.state = match self.writing {
                     Writing::Broken => State::Reset,
-                    Writing::Open | Writing::Ended => State::RemoteClosed,
+                    Writing::Open | Writing::Ended => {
+                        let _ = SockRef::from(&self.stream).set_linger(None);
+                        State::RemoteClosed
+                    }
                 };
                 Ok(Read::End)
             }
@@ -146,15 +152,5 @@ impl Connection {
     /// Writes one byte if there is room for it.
     pub(super) fn try_write_byte(&self, byte: u8) -> bool {
         self.is_open() && self.stream.try_write(&[byte]).is_ok()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if self.state == State::Open {
-            // Closing first would leave a TIME_WAIT here, or an orphan in FIN_WAIT_2. It can fail only
-            // on a socket that is gone already.
-            let _ = self.stream.set_zero_linger();
-        }
     }
 }

@@ -146,7 +146,7 @@ fn a_run_with_few_descriptors_takes_more_turns() {
         .within(Duration::from_secs(60))
         .args(&["-R", "exec", "-w", "p[1-200]", "-j", "200", "-v", "echo"])
         .arg("%n")
-        .with_descriptors(64)
+        .after("ulimit -n 64")
         .run();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert_eq!(ended.sorted_lines().len(), 200);

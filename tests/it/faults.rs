@@ -155,7 +155,7 @@ fn signals_that_it_was_started_to_ignore_stay_ignored() {
             .then(Step::AwaitClient),
     );
     // As nohup(1) starts it, and a shell without job control that does not wait for it.
-    let mut running = fake.mrsh().ignoring("HUP INT").arg("true").start();
+    let mut running = fake.mrsh().after("trap '' HUP INT").arg("true").start();
     running.has_printed(&line("out"));
     for signal in [Signal::HUP, Signal::INT, Signal::INT, Signal::INT] {
         running.signal(signal);
@@ -165,6 +165,25 @@ fn signals_that_it_was_started_to_ignore_stay_ignored() {
     let ended = running.finish();
     assert_eq!(ended.signal, Some(15), "{ended:#?}");
     assert!(!ended.stderr.contains("running: "), "{ended:#?}");
+}
+
+#[test]
+fn a_program_that_is_killed_closes_nothing_first() {
+    for signal in [Signal::QUIT, Signal::KILL] {
+        let fake = FakeRshd::playing(
+            Script::started()
+                .send(Wire::Main, "out\n")
+                .then(Step::AwaitClient),
+        );
+        let mut running = fake.mrsh().after("ulimit -c 0").arg("true").start();
+        running.has_printed(&line("out"));
+        running.signal(signal);
+        assert_eq!(running.finish().signal, Some(signal.as_raw()));
+        let told = fake.told();
+        for wire in [Wire::Main, Wire::Err] {
+            assert!(told.contains(&Seen::WasReset(wire)), "{told:?}");
+        }
+    }
 }
 
 #[test]

@@ -66,15 +66,9 @@ impl Mrsh {
         self
     }
 
-    /// No more descriptors than these, which it cannot raise.
-    pub(crate) fn with_descriptors(mut self, most: u32) -> Mrsh {
-        self.before.push(format!("ulimit -n {most}"));
-        self
-    }
-
-    /// Started to ignore these signals, as by nohup(1).
-    pub(crate) fn ignoring(mut self, signals: &str) -> Mrsh {
-        self.before.push(format!("trap '' {signals}"));
+    /// A line of shell before it, in the process that then becomes the program.
+    pub(crate) fn after(mut self, line: impl Into<String>) -> Mrsh {
+        self.before.push(line.into());
         self
     }
 
