@@ -364,7 +364,7 @@ pub struct Cli {
     pub demo: bool,
 
     /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
-    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command"])]
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
     pub gather_stdin: bool,
 
     /// Print what the kernel says about the source ports now, and which of them a run would use
@@ -648,6 +648,28 @@ mod tests {
         assert_eq!(cli.command, ["-x"]);
         let cli = parse(&["-j2", "-wx", "-f", "-", "-f", "b", "true"]).unwrap();
         assert_eq!(cli.hosts_files, [PathBuf::from("-"), PathBuf::from("b")]);
+    }
+
+    #[test]
+    fn gathering_standard_input_takes_no_option_that_only_a_run_can_follow() {
+        for option in [
+            "--json",
+            "--live",
+            "--stats",
+            "-i",
+            "-od",
+            "-ed",
+            "--failed-to=f",
+            "--report=f",
+        ] {
+            let error = parse(&["--gather-stdin", option]).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                clap::error::ErrorKind::ArgumentConflict,
+                "{option}"
+            );
+        }
+        parse(&["--gather-stdin", "-BL", "--diff", "--only=odd", "-q"]).unwrap();
     }
 
     #[test]

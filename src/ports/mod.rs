@@ -175,6 +175,7 @@ impl PortPool {
             };
         }
         let known = state.peers.entry(peer).or_default();
+        known.called = true;
         match best(&state.walk, &state.ports, state.cursor, known, now) {
             Search::Found(i) => {
                 state.cursor = (i + 1) % state.walk.len();
@@ -229,10 +230,12 @@ impl PortPool {
         Some((*lowest..=*highest, state.walk.len()))
     }
 
-    /// The addresses that were called of late: those of the last minute at least.
+    /// The addresses that this run has called of late: those of the last minute at least.
     #[must_use]
     pub fn peers(&self) -> HashSet<IpAddr> {
-        self.lock().peers.keys().map(SocketAddr::ip).collect()
+        let state = self.lock();
+        let called = state.peers.iter().filter(|(_, peer)| peer.called);
+        called.map(|(address, _)| address.ip()).collect()
     }
 
     /// The number of ports that a peer with no history could be connected to from at once.

@@ -26,6 +26,9 @@ pub(super) enum Use {
 /// of twenty thousand hosts keeps twenty thousand of these.
 #[derive(Debug, Default)]
 pub(super) struct PeerPorts {
+    /// This run has asked for a port towards it; without that, other programs' sockets are all that is
+    /// known of it.
+    pub(super) called: bool,
     uses: Vec<(u16, Use)>,
     waiters: Option<Arc<Notify>>,
 }

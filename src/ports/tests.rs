@@ -179,6 +179,14 @@ async fn two_runs_walk_differently() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_peers_that_were_called_are_told() {
+    let pool = pool(600..=602);
+    pool.observe(&[kernel(600, peer(1), KernelState::Waiting(TIME_WAIT))]);
+    drop(pool.lease(peer(2)).unwrap());
+    assert_eq!(pool.peers(), HashSet::from([peer(2).ip()]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn peers_with_nothing_left_to_say_are_forgotten() {
     let pool = pool(600..=700);
     for round in 0..40_u32 {

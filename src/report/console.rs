@@ -46,8 +46,9 @@ pub struct Console {
     /// Whole lines that are not written yet, all of one stream.
     pending: Vec<u8>,
     stream: Stream,
-    /// Whether the cursor stands at the end of a progress bar.
-    bar: bool,
+    /// The progress bar, if there is to be one, and whether the cursor stands at its end now.
+    bar: Option<String>,
+    bar_shown: bool,
 }
 
 impl fmt::Debug for Console {
@@ -83,7 +84,8 @@ impl Console {
             terminals,
             pending: Vec::with_capacity(ATOMIC),
             stream: Stream::Stdout,
-            bar: false,
+            bar: None,
+            bar_shown: false,
         }
     }
 
@@ -138,8 +140,8 @@ impl Console {
         }
         // A pipe's lines do not meet the bar.
         let on_screen = self.is_terminal(self.stream) || self.stream == Stream::Stderr;
-        let result = match self.bar && on_screen {
-            true => self.clear_bar(),
+        let result = match on_screen {
+            true => self.erase_bar(),
             false => Ok(()),
         };
         let (writer, name) = match self.stream {
@@ -153,18 +155,18 @@ impl Console {
     }
 
     /// Shows a progress bar, one line of text that is narrower than the terminal, below all that has
-    /// been written. It is gone before anything else is.
+    /// been written. It is gone before anything else is, and comes back at the next
+    /// [`rest`](Self::rest).
     ///
     /// # Errors
     /// As for [`line`](Self::line).
     pub(super) fn set_bar(&mut self, text: &str) -> io::Result<()> {
         self.flush()?;
-        let text = match self.bar {
-            true => format!("{ERASE}{text}"),
-            false => text.to_owned(),
-        };
-        self.bar = true;
-        self.err.write_all(text.as_bytes()).map_err(named(ERROR))
+        let erase = if self.bar_shown { ERASE } else { "" };
+        let drawing = format!("{erase}{text}");
+        self.bar = Some(text.to_owned());
+        self.bar_shown = true;
+        self.err.write_all(drawing.as_bytes()).map_err(named(ERROR))
     }
 
     /// Takes the progress bar away, if there is one.
@@ -172,7 +174,26 @@ impl Console {
     /// # Errors
     /// As for [`line`](Self::line).
     pub(super) fn clear_bar(&mut self) -> io::Result<()> {
-        if !std::mem::take(&mut self.bar) {
+        self.bar = None;
+        self.erase_bar()
+    }
+
+    /// Leaves the screen as it should be while nothing happens: every line is written, and the bar,
+    /// if there is one, stands below.
+    ///
+    /// # Errors
+    /// As for [`line`](Self::line).
+    pub(super) fn rest(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let Some(text) = self.bar.as_ref().filter(|_| !self.bar_shown) else {
+            return Ok(());
+        };
+        self.bar_shown = true;
+        self.err.write_all(text.as_bytes()).map_err(named(ERROR))
+    }
+
+    fn erase_bar(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.bar_shown) {
             return Ok(());
         }
         self.err.write_all(ERASE.as_bytes()).map_err(named(ERROR))

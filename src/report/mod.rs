@@ -215,9 +215,10 @@ fn report_all(
             Ok(message) => Some(message),
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
-                // Everything is written before the thread sleeps.
-                console.flush()?;
-                match tick(reporters, console)? {
+                let until = tick(reporters, console)?;
+                // Everything is to be seen before the thread sleeps.
+                console.rest()?;
+                match until {
                     Some(until) => match wait::receive(messages, until) {
                         Received::Message(message) => Some(message),
                         Received::Closed => break,

@@ -378,7 +378,13 @@ mod tests {
                         lines.event(&event, &mut console).unwrap();
                         expected.push(format!("n{kind}: {text}"));
                     }
-                    2 => console.flush().unwrap(),
+                    2 => {
+                        console.rest().unwrap();
+                        let shown = screen(&recorder);
+                        let bar = shown.get(expected.len());
+                        prop_assert_eq!(bar.is_some(), progress.drawn.is_some(), "{:?}", shown);
+                        prop_assert!(bar.is_none_or(|bar| bar.starts_with("[  ")), "{shown:?}");
+                    }
                     // A line without an end is not to be seen yet.
                     3 => lines.event(&output(2, Stream::Stdout, b"y"), &mut console).unwrap(),
                     _ => {
