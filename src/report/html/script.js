@@ -54,6 +54,8 @@
       if (row >= 0 && row < count) show(row);
     });
     bars.addEventListener("keydown", (event) => {
+      // With another key held they are the browser's: Alt and an arrow go back a page.
+      if (event.altKey || event.ctrlKey || event.metaKey) return;
       const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 20, PageUp: -20, Home: -count, End: count }[event.key];
       if (step) {
         event.preventDefault();
@@ -66,6 +68,8 @@
       filter("");
       body.querySelector(".here")?.classList.remove("here");
       slowest.classList.add("here");
+      slowest.tabIndex = -1;
+      slowest.focus({ preventScroll: true });
       slowest.scrollIntoView({ block: "center" });
     };
     bars.addEventListener("click", go);
@@ -106,8 +110,13 @@
   field.parentElement.hidden = false;
   field.addEventListener("input", () => filter(field.value));
 
-  // On paper nothing can be opened.
+  // On paper nothing can be opened. What was closed before is closed after.
+  let closed = [];
   addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll("details")) if (part !== all) part.open = true;
+    closed = [...document.querySelectorAll("details:not([open])")].filter((part) => part !== all);
+    for (const part of closed) part.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const part of closed) part.open = false;
   });
 })();
