@@ -1,8 +1,8 @@
 //! The list of a run's targets, gathered from expressions and hosts files.
 //!
 //! `plan` builds it once before anything is connected; afterwards it does not change. A target is
-//! known by its label and its host: its place is that of the first mention, and what one mention does
-//! not say another may.
+//! known by its label and its host: its place is that of the first mention, and what counts is the first
+//! that says more than the name.
 
 use std::collections::HashSet;
 use std::io::BufRead;

@@ -121,6 +121,11 @@ fn plain_names_are_what_the_parser_makes_of_them() {
 }
 
 #[test]
+fn a_step_of_one_needs_no_range() {
+    assert_eq!(expanded("n[05/1,7/01,9]"), "n05 n7 n9");
+}
+
+#[test]
 fn commas_may_be_doubled() {
     assert_eq!(expanded(",a,,b c,"), "a b c");
     assert_eq!(expanded("a , b\tc\nd"), "a b c d");
@@ -141,6 +146,7 @@ fn faults_are_pointed_at() {
         ("n[1-010]", "1-010", Fault::PaddingMismatch),
         ("n[1-3/0]", "0", Fault::ZeroStep),
         ("n[5/2]", "5/2", Fault::StepWithoutRange),
+        ("n[5/0]", "0", Fault::ZeroStep),
         (
             "n[1-1234567890123456789]",
             "1234567890123456789",

@@ -124,16 +124,7 @@ impl WordParser<'_> {
         };
         let (bounds, step) = split(span.clone(), '/');
         let (first, last) = split(bounds, '-');
-        let Some(last) = last else {
-            if step.is_some() {
-                return error(trimmed(text, span.start), Fault::StepWithoutRange);
-            }
-            let (width, value) = self.number(first)?;
-            ranges.push(width, value, value, 1);
-            return Ok(());
-        };
         let (first_width, first) = self.number(first)?;
-        let (last_width, last) = self.number(last)?;
         let step = match step {
             None => 1,
             Some(step) => match self.number(step.clone())? {
@@ -147,6 +138,14 @@ impl WordParser<'_> {
             },
         };
         let here = trimmed(text, span.start);
+        let Some(last) = last else {
+            if step > 1 {
+                return error(here, Fault::StepWithoutRange);
+            }
+            ranges.push(first_width, first, first, 1);
+            return Ok(());
+        };
+        let (last_width, last) = self.number(last)?;
         let padded = Index::new(last_width, last).is_padded();
         if padded && first_width != last_width {
             return error(here, Fault::PaddingMismatch);
