@@ -21,7 +21,6 @@ use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::run::signal::Keys;
-use crate::targets::Limits;
 use crate::targets::groups::Groups;
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
@@ -111,7 +110,6 @@ impl Plan {
     /// # Errors
     /// What was typed, or a file that it names, makes no sense; nothing has been done yet.
     pub fn new(cli: Cli, own_groups: BTreeMap<String, String>) -> Result<Plan, Error> {
-        let groups = targets::groups(own_groups);
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
                 Some(SourcePorts::Range(range)) => range.clone(),
@@ -127,6 +125,7 @@ impl Plan {
                 terminals,
             }));
         }
+        let groups = targets::groups(own_groups, &cli)?;
         if let Some((listing, failed)) = listing(&cli, &groups)? {
             return Ok(Plan::Print { listing, failed });
         }
@@ -205,9 +204,7 @@ impl Plan {
 
 /// The answer of a listing mode, if one was asked for.
 fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, Error> {
-    let limits = Limits {
-        max_targets: cli.max_targets.get(),
-    };
+    let limits = targets::limits(cli);
     if let Some(source) = &cli.groups {
         let source = Some(source.as_str()).filter(|name| !name.is_empty());
         return Listing::of_groups(groups, source, cli.verbose, limits).map(Some);

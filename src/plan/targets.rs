@@ -13,14 +13,22 @@ use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder};
 
 const STANDARD_INPUT: &str = "standard input";
 
-/// The groups of this machine and of the configuration.
-pub(super) fn groups(own: BTreeMap<String, String>) -> Groups {
+/// The groups of this machine, of the configuration, and of inventories that are the hosts files.
+pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups, TargetError> {
     let variable = |name: &str| {
         env::var_os(name)
             .filter(|v| !v.is_empty())
             .map(PathBuf::from)
     };
-    Groups::new(Places::new(variable), own)
+    let mut groups = Groups::new(Places::new(variable), own);
+    for file in cli
+        .hosts_files
+        .iter()
+        .filter(|path| !is_standard_input(path))
+    {
+        groups.add_inventory(file, limits(cli))?;
+    }
+    Ok(groups)
 }
 
 /// Who the run is for. `words` are further expressions; where nothing at all names targets and the words
@@ -30,11 +38,8 @@ pub(super) fn select(
     groups: &Groups,
     words: Option<&[String]>,
 ) -> Result<Selection, Error> {
-    let limits = Limits {
-        max_targets: cli.max_targets.get(),
-    };
-    let mut list = TargetListBuilder::with_groups(limits, groups);
-    let named = read(cli, words.unwrap_or_default(), &mut list)?;
+    let mut list = TargetListBuilder::with_groups(limits(cli), groups);
+    let named = read(cli, groups, words.unwrap_or_default(), &mut list)?;
     if !named && words.is_some() && !io::stdin().is_terminal() {
         list.add_reader(STANDARD_INPUT, io::stdin().lock())?;
     }
@@ -59,8 +64,28 @@ pub(super) fn select(
     Ok(list)
 }
 
+/// How many targets there may be.
+pub(super) fn limits(cli: &Cli) -> Limits {
+    Limits {
+        max_targets: cli.max_targets.get(),
+    }
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Reads everything that names targets; false if there is no such thing.
-fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<bool, TargetError> {
+fn read(
+    cli: &Cli,
+    groups: &Groups,
+    words: &[String],
+    list: &mut TargetListBuilder,
+) -> Result<bool, TargetError> {
+    let (inventories, files): (Vec<_>, Vec<_>) = cli
+        .hosts_files
+        .iter()
+        .partition(|path| groups.is_inventory(path));
     let hosts = cli.hosts.iter().map(|text| (text, "-w"));
     for (text, from) in hosts.chain(words.iter().map(|text| (text, "argument"))) {
         match text.as_str() {
@@ -68,12 +93,10 @@ fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<boo
             text => list.add_expr(text, Origin::named(from))?,
         }
     }
-    for file in &cli.hosts_files {
-        match file.as_path() {
-            path if path == Path::new("-") => {
-                list.add_reader(STANDARD_INPUT, io::stdin().lock())?;
-            }
-            path => list.add_hosts_file(path)?,
+    for file in files {
+        match is_standard_input(file) {
+            true => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
+            false => list.add_hosts_file(file)?,
         }
     }
     for name in &cli.groups_named {
@@ -81,6 +104,12 @@ fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<boo
     }
     if cli.all {
         list.add_expr("@*", Origin::named("-a"))?;
+    }
+    // Whoever names a group in an inventory, as with Ansible, means those hosts of it.
+    if !groups.inventory_was_asked() {
+        for file in inventories {
+            list.add_hosts_file(file)?;
+        }
     }
     let named = [
         cli.hosts.len(),
@@ -94,7 +123,7 @@ fn read(cli: &Cli, words: &[String], list: &mut TargetListBuilder) -> Result<boo
 /// Whether targets are read from standard input.
 pub(super) fn from_standard_input(cli: &Cli) -> bool {
     cli.hosts.iter().any(|text| text == "-")
-        || cli.hosts_files.iter().any(|path| path == Path::new("-"))
+        || cli.hosts_files.iter().any(|path| is_standard_input(path))
 }
 
 /// The words of a listing, which are expressions.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::Limits;
 use super::error::{Diagnostic, Origin, TargetError};
 use super::hosts_file::{self, Line, LineError};
-use super::inventory;
+use super::inventory::{self, Inventory};
 use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
 
 /// Lines of a hosts file may have this many bytes, enough for a million names; a longer one is no hosts
@@ -28,6 +28,52 @@ const MAX_DEPTH: usize = 20;
 
 /// Takes the hosts of a line, with where they stand: the line's origin, its text, and the part of it.
 type Sink<'s> = &'s mut dyn FnMut(HostList, &Origin, &str, Range<usize>) -> Result<(), TargetError>;
+
+/// The inventory in a file, if that is what the file is. Only a regular file is looked into: what comes through
+/// a pipe can be read but once, by whoever reads the hosts.
+pub(super) fn inventory_in(path: &Path, limits: Limits) -> Result<Option<Inventory>, TargetError> {
+    let unreadable = |source| TargetError::Read {
+        name: path.display().to_string(),
+        source,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Ok(None);
+    }
+    let mut file = BufReader::new(file);
+    match is_inventory(path, &mut file)? {
+        true => parse_inventory(path, file, limits).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Looks at the beginning of a file, which stays to be read.
+fn is_inventory(path: &Path, file: &mut impl BufRead) -> Result<bool, TargetError> {
+    match file.fill_buf() {
+        Ok(start) => Ok(inventory::is_inventory(
+            path,
+            &String::from_utf8_lossy(start),
+        )),
+        Err(source) => Err(TargetError::Read {
+            name: path.display().to_string(),
+            source,
+        }),
+    }
+}
+
+fn parse_inventory(
+    path: &Path,
+    file: impl BufRead,
+    limits: Limits,
+) -> Result<Inventory, TargetError> {
+    let name = path.display().to_string();
+    let mut text = String::new();
+    if let Err(source) = file.take(MAX_INVENTORY).read_to_string(&mut text) {
+        return Err(TargetError::Read { name, source });
+    }
+    inventory::parse(path, &text, limits.max_targets)
+        .map_err(|message| TargetError::Inventory { name, message })
+}
 
 /// Reads hosts files in which these groups can be named.
 pub(super) struct FileReader<'a> {
@@ -54,11 +100,7 @@ impl<'a> FileReader<'a> {
             Err(source) => return Err(TargetError::Read { name, source }),
         };
         let mut file = BufReader::new(file);
-        let start = match file.fill_buf() {
-            Ok(start) => String::from_utf8_lossy(start).into_owned(),
-            Err(source) => return Err(TargetError::Read { name, source }),
-        };
-        if inventory::is_inventory(path, &start) {
+        if is_inventory(path, &mut file)? {
             return self.read_inventory(path, file, sink);
         }
         self.open.borrow_mut().push(path.to_owned());
@@ -75,13 +117,7 @@ impl<'a> FileReader<'a> {
         sink: Sink<'_>,
     ) -> Result<(), TargetError> {
         let name = path.display().to_string();
-        let mut text = String::new();
-        if let Err(source) = file.take(MAX_INVENTORY).read_to_string(&mut text) {
-            return Err(TargetError::Read { name, source });
-        }
-        let hosts = inventory::parse(path, &text, self.limits.max_targets)
-            .and_then(|inventory| inventory.hosts("all"));
-        match hosts {
+        match parse_inventory(path, file, self.limits)?.hosts("all") {
             Ok(hosts) => {
                 let mut list = HostList::default();
                 list.push_list(hosts.unwrap_or_default(), Options::default());

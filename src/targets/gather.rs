@@ -62,8 +62,13 @@ impl Gathered {
                 format!(
                     "{} is named twice, with {} and with {}",
                     host.label,
-                    said(known.user.as_ref(), known.port, known.transport),
-                    said(host.user, host.port, host.transport),
+                    said(
+                        address_of(&known, host),
+                        known.user.as_ref(),
+                        known.port,
+                        known.transport
+                    ),
+                    said(host.address, host.user, host.port, host.transport),
                 ),
                 format!(
                     "the first is in {}; keep one, or give each a label of its own with label=",
@@ -109,11 +114,12 @@ impl Targets {
         };
         let new = Target {
             label: Arc::clone(&label),
-            host: Arc::clone(&name),
+            host: host.address.unwrap_or(&name).clone(),
             user: host.user.cloned(),
             port: host.port,
             transport: host.transport,
         };
+        let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
         match self.positions.entry((label, name)) {
             Entry::Vacant(entry) => {
                 entry.insert(self.list.len());
@@ -123,10 +129,10 @@ impl Targets {
             Entry::Occupied(entry) => {
                 let at = *entry.get();
                 let known = &mut self.list[at];
-                if !known.says_something() {
+                if !says(known) {
                     *known = new;
                     self.places[at] = place;
-                } else if new.says_something() && new != *known {
+                } else if says(&new) && new != *known {
                     return Err(known.clone());
                 }
             }
@@ -164,9 +170,20 @@ impl Targets {
     }
 }
 
-/// What a mention says, as it is written in a hosts file.
-fn said(user: Option<&Arc<str>>, port: Option<u16>, transport: Option<TransportKind>) -> String {
+/// What is called for a target that is this host, if it is not the host's own name.
+fn address_of<'a>(target: &'a Target, host: Host<'_>) -> Option<&'a Arc<str>> {
+    Some(&target.host).filter(|called| ***called != *host.name)
+}
+
+/// What a mention says, as it is written in a hosts file; the address, as in an inventory.
+fn said(
+    address: Option<&Arc<str>>,
+    user: Option<&Arc<str>>,
+    port: Option<u16>,
+    transport: Option<TransportKind>,
+) -> String {
     let parts = [
+        address.map(|address| format!("ansible_host={address}")),
         user.map(|user| format!("user={user}")),
         port.map(|port| format!("port={port}")),
         transport.map(|transport| format!("transport={transport}")),

@@ -153,7 +153,7 @@ impl Keys {
             port: self.port.map(|(_, port)| port),
             transport: self.transport.map(|(_, transport)| transport),
             label: self.label.map(|(_, label)| label),
-            shows_user: false,
+            ..Options::default()
         };
         let mut list = HostList::default();
         list.push_list(Arc::new(hosts), options);

@@ -56,6 +56,54 @@ fn listings_are_those_of_nodeset() {
 }
 
 #[test]
+fn groups_of_an_inventory_choose_among_its_hosts() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ini = file(
+        "inv.ini",
+        "[web]\nw[1:3]\n[db]\nd1\nd2 ansible_host=192.0.2.9\n[prod:children]\nweb\n",
+    );
+    let yml = file(
+        "two.yml",
+        "all:\n  children:\n    web:\n      hosts:\n        w9:\n    cache:\n      hosts:\n        c1:\n",
+    );
+    for (args, expected) in [
+        (&[][..], "d[1-2],w[1-3]\n"),
+        (&["-a"], "d[1-2],w[1-3]\n"),
+        (&["-g", "web"], "w[1-3]\n"),
+        (&["-x", "@db"], "w[1-3]\n"),
+        (&["@prod!w2"], "w[1,3]\n"),
+        (&["w*"], "w[1-3]\n"),
+        (&["@inventory:web", "extra"], "extra,w[1-3]\n"),
+        // A host is what the inventory calls it, wherever it is reached.
+        (&["@db!d2"], "d1\n"),
+        (&["@db&d2"], "d2\n"),
+        (&["-x", "d2"], "d1,w[1-3]\n"),
+        (&["-x", "192.0.2.9"], "d1,w[1-3]\n"),
+        // Other hosts add up.
+        (&["extra"], "d[1-2],extra,w[1-3]\n"),
+        (&["-f", &yml], "c1,d[1-2],w[1-3,9]\n"),
+        (&["-f", &yml, "@web"], "w[1-3,9]\n"),
+    ] {
+        let args = [&["--fold", "-f", &ini], args].concat();
+        assert_eq!(printed(&args), expected, "{args:?}");
+    }
+    assert_eq!(printed(&["-r", "-f", &ini, "@db"]), "@db\n");
+    let planned = printed(&[
+        "-R", "ssh", "-F", "none", "-n", "-f", &ini, "-w", "@db&d2", "true",
+    ]);
+    assert!(
+        planned.starts_with("d2: ssh to 192.0.2.9 port 22 "),
+        "{planned}"
+    );
+    assert!(refused(&["--fold", "-f", &ini, "@wbe"]).contains("did you mean web?"));
+}
+
+#[test]
 fn a_source_of_groups_that_fails_takes_nothing_from_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

@@ -5,19 +5,20 @@
 //! [`TargetListBuilder`](super::TargetListBuilder). Nothing is read before the first group is named,
 //! so a broken configuration hurts only those who use it.
 //!
-//! A group that is named without its source is looked for in the inventory, if one is used, in mrsh's
+//! A group that is named without its source is looked for in the inventories of `-f`, in mrsh's
 //! own groups, in ClusterShell's default source, in dsh's groups and in genders; the first that has
 //! it counts. Inside a
 //! definition, a group without a source belongs to the source of that definition.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::Limits;
-use super::inventory::{self, Inventory};
-use super::nodeset::{Definition, GroupError, GroupSource};
+use super::inventory::Inventory;
+use super::nodeset::{Definition, GroupError, GroupSource, HostList, Options};
+use super::{Limits, TargetError, files};
 
 mod clustershell;
 mod dsh;
@@ -105,7 +106,10 @@ trait Source {
 pub struct Groups {
     places: Places,
     own: table::Table,
-    inventory: Option<Inventory>,
+    /// With the files that they are.
+    inventories: Vec<(PathBuf, Inventory)>,
+    /// Whether hosts of an inventory were asked for.
+    asked: Cell<bool>,
     loaded: OnceCell<Result<Loaded, GroupError>>,
 }
 
@@ -129,24 +133,39 @@ impl Groups {
         Groups {
             places,
             own: table::Table::new(OWN, own),
-            inventory: None,
+            inventories: Vec::new(),
+            asked: Cell::new(false),
             loaded: OnceCell::new(),
         }
     }
 
-    /// Adds the groups of an inventory, as the source `inventory`.
-    pub fn add_inventory(&mut self, path: &Path, limits: Limits) -> Result<(), GroupError> {
-        let text = read_text(path)?;
-        let inventory = inventory::parse(path, &text, limits.max_targets);
-        let fail = |message| GroupError::Failed(format!("{}: {message}", path.display()));
-        self.inventory = Some(inventory.map_err(fail)?);
+    /// Adds the groups of a hosts file that is an inventory, to those of the source `inventory`.
+    ///
+    /// # Errors
+    /// It cannot be read or understood.
+    pub fn add_inventory(&mut self, path: &Path, limits: Limits) -> Result<(), TargetError> {
+        if let Some(inventory) = files::inventory_in(path, limits)? {
+            self.inventories.push((path.to_owned(), inventory));
+        }
         Ok(())
+    }
+
+    /// Whether this file is an inventory that was added.
+    #[must_use]
+    pub fn is_inventory(&self, path: &Path) -> bool {
+        self.inventories.iter().any(|(file, _)| file == path)
+    }
+
+    /// Whether hosts of an inventory have been asked for by now, by its groups or as all that there are.
+    #[must_use]
+    pub fn inventory_was_asked(&self) -> bool {
+        self.asked.get()
     }
 
     /// The names of all sources; the default one comes first if there is a choice.
     pub fn sources(&self) -> Result<Vec<String>, GroupError> {
         let loaded = self.loaded()?;
-        let inventory = self.inventory.as_ref().map(|_| INVENTORY);
+        let inventory = (!self.inventories.is_empty()).then_some(INVENTORY);
         let own = (!self.own.is_empty()).then_some(OWN);
         let first = loaded.searched.iter().copied();
         let others = (0..loaded.sources.len()).filter(|at| !loaded.searched.contains(at));
@@ -197,19 +216,26 @@ impl Groups {
         loaded.as_ref().map_err(Clone::clone)
     }
 
-    /// The hosts of a group of the inventory, if that is asked for and has it.
+    /// The hosts of a group of the inventories, if those are asked for and have it.
     fn in_inventory(
         &self,
         source: Option<&str>,
         group: &str,
     ) -> Result<Option<Definition>, GroupError> {
-        match &self.inventory {
-            Some(inventory) if source.is_none_or(|source| source == INVENTORY) => {
-                let hosts = inventory.hosts(group).map_err(GroupError::Failed)?;
-                Ok(hosts.map(Definition::Hosts))
-            }
-            _ => Ok(None),
+        if source.is_some_and(|source| source != INVENTORY) {
+            return Ok(None);
         }
+        let mut found = None;
+        for (_, inventory) in &self.inventories {
+            if let Some(hosts) = inventory.hosts(group).map_err(GroupError::Failed)? {
+                let list: &mut HostList = found.get_or_insert_default();
+                list.push_list(hosts, Options::default());
+            }
+        }
+        if found.is_some() {
+            self.asked.set(true);
+        }
+        Ok(found.map(|list| Definition::Hosts(Arc::new(list))))
     }
 
     /// The sources that are asked for a group: the named one, or those that are searched.
@@ -222,7 +248,7 @@ impl Groups {
                 .iter()
                 .map(|&at| loaded.sources[at].as_ref());
             let all: Vec<_> = own.into_iter().chain(others).collect();
-            return if all.is_empty() && self.inventory.is_none() {
+            return if all.is_empty() && self.inventories.is_empty() {
                 Err(GroupError::NoSource)
             } else {
                 Ok(all)
@@ -231,7 +257,7 @@ impl Groups {
         if name == OWN {
             return Ok(vec![&self.own]);
         }
-        if name == INVENTORY && self.inventory.is_some() {
+        if name == INVENTORY && !self.inventories.is_empty() {
             return Ok(Vec::new());
         }
         let loaded = self.loaded()?;
@@ -292,11 +318,13 @@ impl GroupSource for Groups {
         let sources = self.searched(source)?;
         let mut names: Vec<String> = Vec::new();
         let mut any = false;
-        if let Some(inventory) = &self.inventory
-            && source.is_none_or(|source| source == INVENTORY)
-        {
-            any = true;
-            names.extend(inventory.group_names());
+        if source.is_none_or(|source| source == INVENTORY) {
+            any = !self.inventories.is_empty();
+            names.extend(
+                self.inventories
+                    .iter()
+                    .flat_map(|(_, one)| one.group_names()),
+            );
         }
         for source in &sources {
             if let Some(list) = source.list()? {

@@ -242,15 +242,18 @@ impl Inventory {
             } = &self.hosts[position];
             let of_groups = in_files[position].or(&in_inventory[position]);
             let all = in_file.or(own).or(&of_groups);
-            let hosts = address(all.host.as_deref().unwrap_or(name))?;
+            let mut called = None;
+            if let Some(host) = &all.host {
+                address(host)?.for_each(|host| called = Some(host.name.into()));
+            }
             let options = Options {
+                address: called,
                 user: all.user.map(Into::into),
                 port: all.port,
                 transport: all.transport,
-                label: all.host.is_some().then(|| name.as_str().into()),
-                shows_user: false,
+                ..Options::default()
             };
-            list.push_list(Arc::new(hosts), options);
+            list.push_list(Arc::new(address(name)?), options);
         }
         Ok(Some(Arc::new(list)))
     }

@@ -9,7 +9,8 @@ fn shown(name: &str, text: &str, group: &str) -> Vec<String> {
     inventory.hosts(group).unwrap().unwrap().for_each(|host| {
         let user = host.user.map_or("-", |user| &**user);
         let port = host.port.map_or("-".to_owned(), |port| port.to_string());
-        shown.push(format!("{} {} {user} {port}", host.label, host.name));
+        let called = host.address.map_or(host.name, |address| address);
+        shown.push(format!("{} {called} {user} {port}", host.label));
     });
     shown
 }

@@ -54,6 +54,8 @@ pub struct Options {
     pub transport: Option<TransportKind>,
     /// The label, instead of what was written.
     pub label: Option<Arc<str>>,
+    /// The name or address to call, if it is not the one host's own name.
+    pub address: Option<Arc<str>>,
     /// Whether the label of a host shows the user, as in `user@@group`.
     pub shows_user: bool,
 }
@@ -129,8 +131,10 @@ impl Filter {
 pub struct Host<'a> {
     /// What the user wrote for this one host, with user and port, or the label it was given.
     pub label: &'a str,
-    /// The name or address, without the brackets of an IPv6 address.
+    /// The name or address, without the brackets of an IPv6 address: what the host is in sets.
     pub name: &'a str,
+    /// What to call instead of the name, if that is something else.
+    pub address: Option<&'a Arc<str>>,
     /// The user, if one is given.
     pub user: Option<&'a Arc<str>>,
     /// The port, if one is given.
@@ -145,6 +149,7 @@ impl<'a> Host<'a> {
         Host {
             label: name,
             name,
+            address: None,
             user: None,
             port: None,
             transport: None,
@@ -415,6 +420,7 @@ fn walk_word<E>(word: &HostWord, filters: &[&Filter], each: Visitor<'_, E>) -> R
         each(Host {
             label: if decorated { &label } else { name },
             name,
+            address: None,
             user: word.user.as_ref(),
             port: word.port,
             transport: word.transport,
@@ -459,6 +465,7 @@ impl Options {
         let label = self.label.as_deref().or(shown.as_deref());
         each(Host {
             label: label.unwrap_or(host.label),
+            address: host.address.or(self.address.as_ref()),
             user: host.user.or(self.user.as_ref()),
             port: host.port.or(self.port),
             transport: host.transport.or(self.transport),
