@@ -151,7 +151,7 @@ impl Plan {
             transport: cli.transport,
             user: match &cli.user {
                 Some(name) => name.clone(),
-                None => local_user()?,
+                None => caller(),
             },
             user_given: cli.user.is_some(),
             port: cli.port,
@@ -248,6 +248,12 @@ fn command(words: &[OsString]) -> Result<Vec<u8>, Error> {
 /// The real user's name: whatever privilege this program has, it speaks for its caller only.
 fn local_user() -> Result<String, Error> {
     account().map(|(name, _)| name)
+}
+
+/// What a user is called to whom no server needs a name: by number, where the password database has none, as in
+/// many a container.
+fn caller() -> String {
+    local_user().unwrap_or_else(|_| uzers::get_current_uid().to_string())
 }
 
 /// The real user's name, and the home directory that the password database has for it.

@@ -221,7 +221,7 @@ pub(super) fn decide(
             template: template(&cli.command)?,
             user: match &cli.user {
                 Some(name) => name.clone(),
-                None => super::local_user()?,
+                None => super::caller(),
             },
             stderr,
             input: None,

@@ -169,6 +169,8 @@ async fn attempt<T: Transport>(
             }
             Err(Setback::NotStarted(error)) => return Err(Miss { error, again: true }),
             Err(Setback::NoPort(wait)) => {
+                // Who waits for a port is short of nothing meanwhile.
+                short_since = None;
                 drop(slot);
                 let _counted = PortWaiter::new(&context.port_waits);
                 wait.wait().await;
