@@ -1,0 +1,160 @@
+//! What can be typed and what cannot, and that the README says the same.
+
+use super::*;
+use clap::CommandFactory;
+
+fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from([&["mrsh"], args].concat())
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn everything_after_the_first_word_is_the_command() {
+    let cli = parse(&["-w", "a", "ls", "-l", "-j", "3"]).unwrap();
+    assert_eq!(cli.command, ["ls", "-l", "-j", "3"]);
+    assert_eq!(cli.jobs.get(), 32);
+    let cli = parse(&["-w", "a", "--", "-x"]).unwrap();
+    assert_eq!(cli.command, ["-x"]);
+    let cli = parse(&["-j2", "-wx", "-f", "-", "-f", "b", "true"]).unwrap();
+    assert_eq!(cli.hosts_files, [PathBuf::from("-"), PathBuf::from("b")]);
+}
+
+#[test]
+fn gathering_standard_input_takes_no_option_that_only_a_run_can_follow() {
+    for option in [
+        "--json",
+        "--live",
+        "--stats",
+        "-i",
+        "-od",
+        "-ed",
+        "--failed-to=f",
+        "--report=f",
+    ] {
+        let error = parse(&["--gather-stdin", option]).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            clap::error::ErrorKind::ArgumentConflict,
+            "{option}"
+        );
+    }
+    parse(&["--gather-stdin", "-BL", "--diff", "--only=odd", "-q"]).unwrap();
+}
+
+#[test]
+fn sizes_have_units() {
+    for (text, bytes) in [
+        ("0", 0),
+        ("64k", 65_536),
+        ("16M", 1 << 24),
+        ("1GiB", 1 << 30),
+    ] {
+        let cli = parse(&["--spool-memory", text, "true"]).unwrap();
+        assert_eq!(cli.spool_memory, bytes);
+    }
+}
+
+#[test]
+fn waves_are_shares_in_a_row() {
+    let cli = parse(&["--batch", "1, 10%,100%", "--kill-after", "0", "true"]).unwrap();
+    let text = |share: &Share| share.to_string();
+    let sizes: Vec<String> = cli.batch.unwrap().0.iter().map(text).collect();
+    assert_eq!(sizes, ["1", "10%", "100%"]);
+    assert_eq!(cli.kill_after, Duration::ZERO);
+}
+
+#[test]
+fn the_last_of_two_limits_on_failures_wins() {
+    // So does what is typed over a configuration file, which comes as if typed before.
+    let limits = |args: [&str; 4]| {
+        let cli = parse(&args).unwrap();
+        (cli.fail_fast, cli.max_failures.map(|most| most.to_string()))
+    };
+    let some = Some("3".to_owned());
+    assert_eq!(
+        limits(["--fail-fast", "--max-failures", "3", "x"]),
+        (false, some)
+    );
+    assert_eq!(
+        limits(["--max-failures", "3", "--fail-fast", "x"]),
+        (true, None)
+    );
+}
+
+#[test]
+fn bad_values_are_named() {
+    for args in [
+        ["-j", "0"],
+        ["-t", "0"],
+        ["-t", "nan"],
+        ["-u", "-1"],
+        ["-p", "0"],
+        ["--source-ports", "9-1"],
+        ["--deadline", "0"],
+        ["--kill-after", "-1"],
+        ["--rate", "0"],
+        ["--max-failures", "0"],
+        ["--max-failures", "101%"],
+        ["--batch", "1,,2"],
+        ["--batch", ""],
+        ["--spool-memory", "1x"],
+        ["--spool-memory", "M"],
+    ] {
+        let error = parse(&[&args[..], &["-w", "a", "true"]].concat()).unwrap_err();
+        assert!(error.to_string().contains(args[1]), "{error}");
+    }
+    assert_eq!(
+        parse(&["--source-ports", "600-700", "x"])
+            .unwrap()
+            .source_ports,
+        Some(SourcePorts::Range(600..=700))
+    );
+}
+
+#[test]
+fn the_readme_names_every_option_and_no_other() {
+    let readme = include_str!("../../README.md");
+    let command = crate::config::command();
+    let is_in = |name: &str| {
+        readme.match_indices(name).any(|(at, _)| {
+            let around = [
+                readme[..at].chars().next_back(),
+                readme[at + name.len()..].chars().next(),
+            ];
+            let part_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            !around.into_iter().flatten().any(part_of_a_word)
+        })
+    };
+    for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+        let short = arg.get_short().map(|c| format!("-{c}"));
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let named = long.iter().chain(&short).any(|name| is_in(name));
+        assert!(named || arg.is_positional(), "README.md lacks {long:?}");
+    }
+    let cargos = [
+        "release",
+        "open",
+        "document-private-items",
+        "no-default-features",
+    ];
+    for (at, _) in readme.match_indices("--") {
+        let word: String = readme[at + 2..]
+            .chars()
+            .take_while(|&c| c.is_ascii_lowercase() || c == '-')
+            .collect();
+        let known = command
+            .get_arguments()
+            .any(|arg| arg.get_long() == Some(&word));
+        let is_option =
+            word.starts_with(|c: char| c.is_ascii_lowercase()) && !readme[..at].ends_with('-');
+        // NAME stands for any: --no-NAME.
+        assert!(
+            !is_option || known || word == "no-" || cargos.contains(&word.as_str()),
+            "--{word} is no option"
+        );
+    }
+}
