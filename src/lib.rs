@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -103,7 +103,7 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
         Plan::Print { listing, failed } => {
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut out = io::stdout().lock();
             printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
             failed.iter().for_each(|error| complain(error));
             Ok(match failed.is_empty() {

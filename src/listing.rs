@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::error::Error;
 use crate::targets::groups::{Groups, regroup};
-use crate::targets::nodeset::{GroupSource, NodeSet, Nothing, Resolver, fold};
+use crate::targets::nodeset::{GroupSource, Joined, NodeSet, Nothing, Resolver, fold};
 use crate::targets::{Limits, Selection};
 
 /// How targets are printed.
@@ -146,20 +146,23 @@ impl Listing {
                 parts,
             } => (targets, separator, parts),
         };
+        let mut names = Joined::new(out, separator);
+        if let [_] = parts[..] {
+            targets.write_to(&mut names)?;
+            names.end_line();
+            return names.finish();
+        }
         let mut parts = parts.iter();
         let mut left = parts.next().copied().unwrap_or(0);
         targets.try_for_each(|label| {
-            out.write_all(label.as_bytes())?;
+            names.push(label)?;
             left = left.saturating_sub(1);
-            if left > 0 {
-                return match *separator.as_bytes() {
-                    // Of known length it is a store, not a call, and there are as many as names.
-                    [byte] => out.write_all(&[byte]),
-                    ref bytes => out.write_all(bytes),
-                };
+            if left == 0 {
+                left = parts.next().copied().unwrap_or(0);
+                names.end_line();
             }
-            left = parts.next().copied().unwrap_or(0);
-            out.write_all(b"\n")
-        })
+            Ok::<(), io::Error>(())
+        })?;
+        names.finish()
     }
 }

@@ -4,12 +4,13 @@
 //! makes a name. Names come out one after the other, each once.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
 use super::Target;
 use super::error::{Diagnostic, Origin, TargetError};
 use super::list::TargetList;
-use super::nodeset::{self, HostList, NodeSet, fold};
+use super::nodeset::{self, HostList, Joined, NodeSet, fold};
 use super::order::sorted;
 
 /// Targets, in the order in which they are wanted. Never empty.
@@ -133,6 +134,23 @@ impl Selection {
             at += 1;
             if counts { each(label) } else { Ok(()) }
         })
+    }
+
+    /// Writes the label of every target in order.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
+        match (&self.from, &self.positions) {
+            (
+                Held::Names {
+                    set, sorted: true, ..
+                },
+                None,
+            ) => set.write_to(out),
+            (Held::Names { list, .. }, None) if list.is_distinct() => list.write_to(out),
+            _ => self.try_for_each(|label| out.push(label)),
+        }
     }
 
     /// The labels folded.

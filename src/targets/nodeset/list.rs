@@ -6,11 +6,13 @@
 //! the given order survives any operator.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use regex_lite::Regex;
 
 use super::error::MAX_NAME;
+use super::joined::Joined;
 use super::set::{NodeSet, Points};
 use super::words::{HostWord, NameRun, Names};
 use crate::targets::TransportKind;
@@ -352,29 +354,45 @@ impl HostList {
         });
     }
 
-    fn walk<E>(&self, each: Visitor<'_, E>) -> Result<(), E> {
-        for part in &self.parts {
-            let mut filtered = |host: Host<'_>| {
-                if self.filters(part).all(|filter| filter.passes(host.name)) {
-                    each(host)?;
-                }
-                Ok(())
-            };
+    /// Writes the label of every host in the given order.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
+        self.parts.iter().try_for_each(|part| {
+            let whole = self.filters(part).next().is_none();
             match &part.mention {
-                Mention::Names(run) => {
-                    run.iter()
-                        .try_for_each(|name| filtered(Host::plain(name)))?;
+                Mention::Word(word) if whole && word.is_plain() => word.names.write_to(out),
+                Mention::List(list, options) if whole && *options == Options::default() => {
+                    list.write_to(out)
                 }
-                Mention::Word(word) => {
-                    let filters: Vec<&Filter> = self.filters(part).collect();
-                    walk_word(word, &filters, each)?;
-                }
-                Mention::List(list, options) => {
-                    list.walk(&mut |host: Host<'_>| options.apply(host, &mut filtered))?;
-                }
+                _ => self.walk_part(part, &mut |host| out.push(host.label)),
+            }
+        })
+    }
+
+    fn walk<E>(&self, each: Visitor<'_, E>) -> Result<(), E> {
+        let mut parts = self.parts.iter();
+        parts.try_for_each(|part| self.walk_part(part, each))
+    }
+
+    fn walk_part<E>(&self, part: &Part, each: Visitor<'_, E>) -> Result<(), E> {
+        let mut filtered = |host: Host<'_>| {
+            if self.filters(part).all(|filter| filter.passes(host.name)) {
+                each(host)?;
+            }
+            Ok(())
+        };
+        match &part.mention {
+            Mention::Names(run) => run.iter().try_for_each(|name| filtered(Host::plain(name))),
+            Mention::Word(word) => {
+                let filters: Vec<&Filter> = self.filters(part).collect();
+                walk_word(word, &filters, each)
+            }
+            Mention::List(list, options) => {
+                list.walk(&mut |host: Host<'_>| options.apply(host, &mut filtered))
             }
         }
-        Ok(())
     }
 
     /// Whether nothing was written at all; operators may have left nothing of what was.

@@ -38,6 +38,7 @@ mod eval;
 mod fold;
 mod grid;
 mod index;
+mod joined;
 mod list;
 mod lookup;
 mod mask;
@@ -53,6 +54,7 @@ mod tests;
 
 pub use error::{Fault, NodeSetError};
 pub use eval::Resolver;
+pub use joined::Joined;
 pub use list::{Filter, Host, HostList, Options, Says};
 pub use lookup::{Definition, GroupError, GroupSource, HostFiles, Nothing};
 pub use parse::positions;

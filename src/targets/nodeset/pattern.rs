@@ -55,6 +55,16 @@ pub(super) enum Piece<'a> {
     Hole,
 }
 
+impl<'a> Piece<'a> {
+    /// The text; none in a hole.
+    pub(super) fn text(&self) -> &'a str {
+        match self {
+            Piece::Text(text) => text,
+            Piece::Hole => "",
+        }
+    }
+}
+
 /// The pieces of a pattern in order.
 pub(super) fn pieces(pattern: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = pattern;

@@ -3,6 +3,8 @@
 //! Made by [`parse`](super::parse), expanded by [`words`](super::words), and turned into a sorted set
 //! by [`grid`](super::grid). Nothing here depends on how many numbers a range has.
 
+use std::io::Write;
+
 use super::index::{Index, MAX_DIGITS, POW10};
 
 /// Indexes of one width at equal distances, first to last.
@@ -27,6 +29,12 @@ impl Run {
     /// The values in order.
     pub(super) fn values(self) -> impl Iterator<Item = u64> {
         (0..self.len()).map(move |i| self.first + i * self.step)
+    }
+
+    /// Appends the digits of the first.
+    pub(super) fn first_digits(self, out: &mut Vec<u8>) {
+        write!(out, "{:0width$}", self.first, width = self.width)
+            .expect("a vector takes all that is written");
     }
 
     /// The first and the last index.

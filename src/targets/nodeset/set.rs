@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::fmt;
+use std::io;
 
 use super::error::MAX_NAME;
 use super::fold::{push_folded, push_separator};
 use super::grid::{self, Keep, Rest};
+use super::joined::Joined;
 use super::pattern;
 use super::products::products;
 use super::words::{Names, foldable};
@@ -121,21 +123,28 @@ impl NodeSet {
 
     /// Calls `each` with every name, in the order of `nodeset -e`, until it fails.
     pub fn try_for_each<E>(&self, mut each: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-        for (pattern, rest) in &self.patterns {
-            for dimensions in products(rest) {
-                let pattern = pattern.clone();
-                let dimensions = dimensions
+        self.products()
+            .try_for_each(|names| names.try_for_each(&mut each))
+    }
+
+    /// Writes every name, in the order of `nodeset -e`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
+        self.products().try_for_each(|names| names.write_to(out))
+    }
+
+    fn products(&self) -> impl Iterator<Item = Names> {
+        self.patterns.iter().flat_map(|(pattern, rest)| {
+            products(rest).into_iter().map(|dimensions| Names::Product {
+                pattern: pattern.clone(),
+                dimensions: dimensions
                     .iter()
                     .map(|spans| spans.iter().collect())
-                    .collect();
-                let names = Names::Product {
-                    pattern,
-                    dimensions,
-                };
-                names.try_for_each(&mut each)?;
-            }
-        }
-        Ok(())
+                    .collect(),
+            })
+        })
     }
 
     /// The names that are in any of these sets, joined in pairs, so that many small sets cost no more

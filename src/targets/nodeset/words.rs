@@ -3,10 +3,11 @@
 //! Made by [`parse`](super::parse). A word is held as ranges; its names are written one after the
 //! other into one buffer when somebody walks them.
 
-use std::io::Write;
+use std::io;
 use std::sync::Arc;
 
 use super::grid::{self, Rest};
+use super::joined::{Joined, count_up};
 use super::pattern::{self, Piece};
 use super::ranges::Ranges;
 use crate::targets::TransportKind;
@@ -43,13 +44,7 @@ impl Names {
                 dimensions,
             } => {
                 let text: usize = pattern::pieces(pattern)
-                    .map(|piece| {
-                        if let Piece::Text(text) = piece {
-                            text.len()
-                        } else {
-                            0
-                        }
-                    })
+                    .map(|piece| piece.text().len())
                     .sum();
                 text + dimensions.iter().map(Ranges::max_width).sum::<usize>()
             }
@@ -76,14 +71,31 @@ impl Names {
                 dimensions,
             } => {
                 let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
-                let mut walk = Walk {
-                    name: Vec::new(),
-                    point: Vec::with_capacity(dimensions.len()),
-                    each,
-                };
-                walk.names(&pieces, dimensions)
+                Walk::new(each).names(&pieces, dimensions)
             }
         }
+    }
+
+    /// Writes every name in order: those that differ in the last dimension only at once.
+    pub(super) fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
+        let (pattern, dimensions) = match self {
+            Names::One(name) => return out.push(name),
+            Names::Product {
+                pattern,
+                dimensions,
+            } => (pattern, dimensions),
+        };
+        let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
+        let last = pieces.iter().rposition(|piece| *piece == Piece::Hole);
+        let (Some(last), Some((ranges, dimensions))) = (last, dimensions.split_last()) else {
+            return self.try_for_each(|name| out.push(name));
+        };
+        let suffix: String = pieces[last + 1..].iter().map(Piece::text).collect();
+        let each = |prefix: &str, _: &[u64]| {
+            let mut runs = ranges.runs().iter();
+            runs.try_for_each(|run| out.push_run(prefix, *run, &suffix))
+        };
+        Walk::new(each).names(&pieces[..last], dimensions)
     }
 
     /// Whether the names are such that sets of them are written folded.
@@ -120,6 +132,14 @@ struct Walk<F> {
 }
 
 impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
+    fn new(each: F) -> Walk<F> {
+        Walk {
+            name: Vec::new(),
+            point: Vec::new(),
+            each,
+        }
+    }
+
     /// Writes all that can follow what is in the name.
     fn names(&mut self, pieces: &[Piece<'_>], dimensions: &[Ranges]) -> Result<(), E> {
         let start = self.name.len();
@@ -132,8 +152,7 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
             ([Piece::Hole, pieces @ ..], [ranges, dimensions @ ..]) => {
                 for run in ranges.runs() {
                     let (index, _) = run.ends();
-                    write!(self.name, "{:0width$}", run.first, width = run.width)
-                        .expect("a vector takes all that is written");
+                    run.first_digits(&mut self.name);
                     let end = self.name.len();
                     for n in 0..run.len() {
                         if n > 0 {
@@ -160,18 +179,6 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
     fn tell(&mut self) -> Result<(), E> {
         let name = std::str::from_utf8(&self.name).expect("text and digits are text");
         (self.each)(name, &self.point)
-    }
-}
-
-/// Adds to the number that these digits are; they are enough for the sum.
-fn count_up(digits: &mut [u8], mut by: u64) {
-    for digit in digits.iter_mut().rev() {
-        if by == 0 {
-            return;
-        }
-        let sum = u64::from(*digit - b'0') + by;
-        *digit = b'0' + (sum % 10) as u8;
-        by = sum / 10;
     }
 }
 

@@ -25,6 +25,16 @@ fn labels(selection: &Selection) -> Vec<String> {
     labels
 }
 
+/// The labels as they are written, with this between them.
+fn written(selection: &Selection, separator: &str) -> String {
+    let mut text = Vec::new();
+    let mut out = Joined::new(&mut text, separator);
+    selection.write_to(&mut out).unwrap();
+    out.end_line();
+    out.finish().unwrap();
+    String::from_utf8(text).unwrap()
+}
+
 #[test]
 fn sorting_is_that_of_nodeset() {
     // As nodeset -e prints these names.
@@ -89,6 +99,35 @@ fn a_million_names_are_counted_without_making_them() {
     assert_eq!(selection.folded(), "n[1-6,8-1000]x[1-999],n7x[10-999]");
 }
 
+#[test]
+fn names_are_written_as_they_are_told() {
+    for hosts in [
+        "n1",
+        "n[1-20000]",
+        "r[1-30]n[1-1000]",
+        "n[08-20011/3]-ib,b,c[5,1-3,099-1001]",
+        "é[7-12]%[095-3001]%s",
+        "a,b,r[9-11]n[1-4000]x[1,01]y,m[3,1]!m3,z",
+        "n[1-9000/4]x!n[5-900]x",
+        "r[1-3]n[1-9],r2n[1-9]",
+        "op@n[1-30000]:22,[::1]",
+        "[999999999999999998-999999999999999999]",
+    ] {
+        let mut builder = TargetListBuilder::new(Limits::default());
+        builder.add_expr(hosts, origin()).unwrap();
+        let list = builder.select().unwrap();
+        let told = [list.clone(), list.sorted()];
+        for (selection, separator) in told.iter().flat_map(|s| [(s, " "), (s, ""), (s, ", é")]) {
+            let mut expected = labels(selection).join(separator);
+            expected.push('\n');
+            assert!(
+                written(selection, separator) == expected,
+                "{hosts} {separator:?}"
+            );
+        }
+    }
+}
+
 /// Expressions over few names, so that operators hit.
 fn expression() -> impl Strategy<Value = String> {
     let word = prop_oneof![
@@ -137,6 +176,7 @@ proptest! {
         match (select(true), select(false)) {
             (Some(ranges), Some(targets)) => {
                 prop_assert_eq!(labels(&ranges), labels(&targets));
+                prop_assert_eq!(written(&ranges, ", "), labels(&ranges).join(", ") + "\n");
                 prop_assert_eq!(ranges.folded(), targets.folded());
                 prop_assert_eq!(ranges.to_set(), targets.to_set());
                 prop_assert_eq!(ranges.into_targets(), targets.into_targets());
