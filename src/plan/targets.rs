@@ -82,10 +82,6 @@ fn read(
     words: &[String],
     list: &mut TargetListBuilder,
 ) -> Result<bool, TargetError> {
-    let (inventories, files): (Vec<_>, Vec<_>) = cli
-        .hosts_files
-        .iter()
-        .partition(|path| groups.is_inventory(path));
     let hosts = cli.hosts.iter().map(|text| (text, "-w"));
     for (text, from) in hosts.chain(words.iter().map(|text| (text, "argument"))) {
         match text.as_str() {
@@ -93,7 +89,9 @@ fn read(
             text => list.add_expr(text, Origin::named(from))?,
         }
     }
-    for file in files {
+    let inventories = groups.inventories();
+    let is_inventory = |path: &&PathBuf| inventories.iter().any(|(file, _)| file == *path);
+    for file in cli.hosts_files.iter().filter(|path| !is_inventory(path)) {
         match is_standard_input(file) {
             true => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
             false => list.add_hosts_file(file)?,
@@ -107,8 +105,8 @@ fn read(
     }
     // Whoever names a group in an inventory, as with Ansible, means those hosts of it.
     if !groups.inventory_was_asked() {
-        for file in inventories {
-            list.add_hosts_file(file)?;
+        for (file, inventory) in inventories {
+            list.add_inventory(file, inventory)?;
         }
     }
     let named = [

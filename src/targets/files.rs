@@ -47,6 +47,23 @@ pub(super) fn inventory_in(path: &Path, limits: Limits) -> Result<Option<Invento
     }
 }
 
+/// Hands on all hosts of an inventory, which is this file.
+pub(super) fn all_hosts(
+    path: &Path,
+    inventory: &Inventory,
+    sink: Sink<'_>,
+) -> Result<(), TargetError> {
+    let name = path.display().to_string();
+    match inventory.hosts("all") {
+        Ok(hosts) => {
+            let mut list = HostList::default();
+            list.push_list(hosts.unwrap_or_default(), Options::default());
+            sink(list, &Origin::named(&name), &name, 0..name.len())
+        }
+        Err(message) => Err(TargetError::Inventory { name, message }),
+    }
+}
+
 /// Looks at the beginning of a file, which stays to be read.
 fn is_inventory(path: &Path, file: &mut impl BufRead) -> Result<bool, TargetError> {
     match file.fill_buf() {
@@ -101,30 +118,12 @@ impl<'a> FileReader<'a> {
         };
         let mut file = BufReader::new(file);
         if is_inventory(path, &mut file)? {
-            return self.read_inventory(path, file, sink);
+            return all_hosts(path, &parse_inventory(path, file, self.limits)?, sink);
         }
         self.open.borrow_mut().push(path.to_owned());
         let read = self.read_lines(&name, file, sink);
         self.open.borrow_mut().pop();
         read
-    }
-
-    /// Reads all hosts of an inventory.
-    fn read_inventory(
-        &self,
-        path: &Path,
-        file: impl BufRead,
-        sink: Sink<'_>,
-    ) -> Result<(), TargetError> {
-        let name = path.display().to_string();
-        match parse_inventory(path, file, self.limits)?.hosts("all") {
-            Ok(hosts) => {
-                let mut list = HostList::default();
-                list.push_list(hosts.unwrap_or_default(), Options::default());
-                sink(list, &Origin::named(&name), &name, 0..name.len())
-            }
-            Err(message) => Err(TargetError::Inventory { name, message }),
-        }
     }
 
     /// Reads lines that errors say are from `name`.

@@ -11,8 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
-use super::files::FileReader;
+use super::files::{self, FileReader};
 use super::gather::Gathered;
+use super::inventory::Inventory;
 use super::nodeset::{Filter, GroupSource, HostList, NodeSet, Nothing, Options, Resolver};
 use super::{Limits, Selection, Target};
 
@@ -113,6 +114,14 @@ impl<'a> TargetListBuilder<'a> {
         let reader = FileReader::new(self.limits, self.groups);
         self.add_source(&path.display().to_string());
         reader.read_file(path, &mut |hosts, origin, text, span| {
+            self.add_hosts(hosts, origin, text, span)
+        })
+    }
+
+    /// Adds all hosts of an inventory, which is this file.
+    pub fn add_inventory(&mut self, path: &Path, inventory: &Inventory) -> Result<(), TargetError> {
+        self.add_source(&path.display().to_string());
+        files::all_hosts(path, inventory, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
         })
     }

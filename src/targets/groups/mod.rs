@@ -150,10 +150,10 @@ impl Groups {
         Ok(())
     }
 
-    /// Whether this file is an inventory that was added.
+    /// The inventories that were added, with the files that they are.
     #[must_use]
-    pub fn is_inventory(&self, path: &Path) -> bool {
-        self.inventories.iter().any(|(file, _)| file == path)
+    pub fn inventories(&self) -> &[(PathBuf, Inventory)] {
+        &self.inventories
     }
 
     /// Whether hosts of an inventory have been asked for by now, by its groups or as all that there are.
