@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -384,16 +384,18 @@ fn check(command: &Command, key: &str, value: &Value) -> Result<(), String> {
 
 /// A setting as it would be typed.
 fn as_typed(command: &Command, key: &str, value: &Value) -> Vec<OsString> {
-    let option = |text: &OsString| {
-        let mut word = OsString::from(format!("--{key}="));
-        word.push(text);
-        word
-    };
     match argument(command, key).map(Arg::get_action) {
         Some(ArgAction::SetTrue) if value.texts == ["true"] => vec![format!("--{key}").into()],
         Some(ArgAction::SetTrue) => Vec::new(),
-        _ => value.texts.iter().map(option).collect(),
+        _ => value.texts.iter().map(|text| option(key, text)).collect(),
     }
+}
+
+/// A long option with its value, in one word.
+pub(crate) fn option(key: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(format!("--{key}="));
+    word.push(value);
+    word
 }
 
 fn argument<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {

@@ -13,7 +13,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, at_least_one, seconds};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, option};
 use crate::run::signal::Keys;
 
 const NAME: &str = "multi-rsh";
@@ -74,9 +74,9 @@ pub fn cli(args: Vec<OsString>) -> Result<Cli, ConfigError> {
         .map(OsString::from)
         .into();
     typed.push(format!("--jobs={connections}").into());
-    typed.extend(user.map(|name| option("--user", &name)));
+    typed.extend(user.map(|name| option("user", &name)));
     match list {
-        Some(file) => typed.push(option("--hosts-file", file.as_os_str())),
+        Some(file) => typed.push(option("hosts-file", file.as_os_str())),
         None => {
             let hosts = words.split_off(1);
             if hosts.is_empty() {
@@ -84,7 +84,7 @@ pub fn cli(args: Vec<OsString>) -> Result<Cli, ConfigError> {
                 let error = Args::command().error(ErrorKind::MissingRequiredArgument, missing);
                 return Err(Box::new(error).into());
             }
-            typed.extend(hosts.iter().map(|host| option("--hosts", host)));
+            typed.extend(hosts.iter().map(|host| option("hosts", host)));
         }
     }
     typed.push("--".into());
@@ -96,13 +96,6 @@ pub fn cli(args: Vec<OsString>) -> Result<Cli, ConfigError> {
         keys: Keys::MultiRsh,
         ..cli
     })
-}
-
-fn option(name: &str, value: &OsStr) -> OsString {
-    let mut option = OsString::from(name);
-    option.push("=");
-    option.push(value);
-    option
 }
 
 #[cfg(test)]

@@ -27,6 +27,13 @@ fn run_with(script: Script, options: &[&str]) -> Ended {
     fake.mrsh().args(options).arg("true").run()
 }
 
+/// A command that writes a line, and stays until its client goes.
+fn lasting() -> Script {
+    Script::started()
+        .send(Wire::Main, "out\n")
+        .then(Step::AwaitClient)
+}
+
 /// The summary of one host that failed so.
 fn failed(cause: &str) -> String {
     format!("1 failed: {} {cause}", host(0))
@@ -93,11 +100,7 @@ fn many_hosts_at_once() {
 
 #[test]
 fn a_command_that_takes_no_notice_of_signals() {
-    let fake = FakeRshd::playing(
-        Script::started()
-            .send(Wire::Main, "out\n")
-            .then(Step::AwaitClient),
-    );
+    let fake = FakeRshd::playing(lasting());
     let ended = fake
         .mrsh()
         .args(&["-u", "0.5", "true"])
@@ -132,11 +135,7 @@ fn a_command_that_ends_on_a_signal() {
 
 #[test]
 fn stopped_by_a_signal() {
-    let fake = FakeRshd::playing(
-        Script::started()
-            .send(Wire::Main, "out\n")
-            .then(Step::AwaitClient),
-    );
+    let fake = FakeRshd::playing(lasting());
     let mut running = fake.mrsh().arg("true").start();
     running.has_printed(&line("out"));
     running.signal(Signal::TERM);
@@ -149,11 +148,7 @@ fn stopped_by_a_signal() {
 
 #[test]
 fn signals_that_it_was_started_to_ignore_stay_ignored() {
-    let fake = FakeRshd::playing(
-        Script::started()
-            .send(Wire::Main, "out\n")
-            .then(Step::AwaitClient),
-    );
+    let fake = FakeRshd::playing(lasting());
     // As nohup(1) starts it, and a shell without job control that does not wait for it.
     let mut running = fake.mrsh().after("trap '' HUP INT").arg("true").start();
     running.has_printed(&line("out"));
@@ -170,11 +165,7 @@ fn signals_that_it_was_started_to_ignore_stay_ignored() {
 #[test]
 fn a_program_that_is_killed_closes_nothing_first() {
     for signal in [Signal::QUIT, Signal::KILL] {
-        let fake = FakeRshd::playing(
-            Script::started()
-                .send(Wire::Main, "out\n")
-                .then(Step::AwaitClient),
-        );
+        let fake = FakeRshd::playing(lasting());
         let mut running = fake.mrsh().after("ulimit -c 0").arg("true").start();
         running.has_printed(&line("out"));
         running.signal(signal);
