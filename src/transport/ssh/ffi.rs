@@ -19,6 +19,7 @@ use std::ptr::{null, null_mut};
 use libssh2_sys as raw;
 use ssh2::{MethodType, Session};
 
+use super::gate::Proof;
 use super::pipe::Pipe;
 
 /// The bytes that the server may send of a channel before we have read some: libssh2's own default.
@@ -210,9 +211,21 @@ impl Peer {
         step(self.session().handshake())
     }
 
-    /// The server's key, as it travels in the protocol.
-    pub(super) fn host_key(&mut self) -> Option<Vec<u8>> {
-        self.session().host_key().map(|(key, _)| key.to_vec())
+    /// Compares libssh2's state with what the server has proved; names the first difference.
+    pub(super) fn difference(&mut self, proof: &Proof) -> Option<&'static str> {
+        let session = self.session();
+        if session.host_key().map(|(key, _)| key) != Some(&proof.host_key) {
+            return Some("host key");
+        }
+        let mut methods = proof.methods.by_kind();
+        // libssh2 has a name of its own for a MAC that is part of the cipher.
+        methods.retain(|(kind, _)| match kind {
+            MethodType::MacCs => !proof.methods.replaces_mac(0),
+            MethodType::MacSc => !proof.methods.replaces_mac(1),
+            _ => true,
+        });
+        let differs = |(kind, name): &(MethodType, &str)| session.methods(*kind) != Some(name);
+        methods.iter().any(differs).then_some("algorithm")
     }
 
     /// Asks to be let in without anything; the methods that the server takes, `None` within if it let us in.
