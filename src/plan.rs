@@ -21,6 +21,7 @@ use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::run::signal::Keys;
+use crate::targets::TargetError;
 use crate::targets::groups::Groups;
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
@@ -53,6 +54,8 @@ pub enum Plan {
         /// What should be in it and could not be had.
         failed: Vec<Error>,
     },
+    /// Run no command, and say why: a list of failed targets has none.
+    NoTargets(TargetError),
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -137,7 +140,12 @@ impl Plan {
         }
         let report = report::report(&cli, terminals)?;
         let policy = rules::policy(&cli);
-        let targets = targets::of_run(&cli, &groups)?;
+        let targets = match targets::of_run(&cli, &groups) {
+            Err(Error::Targets(why @ TargetError::NoTargetFailed(_))) => {
+                return Ok(Plan::NoTargets(why));
+            }
+            targets => targets?,
+        };
         if let Some(name) = &cli.user
             && (name.is_empty() || name.contains(char::is_control))
         {
@@ -185,6 +193,7 @@ impl Plan {
                 policy,
                 input: None,
                 notes: Vec::new(),
+                report_failed: Arc::default(),
             },
             transports,
             keys: cli.keys,
