@@ -102,7 +102,12 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
     match plan {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Print { listing, failed } => {
+        Plan::Print {
+            listing,
+            failed,
+            warnings,
+        } => {
+            warnings.iter().for_each(|text| say(text));
             let mut out = io::stdout().lock();
             printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
             failed.iter().for_each(|error| complain(error));
