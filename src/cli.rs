@@ -63,6 +63,10 @@ pub struct Cli {
     )]
     pub groups_named: Vec<String>,
 
+    /// The source of groups that are named without one, and of -a [default: the only one that has them]
+    #[arg(long = "group-source", value_name = "SOURCE", help_heading = "Targets")]
+    pub group_source: Option<String>,
+
     /// All hosts that the source of groups knows
     #[arg(short = 'a', long = "all", help_heading = "Targets")]
     pub all: bool,
@@ -370,7 +374,7 @@ pub struct Cli {
     pub demo: bool,
 
     /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
-    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "listing", "groups", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
     pub gather_stdin: bool,
 
     /// Print what the kernel says about the source ports now, and which of them a run would use

@@ -231,6 +231,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         descriptors_per_host: 1,
         input: None,
         notes: Vec::new(),
+        report_failed: Arc::default(),
     }
 }
 
