@@ -17,7 +17,7 @@ pub use budget::Budget;
 pub use error::{FailureClass, Phase, TransportError};
 pub use input::{Input, InputReader};
 pub use lag::{Alarm, Lag};
-pub use resolve::Resolver;
+pub use resolve::{LOOKUP_THREADS, Resolver};
 
 use std::collections::VecDeque;
 use std::io;
