@@ -29,7 +29,7 @@ use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
 use transport::ssh::SshTransport;
 use transport::ssh::prompt::Terminal;
-use transport::{Input, Resolver};
+use transport::{Input, LOOKUP_THREADS, Resolver};
 
 pub mod cli;
 mod clock;
@@ -50,9 +50,9 @@ pub mod run;
 pub mod targets;
 pub mod transport;
 
-/// The most threads for what blocks: look-ups of names, 32 at most, and reads of a spooled standard input,
-/// of which every host may want one.
-const BLOCKING_THREADS: usize = 48;
+/// The most threads for what blocks: look-ups of names, and reads of a spooled standard input, of which every
+/// host may want one.
+const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 
 /// What must not fail where the program's file lends rights to its caller.
 const NO_LOAN: &str = "give up the rights that the program's file lends";

@@ -19,7 +19,7 @@ pub use input::{Input, InputReader};
 #[cfg(test)]
 pub(crate) use lag::lose_the_cpu;
 pub use lag::{Alarm, Lag};
-pub use resolve::Resolver;
+pub use resolve::{LOOKUP_THREADS, Resolver};
 
 use std::collections::VecDeque;
 use std::io;
