@@ -25,6 +25,7 @@ use crate::targets::groups::Groups;
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod remote_names;
 mod report;
 mod rules;
 mod targets;
