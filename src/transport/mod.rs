@@ -14,7 +14,7 @@ pub mod ssh;
 mod stream;
 
 pub use budget::Budget;
-pub use error::{FailureClass, Phase, TransportError};
+pub use error::{FailureClass, HostKeyFault, Phase, TransportError};
 pub use input::{Input, InputReader};
 pub use lag::{Alarm, Lag};
 pub use resolve::Resolver;

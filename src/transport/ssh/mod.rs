@@ -52,6 +52,7 @@ pub mod note;
 mod pipe;
 pub mod prompt;
 pub mod public;
+mod remarks;
 mod session;
 mod setup;
 #[cfg(test)]
