@@ -13,7 +13,7 @@ mod scratch;
 pub mod ssh;
 mod stream;
 
-pub use budget::Budget;
+pub use budget::{Budget, Excused};
 pub use error::{FailureClass, HostKeyFault, Phase, TransportError};
 pub use input::{Input, InputReader};
 pub use lag::{Alarm, Lag};
