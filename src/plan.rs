@@ -27,6 +27,7 @@ use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod remote_names;
 mod report;
 mod rules;
 mod targets;
