@@ -105,6 +105,21 @@ fn files_have_the_output_and_the_screen_has_not() {
     assert_eq!(std::fs::read(path("out/n1")).unwrap(), b"n1\n\xff");
 }
 
+#[test]
+fn a_closed_standard_output_is_an_error_before_anything_runs() {
+    let call = || Mrsh::new().args(&["--demo", "-w", "n1", "echo ran >&2"]);
+    let ended = call().after("exec >&-").run().status(2);
+    ended.stderr(
+        "mrsh: cannot write to standard output: it is closed\nhelp: to drop the output, write >/dev/null\n",
+    );
+    // Whoever opens /dev/null for reading, too, as Python does, has an open standard output.
+    for open in [">/dev/null", "1<>/dev/null"] {
+        call().after(format!("exec {open}")).run().status(0);
+    }
+    // Nobody can be told that standard error is closed.
+    call().after("exec 2>&-").run().status(0);
+}
+
 /// A run of which one report has a full disk. One host has ended with status 2 before that; the others would run
 /// for an hour.
 fn full_disk(options: &[&str]) -> Ended {
