@@ -52,6 +52,7 @@ pub mod report;
 pub mod run;
 pub mod targets;
 pub mod transport;
+mod trusted;
 
 /// The most threads for what blocks: look-ups of names, and reads of a spooled standard input, of which every
 /// host may want one.
