@@ -20,6 +20,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use crate::cli::Cli;
 use crate::targets::Diagnostic;
 use crate::targets::suggest::nearest;
+use crate::trusted;
 use file::File;
 
 mod file;
@@ -263,7 +264,7 @@ fn below(
         None => world.files.clone(),
     };
     for path in files {
-        let text = match fs::read_to_string(&path) {
+        let text = match trusted::open(&path).and_then(io::read_to_string) {
             Ok(text) => text,
             Err(_) if named.is_none() && is_out_of_sight(&path) => continue,
             Err(source) => return Err(ConfigError::Read { file: path, source }),
