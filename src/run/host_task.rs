@@ -90,7 +90,11 @@ pub(super) async fn run<T: Transport>(
     };
     let connected = Instant::now();
     let (outcome, left_running) = carry(&context, id, &mut session, &facts, cancelled).await;
-    facts.run = Some(time_of_run(&context.lag, started, connected));
+    // A limit or a person that ends a run does so now; what the host did may have come earlier.
+    facts.run = Some(match outcome {
+        Outcome::Exited(_) => time_of_run(&context.lag, started, connected),
+        _ => started.elapsed(),
+    });
     facts.closed_first = session.closes_first();
     facts.left_running = left_running;
     // The next host is started when this one's connections are closed.
