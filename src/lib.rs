@@ -376,7 +376,7 @@ fn words(range: &RangeInclusive<u16>) -> String {
 /// Fewest targets for which the kernel is asked what the ports are doing. It looks through a table of all
 /// connections that is sized by the machine's memory: that takes milliseconds, and trying a port that is
 /// taken takes microseconds.
-const WORTH_ASKING: usize = 16;
+const WORTH_ASKING: usize = 64;
 
 /// Makes the pool of source ports and fills it with what the kernel knows of them, if there are enough
 /// targets for that.
