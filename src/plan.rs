@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use uzers::os::unix::UserExt;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
 use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
@@ -27,6 +27,7 @@ use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod remote_names;
 mod report;
 mod rules;
 mod targets;
@@ -74,6 +75,8 @@ pub struct FilterPlan {
     pub colors: Colors,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
+    /// True if the colours in the input reach a terminal.
+    pub pass_colors: bool,
 }
 
 /// A run, all decided.
@@ -97,6 +100,8 @@ pub struct RunPlan {
     pub report: ReportSpec,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
+    /// True if the colours that hosts send reach a terminal.
+    pub pass_colors: bool,
     /// Whether to end with the largest remote status.
     pub worst_status: bool,
 }
@@ -129,6 +134,7 @@ impl Plan {
                 label: !cli.no_label,
                 colors: report::colors(cli.color, terminals),
                 terminals,
+                pass_colors: cli.color == WhenArg::Always,
             }));
         }
         let groups = targets::groups(own_groups, &cli)?;
@@ -214,6 +220,7 @@ impl Plan {
             dry: cli.dry_run,
             report,
             terminals,
+            pass_colors: cli.color == WhenArg::Always,
             worst_status: cli.worst_status,
         })))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::summary::say;
+use super::summary::{duration, say};
 use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, Finished, RunStats};
 use crate::targets::TargetId;
@@ -199,6 +199,9 @@ impl Cost {
 /// A time to three digits.
 fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
+    if seconds >= 99.95 {
+        return duration(time);
+    }
     let (value, unit) = match seconds {
         s if s >= 0.9995 => (s, "s"),
         s => (s * 1e3, "ms"),
@@ -293,7 +296,14 @@ mod tests {
             .map(|us| time(Duration::from_micros(us)));
         assert_eq!(
             shown,
-            ["0.00 ms", "999 ms", "1.00 s", "12.3 s", "100 s", "4000 s"]
+            [
+                "0.00 ms",
+                "999 ms",
+                "1.00 s",
+                "12.3 s",
+                "1 min 39 s",
+                "1 h 6 min"
+            ]
         );
     }
 }

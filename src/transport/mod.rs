@@ -13,13 +13,13 @@ mod scratch;
 pub mod ssh;
 mod stream;
 
-pub use budget::Budget;
-pub use error::{FailureClass, Phase, TransportError};
+pub use budget::{Budget, Excused};
+pub use error::{FailureClass, HostKeyFault, Phase, TransportError};
 pub use input::{Input, InputReader};
 #[cfg(test)]
 pub(crate) use lag::lose_the_cpu;
 pub use lag::{Alarm, Lag};
-pub use resolve::Resolver;
+pub use resolve::{LOOKUP_THREADS, Resolver};
 
 use std::collections::VecDeque;
 use std::io;

@@ -174,6 +174,37 @@ fn what_is_wrong_with_includes_is_a_warning() {
 }
 
 #[test]
+fn habits_from_other_programs_get_the_right_hint() {
+    for (args, message) in [
+        (
+            &["-f", "32", "true"][..],
+            "cannot read the hosts file 32: No such file or directory\n  = help: -f names a hosts file; the fan-out is \
+             -j 32\n",
+        ),
+        (
+            &["-w", "h1", "-o", "BatchMode=yes", "true"],
+            "-o BatchMode=yes: this is a setting of ssh_config(5)\n  = help: -o names a directory for output; a \
+             setting for ssh is --ssh-option BatchMode=yes\n",
+        ),
+        (
+            &["--fanout", "3", "-w", "h1", "true"],
+            "unexpected argument '--fanout' found\n  = help: the fan-out is -j N\n",
+        ),
+        (
+            &["--forks=3", "true"],
+            "unexpected argument '--forks' found\n  = help: the fan-out is -j N\n",
+        ),
+        (
+            &["-f", "/nowhere/hosts", "true"],
+            "cannot read the hosts file /nowhere/hosts: No such file or directory\n",
+        ),
+    ] {
+        assert_eq!(refused(args), format!("mrsh: {message}"));
+    }
+    assert!(!std::path::Path::new("BatchMode=yes").exists());
+}
+
+#[test]
 fn gathered_input_is_not_regrouped() {
     let message = refused(&["--gather-stdin", "-r"]);
     assert!(

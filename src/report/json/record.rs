@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Serialize, Serializer};
 
 use super::super::RunInfo;
+use crate::error::plain;
 use crate::run::event::{CancelReason, Finished, Outcome, RunStats};
 use crate::targets::{Target, TargetId};
 use crate::transport::{FailureClass, Phase, RemoteExit, Side, Stream};
@@ -324,7 +325,7 @@ impl<'a> Record<'a> {
                 end.failure = Some(Failure {
                     class: class(error.class()),
                     phase: Some(phase(error.phase())),
-                    message: error.to_string(),
+                    message: plain(error),
                 });
                 "failed"
             }
@@ -340,7 +341,7 @@ impl<'a> Record<'a> {
                 end.failure = Some(Failure {
                     class: INTERNAL,
                     phase: None,
-                    message: text.clone(),
+                    message: plain(text),
                 });
                 INTERNAL
             }
