@@ -33,6 +33,7 @@ use transport::{Input, Resolver};
 
 pub mod cli;
 mod clock;
+mod complete;
 pub mod config;
 pub mod demo;
 pub mod dry_run;
@@ -88,6 +89,10 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
     // Before any file is opened: it would be with rights that the caller lacks.
     privilege::settle().map_err(Error::system(NO_LOAN))?;
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
+        print(complete::answer(&args[2..]))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     if multi_rsh::is_called(&args) {
         return carry_out(Plan::new(multi_rsh::cli(args)?, BTreeMap::new())?);
     }
