@@ -109,6 +109,18 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// A user or a host that a shell could take for something else.
+    #[error("cannot use the {what} {name:?} of {labels}: {fault}, and a shell may read it")]
+    RemoteName {
+        /// The kind of name.
+        what: &'static str,
+        /// As given.
+        name: String,
+        /// The targets that have it, folded.
+        labels: String,
+        /// The fault.
+        fault: String,
+    },
     /// The caller has no name to tell the daemons.
     #[error("uid {uid} has no name in the password database, and rsh needs one")]
     NoUserName {

@@ -19,7 +19,7 @@ use error::Error;
 use exit::ExitStatus;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
-use report::Console;
+use report::{Console, Reports};
 use run::event::Note;
 use run::signal::SignalSource;
 use targets::{Target, TargetId, TransportKind};
@@ -29,7 +29,7 @@ use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
 use transport::ssh::SshTransport;
 use transport::ssh::prompt::Terminal;
-use transport::{Input, Resolver};
+use transport::{Input, LOOKUP_THREADS, Resolver};
 
 pub mod cli;
 mod clock;
@@ -51,9 +51,9 @@ pub mod run;
 pub mod targets;
 pub mod transport;
 
-/// The most threads for what blocks: look-ups of names, 32 at most, and reads of a spooled standard input,
-/// of which every host may want one.
-const BLOCKING_THREADS: usize = 48;
+/// The most threads for what blocks: look-ups of names, and reads of a spooled standard input, of which every
+/// host may want one.
+const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 
 /// What must not fail where the program's file lends rights to its caller.
 const NO_LOAN: &str = "give up the rights that the program's file lends";
@@ -125,6 +125,10 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
                 true => ExitStatus::SUCCESS,
                 false => ExitStatus::SETUP,
             })
+        }
+        Plan::NoTargets(why) => {
+            complain(&why);
+            Ok(ExitStatus::SUCCESS)
         }
         Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),
@@ -254,40 +258,43 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     ))?;
     let console = Console::stdio(plan.terminals).pass_colors(plan.pass_colors);
     let targets = Arc::clone(&plan.info.targets);
-    let (reports, reporter) = report::start(&plan.report, plan.info, console)
+    let Reports {
+        messages,
+        failed,
+        thread,
+    } = report::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
+    plan.run.report_failed = failed;
     let stats = runtime.block_on(async {
         let signals =
             SignalSource::system(plan.keys).map_err(Error::system("take over signals"))?;
         if let Some(input) = input {
             input.look_ahead().await.map_err(Error::Input)?;
         }
-        Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)
+        Ok::<_, Error>(run::run(plan.run, transport, signals, messages.clone()).await)
     })?;
     // A name look-up that hangs must not keep the program.
     runtime.shutdown_background();
-    let written = match reports.is_closed() {
-        // The thread has written all, or failed.
-        true => reporter
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the reporter panicked"))),
+    let unwritten = match messages.is_closed() {
+        // The thread has written all that can be.
+        true => thread.join().unwrap_or_else(|_| {
+            if let Some(text) = report::left_running(&targets, &stats) {
+                say(&text);
+            }
+            vec![io::Error::other("the reporter panicked")]
+        }),
         // A signal ended the wait for it; the process ends without.
-        false => Ok(()),
+        false => Vec::new(),
     };
-    if let Err(error) = &written {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            complain(error);
-        }
-        // The reports have not said it.
-        if let Some(text) = report::left_running(&targets, &stats) {
-            say(&text);
-        }
+    let is_loud = |error: &&io::Error| error.kind() != io::ErrorKind::BrokenPipe;
+    for error in unwritten.iter().filter(is_loud) {
+        complain(error);
     }
-    Ok(ExitStatus::of_run(
-        &stats,
-        plan.worst_status,
-        written.as_ref().copied(),
-    ))
+    let written = match unwritten.iter().find(is_loud).or(unwritten.first()) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    };
+    Ok(ExitStatus::of_run(&stats, plan.worst_status, written))
 }
 
 /// Makes the transports that the run's targets take.

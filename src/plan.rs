@@ -22,11 +22,12 @@ use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::run::event::Note;
 use crate::run::signal::Keys;
-use crate::targets::Selection;
 use crate::targets::groups::Groups;
+use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod remote_names;
 mod report;
 mod rules;
 mod targets;
@@ -57,6 +58,8 @@ pub enum Plan {
         /// Warnings about what was read for it.
         warnings: Vec<String>,
     },
+    /// Run no command, and say why: a list of failed targets has none.
+    NoTargets(TargetError),
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -151,7 +154,12 @@ impl Plan {
         }
         let report = report::report(&cli, terminals)?;
         let policy = rules::policy(&cli);
-        let targets = targets::of_run(&cli, &groups)?;
+        let targets = match targets::of_run(&cli, &groups) {
+            Err(Error::Targets(why @ TargetError::NoTargetFailed(_))) => {
+                return Ok(Plan::NoTargets(why));
+            }
+            targets => targets?,
+        };
         if let Some(name) = &cli.user
             && (name.is_empty() || name.contains(char::is_control))
         {
@@ -199,6 +207,7 @@ impl Plan {
                 policy,
                 input: None,
                 notes: notes(&groups),
+                report_failed: Arc::default(),
             },
             transports,
             keys: cli.keys,

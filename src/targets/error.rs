@@ -41,6 +41,9 @@ pub enum TargetError {
     /// Sources were given, but there is no host in them.
     #[error("no targets: no host is named in {0}")]
     NoneIn(String),
+    /// The sources are files of `--failed-to`, which say that no target failed.
+    #[error("no targets: no target failed in the run that wrote {0}")]
+    NoTargetFailed(String),
     /// Every target was taken away again.
     #[error("no targets: all {0} were excluded")]
     AllExcluded(usize),

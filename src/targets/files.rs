@@ -3,7 +3,7 @@
 //! Used by the builder for `-f` and for standard input, and by expressions for `^file`. Lines are
 //! handed on as they are read, so a file costs no more memory than its longest line.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
@@ -14,7 +14,7 @@ use super::error::{Diagnostic, Origin, TargetError};
 use super::hosts_file::{self, Line, LineError};
 use super::inventory::{self, Inventory};
 use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
-use super::{Limits, Warnings};
+use super::{Limits, NO_TARGET_FAILED, Warnings};
 
 /// Lines of a hosts file may have this many bytes, enough for a million names; a longer one is no hosts
 /// file.
@@ -99,6 +99,7 @@ pub(super) struct FileReader<'a> {
     warnings: &'a Warnings,
     /// The files that are being read, each included by the one before.
     open: RefCell<Vec<PathBuf>>,
+    no_target_failed: Cell<bool>,
 }
 
 impl<'a> FileReader<'a> {
@@ -112,7 +113,13 @@ impl<'a> FileReader<'a> {
             groups,
             warnings,
             open: RefCell::default(),
+            no_target_failed: Cell::new(false),
         }
+    }
+
+    /// True if a file said that no target had failed ([`NO_TARGET_FAILED`]).
+    pub(super) fn no_target_failed(&self) -> bool {
+        self.no_target_failed.get()
     }
 
     /// Reads a file and what it includes.
@@ -164,6 +171,9 @@ impl<'a> FileReader<'a> {
                 line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             }
             let text = readable(line, &origin)?;
+            if text == NO_TARGET_FAILED {
+                self.no_target_failed.set(true);
+            }
             match hosts_file::parse_line(text, &resolver) {
                 Ok(Line::Nothing) => {}
                 Ok(Line::EmptyInclude) => self.warnings.add(format!(

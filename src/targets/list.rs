@@ -54,6 +54,8 @@ pub struct TargetListBuilder<'a> {
     gathered: Gathered,
     /// What was read, for the message that there was nothing in it.
     sources: Vec<String>,
+    /// Those of them that `--failed-to` wrote when no target had failed.
+    none_failed: Vec<String>,
     excluded_hosts: Vec<NodeSet>,
     excluded_labels: HashSet<Box<str>>,
     /// What regular expressions and pdsh's `-name` say about all targets.
@@ -76,6 +78,7 @@ impl<'a> TargetListBuilder<'a> {
             groups,
             gathered: Gathered::Plain(HostList::default()),
             sources: Vec::new(),
+            none_failed: Vec::new(),
             excluded_hosts: Vec::new(),
             excluded_labels: HashSet::new(),
             filters: Vec::new(),
@@ -124,10 +127,14 @@ impl<'a> TargetListBuilder<'a> {
         let path = path.as_ref();
         let warnings = self.warnings.clone();
         let reader = FileReader::new(self.limits, self.groups, &warnings);
-        self.add_source(&path.display().to_string());
+        let name = path.display().to_string();
+        self.add_source(&name);
         reader.read_file(path, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
-        })
+        })?;
+        self.none_failed
+            .extend(reader.no_target_failed().then_some(name));
+        Ok(())
     }
 
     /// Adds all hosts of an inventory, which is this file.
@@ -145,7 +152,10 @@ impl<'a> TargetListBuilder<'a> {
         let files = FileReader::new(self.limits, self.groups, &warnings);
         files.read_lines(name, reader, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
-        })
+        })?;
+        self.none_failed
+            .extend(files.no_target_failed().then(|| name.to_owned()));
+        Ok(())
     }
 
     /// Takes away the hosts that an expression names, also those that are added later. A plain name
@@ -175,6 +185,10 @@ impl<'a> TargetListBuilder<'a> {
     pub fn select(self) -> Result<Selection, TargetError> {
         let none = |sources: &[String]| match sources {
             [] => TargetError::NothingNamed,
+            // An empty file beside it may be an accident.
+            all if all.iter().all(|name| self.none_failed.contains(name)) => {
+                TargetError::NoTargetFailed(all.join(", "))
+            }
             sources => TargetError::NoneIn(sources.join(", ")),
         };
         match self.gathered {

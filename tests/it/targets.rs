@@ -36,7 +36,7 @@ fn listings_are_those_of_nodeset() {
         ),
         (&["--expand", "c,a,n[3,1],a"], "c a n3 n1\n"),
         (&["--expand", "--sort", "c,a,n[3,1],a"], "a c n1 n3\n"),
-        (&["--list", "n[1-2]", "op@n1:5"], "op@n1:5\nn2\n"),
+        (&["--list", "n[1-2]", "op@n1:5"], "n1\nn2\nop@n1:5\n"),
         (&["--list", "--separator", "+", "n[1-3]"], "n1+n2+n3\n"),
         (
             &["--fold", "--split", "3", "n[1-7]"],

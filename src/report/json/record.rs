@@ -185,11 +185,17 @@ struct Times {
     #[serde(skip_serializing_if = "Option::is_none")]
     resolve: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    port_wait: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_wait: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     connect: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed: Option<Millis>,
     total: Millis,
 }
 
@@ -292,9 +298,12 @@ impl<'a> Record<'a> {
             ms: Times {
                 began: began.map(Millis),
                 resolve: facts.resolve.map(Millis),
+                port_wait: facts.port_wait.map(Millis),
+                retry_wait: facts.retry_wait.map(Millis),
                 connect: facts.connect.map(Millis),
                 start: facts.start.map(Millis),
                 run: facts.run.map(Millis),
+                delayed: began.map(|_| Millis(facts.delayed(elapsed))),
                 total: Millis(elapsed),
             },
             attempts: facts.attempts,

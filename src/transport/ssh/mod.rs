@@ -53,10 +53,12 @@ pub mod note;
 mod pipe;
 pub mod prompt;
 pub mod public;
+mod remarks;
 mod session;
 mod setup;
 #[cfg(test)]
 mod testing;
+mod trials;
 mod tries;
 mod trust;
 mod tunnel;
@@ -278,6 +280,8 @@ impl SshTransport {
             methods: &methods,
             keys: &keys,
             password: self.ready.password.as_ref(),
+            host: &host.host_name,
+            trials: &self.ready.trials,
         };
         auth::log_in(peer, &claim, progress).await
     }
@@ -405,7 +409,7 @@ impl Transport for SshTransport {
                     (Line::Through(line), None, None)
                 }
             };
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(budget);
             let before = budget.left();
             let start = self.start(
                 &host,
