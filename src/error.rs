@@ -86,6 +86,14 @@ pub enum Error {
         /// With its file and line.
         fault: crate::transport::ssh::config::ConfigError,
     },
+    /// A target that cannot be reached as its inventory says.
+    #[error("{label}: {reason}")]
+    Inventory {
+        /// The target.
+        label: String,
+        /// With its file and line.
+        reason: String,
+    },
     /// A key that was asked for by name and is not there.
     #[error("cannot read the key {}", file.display())]
     Identity {
@@ -210,6 +218,7 @@ impl Error {
             }
             Error::Groups(error) => error.help(),
             Error::Group(fault) => fault.help(),
+            Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),
             Error::SettingAsDirectory { setting } => Some(format!(
                 "-o names a directory for output; a setting for ssh is --ssh-option {setting}"
             )),

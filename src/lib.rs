@@ -35,6 +35,7 @@ use transport::{Input, LOOKUP_THREADS, Resolver};
 
 pub mod cli;
 mod clock;
+mod complete;
 pub mod config;
 pub mod demo;
 pub mod dry_run;
@@ -99,6 +100,10 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Erro
     privilege::settle().map_err(Error::system(NO_LOAN))?;
     inherited::settle_signals().map_err(Error::system("take over signals"))?;
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
+        print(complete::answer(&args[2..]))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     if multi_rsh::is_called(&args) {
         return carry_out(Plan::new(multi_rsh::cli(args)?, BTreeMap::new())?);
     }
