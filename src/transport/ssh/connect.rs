@@ -11,7 +11,7 @@ use super::gate::{Proof, Violation};
 use super::greeting::NoServer;
 use super::pipe::{Ended, Line, Pipe};
 use super::public::KeyType;
-use crate::transport::{Phase, TransportError};
+use crate::transport::{Budget, Excused, Phase, TransportError};
 
 /// What mrsh calls itself to servers.
 const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
@@ -47,13 +47,16 @@ pub(super) struct Progress {
     pub(super) phase: Phase,
     /// What the server said instead of a greeting.
     pub(super) words: String,
+    /// The time that the attempt's budget does not charge.
+    pub(super) excused: Excused,
 }
 
 impl Progress {
-    pub(super) fn new() -> Progress {
+    pub(super) fn new(budget: &Budget) -> Progress {
         Progress {
             phase: Phase::Handshake,
             words: String::new(),
+            excused: budget.excused(),
         }
     }
 

@@ -128,14 +128,14 @@ async fn what_is_of_no_use_is_bounded_and_output_is_not() {
 async fn a_password_answers_one_hidden_question() {
     let answers = |rounds: &[&[bool]]| {
         let (mut pipe, _theirs) = greeted();
-        pipe.answer_with(Some(Zeroizing::new("sesame".to_owned())));
+        pipe.answer_with(Zeroizing::new("sesame".to_owned()));
         let answer = |shown: &&[bool]| {
-            let prompt = |echo: &bool| Prompt {
-                text: "?".into(),
-                echo: *echo,
-            };
-            let prompts: Vec<Prompt<'_>> = shown.iter().map(prompt).collect();
-            pipe.prompt("me", "", &prompts).join(",")
+            let hidden: Vec<bool> = shown.iter().map(|shown| !shown).collect();
+            let answer = pipe.answer(&hidden).unwrap_or_default();
+            let given = hidden
+                .iter()
+                .map(|hidden| if *hidden { answer.as_str() } else { "" });
+            given.collect::<Vec<_>>().join(",")
         };
         rounds.iter().map(answer).collect::<Vec<_>>().join(";")
     };
