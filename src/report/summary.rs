@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
+use crate::error::{plain, without_numbers};
 use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
@@ -274,8 +275,9 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
     true
 }
 
-/// Cuts a cause that is too long.
+/// Cuts a cause that is too long, and leaves out what only programs read.
 fn cut(mut cause: String) -> String {
+    without_numbers(&mut cause);
     if cause.len() > CAUSE {
         cause.truncate(cause.floor_char_boundary(CAUSE));
         cause.push('…');
@@ -290,6 +292,7 @@ pub(super) fn say(text: &str, console: &mut Console) -> io::Result<()> {
 
 /// Writes one line, whatever `text` has in it: parts of it came from remote hosts.
 fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> {
+    let text = plain(&text);
     let mut harmless = Vec::with_capacity(text.len());
     harmless_line(text.as_bytes(), &mut harmless);
     console.line(Stream::Stderr, &[start.as_bytes(), &harmless])
