@@ -231,7 +231,7 @@ pub(super) fn decide(
     };
     if openssh.is_some() || exec.is_some() {
         let takes_user = exec.as_ref().is_some_and(|exec| exec.template.has_user());
-        remote_names::check(targets, cli.transport, cli.user.as_deref(), takes_user)?;
+        remote_names::check(targets, cli.default_transport(), cli.user.as_deref(), takes_user)?;
     }
     Ok(TransportPlan {
         default: cli.default_transport(),
