@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::error::plain;
 use crate::plan::RunPlan;
 use crate::ports::{self, RESERVED, SourcePorts, bind};
 use crate::report::{Called, Rules, RunInfo};
@@ -117,7 +118,7 @@ fn targets(info: &RunInfo, found: &[Found]) -> String {
                 let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
                 writeln!(text, ", address {}", words.join(" or "))
             }
-            Some(Some(Err(error))) => writeln!(text, ", {error}"),
+            Some(Some(Err(error))) => writeln!(text, ", {}", plain(error)),
             Some(None) | None => writeln!(text),
         };
     }
@@ -225,7 +226,7 @@ fn source_ports(plan: &RunPlan) -> String {
     let usable = ports::candidates(range.clone()).usable;
     let right = match bind::may_bind(&usable) {
         Ok(()) => String::new(),
-        Err(error) => format!("; they cannot be used: {error}"),
+        Err(error) => format!("; they cannot be used: {}", plain(&error)),
     };
     format!(
         "{} of {}-{}, for each host anew{right}",

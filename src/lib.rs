@@ -72,18 +72,23 @@ pub fn main(args: impl IntoIterator<Item = OsString>, no_output: bool) -> ExitCo
     match run_args(args) {
         Ok(status) => status.end(),
         Err(Error::Config(ConfigError::CommandLine(error))) => {
+            if error.use_stderr() {
+                say(&cli::usage::message(&error));
+                return ExitStatus::SETUP.end();
+            }
             // Help and version come this way too; a closed pipe is no reason to say more.
             match error.print() {
-                Err(lost) if !error.use_stderr() && lost.kind() != io::ErrorKind::BrokenPipe => {
+                Err(lost) if lost.kind() != io::ErrorKind::BrokenPipe => {
                     complain(&Error::system("write to standard output")(lost));
                     ExitStatus::SETUP.end()
                 }
-                _ if error.use_stderr() => ExitStatus::SETUP.end(),
                 _ => ExitStatus::SUCCESS.end(),
             }
         }
         Err(error) => {
-            complain(&error);
+            let help = error.help();
+            let help = help.map(|help| format!("\n  = help: {help}"));
+            say(&(with_causes(&error) + &help.unwrap_or_default()));
             ExitStatus::SETUP.end()
         }
     }
@@ -113,7 +118,12 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
     match plan {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Print { listing, failed } => {
+        Plan::Print {
+            listing,
+            failed,
+            warnings,
+        } => {
+            warnings.iter().for_each(|text| say(text));
             let mut out = io::stdout().lock();
             printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
             failed.iter().for_each(|error| complain(error));
@@ -133,6 +143,11 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
 
 /// Prints an error with its causes, on standard error.
 fn complain(error: &dyn std::error::Error) {
+    say(&with_causes(error));
+}
+
+/// The text of an error with its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -144,13 +159,15 @@ fn complain(error: &dyn std::error::Error) {
         }
         cause = error.source();
     }
-    say(&text);
+    text
 }
 
 /// Prints a line of this program's own on standard error.
 fn say(text: &str) {
+    let mut line = format!("mrsh: {text}\n");
+    error::without_numbers(&mut line);
     // There is no third stream to complain on.
-    let _ = io::stderr().write_all(format!("mrsh: {text}\n").as_bytes());
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
@@ -191,7 +208,7 @@ fn printed(written: io::Result<()>) -> Result<(), Error> {
 
 /// Gathers what comes on standard input.
 fn run_filter(plan: &FilterPlan) -> ExitStatus {
-    let mut console = Console::stdio(plan.terminals);
+    let mut console = Console::stdio(plan.terminals).pass_colors(plan.pass_colors);
     let mut input = io::stdin().lock();
     let ended = report::filter(
         &plan.gather,
@@ -245,7 +262,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         &plan.run.targets,
         &mut plan.run.notes,
     ))?;
-    let console = Console::stdio(plan.terminals);
+    let console = Console::stdio(plan.terminals).pass_colors(plan.pass_colors);
     let targets = Arc::clone(&plan.info.targets);
     let Reports {
         messages,

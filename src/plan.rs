@@ -14,15 +14,16 @@ use std::time::Duration;
 
 use uzers::os::unix::UserExt;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
 use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
+use crate::run::event::Note;
 use crate::run::signal::Keys;
-use crate::targets::TargetError;
 use crate::targets::groups::Groups;
+use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
@@ -50,9 +51,11 @@ pub enum Plan {
     /// Print this about targets or groups.
     Print {
         /// This.
-        listing: Listing,
+        listing: Box<Listing>,
         /// What should be in it and could not be had.
         failed: Vec<Error>,
+        /// Warnings about what was read for it.
+        warnings: Vec<String>,
     },
     /// Run no command, and say why: a list of failed targets has none.
     NoTargets(TargetError),
@@ -71,6 +74,8 @@ pub struct FilterPlan {
     pub colors: Colors,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
+    /// True if the colours in the input reach a terminal.
+    pub pass_colors: bool,
 }
 
 /// A run, all decided.
@@ -94,6 +99,8 @@ pub struct RunPlan {
     pub report: ReportSpec,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
+    /// True if the colours that hosts send reach a terminal.
+    pub pass_colors: bool,
     /// Whether to end with the largest remote status.
     pub worst_status: bool,
 }
@@ -126,11 +133,17 @@ impl Plan {
                 label: !cli.no_label,
                 colors: report::colors(cli.color, terminals),
                 terminals,
+                pass_colors: cli.color == WhenArg::Always,
             }));
         }
         let groups = targets::groups(own_groups, &cli)?;
         if let Some((listing, failed)) = listing(&cli, &groups)? {
-            return Ok(Plan::Print { listing, failed });
+            let warnings = groups.warnings().take();
+            return Ok(Plan::Print {
+                listing: Box::new(listing),
+                failed,
+                warnings,
+            });
         }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
@@ -192,7 +205,7 @@ impl Plan {
                 descriptors_per_host: transports.descriptors_per_host(),
                 policy,
                 input: None,
-                notes: Vec::new(),
+                notes: notes(&groups),
                 report_failed: Arc::default(),
             },
             transports,
@@ -206,9 +219,21 @@ impl Plan {
             dry: cli.dry_run,
             report,
             terminals,
+            pass_colors: cli.color == WhenArg::Always,
             worst_status: cli.worst_status,
         })))
     }
+}
+
+/// The warnings about hosts files and groups, for the run's reports.
+fn notes(groups: &Groups) -> Vec<Note> {
+    let warnings = groups.warnings().take().into_iter();
+    warnings
+        .map(|text| Note {
+            verbose: false,
+            text,
+        })
+        .collect()
 }
 
 /// The answer of a listing mode, if one was asked for.
@@ -228,7 +253,10 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, 
         _ => return Ok(None),
     };
     let words = targets::expressions(cli)?;
-    let all = targets::select(cli, groups, Some(&words))?;
+    let all = match targets::select(cli, groups, Some(&words)) {
+        Err(Error::Targets(error)) if error.is_empty_result() => Selection::empty(),
+        all => all?,
+    };
     let parts = cli.split.map_or(1, NonZeroUsize::get);
     let listing = Listing::of_targets(all, form, parts, groups, limits)?;
     Ok(Some((listing, Vec::new())))

@@ -35,6 +35,8 @@ pub struct Console {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     terminals: Terminals,
+    /// The colours that hosts send reach a terminal.
+    colors: bool,
     /// Whole lines that are not written yet, all of one stream.
     pending: Vec<u8>,
     stream: Stream,
@@ -78,6 +80,7 @@ impl Console {
             out,
             err,
             terminals,
+            colors: false,
             pending: Vec::with_capacity(ATOMIC),
             stream: Stream::Stdout,
             broken: [false; 2],
@@ -118,6 +121,17 @@ impl Console {
         *broken = true;
         self.failures.push(error);
         Ok(())
+    }
+
+    /// Lets the colours that hosts send through to a terminal, and nothing else that moves it.
+    #[must_use]
+    pub fn pass_colors(self, colors: bool) -> Self {
+        Console { colors, ..self }
+    }
+
+    /// True if the colours that hosts send reach a terminal.
+    pub(super) fn passes_colors(&self) -> bool {
+        self.colors
     }
 
     /// Whether a person sees this stream: control characters do something there.

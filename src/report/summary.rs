@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
+use crate::error::{plain, without_numbers};
 use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
@@ -219,6 +220,7 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
         Outcome::NotStarted(_) => write!(cause, "not started"),
         Outcome::Internal(text) => write!(cause, "internal error: {text}"),
     };
+    without_numbers(cause);
     if cause.len() > CAUSE {
         cause.truncate(cause.floor_char_boundary(CAUSE));
         cause.push('…');
@@ -233,6 +235,7 @@ pub(super) fn say(text: &str, console: &mut Console) -> io::Result<()> {
 
 /// Writes one line, whatever `text` has in it: parts of it came from remote hosts.
 fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> {
+    let text = plain(&text);
     let mut harmless = Vec::with_capacity(text.len());
     harmless_line(text.as_bytes(), &mut harmless);
     console.line(Stream::Stderr, &[start.as_bytes(), &harmless])

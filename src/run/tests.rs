@@ -22,6 +22,7 @@ use crate::transport::{
 };
 
 mod rules;
+mod times;
 
 /// What one host does; times in milliseconds.
 #[derive(Clone, Debug)]

@@ -54,6 +54,17 @@ pub enum TargetError {
     NothingAt(usize),
 }
 
+impl TargetError {
+    /// True if targets were named and none is left: no error for a listing, which can be empty.
+    #[must_use]
+    pub fn is_empty_result(&self) -> bool {
+        matches!(
+            self,
+            TargetError::NoneIn(_) | TargetError::AllExcluded(_) | TargetError::NothingAt(_)
+        )
+    }
+}
+
 /// Where a text came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {

@@ -14,7 +14,7 @@ use super::error::{Diagnostic, Origin, TargetError};
 use super::hosts_file::{self, Line, LineError};
 use super::inventory::{self, Inventory};
 use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
-use super::{Limits, NO_TARGET_FAILED};
+use super::{Limits, NO_TARGET_FAILED, Warnings};
 
 /// Lines of a hosts file may have this many bytes, enough for a million names; a longer one is no hosts
 /// file.
@@ -96,16 +96,22 @@ fn parse_inventory(
 pub(super) struct FileReader<'a> {
     limits: Limits,
     groups: &'a dyn GroupSource,
+    warnings: &'a Warnings,
     /// The files that are being read, each included by the one before.
     open: RefCell<Vec<PathBuf>>,
     no_target_failed: Cell<bool>,
 }
 
 impl<'a> FileReader<'a> {
-    pub(super) fn new(limits: Limits, groups: &'a dyn GroupSource) -> FileReader<'a> {
+    pub(super) fn new(
+        limits: Limits,
+        groups: &'a dyn GroupSource,
+        warnings: &'a Warnings,
+    ) -> FileReader<'a> {
         FileReader {
             limits,
             groups,
+            warnings,
             open: RefCell::default(),
             no_target_failed: Cell::new(false),
         }
@@ -170,6 +176,9 @@ impl<'a> FileReader<'a> {
             }
             match hosts_file::parse_line(text, &resolver) {
                 Ok(Line::Nothing) => {}
+                Ok(Line::EmptyInclude) => self.warnings.add(format!(
+                    "{name}:{number}: this #include names no file: ignored"
+                )),
                 Ok(Line::Hosts(hosts, span)) => sink(hosts, &origin, text, span)?,
                 Ok(Line::Include(path, span)) => self.include(path, &origin, text, span, sink)?,
                 Err(LineError {
@@ -214,10 +223,14 @@ impl<'a> FileReader<'a> {
         if let Some(first) = open.iter().position(same) {
             let names = open[first..].iter().chain([&found]);
             let names: Vec<String> = names.map(|file| file.display().to_string()).collect();
-            return refuse(format!(
-                "these files include each other: {}",
+            // As in pdsh: what the circle names is in the list already.
+            self.warnings.add(format!(
+                "{}:{}: these files include each other: {}: ignored",
+                origin.name(),
+                origin.line_number().unwrap_or_default(),
                 names.join(" → ")
             ));
+            return Ok(());
         }
         if open.len() >= MAX_DEPTH {
             return refuse(format!("files include files more than {MAX_DEPTH} deep"));

@@ -1,7 +1,7 @@
 //! The list of a run's targets, gathered from expressions and hosts files.
 //!
 //! `plan` builds it once before anything is connected; afterwards it does not change. A target is
-//! known by its label and its host: its place is that of the first mention, and what counts is the first
+//! known by its host and the label given to it: its place is that of the first mention, and what counts is the first
 //! that says more than the name.
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use super::files::{self, FileReader};
 use super::gather::Gathered;
 use super::inventory::Inventory;
 use super::nodeset::{Filter, GroupSource, HostList, NodeSet, Nothing, Options, Resolver};
-use super::{Limits, Selection, Target};
+use super::{Limits, Selection, Target, Warnings};
 
 /// The targets of a run in the order in which they were named. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ pub struct TargetListBuilder<'a> {
     excluded_labels: HashSet<Box<str>>,
     /// What regular expressions and pdsh's `-name` say about all targets.
     filters: Vec<Filter>,
+    warnings: Warnings,
 }
 
 impl<'a> TargetListBuilder<'a> {
@@ -81,6 +82,16 @@ impl<'a> TargetListBuilder<'a> {
             excluded_hosts: Vec::new(),
             excluded_labels: HashSet::new(),
             filters: Vec::new(),
+            warnings: Warnings::default(),
+        }
+    }
+
+    /// Adds warnings about files to this list.
+    #[must_use]
+    pub fn warn_to(self, warnings: &Warnings) -> TargetListBuilder<'a> {
+        TargetListBuilder {
+            warnings: warnings.clone(),
+            ..self
         }
     }
 
@@ -95,7 +106,7 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts of a group, whose name may have characters that mean something in expressions
     /// (genders: `mgmt&&!login`); `source:name` names the source too.
     pub fn add_group(&mut self, name: &str, origin: Origin) -> Result<(), TargetError> {
-        let files = FileReader::new(self.limits, self.groups);
+        let files = FileReader::new(self.limits, self.groups, &self.warnings);
         let resolver = Resolver::new(self.limits.max_targets, self.groups, &files);
         let (source, group) = match name.split_once(':') {
             Some((source, group)) => (Some(source), group),
@@ -114,7 +125,8 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts that a hosts file names.
     pub fn add_hosts_file(&mut self, path: impl AsRef<Path>) -> Result<(), TargetError> {
         let path = path.as_ref();
-        let reader = FileReader::new(self.limits, self.groups);
+        let warnings = self.warnings.clone();
+        let reader = FileReader::new(self.limits, self.groups, &warnings);
         let name = path.display().to_string();
         self.add_source(&name);
         reader.read_file(path, &mut |hosts, origin, text, span| {
@@ -136,7 +148,8 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts that a text in the syntax of hosts files names; errors call it `name`.
     pub fn add_reader(&mut self, name: &str, reader: impl BufRead) -> Result<(), TargetError> {
         self.add_source(name);
-        let files = FileReader::new(self.limits, self.groups);
+        let warnings = self.warnings.clone();
+        let files = FileReader::new(self.limits, self.groups, &warnings);
         files.read_lines(name, reader, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
         })?;
@@ -227,7 +240,7 @@ impl<'a> TargetListBuilder<'a> {
     }
 
     fn parse(&self, text: &str, origin: &Origin) -> Result<HostList, TargetError> {
-        let files = FileReader::new(self.limits, self.groups);
+        let files = FileReader::new(self.limits, self.groups, &self.warnings);
         Resolver::new(self.limits.max_targets, self.groups, &files)
             .hosts(text)
             .map_err(|error| Diagnostic::from_nodeset(origin, text, &error).into())

@@ -17,6 +17,7 @@ pub mod nodeset;
 mod order;
 mod selection;
 pub(crate) mod suggest;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub(crate) use order::ranks;
 pub use selection::Selection;
+pub use warnings::Warnings;
 
 /// The comment in a hosts file that `--failed-to` wrote when every target had succeeded. A file with nothing
 /// else means that nothing is left to do.

@@ -6,7 +6,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, Read};
@@ -61,7 +63,7 @@ pub struct RshTransport {
     lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
-    begun: Instant,
+    begun: std::time::Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
@@ -126,7 +128,7 @@ impl RshTransport {
             },
             marker,
             pool,
-            begun: Instant::now(),
+            begun: std::time::Instant::now(),
             resolver,
             listeners,
         })
@@ -156,7 +158,9 @@ impl RshTransport {
         target: &Target,
         peer: SocketAddr,
         Outgoing { stream, lease }: Outgoing,
-        phase: &mut Phase,
+        Route {
+            phase, answered, ..
+        }: &mut Route,
         lag: &Lag,
     ) -> Result<Box<RshSession>, TransportError> {
         *phase = Phase::Start;
@@ -172,6 +176,7 @@ impl RshTransport {
         // A daemon that resets at once may have said why: what it sent is read below, and an error of
         // this write shows there too.
         let _ = main.write_all(&request).await;
+        let mut unanswered = Instant::now();
         if expected.is_some() {
             *phase = Phase::CallBack;
         }
@@ -183,6 +188,7 @@ impl RshTransport {
                 connection = next_call(&mut expected), if call.is_none() => {
                     call = Some(connection);
                     *phase = Phase::Start;
+                    unanswered = Instant::now();
                     continue;
                 }
                 ready = main.readable() => ready,
@@ -207,6 +213,7 @@ impl RshTransport {
                 }
             }
         };
+        *answered = Some(answer_came(unanswered, !rest.is_empty(), lag));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since a session's size is that of its largest path.
@@ -281,6 +288,19 @@ impl RshTransport {
     }
 }
 
+/// The moment from which the command counts as running. If output came in one piece with the answer, or the
+/// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
+/// since a command must not seem to take less time than it took.
+fn answer_came(unanswered: Instant, with_output: bool, lag: &Lag) -> Instant {
+    let now = Instant::now();
+    let earliest = if with_output {
+        lag.last_turn().unwrap_or(now)
+    } else {
+        now - lag.current()
+    };
+    earliest.clamp(unanswered, now)
+}
+
 async fn next_call(expected: &mut Option<Expected>) -> Connection {
     match expected {
         Some(expected) => expected.call().await,
@@ -339,10 +359,13 @@ impl Transport for RshTransport {
             listeners.prepare().map_err(no_listener)?;
         }
         let (peer, outgoing) = dial(&self.pool, route, budget).await?;
-        let (before, lag) = (budget.left(), budget.lag());
-        let start = self.start(id, target, peer, outgoing, &mut route.phase, &lag);
+        let (before, lag, connected) = (budget.left(), budget.lag(), Instant::now());
+        route.answered = None;
+        let start = self.start(id, target, peer, outgoing, route, &lag);
         let started = budget.spend(start).await;
-        route.facts.start = Some(before - budget.left());
+        let charged = before - budget.left();
+        let until_answered = route.answered.map(|at| at - connected);
+        route.facts.start = Some(charged.min(until_answered.unwrap_or(charged)));
         let timed_out = || match route.phase {
             Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
             phase => budget.exhausted(phase),
@@ -397,7 +420,7 @@ fn setback(error: TransportError) -> Setback {
 
 fn no_listener(error: io::Error) -> Setback {
     if error.kind() == io::ErrorKind::AddrInUse {
-        let again = tokio::time::Instant::now() + LISTENER_RETRY;
+        let again = Instant::now() + LISTENER_RETRY;
         return Setback::NoPort(PortWait::until(again));
     }
     match bind::is_shortage(&error) {
@@ -406,5 +429,39 @@ fn no_listener(error: io::Error) -> Setback {
             phase: Phase::Connect,
             source: error,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::lose_the_cpu;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_runs_from_the_earliest_moment_that_is_possible() {
+        let lag = Lag::default();
+        let measuring = tokio::spawn(lag.clone().measure());
+        let asked = Instant::now();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        // Read in time.
+        assert_eq!(answer_came(asked, false, &lag), Instant::now());
+        // The process gets no CPU for a second, in which the answer comes, and output after it or none.
+        let in_time = Instant::now();
+        lose_the_cpu(Duration::from_secs(1));
+        for with_output in [false, true] {
+            let answered = answer_came(asked, with_output, &lag);
+            let difference = answered.max(in_time) - answered.min(in_time);
+            assert!(difference <= Duration::from_millis(20), "{difference:?}");
+        }
+        // Never before the daemon was asked.
+        let asked = Instant::now();
+        assert_eq!(answer_came(asked, true, &lag), asked);
+        measuring.abort();
+    }
+
+    #[test]
+    fn without_measuring_the_answer_came_when_it_was_read() {
+        let asked = Instant::now() - Duration::from_secs(1);
+        assert!(answer_came(asked, true, &Lag::default()) > asked);
     }
 }
