@@ -82,9 +82,10 @@ pub struct Cli {
     pub exclude: Vec<String>,
 
     /// How hosts are reached that do not say it themselves, as in ssh://node1: rsh; ssh; openssh, the
-    /// system's ssh; or exec, a local command for each host, with %h for the host
-    #[arg(short = 'R', long = "transport", value_name = "NAME", default_value = "rsh", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
-    pub transport: TransportKind,
+    /// system's ssh; or exec, a local command for each host, with %h for the host [default: rsh, ssh for
+    /// hosts of an Ansible inventory]
+    #[arg(short = 'R', long = "transport", value_name = "NAME", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
+    pub transport: Option<TransportKind>,
 
     /// The remote user, for hosts that name none [default: the local one]
     #[arg(
@@ -479,6 +480,14 @@ pub struct Cli {
     /// The command: its words are joined by spaces and interpreted by the remote user's login shell
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]
     pub command: Vec<OsString>,
+}
+
+impl Cli {
+    /// The transport of targets that name none.
+    #[must_use]
+    pub fn default_transport(&self) -> TransportKind {
+        self.transport.unwrap_or_default()
+    }
 }
 
 const AFTER_HELP: &str = "\

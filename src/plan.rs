@@ -170,7 +170,7 @@ impl Plan {
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
-            transport: cli.transport,
+            transport: cli.default_transport(),
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => caller(),

@@ -284,10 +284,10 @@ fn options_may_stand_among_the_words_of_a_listing() {
 #[test]
 fn the_transport_may_be_in_the_environment() {
     let fixture = Fixture::new("transport = \"openssh\"", "").with("MRSH_TRANSPORT", "exec");
-    assert_eq!(fixture.cli(&["x"]).transport, TransportKind::Exec);
+    assert_eq!(fixture.cli(&["x"]).transport, Some(TransportKind::Exec));
     assert_eq!(
         fixture.cli(&["-R", "rsh", "x"]).transport,
-        TransportKind::Rsh
+        Some(TransportKind::Rsh)
     );
     let error = Fixture::new("", "")
         .with("MRSH_TRANSPORT", "telnet")
