@@ -182,7 +182,7 @@ impl Plan {
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
             rules: rules::words(&policy, targets.len()),
-            stderr: match StderrMode::from(cli.stderr) {
+            stderr: match cli.stderr_mode() {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
                 StderrMode::Drop => "drop",

@@ -202,7 +202,7 @@ fn what_is_shown_is_a_configuration_with_its_sources() {
         "no-label = true  # command line",
         "connect-timeout = 1.5  # command line",
         "verbose = false  # default",
-        "stderr = \"separate\"  # default",
+        "# stderr is not set",
         "# port is not set",
     ] {
         assert!(

@@ -181,7 +181,7 @@ pub(super) fn decide(
             .iter()
             .any(|target| target.transport_or(cli.default_transport()) == kind),
     };
-    let stderr = StderrMode::from(cli.stderr);
+    let stderr = cli.stderr_mode();
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
     let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
     let ssh = match takes(TransportKind::Ssh) {
@@ -231,7 +231,12 @@ pub(super) fn decide(
     };
     if openssh.is_some() || exec.is_some() {
         let takes_user = exec.as_ref().is_some_and(|exec| exec.template.has_user());
-        remote_names::check(targets, cli.default_transport(), cli.user.as_deref(), takes_user)?;
+        remote_names::check(
+            targets,
+            cli.default_transport(),
+            cli.user.as_deref(),
+            takes_user,
+        )?;
     }
     Ok(TransportPlan {
         default: cli.default_transport(),
@@ -286,7 +291,7 @@ fn ssh(
         user: cli.user.clone(),
         port: cli.port,
         command: command.to_owned(),
-        stderr: StderrMode::from(cli.stderr),
+        stderr: cli.stderr_mode(),
         raw: cli.raw,
         input: None,
         config: SshConfig::load(sources.clone()).map_err(SshError::from)?,
@@ -357,7 +362,7 @@ fn rsh(
     if Privilege::of_this_process() == Privilege::Lent && source_ports.are_reserved() {
         only_rshd(cli, targets)?;
     }
-    let stderr = StderrMode::from(cli.stderr);
+    let stderr = cli.stderr_mode();
     let length = match cli.raw {
         true => command.len(),
         false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin),
