@@ -69,7 +69,15 @@ unsafe extern "C" {
         kind: c_int,
         callback: Option<Callback>,
     ) -> Option<Callback>;
+    fn libssh2_version(required: c_int) -> *const c_char;
     fn malloc(size: usize) -> *mut c_void;
+}
+
+/// Returns the version of the libssh2 that is linked, as `1.11.2_DEV`.
+pub(super) fn version() -> String {
+    // SAFETY: the function has no precondition; for 0 it returns a text that lives as long as the program.
+    let text = unsafe { CStr::from_ptr(libssh2_version(0)) };
+    text.to_string_lossy().into_owned()
 }
 
 /// What libssh2 says about a call that failed.
@@ -487,6 +495,17 @@ impl Peer {
             raw::libssh2_channel_window_read_ex(self.pointer(channel), &raw mut queued, null_mut());
         }
         queued > 0
+    }
+
+    /// Throws away what waits of streams that do not exist: extended data of another type than standard error's (RFC
+    /// 4254, section 5.2). libssh2 would keep it, and never tell of the channel's end. To be called when a read of
+    /// stream 1 has found nothing, for it throws away what there is of that stream, too.
+    pub(super) fn drop_extended(&mut self, channel: Channel) -> Step<()> {
+        const ALL_EXTENDED: c_int = -1;
+        // SAFETY: the channel is null or lives.
+        let code = unsafe { raw::libssh2_channel_flush_ex(self.pointer(channel), ALL_EXTENDED) };
+        // The number of bytes says nothing: they are not paid for by any output.
+        self.done(code.min(0))
     }
 
     /// Waits for the server to close the channel, after its streams have ended.

@@ -50,6 +50,7 @@ mod greeting;
 mod jump;
 pub mod keys;
 pub mod known_hosts;
+pub mod library;
 pub mod note;
 mod pipe;
 pub mod prompt;

@@ -2,7 +2,7 @@
 
 const KEX_LISTS: [&str; 6] = [
     "curve25519-sha256,kex-strict-s-v00@openssh.com,ext-info-s",
-    "diffie-hellman-group-exchange-sha256,curve25519-sha256",
+    "diffie-hellman-group-exchange-sha256,ext-info-s",
     "ext-info-c",
     "curve25519-sha256,kex-strict-c-v00@openssh.com",
     "ecdh-sha2-nistp256",
