@@ -86,6 +86,14 @@ pub enum Error {
         /// With its file and line.
         fault: crate::transport::ssh::config::ConfigError,
     },
+    /// A target that cannot be reached as its inventory says.
+    #[error("{label}: {reason}")]
+    Inventory {
+        /// The target.
+        label: String,
+        /// With its file and line.
+        reason: String,
+    },
     /// A key that was asked for by name and is not there.
     #[error("cannot read the key {}", file.display())]
     Identity {
@@ -105,6 +113,18 @@ pub enum Error {
     UserName {
         /// As given.
         name: String,
+    },
+    /// A user or a host that a shell could take for something else.
+    #[error("cannot use the {what} {name:?} of {labels}: {fault}, and a shell may read it")]
+    RemoteName {
+        /// The kind of name.
+        what: &'static str,
+        /// As given.
+        name: String,
+        /// The targets that have it, folded.
+        labels: String,
+        /// The fault.
+        fault: String,
     },
     /// The caller has no name to tell the daemons.
     #[error("uid {uid} has no name in the password database, and rsh needs one")]
@@ -198,6 +218,7 @@ impl Error {
             }
             Error::Groups(error) => error.help(),
             Error::Group(fault) => fault.help(),
+            Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),
             Error::SettingAsDirectory { setting } => Some(format!(
                 "-o names a directory for output; a setting for ssh is --ssh-option {setting}"
             )),

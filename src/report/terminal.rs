@@ -5,8 +5,8 @@
 //! them, `^[` for escape, so every control sequence becomes plain text; the eight-bit ones and bytes
 //! that are not UTF-8, which some terminals take for control characters, are shown as `<U+009B>` and
 //! `<9B>`, as less does. So are the characters that change the direction of text, which can make a line look like
-//! another one. Where the user wants the colours of hosts, sequences that set them pass, and are undone at the end
-//! of the line.
+//! another one. Where the user wants the colours of hosts, sequences that set them pass, and are undone at the end of
+//! the line.
 
 use std::str;
 

@@ -35,7 +35,7 @@ mod yaml;
 mod tests;
 
 pub use regroup::regroup;
-pub(super) use yaml::{Node, parse as parse_yaml};
+pub(super) use yaml::{Entry, Node, parse as parse_yaml};
 
 /// Files and folders in which groups may be defined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,7 +202,10 @@ impl Groups {
     }
 
     /// The names of the sources that are searched for a group without a source.
-    fn searched_names(&self) -> Result<Vec<String>, GroupError> {
+    ///
+    /// # Errors
+    /// Their configuration cannot be read.
+    pub fn searched_names(&self) -> Result<Vec<String>, GroupError> {
         let inventory = (!self.inventories.is_empty()).then_some(INVENTORY);
         let searched = self.searched(None)?;
         let others = searched.iter().map(|source| source.name());
