@@ -5,6 +5,8 @@
 //! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
 //! `report` sees only events.
 
+#![cfg(target_os = "linux")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -33,12 +35,14 @@ use transport::{Input, LOOKUP_THREADS, Resolver};
 
 pub mod cli;
 mod clock;
+mod complete;
 pub mod config;
 pub mod demo;
 pub mod dry_run;
 pub mod error;
 pub mod exit;
 pub mod generate;
+mod inherited;
 pub mod listing;
 pub mod multi_rsh;
 pub mod plan;
@@ -49,6 +53,7 @@ pub mod report;
 pub mod run;
 pub mod targets;
 pub mod transport;
+mod trusted;
 
 /// The most threads for what blocks: look-ups of names, and reads of a spooled standard input, of which every
 /// host may want one.
@@ -58,7 +63,13 @@ const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 const NO_LOAN: &str = "give up the rights that the program's file lends";
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+///
+/// With `no_output` standard output was closed at the start, and is not what it seems to be now.
+pub fn main(args: impl IntoIterator<Item = OsString>, no_output: bool) -> ExitCode {
+    if no_output {
+        complain(&Error::NoOutput);
+        return ExitStatus::SETUP.end();
+    }
     match run_args(args) {
         Ok(status) => status.end(),
         Err(Error::Config(ConfigError::CommandLine(error))) => {
@@ -87,7 +98,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Error> {
     // Before any file is opened: it would be with rights that the caller lacks.
     privilege::settle().map_err(Error::system(NO_LOAN))?;
+    inherited::settle_signals().map_err(Error::system("take over signals"))?;
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
+        print(complete::answer(&args[2..]))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     if multi_rsh::is_called(&args) {
         return carry_out(Plan::new(multi_rsh::cli(args)?, BTreeMap::new())?);
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
 use super::nodeset::{Host, HostList};
-use super::{Limits, Target, TransportKind};
+use super::{InventoryVariables, Limits, Target, TransportKind};
 
 /// Everything that was named.
 pub(super) enum Gathered {
@@ -66,9 +66,16 @@ impl Gathered {
                         address_of(&known, host),
                         known.user.as_ref(),
                         known.port,
-                        known.transport
+                        known.transport,
+                        known.inventory.as_ref(),
                     ),
-                    said(host.address, host.user, host.port, host.transport),
+                    said(
+                        host.address,
+                        host.user,
+                        host.port,
+                        host.transport,
+                        host.inventory
+                    ),
                 ),
                 format!(
                     "the first is in {}; keep one, or give each a label of its own with label=",
@@ -119,6 +126,7 @@ impl Targets {
             user: host.user.cloned(),
             port: host.port,
             transport: host.transport,
+            inventory: host.inventory.cloned(),
         };
         let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
         match self.positions.entry(key) {
@@ -130,11 +138,20 @@ impl Targets {
             Entry::Occupied(entry) => {
                 let at = *entry.get();
                 let known = &mut self.list[at];
+                // A plain mention beside an inventory's is a host of the inventory, too.
+                let inventory = known.inventory.clone().or_else(|| new.inventory.clone());
                 if !says(known) {
                     *known = new;
                     self.places[at] = place;
                 } else if says(&new) && !agree(&new, known) {
                     return Err(known.clone());
+                }
+                if !known
+                    .inventory
+                    .as_ref()
+                    .is_some_and(|from| from.says_something())
+                {
+                    known.inventory = inventory;
                 }
             }
         }
@@ -186,6 +203,10 @@ fn identity<'a>(host: Host<'a>) -> &'a str {
 fn agree(one: &Target, other: &Target) -> bool {
     let said = |target: &Target| Target {
         label: Arc::clone(&one.label),
+        inventory: target
+            .inventory
+            .clone()
+            .filter(|from| from.says_something()),
         ..target.clone()
     };
     said(one) == said(other)
@@ -202,12 +223,16 @@ fn said(
     user: Option<&Arc<str>>,
     port: Option<u16>,
     transport: Option<TransportKind>,
+    inventory: Option<&Arc<InventoryVariables>>,
 ) -> String {
     let parts = [
         address.map(|address| format!("ansible_host={address}")),
         user.map(|user| format!("user={user}")),
         port.map(|port| format!("port={port}")),
         transport.map(|transport| format!("transport={transport}")),
+        inventory
+            .filter(|from| from.says_something())
+            .map(|_| "ssh's arguments of an inventory".to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join(" ")

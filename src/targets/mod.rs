@@ -23,6 +23,7 @@ mod warnings;
 mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
+pub use inventory::InventoryVariables;
 pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub(crate) use order::ranks;
@@ -58,12 +59,20 @@ pub struct Target {
     pub port: Option<u16>,
     /// How to reach it, if the target says so itself.
     pub transport: Option<TransportKind>,
+    /// What an inventory says of it, if it is from one.
+    pub inventory: Option<Arc<InventoryVariables>>,
 }
 
 impl Target {
     /// Whether it says more than what it is called and where it is.
     fn says_something(&self) -> bool {
-        self.user.is_some() || self.port.is_some() || self.transport.is_some()
+        self.user.is_some()
+            || self.port.is_some()
+            || self.transport.is_some()
+            || self
+                .inventory
+                .as_ref()
+                .is_some_and(|from| from.says_something())
     }
 }
 
