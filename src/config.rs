@@ -20,6 +20,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use crate::cli::Cli;
 use crate::targets::Diagnostic;
 use crate::targets::suggest::nearest;
+use crate::trusted;
 use file::File;
 
 mod file;
@@ -204,7 +205,7 @@ pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, 
     let (mut profiles, mut groups) = (BTreeSet::new(), BTreeMap::new());
     let files = file.map_or_else(usual_files, |file| vec![file.to_owned()]);
     for path in files {
-        let Ok(text) = fs::read_to_string(&path) else {
+        let Ok(text) = trusted::open(&path).and_then(io::read_to_string) else {
             continue;
         };
         let file = File {
@@ -289,7 +290,7 @@ fn below(
         None => world.files.clone(),
     };
     for path in files {
-        let text = match fs::read_to_string(&path) {
+        let text = match trusted::open(&path).and_then(io::read_to_string) {
             Ok(text) => text,
             Err(_) if named.is_none() && is_out_of_sight(&path) => continue,
             Err(source) => return Err(ConfigError::Read { file: path, source }),

@@ -27,6 +27,11 @@ pub enum Error {
     /// The configuration, or the command line.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// Standard output is closed.
+    #[error(
+        "cannot write to standard output: it is closed\nhelp: to drop the output, write >/dev/null"
+    )]
+    NoOutput,
     /// Two reports want standard output for themselves.
     #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
     OneStandardOutput,

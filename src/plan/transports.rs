@@ -382,6 +382,7 @@ fn rsh(
         raw: cli.raw,
         stderr,
         reserved_callers: source_ports.are_reserved(),
+        count_time_wait: cli.stats || cli.json,
         input: None,
     })
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::inventory::Inventory;
 use super::nodeset::{Definition, GroupError, GroupSource, HostList, Options};
 use super::{Limits, TargetError, Warnings, files};
+use crate::trusted;
 
 mod clustershell;
 mod dsh;
@@ -429,7 +430,7 @@ const MAX_FILE: u64 = 64 << 20;
 /// The text of a file, which must be UTF-8 and not endless.
 fn read_text(path: &Path) -> Result<String, GroupError> {
     let mut text = String::new();
-    std::fs::File::open(path)
+    trusted::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
         .map_err(|error| unreadable(path, &error))?;
     Ok(text)

@@ -52,6 +52,8 @@ pub struct RshOptions {
     pub stderr: StderrMode,
     /// Whether the daemons' call-backs must come from ports 512–1023.
     pub reserved_callers: bool,
+    /// Whether the connections that this machine keeps in TIME_WAIT are counted at the end.
+    pub count_time_wait: bool,
     /// What the commands read; `None` is an end of file.
     pub input: Option<Input>,
 }
@@ -176,7 +178,7 @@ impl RshTransport {
         // A daemon that resets at once may have said why: what it sent is read below, and an error of
         // this write shows there too.
         let _ = main.write_all(&request).await;
-        let mut unanswered = Instant::now();
+        let asked = Instant::now();
         if expected.is_some() {
             *phase = Phase::CallBack;
         }
@@ -188,7 +190,6 @@ impl RshTransport {
                 connection = next_call(&mut expected), if call.is_none() => {
                     call = Some(connection);
                     *phase = Phase::Start;
-                    unanswered = Instant::now();
                     continue;
                 }
                 ready = main.readable() => ready,
@@ -213,7 +214,7 @@ impl RshTransport {
                 }
             }
         };
-        *answered = Some(answer_came(unanswered, !rest.is_empty(), lag));
+        *answered = Some(answer_came(asked, !rest.is_empty(), lag));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since a session's size is that of its largest path.
@@ -291,14 +292,14 @@ impl RshTransport {
 /// The moment from which the command counts as running. If output came in one piece with the answer, or the
 /// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
 /// since a command must not seem to take less time than it took.
-fn answer_came(unanswered: Instant, with_output: bool, lag: &Lag) -> Instant {
+fn answer_came(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
     let now = Instant::now();
     let earliest = if with_output {
         lag.last_turn().unwrap_or(now)
     } else {
         now - lag.current()
     };
-    earliest.clamp(unanswered, now)
+    earliest.clamp(asked, now)
 }
 
 async fn next_call(expected: &mut Option<Expected>) -> Connection {
@@ -374,6 +375,9 @@ impl Transport for RshTransport {
     }
 
     fn time_wait(&self) -> Option<usize> {
+        if !self.options.count_time_wait {
+            return None;
+        }
         let (range, _) = self.pool.span()?;
         kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }

@@ -3,7 +3,7 @@
 //! [`SshTransport`] connects, checks whose key the server has, logs in and starts the command;
 //! [`SshSession`] carries its output and says how it ended. What the user's files say is read before the
 //! first connection: [`config`] how to reach a host, [`known_hosts`] whom to trust, [`keys`] and [`agent`]
-//! how to log in. libssh2 is in `ffi`, which has all of this program's unsafe code, over a `pipe` that
+//! how to log in. libssh2 is in `ffi`, which has all of the library's unsafe code, over a `pipe` that
 //! reads and writes for it; `drive` makes futures of its calls.
 
 use std::collections::BTreeMap;
