@@ -534,6 +534,24 @@ async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop() {
+    let scripts = vec![Script::Stays { deaf: true }; 200];
+    let spec = RunSpec {
+        policy: Policy {
+            kill_after: Duration::from_secs(30),
+            ..Policy::default()
+        },
+        ..spec(200, 200, None)
+    };
+    let wishes = vec![(1000, Wish::Stop(15))];
+    let pause = Duration::from_millis(100);
+    let (events, told, stats) = play(spec, scripts, wishes, pause, usize::MAX).await;
+    check_rules(&events, &stats, 200, 200);
+    assert!(told.is_some());
+    assert_eq!(stats.cancelled, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block_signals() {
     let scripts = vec![Script::Runs(0, 200, 1, 0); 8];
     let (_, told, stats) = play(spec(8, 4, None), scripts.clone(), vec![], Duration::ZERO, 2).await;

@@ -150,7 +150,7 @@ impl SshTransport {
     /// # Errors
     /// Nothing can be begun.
     pub async fn new<'t>(
-        options: SshOptions,
+        mut options: SshOptions,
         targets: impl Iterator<Item = &'t Target>,
         pool: PortPool,
         resolver: Resolver,
@@ -158,6 +158,8 @@ impl SshTransport {
         notes: &mut Vec<Note>,
     ) -> Result<SshTransport, SshError> {
         let ready = setup::prepare(&options, targets, asked, notes).await?;
+        // The one copy that is needed is there.
+        options.password = PasswordSource::None;
         Ok(SshTransport {
             options,
             ready,
