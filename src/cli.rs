@@ -10,7 +10,7 @@ use clap::{ArgAction, Parser};
 use crate::ports::SourcePorts;
 use crate::run::policy::Share;
 use crate::run::signal::Keys;
-use crate::targets::TransportKind;
+use crate::targets::{Network, TransportKind};
 
 mod values;
 
@@ -316,6 +316,11 @@ pub struct Cli {
     /// Remote standard error: over a connection of its own, merged into standard output, or dropped
     #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
     pub stderr: StderrArg,
+
+    /// Addresses or a network from which any host's daemon may connect back for standard error, besides
+    /// the host's own addresses: for hosts with several (repeatable)
+    #[arg(long = "callback-from", value_name = "NET", help_heading = "rsh")]
+    pub callback_from: Vec<Network>,
 
     /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh, any for ssh]
     #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]

@@ -268,6 +268,7 @@ mod tests {
             user: user.map(Into::into),
             port,
             transport: None,
+            callback_from: None,
         };
         RunInfo {
             targets: [

@@ -24,6 +24,7 @@ pub(super) async fn play(call: Call, script: &Script, seen: &Sender<Seen>) -> io
         main: Some(call.main),
         err: None,
         more: Vec::new(),
+        asked: None,
         request: None,
         peer: call.peer,
         called: call.called,
@@ -35,6 +36,10 @@ pub(super) async fn play(call: Call, script: &Script, seen: &Sender<Seen>) -> io
             stage.tell(Seen::CutShort);
             return Err(error);
         }
+    }
+    if let Err(error) = stage.read_rest().await {
+        stage.tell(Seen::CutShort);
+        return Err(error);
     }
     // Told when it is true.
     let told = stage.seen;
@@ -48,6 +53,8 @@ struct Stage<'a> {
     main: Option<TcpStream>,
     err: Option<TcpStream>,
     more: Vec<TcpStream>,
+    /// The port of a request of which the rest is still to be read.
+    asked: Option<(request::Reader, Option<u16>)>,
     request: Option<Request>,
     peer: Ipv4Addr,
     called: Ipv4Addr,
@@ -56,12 +63,16 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn play(&mut self, step: &Step) -> io::Result<()> {
+        // Clients may send the rest of the request when they have been called back.
+        if !matches!(step, Step::CallBack(_) | Step::Sleep(_)) {
+            self.read_rest().await?;
+        }
         match step {
             Step::ReadRequest => {
                 if let Some(main) = &mut self.main {
-                    let request = request::read(main).await.map_err(io::Error::other)?;
-                    self.tell(Seen::Request(request.clone()));
-                    self.request = Some(request);
+                    let mut reader = request::Reader::default();
+                    let port = reader.port(main).await.map_err(io::Error::other)?;
+                    self.asked = Some((reader, port));
                 }
             }
             Step::CallBack(how) => self.call_back(how).await,
@@ -108,8 +119,20 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Reads the part of the request that follows the port.
+    async fn read_rest(&mut self) -> io::Result<()> {
+        if let (Some((reader, _)), Some(main)) = (self.asked.take(), &mut self.main) {
+            let request = reader.read(main).await.map_err(io::Error::other)?;
+            self.tell(Seen::Request(request.clone()));
+            self.request = Some(request);
+        }
+        Ok(())
+    }
+
     async fn call_back(&mut self, how: &CallBack) {
-        let Some(port) = self.request.as_ref().and_then(|request| request.err_port) else {
+        let asked = self.asked.as_ref().and_then(|(_, port)| *port);
+        let known = self.request.as_ref().and_then(|request| request.err_port);
+        let Some(port) = asked.or(known) else {
             return;
         };
         let from = how.address.unwrap_or(self.called);

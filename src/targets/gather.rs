@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
 use super::nodeset::{Host, HostList};
-use super::{Limits, Target, TransportKind};
+use super::{Limits, Network, Target};
 
 /// Everything that was named.
 pub(super) enum Gathered {
@@ -62,13 +62,15 @@ impl Gathered {
                 format!(
                     "{} is named twice, with {} and with {}",
                     host.label,
-                    said(
-                        address_of(&known, host),
-                        known.user.as_ref(),
-                        known.port,
-                        known.transport
-                    ),
-                    said(host.address, host.user, host.port, host.transport),
+                    said(&Host {
+                        address: address_of(&known, host),
+                        user: known.user.as_ref(),
+                        port: known.port,
+                        transport: known.transport,
+                        callback_from: known.callback_from.as_ref(),
+                        ..host
+                    }),
+                    said(&host),
                 ),
                 format!(
                     "the first is in {}; keep one, or give each a label of its own with label=",
@@ -118,6 +120,7 @@ impl Targets {
             user: host.user.cloned(),
             port: host.port,
             transport: host.transport,
+            callback_from: host.callback_from.cloned(),
         };
         let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
         match self.positions.entry((label, name)) {
@@ -176,17 +179,16 @@ fn address_of<'a>(target: &'a Target, host: Host<'_>) -> Option<&'a Arc<str>> {
 }
 
 /// What a mention says, as it is written in a hosts file; the address, as in an inventory.
-fn said(
-    address: Option<&Arc<str>>,
-    user: Option<&Arc<str>>,
-    port: Option<u16>,
-    transport: Option<TransportKind>,
-) -> String {
+fn said(host: &Host<'_>) -> String {
     let parts = [
-        address.map(|address| format!("ansible_host={address}")),
-        user.map(|user| format!("user={user}")),
-        port.map(|port| format!("port={port}")),
-        transport.map(|transport| format!("transport={transport}")),
+        host.address
+            .map(|address| format!("ansible_host={address}")),
+        host.user.map(|user| format!("user={user}")),
+        host.port.map(|port| format!("port={port}")),
+        host.transport
+            .map(|transport| format!("transport={transport}")),
+        host.callback_from
+            .map(|networks| format!("callback={}", Network::list(networks))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join(" ")

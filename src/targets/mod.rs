@@ -13,6 +13,7 @@ mod hosts_file;
 pub mod inventory;
 mod kind;
 mod list;
+mod network;
 pub mod nodeset;
 mod order;
 mod selection;
@@ -24,6 +25,7 @@ mod tests;
 pub use error::{Diagnostic, Origin, TargetError};
 pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
+pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;
 pub use selection::Selection;
 
@@ -52,12 +54,17 @@ pub struct Target {
     pub port: Option<u16>,
     /// How to reach it, if the target says so itself.
     pub transport: Option<TransportKind>,
+    /// The networks from which its daemon may call back, if the target says so.
+    pub callback_from: Option<Arc<[Network]>>,
 }
 
 impl Target {
     /// Whether it says more than what it is called and where it is.
     fn says_something(&self) -> bool {
-        self.user.is_some() || self.port.is_some() || self.transport.is_some()
+        self.user.is_some()
+            || self.port.is_some()
+            || self.transport.is_some()
+            || self.callback_from.is_some()
     }
 }
 

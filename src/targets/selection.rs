@@ -236,6 +236,7 @@ impl Target {
             user: None,
             port: None,
             transport: None,
+            callback_from: None,
         }
     }
 }

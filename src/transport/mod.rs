@@ -21,7 +21,7 @@ pub use resolve::Resolver;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -96,6 +96,10 @@ pub struct Route {
     pub phase: Phase,
     /// What the attempts so far have shown.
     pub facts: Facts,
+    /// All addresses of the host's name, also those that were tried in vain; empty if there is only one.
+    pub resolved: Box<[IpAddr]>,
+    /// True if the host's daemon seems to call back from an address that nobody has named.
+    pub own_listener: bool,
 }
 
 impl Route {
@@ -106,6 +110,8 @@ impl Route {
             addresses: addresses.into(),
             phase: Phase::Connect,
             facts: Facts::default(),
+            resolved: Box::default(),
+            own_listener: false,
         }
     }
 

@@ -297,6 +297,7 @@ mod tests {
             user: user.map(Into::into),
             port,
             transport: None,
+            callback_from: None,
         }
     }
 
