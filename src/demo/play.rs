@@ -26,6 +26,7 @@ pub(super) async fn play(call: Call, script: &Script, seen: &Sender<Seen>) -> io
         more: Vec::new(),
         asked: None,
         request: None,
+        called_back: false,
         peer: call.peer,
         called: call.called,
         seen,
@@ -56,6 +57,7 @@ struct Stage<'a> {
     /// The port of a request of which the rest is still to be read.
     asked: Option<(request::Reader, Option<u16>)>,
     request: Option<Request>,
+    called_back: bool,
     peer: Ipv4Addr,
     called: Ipv4Addr,
     seen: &'a Sender<Seen>,
@@ -119,13 +121,24 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Reads the part of the request that follows the port.
+    /// Reads the part of the request that follows the port. A client that has not been called back, and wants
+    /// to be, may not have sent it.
     async fn read_rest(&mut self) -> io::Result<()> {
-        if let (Some((reader, _)), Some(main)) = (self.asked.take(), &mut self.main) {
-            let request = reader.read(main).await.map_err(io::Error::other)?;
-            self.tell(Seen::Request(request.clone()));
-            self.request = Some(request);
-        }
+        let (Some((reader, port)), Some(main)) = (&mut self.asked, &mut self.main) else {
+            return Ok(());
+        };
+        let rest = reader.rest(main);
+        let request = match port.is_some() && !self.called_back {
+            true => match time::timeout(Duration::ZERO, rest).await {
+                Ok(request) => request,
+                Err(_) => return Ok(()),
+            },
+            false => rest.await,
+        };
+        let request = request.map_err(io::Error::other)?;
+        self.asked = None;
+        self.tell(Seen::Request(request.clone()));
+        self.request = Some(request);
         Ok(())
     }
 
@@ -137,6 +150,7 @@ impl Stage<'_> {
         };
         let from = how.address.unwrap_or(self.called);
         let to = SocketAddrV4::new(self.peer, port);
+        self.called_back = true;
         match callback::connect(from, to, how.port).await {
             Ok(connection) => {
                 let port = connection.local_addr().map_or(0, |address| address.port());

@@ -105,7 +105,7 @@ impl Parser {
 
 /// Reads a request and not one byte more.
 pub(super) async fn read(main: &mut TcpStream) -> Result<Request, RequestError> {
-    Reader::default().read(main).await
+    Reader::default().rest(main).await
 }
 
 /// Reads a request in two parts, as daemons do that call back in between.
@@ -119,11 +119,11 @@ impl Reader {
         parse_port(&self.0.fields[0])
     }
 
-    /// Reads the rest.
-    pub(super) async fn read(mut self, main: &mut TcpStream) -> Result<Request, RequestError> {
+    /// Reads the rest. Cancel safe.
+    pub(super) async fn rest(&mut self, main: &mut TcpStream) -> Result<Request, RequestError> {
         let all = self.0.fields.len();
         self.read_fields(main, all).await?;
-        self.0.finish()
+        std::mem::take(&mut self.0).finish()
     }
 
     async fn read_fields(

@@ -54,6 +54,8 @@ pub(super) struct Progress {
     pub(super) elsewhere: bool,
     /// An earlier attempt ended for such a call.
     again: bool,
+    /// Such a call came, and another attempt with a listener of its own may succeed.
+    pub(super) may_move: bool,
 }
 
 impl Progress {
@@ -63,6 +65,7 @@ impl Progress {
             sent: false,
             elsewhere: false,
             again,
+            may_move: false,
         }
     }
 
@@ -114,6 +117,7 @@ pub(super) async fn call_first(
                 News::Elsewhere => {
                     progress.elsewhere = true;
                     if !progress.again && listeners.is_some_and(Listeners::have_unused_port) {
+                        progress.may_move = true;
                         patience = Some(lag.alarm(OWN_LISTENER_AFTER));
                     }
                 }

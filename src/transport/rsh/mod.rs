@@ -13,7 +13,7 @@ use super::stream::{Connection, Read};
 use super::{
     Budget, Input, Lag, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
-use crate::ports::bind::{self, Outgoing};
+use crate::ports::bind;
 use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Network, Target, TargetId};
 use attempt::{
@@ -240,6 +240,10 @@ impl RshTransport {
             match read {
                 Read::Data((first, rest)) => break (first, rest),
                 Read::Nothing => {}
+                // Its call was reset, and it has noticed.
+                Read::End if progress.may_move && !progress.sent => {
+                    return Err(Unstarted::NeedsOwnListener);
+                }
                 Read::End => {
                     call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
                     let called = call.is_some() || expected.is_none();

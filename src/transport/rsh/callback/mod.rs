@@ -3,12 +3,13 @@
 //! [`table`] has the rules for who gets which call; here are the sockets.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -57,6 +58,9 @@ struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        // The task is dropped later, and its port would count as listened on until then. It can fail only on
+        // a socket that is gone.
+        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
         self.accepting.abort();
     }
 }

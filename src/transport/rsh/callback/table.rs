@@ -308,11 +308,14 @@ impl<L, C> Table<L, C> {
             }
             let private = match unused {
                 None if self.open < limit => self.open_unused(open),
-                None if callee.own_listener && self.has_unused_port() => return Err(callee),
                 found => found,
             };
             if let Some(index) = private {
                 return Ok(self.enlist(index, callee, true));
+            }
+            // When another session is served there may be one to be had.
+            if callee.own_listener && self.has_unused_port() && self.somebody_waits() {
+                return Err(callee);
             }
         }
         let late = |l: &Listener<L, C>| l.late.contains(&callee.host);
@@ -332,6 +335,10 @@ impl<L, C> Table<L, C> {
             Some(index) => Ok(self.enlist(index, callee, false)),
             None => Err(callee),
         }
+    }
+
+    fn somebody_waits(&self) -> bool {
+        self.listeners.iter().any(|l| !l.waiting.is_empty())
     }
 
     /// Closes a listener on which nobody waits.
