@@ -12,13 +12,14 @@ use crate::run::policy::Share;
 use crate::run::signal::Keys;
 use crate::targets::{Network, TransportKind};
 
+pub(crate) mod usage;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use values::{GenerateArg, OnlyArg, Shares, StderrArg, WhenArg};
-pub(crate) use values::{at_least_one, seconds};
+pub(crate) use values::{at_least_one, time};
 use values::{grace, share, shares, size, source_ports, transport};
 
 /// Run one command on many hosts at once, over rsh or ssh, from one process.
@@ -62,6 +63,10 @@ pub struct Cli {
         help_heading = "Targets"
     )]
     pub groups_named: Vec<String>,
+
+    /// The source of groups that are named without one, and of -a [default: the only one that has them]
+    #[arg(long = "group-source", value_name = "SOURCE", help_heading = "Targets")]
+    pub group_source: Option<String>,
 
     /// All hosts that the source of groups knows
     #[arg(short = 'a', long = "all", help_heading = "Targets")]
@@ -128,23 +133,23 @@ pub struct Cli {
     pub jobs: NonZeroUsize,
 
     /// Give up on a host whose command has not started after this time
-    #[arg(short = 't', long = "connect-timeout", value_name = "SECS", default_value = "10", value_parser = seconds, help_heading = "Running")]
+    #[arg(short = 't', long = "connect-timeout", value_name = "TIME", default_value = "10", value_parser = time, help_heading = "Running")]
     pub connect_timeout: Duration,
 
     /// End a command that runs longer than this [default: no limit]
-    #[arg(short = 'u', long = "command-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    #[arg(short = 'u', long = "command-timeout", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub command_timeout: Option<Duration>,
 
     /// End a command that has written nothing for this time [default: no limit]
-    #[arg(long = "idle-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    #[arg(long = "idle-timeout", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub idle_timeout: Option<Duration>,
 
     /// End the whole run after this time; hosts not started by then are not [default: no limit]
-    #[arg(long = "deadline", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    #[arg(long = "deadline", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub deadline: Option<Duration>,
 
     /// How long a command that is to end has from TERM to KILL
-    #[arg(long = "kill-after", value_name = "SECS", default_value = "2", value_parser = grace, help_heading = "Running")]
+    #[arg(long = "kill-after", value_name = "TIME", default_value = "2", value_parser = grace, help_heading = "Running")]
     pub kill_after: Duration,
 
     /// Try a host up to N times more if its command provably did not start, with growing pauses
@@ -290,7 +295,8 @@ pub struct Cli {
     )]
     pub progress: WhenArg,
 
-    /// Colour labels and diffs [default: on terminals, unless NO_COLOR is set]
+    /// Colour labels and diffs [default: on terminals, unless NO_COLOR is set]; always lets the colours that
+    /// hosts send through to a terminal
     #[arg(
         long = "color",
         value_enum,
@@ -375,7 +381,7 @@ pub struct Cli {
     pub demo: bool,
 
     /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
-    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "listing", "groups", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
     pub gather_stdin: bool,
 
     /// Print what the kernel says about the source ports now, and which of them a run would use
@@ -489,6 +495,8 @@ Exit status:
   4  stopped early, by --deadline or after failures, or a report could not be
      written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+A TIME is in seconds, or has units: 500ms, 30s, 2m, 1h30m. A SIZE is in bytes, or has a unit: 500K, 16M, 1.5G.
 
 What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; --label FORMAT takes --no-label back.
 

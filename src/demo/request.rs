@@ -227,7 +227,7 @@ mod tests {
             command: command.into(),
         };
         let wrapped = request(
-            r#"exec /bin/sh -c 'c=$(printf %b "$1");"${SHELL:-/bin/sh}" -c "$c" </dev/null;printf "T0K:%d\n" $?' sh 'ls'"#,
+            r#"exec /bin/sh -c '"${SHELL:-/bin/sh}" -c "$(printf %b "$1")" </dev/null;printf "T0K:%d\n" $?' sh 'ls'"#,
         );
         assert_eq!(wrapped.end_marker_token(), Some(&b"T0K"[..]));
         assert_eq!(request("ls").end_marker_token(), None);

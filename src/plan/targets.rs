@@ -14,7 +14,7 @@ use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder};
 const STANDARD_INPUT: &str = "standard input";
 
 /// The groups of this machine, of the configuration, and of inventories that are the hosts files.
-pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups, TargetError> {
+pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups, Error> {
     let variable = |name: &str| {
         env::var_os(name)
             .filter(|v| !v.is_empty())
@@ -28,6 +28,9 @@ pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups,
     {
         groups.add_inventory(file, limits(cli))?;
     }
+    if let Some(name) = &cli.group_source {
+        groups.set_default(name)?;
+    }
     Ok(groups)
 }
 
@@ -38,7 +41,7 @@ pub(super) fn select(
     groups: &Groups,
     words: Option<&[String]>,
 ) -> Result<Selection, Error> {
-    let mut list = TargetListBuilder::with_groups(limits(cli), groups);
+    let mut list = TargetListBuilder::with_groups(limits(cli), groups).warn_to(groups.warnings());
     let named = read(cli, groups, words.unwrap_or_default(), &mut list)?;
     if !named && words.is_some() && !io::stdin().is_terminal() {
         list.add_reader(STANDARD_INPUT, io::stdin().lock())?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
 
+use super::remote_names;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::ports::{self, SourcePorts};
@@ -228,6 +229,10 @@ pub(super) fn decide(
         }),
         false => None,
     };
+    if openssh.is_some() || exec.is_some() {
+        let takes_user = exec.as_ref().is_some_and(|exec| exec.template.has_user());
+        remote_names::check(targets, cli.transport, cli.user.as_deref(), takes_user)?;
+    }
     Ok(TransportPlan {
         default: cli.transport,
         rsh,

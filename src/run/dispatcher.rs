@@ -77,6 +77,7 @@ pub async fn run<T: Transport>(
                 deadline = None;
                 dispatcher.on_deadline();
             }
+            () = spec.report_failed.notified() => dispatcher.on_report_failed(),
             Some(ended) = dispatcher.tasks.join_next_with_id(), if has_room => {
                 // All that the task sent is in the queue by now.
                 while let Ok(chunk) = chunks.try_recv() {

@@ -326,6 +326,11 @@ impl<T: Transport> Dispatcher<T> {
         self.canceller.cancel(Cancel { reason, urgency });
     }
 
+    /// One of the reports cannot be written: the run stops, and the others get the rest.
+    pub(super) fn on_report_failed(&mut self) {
+        self.cancel(CancelReason::ReportFailed, Urgency::Stop);
+    }
+
     pub(super) fn on_reporter_gone(&mut self) {
         self.reporter_gone = true;
         self.bunch.clear();

@@ -22,6 +22,7 @@ use crate::transport::{
 };
 
 mod rules;
+mod times;
 
 /// What one host does; times in milliseconds.
 #[derive(Clone, Debug)]
@@ -231,6 +232,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         descriptors_per_host: 1,
         input: None,
         notes: Vec::new(),
+        report_failed: Arc::default(),
     }
 }
 

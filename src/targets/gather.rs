@@ -2,8 +2,8 @@
 //!
 //! Where every host is only its name, what was written is kept as it was written, and duplicates are
 //! the business of whoever walks it. The first host that has more to it (a user, a port, a transport, a label)
-//! turns all into targets. Those are known by their label and their host: mentions of one target that say
-//! different things are an error, since one of them would be lost.
+//! turns all into targets. Those are known by their host and by the label or the port that was written with it: mentions
+//! of one target that say different things are an error, since one of them would be lost.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -61,7 +61,7 @@ impl Gathered {
             Err(known) => refuse(
                 format!(
                     "{} is named twice, with {} and with {}",
-                    host.label,
+                    identity(host),
                     said(&Host {
                         address: address_of(&known, host),
                         user: known.user.as_ref(),
@@ -114,8 +114,9 @@ impl Targets {
         } else {
             host.label.into()
         };
+        let key = (identity(host).into(), Arc::clone(&name));
         let new = Target {
-            label: Arc::clone(&label),
+            label,
             host: host.address.unwrap_or(&name).clone(),
             user: host.user.cloned(),
             port: host.port,
@@ -123,7 +124,7 @@ impl Targets {
             callback_from: host.callback_from.cloned(),
         };
         let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
-        match self.positions.entry((label, name)) {
+        match self.positions.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(self.list.len());
                 self.list.push(new);
@@ -135,7 +136,7 @@ impl Targets {
                 if !says(known) {
                     *known = new;
                     self.places[at] = place;
-                } else if says(&new) && new != *known {
+                } else if says(&new) && !agree(&new, known) {
                     return Err(known.clone());
                 }
             }
@@ -161,7 +162,7 @@ impl Targets {
 
     /// Where the target that this host is was described, as `hosts:7`.
     fn place_of(&self, host: Host<'_>) -> String {
-        let key = (host.label.into(), host.name.into());
+        let key = (identity(host).into(), host.name.into());
         let place = self.positions.get(&key).map(|&at| self.places[at]);
         let Place { origin, line } = place.unwrap_or_default();
         let name = self.origins.get(origin as usize);
@@ -171,6 +172,26 @@ impl Targets {
             line => format!("{name}:{line}"),
         }
     }
+}
+
+/// The text that makes a mention a target of its own beside others of the same host: its label, or the name with
+/// the port that is written after it.
+///
+/// `root@n1` is a mention of `n1`, since one host has one login in a run. `n1:2201` is another server than `n1`: many
+/// hosts behind one address are told apart by nothing but their ports.
+fn identity<'a>(host: Host<'a>) -> &'a str {
+    let user = host.user.filter(|_| !host.labelled);
+    let without_user = user.and_then(|user| host.label.strip_prefix(&**user)?.strip_prefix('@'));
+    without_user.unwrap_or(host.label)
+}
+
+/// Whether two mentions lead to the same place in the same way, whatever they are called.
+fn agree(one: &Target, other: &Target) -> bool {
+    let said = |target: &Target| Target {
+        label: Arc::clone(&one.label),
+        ..target.clone()
+    };
+    said(one) == said(other)
 }
 
 /// What is called for a target that is this host, if it is not the host's own name.

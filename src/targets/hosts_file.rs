@@ -23,6 +23,8 @@ pub(super) enum Line<'a> {
     Nothing,
     /// The hosts in this part of the line, with the options that follow.
     Hosts(HostList, Range<usize>),
+    /// `#include` without a path.
+    EmptyInclude,
     /// `#include` with the path in this part of the line.
     Include(&'a str, Range<usize>),
 }
@@ -58,7 +60,7 @@ pub(super) fn parse_line<'a>(
         return Ok(Line::Hosts(hosts, 0..text.len()));
     }
     if let Some(include) = include(text) {
-        return include;
+        return Ok(include);
     }
     let code = &text[..comment_start(text)];
     let hosts_end = words(code)
@@ -92,7 +94,7 @@ pub(super) fn parse_line<'a>(
 }
 
 /// Reads `#include FILE`.
-fn include(text: &str) -> Option<Result<Line<'_>, LineError>> {
+fn include(text: &str) -> Option<Line<'_>> {
     let rest = text.trim_start().strip_prefix("#include")?;
     if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
         return None;
@@ -100,13 +102,9 @@ fn include(text: &str) -> Option<Result<Line<'_>, LineError>> {
     let at = text.len() - rest.trim_start().len();
     let path = rest.trim();
     Some(if path.is_empty() {
-        error(
-            at..at,
-            "a file's name is missing here",
-            "write #include FILE",
-        )
+        Line::EmptyInclude
     } else {
-        Ok(Line::Include(path, at..at + path.len()))
+        Line::Include(path, at..at + path.len())
     })
 }
 

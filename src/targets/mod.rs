@@ -18,6 +18,7 @@ pub mod nodeset;
 mod order;
 mod selection;
 pub(crate) mod suggest;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,11 @@ pub use list::{TargetList, TargetListBuilder};
 pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;
 pub use selection::Selection;
+pub use warnings::Warnings;
+
+/// The comment in a hosts file that `--failed-to` wrote when every target had succeeded. A file with nothing
+/// else means that nothing is left to do.
+pub const NO_TARGET_FAILED: &str = "# mrsh --failed-to: no target failed";
 
 /// The place of a target in its run's list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -59,6 +59,27 @@ impl Lag {
         self.sum(&self.0.stopped, STOPPED)
     }
 
+    /// The delay that is not over yet, as far as it is more than the ordinary.
+    #[must_use]
+    pub fn current(&self) -> Duration {
+        let late = self.late();
+        if late > ORDINARY {
+            late
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// The last turn of the loop that is known: what is found now, and was not found in that turn, came after
+    /// it. At most a beat ago, unless the process was behind. `None` if nothing is measured.
+    #[must_use]
+    pub fn last_turn(&self) -> Option<Instant> {
+        match self.0.due.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            due => Some(self.0.base + Duration::from_micros(due).saturating_sub(BEAT)),
+        }
+    }
+
     /// The time since this was made in which the process was not stopped.
     #[must_use]
     pub fn running(&self) -> Duration {
@@ -142,6 +163,17 @@ impl Alarm {
     }
 }
 
+/// Lets time pass on a paused clock without a turn for any other task, as if this process had no CPU.
+#[cfg(test)]
+pub(crate) fn lose_the_cpu(time: Duration) {
+    use std::task::{Context, Waker};
+    let mut advance = std::pin::pin!(tokio::time::advance(time));
+    // The first poll moves the clock; the second would come after a turn for the others.
+    let _ = advance
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -188,6 +220,21 @@ mod tests {
             }
         }
         assert!(seen > Duration::from_millis(100), "{seen:?}");
+        measuring.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_that_is_not_over_is_known() {
+        let lag = Lag::default();
+        assert_eq!((lag.current(), lag.last_turn()), (Duration::ZERO, None));
+        let measuring = tokio::spawn(lag.clone().measure());
+        sleep_until(Instant::now() + Duration::from_secs(1)).await;
+        assert_eq!(lag.current(), Duration::ZERO);
+        let begin = Instant::now();
+        lose_the_cpu(Duration::from_secs(3));
+        assert!(lag.current().abs_diff(Duration::from_secs(3)) <= BEAT);
+        let turn = lag.last_turn().unwrap();
+        assert!(turn <= begin && begin - turn <= BEAT, "{:?}", begin - turn);
         measuring.abort();
     }
 

@@ -14,6 +14,8 @@ mod lab;
 #[cfg(test)]
 mod nodeset_diff;
 #[cfg(test)]
+mod openssh;
+#[cfg(test)]
 mod progress;
 #[cfg(test)]
 mod reports;

@@ -135,6 +135,8 @@ impl Filter {
 pub struct Host<'a> {
     /// What the user wrote for this one host, with user and port, or the label it was given.
     pub label: &'a str,
+    /// True if the label was given as one: it makes a target of its own.
+    pub labelled: bool,
     /// The name or address, without the brackets of an IPv6 address: what the host is in sets.
     pub name: &'a str,
     /// What to call instead of the name, if that is something else.
@@ -154,6 +156,7 @@ impl<'a> Host<'a> {
     fn plain(name: &'a str) -> Host<'a> {
         Host {
             label: name,
+            labelled: false,
             name,
             address: None,
             user: None,
@@ -442,6 +445,7 @@ fn walk_word<E>(word: &HostWord, filters: &[&Filter], each: Visitor<'_, E>) -> R
         }
         each(Host {
             label: if decorated { &label } else { name },
+            labelled: false,
             name,
             address: None,
             user: word.user.as_ref(),
@@ -489,6 +493,7 @@ impl Options {
         let label = self.label.as_deref().or(shown.as_deref());
         each(Host {
             label: label.unwrap_or(host.label),
+            labelled: host.labelled || self.label.is_some(),
             address: host.address.or(self.address.as_ref()),
             user: host.user.or(self.user.as_ref()),
             port: host.port.or(self.port),

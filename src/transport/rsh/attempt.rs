@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::callback::{Expected, Listeners, News};
 use crate::ports::PortLease;
 use crate::ports::bind::Outgoing;
@@ -48,6 +50,8 @@ impl Connected {
 #[derive(Debug)]
 pub(super) struct Progress {
     pub(super) phase: Phase,
+    /// The moment from which the command counts as running.
+    pub(super) answered: Option<Instant>,
     /// The command was sent.
     pub(super) sent: bool,
     /// A call came from an address that belongs to no waiting session.
@@ -62,6 +66,7 @@ impl Progress {
     pub(super) fn new(again: bool) -> Progress {
         Progress {
             phase: Phase::Start,
+            answered: None,
             sent: false,
             elsewhere: false,
             again,

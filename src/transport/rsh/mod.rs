@@ -6,7 +6,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, Read};
@@ -85,7 +87,7 @@ pub struct RshTransport {
     lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
-    begun: Instant,
+    begun: std::time::Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
@@ -140,7 +142,7 @@ impl RshTransport {
             },
             marker,
             pool,
-            begun: Instant::now(),
+            begun: std::time::Instant::now(),
             resolver,
             listeners,
         })
@@ -208,6 +210,7 @@ impl RshTransport {
             progress.sent = true;
             let _ = main.write_all(rest).await;
         }
+        let mut unanswered = Instant::now();
         if call.is_some() {
             progress.phase = Phase::Start;
         }
@@ -220,6 +223,7 @@ impl RshTransport {
                         News::Call(connection) => {
                             call = Some(connection);
                             progress.phase = Phase::Start;
+                            unanswered = Instant::now();
                         }
                         News::Elsewhere => progress.elsewhere = true,
                     }
@@ -251,6 +255,7 @@ impl RshTransport {
                 }
             }
         };
+        progress.answered = Some(answer_came(unanswered, !rest.is_empty(), lag));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since a session's size is that of its largest path.
@@ -342,6 +347,19 @@ fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> 
     }
 }
 
+/// The moment from which the command counts as running. If output came in one piece with the answer, or the
+/// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
+/// since a command must not seem to take less time than it took.
+fn answer_came(unanswered: Instant, with_output: bool, lag: &Lag) -> Instant {
+    let now = Instant::now();
+    let earliest = if with_output {
+        lag.last_turn().unwrap_or(now)
+    } else {
+        now - lag.current()
+    };
+    earliest.clamp(unanswered, now)
+}
+
 /// Reads the rest of a refusal, within bounds of size and time.
 async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
     let mut text = RefusalText::default();
@@ -402,20 +420,22 @@ impl Transport for RshTransport {
         let connected = Connected::new(outgoing);
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(Expected::is_private);
-        let (before, lag) = (budget.left(), budget.lag());
+        let (before, lag, begun) = (budget.left(), budget.lag(), Instant::now());
         let mut progress = Progress::new(route.own_listener);
         let start = self.start(id, target, connected, expected, &mut progress, &lag);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
-        *route.facts.start.get_or_insert_default() += before - budget.left();
+        route.answered = progress.answered;
+        let charged = before - budget.left();
+        let until_answered = route.answered.map(|at| at - begun);
+        *route.facts.start.get_or_insert_default() +=
+            charged.min(until_answered.unwrap_or(charged));
         let error = match started {
             Some(Ok(session)) => return Ok(session),
             Some(Err(Unstarted::NeedsOwnListener)) => {
                 // Nothing was started: the next attempt follows at once, and the host has lost no time.
                 route.own_listener = true;
-                return Err(Setback::NoPort(
-                    PortWait::until(tokio::time::Instant::now()),
-                ));
+                return Err(Setback::NoPort(PortWait::until(Instant::now())));
             }
             Some(Err(Unstarted::Failed(error))) => error,
             None => match progress.phase {
@@ -480,7 +500,7 @@ fn setback(error: TransportError, sent: bool) -> Setback {
 
 fn no_listener(error: io::Error) -> Setback {
     if error.kind() == io::ErrorKind::AddrInUse {
-        let again = tokio::time::Instant::now() + LISTENER_RETRY;
+        let again = Instant::now() + LISTENER_RETRY;
         return Setback::NoPort(PortWait::until(again));
     }
     match bind::is_shortage(&error) {
@@ -489,5 +509,39 @@ fn no_listener(error: io::Error) -> Setback {
             phase: Phase::Connect,
             source: error,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::lose_the_cpu;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_runs_from_the_earliest_moment_that_is_possible() {
+        let lag = Lag::default();
+        let measuring = tokio::spawn(lag.clone().measure());
+        let asked = Instant::now();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        // Read in time.
+        assert_eq!(answer_came(asked, false, &lag), Instant::now());
+        // The process gets no CPU for a second, in which the answer comes, and output after it or none.
+        let in_time = Instant::now();
+        lose_the_cpu(Duration::from_secs(1));
+        for with_output in [false, true] {
+            let answered = answer_came(asked, with_output, &lag);
+            let difference = answered.max(in_time) - answered.min(in_time);
+            assert!(difference <= Duration::from_millis(20), "{difference:?}");
+        }
+        // Never before the daemon was asked.
+        let asked = Instant::now();
+        assert_eq!(answer_came(asked, true, &lag), asked);
+        measuring.abort();
+    }
+
+    #[test]
+    fn without_measuring_the_answer_came_when_it_was_read() {
+        let asked = Instant::now() - Duration::from_secs(1);
+        assert!(answer_came(asked, true, &Lag::default()) > asked);
     }
 }

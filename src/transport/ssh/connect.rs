@@ -10,7 +10,7 @@ use super::ffi::{Channel, Fault, Peer};
 use super::greeting::NoServer;
 use super::pipe::{Ended, Line, Pipe};
 use super::public::KeyType;
-use crate::transport::{Phase, TransportError};
+use crate::transport::{Budget, Excused, Phase, TransportError};
 
 /// What mrsh calls itself to servers.
 const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
@@ -46,13 +46,16 @@ pub(super) struct Progress {
     pub(super) phase: Phase,
     /// What the server said instead of a greeting.
     pub(super) words: String,
+    /// The time that the attempt's budget does not charge.
+    pub(super) excused: Excused,
 }
 
 impl Progress {
-    pub(super) fn new() -> Progress {
+    pub(super) fn new(budget: &Budget) -> Progress {
         Progress {
             phase: Phase::Handshake,
             words: String::new(),
+            excused: budget.excused(),
         }
     }
 

@@ -267,11 +267,18 @@ impl Peer {
 
     /// Authenticates by answering the server's questions, as the pipe was told to.
     pub(super) fn keyboard_interactive(&mut self, user: &str) -> Step<()> {
-        let pipe = self.pipe;
-        let session = self.session();
-        // SAFETY: it lives as long as the peer. ssh2 keeps this very pointer where the callbacks for
-        // reading and writing look for the pipe, and nobody else has a reference to it meanwhile.
-        step(session.userauth_keyboard_interactive(user, unsafe { &mut *pipe }))
+        let user = c_string(user)?;
+        let length = c_uint::try_from(user.as_bytes().len()).unwrap_or(c_uint::MAX);
+        // SAFETY: the session lives and the name is as long as is said.
+        let code = unsafe {
+            raw::libssh2_userauth_keyboard_interactive_ex(
+                self.raw,
+                user.as_ptr(),
+                length,
+                Some(questioned),
+            )
+        };
+        self.done(code)
     }
 
     /// Whether the server has let us in.
@@ -719,6 +726,55 @@ unsafe extern "C" fn disconnected(
     let _ = catch_unwind(AssertUnwindSafe(|| {
         pipe.set_farewell(message.escape_ascii().to_string());
     }));
+}
+
+/// `LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC`. ssh2's own leaves copies of the answers in memory.
+extern "C" fn questioned(
+    _name: *const c_char,
+    _name_length: c_int,
+    _instruction: *const c_char,
+    _instruction_length: c_int,
+    count: c_int,
+    questions: *const raw::LIBSSH2_USERAUTH_KBDINT_PROMPT,
+    responses: *mut raw::LIBSSH2_USERAUTH_KBDINT_RESPONSE,
+    context: *mut *mut c_void,
+) {
+    let count = usize::try_from(count).unwrap_or(0);
+    if count == 0 || questions.is_null() || responses.is_null() {
+        return;
+    }
+    // SAFETY: the context as for `receive`; both lists are as long as libssh2 says and live during the call.
+    let (pipe, questions, responses) = unsafe {
+        (
+            &mut *(*context).cast::<Pipe>(),
+            std::slice::from_raw_parts(questions, count),
+            std::slice::from_raw_parts_mut(responses, count),
+        )
+    };
+    let hidden: Vec<bool> = questions
+        .iter()
+        .map(|question| question.echo == 0)
+        .collect();
+    // Without an answer the server refuses.
+    let Ok(Some(answer)) = catch_unwind(AssertUnwindSafe(|| pipe.answer(&hidden))) else {
+        return;
+    };
+    for (response, _) in responses
+        .iter_mut()
+        .zip(hidden)
+        .filter(|(_, hidden)| *hidden)
+    {
+        // SAFETY: as for a signature: libssh2 frees it with free, and it is as long as was asked for.
+        unsafe {
+            let copy = malloc(answer.len().max(1)).cast::<c_char>();
+            if copy.is_null() {
+                return;
+            }
+            copy.copy_from_nonoverlapping(answer.as_ptr().cast(), answer.len());
+            response.text = copy;
+            response.length = c_uint::try_from(answer.len()).unwrap_or(0);
+        }
+    }
 }
 
 /// `LIBSSH2_USERAUTH_PUBLICKEY_SIGN_FUNC`.

@@ -52,10 +52,12 @@ pub mod note;
 mod pipe;
 pub mod prompt;
 pub mod public;
+mod remarks;
 mod session;
 mod setup;
 #[cfg(test)]
 mod testing;
+mod trials;
 mod tries;
 mod trust;
 mod tunnel;
@@ -268,6 +270,8 @@ impl SshTransport {
             methods: &methods,
             keys: &keys,
             password: self.ready.password.as_ref(),
+            host: &host.host_name,
+            trials: &self.ready.trials,
         };
         auth::log_in(peer, &claim, progress).await
     }
@@ -395,7 +399,7 @@ impl Transport for SshTransport {
                     (Line::Through(line), None, None)
                 }
             };
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(budget);
             let before = budget.left();
             let start = self.start(
                 &host,

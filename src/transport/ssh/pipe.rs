@@ -9,7 +9,6 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use ssh2::{KeyboardInteractivePrompt, Prompt};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use zeroize::Zeroizing;
@@ -143,7 +142,10 @@ pub(super) enum Ended {
 #[derive(Debug)]
 struct Answers {
     password: Zeroizing<String>,
+    /// The server has asked something.
     given: bool,
+    /// The server has been given the password.
+    shown: bool,
 }
 
 impl Pipe {
@@ -228,11 +230,30 @@ impl Pipe {
     }
 
     /// Answers the server's questions with this password, once.
-    pub(super) fn answer_with(&mut self, password: Option<Zeroizing<String>>) {
-        self.answers = password.map(|password| Answers {
+    pub(super) fn answer_with(&mut self, password: Zeroizing<String>) {
+        self.answers = Some(Answers {
             password,
             given: false,
+            shown: false,
         });
+    }
+
+    /// Answers no more questions; returns true if the server has been given the password.
+    pub(super) fn end_answers(&mut self) -> bool {
+        self.answers.take().is_some_and(|answers| answers.shown)
+    }
+
+    /// Returns the answer to the hidden ones of the server's questions, if there is one; the others have none.
+    pub(super) fn answer(&mut self, hidden: &[bool]) -> Option<Zeroizing<String>> {
+        let answers = self.answers.as_mut()?;
+        // Asked again, the password was wrong: nothing else is known here.
+        if answers.given || hidden.is_empty() {
+            return None;
+        }
+        answers.given = true;
+        // Of several secrets it would not be known which is the password.
+        answers.shown = hidden.iter().filter(|hidden| **hidden).count() == 1;
+        answers.shown.then(|| answers.password.clone())
     }
 
     /// Lets nothing pass any more, and resets the connection when it is dropped.
@@ -423,28 +444,6 @@ impl Pipe {
     }
 }
 
-impl KeyboardInteractivePrompt for Pipe {
-    fn prompt(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'_>]) -> Vec<String> {
-        let first = match &mut self.answers {
-            Some(answers) if !answers.given && !prompts.is_empty() => {
-                answers.given = true;
-                // Of several secrets it would not be known which is the password.
-                let hidden = prompts.iter().filter(|prompt| !prompt.echo).count();
-                (hidden == 1).then_some(&*answers.password)
-            }
-            // Asked again, the password was wrong: nothing else is known here.
-            _ => None,
-        };
-        prompts
-            .iter()
-            .map(|prompt| match first {
-                Some(password) if !prompt.echo => password.clone(),
-                _ => String::new(),
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -576,14 +575,14 @@ mod tests {
     async fn a_password_answers_one_hidden_question() {
         let answers = |rounds: &[&[bool]]| {
             let (mut pipe, _theirs) = greeted();
-            pipe.answer_with(Some(Zeroizing::new("sesame".to_owned())));
+            pipe.answer_with(Zeroizing::new("sesame".to_owned()));
             let answer = |shown: &&[bool]| {
-                let prompt = |echo: &bool| Prompt {
-                    text: "?".into(),
-                    echo: *echo,
-                };
-                let prompts: Vec<Prompt<'_>> = shown.iter().map(prompt).collect();
-                pipe.prompt("me", "", &prompts).join(",")
+                let hidden: Vec<bool> = shown.iter().map(|shown| !shown).collect();
+                let answer = pipe.answer(&hidden).unwrap_or_default();
+                let given = hidden
+                    .iter()
+                    .map(|hidden| if *hidden { answer.as_str() } else { "" });
+                given.collect::<Vec<_>>().join(",")
             };
             rounds.iter().map(answer).collect::<Vec<_>>().join(";")
         };
