@@ -11,6 +11,7 @@ use crate::ports::SourcePorts;
 use crate::run::policy::Share;
 use crate::run::signal::Keys;
 use crate::targets::{Network, TransportKind};
+use crate::transport::StderrMode;
 
 pub(crate) mod usage;
 mod values;
@@ -82,9 +83,10 @@ pub struct Cli {
     pub exclude: Vec<String>,
 
     /// How hosts are reached that do not say it themselves, as in ssh://node1: rsh; ssh; openssh, the
-    /// system's ssh; or exec, a local command for each host, with %h for the host
-    #[arg(short = 'R', long = "transport", value_name = "NAME", default_value = "rsh", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
-    pub transport: TransportKind,
+    /// system's ssh; or exec, a local command for each host, with %h for the host [default: rsh, ssh for
+    /// hosts of an Ansible inventory]
+    #[arg(short = 'R', long = "transport", value_name = "NAME", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
+    pub transport: Option<TransportKind>,
 
     /// The remote user, for hosts that name none [default: the local one]
     #[arg(
@@ -319,9 +321,10 @@ pub struct Cli {
     #[arg(short = 'v', long = "verbose", help_heading = "Output")]
     pub verbose: bool,
 
-    /// Remote standard error: over a connection of its own, merged into standard output, or dropped
-    #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
-    pub stderr: StderrArg,
+    /// Remote standard error: over a connection of its own, merged into standard output, or dropped [default:
+    /// separate; merge with -B, unless -e or --live tells the two apart]
+    #[arg(long = "stderr", value_enum, value_name = "MODE", help_heading = "rsh")]
+    pub stderr: Option<StderrArg>,
 
     /// Addresses or a network from which any host's daemon may connect back for standard error, besides
     /// the host's own addresses: for hosts with several (repeatable)
@@ -484,6 +487,25 @@ pub struct Cli {
     /// The command: its words are joined by spaces and interpreted by the remote user's login shell
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]
     pub command: Vec<OsString>,
+}
+
+impl Cli {
+    /// The transport of targets that name none.
+    #[must_use]
+    pub fn default_transport(&self) -> TransportKind {
+        self.transport.unwrap_or_default()
+    }
+
+    /// What becomes of remote standard error.
+    #[must_use]
+    pub fn stderr_mode(&self) -> StderrMode {
+        match self.stderr {
+            Some(mode) => mode.into(),
+            // Two streams race on their way here, so that equal hosts would differ by chance.
+            None if self.gather_all && self.error_dir.is_none() && !self.live => StderrMode::Merge,
+            None => StderrMode::Separate,
+        }
+    }
 }
 
 const AFTER_HELP: &str = "\

@@ -250,6 +250,7 @@ mod tests {
             port,
             transport: None,
             callback_from: None,
+            inventory: None,
         };
         RunInfo {
             targets: [

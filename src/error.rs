@@ -27,6 +27,11 @@ pub enum Error {
     /// The configuration, or the command line.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// Standard output is closed.
+    #[error(
+        "cannot write to standard output: it is closed\nhelp: to drop the output, write >/dev/null"
+    )]
+    NoOutput,
     /// Two reports want standard output for themselves.
     #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
     OneStandardOutput,
@@ -80,6 +85,14 @@ pub enum Error {
         label: String,
         /// With its file and line.
         fault: crate::transport::ssh::config::ConfigError,
+    },
+    /// A target that cannot be reached as its inventory says.
+    #[error("{label}: {reason}")]
+    Inventory {
+        /// The target.
+        label: String,
+        /// With its file and line.
+        reason: String,
     },
     /// A key that was asked for by name and is not there.
     #[error("cannot read the key {}", file.display())]
@@ -214,6 +227,7 @@ impl Error {
             }
             Error::Groups(error) => error.help(),
             Error::Group(fault) => fault.help(),
+            Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),
             Error::SettingAsDirectory { setting } => Some(format!(
                 "-o names a directory for output; a setting for ssh is --ssh-option {setting}"
             )),

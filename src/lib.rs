@@ -5,6 +5,8 @@
 //! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
 //! `report` sees only events.
 
+#![cfg(target_os = "linux")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -33,12 +35,14 @@ use transport::{Input, LOOKUP_THREADS, Resolver};
 
 pub mod cli;
 mod clock;
+mod complete;
 pub mod config;
 pub mod demo;
 pub mod dry_run;
 pub mod error;
 pub mod exit;
 pub mod generate;
+mod inherited;
 pub mod listing;
 pub mod multi_rsh;
 pub mod plan;
@@ -49,6 +53,7 @@ pub mod report;
 pub mod run;
 pub mod targets;
 pub mod transport;
+mod trusted;
 
 /// The most threads for what blocks: look-ups of names, and reads of a spooled standard input, of which every
 /// host may want one.
@@ -58,7 +63,13 @@ const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 const NO_LOAN: &str = "give up the rights that the program's file lends";
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+///
+/// With `no_output` standard output was closed at the start, and is not what it seems to be now.
+pub fn main(args: impl IntoIterator<Item = OsString>, no_output: bool) -> ExitCode {
+    if no_output {
+        complain(&Error::NoOutput);
+        return ExitStatus::SETUP.end();
+    }
     match run_args(args) {
         Ok(status) => status.end(),
         Err(Error::Config(ConfigError::CommandLine(error))) => {
@@ -87,7 +98,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Error> {
     // Before any file is opened: it would be with rights that the caller lacks.
     privilege::settle().map_err(Error::system(NO_LOAN))?;
+    inherited::settle_signals().map_err(Error::system("take over signals"))?;
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
+        print(complete::answer(&args[2..]))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     if multi_rsh::is_called(&args) {
         return carry_out(Plan::new(multi_rsh::cli(args)?, BTreeMap::new())?);
     }
@@ -303,7 +319,7 @@ async fn set_up(
     let mut pool = None;
     let rsh = match plan.rsh {
         Some(options) => {
-            let pool = pool.insert(port_pool(&plan.source_ports, notes)?);
+            let pool = pool.insert(port_pool(&plan.source_ports, targets.len(), notes)?);
             let rsh = RshTransport::new(options, pool.clone(), resolver.clone());
             Some(rsh.map_err(Error::system(no_random))?)
         }
@@ -313,7 +329,7 @@ async fn set_up(
         Some(options) => {
             let pool = match pool {
                 Some(pool) if plan.ssh_source_ports == plan.source_ports => pool,
-                _ => port_pool(&plan.ssh_source_ports, notes)?,
+                _ => port_pool(&plan.ssh_source_ports, targets.len(), notes)?,
             };
             let mine = targets
                 .iter()
@@ -385,8 +401,18 @@ fn words(range: &RangeInclusive<u16>) -> String {
     format!("{}-{}", range.start(), range.end())
 }
 
-/// Makes the pool of source ports and fills it with what the kernel knows of them.
-fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPool, Error> {
+/// Fewest targets for which the kernel is asked what the ports are doing. It looks through a table of all
+/// connections that is sized by the machine's memory: that takes milliseconds, and trying a port that is
+/// taken takes microseconds.
+const WORTH_ASKING: usize = 64;
+
+/// Makes the pool of source ports and fills it with what the kernel knows of them, if there are enough
+/// targets for that.
+fn port_pool(
+    source_ports: &SourcePorts,
+    targets: usize,
+    notes: &mut Vec<Note>,
+) -> Result<PortPool, Error> {
     let range = match source_ports {
         SourcePorts::Any => return Ok(PortPool::ephemeral()),
         SourcePorts::Reserved => RESERVED,
@@ -411,6 +437,9 @@ fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPo
     let mut seed = [0; 8];
     random::fill(&mut seed).map_err(Error::system("get random bytes"))?;
     let pool = PortPool::new(usable, u64::from_ne_bytes(seed));
+    if targets < WORTH_ASKING {
+        return Ok(pool);
+    }
     match kernel::sockets(&range) {
         Ok(sockets) => pool.observe(&sockets),
         // The pool finds out by trying; that takes longer and is no failure.

@@ -170,7 +170,7 @@ impl Plan {
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
-            transport: cli.transport,
+            transport: cli.default_transport(),
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => caller(),
@@ -182,7 +182,7 @@ impl Plan {
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
             rules: rules::words(&policy, targets.len()),
-            stderr: match StderrMode::from(cli.stderr) {
+            stderr: match cli.stderr_mode() {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
                 StderrMode::Drop => "drop",

@@ -46,6 +46,21 @@ fn gathering_standard_input_takes_no_option_that_only_a_run_can_follow() {
 }
 
 #[test]
+fn standard_error_is_merged_at_its_source_where_nothing_tells_it_apart() {
+    for (args, mode) in [
+        (&["x"][..], StderrMode::Separate),
+        (&["-b", "x"], StderrMode::Separate),
+        (&["-B", "x"], StderrMode::Merge),
+        (&["-B", "--live", "x"], StderrMode::Separate),
+        (&["-B", "-e", "d", "x"], StderrMode::Separate),
+        (&["-B", "--stderr", "separate", "x"], StderrMode::Separate),
+        (&["--stderr", "drop", "-B", "x"], StderrMode::Drop),
+    ] {
+        assert_eq!(parse(args).unwrap().stderr_mode(), mode, "{args:?}");
+    }
+}
+
+#[test]
 fn sizes_have_units() {
     for (text, bytes) in [
         ("0", 0),

@@ -34,10 +34,9 @@ pub enum OnlyArg {
 }
 
 /// [`StderrMode`] as it is spelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StderrArg {
     /// A second connection, from the daemon back to a reserved port here
-    #[default]
     Separate,
     /// In standard output's stream
     Merge,

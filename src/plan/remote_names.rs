@@ -141,6 +141,7 @@ mod tests {
             port: None,
             transport,
             callback_from: None,
+            inventory: None,
         }
     }
 

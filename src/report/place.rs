@@ -44,7 +44,7 @@ pub(super) fn find(path: &Path) -> io::Result<Place> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
     }
-    Walk::from(start()?, path).to_file()
+    Walk::from(start()?, path).file()
 }
 
 /// Walks to a file that is named relative to this directory.
@@ -53,7 +53,7 @@ pub(super) fn find(path: &Path) -> io::Result<Place> {
 /// As for [`find`].
 pub(super) fn find_in(directory: impl AsFd, name: &str) -> io::Result<Place> {
     let directory = openat(directory, ".", DIRECTORY, Mode::empty())?;
-    Walk::from(directory, Path::new(name)).to_file()
+    Walk::from(directory, Path::new(name)).file()
 }
 
 /// Walks to a directory, and makes those on the way that are missing.
@@ -64,7 +64,7 @@ pub(super) fn make_directory(path: &Path) -> io::Result<OwnedFd> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
     }
-    Walk::from(start()?, path).to_directory()
+    Walk::from(start()?, path).directory()
 }
 
 impl Place {
@@ -124,7 +124,7 @@ impl Walk {
         }
     }
 
-    fn to_file(mut self) -> io::Result<Place> {
+    fn file(mut self) -> io::Result<Place> {
         while let Some(part) = self.ahead.pop_front() {
             let found = self.look(&part)?;
             match found {
@@ -142,7 +142,7 @@ impl Walk {
         Err(Errno::ISDIR.into())
     }
 
-    fn to_directory(mut self) -> io::Result<OwnedFd> {
+    fn directory(mut self) -> io::Result<OwnedFd> {
         while let Some(part) = self.ahead.pop_front() {
             match self.look(&part)? {
                 Found::Link(target) => self.follow(&part, target)?,

@@ -271,13 +271,13 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
         Outcome::NotStarted(_) => write!(cause, "not started"),
         Outcome::Internal(text) => write!(cause, "internal error: {text}"),
     };
-    without_numbers(cause);
     *cause = cut(std::mem::take(cause));
     true
 }
 
-/// Cuts a cause that is too long.
+/// Cuts a cause that is too long, and leaves out what only programs read.
 fn cut(mut cause: String) -> String {
+    without_numbers(&mut cause);
     if cause.len() > CAUSE {
         cause.truncate(cause.floor_char_boundary(CAUSE));
         cause.push('…');

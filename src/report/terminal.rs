@@ -4,8 +4,9 @@
 //! Text and tabs stay as they are. Control characters are shown the way a shell or an editor shows
 //! them, `^[` for escape, so every control sequence becomes plain text; the eight-bit ones and bytes
 //! that are not UTF-8, which some terminals take for control characters, are shown as `<U+009B>` and
-//! `<9B>`, as less does. Where the user wants the colours of hosts, sequences that set them pass, and are undone
-//! at the end of the line.
+//! `<9B>`, as less does. So are the characters that change the direction of text, which can make a line look like
+//! another one. Where the user wants the colours of hosts, sequences that set them pass, and are undone at the end of
+//! the line.
 
 use std::str;
 
@@ -122,7 +123,12 @@ fn harmless(text: &[u8], to: &mut Vec<u8>) {
 }
 
 fn is_harmful(c: char) -> bool {
-    c.is_control() && c != '\t'
+    c.is_control() && c != '\t' || turns_text_around(c)
+}
+
+/// True for characters that are not seen and change the order in which others are.
+pub(super) fn turns_text_around(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -150,6 +156,13 @@ mod tests {
         assert_eq!(line("\x1b]0;title\x07"), "^[]0;title^G");
         assert_eq!(line("\0\x08\x7f\n\x0e"), "^@^H^?^J^N");
         assert_eq!(line("\u{9b}2J"), "<U+009B>2J");
+        assert_eq!(line("a\u{202e}b\u{202a}"), "a<U+202E>b<U+202A>");
+        assert_eq!(line("\u{2066}c\u{2069}"), "<U+2066>c<U+2069>");
+        // The neighbours are text: arrows and hyphens, and joiners that many scripts need.
+        assert_eq!(
+            line("\u{2029}\u{202f}\u{2065}\u{200d}"),
+            "\u{2029}\u{202f}\u{2065}\u{200d}"
+        );
         assert_eq!(line(b"\x9b2J \xe9t\xe9 \xff"), "<9B>2J <E9>t<E9> <FF>");
     }
 

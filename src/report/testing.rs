@@ -92,6 +92,7 @@ fn target<S: AsRef<str>>(label: &S) -> Target {
         port: None,
         transport: None,
         callback_from: None,
+        inventory: None,
     }
 }
 

@@ -88,9 +88,8 @@ pub(super) async fn run<T: Transport>(
         Ok(connected) => connected,
         Err(outcome) => return Ended { outcome, facts },
     };
-    let connected = Instant::now();
     let (outcome, left_running) = carry(&context, id, &mut session, &facts, cancelled).await;
-    facts.run = Some(time_of_run(&context.lag, started, connected));
+    facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
     facts.left_running = left_running;
     // The next host is started when this one's connections are closed.
@@ -105,19 +104,6 @@ struct Connected<S> {
     slot: OwnedSemaphorePermit,
     /// The moment from which it counts as running.
     started: Instant,
-}
-
-/// The time of a command that ends now. If the loop is behind, the end was here for some time before it was
-/// seen. That is not subtracted if the loop has had no turn since it saw the start: then neither moment is
-/// known, and a command must not seem to take less time than it took.
-pub(super) fn time_of_run(lag: &Lag, started: Instant, connected: Instant) -> Duration {
-    let has_turned = lag.last_turn().is_some_and(|turn| turn > connected);
-    let late = if has_turned {
-        lag.current()
-    } else {
-        Duration::ZERO
-    };
-    started.elapsed().saturating_sub(late)
 }
 
 /// Why a try has led to nothing.

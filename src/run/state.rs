@@ -53,8 +53,9 @@ pub(super) struct Dispatcher<T> {
     wave: usize,
     pub(super) bunch: Vec<Event>,
     pub(super) reporter_gone: bool,
-    /// When a reader that has no room is given up, once the run is to stop.
+    /// When a reader that has no room is given up, once the run is to stop, and how long after it last had some.
     pub(super) give_up: Option<Alarm>,
+    patience: Option<Duration>,
     interrupted: Option<Instant>,
     begun: Instant,
     stats: RunStats,
@@ -85,6 +86,7 @@ impl<T: Transport> Dispatcher<T> {
             next: 0,
             reporter_gone: false,
             give_up: None,
+            patience: None,
             interrupted: None,
             begun: Instant::now(),
         }
@@ -314,7 +316,15 @@ impl<T: Transport> Dispatcher<T> {
         self.give_up_within(PATIENCE[usize::from(again)]);
     }
 
+    /// The reader had room. It is not the one that holds up the end.
+    pub(super) fn on_taken(&mut self) {
+        self.give_up = self
+            .patience
+            .map(|patience| self.context.lag.alarm(patience));
+    }
+
     fn give_up_within(&mut self, patience: Duration) {
+        self.patience = Some(self.patience.map_or(patience, |known| known.min(patience)));
         let latest = self.context.lag.alarm(patience);
         self.give_up = Some(match self.give_up.take() {
             Some(known) => known.or_sooner(latest),

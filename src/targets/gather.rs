@@ -68,6 +68,7 @@ impl Gathered {
                         port: known.port,
                         transport: known.transport,
                         callback_from: known.callback_from.as_ref(),
+                        inventory: known.inventory.as_ref(),
                         ..host
                     }),
                     said(&host),
@@ -122,6 +123,7 @@ impl Targets {
             port: host.port,
             transport: host.transport,
             callback_from: host.callback_from.cloned(),
+            inventory: host.inventory.cloned(),
         };
         let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
         match self.positions.entry(key) {
@@ -133,11 +135,20 @@ impl Targets {
             Entry::Occupied(entry) => {
                 let at = *entry.get();
                 let known = &mut self.list[at];
+                // A plain mention beside an inventory's is a host of the inventory, too.
+                let inventory = known.inventory.clone().or_else(|| new.inventory.clone());
                 if !says(known) {
                     *known = new;
                     self.places[at] = place;
                 } else if says(&new) && !agree(&new, known) {
                     return Err(known.clone());
+                }
+                if !known
+                    .inventory
+                    .as_ref()
+                    .is_some_and(|from| from.says_something())
+                {
+                    known.inventory = inventory;
                 }
             }
         }
@@ -189,6 +200,10 @@ fn identity<'a>(host: Host<'a>) -> &'a str {
 fn agree(one: &Target, other: &Target) -> bool {
     let said = |target: &Target| Target {
         label: Arc::clone(&one.label),
+        inventory: target
+            .inventory
+            .clone()
+            .filter(|from| from.says_something()),
         ..target.clone()
     };
     said(one) == said(other)
@@ -210,6 +225,9 @@ fn said(host: &Host<'_>) -> String {
             .map(|transport| format!("transport={transport}")),
         host.callback_from
             .map(|networks| format!("callback={}", Network::list(networks))),
+        host.inventory
+            .filter(|from| from.says_something())
+            .map(|_| "ssh's arguments of an inventory".to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join(" ")

@@ -24,6 +24,7 @@ mod warnings;
 mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
+pub use inventory::InventoryVariables;
 pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub use network::{Network, NotANetwork};
@@ -62,6 +63,8 @@ pub struct Target {
     pub transport: Option<TransportKind>,
     /// The networks from which its daemon may call back, if the target says so.
     pub callback_from: Option<Arc<[Network]>>,
+    /// What an inventory says of it, if it is from one.
+    pub inventory: Option<Arc<InventoryVariables>>,
 }
 
 impl Target {
@@ -71,6 +74,10 @@ impl Target {
             || self.port.is_some()
             || self.transport.is_some()
             || self.callback_from.is_some()
+            || self
+                .inventory
+                .as_ref()
+                .is_some_and(|from| from.says_something())
     }
 }
 

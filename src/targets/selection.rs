@@ -243,6 +243,7 @@ impl Target {
             port: None,
             transport: None,
             callback_from: None,
+            inventory: None,
         }
     }
 }

@@ -33,6 +33,8 @@ struct Sums {
     stopped: AtomicU64,
     /// When the next turn is due, counted from `base`; at first never.
     due: AtomicU64,
+    /// The last turn that was in time, counted from `base`; at first none.
+    in_time: AtomicU64,
 }
 
 impl Default for Lag {
@@ -42,6 +44,7 @@ impl Default for Lag {
             lag: AtomicU64::new(0),
             stopped: AtomicU64::new(0),
             due: AtomicU64::new(u64::MAX),
+            in_time: AtomicU64::new(u64::MAX),
         }))
     }
 }
@@ -70,13 +73,13 @@ impl Lag {
         }
     }
 
-    /// The last turn of the loop that is known: what is found now, and was not found in that turn, came after
-    /// it. At most a beat ago, unless the process was behind. `None` if nothing is measured.
+    /// The last turn of the loop that was in time: what is found now, and was not found in that turn, came after
+    /// it. At most a beat ago, unless the process is or just was behind. `None` if nothing is measured.
     #[must_use]
     pub fn last_turn(&self) -> Option<Instant> {
-        match self.0.due.load(Ordering::Relaxed) {
+        match self.0.in_time.load(Ordering::Relaxed) {
             u64::MAX => None,
-            due => Some(self.0.base + Duration::from_micros(due).saturating_sub(BEAT)),
+            turn => Some(self.0.base + Duration::from_micros(turn)),
         }
     }
 
@@ -119,14 +122,22 @@ impl Lag {
     /// Measures for as long as it is polled. It has to be a task of its own: what counts is the time in
     /// the queue with the hosts' tasks.
     pub async fn measure(self) {
+        let seen = |lag: &Lag| {
+            let now = micros(lag.0.base.elapsed());
+            lag.0.in_time.store(now, Ordering::Relaxed);
+        };
+        seen(&self);
         loop {
             let due = Instant::now() + BEAT;
             let at = micros(due - self.0.base);
             self.0.due.store(at, Ordering::Relaxed);
             sleep_until(due).await;
             let late = self.late();
+            // After a delay, the tasks that have waited may have their turn later than this one.
             if late > ORDINARY {
                 self.add(late);
+            } else {
+                seen(&self);
             }
         }
     }

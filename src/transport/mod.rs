@@ -235,7 +235,8 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
 
     /// How many connections between the run's source ports and its hosts this machine keeps in
-    /// TIME_WAIT since it began; `None` if that is not known, or the ports are the kernel's choice.
+    /// TIME_WAIT since it began; `None` if that is not known or not asked for, or the ports are the kernel's
+    /// choice.
     fn time_wait(&self) -> Option<usize> {
         None
     }

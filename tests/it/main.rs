@@ -4,6 +4,8 @@
 //! are some.
 
 #[cfg(test)]
+mod completion;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod faults;

@@ -105,6 +105,89 @@ fn files_have_the_output_and_the_screen_has_not() {
     assert_eq!(std::fs::read(path("out/n1")).unwrap(), b"n1\n\xff");
 }
 
+#[test]
+fn a_closed_standard_output_is_an_error_before_anything_runs() {
+    let call = || Mrsh::new().args(&["--demo", "-w", "n1", "echo ran >&2"]);
+    let ended = call().after("exec >&-").run().status(2);
+    ended.stderr(
+        "mrsh: cannot write to standard output: it is closed\nhelp: to drop the output, write >/dev/null\n",
+    );
+    // Whoever opens /dev/null for reading, too, as Python does, has an open standard output.
+    for open in [">/dev/null", "1<>/dev/null"] {
+        call().after(format!("exec {open}")).run().status(0);
+    }
+    // Nobody can be told that standard error is closed.
+    call().after("exec 2>&-").run().status(0);
+}
+
+#[test]
+fn a_host_that_imitates_a_block_has_its_name_before_every_line() {
+    let rule = "-".repeat(15);
+    let command = format!(
+        "test $MRSH_HOST = n1 || printf 'all is well\\n'; test $MRSH_HOST = n2 || printf '%s\\n' all {rule} 'n2 (1)' {rule} bad"
+    );
+    let ended = demo(&["-bL"], "n[1-2]", &command).status(0);
+    let mut lines = ended.sorted_lines();
+    lines.dedup();
+    for line in &lines {
+        let own = if line.ends_with("well") {
+            "n2: "
+        } else {
+            "n1: "
+        };
+        assert!(line.starts_with(own), "{lines:?}");
+    }
+    assert_eq!(lines.len(), 5, "{lines:?}");
+}
+
+#[test]
+fn root_trusts_no_configuration_and_no_groups_of_others() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        return may_skip("not root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, "jobs = 3\n[groups]\nown = 'n1'\n").unwrap();
+    let groups = dir.path().join("groups.conf");
+    std::fs::write(&groups, "[Main]\n[x]\nmap: echo n1\n").unwrap();
+    let genders = dir.path().join("genders");
+    std::fs::write(&genders, "n1 web\n").unwrap();
+    let calls = || {
+        let call = |args: &[&str]| Mrsh::new().args(args);
+        let folder = dir.path();
+        [
+            (
+                &config,
+                call(&["--config", config.to_str().unwrap(), "--expand", "@own"]),
+            ),
+            (
+                &groups,
+                call(&["--expand", "@x:any"]).env("CLUSTERSHELL_CFGDIR", folder),
+            ),
+            (
+                &genders,
+                call(&["--expand", "@genders:web"]).env("PDSH_GENDERS_DIR", folder),
+            ),
+        ]
+    };
+    for (_, call) in calls() {
+        call.run().status(0).stdout("n1\n");
+    }
+    for (file, call) in calls() {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o646)).unwrap();
+        let said = format!("help: chmod go-w {}", file.display());
+        call.run().status(2).stdout("").says(&[&said]);
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    for (file, call) in calls() {
+        chown(file, Some(12_345), None).unwrap();
+        let said = format!("help: chown root {}", file.display());
+        call.run().status(2).stdout("").says(&[&said]);
+        chown(file, Some(0), None).unwrap();
+    }
+}
+
 /// A run of which one report has a full disk. One host has ended with status 2 before that; the others would run
 /// for an hour.
 fn full_disk(options: &[&str]) -> Ended {

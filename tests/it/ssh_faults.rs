@@ -340,7 +340,7 @@ fn who_is_called_is_what_the_configuration_decides() {
     let path = file.to_str().unwrap();
     std::fs::write(
         &file,
-        "Host a\n  HostName 127.0.0.1\n  User ada\n  Port 1\n\
+        "Host a d\n  HostName 127.0.0.1\n  User ada\n  Port 1\n\
          Host b\n  HostName b.invalid\n  ProxyJump admin@gate\n  User bea\n\
          Host gate\n  HostName 127.0.0.1\n  Port 1\n",
     )
@@ -350,13 +350,13 @@ fn who_is_called_is_what_the_configuration_decides() {
         let ended = mrsh.run().status(status);
         String::from_utf8(ended.stdout).unwrap()
     };
-    let text = with(&["-n", "-w", "a,cy@a:2,b,openssh://c", "true"], 0);
+    let text = with(&["-n", "-w", "a,cy@d:2,b,openssh://c", "true"], 0);
     let lines: Vec<&str> = text.lines().take(4).collect();
     assert_eq!(
         lines,
         [
             "a: ssh to 127.0.0.1 port 1 as ada",
-            "cy@a:2: ssh to 127.0.0.1 port 2 as cy",
+            "cy@d:2: ssh to 127.0.0.1 port 2 as cy",
             "b: ssh to b.invalid port 22 as bea, by way of admin@127.0.0.1 port 1",
             "c: openssh to c, and as its configuration says",
         ],

@@ -174,6 +174,90 @@ fn what_is_wrong_with_includes_is_a_warning() {
 }
 
 #[test]
+fn an_inventory_says_how_its_hosts_are_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("inv.ini");
+    let call = |text: &str, args: &[&str]| {
+        std::fs::write(
+            &path,
+            format!("[all:vars]\nansible_host=127.0.0.1\n[web]\n{text}"),
+        )
+        .unwrap();
+        let name = path.to_str().unwrap();
+        let ended = Mrsh::new()
+            .args(&["--no-config", "-F", "none", "-f", name, "-n"])
+            .args(args)
+            .arg("true")
+            .run();
+        let out = String::from_utf8(ended.stdout)
+            .unwrap()
+            .replace(name, "inv.ini");
+        (ended.status, out, ended.stderr.replace(name, "inv.ini"))
+    };
+    for (args, expected) in [
+        (&[][..], "w1: ssh to 127.0.0.1 port 22 as op"),
+        (&["-R", "openssh"], "w1: openssh to w1"),
+        (
+            &["-R", "rsh", "--source-ports", "any"],
+            "w1: rsh to 127.0.0.1 port 514 as op",
+        ),
+    ] {
+        let (status, out, err) = call("w1 ansible_user=op\n", args);
+        let expected = expected.replace("openssh to w1", "openssh to 127.0.0.1");
+        assert!(out.starts_with(&expected), "{status:?} {out} {err}");
+    }
+    let args = "w1 ansible_ssh_common_args='-o Port=2222 -l me'\nw2\n";
+    let (_, out, err) = call(args, &[]);
+    assert!(
+        out.contains("w1: ssh to 127.0.0.1 port 2222 as me"),
+        "{out} {err}"
+    );
+    assert!(out.contains("w2: ssh to 127.0.0.1 port 22"), "{out} {err}");
+    for (text, message) in [
+        (
+            "w1\nw2 ansible_connection=winrm\n",
+            "mrsh: w2: inv.ini:5: the connection \"winrm\" is unknown here; there are ssh and local\n  = help: leave it \
+             out with -x w2\n",
+        ),
+        (
+            "w1\nw2 ansible_ssh_extra_args='-D 9'\n",
+            "mrsh: w2: inv.ini:5: ansible_ssh_extra_args: -D is no option of ssh that can be followed here\n  = help: \
+             leave it out with -x w2\n",
+        ),
+        (
+            "w2 ansible_ssh_common_args='-o Prot=2222'\n",
+            "mrsh: w2: inv.ini:4 Prot=2222: bad configuration option: Prot",
+        ),
+        (
+            "w2 ansible_ssh_common_args='-o ProxyCommand=nc'\n",
+            "mrsh: w2: inv.ini:4 ProxyCommand=nc: ProxyCommand is not supported by the built-in ssh",
+        ),
+    ] {
+        let (status, out, err) = call(text, &[]);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{err}");
+        assert!(
+            err.to_lowercase().starts_with(&message.to_lowercase()),
+            "{err}"
+        );
+        // Who is not called does not matter.
+        let (_, out, err) = call(&format!("w0\n{text}"), &["-x", "w2"]);
+        assert!(out.contains("w0: ssh to"), "{err}");
+    }
+    std::fs::write(
+        &path,
+        "w1 ansible_become=yes\nw2 ansible_become=yes ansible_password=x\nw3\n[all:vars]\nansible_connection=local\n",
+    )
+    .unwrap();
+    let ended = Mrsh::new()
+        .args(&["--no-config", "-f", path.to_str().unwrap(), "true"])
+        .run();
+    assert_eq!(
+        ended.stderr,
+        "mrsh: set in the inventory and not used: ansible_become (2 hosts), ansible_password (1 host)\n"
+    );
+}
+
+#[test]
 fn habits_from_other_programs_get_the_right_hint() {
     for (args, message) in [
         (

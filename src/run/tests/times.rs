@@ -1,8 +1,6 @@
 //! Times of the phases of a host.
 
-use super::super::host_task::time_of_run;
 use super::*;
-use crate::transport::{Lag, lose_the_cpu};
 
 /// Most by which timers are late on a clock that only moves for them.
 const EXACT: Duration = Duration::from_millis(50);
@@ -78,23 +76,4 @@ async fn a_wait_that_is_cut_short_is_told() {
     for (facts, all) in times {
         assert!(facts.delayed(all) <= EXACT, "{facts:?} of {all:?}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_whose_end_is_seen_late_is_no_longer_for_that() {
-    let lag = Lag::default();
-    let measuring = tokio::spawn(lag.clone().measure());
-    let started = Instant::now();
-    sleep(secs(5)).await;
-    // The process gets no CPU for two seconds, in which the command ends.
-    lose_the_cpu(secs(2));
-    let run = time_of_run(&lag, started, started);
-    assert!(run.abs_diff(secs(5)) <= EXACT, "{run:?}");
-    // If the start was seen in the same turn as the end, neither moment is known.
-    sleep(secs(1)).await;
-    let started = Instant::now();
-    lose_the_cpu(secs(2));
-    let seen = Instant::now();
-    assert_eq!(time_of_run(&lag, started, seen), secs(2));
-    measuring.abort();
 }

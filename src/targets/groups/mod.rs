@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::inventory::Inventory;
 use super::nodeset::{Definition, GroupError, GroupSource, HostList, Options};
 use super::{Limits, TargetError, Warnings, files};
+use crate::trusted;
 
 mod clustershell;
 mod dsh;
@@ -34,7 +35,7 @@ mod yaml;
 mod tests;
 
 pub use regroup::regroup;
-pub(super) use yaml::{Node, parse as parse_yaml};
+pub(super) use yaml::{Entry, Node, parse as parse_yaml};
 
 /// Files and folders in which groups may be defined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -201,7 +202,10 @@ impl Groups {
     }
 
     /// The names of the sources that are searched for a group without a source.
-    fn searched_names(&self) -> Result<Vec<String>, GroupError> {
+    ///
+    /// # Errors
+    /// Their configuration cannot be read.
+    pub fn searched_names(&self) -> Result<Vec<String>, GroupError> {
         let inventory = (!self.inventories.is_empty()).then_some(INVENTORY);
         let searched = self.searched(None)?;
         let others = searched.iter().map(|source| source.name());
@@ -426,7 +430,7 @@ const MAX_FILE: u64 = 64 << 20;
 /// The text of a file, which must be UTF-8 and not endless.
 fn read_text(path: &Path) -> Result<String, GroupError> {
     let mut text = String::new();
-    std::fs::File::open(path)
+    trusted::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
         .map_err(|error| unreadable(path, &error))?;
     Ok(text)

@@ -15,6 +15,7 @@ use super::error::MAX_NAME;
 use super::joined::Joined;
 use super::set::{NodeSet, Points};
 use super::words::{HostWord, NameRun, Names};
+use crate::targets::inventory::InventoryVariables;
 use crate::targets::{Network, TransportKind};
 
 /// Hosts in the order of their first mention, with users and ports.
@@ -60,6 +61,8 @@ pub struct Options {
     pub label: Option<Arc<str>>,
     /// The name or address to call, if it is not the one host's own name.
     pub address: Option<Arc<str>>,
+    /// What an inventory says of the host.
+    pub inventory: Option<Arc<InventoryVariables>>,
     /// Whether the label of a host shows the user, as in `user@@group`.
     pub shows_user: bool,
 }
@@ -141,6 +144,8 @@ pub struct Host<'a> {
     pub name: &'a str,
     /// What to call instead of the name, if that is something else.
     pub address: Option<&'a Arc<str>>,
+    /// What an inventory says of it.
+    pub inventory: Option<&'a Arc<InventoryVariables>>,
     /// The user, if one is given.
     pub user: Option<&'a Arc<str>>,
     /// The port, if one is given.
@@ -159,6 +164,7 @@ impl<'a> Host<'a> {
             labelled: false,
             name,
             address: None,
+            inventory: None,
             user: None,
             port: None,
             transport: None,
@@ -448,6 +454,7 @@ fn walk_word<E>(word: &HostWord, filters: &[&Filter], each: Visitor<'_, E>) -> R
             labelled: false,
             name,
             address: None,
+            inventory: None,
             user: word.user.as_ref(),
             port: word.port,
             transport: word.transport,
@@ -495,6 +502,7 @@ impl Options {
             label: label.unwrap_or(host.label),
             labelled: host.labelled || self.label.is_some(),
             address: host.address.or(self.address.as_ref()),
+            inventory: host.inventory.or(self.inventory.as_ref()),
             user: host.user.or(self.user.as_ref()),
             port: host.port.or(self.port),
             transport: host.transport.or(self.transport),

@@ -113,7 +113,9 @@ impl OpenSshTransport {
             "PermitLocalCommand=yes".to_owned(),
             format!("LocalCommand=echo {}", self.token),
         ];
-        for option in mine.iter().chain(options).chain(&needed) {
+        let own = target.inventory.as_ref().map(|from| from.own_settings());
+        let own = own.unwrap_or_default();
+        for option in mine.iter().chain(options).chain(&own).chain(&needed) {
             words.extend(["-o".into(), option.into()]);
         }
         if let Some(user) = target.user.as_deref().or(user.as_deref()) {
@@ -317,6 +319,7 @@ impl Session for OpenSshSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::targets::InventoryVariables;
 
     fn transport() -> OpenSshTransport {
         OpenSshTransport::new(OpenSshOptions {
@@ -340,7 +343,24 @@ mod tests {
             port,
             transport: None,
             callback_from: None,
+            inventory: None,
         }
+    }
+
+    #[test]
+    fn settings_of_an_inventory_come_after_those_that_were_typed() {
+        let from = InventoryVariables {
+            ssh_options: vec![("inv:1".into(), "IdentityFile=\"k\"".to_owned())],
+            ..InventoryVariables::default()
+        };
+        let target = Target {
+            inventory: Some(from.into()),
+            ..target(None, None)
+        };
+        let words = transport().words(&target);
+        let at = |word: &str| words.iter().position(|found| found == word).unwrap();
+        assert!(at("Compression=yes") < at("IdentityFile=\"k\""));
+        assert!(at("IdentityFile=\"k\"") < at("BatchMode=yes"));
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct RshOptions {
     /// True if commands are never held back until the daemon has called back. For embedded daemons, which read
     /// the whole request first; real ones call back when they have read the port.
     pub at_once: bool,
+    /// Whether the connections that this machine keeps in TIME_WAIT are counted at the end.
+    pub count_time_wait: bool,
     /// What the commands read; `None` is an end of file.
     pub input: Option<Input>,
 }
@@ -210,7 +212,7 @@ impl RshTransport {
             progress.sent = true;
             let _ = main.write_all(rest).await;
         }
-        let mut unanswered = Instant::now();
+        let asked = Instant::now();
         if call.is_some() {
             progress.phase = Phase::Start;
         }
@@ -223,7 +225,6 @@ impl RshTransport {
                         News::Call(connection) => {
                             call = Some(connection);
                             progress.phase = Phase::Start;
-                            unanswered = Instant::now();
                         }
                         News::Elsewhere => progress.elsewhere = true,
                     }
@@ -255,7 +256,7 @@ impl RshTransport {
                 }
             }
         };
-        progress.answered = Some(answer_came(unanswered, !rest.is_empty(), lag));
+        progress.answered = Some(answer_came(asked, !rest.is_empty(), lag));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since a session's size is that of its largest path.
@@ -350,14 +351,14 @@ fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> 
 /// The moment from which the command counts as running. If output came in one piece with the answer, or the
 /// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
 /// since a command must not seem to take less time than it took.
-fn answer_came(unanswered: Instant, with_output: bool, lag: &Lag) -> Instant {
+fn answer_came(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
     let now = Instant::now();
     let earliest = if with_output {
         lag.last_turn().unwrap_or(now)
     } else {
         now - lag.current()
     };
-    earliest.clamp(unanswered, now)
+    earliest.clamp(asked, now)
 }
 
 /// Reads the rest of a refusal, within bounds of size and time.
@@ -450,6 +451,9 @@ impl Transport for RshTransport {
     }
 
     fn time_wait(&self) -> Option<usize> {
+        if !self.options.count_time_wait {
+            return None;
+        }
         let (range, _) = self.pool.span()?;
         kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }

@@ -65,7 +65,7 @@ struct Tried {
     password: bool,
     /// The host that has refused the password, which is why it was not tried.
     withheld: Option<String>,
-    /// Why a key could not sign.
+    /// Why a key could not sign, or a question not be answered.
     faults: Vec<String>,
 }
 
@@ -191,8 +191,14 @@ impl Attempt<'_> {
         } else {
             peer.pipe_mut().answer_with(password.clone());
             let answered = peer.drive(|peer| peer.keyboard_interactive(user)).await;
-            // A server that asks for something else has not seen the password.
-            self.tried.password |= peer.pipe_mut().end_answers();
+            match peer.pipe_mut().end_answers() {
+                Some(true) => self.tried.password = true,
+                Some(false) => {
+                    let fault = "the server asks for something else than a password";
+                    self.tried.faults.push(fault.to_owned());
+                }
+                None => {}
+            }
             answered
         };
         self.passed = match &answered {

@@ -1,4 +1,4 @@
-//! libssh2 under a safe type, and the only unsafe code of this program.
+//! libssh2 under a safe type, and the only unsafe code of the library.
 //!
 //! [`Peer`] is a session with all its channels and the [`Pipe`] below it. Everything goes through `&mut
 //! Peer`, so libssh2, which knows no locks, is never entered twice; and a peer is whole: its pointers live

@@ -238,9 +238,11 @@ impl Pipe {
         });
     }
 
-    /// Answers no more questions; returns true if the server has been given the password.
-    pub(super) fn end_answers(&mut self) -> bool {
-        self.answers.take().is_some_and(|answers| answers.shown)
+    /// Answers no more questions. Returns true if the server has been given the password, false if it has asked for
+    /// something else, and `None` if it has asked nothing.
+    pub(super) fn end_answers(&mut self) -> Option<bool> {
+        let answers = self.answers.take()?;
+        answers.given.then_some(answers.shown)
     }
 
     /// Returns the answer to the hidden ones of the server's questions, if there is one; the others have none.

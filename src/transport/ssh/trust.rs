@@ -157,7 +157,7 @@ impl Trust {
                     // As with ssh: accept-new without a memory would accept every key, each time.
                     let mut fault = refusal.fault();
                     fault.common =
-                        "no host key is known for it, and UserKnownHostsFile none leaves no file to add one to"
+                        "no host key is known, and UserKnownHostsFile none leaves no file to add one to"
                             .to_owned();
                     fault.text = format!(
                         "no {} host key is known for {}, and UserKnownHostsFile none leaves no file to add it to; \

@@ -120,10 +120,10 @@ fn standard_error_that_never_ends() {
     let script = Script::printing("out\n", 0)
         .then(Step::Close(Wire::Main))
         .then(Step::Stall);
-    let ended = run_with(script, &["-u", "0.5"]).status(3);
+    let ended = run_with(script, &["-u", "2"]).status(3);
     ended
         .stdout(line("out"))
-        .says(&[&failed("command timed out after 0.5 s")]);
+        .says(&[&failed("command timed out after 2 s")]);
 }
 
 /// Hosts that call back from addresses other than the one that was called, more of them at once than

@@ -158,7 +158,7 @@ impl HostKeyError {
         let (common, help) = match self {
             HostKeyError::Unknown { certificate, .. } => (
                 format!(
-                    "no host key is known for it and you have requested strict checking{}",
+                    "no host key is known, and you have requested strict checking{}",
                     because(certificate.as_ref())
                 ),
                 Some(
@@ -168,9 +168,9 @@ impl HostKeyError {
             ),
             HostKeyError::Changed { changed, .. } => (
                 format!(
-                    "REMOTE HOST IDENTIFICATION HAS CHANGED: its key is not the one known{} in {}{}",
+                    "REMOTE HOST IDENTIFICATION HAS CHANGED: the key is not the one known{} in {}{}",
                     if changed.is_of_address {
-                        " for its address"
+                        " for the address"
                     } else {
                         ""
                     },
@@ -184,7 +184,7 @@ impl HostKeyError {
             ),
             HostKeyError::Revoked { place, .. } => (
                 format!(
-                    "REVOKED HOST KEY DETECTED: its key is marked as revoked in {place}; it may be a stolen key"
+                    "REVOKED HOST KEY DETECTED: the key is marked as revoked in {place}; it may be a stolen key"
                 ),
                 None,
             ),
