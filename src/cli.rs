@@ -10,7 +10,7 @@ use clap::{ArgAction, Parser};
 use crate::ports::SourcePorts;
 use crate::run::policy::Share;
 use crate::run::signal::Keys;
-use crate::targets::TransportKind;
+use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
 pub(crate) mod usage;
@@ -326,6 +326,11 @@ pub struct Cli {
     /// separate; merge with -B, unless -e or --live tells the two apart]
     #[arg(long = "stderr", value_enum, value_name = "MODE", help_heading = "rsh")]
     pub stderr: Option<StderrArg>,
+
+    /// Addresses or a network from which any host's daemon may connect back for standard error, besides
+    /// the host's own addresses: for hosts with several (repeatable)
+    #[arg(long = "callback-from", value_name = "NET", help_heading = "rsh")]
+    pub callback_from: Vec<Network>,
 
     /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh, any for ssh]
     #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]

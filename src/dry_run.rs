@@ -249,6 +249,7 @@ mod tests {
             user: user.map(Into::into),
             port,
             transport: None,
+            callback_from: None,
             inventory: None,
         };
         RunInfo {

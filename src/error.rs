@@ -172,6 +172,15 @@ pub enum Error {
         /// As `512-515`.
         range: String,
     },
+    /// The listener for call-backs would take the only port.
+    #[error(
+        "cannot use source ports {range}: separate standard error needs at least 2, one to listen on for the \
+         daemons' call-backs and one to connect from; use --stderr merge or a larger range"
+    )]
+    TooFewPorts {
+        /// As `700-700`.
+        range: String,
+    },
     /// Something of the system that the run needs.
     #[error("cannot {what}")]
     System {

@@ -140,6 +140,7 @@ mod tests {
             user: user.map(Into::into),
             port: None,
             transport,
+            callback_from: None,
             inventory: None,
         }
     }

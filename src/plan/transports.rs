@@ -11,7 +11,7 @@ use std::{env, fs};
 use super::remote_names;
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::ports::SourcePorts;
+use crate::ports::{self, SourcePorts};
 use crate::privilege::Privilege;
 use crate::report::Decided;
 use crate::targets::{Target, TransportKind};
@@ -374,7 +374,7 @@ fn rsh(
         });
     }
     let local_user = super::local_user()?;
-    Ok(RshOptions {
+    let options = RshOptions {
         remote_user: cli.user.clone().unwrap_or_else(|| local_user.clone()),
         local_user,
         port: cli.port.unwrap_or(RSH_PORT),
@@ -382,9 +382,21 @@ fn rsh(
         raw: cli.raw,
         stderr,
         reserved_callers: source_ports.are_reserved(),
+        callback_from: cli.callback_from.as_slice().into(),
+        own_callback_from: targets.iter().any(|target| target.callback_from.is_some()),
+        at_once: cli.demo,
         count_time_wait: cli.stats || cli.json,
         input: None,
-    })
+    };
+    if let SourcePorts::Range(range) = source_ports
+        && options.calls_back()
+        && ports::candidates(range.clone()).usable.len() == 1
+    {
+        return Err(Error::TooFewPorts {
+            range: format!("{}-{}", range.start(), range.end()),
+        });
+    }
+    Ok(options)
 }
 
 /// Refuses targets on other ports than rshd's, which a trusted source port is not for.

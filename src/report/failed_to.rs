@@ -13,7 +13,7 @@ use super::replaced::ReplacedFile;
 use super::summary::left_running;
 use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, RunStats};
-use crate::targets::{Limits, NO_TARGET_FAILED, Target, TargetId, TargetListBuilder};
+use crate::targets::{Limits, NO_TARGET_FAILED, Network, Target, TargetId, TargetListBuilder};
 use crate::transport::Stream;
 
 /// Where the failed targets are written.
@@ -87,6 +87,10 @@ fn hosts_line(target: &Target) -> String {
             ("user", target.user.as_deref().map(str::to_owned)),
             ("port", target.port.map(|port| port.to_string())),
             ("transport", target.transport.map(|kind| kind.to_string())),
+            (
+                "callback",
+                target.callback_from.as_deref().map(Network::list),
+            ),
             ("label", label.map(|label| (**label).to_owned())),
         ] {
             if let Some(value) = value {

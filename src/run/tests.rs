@@ -221,6 +221,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         user: None,
         port: None,
         transport: None,
+        callback_from: None,
         inventory: None,
     });
     RunSpec {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
 use super::nodeset::{Host, HostList};
-use super::{InventoryVariables, Limits, Target, TransportKind};
+use super::{Limits, Network, Target};
 
 /// Everything that was named.
 pub(super) enum Gathered {
@@ -62,20 +62,16 @@ impl Gathered {
                 format!(
                     "{} is named twice, with {} and with {}",
                     identity(host),
-                    said(
-                        address_of(&known, host),
-                        known.user.as_ref(),
-                        known.port,
-                        known.transport,
-                        known.inventory.as_ref(),
-                    ),
-                    said(
-                        host.address,
-                        host.user,
-                        host.port,
-                        host.transport,
-                        host.inventory
-                    ),
+                    said(&Host {
+                        address: address_of(&known, host),
+                        user: known.user.as_ref(),
+                        port: known.port,
+                        transport: known.transport,
+                        callback_from: known.callback_from.as_ref(),
+                        inventory: known.inventory.as_ref(),
+                        ..host
+                    }),
+                    said(&host),
                 ),
                 format!(
                     "the first is in {}; keep one, or give each a label of its own with label=",
@@ -126,6 +122,7 @@ impl Targets {
             user: host.user.cloned(),
             port: host.port,
             transport: host.transport,
+            callback_from: host.callback_from.cloned(),
             inventory: host.inventory.cloned(),
         };
         let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
@@ -218,19 +215,17 @@ fn address_of<'a>(target: &'a Target, host: Host<'_>) -> Option<&'a Arc<str>> {
 }
 
 /// What a mention says, as it is written in a hosts file; the address, as in an inventory.
-fn said(
-    address: Option<&Arc<str>>,
-    user: Option<&Arc<str>>,
-    port: Option<u16>,
-    transport: Option<TransportKind>,
-    inventory: Option<&Arc<InventoryVariables>>,
-) -> String {
+fn said(host: &Host<'_>) -> String {
     let parts = [
-        address.map(|address| format!("ansible_host={address}")),
-        user.map(|user| format!("user={user}")),
-        port.map(|port| format!("port={port}")),
-        transport.map(|transport| format!("transport={transport}")),
-        inventory
+        host.address
+            .map(|address| format!("ansible_host={address}")),
+        host.user.map(|user| format!("user={user}")),
+        host.port.map(|port| format!("port={port}")),
+        host.transport
+            .map(|transport| format!("transport={transport}")),
+        host.callback_from
+            .map(|networks| format!("callback={}", Network::list(networks))),
+        host.inventory
             .filter(|from| from.says_something())
             .map(|_| "ssh's arguments of an inventory".to_owned()),
     ];

@@ -13,6 +13,7 @@ mod hosts_file;
 pub mod inventory;
 mod kind;
 mod list;
+mod network;
 pub mod nodeset;
 mod order;
 mod selection;
@@ -26,6 +27,7 @@ pub use error::{Diagnostic, Origin, TargetError};
 pub use inventory::InventoryVariables;
 pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
+pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;
 pub use selection::Selection;
 pub use warnings::Warnings;
@@ -59,6 +61,8 @@ pub struct Target {
     pub port: Option<u16>,
     /// How to reach it, if the target says so itself.
     pub transport: Option<TransportKind>,
+    /// The networks from which its daemon may call back, if the target says so.
+    pub callback_from: Option<Arc<[Network]>>,
     /// What an inventory says of it, if it is from one.
     pub inventory: Option<Arc<InventoryVariables>>,
 }
@@ -69,6 +73,7 @@ impl Target {
         self.user.is_some()
             || self.port.is_some()
             || self.transport.is_some()
+            || self.callback_from.is_some()
             || self
                 .inventory
                 .as_ref()

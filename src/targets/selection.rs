@@ -242,6 +242,7 @@ impl Target {
             user: None,
             port: None,
             transport: None,
+            callback_from: None,
             inventory: None,
         }
     }

@@ -60,7 +60,47 @@ fn the_example_shows_everything() {
     tape-b 198.51.100.7 backup 1515
     admin@bastion.example.org:2222 bastion.example.org admin 2222
     vault.example.org vault.example.org - -
+    login1.example.org login1.example.org - -
+    login2.example.org login2.example.org - -
     ");
+    let networks = |label: &str| {
+        let target = list.iter().find(|target| *target.label == *label).unwrap();
+        target.callback_from.as_deref().map(Network::list)
+    };
+    assert_eq!(networks("gateway.example.com"), None);
+    assert_eq!(networks("login1.example.org").unwrap(), "203.0.113.11");
+    assert_eq!(
+        networks("login2.example.org").unwrap(),
+        "203.0.113.12,10.1.0.0/16"
+    );
+}
+
+#[test]
+fn addresses_to_call_back_from_are_addresses_or_networks() {
+    insta::assert_snapshot!(message("a callback=10.1\n"), @r#"
+    "10.1" is neither an address nor a network
+     --> hosts:1:12
+      |
+      | a callback=10.1
+      |            ^^^^
+      = help: write callback=192.0.2.7 or callback=10.1.0.0/16,10.2.0.0/16
+    "#);
+    for bad in [
+        "callback=",
+        "callback=10.0.0.0/33",
+        "callback=10.0.0.1,",
+        "callback=h1",
+    ] {
+        assert!(
+            message(&format!("a {bad}\n")).contains("neither an address"),
+            "{bad}"
+        );
+    }
+    let twice = message("a callback=10.0.0.1\nb\na callback=10.0.0.2\n");
+    assert!(
+        twice.contains("with callback=10.0.0.1 and with callback=10.0.0.2"),
+        "{twice}"
+    );
 }
 
 #[test]
@@ -315,7 +355,7 @@ fn errors_point_at_the_fault() {
       |
       | a colour=red
       |   ^^^^^^
-      = help: the options are label=, port=, transport=, user=
+      = help: the options are callback=, label=, port=, transport=, user=
     ");
     insta::assert_snapshot!(message("op@a user=root\n"), @"
     the user is given twice

@@ -23,7 +23,7 @@ pub use resolve::{LOOKUP_THREADS, Resolver};
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -99,6 +99,10 @@ pub struct Route {
     pub phase: Phase,
     /// What the attempts so far have shown.
     pub facts: Facts,
+    /// All addresses of the host's name, also those that were tried in vain; empty if there is only one.
+    pub resolved: Box<[IpAddr]>,
+    /// True if the host's daemon seems to call back from an address that nobody has named.
+    pub own_listener: bool,
     /// Earliest moment at which the command can have started, where the session was made after it.
     pub answered: Option<Instant>,
 }
@@ -111,6 +115,8 @@ impl Route {
             addresses: addresses.into(),
             phase: Phase::Connect,
             facts: Facts::default(),
+            resolved: Box::default(),
+            own_listener: false,
             answered: None,
         }
     }

@@ -15,8 +15,8 @@ use super::error::MAX_NAME;
 use super::joined::Joined;
 use super::set::{NodeSet, Points};
 use super::words::{HostWord, NameRun, Names};
-use crate::targets::TransportKind;
 use crate::targets::inventory::InventoryVariables;
+use crate::targets::{Network, TransportKind};
 
 /// Hosts in the order of their first mention, with users and ports.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +55,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// The transport.
     pub transport: Option<TransportKind>,
+    /// The networks from which the hosts' daemons may call back.
+    pub callback_from: Option<Arc<[Network]>>,
     /// The label, instead of what was written.
     pub label: Option<Arc<str>>,
     /// The name or address to call, if it is not the one host's own name.
@@ -150,6 +152,8 @@ pub struct Host<'a> {
     pub port: Option<u16>,
     /// The transport, if one is given.
     pub transport: Option<TransportKind>,
+    /// The networks from which its daemon may call back, if they are given.
+    pub callback_from: Option<&'a Arc<[Network]>>,
 }
 
 impl<'a> Host<'a> {
@@ -164,6 +168,7 @@ impl<'a> Host<'a> {
             user: None,
             port: None,
             transport: None,
+            callback_from: None,
         }
     }
 }
@@ -453,6 +458,7 @@ fn walk_word<E>(word: &HostWord, filters: &[&Filter], each: Visitor<'_, E>) -> R
             user: word.user.as_ref(),
             port: word.port,
             transport: word.transport,
+            callback_from: None,
         })
     };
     // Ranges are compared with sets by their numbers; no name is taken apart for it.
@@ -500,6 +506,7 @@ impl Options {
             user: host.user.or(self.user.as_ref()),
             port: host.port.or(self.port),
             transport: host.transport.or(self.transport),
+            callback_from: host.callback_from.or(self.callback_from.as_ref()),
             ..host
         })
     }

@@ -339,6 +339,7 @@ mod tests {
             user: user.map(Into::into),
             port,
             transport: None,
+            callback_from: None,
             inventory: None,
         }
     }
