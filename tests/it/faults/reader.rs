@@ -106,7 +106,7 @@ fn one_chatty_host_keeps_nobody_from_starting() {
     // Two megabytes a second.
     let mrsh = fake.mrsh().args(&["-j", "4", "true"]);
     let mrsh = mrsh.read_slowly(Duration::from_millis(31));
-    let mut running = mrsh.within(Duration::from_secs(15)).start();
+    let mut running = mrsh.within(Duration::from_secs(60)).start();
     for index in 1..HOSTS {
         running.has_printed(format!("{}: done\n", host(index)).as_bytes());
     }
