@@ -28,6 +28,7 @@ use values::{grace, share, shares, size, source_ports, transport};
 #[command(
     name = "mrsh",
     version,
+    long_version = format!("{}\n{}", env!("CARGO_PKG_VERSION"), crate::transport::ssh::library::versions()),
     override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
     after_help = AFTER_HELP,
     max_term_width = 100,

@@ -70,7 +70,10 @@ pub(crate) fn answer(words: &[OsString]) -> String {
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    find(&config::command(), &words, &Sources::of_this_machine).to_string()
+    find(&config::command(), &words, &|line| {
+        Box::new(Machine::new(line))
+    })
+    .to_string()
 }
 
 /// What the words before the last one say.
@@ -96,8 +99,8 @@ impl Line {
     }
 }
 
-/// Finds the answer. `sources` is asked only where names of hosts, groups or profiles are wanted.
-fn find(command: &Command, words: &[String], sources: &dyn Fn(&Line) -> Sources) -> Answer {
+/// Finds the answer. `known` is called only where names of hosts, groups or profiles are wanted.
+fn find(command: &Command, words: &[String], known: &dyn Fn(&Line) -> Box<dyn Known>) -> Answer {
     let Some((last, before)) = words.split_last() else {
         return Answer::Words(Vec::new());
     };
@@ -138,7 +141,7 @@ fn find(command: &Command, words: &[String], sources: &dyn Fn(&Line) -> Sources)
         }
     }
     if let Some(option) = waiting {
-        return value(option, "", last, &|| sources(&line));
+        return value(option, "", last, &|| known(&line));
     }
     if let Some((name, text)) = last
         .strip_prefix("--")
@@ -148,7 +151,7 @@ fn find(command: &Command, words: &[String], sources: &dyn Fn(&Line) -> Sources)
             .get_arguments()
             .find(|arg| arg.get_long() == Some(name));
         return match option {
-            Some(option) => value(option, &format!("--{name}="), text, &|| sources(&line)),
+            Some(option) => value(option, &format!("--{name}="), text, &|| known(&line)),
             None => Answer::Words(Vec::new()),
         };
     }
@@ -158,12 +161,12 @@ fn find(command: &Command, words: &[String], sources: &dyn Fn(&Line) -> Sources)
             && let Some(option) = short(command, letter).filter(|option| wants_word(option))
             && !rest.is_empty()
         {
-            return value(option, &format!("-{letter}"), rest, &|| sources(&line));
+            return value(option, &format!("-{letter}"), rest, &|| known(&line));
         }
         return Answer::Words(options(command, last));
     }
     match line.lists {
-        true => Answer::Words(expression("", last, &sources(&line))),
+        true => Answer::Words(expression("", last, &*known(&line))),
         false => Answer::Command(before.len()),
     }
 }
@@ -201,7 +204,7 @@ fn options(command: &Command, start: &str) -> Vec<(String, String)> {
 }
 
 /// The values of an option that start with `text`, each behind `start`.
-fn value(option: &Arg, start: &str, text: &str, sources: &dyn Fn() -> Sources) -> Answer {
+fn value(option: &Arg, start: &str, text: &str, known: &dyn Fn() -> Box<dyn Known>) -> Answer {
     let among = |names: &mut dyn Iterator<Item = String>| {
         let fitting = names.filter(|name| name.starts_with(text));
         Answer::Words(
@@ -211,10 +214,10 @@ fn value(option: &Arg, start: &str, text: &str, sources: &dyn Fn() -> Sources) -
         )
     };
     match option.get_long().unwrap_or_default() {
-        "hosts" | "exclude" => Answer::Words(expression(start, text, &sources())),
-        "group" => Answer::Words(group(start, text, &sources())),
-        "group-source" | "groups" => among(&mut sources().names.into_iter()),
-        "profile" => among(&mut sources().profiles.into_iter()),
+        "hosts" | "exclude" => Answer::Words(expression(start, text, &*known())),
+        "group" => Answer::Words(group(start, text, &*known())),
+        "group-source" | "groups" => among(&mut known().sources().into_iter()),
+        "profile" => among(&mut known().profiles().into_iter()),
         "hosts-file" | "identity" | "ssh-config" | "report" | "failed-to" | "config" => {
             Answer::Files(start.to_owned())
         }
@@ -228,7 +231,7 @@ fn value(option: &Arg, start: &str, text: &str, sources: &dyn Fn() -> Sources) -
 }
 
 /// The hosts and groups that can stand at the end of an expression.
-fn expression(start: &str, text: &str, sources: &Sources) -> Vec<(String, String)> {
+fn expression(start: &str, text: &str, known: &dyn Known) -> Vec<(String, String)> {
     let mut piece = 0;
     let mut brackets = 0_usize;
     for (at, c) in text.char_indices() {
@@ -251,8 +254,9 @@ fn expression(start: &str, text: &str, sources: &Sources) -> Vec<(String, String
     }
     let start = format!("{start}{}", &text[..piece]);
     match text[piece..].strip_prefix('@') {
-        Some(name) => group(&format!("{start}@"), name, sources),
-        None => (sources.hosts)(&text[piece..])
+        Some(name) => group(&format!("{start}@"), name, known),
+        None => known
+            .hosts(&text[piece..])
             .into_iter()
             .map(|name| (format!("{start}{name}"), String::new()))
             .collect(),
@@ -260,13 +264,13 @@ fn expression(start: &str, text: &str, sources: &Sources) -> Vec<(String, String
 }
 
 /// The groups whose names start with `text`; with a source, if that is written.
-fn group(start: &str, text: &str, sources: &Sources) -> Vec<(String, String)> {
+fn group(start: &str, text: &str, known: &dyn Known) -> Vec<(String, String)> {
     let names: BTreeSet<String> = match text.split_once(':') {
         Some((source, _)) => {
-            let names = (sources.groups)(Some(source)).into_iter();
+            let names = known.groups(Some(source)).into_iter();
             names.map(|name| format!("{source}:{name}")).collect()
         }
-        None => (sources.groups)(None).into_iter().collect(),
+        None => known.groups(None).into_iter().collect(),
     };
     let fitting = names.into_iter().filter(|name| name.starts_with(text));
     fitting
@@ -274,19 +278,29 @@ fn group(start: &str, text: &str, sources: &Sources) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The names that this machine knows.
-struct Sources {
+/// Names that can stand on a command line.
+trait Known {
     /// Sources of groups.
-    names: Vec<String>,
-    profiles: BTreeSet<String>,
+    fn sources(&self) -> Vec<String>;
+
+    /// Profiles of the configuration.
+    fn profiles(&self) -> Vec<String>;
+
     /// The groups of a source, or those that need none.
-    groups: Box<dyn Fn(Option<&str>) -> Vec<String>>,
+    fn groups(&self, source: Option<&str>) -> Vec<String>;
+
     /// The hosts whose names start like this.
-    hosts: Box<dyn Fn(&str) -> Vec<String>>,
+    fn hosts(&self, start: &str) -> Vec<String>;
 }
 
-impl Sources {
-    fn of_this_machine(line: &Line) -> Sources {
+/// The names that this machine knows.
+struct Machine {
+    groups: Groups,
+    profiles: BTreeSet<String>,
+}
+
+impl Machine {
+    fn new(line: &Line) -> Machine {
         let (profiles, own) = match line.no_config {
             true => Default::default(),
             false => config::names(line.config.as_deref()),
@@ -304,38 +318,43 @@ impl Sources {
             // A file that cannot be read has no groups.
             let _ = groups.add_inventory(file, limits);
         }
-        let groups = std::rc::Rc::new(groups);
-        let searched = groups.searched_names().unwrap_or_default();
-        let names = groups.sources().unwrap_or_default();
-        let (of_groups, of_hosts) = (std::rc::Rc::clone(&groups), groups);
-        let all = searched.clone();
-        Sources {
-            names,
-            profiles,
-            groups: Box::new(move |source| {
-                let sources = match source {
-                    Some(source) => vec![source.to_owned()],
-                    None => searched.clone(),
-                };
-                let lists = sources.iter().map(|source| of_groups.list(Some(source)));
-                lists.flat_map(Result::unwrap_or_default).collect()
-            }),
-            hosts: Box::new(move |start| {
-                let mut found = known_hosts();
-                let resolver = Resolver::new(MOST_HOSTS, &*of_hosts, &Nothing);
-                for source in &all {
-                    if let Ok(hosts) = resolver.hosts(&format!("@{source}:*")) {
-                        hosts.for_each(|host| {
-                            if host.label.starts_with(start) {
-                                found.insert(host.label.to_owned());
-                            }
-                        });
+        Machine { groups, profiles }
+    }
+
+    fn searched(&self) -> Vec<String> {
+        self.groups.searched_names().unwrap_or_default()
+    }
+}
+
+impl Known for Machine {
+    fn sources(&self) -> Vec<String> {
+        self.groups.sources().unwrap_or_default()
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        self.profiles.iter().cloned().collect()
+    }
+
+    fn groups(&self, source: Option<&str>) -> Vec<String> {
+        let sources = source.map_or_else(|| self.searched(), |source| vec![source.to_owned()]);
+        let lists = sources.iter().map(|source| self.groups.list(Some(source)));
+        lists.flat_map(Result::unwrap_or_default).collect()
+    }
+
+    fn hosts(&self, start: &str) -> Vec<String> {
+        let mut found = known_hosts();
+        let resolver = Resolver::new(MOST_HOSTS, &self.groups, &Nothing);
+        for source in self.searched() {
+            if let Ok(hosts) = resolver.hosts(&format!("@{source}:*")) {
+                hosts.for_each(|host| {
+                    if host.label.starts_with(start) {
+                        found.insert(host.label.to_owned());
                     }
-                }
-                found.retain(|name| name.starts_with(start));
-                found.into_iter().collect()
-            }),
+                });
+            }
         }
+        found.retain(|name| name.starts_with(start));
+        found.into_iter().collect()
     }
 }
 
@@ -380,31 +399,44 @@ mod tests {
     use super::*;
 
     /// Groups, hosts and profiles that are nowhere but here.
-    fn sources(line: &Line) -> Sources {
-        let inventory = line.files.iter().any(|file| file == Path::new("inv.ini"));
-        Sources {
-            names: vec!["genders".to_owned(), "local".to_owned()],
-            profiles: ["prod", "web"].map(str::to_owned).into(),
-            groups: Box::new(move |source| {
-                let names: &[&str] = match source {
-                    None if inventory => &["compute", "from_inventory"],
-                    None => &["compute", "gpu"],
-                    Some("genders") => &["all", "login"],
-                    Some(_) => &[],
-                };
-                names.iter().map(|name| (*name).to_owned()).collect()
-            }),
-            hosts: Box::new(|start| {
-                let all = ["node1", "node2", "web1"].iter();
-                let fitting = all.filter(|name| name.starts_with(start));
-                fitting.map(|name| (*name).to_owned()).collect()
-            }),
+    struct Few {
+        inventory: bool,
+    }
+
+    impl Known for Few {
+        fn sources(&self) -> Vec<String> {
+            ["genders", "local"].map(str::to_owned).into()
         }
+
+        fn profiles(&self) -> Vec<String> {
+            ["prod", "web"].map(str::to_owned).into()
+        }
+
+        fn groups(&self, source: Option<&str>) -> Vec<String> {
+            let names: &[&str] = match source {
+                None if self.inventory => &["compute", "from_inventory"],
+                None => &["compute", "gpu"],
+                Some("genders") => &["all", "login"],
+                Some(_) => &[],
+            };
+            names.iter().map(|name| (*name).to_owned()).collect()
+        }
+
+        fn hosts(&self, start: &str) -> Vec<String> {
+            let all = ["node1", "node2", "web1"].iter();
+            let fitting = all.filter(|name| name.starts_with(start));
+            fitting.map(|name| (*name).to_owned()).collect()
+        }
+    }
+
+    fn few(line: &Line) -> Box<dyn Known> {
+        let inventory = line.files.iter().any(|file| file == Path::new("inv.ini"));
+        Box::new(Few { inventory })
     }
 
     fn answered(words: &str) -> String {
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let answer = find(&config::command(), &words, &sources).to_string();
+        let answer = find(&config::command(), &words, &few).to_string();
         answer.trim_end().replace('\n', " ")
     }
 
@@ -469,7 +501,7 @@ mod tests {
     #[test]
     fn every_option_is_offered() {
         let words = ["-".to_owned()];
-        let Answer::Words(all) = find(&config::command(), &words, &sources) else {
+        let Answer::Words(all) = find(&config::command(), &words, &few) else {
             panic!("options are words");
         };
         let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();

@@ -205,7 +205,7 @@ pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, 
     let (mut profiles, mut groups) = (BTreeSet::new(), BTreeMap::new());
     let files = file.map_or_else(usual_files, |file| vec![file.to_owned()]);
     for path in files {
-        let Ok(text) = fs::read_to_string(&path) else {
+        let Ok(text) = trusted::open(&path).and_then(io::read_to_string) else {
             continue;
         };
         let file = File {

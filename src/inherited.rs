@@ -1,4 +1,4 @@
-//! What a process inherits of signals from whoever starts it, and what of that counts here.
+//! Signals that the process was started to block or to ignore.
 //!
 //! A blocked or ignored signal stays so across `execve`, and the starter (a cron, a supervisor, a script with
 //! `trap`) rarely means the program that it starts:

@@ -64,7 +64,7 @@ const NO_LOAN: &str = "give up the rights that the program's file lends";
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
 ///
-/// With `no_output` standard output was closed at the start, and is not what it seems to be now.
+/// `no_output` is true if standard output was closed at the start; it is another file by now.
 pub fn main(args: impl IntoIterator<Item = OsString>, no_output: bool) -> ExitCode {
     if no_output {
         complain(&Error::NoOutput);

@@ -40,9 +40,11 @@ pub struct Console {
     /// Whole lines that are not written yet, all of one stream.
     pending: Vec<u8>,
     stream: Stream,
-    /// Whether the two streams are still written to, and the first errors of those that are not.
+    /// True for each of the two streams that cannot be written.
     broken: [bool; 2],
+    /// A stream that cannot be written is no error.
     outlives: bool,
+    /// Errors that have not been taken yet.
     failures: Vec<io::Error>,
     /// The progress bar, if there is to be one, and whether the cursor stands at its end now.
     bar: Option<String>,
@@ -91,13 +93,13 @@ impl Console {
         }
     }
 
-    /// From now on a stream that cannot be written is no error: it takes nothing more, the other one goes on,
-    /// and [`take_failures`](Self::take_failures) tells.
+    /// Makes a stream that cannot be written no error from now on: it takes nothing more, the other one goes on,
+    /// and [`take_failures`](Self::take_failures) gives its error.
     pub(super) fn outlive_failures(&mut self) {
         self.outlives = true;
     }
 
-    /// The errors of streams that could not be written, since the last call.
+    /// Errors of streams that could not be written, since the last call.
     pub(super) fn take_failures(&mut self) -> Vec<io::Error> {
         std::mem::take(&mut self.failures)
     }

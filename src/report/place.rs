@@ -81,7 +81,7 @@ impl Place {
         Ok(openat(&self.directory, &self.name, flags, Mode::from(0o666))?.into())
     }
 
-    /// What is there now; `None` if nothing is.
+    /// Status of what is there now; `None` if nothing is.
     ///
     /// # Errors
     /// The system's.
@@ -152,7 +152,7 @@ impl Walk {
         Ok(self.at)
     }
 
-    /// What the next part of the path is, as far as that decides where it leads.
+    /// Kind of the next part of the path.
     fn look(&self, part: &OsStr) -> io::Result<Found> {
         if part == "/" {
             return Ok(Found::Other);

@@ -53,8 +53,9 @@ pub(super) struct Dispatcher<T> {
     wave: usize,
     pub(super) bunch: Vec<Event>,
     pub(super) reporter_gone: bool,
-    /// When a reader that has no room is given up, once the run is to stop, and how long after it last had some.
+    /// When a reader that has no room is given up, once the run is to stop.
     pub(super) give_up: Option<Alarm>,
+    /// The time from the last event that the reader took until it is given up, once the run is to stop.
     patience: Option<Duration>,
     interrupted: Option<Instant>,
     begun: Instant,

@@ -4,7 +4,7 @@
 //! `ldap` or `myhostname` beside files and DNS. A resolver in this process, such as hickory-resolver, would need no
 //! threads and would obey time limits, but it knows only `/etc/hosts` and DNS, so that hosts that `ssh` and `ping`
 //! find would not be found. The price of `getaddrinfo` is that it cannot be called off: a thread that asks a dead
-//! name server is stuck for as long as `resolv.conf` says, ten seconds as a rule. This is made bearable so:
+//! name server is stuck for as long as `resolv.conf` says, ten seconds as a rule. Three rules limit the damage:
 //!
 //! - Literal addresses need no thread.
 //! - Names that stand in `/etc/hosts` have [threads of their own](LOCAL_LOOKUPS) and never wait for a server.
@@ -31,7 +31,7 @@ use super::{Budget, Phase, TransportError};
 /// costs five seconds (5,000 names: 0.24 s with 32 at once, 5.2 s with 512).
 const PARALLEL_LOOKUPS: usize = 32;
 
-/// How many look-ups of names in `/etc/hosts` run at once, beside the others.
+/// Number of look-ups of names in `/etc/hosts` that run at once, beside the others.
 const LOCAL_LOOKUPS: usize = 4;
 
 /// The most threads that look names up.
@@ -46,7 +46,7 @@ const SLOW: Duration = Duration::from_secs(1);
 /// Names of this machine.
 const HOSTS: &str = "/etc/hosts";
 
-/// As much of [`HOSTS`] is read, in bytes.
+/// Most bytes of [`HOSTS`] that are read.
 const MAX_HOSTS: u64 = 64 << 20;
 
 /// Asks the system for the addresses of a name.
@@ -65,7 +65,7 @@ struct Shared {
     service: watch::Sender<Service>,
 }
 
-/// What the run knows of the name service.
+/// State of the name service, as far as the run knows it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Service {
     /// The look-ups without an answer since the last answer.

@@ -285,3 +285,31 @@ fn hosts_and_local_commands_run_side_by_side() {
     let remote = format!("{}: remote", host(0));
     assert_eq!(ended.sorted_lines(), [remote.as_str(), "p1: p1"]);
 }
+
+#[test]
+fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
+    let shown = |options: &str| {
+        let program = env!("CARGO_BIN_EXE_mrsh");
+        let line = format!(
+            "{program} --no-config -N -q --progress never {options} -R exec -w n1 printf '\\033[31mred\\033[2J\\n'"
+        );
+        let output = std::process::Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // Only colours pass, and end with the line.
+    for (options, expected) in [
+        ("--color always", "\x1b[31mred^[[2J\x1b[0m"),
+        ("--color always -b", "\x1b[31mred^[[2J\x1b[0m"),
+        ("--color auto", "^[[31mred^[[2J"),
+        ("--color never", "^[[31mred^[[2J"),
+    ] {
+        let shown = shown(options);
+        assert!(shown.contains(expected), "{options}: {shown:?}");
+    }
+}

@@ -147,7 +147,8 @@ fn garbage_instead_of_packets() {
         say(&stream, &[0xa5; 4096]);
         listen(&stream);
     });
-    fails_at_once(port, "handshake", "handshake", "ssh handshake failed");
+    let words = "not an ssh server: it sent a packet of an impossible length";
+    fails_at_once(port, "protocol", "handshake", words);
 }
 
 #[test]
@@ -160,7 +161,8 @@ fn a_key_exchange_that_is_none() {
         say(&stream, &packet);
         listen(&stream);
     });
-    fails_at_once(port, "handshake", "handshake", "ssh handshake failed");
+    let words = "not an ssh server: it sent a malformed KEXINIT";
+    fails_at_once(port, "protocol", "handshake", words);
 }
 
 #[test]

@@ -46,7 +46,11 @@ async fn waiting_for_ports_and_for_retries_is_told_apart() {
         port.port_wait.unwrap().abs_diff(secs(60)) <= EXACT,
         "{port:?}"
     );
-    assert!(retry.retry_wait.unwrap() > secs(1), "{retry:?}");
+    // Pauses are shorter by up to a half, by chance.
+    assert!(
+        retry.retry_wait.unwrap() >= Duration::from_millis(750),
+        "{retry:?}"
+    );
     assert_eq!((port.retry_wait, retry.port_wait), (None, None));
     assert_eq!((runs.port_wait, runs.retry_wait), (None, None));
     assert!(runs_all.abs_diff(secs(5)) <= EXACT);

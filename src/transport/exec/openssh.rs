@@ -5,7 +5,7 @@
 //! before that word did not start the command, what comes after it is the command's.
 //!
 //! Some `ssh` run no local command: other programs of that name, and OpenSSH's if `$SHELL` runs no commands. Then
-//! OpenSSH's other promises count: nothing on standard output is `ssh`'s own, and only status 255 is.
+//! OpenSSH's other promises count: nothing on standard output is `ssh`'s own, and only status 255 may be.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -166,16 +166,13 @@ impl OpenSshTransport {
                 });
             }
         }
-        match process.wait().await.map_err(lost)? {
-            RemoteExit::Code(code) if code != OWN_FAILURE => {
-                self.ignores_token.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            exit => {
-                let said = [&*early.err, &early.out].concat();
-                Err(failure(&words_of(&said, &target.host), exit))
-            }
+        let exit = process.wait().await.map_err(lost)?;
+        let is_own = !matches!(exit, RemoteExit::Code(code) if code != OWN_FAILURE);
+        if is_own && early.out.is_empty() {
+            return Err(failure(&words_of(&early.err, &target.host), exit));
         }
+        self.ignores_token.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 

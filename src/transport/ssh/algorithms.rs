@@ -6,6 +6,7 @@ use ssh2::MethodType;
 use super::certificate::Certificate;
 use super::config::{AlgorithmSpec, HostConfig};
 use super::ffi::{Fault, Peer};
+use super::gate::Methods;
 use super::public::KeyType;
 use crate::transport::TransportError;
 
@@ -209,6 +210,16 @@ fn applied(
             ),
         }),
     }
+}
+
+/// Fixes the algorithms of a peer's connection, so that a later key exchange can change nothing but the keys.
+///
+/// libssh2 replaces an algorithm as soon as a later exchange agrees on another one, and keeps the state of the old one.
+pub(super) fn pin(peer: &mut Peer, methods: &Methods) -> Result<(), Fault> {
+    for (kind, name) in methods.by_kind() {
+        peer.prefer(kind, name)?;
+    }
+    Ok(())
 }
 
 impl Algorithms {

@@ -19,6 +19,7 @@ use std::ptr::{null, null_mut};
 use libssh2_sys as raw;
 use ssh2::{MethodType, Session};
 
+use super::gate::Proof;
 use super::pipe::Pipe;
 
 /// The bytes that the server may send of a channel before we have read some: libssh2's own default.
@@ -68,7 +69,15 @@ unsafe extern "C" {
         kind: c_int,
         callback: Option<Callback>,
     ) -> Option<Callback>;
+    fn libssh2_version(required: c_int) -> *const c_char;
     fn malloc(size: usize) -> *mut c_void;
+}
+
+/// Returns the version of the libssh2 that is linked, as `1.11.2_DEV`.
+pub(super) fn version() -> String {
+    // SAFETY: the function has no precondition; for 0 it returns a text that lives as long as the program.
+    let text = unsafe { CStr::from_ptr(libssh2_version(0)) };
+    text.to_string_lossy().into_owned()
 }
 
 /// What libssh2 says about a call that failed.
@@ -210,9 +219,21 @@ impl Peer {
         step(self.session().handshake())
     }
 
-    /// The server's key, as it travels in the protocol.
-    pub(super) fn host_key(&mut self) -> Option<Vec<u8>> {
-        self.session().host_key().map(|(key, _)| key.to_vec())
+    /// Compares libssh2's state with what the server has proved; names the first difference.
+    pub(super) fn difference(&mut self, proof: &Proof) -> Option<&'static str> {
+        let session = self.session();
+        if session.host_key().map(|(key, _)| key) != Some(&proof.host_key) {
+            return Some("host key");
+        }
+        let mut methods = proof.methods.by_kind();
+        // libssh2 has a name of its own for a MAC that is part of the cipher.
+        methods.retain(|(kind, _)| match kind {
+            MethodType::MacCs => !proof.methods.replaces_mac(0),
+            MethodType::MacSc => !proof.methods.replaces_mac(1),
+            _ => true,
+        });
+        let differs = |(kind, name): &(MethodType, &str)| session.methods(*kind) != Some(name);
+        methods.iter().any(differs).then_some("algorithm")
     }
 
     /// Asks to be let in without anything; the methods that the server takes, `None` within if it let us in.
@@ -474,6 +495,17 @@ impl Peer {
             raw::libssh2_channel_window_read_ex(self.pointer(channel), &raw mut queued, null_mut());
         }
         queued > 0
+    }
+
+    /// Throws away what waits of streams that do not exist: extended data of another type than standard error's (RFC
+    /// 4254, section 5.2). libssh2 would keep it, and never tell of the channel's end. To be called when a read of
+    /// stream 1 has found nothing, for it throws away what there is of that stream, too.
+    pub(super) fn drop_extended(&mut self, channel: Channel) -> Step<()> {
+        const ALL_EXTENDED: c_int = -1;
+        // SAFETY: the channel is null or lives.
+        let code = unsafe { raw::libssh2_channel_flush_ex(self.pointer(channel), ALL_EXTENDED) };
+        // The number of bytes says nothing: they are not paid for by any output.
+        self.done(code.min(0))
     }
 
     /// Waits for the server to close the channel, after its streams have ended.

@@ -45,10 +45,12 @@ pub mod config;
 mod connect;
 mod drive;
 mod ffi;
+pub mod gate;
 mod greeting;
 mod jump;
 pub mod keys;
 pub mod known_hosts;
+pub mod library;
 pub mod note;
 mod pipe;
 pub mod prompt;
@@ -214,13 +216,14 @@ impl SshTransport {
             (None, types) => (types.unwrap_or_default(), false, true),
         };
         let algorithms = self.ready.supported.choose(host, types, authority)?;
-        let mut peer = connect::greet(line, &algorithms, &self.exchanges, progress).await?;
+        let proved = connect::prove(line, &algorithms, &self.exchanges, progress).await?;
         progress.phase = Phase::HostKey;
-        let key = peer.host_key().unwrap_or_default();
-        let trusted = self.ready.trust.check(host, &names, &key, certain)?;
+        let key = &proved.host_key;
+        let trusted = self.ready.trust.check(host, &names, key, certain)?;
         if let Trusted::AskFor(types) = trusted {
             return Err(Failure::AskFor(types));
         }
+        let mut peer = connect::proceed(proved, progress).await?;
         self.log_in(host, &mut peer, &trusted, progress).await?;
         Ok(peer)
     }

@@ -11,6 +11,7 @@ use super::agent::{AgentClient, AgentKey};
 use super::algorithms::Supported;
 use super::config::{Agent, ConfigError, HostConfig};
 use super::keys::{Identities, UnlockError, Wanted};
+use super::library;
 use super::note::Note;
 use super::prompt::{self, Ask, PromptError, Secret};
 use super::trials::Trials;
@@ -67,6 +68,17 @@ pub enum SshError {
     /// A password that the protocol cannot carry.
     #[error("the password is no UTF-8 text, or has a zero byte")]
     PasswordText,
+    /// The libssh2 that is linked is older than what was tested.
+    #[error(
+        "cannot use the system's libssh2 {found}: version {needed} or later is needed; \
+         build mrsh without LIBSSH2_SYS_USE_PKG_CONFIG, or use -R openssh"
+    )]
+    OldLibrary {
+        /// The version that is linked.
+        found: String,
+        /// The oldest version that may be used.
+        needed: String,
+    },
     /// libssh2 cannot be set up.
     #[error("libssh2: {0}")]
     Library(String),
@@ -133,6 +145,7 @@ pub(super) async fn prepare<'t>(
     asked: &mut dyn Ask,
     notes: &mut Vec<Note>,
 ) -> Result<Ready, SshError> {
+    library::check()?;
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
     let mut trust = Trust::default();
     let mut identities = Identities::default();
