@@ -1,7 +1,7 @@
 //! rsh, the reason this program exists: the protocol of rshd(8), with the remote side closing first.
 //!
 //! [`RshTransport`] connects and starts the command; [`RshSession`] carries its output to the end of both
-//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; [`callback`] has the listeners.
+//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; `callback` has the listeners.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
