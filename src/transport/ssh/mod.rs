@@ -202,7 +202,7 @@ impl SshTransport {
         address: Option<SocketAddr>,
         line: Line,
         ask_for: Option<&[KeyType]>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<Peer, Failure> {
         let names = HostNames::new(&host.host_name, host.port, host.host_key_alias.as_deref());
         let names = match address {
@@ -233,7 +233,7 @@ impl SshTransport {
         host: &HostConfig,
         peer: &mut Peer,
         trusted: &Trusted,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<(), TransportError> {
         // To a server that may be another, nothing is shown that it could use elsewhere.
         let secrets = *trusted == Trusted::Yes;
@@ -298,7 +298,7 @@ impl SshTransport {
         address: Option<SocketAddr>,
         line: Line,
         ask_for: Option<&[KeyType]>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<Started, Failure> {
         let mut peer = self.enter(host, address, line, ask_for, progress).await?;
         let environment = host.environment(self.options.config.environment());
@@ -414,7 +414,7 @@ impl Transport for SshTransport {
                     (Line::Through(line), None, None)
                 }
             };
-            let mut progress = Progress::new(budget);
+            let mut progress = Progress::new(budget, &mut route.asked);
             let before = budget.left();
             let start = self.start(
                 &host,

@@ -8,4 +8,4 @@ mod program;
 pub(crate) use fake::{FakeRshd, host};
 pub(crate) use json::{Finished, finished, records};
 pub(crate) use lab::{lab_case, may_skip, reserved_ports};
-pub(crate) use program::{Ended, Mrsh};
+pub(crate) use program::{Ended, Mrsh, Running};
