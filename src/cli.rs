@@ -10,15 +10,17 @@ use clap::{ArgAction, Parser};
 use crate::ports::SourcePorts;
 use crate::run::policy::Share;
 use crate::run::signal::Keys;
-use crate::targets::TransportKind;
+use crate::targets::{Network, TransportKind};
+use crate::transport::StderrMode;
 
+pub(crate) mod usage;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use values::{GenerateArg, OnlyArg, Shares, StderrArg, WhenArg};
-pub(crate) use values::{at_least_one, seconds};
+pub(crate) use values::{at_least_one, time};
 use values::{grace, share, shares, size, source_ports, transport};
 
 /// Run one command on many hosts at once, over rsh or ssh, from one process.
@@ -26,6 +28,7 @@ use values::{grace, share, shares, size, source_ports, transport};
 #[command(
     name = "mrsh",
     version,
+    long_version = format!("{}\n{}", env!("CARGO_PKG_VERSION"), crate::transport::ssh::library::versions()),
     override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
     after_help = AFTER_HELP,
     max_term_width = 100,
@@ -63,6 +66,10 @@ pub struct Cli {
     )]
     pub groups_named: Vec<String>,
 
+    /// The source of groups that are named without one, and of -a [default: the only one that has them]
+    #[arg(long = "group-source", value_name = "SOURCE", help_heading = "Targets")]
+    pub group_source: Option<String>,
+
     /// All hosts that the source of groups knows
     #[arg(short = 'a', long = "all", help_heading = "Targets")]
     pub all: bool,
@@ -77,9 +84,10 @@ pub struct Cli {
     pub exclude: Vec<String>,
 
     /// How hosts are reached that do not say it themselves, as in ssh://node1: rsh; ssh; openssh, the
-    /// system's ssh; or exec, a local command for each host, with %h for the host
-    #[arg(short = 'R', long = "transport", value_name = "NAME", default_value = "rsh", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
-    pub transport: TransportKind,
+    /// system's ssh; or exec, a local command for each host, with %h for the host [default: rsh, ssh for
+    /// hosts of an Ansible inventory]
+    #[arg(short = 'R', long = "transport", value_name = "NAME", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
+    pub transport: Option<TransportKind>,
 
     /// The remote user, for hosts that name none [default: the local one]
     #[arg(
@@ -128,23 +136,23 @@ pub struct Cli {
     pub jobs: NonZeroUsize,
 
     /// Give up on a host whose command has not started after this time
-    #[arg(short = 't', long = "connect-timeout", value_name = "SECS", default_value = "10", value_parser = seconds, help_heading = "Running")]
+    #[arg(short = 't', long = "connect-timeout", value_name = "TIME", default_value = "10", value_parser = time, help_heading = "Running")]
     pub connect_timeout: Duration,
 
     /// End a command that runs longer than this [default: no limit]
-    #[arg(short = 'u', long = "command-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    #[arg(short = 'u', long = "command-timeout", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub command_timeout: Option<Duration>,
 
     /// End a command that has written nothing for this time [default: no limit]
-    #[arg(long = "idle-timeout", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    #[arg(long = "idle-timeout", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub idle_timeout: Option<Duration>,
 
     /// End the whole run after this time; hosts not started by then are not [default: no limit]
-    #[arg(long = "deadline", value_name = "SECS", value_parser = seconds, help_heading = "Running")]
+    #[arg(long = "deadline", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub deadline: Option<Duration>,
 
     /// How long a command that is to end has from TERM to KILL
-    #[arg(long = "kill-after", value_name = "SECS", default_value = "2", value_parser = grace, help_heading = "Running")]
+    #[arg(long = "kill-after", value_name = "TIME", default_value = "2", value_parser = grace, help_heading = "Running")]
     pub kill_after: Duration,
 
     /// Try a host up to N times more if its command provably did not start, with growing pauses
@@ -290,7 +298,8 @@ pub struct Cli {
     )]
     pub progress: WhenArg,
 
-    /// Colour labels and diffs [default: on terminals, unless NO_COLOR is set]
+    /// Colour labels and diffs [default: on terminals, unless NO_COLOR is set]; always lets the colours that
+    /// hosts send through to a terminal
     #[arg(
         long = "color",
         value_enum,
@@ -313,9 +322,15 @@ pub struct Cli {
     #[arg(short = 'v', long = "verbose", help_heading = "Output")]
     pub verbose: bool,
 
-    /// Remote standard error: over a connection of its own, merged into standard output, or dropped
-    #[arg(long = "stderr", value_enum, default_value_t, help_heading = "rsh")]
-    pub stderr: StderrArg,
+    /// Remote standard error: over a connection of its own, merged into standard output, or dropped [default:
+    /// separate; merge with -B, unless -e or --live tells the two apart]
+    #[arg(long = "stderr", value_enum, value_name = "MODE", help_heading = "rsh")]
+    pub stderr: Option<StderrArg>,
+
+    /// Addresses or a network from which any host's daemon may connect back for standard error, besides
+    /// the host's own addresses: for hosts with several (repeatable)
+    #[arg(long = "callback-from", value_name = "NET", help_heading = "rsh")]
+    pub callback_from: Vec<Network>,
 
     /// Source ports: reserved (512-1023, which rshd demands), any, or LO-HI [default: reserved for rsh, any for ssh]
     #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]
@@ -370,7 +385,7 @@ pub struct Cli {
     pub demo: bool,
 
     /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
-    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "listing", "groups", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
     pub gather_stdin: bool,
 
     /// Print what the kernel says about the source ports now, and which of them a run would use
@@ -475,6 +490,25 @@ pub struct Cli {
     pub command: Vec<OsString>,
 }
 
+impl Cli {
+    /// The transport of targets that name none.
+    #[must_use]
+    pub fn default_transport(&self) -> TransportKind {
+        self.transport.unwrap_or_default()
+    }
+
+    /// What becomes of remote standard error.
+    #[must_use]
+    pub fn stderr_mode(&self) -> StderrMode {
+        match self.stderr {
+            Some(mode) => mode.into(),
+            // Two streams race on their way here, so that equal hosts would differ by chance.
+            None if self.gather_all && self.error_dir.is_none() && !self.live => StderrMode::Merge,
+            None => StderrMode::Separate,
+        }
+    }
+}
+
 const AFTER_HELP: &str = "\
 Exit status:
   0  the command succeeded on every host
@@ -484,6 +518,8 @@ Exit status:
   4  stopped early, by --deadline or after failures, or a report could not be
      written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
+
+A TIME is in seconds, or has units: 500ms, 30s, 2m, 1h30m. A SIZE is in bytes, or has a unit: 500K, 16M, 1.5G.
 
 What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; --label FORMAT takes --no-label back.
 

@@ -20,6 +20,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use crate::cli::Cli;
 use crate::targets::Diagnostic;
 use crate::targets::suggest::nearest;
+use crate::trusted;
 use file::File;
 
 mod file;
@@ -49,7 +50,7 @@ const NOT_KEYS: [&str; 12] = [
 const TARGETS: [&str; 4] = ["all", "group", "hosts", "hosts-file"];
 
 /// The modes in which words name targets.
-const LISTINGS: [&str; 5] = ["count", "expand", "fold", "list", "regroup"];
+pub(crate) const LISTINGS: [&str; 5] = ["count", "expand", "fold", "list", "regroup"];
 
 /// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
 const VARIABLES: [(&str, &str); 4] = [
@@ -153,16 +154,8 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
-        let user = env::var_os("XDG_CONFIG_HOME")
-            .filter(|dir| Path::new(dir).is_absolute())
-            .map(PathBuf::from)
-            .or_else(|| Some(env::home_dir()?.join(".config")));
-        let files = [
-            Some(PathBuf::from(SYSTEM_FILE)),
-            user.map(|dir| dir.join("mrsh/config.toml")),
-        ];
         let world = World {
-            files: files.into_iter().flatten().collect(),
+            files: usual_files(),
             variable: &|name| env::var_os(name).filter(|value| !value.is_empty()),
         };
         Config::load_from(args.into_iter().collect(), &world)
@@ -191,6 +184,40 @@ impl Config {
             settings,
         })
     }
+}
+
+/// The configuration files of the system and of the user, which may be missing.
+fn usual_files() -> Vec<PathBuf> {
+    let user = env::var_os("XDG_CONFIG_HOME")
+        .filter(|dir| Path::new(dir).is_absolute())
+        .map(PathBuf::from)
+        .or_else(|| Some(env::home_dir()?.join(".config")));
+    let files = [
+        Some(PathBuf::from(SYSTEM_FILE)),
+        user.map(|dir| dir.join("mrsh/config.toml")),
+    ];
+    files.into_iter().flatten().collect()
+}
+
+/// The names of the profiles, and the groups, of this file or of the usual ones, as far as they can be read.
+pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, String>) {
+    let command = command();
+    let (mut profiles, mut groups) = (BTreeSet::new(), BTreeMap::new());
+    let files = file.map_or_else(usual_files, |file| vec![file.to_owned()]);
+    for path in files {
+        let Ok(text) = trusted::open(&path).and_then(io::read_to_string) else {
+            continue;
+        };
+        let file = File {
+            name: path.display().to_string().into(),
+            path: &path,
+            text: &text,
+        };
+        if let Ok((_, found)) = file.read(&command, &mut groups) {
+            profiles.extend(found.into_iter().map(|(name, _)| name));
+        }
+    }
+    (profiles, groups)
 }
 
 /// The command line: the options, and for every switch one that takes it back, since a configuration file
@@ -263,7 +290,7 @@ fn below(
         None => world.files.clone(),
     };
     for path in files {
-        let text = match fs::read_to_string(&path) {
+        let text = match trusted::open(&path).and_then(io::read_to_string) {
             Ok(text) => text,
             Err(_) if named.is_none() && is_out_of_sight(&path) => continue,
             Err(source) => return Err(ConfigError::Read { file: path, source }),

@@ -1,6 +1,5 @@
 //! `-n`: what a run would do, without doing it. Names are looked up; nothing is connected.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::error::plain;
 use crate::plan::RunPlan;
 use crate::ports::{self, RESERVED, SourcePorts, bind};
 use crate::report::{Called, Rules, RunInfo};
@@ -19,10 +19,6 @@ use crate::transport::{Budget, Lag, Resolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
 const AT_ONCE: usize = 64;
-
-/// When so many look-ups, one after the other, have run out of time, no more are made: each keeps its turn until the
-/// system gives it up, and with thousands of names that would be an hour for no answer.
-const UNANSWERED: usize = 32;
 
 /// How many waves are listed.
 const WAVES_SHOWN: usize = 20;
@@ -52,7 +48,7 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     Ok((text, all_found))
 }
 
-/// Looks every name up once, within the connect timeout each, unless nobody answers.
+/// Looks every name up once, within the connect timeout each.
 async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
     let resolver = Resolver::default();
     let targets = &plan.info.targets;
@@ -70,37 +66,22 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
         here.then(|| (index, Arc::<str>::from(called.host)))
     });
     let mut tasks = JoinSet::new();
-    let mut asked = HashSet::new();
-    let mut unanswered = 0;
     loop {
         while tasks.len() < AT_ONCE
             && let Some((index, host)) = names.next()
         {
             let resolver = resolver.clone();
             let mut budget = Budget::new(plan.run.connect_timeout, Lag::default());
-            asked.insert(index);
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
         match tasks.join_next().await {
             Some(Ok((index, addresses))) => {
-                asked.remove(&index);
-                unanswered = match &addresses {
-                    Err(TransportError::ConnectTimeout { .. }) => unanswered + 1,
-                    Ok(_) | Err(_) => 0,
-                };
                 let ips =
                     |addresses: Vec<_>| addresses.iter().map(std::net::SocketAddr::ip).collect();
                 found[index] = Some(addresses.map(ips));
             }
             Some(Err(_)) => {}
             None => return found,
-        }
-        if unanswered == UNANSWERED {
-            for index in asked.into_iter().chain(names.map(|(index, _)| index)) {
-                let reason = format!("not asked for, since {UNANSWERED} others had no answer");
-                found[index] = Some(Err(TransportError::NameService { reason }));
-            }
-            return found;
         }
     }
 }
@@ -137,7 +118,7 @@ fn targets(info: &RunInfo, found: &[Found]) -> String {
                 let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
                 writeln!(text, ", address {}", words.join(" or "))
             }
-            Some(Some(Err(error))) => writeln!(text, ", {error}"),
+            Some(Some(Err(error))) => writeln!(text, ", {}", plain(error)),
             Some(None) | None => writeln!(text),
         };
     }
@@ -245,7 +226,7 @@ fn source_ports(plan: &RunPlan) -> String {
     let usable = ports::candidates(range.clone()).usable;
     let right = match bind::may_bind(&usable) {
         Ok(()) => String::new(),
-        Err(error) => format!("; they cannot be used: {error}"),
+        Err(error) => format!("; they cannot be used: {}", plain(&error)),
     };
     format!(
         "{} of {}-{}, for each host anew{right}",
@@ -268,6 +249,8 @@ mod tests {
             user: user.map(Into::into),
             port,
             transport: None,
+            callback_from: None,
+            inventory: None,
         };
         RunInfo {
             targets: [

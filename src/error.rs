@@ -3,13 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::targets::TargetError;
+
 /// A set-up failure; the program ends with status 2 before any connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The targets could not be made out.
     #[error(transparent)]
-    Targets(#[from] crate::targets::TargetError),
+    Targets(#[from] TargetError),
     /// Groups cannot be read.
     #[error(transparent)]
     Groups(#[from] crate::targets::nodeset::GroupError),
@@ -25,6 +27,11 @@ pub enum Error {
     /// The configuration, or the command line.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// Standard output is closed.
+    #[error(
+        "cannot write to standard output: it is closed\nhelp: to drop the output, write >/dev/null"
+    )]
+    NoOutput,
     /// Two reports want standard output for themselves.
     #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
     OneStandardOutput,
@@ -37,6 +44,12 @@ pub enum Error {
     /// The form of labels makes no sense.
     #[error("{0}")]
     Label(Box<crate::targets::Diagnostic>),
+    /// A setting for ssh where a directory is named.
+    #[error("-o {setting}: this is a setting of ssh_config(5)")]
+    SettingAsDirectory {
+        /// As typed.
+        setting: String,
+    },
     /// No command was given.
     #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
     NoCommand,
@@ -73,6 +86,14 @@ pub enum Error {
         /// With its file and line.
         fault: crate::transport::ssh::config::ConfigError,
     },
+    /// A target that cannot be reached as its inventory says.
+    #[error("{label}: {reason}")]
+    Inventory {
+        /// The target.
+        label: String,
+        /// With its file and line.
+        reason: String,
+    },
     /// A key that was asked for by name and is not there.
     #[error("cannot read the key {}", file.display())]
     Identity {
@@ -92,6 +113,18 @@ pub enum Error {
     UserName {
         /// As given.
         name: String,
+    },
+    /// A user or a host that a shell could take for something else.
+    #[error("cannot use the {what} {name:?} of {labels}: {fault}, and a shell may read it")]
+    RemoteName {
+        /// The kind of name.
+        what: &'static str,
+        /// As given.
+        name: String,
+        /// The targets that have it, folded.
+        labels: String,
+        /// The fault.
+        fault: String,
     },
     /// The caller has no name to tell the daemons.
     #[error("uid {uid} has no name in the password database, and rsh needs one")]
@@ -139,6 +172,15 @@ pub enum Error {
         /// As `512-515`.
         range: String,
     },
+    /// The listener for call-backs would take the only port.
+    #[error(
+        "cannot use source ports {range}: separate standard error needs at least 2, one to listen on for the \
+         daemons' call-backs and one to connect from; use --stderr merge or a larger range"
+    )]
+    TooFewPorts {
+        /// As `700-700`.
+        range: String,
+    },
     /// Something of the system that the run needs.
     #[error("cannot {what}")]
     System {
@@ -150,9 +192,67 @@ pub enum Error {
     },
 }
 
+/// The text of an error without the system's numbers, as in `(os error 2)`: the words say the same.
+pub(crate) fn plain(error: &dyn std::fmt::Display) -> String {
+    let mut text = error.to_string();
+    without_numbers(&mut text);
+    text
+}
+
+/// Takes the system's numbers of errors out of a text.
+pub(crate) fn without_numbers(text: &mut String) {
+    const START: &str = " (os error ";
+    let mut from = 0;
+    while let Some(at) = text[from..].find(START).map(|at| from + at) {
+        let number = &text[at + START.len()..];
+        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 && number[digits..].starts_with(')') {
+            text.replace_range(at..at + START.len() + digits + 1, "");
+        } else {
+            from = at + START.len();
+        }
+    }
+}
+
 impl Error {
+    /// What to do about it, where the message itself has no help.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Error::Targets(TargetError::Read { name, source })
+                if source.kind() == io::ErrorKind::NotFound
+                    && name.bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                Some(format!("-f names a hosts file; the fan-out is -j {name}"))
+            }
+            Error::Groups(error) => error.help(),
+            Error::Group(fault) => fault.help(),
+            Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),
+            Error::SettingAsDirectory { setting } => Some(format!(
+                "-o names a directory for output; a setting for ssh is --ssh-option {setting}"
+            )),
+            _ => None,
+        }
+    }
+
     /// Makes a [`Error::System`] of an I/O error.
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
         move |source| Error::System { what, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_come_without_numbers() {
+        let missing = io::Error::from_raw_os_error(2);
+        assert_eq!(plain(&missing), "No such file or directory");
+        let text = format!("a: {missing}; b: {missing} (os error x) (os error 7");
+        assert_eq!(
+            plain(&text),
+            "a: No such file or directory; b: No such file or directory (os error x) (os error 7"
+        );
     }
 }

@@ -5,6 +5,8 @@
 //! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
 //! `report` sees only events.
 
+#![cfg(target_os = "linux")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -19,7 +21,7 @@ use error::Error;
 use exit::ExitStatus;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
-use report::Console;
+use report::{Console, Reports};
 use run::event::Note;
 use run::signal::SignalSource;
 use targets::{Target, TargetId, TransportKind};
@@ -29,16 +31,18 @@ use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
 use transport::ssh::SshTransport;
 use transport::ssh::prompt::Terminal;
-use transport::{Input, Resolver};
+use transport::{Input, LOOKUP_THREADS, Resolver};
 
 pub mod cli;
 mod clock;
+mod complete;
 pub mod config;
 pub mod demo;
 pub mod dry_run;
 pub mod error;
 pub mod exit;
 pub mod generate;
+mod inherited;
 pub mod listing;
 pub mod multi_rsh;
 pub mod plan;
@@ -49,31 +53,43 @@ pub mod report;
 pub mod run;
 pub mod targets;
 pub mod transport;
+mod trusted;
 
-/// The most threads for what blocks: look-ups of names, 32 at most, and reads of a spooled standard input,
-/// of which every host may want one.
-const BLOCKING_THREADS: usize = 48;
+/// The most threads for what blocks: look-ups of names, and reads of a spooled standard input, of which every
+/// host may want one.
+const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 
 /// What must not fail where the program's file lends rights to its caller.
 const NO_LOAN: &str = "give up the rights that the program's file lends";
 
 /// The whole program: parses the arguments, does what they say, and gives the status to end with.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+///
+/// `no_output` is true if standard output was closed at the start; it is another file by now.
+pub fn main(args: impl IntoIterator<Item = OsString>, no_output: bool) -> ExitCode {
+    if no_output {
+        complain(&Error::NoOutput);
+        return ExitStatus::SETUP.end();
+    }
     match run_args(args) {
         Ok(status) => status.end(),
         Err(Error::Config(ConfigError::CommandLine(error))) => {
+            if error.use_stderr() {
+                say(&cli::usage::message(&error));
+                return ExitStatus::SETUP.end();
+            }
             // Help and version come this way too; a closed pipe is no reason to say more.
             match error.print() {
-                Err(lost) if !error.use_stderr() && lost.kind() != io::ErrorKind::BrokenPipe => {
+                Err(lost) if lost.kind() != io::ErrorKind::BrokenPipe => {
                     complain(&Error::system("write to standard output")(lost));
                     ExitStatus::SETUP.end()
                 }
-                _ if error.use_stderr() => ExitStatus::SETUP.end(),
                 _ => ExitStatus::SUCCESS.end(),
             }
         }
         Err(error) => {
-            complain(&error);
+            let help = error.help();
+            let help = help.map(|help| format!("\n  = help: {help}"));
+            say(&(with_causes(&error) + &help.unwrap_or_default()));
             ExitStatus::SETUP.end()
         }
     }
@@ -82,7 +98,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Error> {
     // Before any file is opened: it would be with rights that the caller lacks.
     privilege::settle().map_err(Error::system(NO_LOAN))?;
+    inherited::settle_signals().map_err(Error::system("take over signals"))?;
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
+        print(complete::answer(&args[2..]))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     if multi_rsh::is_called(&args) {
         return carry_out(Plan::new(multi_rsh::cli(args)?, BTreeMap::new())?);
     }
@@ -102,7 +123,12 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
     match plan {
         Plan::Ports(range) => show_ports(&range),
         Plan::Filter(plan) => Ok(run_filter(&plan)),
-        Plan::Print { listing, failed } => {
+        Plan::Print {
+            listing,
+            failed,
+            warnings,
+        } => {
+            warnings.iter().for_each(|text| say(text));
             let mut out = io::stdout().lock();
             printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
             failed.iter().for_each(|error| complain(error));
@@ -111,6 +137,10 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
                 false => ExitStatus::SETUP,
             })
         }
+        Plan::NoTargets(why) => {
+            complain(&why);
+            Ok(ExitStatus::SUCCESS)
+        }
         Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),
     }
@@ -118,6 +148,11 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
 
 /// Prints an error with its causes, on standard error.
 fn complain(error: &dyn std::error::Error) {
+    say(&with_causes(error));
+}
+
+/// The text of an error with its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -129,13 +164,15 @@ fn complain(error: &dyn std::error::Error) {
         }
         cause = error.source();
     }
-    say(&text);
+    text
 }
 
 /// Prints a line of this program's own on standard error.
 fn say(text: &str) {
+    let mut line = format!("mrsh: {text}\n");
+    error::without_numbers(&mut line);
     // There is no third stream to complain on.
-    let _ = io::stderr().write_all(format!("mrsh: {text}\n").as_bytes());
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
@@ -176,7 +213,7 @@ fn printed(written: io::Result<()>) -> Result<(), Error> {
 
 /// Gathers what comes on standard input.
 fn run_filter(plan: &FilterPlan) -> ExitStatus {
-    let mut console = Console::stdio(plan.terminals);
+    let mut console = Console::stdio(plan.terminals).pass_colors(plan.pass_colors);
     let mut input = io::stdin().lock();
     let ended = report::filter(
         &plan.gather,
@@ -230,42 +267,45 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         &plan.run.targets,
         &mut plan.run.notes,
     ))?;
-    let console = Console::stdio(plan.terminals);
+    let console = Console::stdio(plan.terminals).pass_colors(plan.pass_colors);
     let targets = Arc::clone(&plan.info.targets);
-    let (reports, reporter) = report::start(&plan.report, plan.info, console)
+    let Reports {
+        messages,
+        failed,
+        thread,
+    } = report::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
+    plan.run.report_failed = failed;
     let stats = runtime.block_on(async {
         let signals =
             SignalSource::system(plan.keys).map_err(Error::system("take over signals"))?;
         if let Some(input) = input {
             input.look_ahead().await.map_err(Error::Input)?;
         }
-        Ok::<_, Error>(run::run(plan.run, transport, signals, reports.clone()).await)
+        Ok::<_, Error>(run::run(plan.run, transport, signals, messages.clone()).await)
     })?;
     // A name look-up that hangs must not keep the program.
     runtime.shutdown_background();
-    let written = match reports.is_closed() {
-        // The thread has written all, or failed.
-        true => reporter
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the reporter panicked"))),
+    let unwritten = match messages.is_closed() {
+        // The thread has written all that can be.
+        true => thread.join().unwrap_or_else(|_| {
+            if let Some(text) = report::left_running(&targets, &stats) {
+                say(&text);
+            }
+            vec![io::Error::other("the reporter panicked")]
+        }),
         // A signal ended the wait for it; the process ends without.
-        false => Ok(()),
+        false => Vec::new(),
     };
-    if let Err(error) = &written {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            complain(error);
-        }
-        // The reports have not said it.
-        if let Some(text) = report::left_running(&targets, &stats) {
-            say(&text);
-        }
+    let is_loud = |error: &&io::Error| error.kind() != io::ErrorKind::BrokenPipe;
+    for error in unwritten.iter().filter(is_loud) {
+        complain(error);
     }
-    Ok(ExitStatus::of_run(
-        &stats,
-        plan.worst_status,
-        written.as_ref().copied(),
-    ))
+    let written = match unwritten.iter().find(is_loud).or(unwritten.first()) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    };
+    Ok(ExitStatus::of_run(&stats, plan.worst_status, written))
 }
 
 /// Makes the transports that the run's targets take.
@@ -279,7 +319,7 @@ async fn set_up(
     let mut pool = None;
     let rsh = match plan.rsh {
         Some(options) => {
-            let pool = pool.insert(port_pool(&plan.source_ports, notes)?);
+            let pool = pool.insert(port_pool(&plan.source_ports, targets.len(), notes)?);
             let rsh = RshTransport::new(options, pool.clone(), resolver.clone());
             Some(rsh.map_err(Error::system(no_random))?)
         }
@@ -289,7 +329,7 @@ async fn set_up(
         Some(options) => {
             let pool = match pool {
                 Some(pool) if plan.ssh_source_ports == plan.source_ports => pool,
-                _ => port_pool(&plan.ssh_source_ports, notes)?,
+                _ => port_pool(&plan.ssh_source_ports, targets.len(), notes)?,
             };
             let mine = targets
                 .iter()
@@ -361,8 +401,18 @@ fn words(range: &RangeInclusive<u16>) -> String {
     format!("{}-{}", range.start(), range.end())
 }
 
-/// Makes the pool of source ports and fills it with what the kernel knows of them.
-fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPool, Error> {
+/// Fewest targets for which the kernel is asked what the ports are doing. It looks through a table of all
+/// connections that is sized by the machine's memory: that takes milliseconds, and trying a port that is
+/// taken takes microseconds.
+const WORTH_ASKING: usize = 64;
+
+/// Makes the pool of source ports and fills it with what the kernel knows of them, if there are enough
+/// targets for that.
+fn port_pool(
+    source_ports: &SourcePorts,
+    targets: usize,
+    notes: &mut Vec<Note>,
+) -> Result<PortPool, Error> {
     let range = match source_ports {
         SourcePorts::Any => return Ok(PortPool::ephemeral()),
         SourcePorts::Reserved => RESERVED,
@@ -387,6 +437,9 @@ fn port_pool(source_ports: &SourcePorts, notes: &mut Vec<Note>) -> Result<PortPo
     let mut seed = [0; 8];
     random::fill(&mut seed).map_err(Error::system("get random bytes"))?;
     let pool = PortPool::new(usable, u64::from_ne_bytes(seed));
+    if targets < WORTH_ASKING {
+        return Ok(pool);
+    }
     match kernel::sockets(&range) {
         Ok(sockets) => pool.observe(&sockets),
         // The pool finds out by trying; that takes longer and is no failure.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::error::Error;
 use crate::targets::groups::{Groups, regroup};
-use crate::targets::nodeset::{GroupSource, Joined, NodeSet, Nothing, Resolver, fold};
+use crate::targets::nodeset::{GroupError, GroupSource, Joined, NodeSet, Nothing, Resolver, fold};
 use crate::targets::{Limits, Selection};
 
 /// How targets are printed.
@@ -52,6 +52,8 @@ impl Listing {
         let sizes = targets.part_sizes(parts);
         let mut text = String::new();
         match form {
+            // One a line, and there is none.
+            Form::Each(separator) if targets.is_empty() && separator == "\n" => {}
             Form::Each(separator) => {
                 return Ok(Listing::Names {
                     targets,
@@ -66,7 +68,7 @@ impl Listing {
             }
             Form::Folded if sizes.len() == 1 => text = targets.folded() + "\n",
             Form::Regrouped if sizes.len() == 1 => {
-                text = regroup(&targets.to_set(), groups, None, limits.max_targets)? + "\n";
+                text = regroup(&targets.to_set(), groups, limits.max_targets)? + "\n";
             }
             Form::Folded | Form::Regrouped => {
                 let (mut sizes, mut part) = (sizes.into_iter(), Vec::new());
@@ -79,7 +81,7 @@ impl Listing {
                             Form::Folded => fold(labels),
                             _ => {
                                 let set: NodeSet = labels.collect();
-                                regroup(&set, groups, None, limits.max_targets)?
+                                regroup(&set, groups, limits.max_targets)?
                             }
                         };
                         text.push('\n');
@@ -110,11 +112,20 @@ impl Listing {
         };
         let resolver = Resolver::new(limits.max_targets, groups, &Nothing);
         let (mut text, mut failed) = (String::new(), Vec::new());
+        let all = source.is_none();
         for source in sources {
-            let names = groups.list(Some(&source)).unwrap_or_else(|error| {
-                failed.push(error.into());
-                Vec::new()
-            });
+            let names = match groups.list(Some(&source)) {
+                Ok(names) => names,
+                // A source that was not asked for by name need not be able to list its groups.
+                Err(error @ GroupError::Unsupported { .. }) if all => {
+                    groups.warnings().add(error.to_string());
+                    continue;
+                }
+                Err(error) => {
+                    failed.push(error.into());
+                    continue;
+                }
+            };
             for name in names {
                 let set = match members {
                     true => match resolver.group(Some(&source), &name) {

@@ -1,7 +1,17 @@
 //! The `mrsh` program: hands the arguments to the library and ends as it says.
 
-use std::process::ExitCode;
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "mrsh runs on Linux only: it asks the Linux kernel which source ports are in use, and shares them as only Linux does"
+);
 
-fn main() -> ExitCode {
-    mrsh::main(std::env::args_os())
+#[cfg(target_os = "linux")]
+mod closed_output;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    mrsh::main(std::env::args_os(), closed_output::was_closed())
 }
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, at_least_one, seconds};
+use crate::cli::{Cli, at_least_one, time};
 use crate::config::{ConfigError, option};
 use crate::run::signal::Keys;
 
@@ -35,7 +35,7 @@ struct Args {
     connections: NonZeroUsize,
 
     /// The time for a host, for connection and command together
-    #[arg(short = 't', value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    #[arg(short = 't', value_name = "SECONDS", default_value = "15", value_parser = time)]
     timeout: Duration,
 
     /// The remote user [default: the local one]

@@ -14,17 +14,20 @@ use std::time::Duration;
 
 use uzers::os::unix::UserExt;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
 use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
+use crate::run::event::Note;
 use crate::run::signal::Keys;
 use crate::targets::groups::Groups;
+use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod remote_names;
 mod report;
 mod rules;
 mod targets;
@@ -49,10 +52,14 @@ pub enum Plan {
     /// Print this about targets or groups.
     Print {
         /// This.
-        listing: Listing,
+        listing: Box<Listing>,
         /// What should be in it and could not be had.
         failed: Vec<Error>,
+        /// Warnings about what was read for it.
+        warnings: Vec<String>,
     },
+    /// Run no command, and say why: a list of failed targets has none.
+    NoTargets(TargetError),
     /// Run a command.
     Run(Box<RunPlan>),
 }
@@ -68,6 +75,8 @@ pub struct FilterPlan {
     pub colors: Colors,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
+    /// True if the colours in the input reach a terminal.
+    pub pass_colors: bool,
 }
 
 /// A run, all decided.
@@ -91,6 +100,8 @@ pub struct RunPlan {
     pub report: ReportSpec,
     /// Which of our two streams are terminals.
     pub terminals: Terminals,
+    /// True if the colours that hosts send reach a terminal.
+    pub pass_colors: bool,
     /// Whether to end with the largest remote status.
     pub worst_status: bool,
 }
@@ -123,11 +134,17 @@ impl Plan {
                 label: !cli.no_label,
                 colors: report::colors(cli.color, terminals),
                 terminals,
+                pass_colors: cli.color == WhenArg::Always,
             }));
         }
         let groups = targets::groups(own_groups, &cli)?;
         if let Some((listing, failed)) = listing(&cli, &groups)? {
-            return Ok(Plan::Print { listing, failed });
+            let warnings = groups.warnings().take();
+            return Ok(Plan::Print {
+                listing: Box::new(listing),
+                failed,
+                warnings,
+            });
         }
         if cli.command.is_empty() {
             return Err(Error::NoCommand);
@@ -137,7 +154,12 @@ impl Plan {
         }
         let report = report::report(&cli, terminals)?;
         let policy = rules::policy(&cli);
-        let targets = targets::of_run(&cli, &groups)?;
+        let targets = match targets::of_run(&cli, &groups) {
+            Err(Error::Targets(why @ TargetError::NoTargetFailed(_))) => {
+                return Ok(Plan::NoTargets(why));
+            }
+            targets => targets?,
+        };
         if let Some(name) = &cli.user
             && (name.is_empty() || name.contains(char::is_control))
         {
@@ -148,7 +170,7 @@ impl Plan {
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
-            transport: cli.transport,
+            transport: cli.default_transport(),
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => caller(),
@@ -160,7 +182,7 @@ impl Plan {
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
             rules: rules::words(&policy, targets.len()),
-            stderr: match StderrMode::from(cli.stderr) {
+            stderr: match cli.stderr_mode() {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
                 StderrMode::Drop => "drop",
@@ -184,7 +206,8 @@ impl Plan {
                 descriptors_per_host: transports.descriptors_per_host(),
                 policy,
                 input: None,
-                notes: Vec::new(),
+                notes: notes(&groups),
+                report_failed: Arc::default(),
             },
             transports,
             keys: cli.keys,
@@ -197,9 +220,21 @@ impl Plan {
             dry: cli.dry_run,
             report,
             terminals,
+            pass_colors: cli.color == WhenArg::Always,
             worst_status: cli.worst_status,
         })))
     }
+}
+
+/// The warnings about hosts files and groups, for the run's reports.
+fn notes(groups: &Groups) -> Vec<Note> {
+    let warnings = groups.warnings().take().into_iter();
+    warnings
+        .map(|text| Note {
+            verbose: false,
+            text,
+        })
+        .collect()
 }
 
 /// The answer of a listing mode, if one was asked for.
@@ -219,7 +254,10 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, 
         _ => return Ok(None),
     };
     let words = targets::expressions(cli)?;
-    let all = targets::select(cli, groups, Some(&words))?;
+    let all = match targets::select(cli, groups, Some(&words)) {
+        Err(Error::Targets(error)) if error.is_empty_result() => Selection::empty(),
+        all => all?,
+    };
     let parts = cli.split.map_or(1, NonZeroUsize::get);
     let listing = Listing::of_targets(all, form, parts, groups, limits)?;
     Ok(Some((listing, Vec::new())))

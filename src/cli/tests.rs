@@ -46,15 +46,114 @@ fn gathering_standard_input_takes_no_option_that_only_a_run_can_follow() {
 }
 
 #[test]
+fn standard_error_is_merged_at_its_source_where_nothing_tells_it_apart() {
+    for (args, mode) in [
+        (&["x"][..], StderrMode::Separate),
+        (&["-b", "x"], StderrMode::Separate),
+        (&["-B", "x"], StderrMode::Merge),
+        (&["-B", "--live", "x"], StderrMode::Separate),
+        (&["-B", "-e", "d", "x"], StderrMode::Separate),
+        (&["-B", "--stderr", "separate", "x"], StderrMode::Separate),
+        (&["--stderr", "drop", "-B", "x"], StderrMode::Drop),
+    ] {
+        assert_eq!(parse(args).unwrap().stderr_mode(), mode, "{args:?}");
+    }
+}
+
+#[test]
 fn sizes_have_units() {
     for (text, bytes) in [
         ("0", 0),
         ("64k", 65_536),
         ("16M", 1 << 24),
         ("1GiB", 1 << 30),
+        ("1.5K", 1536),
+        ("7b", 7),
+        ("1t", 1 << 40),
     ] {
         let cli = parse(&["--spool-memory", text, "true"]).unwrap();
         assert_eq!(cli.spool_memory, bytes);
+    }
+}
+
+#[test]
+fn times_have_units() {
+    for (text, ms) in [
+        ("3", 3000),
+        ("0.5", 500),
+        ("500ms", 500),
+        ("5s", 5000),
+        ("2m", 120_000),
+        ("2min", 120_000),
+        ("1h", 3_600_000),
+        ("1.5h", 5_400_000),
+        ("1h30m", 5_400_000),
+        ("1d", 86_400_000),
+    ] {
+        for option in ["-t", "-u", "--deadline", "--idle-timeout", "--kill-after"] {
+            let cli = parse(&[option, text, "true"]).unwrap();
+            let times = [
+                Some(cli.connect_timeout),
+                cli.command_timeout,
+                cli.deadline,
+                cli.idle_timeout,
+                Some(cli.kill_after),
+            ];
+            assert!(
+                times.contains(&Some(Duration::from_millis(ms))),
+                "{option} {text}"
+            );
+        }
+    }
+    for text in [
+        "", "s", "5x", "-5s", "5 s", "m5", "0s", "1h-1m", "400d", "1..5s",
+    ] {
+        assert!(parse(&["-u", text, "true"]).is_err(), "{text}");
+    }
+    assert_eq!(
+        parse(&["--kill-after", "0s", "x"]).unwrap().kill_after,
+        Duration::ZERO
+    );
+}
+
+#[test]
+fn options_of_other_programs_are_explained() {
+    let said = |args: &[&str]| usage::message(&parse(args).unwrap_err());
+    for (option, help) in [
+        ("--fanout=3", "the fan-out is -j N"),
+        ("--forks", "the fan-out is -j N"),
+        ("--inventory", "an inventory is -f FILE"),
+        ("--private-key", "a key is --identity FILE"),
+        ("-X", "a group is left out with -x @GROUP"),
+    ] {
+        let name = option.split('=').next().unwrap();
+        assert_eq!(
+            said(&[option, "x"]),
+            format!("unexpected argument '{name}' found\n  = help: {help}")
+        );
+    }
+    insta::assert_snapshot!(said(&["--gathre"]), @"
+    unexpected argument '--gathre' found
+      = help: a similar argument exists: '--gather'
+    ");
+    insta::assert_snapshot!(said(&["--only", "x"]), @"
+    invalid value 'x' for '--only <WHAT>'
+      = help: possible values: failed, output, odd
+    ");
+    insta::assert_snapshot!(said(&["-j", "x"]), @"
+    invalid value 'x' for '--jobs <N>': expected a number from 1 up
+      = help: mrsh --help lists the options
+    ");
+    let command = crate::config::command();
+    for (name, _) in usage::FOREIGN {
+        let ours = |arg: &clap::Arg| {
+            arg.get_long()
+                .is_some_and(|long| name == format!("--{long}"))
+                || arg
+                    .get_short()
+                    .is_some_and(|short| name == format!("-{short}"))
+        };
+        assert!(!command.get_arguments().any(ours), "{name}");
     }
 }
 

@@ -34,10 +34,9 @@ pub enum OnlyArg {
 }
 
 /// [`StderrMode`] as it is spelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StderrArg {
     /// A second connection, from the daemon back to a reserved port here
-    #[default]
     Separate,
     /// In standard output's stream
     Merge,
@@ -68,14 +67,50 @@ pub enum GenerateArg {
     Fish,
 }
 
-/// Seconds above 0, with a fraction if need be; a year at most, so that every sum of times fits.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+/// A time above 0, in seconds or with units, a fraction included; a year at most, so that every sum of times
+/// fits.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     const YEAR: f64 = 366.0 * 86_400.0;
-    match text.parse::<f64>() {
-        Ok(s) if s > 0.0 && s <= YEAR => Ok(Duration::from_secs_f64(s)),
-        Ok(_) => Err("must be above 0 and at most a year".to_owned()),
-        Err(_) => Err("not a number of seconds, such as 10 or 0.5".to_owned()),
+    match seconds(text) {
+        Some(s) if s > 0.0 && s <= YEAR => Ok(Duration::from_secs_f64(s)),
+        Some(_) => Err("must be above 0 and at most a year".to_owned()),
+        None => Err("not a time, such as 10, 0.5, 500ms, 30s, 2m or 1h30m".to_owned()),
     }
+}
+
+/// Reads a number of seconds, or numbers with units one after the other.
+fn seconds(text: &str) -> Option<f64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Some(seconds);
+    }
+    let (mut sum, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let (number, after) = number(rest)?;
+        let length = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(length);
+        sum += number
+            * match unit {
+                "ms" => 0.001,
+                "s" | "sec" => 1.0,
+                "m" | "min" => 60.0,
+                "h" => 3600.0,
+                "d" => 86_400.0,
+                _ => return None,
+            };
+        rest = after;
+    }
+    (!text.is_empty()).then_some(sum)
+}
+
+/// Splits a number without a sign off the start of a text.
+fn number(text: &str) -> Option<(f64, &str)> {
+    let length = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, rest) = text.split_at(length);
+    Some((number.parse().ok()?, rest))
 }
 
 /// A number that is not 0.
@@ -83,11 +118,11 @@ pub(crate) fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "expected a number from 1 up")
 }
 
-/// Seconds, none included.
+/// A time, 0 included.
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(0.0) => Ok(Duration::ZERO),
-        _ => seconds(text),
+    match seconds(text) {
+        Some(0.0) => Ok(Duration::ZERO),
+        _ => time(text),
     }
 }
 
@@ -106,25 +141,26 @@ pub(super) fn shares(text: &str) -> Result<Shares, &'static str> {
         .map(Shares)
 }
 
-/// Bytes, with K, M or G for powers of 1,024.
+/// Bytes, with K, M, G or T for powers of 1,024, a fraction included.
 pub(super) fn size(text: &str) -> Result<usize, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
+    let bad = || "not a size in bytes, such as 1000000, 500K, 16M or 1.5G".to_owned();
+    let (number, unit) = number(text).ok_or_else(bad)?;
     let shift = match unit.to_ascii_uppercase().as_str() {
-        "" => 0,
+        "" | "B" => 0,
         "K" | "KB" | "KIB" => 10,
         "M" | "MB" | "MIB" => 20,
         "G" | "GB" | "GIB" => 30,
-        _ => return Err("not a size, such as 16M or 500K".to_owned()),
+        "T" | "TB" | "TIB" => 40,
+        _ => return Err(bad()),
     };
-    let number: usize = number
-        .parse()
-        .map_err(|_| "not a size, such as 16M or 500K".to_owned())?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "more than there can be".to_owned())
+    let bytes = number * f64::from(shift).exp2();
+    if bytes.fract() != 0.0 && shift == 0 {
+        return Err(bad());
+    }
+    if bytes >= 2_f64.powi(62) {
+        return Err("more than there can be".to_owned());
+    }
+    Ok(bytes as usize)
 }
 
 pub(super) fn transport() -> impl TypedValueParser<Value = TransportKind> {

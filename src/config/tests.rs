@@ -202,7 +202,7 @@ fn what_is_shown_is_a_configuration_with_its_sources() {
         "no-label = true  # command line",
         "connect-timeout = 1.5  # command line",
         "verbose = false  # default",
-        "stderr = \"separate\"  # default",
+        "# stderr is not set",
         "# port is not set",
     ] {
         assert!(
@@ -284,10 +284,10 @@ fn options_may_stand_among_the_words_of_a_listing() {
 #[test]
 fn the_transport_may_be_in_the_environment() {
     let fixture = Fixture::new("transport = \"openssh\"", "").with("MRSH_TRANSPORT", "exec");
-    assert_eq!(fixture.cli(&["x"]).transport, TransportKind::Exec);
+    assert_eq!(fixture.cli(&["x"]).transport, Some(TransportKind::Exec));
     assert_eq!(
         fixture.cli(&["-R", "rsh", "x"]).transport,
-        TransportKind::Rsh
+        Some(TransportKind::Rsh)
     );
     let error = Fixture::new("", "")
         .with("MRSH_TRANSPORT", "telnet")

@@ -24,7 +24,9 @@ pub(super) async fn play(call: Call, script: &Script, seen: &Sender<Seen>) -> io
         main: Some(call.main),
         err: None,
         more: Vec::new(),
+        asked: None,
         request: None,
+        called_back: false,
         peer: call.peer,
         called: call.called,
         seen,
@@ -35,6 +37,10 @@ pub(super) async fn play(call: Call, script: &Script, seen: &Sender<Seen>) -> io
             stage.tell(Seen::CutShort);
             return Err(error);
         }
+    }
+    if let Err(error) = stage.read_rest().await {
+        stage.tell(Seen::CutShort);
+        return Err(error);
     }
     // Told when it is true.
     let told = stage.seen;
@@ -48,7 +54,10 @@ struct Stage<'a> {
     main: Option<TcpStream>,
     err: Option<TcpStream>,
     more: Vec<TcpStream>,
+    /// The port of a request of which the rest is still to be read.
+    asked: Option<(request::Reader, Option<u16>)>,
     request: Option<Request>,
+    called_back: bool,
     peer: Ipv4Addr,
     called: Ipv4Addr,
     seen: &'a Sender<Seen>,
@@ -56,12 +65,16 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn play(&mut self, step: &Step) -> io::Result<()> {
+        // Clients may send the rest of the request when they have been called back.
+        if !matches!(step, Step::CallBack(_) | Step::Sleep(_)) {
+            self.read_rest().await?;
+        }
         match step {
             Step::ReadRequest => {
                 if let Some(main) = &mut self.main {
-                    let request = request::read(main).await.map_err(io::Error::other)?;
-                    self.tell(Seen::Request(request.clone()));
-                    self.request = Some(request);
+                    let mut reader = request::Reader::default();
+                    let port = reader.port(main).await.map_err(io::Error::other)?;
+                    self.asked = Some((reader, port));
                 }
             }
             Step::CallBack(how) => self.call_back(how).await,
@@ -108,12 +121,36 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Reads the part of the request that follows the port. A client that has not been called back, and wants
+    /// to be, may not have sent it.
+    async fn read_rest(&mut self) -> io::Result<()> {
+        let (Some((reader, port)), Some(main)) = (&mut self.asked, &mut self.main) else {
+            return Ok(());
+        };
+        let rest = reader.rest(main);
+        let request = match port.is_some() && !self.called_back {
+            true => match time::timeout(Duration::ZERO, rest).await {
+                Ok(request) => request,
+                Err(_) => return Ok(()),
+            },
+            false => rest.await,
+        };
+        let request = request.map_err(io::Error::other)?;
+        self.asked = None;
+        self.tell(Seen::Request(request.clone()));
+        self.request = Some(request);
+        Ok(())
+    }
+
     async fn call_back(&mut self, how: &CallBack) {
-        let Some(port) = self.request.as_ref().and_then(|request| request.err_port) else {
+        let asked = self.asked.as_ref().and_then(|(_, port)| *port);
+        let known = self.request.as_ref().and_then(|request| request.err_port);
+        let Some(port) = asked.or(known) else {
             return;
         };
         let from = how.address.unwrap_or(self.called);
         let to = SocketAddrV4::new(self.peer, port);
+        self.called_back = true;
         match callback::connect(from, to, how.port).await {
             Ok(connection) => {
                 let port = connection.local_addr().map_or(0, |address| address.port());

@@ -92,22 +92,10 @@ impl Parser {
         Ok(used)
     }
 
-    fn is_complete(&self) -> bool {
-        self.complete == self.fields.len()
-    }
-
     fn finish(self) -> Result<Request, RequestError> {
         let [port, client_user, server_user, command] = self.fields;
-        let err_port = match port.as_slice() {
-            [] => 0,
-            digits => std::str::from_utf8(digits)
-                .ok()
-                .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
-                .and_then(|text| text.parse().ok())
-                .ok_or(RequestError::BadPort)?,
-        };
         Ok(Request {
-            err_port: (err_port != 0).then_some(err_port),
+            err_port: parse_port(&port)?,
             client_user,
             server_user,
             command,
@@ -117,17 +105,56 @@ impl Parser {
 
 /// Reads a request and not one byte more.
 pub(super) async fn read(main: &mut TcpStream) -> Result<Request, RequestError> {
-    let mut parser = Parser::default();
-    let mut buffer = vec![0; 16 << 10];
-    while !parser.is_complete() {
-        let seen = main.peek(&mut buffer).await?;
-        if seen == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        let used = parser.feed(&buffer[..seen])?;
-        main.read_exact(&mut buffer[..used]).await?;
+    Reader::default().rest(main).await
+}
+
+/// Reads a request in two parts, as daemons do that call back in between.
+#[derive(Debug, Default)]
+pub(super) struct Reader(Parser);
+
+impl Reader {
+    /// Reads as far as the port, and gives it.
+    pub(super) async fn port(&mut self, main: &mut TcpStream) -> Result<Option<u16>, RequestError> {
+        self.read_fields(main, 1).await?;
+        parse_port(&self.0.fields[0])
     }
-    parser.finish()
+
+    /// Reads the rest. Cancel safe.
+    pub(super) async fn rest(&mut self, main: &mut TcpStream) -> Result<Request, RequestError> {
+        let all = self.0.fields.len();
+        self.read_fields(main, all).await?;
+        std::mem::take(&mut self.0).finish()
+    }
+
+    async fn read_fields(
+        &mut self,
+        main: &mut TcpStream,
+        count: usize,
+    ) -> Result<(), RequestError> {
+        let mut buffer = vec![0; 16 << 10];
+        while self.0.complete < count {
+            let seen = main.peek(&mut buffer).await?;
+            if seen == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            let used = self.0.feed(&buffer[..seen])?;
+            main.read_exact(&mut buffer[..used]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The port of a request; none if it is empty or 0.
+fn parse_port(field: &[u8]) -> Result<Option<u16>, RequestError> {
+    let port = match field {
+        [] => 0,
+        digits => std::str::from_utf8(digits)
+            .ok()
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .ok_or(RequestError::BadPort)?,
+    };
+    Ok((port != 0).then_some(port))
 }
 
 #[cfg(test)]
@@ -143,7 +170,7 @@ mod tests {
         for piece in pieces {
             used += parser.feed(piece)?;
         }
-        assert!(parser.is_complete());
+        assert!(parser.complete == parser.fields.len());
         Ok((parser.finish()?, used))
     }
 
@@ -200,7 +227,7 @@ mod tests {
             command: command.into(),
         };
         let wrapped = request(
-            r#"exec /bin/sh -c 'c=$(printf %b "$1");"${SHELL:-/bin/sh}" -c "$c" </dev/null;printf "T0K:%d\n" $?' sh 'ls'"#,
+            r#"exec /bin/sh -c '"${SHELL:-/bin/sh}" -c "$(printf %b "$1")" </dev/null;printf "T0K:%d\n" $?' sh 'ls'"#,
         );
         assert_eq!(wrapped.end_marker_token(), Some(&b"T0K"[..]));
         assert_eq!(request("ls").end_marker_token(), None);

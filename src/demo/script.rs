@@ -43,7 +43,8 @@ impl Default for CallBack {
 /// real daemons. The script ends at the first write that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Reads the request to its end.
+    /// Reads the request to its end. If a call-back follows, it is made once the port has been read, as real
+    /// daemons do.
     ReadRequest,
     /// Makes a second connection, if the request asks for one. Once more: makes another one, which
     /// stays open and is not used.

@@ -335,8 +335,8 @@ fn scripts_say_what_they_see() {
     assert_eq!(err, b"err\n");
     let told = told(&seen);
     assert_eq!(told[0], Seen::Connected(port));
-    assert!(matches!(&told[1], Seen::Request(r) if r.command == WRAPPED.as_bytes()));
-    assert!(matches!(&told[2], Seen::CalledBack(_)));
+    assert!(matches!(&told[1], Seen::CalledBack(_)));
+    assert!(matches!(&told[2], Seen::Request(r) if r.command == WRAPPED.as_bytes()));
     assert_eq!(told[3..], [Seen::Signal(2), Seen::Signal(15), Seen::Done]);
 }
 

@@ -9,6 +9,7 @@ use crate::report::{
     Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
     Terminals, Words,
 };
+use crate::transport::ssh::config::keywords;
 
 /// Decides what is shown.
 ///
@@ -21,6 +22,9 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
     };
     if cli.json && failed_to == Some(FailedTo::Stdout) {
         return Err(Error::OneStandardOutput);
+    }
+    if let Some(setting) = cli.output_dir.as_deref().and_then(ssh_setting) {
+        return Err(Error::SettingAsDirectory { setting });
     }
     let gathering = equal_once(cli) || cli.lines_together;
     Ok(ReportSpec {
@@ -57,6 +61,14 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
             memory: cli.spool_memory / 4,
         }),
     })
+}
+
+/// A directory's name that is a setting for ssh, as `-o` takes it in ssh, if there is no such directory.
+fn ssh_setting(dir: &Path) -> Option<String> {
+    let name = dir.to_str()?;
+    let (key, _) = name.split_once(['=', ' '])?;
+    let is_keyword = keywords().any(|known| known.eq_ignore_ascii_case(key));
+    (is_keyword && !dir.exists()).then(|| name.to_owned())
 }
 
 /// Where colours are shown: on terminals, unless the user said otherwise.

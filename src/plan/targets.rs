@@ -9,12 +9,12 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::targets::groups::{Groups, Places};
-use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder};
+use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
 
 const STANDARD_INPUT: &str = "standard input";
 
 /// The groups of this machine, of the configuration, and of inventories that are the hosts files.
-pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups, TargetError> {
+pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups, Error> {
     let variable = |name: &str| {
         env::var_os(name)
             .filter(|v| !v.is_empty())
@@ -28,6 +28,9 @@ pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups,
     {
         groups.add_inventory(file, limits(cli))?;
     }
+    if let Some(name) = &cli.group_source {
+        groups.set_default(name)?;
+    }
     Ok(groups)
 }
 
@@ -38,7 +41,7 @@ pub(super) fn select(
     groups: &Groups,
     words: Option<&[String]>,
 ) -> Result<Selection, Error> {
-    let mut list = TargetListBuilder::with_groups(limits(cli), groups);
+    let mut list = TargetListBuilder::with_groups(limits(cli), groups).warn_to(groups.warnings());
     let named = read(cli, groups, words.unwrap_or_default(), &mut list)?;
     if !named && words.is_some() && !io::stdin().is_terminal() {
         list.add_reader(STANDARD_INPUT, io::stdin().lock())?;
@@ -137,5 +140,38 @@ pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
 
 /// The targets of a run.
 pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::Target]>, Error> {
-    Ok(select(cli, groups, None)?.into_targets().into_shared())
+    let targets = select(cli, groups, None)?.into_targets();
+    if targets.iter().all(|target| target.inventory.is_none()) {
+        return Ok(targets.into_shared());
+    }
+    let mut targets = targets.to_vec();
+    let mut ignored: BTreeMap<&str, usize> = BTreeMap::new();
+    for target in &mut targets {
+        let Some(inventory) = &target.inventory else {
+            continue;
+        };
+        if let Some(reason) = &inventory.refused {
+            return Err(Error::Inventory {
+                label: target.label.to_string(),
+                reason: reason.clone(),
+            });
+        }
+        for name in &inventory.ignored {
+            *ignored.entry(name).or_default() += 1;
+        }
+        // Inventories are written for ssh. Who names another transport means it.
+        if cli.transport.is_none() {
+            target.transport.get_or_insert(TransportKind::Ssh);
+        }
+    }
+    if !ignored.is_empty() {
+        let parts = ignored.iter().map(|(name, count)| match count {
+            1 => format!("{name} (1 host)"),
+            count => format!("{name} ({count} hosts)"),
+        });
+        let parts: Vec<String> = parts.collect();
+        let text = format!("set in the inventory and not used: {}", parts.join(", "));
+        groups.warnings().add(text);
+    }
+    Ok(targets.into())
 }

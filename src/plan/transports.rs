@@ -1,16 +1,17 @@
 //! What the transports of a run are told, for those that its targets take.
 
 use std::cell::LazyCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
 
+use super::remote_names;
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::ports::SourcePorts;
+use crate::ports::{self, SourcePorts};
 use crate::privilege::Privilege;
 use crate::report::Decided;
 use crate::targets::{Target, TransportKind};
@@ -178,9 +179,9 @@ pub(super) fn decide(
         true => kind == TransportKind::Rsh,
         false => targets
             .iter()
-            .any(|target| target.transport_or(cli.transport) == kind),
+            .any(|target| target.transport_or(cli.default_transport()) == kind),
     };
-    let stderr = StderrMode::from(cli.stderr);
+    let stderr = cli.stderr_mode();
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
     let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
     let ssh = match takes(TransportKind::Ssh) {
@@ -228,8 +229,17 @@ pub(super) fn decide(
         }),
         false => None,
     };
+    if openssh.is_some() || exec.is_some() {
+        let takes_user = exec.as_ref().is_some_and(|exec| exec.template.has_user());
+        remote_names::check(
+            targets,
+            cli.default_transport(),
+            cli.user.as_deref(),
+            takes_user,
+        )?;
+    }
     Ok(TransportPlan {
-        default: cli.transport,
+        default: cli.default_transport(),
         rsh,
         ssh,
         openssh,
@@ -249,7 +259,7 @@ fn ssh(
         && source_ports.are_reserved()
         && let Some(target) = targets
             .iter()
-            .find(|target| target.transport_or(cli.transport) == TransportKind::Ssh)
+            .find(|target| target.transport_or(cli.default_transport()) == TransportKind::Ssh)
     {
         return Err(Error::RemotePort {
             label: target.label.to_string(),
@@ -257,34 +267,35 @@ fn ssh(
         });
     }
     let (local_user, home) = super::account()?;
+    let sources = Sources {
+        user_file: match &cli.ssh_config {
+            Some(file) => UserFile::named(file),
+            None => UserFile::Default,
+        },
+        system_file: SYSTEM_FILE.into(),
+        options: ssh_settings(cli)?,
+        home,
+        local_user,
+        uid: uzers::get_current_uid(),
+        local_host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        environment: env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    };
+    let of_ssh =
+        |target: &&Target| target.transport_or(cli.default_transport()) == TransportKind::Ssh;
     Ok(SshOptions {
         user: cli.user.clone(),
         port: cli.port,
         command: command.to_owned(),
-        stderr: StderrMode::from(cli.stderr),
+        stderr: cli.stderr_mode(),
         raw: cli.raw,
         input: None,
-        config: SshConfig::load(Sources {
-            user_file: match &cli.ssh_config {
-                Some(file) => UserFile::named(file),
-                None => UserFile::Default,
-            },
-            system_file: SYSTEM_FILE.into(),
-            options: ssh_settings(cli)?,
-            home,
-            local_user,
-            uid: uzers::get_current_uid(),
-            local_host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-            environment: env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        })
-        .map_err(SshError::from)?,
+        config: SshConfig::load(sources.clone()).map_err(SshError::from)?,
+        own_configs: own_configs(targets.iter().filter(of_ssh), &sources)?,
         agent: env::var_os("SSH_AUTH_SOCK")
             .filter(|socket| !socket.is_empty())
             .map(PathBuf::from),
@@ -294,6 +305,30 @@ fn ssh(
             (false, None) => PasswordSource::None,
         },
     })
+}
+
+/// The configurations of targets that have settings of their own, by those settings.
+fn own_configs<'t>(
+    targets: impl Iterator<Item = &'t Target>,
+    sources: &Sources,
+) -> Result<BTreeMap<Vec<String>, SshConfig>, Error> {
+    let mut configs = BTreeMap::new();
+    for target in targets {
+        let Some(from) = &target.inventory else {
+            continue;
+        };
+        let own = from.own_settings();
+        if own.is_empty() || configs.contains_key(&own) {
+            continue;
+        }
+        let config = SshConfig::load_for(sources.clone(), &from.ssh_options);
+        let config = config.map_err(|fault| Error::SshTarget {
+            label: target.label.to_string(),
+            fault,
+        })?;
+        configs.insert(own, config);
+    }
+    Ok(configs)
 }
 
 /// What comes before the configuration files of ssh.
@@ -327,7 +362,7 @@ fn rsh(
     if Privilege::of_this_process() == Privilege::Lent && source_ports.are_reserved() {
         only_rshd(cli, targets)?;
     }
-    let stderr = StderrMode::from(cli.stderr);
+    let stderr = cli.stderr_mode();
     let length = match cli.raw {
         true => command.len(),
         false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin),
@@ -339,7 +374,7 @@ fn rsh(
         });
     }
     let local_user = super::local_user()?;
-    Ok(RshOptions {
+    let options = RshOptions {
         remote_user: cli.user.clone().unwrap_or_else(|| local_user.clone()),
         local_user,
         port: cli.port.unwrap_or(RSH_PORT),
@@ -347,13 +382,27 @@ fn rsh(
         raw: cli.raw,
         stderr,
         reserved_callers: source_ports.are_reserved(),
+        callback_from: cli.callback_from.as_slice().into(),
+        own_callback_from: targets.iter().any(|target| target.callback_from.is_some()),
+        at_once: cli.demo,
+        count_time_wait: cli.stats || cli.json,
         input: None,
-    })
+    };
+    if let SourcePorts::Range(range) = source_ports
+        && options.calls_back()
+        && ports::candidates(range.clone()).usable.len() == 1
+    {
+        return Err(Error::TooFewPorts {
+            range: format!("{}-{}", range.start(), range.end()),
+        });
+    }
+    Ok(options)
 }
 
 /// Refuses targets on other ports than rshd's, which a trusted source port is not for.
 fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
-    let is_rsh = |target: &&Target| target.transport_or(cli.transport) == TransportKind::Rsh;
+    let is_rsh =
+        |target: &&Target| target.transport_or(cli.default_transport()) == TransportKind::Rsh;
     let port = |target: &Target| target.port.or(cli.port).unwrap_or(RSH_PORT);
     let mut called = targets.iter().filter(is_rsh);
     // Read only where another port is asked for, which is seldom.

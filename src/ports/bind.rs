@@ -151,7 +151,8 @@ fn source_address(peer: SocketAddr) -> io::Result<()> {
     UdpSocket::bind(any)?.connect(peer)
 }
 
-/// Opens a listener for call-backs on a port of the pool, for IPv4 and IPv6 where the machine has both.
+/// Opens a listener for call-backs on an allowed port of the pool, for IPv4 and IPv6 where the machine has
+/// both.
 ///
 /// No connection can be made from a port with a listener, by this run or another. So a listener that
 /// is only `wanted`, not needed, is not opened once half of the ports have one: any number of runs side
@@ -159,15 +160,16 @@ fn source_address(peer: SocketAddr) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's, where the port is not what is wrong; [`io::ErrorKind::AddrInUse`] if no port is left.
-pub fn listen(pool: &PortPool, wanted: bool) -> io::Result<(TcpListener, ListenerLease)> {
-    if wanted
-        && let Some((range, ports)) = pool.span()
-        && kernel::listened_on(&range)? >= ports / 2
-    {
+pub fn listen(
+    pool: &PortPool,
+    wanted: bool,
+    allowed: &dyn Fn(u16) -> bool,
+) -> io::Result<(TcpListener, ListenerLease)> {
+    if wanted && is_crowded(pool)? {
         return Err(io::ErrorKind::AddrInUse.into());
     }
     loop {
-        let Some(lease) = pool.lease_listener() else {
+        let Some(lease) = pool.lease_listener(allowed) else {
             return Err(io::ErrorKind::AddrInUse.into());
         };
         match listening(lease.port()) {
@@ -178,6 +180,31 @@ pub fn listen(pool: &PortPool, wanted: bool) -> io::Result<(TcpListener, Listene
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The number of ports that are tried where the kernel does not tell which of them have listeners.
+const SAMPLE: usize = 16;
+
+/// True if half of the pool's ports, or more, have listeners, of whatever program.
+fn is_crowded(pool: &PortPool) -> io::Result<bool> {
+    let Some((range, ports)) = pool.span() else {
+        return Ok(false);
+    };
+    if let Ok(listened_on) = kernel::listened_on(&range) {
+        return Ok(listened_on >= ports / 2);
+    }
+    // No sock_diag, as in gVisor or behind a seccomp filter. A bind tells, for one port.
+    let sample = pool.sample(SAMPLE);
+    let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
+    let mut taken = 0;
+    for &port in &sample {
+        match bound(any, port) {
+            Ok(_) => {}
+            Err(error) if is(&error, Errno::ADDRINUSE) || is(&error, Errno::ACCESS) => taken += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(2 * taken >= sample.len())
 }
 
 /// Room for every session of a large run to be called back at once; the kernel caps it at

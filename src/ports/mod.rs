@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 pub mod bind;
 mod candidates;
+mod filter;
 pub mod kernel;
 mod lease;
 mod peer;
@@ -40,6 +41,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// When a kernel that had no ephemeral port left is asked again.
 const EPHEMERAL_RETRY: Duration = Duration::from_millis(100);
 
+/// The number of ports from which a run connects as long as nothing is in the way. Different peers can share
+/// one port, and every port that is in use here is lost for programs that do not set `SO_REUSEADDR`.
+const WINDOW: usize = 16;
+
 /// The number of remembered peers below which forgetting is not worth a look.
 const FIRST_SWEEP: usize = 1024;
 
@@ -51,11 +56,12 @@ pub struct PortPool {
 
 #[derive(Debug)]
 struct State {
-    /// The ports in the order of this run's walk; empty if the kernel is to choose.
+    /// The ports in the order of this run's walk; empty if the kernel is to choose. The first [`WINDOW`] are
+    /// for connections, the rest for what these cannot serve; listeners come from the end.
     walk: Vec<u16>,
     /// What is known of each port whoever the peer, in the same order.
     ports: Vec<PortUse>,
-    /// Where the next search starts.
+    /// The place in the window where the next search starts.
     cursor: usize,
     peers: HashMap<SocketAddr, PeerPorts>,
     /// The number of peers at which those with nothing left to remember are dropped.
@@ -93,7 +99,8 @@ enum Ending {
 }
 
 impl PortPool {
-    /// A pool over `ports`, walked in an order made from `seed`, so that no two runs follow each other.
+    /// A pool over `ports`, walked in an order made from `seed`, so that no two runs follow each other or
+    /// have the same window.
     #[must_use]
     pub fn new(mut ports: Vec<u16>, seed: u64) -> Self {
         fastrand::Rng::with_seed(seed).shuffle(&mut ports);
@@ -158,7 +165,7 @@ impl PortPool {
 
     /// Takes a port for a connection to `peer`, the best there is now.
     ///
-    /// In order: one that is not known to be anything; one whose last connection to this peer the
+    /// In order: one that is not known to be anything, first in the run's window and then past it; one whose last connection to this peer the
     /// peer closed first, longest ago; one on which another program has connections; one that this
     /// side closed first, since Linux lets it be used again early where both sides use TCP timestamps.
     ///
@@ -176,9 +183,10 @@ impl PortPool {
         }
         let known = state.peers.entry(peer).or_default();
         known.called = true;
+        let window = WINDOW.min(state.walk.len());
         match best(&state.walk, &state.ports, state.cursor, known, now) {
             Search::Found(i) => {
-                state.cursor = (i + 1) % state.walk.len();
+                state.cursor = (state.cursor + 1) % window;
                 let port = state.walk[i];
                 let before = known.set(port, Use::Leased);
                 Ok(self.grant(peer, port, before))
@@ -187,10 +195,11 @@ impl PortPool {
         }
     }
 
-    /// Takes a port to listen on for call-backs. Connections of this pool that are on the same port
-    /// already do no harm; none is put there while the lease lives. `None` if every port is taken.
+    /// Takes one of the `allowed` ports to listen on for call-backs. Connections of this pool that are on the
+    /// same port already do no harm; none is put there while the lease lives. `None` if every port is
+    /// taken.
     #[must_use]
-    pub fn lease_listener(&self) -> Option<ListenerLease> {
+    pub fn lease_listener(&self, allowed: &dyn Fn(u16) -> bool) -> Option<ListenerLease> {
         let now = Instant::now();
         let mut state = self.lock();
         if state.walk.is_empty() {
@@ -200,11 +209,10 @@ impl PortPool {
                 foreign: false,
             });
         }
-        let n = state.walk.len();
         let free = |wanted: fn(PortUse, Instant) -> bool| {
-            (0..n)
-                .map(|k| (state.cursor + k) % n)
-                .find(|&i| wanted(state.ports[i], now))
+            let places = (0..state.walk.len()).rev();
+            let mut allowed = places.filter(|&i| allowed(state.walk[i]));
+            allowed.find(|&i| wanted(state.ports[i], now))
         };
         let i = free(|p, _| p == PortUse::Open).or_else(|| {
             free(|p, now| match p {
@@ -214,7 +222,6 @@ impl PortPool {
             })
         })?;
         state.ports[i] = PortUse::Listening;
-        state.cursor = (i + 1) % n;
         Some(ListenerLease {
             pool: self.clone(),
             port: state.walk[i],
@@ -228,6 +235,19 @@ impl PortPool {
         let state = self.lock();
         let (lowest, highest) = (state.walk.iter().min()?, state.walk.iter().max()?);
         Some((*lowest..=*highest, state.walk.len()))
+    }
+
+    /// At most `most` ports, evenly from all of them in random order.
+    pub(super) fn sample(&self, most: usize) -> Vec<u16> {
+        let state = self.lock();
+        let step = (state.walk.len() / most.max(1)).max(1);
+        state
+            .walk
+            .iter()
+            .step_by(step)
+            .take(most)
+            .copied()
+            .collect()
     }
 
     /// The addresses that this run has called of late: those of the last minute at least.
@@ -336,7 +356,8 @@ enum Search {
     Wait(Option<Instant>),
 }
 
-/// One walk over the ports: the first open one at once, else the least bad.
+/// One walk over the ports: the first open one at once, else the least bad. The window is walked from
+/// `start` on, and what lies past it after that, so that only a conflict leads out of it.
 fn best(walk: &[u16], ports: &[PortUse], start: usize, known: &PeerPorts, now: Instant) -> Search {
     // Rank, then the time that orders within it (the earlier to be free goes first), then the place.
     let mut found: Option<(u8, Instant, usize)> = None;
@@ -347,8 +368,9 @@ fn best(walk: &[u16], ports: &[PortUse], start: usize, known: &PeerPorts, now: I
         }
     };
     let mut later = |at: Instant| earliest = Some(earliest.map_or(at, |e| e.min(at)));
+    let window = WINDOW.min(walk.len());
     for k in 0..walk.len() {
-        let i = (start + k) % walk.len();
+        let i = if k < window { (start + k) % window } else { k };
         let doubtful = match ports[i] {
             PortUse::Listening => continue,
             PortUse::Foreign { until } if until > now => {

@@ -140,16 +140,16 @@ async fn starts_from_what_the_kernel_says() {
 #[tokio::test(start_paused = true)]
 async fn a_listeners_port_is_nobody_elses_until_it_is_given_back() {
     let pool = pool(600..=601);
-    let listener = pool.lease_listener().unwrap();
+    let listener = pool.lease_listener(&|_| true).unwrap();
     let lease = pool.lease(peer(1)).unwrap();
     assert_ne!(lease.port(), listener.port());
-    let second = pool.lease_listener().unwrap();
+    let second = pool.lease_listener(&|_| true).unwrap();
     assert_eq!(
         second.port(),
         lease.port(),
         "a port with connections may be listened on"
     );
-    assert!(pool.lease_listener().is_none());
+    assert!(pool.lease_listener(&|_| true).is_none());
     drop(second);
     drop(lease);
     drop(listener);
@@ -176,6 +176,37 @@ async fn two_runs_walk_differently() {
     };
     assert_ne!(walk(1), walk(2));
     assert_eq!(walk(1), walk(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_peers_share_a_few_ports() {
+    let pool = PortPool::new((512..=1023).collect(), 7);
+    let leases: Vec<PortLease> = (0..=255).map(|n| pool.lease(peer(n)).unwrap()).collect();
+    let used: HashSet<u16> = leases.iter().map(PortLease::port).collect();
+    assert_eq!(used.len(), WINDOW);
+    // Listeners leave them alone.
+    let listeners: Vec<ListenerLease> = (0..64)
+        .map(|_| pool.lease_listener(&|_| true).unwrap())
+        .collect();
+    assert!(listeners.iter().all(|l| !used.contains(&l.port())));
+    // One peer has all the others, and nobody else leaves the window for it.
+    let rest = 512 - 64 - 1;
+    let many: Vec<PortLease> = (0..rest).map(|_| pool.lease(peer(1)).unwrap()).collect();
+    assert!(pool.lease(peer(1)).is_err());
+    let other = pool.lease(SocketAddr::from(([10, 0, 1, 1], 514))).unwrap();
+    assert!(used.contains(&other.port()));
+    drop(many);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_others_hold_is_left_at_once() {
+    let pool = PortPool::new((512..=1023).collect(), 7);
+    for _ in 0..WINDOW {
+        pool.lease(peer(1)).unwrap().port_is_foreign();
+    }
+    let leases: Vec<PortLease> = (0..=255).map(|n| pool.lease(peer(n)).unwrap()).collect();
+    let used: HashSet<u16> = leases.iter().map(PortLease::port).collect();
+    assert_eq!(used.len(), 1, "the next one serves all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,7 +287,7 @@ proptest! {
                         }
                     },
                     Act::Listen => {
-                        if let Some(lease) = pool.lease_listener() {
+                        if let Some(lease) = pool.lease_listener(&|_| true) {
                             assert!(!listeners.iter().any(|l| l.port == lease.port));
                             assert!(foreign.get(&lease.port).is_none_or(|&t| t <= now));
                             listeners.push(lease);

@@ -1,6 +1,7 @@
 //! What stands around the text of a line: labels, and colours where they are wanted.
 //!
-//! Colours are ours alone: those that a host sends are text on a terminal, as everything that it sends.
+//! Colours are ours alone: those that a host sends are text on a terminal, as everything that it sends, unless
+//! the user wants colours always.
 //! As clush has it, labels show by their colour which stream a line is of; diffs look as git's do.
 
 use anstyle::{AnsiColor, Style};

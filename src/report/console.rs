@@ -21,14 +21,6 @@ const KEEP: usize = 64 * 1024;
 /// moved below.
 const ERASE: &str = "\r\x1b[J";
 
-const OUTPUT: &str = "standard output";
-const ERROR: &str = "standard error";
-
-/// Says which stream could not be written.
-fn named(stream: &str) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("cannot write to {stream}: {error}"))
-}
-
 /// Which of the two streams are terminals. Decided once, where the run is planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terminals {
@@ -43,9 +35,17 @@ pub struct Console {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     terminals: Terminals,
+    /// The colours that hosts send reach a terminal.
+    colors: bool,
     /// Whole lines that are not written yet, all of one stream.
     pending: Vec<u8>,
     stream: Stream,
+    /// True for each of the two streams that cannot be written.
+    broken: [bool; 2],
+    /// A stream that cannot be written is no error.
+    outlives: bool,
+    /// Errors that have not been taken yet.
+    failures: Vec<io::Error>,
     /// The progress bar, if there is to be one, and whether the cursor stands at its end now.
     bar: Option<String>,
     bar_shown: bool,
@@ -82,11 +82,58 @@ impl Console {
             out,
             err,
             terminals,
+            colors: false,
             pending: Vec::with_capacity(ATOMIC),
             stream: Stream::Stdout,
+            broken: [false; 2],
+            outlives: false,
+            failures: Vec::new(),
             bar: None,
             bar_shown: false,
         }
+    }
+
+    /// Makes a stream that cannot be written no error from now on: it takes nothing more, the other one goes on,
+    /// and [`take_failures`](Self::take_failures) gives its error.
+    pub(super) fn outlive_failures(&mut self) {
+        self.outlives = true;
+    }
+
+    /// Errors of streams that could not be written, since the last call.
+    pub(super) fn take_failures(&mut self) -> Vec<io::Error> {
+        std::mem::take(&mut self.failures)
+    }
+
+    fn write(&mut self, stream: Stream, data: &[u8]) -> io::Result<()> {
+        let (writer, name, broken) = match stream {
+            Stream::Stdout => (&mut self.out, "standard output", &mut self.broken[0]),
+            Stream::Stderr => (&mut self.err, "standard error", &mut self.broken[1]),
+        };
+        if *broken {
+            return Ok(());
+        }
+        let Err(error) = writer.write_all(data) else {
+            return Ok(());
+        };
+        let text = format!("cannot write to {name}: {error}");
+        let error = io::Error::new(error.kind(), text);
+        if !self.outlives {
+            return Err(error);
+        }
+        *broken = true;
+        self.failures.push(error);
+        Ok(())
+    }
+
+    /// Lets the colours that hosts send through to a terminal, and nothing else that moves it.
+    #[must_use]
+    pub fn pass_colors(self, colors: bool) -> Self {
+        Console { colors, ..self }
+    }
+
+    /// True if the colours that hosts send reach a terminal.
+    pub(super) fn passes_colors(&self) -> bool {
+        self.colors
     }
 
     /// Whether a person sees this stream: control characters do something there.
@@ -144,12 +191,10 @@ impl Console {
             true => self.erase_bar(),
             false => Ok(()),
         };
-        let (writer, name) = match self.stream {
-            Stream::Stdout => (&mut self.out, OUTPUT),
-            Stream::Stderr => (&mut self.err, ERROR),
-        };
-        let result = result.and_then(|()| writer.write_all(&self.pending).map_err(named(name)));
-        self.pending.clear();
+        let mut pending = std::mem::take(&mut self.pending);
+        let result = result.and_then(|()| self.write(self.stream, &pending));
+        pending.clear();
+        self.pending = pending;
         self.pending.shrink_to(KEEP);
         result
     }
@@ -166,7 +211,7 @@ impl Console {
         let drawing = format!("{erase}{text}");
         self.bar = Some(text.to_owned());
         self.bar_shown = true;
-        self.err.write_all(drawing.as_bytes()).map_err(named(ERROR))
+        self.write(Stream::Stderr, drawing.as_bytes())
     }
 
     /// Takes the progress bar away, if there is one.
@@ -185,18 +230,20 @@ impl Console {
     /// As for [`line`](Self::line).
     pub(super) fn rest(&mut self) -> io::Result<()> {
         self.flush()?;
-        let Some(text) = self.bar.as_ref().filter(|_| !self.bar_shown) else {
+        let Some(text) = self.bar.take_if(|_| !self.bar_shown) else {
             return Ok(());
         };
         self.bar_shown = true;
-        self.err.write_all(text.as_bytes()).map_err(named(ERROR))
+        let written = self.write(Stream::Stderr, text.as_bytes());
+        self.bar = Some(text);
+        written
     }
 
     fn erase_bar(&mut self) -> io::Result<()> {
         if !std::mem::take(&mut self.bar_shown) {
             return Ok(());
         }
-        self.err.write_all(ERASE.as_bytes()).map_err(named(ERROR))
+        self.write(Stream::Stderr, ERASE.as_bytes())
     }
 }
 

@@ -1,17 +1,19 @@
 //! `--failed-to`: the targets that did not succeed, as a hosts file for the next run.
 //!
-//! The file is made before the run, so that a bad path fails at once, and written at its end; it stays
-//! empty when all is well. Each line means the same target again, with its own user, port and label.
+//! The file takes the place of an earlier one at the end of the run, so that a run that is killed leaves
+//! the earlier list. Each line means the same target again, with its own user, port and label. If every
+//! target succeeded, the file has one comment ([`NO_TARGET_FAILED`]) that says so, and `-f` knows it: an empty file
+//! could as well be an accident.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::replaced::ReplacedFile;
 use super::summary::left_running;
 use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, RunStats};
-use crate::targets::{Limits, Target, TargetId, TargetListBuilder};
+use crate::targets::{Limits, NO_TARGET_FAILED, Network, Target, TargetId, TargetListBuilder};
 use crate::transport::Stream;
 
 /// Where the failed targets are written.
@@ -27,7 +29,7 @@ pub enum FailedTo {
 #[derive(Debug)]
 pub(super) struct FailedList {
     /// `None` for standard output.
-    file: Option<(PathBuf, File)>,
+    file: Option<ReplacedFile>,
     info: Arc<RunInfo>,
     failed: Vec<TargetId>,
 }
@@ -38,13 +40,7 @@ impl FailedList {
     pub(super) fn create(to: &FailedTo, info: &Arc<RunInfo>) -> io::Result<Self> {
         let file = match to {
             FailedTo::Stdout => None,
-            FailedTo::File(path) => {
-                let file = File::create(path).map_err(|error| {
-                    let text = format!("cannot make {}: {error}", path.display());
-                    io::Error::new(error.kind(), text)
-                })?;
-                Some((path.clone(), file))
-            }
+            FailedTo::File(path) => Some(ReplacedFile::create(path)?),
         };
         Ok(FailedList {
             file,
@@ -69,22 +65,17 @@ impl Reporter for FailedList {
         self.failed.sort_unstable();
         let targets = self.failed.iter().map(|id| &self.info.targets[id.index()]);
         let mut lines = targets.map(hosts_line);
-        match &mut self.file {
-            None => lines.try_for_each(|line| console.line(Stream::Stdout, &[line.as_bytes()])),
-            Some((path, file)) => {
-                // For whoever is about to start the same command there once more.
-                let left = left_running(&self.info.targets, stats).map(|text| format!("# {text}"));
-                let text: String = left
-                    .into_iter()
-                    .chain(lines)
-                    .map(|line| line + "\n")
-                    .collect();
-                file.write_all(text.as_bytes()).map_err(|error| {
-                    let text = format!("cannot write to {}: {error}", path.display());
-                    io::Error::new(error.kind(), text)
-                })
-            }
-        }
+        let Some(file) = self.file.take() else {
+            return lines.try_for_each(|line| console.line(Stream::Stdout, &[line.as_bytes()]));
+        };
+        let comment = match self.failed.is_empty() {
+            true => Some(NO_TARGET_FAILED.to_owned()),
+            // For whoever is about to start the same command there once more.
+            false => left_running(&self.info.targets, stats).map(|text| format!("# {text}")),
+        };
+        let lines = comment.into_iter().chain(lines);
+        let text: String = lines.map(|line| line + "\n").collect();
+        file.write(|to| to.write_all(text.as_bytes()))
     }
 }
 
@@ -96,6 +87,10 @@ fn hosts_line(target: &Target) -> String {
             ("user", target.user.as_deref().map(str::to_owned)),
             ("port", target.port.map(|port| port.to_string())),
             ("transport", target.transport.map(|kind| kind.to_string())),
+            (
+                "callback",
+                target.callback_from.as_deref().map(Network::list),
+            ),
             ("label", label.map(|label| (**label).to_owned())),
         ] {
             if let Some(value) = value {
@@ -207,7 +202,14 @@ operator@console:1514
             "ada\nn2 user=root\noperator@console:1514\n"
         );
         assert_eq!(run(&to, [succeeded(0)]), "");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "# mrsh --failed-to: no target failed\n"
+        );
+        // A list that never came to be written leaves the earlier one.
+        fs::write(&path, "from an earlier run").unwrap();
+        drop(FailedList::create(&to, &info()).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "from an earlier run");
         let events = [finished(3, Outcome::Internal("a defect".to_owned()))];
         assert_eq!(run(&FailedTo::Stdout, events), "[2001:db8::1]:5514\n");
     }

@@ -7,11 +7,16 @@
 //! looks like all of it is worse than none.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{OFlags, fstat};
+
+use super::place;
+use super::replaced::failed;
 use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, RunStats};
 use crate::targets::TargetId;
@@ -44,10 +49,42 @@ impl FilesSpec {
 /// Writes each host's output to its file.
 #[derive(Debug)]
 pub(super) struct Files {
-    spec: FilesSpec,
+    output: Option<Folder>,
+    errors: Option<Folder>,
     info: Arc<RunInfo>,
     /// The files that were written last, the latest last.
     open: Vec<(TargetId, Stream, File)>,
+}
+
+/// A directory of files.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Folder {
+    fn make(path: &Path) -> io::Result<Folder> {
+        let directory = place::make_directory(path);
+        Ok(Folder {
+            path: path.to_owned(),
+            directory: directory.map_err(|error| failed("make the directory", path, &error))?,
+        })
+    }
+
+    fn is(&self, other: &Folder) -> io::Result<bool> {
+        let [one, two] = [&self.directory, &other.directory].map(fstat);
+        let (one, two) = (one?, two?);
+        Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
+    }
+
+    /// Opens the file of a label.
+    fn open(&self, doing: &str, label: &str, flags: OFlags) -> io::Result<File> {
+        let name = file_name(label);
+        let opened = place::find_in(&self.directory, &name)
+            .and_then(|place| place.open(flags | OFlags::WRONLY | OFlags::CREATE));
+        opened.map_err(|error| failed(doing, &self.path.join(&name), &error))
+    }
 }
 
 impl Files {
@@ -56,34 +93,30 @@ impl Files {
     /// # Errors
     /// Two targets would share a file, or something cannot be made; the message names it.
     pub(super) fn create(spec: &FilesSpec, info: &Arc<RunInfo>) -> io::Result<Self> {
-        let dirs = [Stream::Stdout, Stream::Stderr].map(|stream| spec.dir(stream));
         // Before anything is emptied.
         check_labels(info)?;
-        for dir in dirs.into_iter().flatten() {
-            fs::create_dir_all(dir).map_err(|error| failed("make the directory", dir, &error))?;
+        let make = |dir: &Option<PathBuf>| dir.as_deref().map(Folder::make).transpose();
+        let (output, errors) = (make(&spec.output_dir)?, make(&spec.error_dir)?);
+        if let (Some(output), Some(errors)) = (&output, &errors)
+            && output.is(errors)?
+        {
+            return Err(io::Error::other(format!(
+                "-o and -e both name {}: output and errors would share a file",
+                output.path.display()
+            )));
         }
-        if let [Some(output), Some(errors)] = dirs {
-            let real = |dir: &Path| dir.canonicalize().map_err(|e| failed("find", dir, &e));
-            if real(output)? == real(errors)? {
-                return Err(io::Error::other(format!(
-                    "-o and -e both name {}: output and errors would share a file",
-                    output.display()
-                )));
-            }
-        }
-        for dir in dirs.into_iter().flatten() {
+        let fresh = match spec.append {
+            true => OFlags::APPEND,
+            false => OFlags::TRUNC,
+        };
+        for folder in [&output, &errors].into_iter().flatten() {
             for target in &*info.targets {
-                let path = dir.join(file_name(&target.label));
-                let mut options = OpenOptions::new();
-                options.create(true).append(spec.append).write(true);
-                options
-                    .truncate(!spec.append)
-                    .open(&path)
-                    .map_err(|error| failed("make", &path, &error))?;
+                folder.open("make", &target.label, fresh)?;
             }
         }
         Ok(Files {
-            spec: spec.clone(),
+            output,
+            errors,
             info: Arc::clone(info),
             open: Vec::with_capacity(OPEN),
         })
@@ -95,10 +128,14 @@ impl Files {
             stream,
             ref data,
         } = *chunk;
-        let Some(dir) = self.spec.dir(stream) else {
+        let folder = match stream {
+            Stream::Stdout => &self.output,
+            Stream::Stderr => &self.errors,
+        };
+        let Some(folder) = folder else {
             return Ok(());
         };
-        let path = || dir.join(file_name(self.info.label(target)));
+        let label = self.info.label(target);
         let known = self
             .open
             .iter()
@@ -109,15 +146,12 @@ impl Files {
                 if self.open.len() == OPEN {
                     self.open.remove(0);
                 }
-                let options = OpenOptions::new().create(true).append(true).clone();
-                let file = options
-                    .open(path())
-                    .map_err(|error| failed("open", &path(), &error))?;
+                let file = folder.open("open", label, OFlags::APPEND)?;
                 (target, stream, file)
             }
         };
         let written = entry.2.write_all(data);
-        written.map_err(|error| failed("write to", &path(), &error))?;
+        written.map_err(|error| failed("write to", &folder.path.join(file_name(label)), &error))?;
         self.open.push(entry);
         Ok(())
     }
@@ -157,15 +191,6 @@ fn check_labels(info: &RunInfo) -> io::Result<()> {
     Ok(())
 }
 
-/// Says which file it was. A file is never the reader whose leaving ends a run quietly.
-fn failed(doing: &str, path: &Path, error: &io::Error) -> io::Error {
-    let kind = match error.kind() {
-        io::ErrorKind::BrokenPipe => io::ErrorKind::Other,
-        kind => kind,
-    };
-    io::Error::new(kind, format!("cannot {doing} {}: {error}", path.display()))
-}
-
 /// The name of a label's file: the label, in which `%2F` stands for a slash, and likewise for a dot
 /// at the start, control characters, and a percent sign that could be taken for such a code. So the
 /// names of different labels differ, and none leaves its directory or hides in it.
@@ -197,7 +222,8 @@ fn file_name(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::os::unix::fs::symlink;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use proptest::prelude::*;
 
@@ -290,7 +316,7 @@ mod tests {
         insta::assert_snapshot!(said(&same, &info), @"-o and -e both name [dir]/new/out: output and errors would share a file");
         fs::write(dir.path().join("file"), "").unwrap();
         same.error_dir = Some(dir.path().join("file"));
-        insta::assert_snapshot!(said(&same, &info), @"cannot make the directory [dir]/file: File exists (os error 17)");
+        insta::assert_snapshot!(said(&same, &info), @"cannot make the directory [dir]/file: Not a directory (os error 20)");
         fs::create_dir_all(dir.path().join("err/a")).unwrap();
         insta::assert_snapshot!(said(&spec(dir.path()), &info), @"cannot make [dir]/err/a: Is a directory (os error 21)");
     }
@@ -308,6 +334,32 @@ mod tests {
             .to_string()
             .replace(dir.path().to_str().unwrap(), "[dir]");
         insta::assert_snapshot!(said, @"cannot write to [dir]/err/a: No space left on device (os error 28)");
+    }
+
+    #[test]
+    fn links_of_others_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        fs::create_dir(&out).unwrap();
+        fs::set_permissions(&out, Permissions::from_mode(0o777)).unwrap();
+        fs::write(dir.path().join("secret"), "kept").unwrap();
+        symlink("../secret", out.join("a")).unwrap();
+        let spec = FilesSpec {
+            output_dir: Some(out.clone()),
+            ..FilesSpec::default()
+        };
+        let info = Arc::new(run_info(&["a"]));
+        let error = Files::create(&spec, &info).unwrap_err().to_string();
+        assert!(error.starts_with("cannot make "), "{error}");
+        assert!(error.contains("others can write to"), "{error}");
+        // One that comes while the run goes on is not followed either.
+        fs::remove_file(out.join("a")).unwrap();
+        let mut files = Files::create(&spec, &info).unwrap();
+        fs::remove_file(out.join("a")).unwrap();
+        symlink("../secret", out.join("a")).unwrap();
+        let error = write(&mut files, &[output(0, Stream::Stdout, b"x")]).unwrap_err();
+        assert!(error.to_string().starts_with("cannot open "), "{error}");
+        assert_eq!(fs::read(dir.path().join("secret")).unwrap(), b"kept");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! All of them run on one thread, which alone owns standard output and standard error. It is fed
 //! through a bounded channel: a reader that stops stops the run's reading, and nothing is dropped.
-//! A report that cannot be written closes the channel, which ends the run.
+//! A report that cannot be written stops the run. The other reports still get every event to the end, so
+//! that each of them tells how every target ended.
 
 use std::fmt;
 use std::io;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -28,8 +30,10 @@ mod json;
 mod label;
 mod lines;
 mod only_failed;
+mod place;
 pub mod ports;
 mod progress;
+mod replaced;
 mod shown;
 mod stats;
 mod summary;
@@ -99,11 +103,13 @@ pub struct ReportSpec {
 }
 
 /// Turns events into text. One format a file.
+///
+/// An error is of a file of the reporter's own. It stops the run, and the reporter gets no further events.
 pub trait Reporter: Send + fmt::Debug {
     /// Takes one event, in order.
     ///
     /// # Errors
-    /// A write that failed; it ends the run.
+    /// A write that failed.
     fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()>;
 
     /// Called when events have been passed on, and again when the time that it gave has come.
@@ -121,25 +127,43 @@ pub trait Reporter: Send + fmt::Debug {
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()>;
 }
 
+/// The thread that writes the reports.
+#[derive(Debug)]
+pub struct Reports {
+    /// Takes the events, and in the end the numbers. Once [`Sender::closed`] resolves, all is written.
+    pub messages: Sender<Message>,
+    /// Notified when a report cannot be written, which is to stop the run.
+    pub failed: Arc<Notify>,
+    /// Gives the errors of all reports that could not be written, in their order.
+    pub thread: JoinHandle<Vec<io::Error>>,
+}
+
 /// Starts the thread that writes the reports.
 ///
-/// It ends after [`Message::Finished`], when every sender is gone, or with the first error, and
-/// drops its end of the channel last: once [`Sender::closed`] resolves, all is written and joining
-/// takes no time. Waiting for that beside the signals keeps a paused pager from blocking ^C.
+/// It ends after [`Message::Finished`], or when every sender is gone, and drops its end of the channel last:
+/// once [`Sender::closed`] resolves, joining takes no time. Waiting for that beside the signals keeps a
+/// paused pager from blocking ^C.
 ///
 /// # Errors
 /// A file that is to be written cannot be made, or the system has no thread to give.
-pub fn start(
-    spec: &ReportSpec,
-    info: RunInfo,
-    console: Console,
-) -> io::Result<(Sender<Message>, JoinHandle<io::Result<()>>)> {
-    let reporters = reporters(spec, &Arc::new(info))?;
-    let (sender, receiver) = mpsc::channel(WAITING);
+pub fn start(spec: &ReportSpec, info: RunInfo, mut console: Console) -> io::Result<Reports> {
+    console.outlive_failures();
+    let failed = Arc::new(Notify::new());
+    let reporting = Reporting {
+        reporters: reporters(spec, &Arc::new(info))?,
+        console,
+        failed: Arc::clone(&failed),
+        errors: Vec::new(),
+    };
+    let (messages, receiver) = mpsc::channel(WAITING);
     let thread = thread::Builder::new()
         .name("report".to_owned())
-        .spawn(move || report(reporters, console, receiver))?;
-    Ok((sender, thread))
+        .spawn(move || reporting.run(receiver))?;
+    Ok(Reports {
+        messages,
+        failed,
+        thread,
+    })
 }
 
 /// The reporters that a run needs, in the order in which they see each event: output comes before
@@ -194,74 +218,102 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
     Ok(reporters)
 }
 
-/// The whole life of the reporter thread.
-fn report(
-    mut reporters: Vec<Box<dyn Reporter>>,
-    mut console: Console,
-    mut messages: Receiver<Message>,
-) -> io::Result<()> {
-    let result = report_all(&mut reporters, &mut console, &mut messages);
-    // Whatever is said next is not said behind a bar.
-    result.and(console.clear_bar())
+/// The reporter thread.
+struct Reporting {
+    /// Those whose files could be written so far.
+    reporters: Vec<Box<dyn Reporter>>,
+    console: Console,
+    failed: Arc<Notify>,
+    errors: Vec<io::Error>,
 }
 
-fn report_all(
-    reporters: &mut [Box<dyn Reporter>],
-    console: &mut Console,
-    messages: &mut Receiver<Message>,
-) -> io::Result<()> {
-    loop {
-        let message = match messages.try_recv() {
-            Ok(message) => Some(message),
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
-                let until = tick(reporters, console)?;
-                // Everything is to be seen before the thread sleeps.
-                console.rest()?;
-                match until {
-                    Some(until) => match wait::receive(messages, until) {
-                        Received::Message(message) => Some(message),
-                        Received::Closed => break,
-                        Received::TimeIsUp => None,
-                    },
-                    None => match messages.blocking_recv() {
-                        Some(message) => Some(message),
-                        None => break,
-                    },
-                }
-            }
-        };
-        match message {
-            Some(Message::Events(events)) => {
-                for event in &events {
-                    for reporter in &mut *reporters {
-                        reporter.event(event, console)?;
+impl Reporting {
+    fn run(mut self, mut messages: Receiver<Message>) -> Vec<io::Error> {
+        while let Some(message) = self.next(&mut messages) {
+            match message {
+                Message::Events(events) => {
+                    for event in &events {
+                        self.each(|reporter, console| reporter.event(event, console));
                     }
+                    self.tick();
                 }
-                tick(reporters, console)?;
-            }
-            Some(Message::Finished(stats)) => {
-                for reporter in reporters {
-                    reporter.finish(&stats, console)?;
+                Message::Finished(stats) => {
+                    self.each(|reporter, console| reporter.finish(&stats, console));
+                    break;
                 }
-                break;
             }
-            None => {}
         }
+        // Whatever is said next is not said behind a bar.
+        let cleared = self.console.flush().and(self.console.clear_bar());
+        self.errors.extend(cleared.err());
+        self.collect_failures();
+        // Files that were not finished are removed before the channel closes.
+        self.reporters.clear();
+        self.errors
     }
-    console.flush()
-}
 
-/// Gives every reporter a moment; when the first wants another.
-fn tick(reporters: &mut [Box<dyn Reporter>], console: &mut Console) -> io::Result<Option<Instant>> {
-    let now = Instant::now();
-    let mut first: Option<Instant> = None;
-    for reporter in reporters {
-        if let Some(next) = reporter.tick(now, console)? {
-            first = Some(first.map_or(next, |first| first.min(next)));
+    /// The next message; `None` when there will be none.
+    fn next(&mut self, messages: &mut Receiver<Message>) -> Option<Message> {
+        loop {
+            match messages.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            let until = self.tick();
+            // Everything is to be seen before the thread sleeps.
+            let rested = self.console.rest();
+            self.errors.extend(rested.err());
+            self.collect_failures();
+            let Some(until) = until else {
+                return messages.blocking_recv();
+            };
+            match wait::receive(messages, until) {
+                Received::Message(message) => return Some(message),
+                Received::Closed => return None,
+                Received::TimeIsUp => {}
+            }
         }
     }
-    Ok(first)
+
+    /// Gives every reporter a moment; the time when the first wants another.
+    fn tick(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut first: Option<Instant> = None;
+        self.each(|reporter, console| {
+            if let Some(next) = reporter.tick(now, console)? {
+                first = Some(first.map_or(next, |first| first.min(next)));
+            }
+            Ok(())
+        });
+        first
+    }
+
+    /// Does this with every reporter, and goes on without those that fail.
+    fn each(&mut self, mut act: impl FnMut(&mut dyn Reporter, &mut Console) -> io::Result<()>) {
+        let (console, errors) = (&mut self.console, &mut self.errors);
+        let known = errors.len();
+        self.reporters
+            .retain_mut(|reporter| match act(&mut **reporter, console) {
+                Ok(()) => true,
+                Err(error) => {
+                    errors.push(error);
+                    false
+                }
+            });
+        if self.errors.len() > known {
+            self.failed.notify_one();
+        }
+        self.collect_failures();
+    }
+
+    fn collect_failures(&mut self) {
+        let failures = self.console.take_failures();
+        if !failures.is_empty() {
+            self.errors.extend(failures);
+            self.failed.notify_one();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -282,15 +334,15 @@ mod tests {
         }
     }
 
+    fn started(labels: &[&str], console: Console) -> (Sender<Message>, JoinHandle<Vec<io::Error>>) {
+        let reports = start(&spec(), run_info(labels), console).unwrap();
+        (reports.messages, reports.thread)
+    }
+
     #[test]
     fn everything_is_written_when_the_run_has_finished() {
         let recorder = Recorder::default();
-        let (sender, thread) = start(
-            &spec(),
-            run_info(&["a", "b"]),
-            recorder.console(Terminals::default()),
-        )
-        .unwrap();
+        let (sender, thread) = started(&["a", "b"], recorder.console(Terminals::default()));
         let events = vec![
             run_started(&["a", "b"]),
             output(0, Stream::Stdout, b"1\n2"),
@@ -307,7 +359,7 @@ mod tests {
         sender
             .blocking_send(Message::Finished(Box::new(stats)))
             .unwrap();
-        thread.join().unwrap().unwrap();
+        assert!(thread.join().unwrap().is_empty());
         assert!(sender.is_closed());
         assert_eq!(recorder.text(Stream::Stdout), b"a: 1\na: 2\n");
         assert_eq!(recorder.text(Stream::Stderr), b"mrsh: 1 failed: b exit 2\n");
@@ -316,12 +368,7 @@ mod tests {
     #[test]
     fn a_sender_that_goes_away_loses_nothing() {
         let recorder = Recorder::default();
-        let (sender, thread) = start(
-            &spec(),
-            run_info(&["a", "b"]),
-            recorder.console(Terminals::default()),
-        )
-        .unwrap();
+        let (sender, thread) = started(&["a", "b"], recorder.console(Terminals::default()));
         let events = vec![
             run_started(&["a"]),
             output(0, Stream::Stdout, b"1\n"),
@@ -329,7 +376,7 @@ mod tests {
         ];
         sender.blocking_send(Message::Events(events)).unwrap();
         drop(sender);
-        thread.join().unwrap().unwrap();
+        assert!(thread.join().unwrap().is_empty());
         assert_eq!(recorder.text(Stream::Stdout), b"a: 1\n");
     }
 
@@ -337,27 +384,95 @@ mod tests {
     fn output_is_seen_while_the_run_goes_on() {
         let (mut reader, writer) = io::pipe().unwrap();
         let console = Console::new(Box::new(writer), Box::new(io::sink()), Terminals::default());
-        let (sender, thread) = start(&spec(), run_info(&["a"]), console).unwrap();
+        let (sender, thread) = started(&["a"], console);
         let events = vec![run_started(&["a"]), output(0, Stream::Stdout, b"now\n")];
         sender.blocking_send(Message::Events(events)).unwrap();
         let mut line = [0; 7];
         reader.read_exact(&mut line).unwrap();
         assert_eq!(&line, b"a: now\n");
         drop(sender);
-        thread.join().unwrap().unwrap();
+        assert!(thread.join().unwrap().is_empty());
     }
 
-    #[test]
-    fn a_failed_write_ends_the_thread_and_closes_the_channel() {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let full = || Box::new(File::options().write(true).open("/dev/full").unwrap());
-            let console = Console::new(full(), full(), Terminals::default());
-            let (sender, thread) = start(&spec(), run_info(&["a"]), console).unwrap();
-            let events = vec![run_started(&["a"]), output(0, stream, b"1\n")];
-            sender.blocking_send(Message::Events(events)).unwrap();
-            let error = thread.join().unwrap().unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-            assert!(sender.is_closed());
-        }
+    fn full_disk() -> Box<File> {
+        Box::new(File::options().write(true).open("/dev/full").unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_cannot_be_written_stops_the_run_and_not_the_other_reports() {
+        let recorder = Recorder::default();
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("again");
+        let mut spec = spec();
+        spec.failed_to = Some(FailedTo::File(list.clone()));
+        let err = Box::new(recorder.writer(Stream::Stderr));
+        let console = Console::new(full_disk(), err, Terminals::default());
+        let Reports {
+            messages,
+            failed,
+            thread,
+        } = start(&spec, run_info(&["a", "b"]), console).unwrap();
+        let first = vec![run_started(&["a", "b"]), output(0, Stream::Stdout, b"1\n")];
+        messages.send(Message::Events(first)).await.unwrap();
+        failed.notified().await;
+        assert!(!messages.is_closed());
+        let rest = vec![
+            output(0, Stream::Stdout, b"2\n"),
+            output(0, Stream::Stderr, b"3\n"),
+            finished(1, Outcome::Exited(RemoteExit::Code(2))),
+            succeeded(0),
+        ];
+        messages.send(Message::Events(rest)).await.unwrap();
+        let stats = Box::new(RunStats {
+            total: 2,
+            ..RunStats::default()
+        });
+        messages.send(Message::Finished(stats)).await.unwrap();
+        messages.closed().await;
+        let errors = thread.join().unwrap();
+        let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            ["cannot write to standard output: No space left on device (os error 28)"]
+        );
+        assert_eq!(
+            recorder.text(Stream::Stderr),
+            b"a: 3\nmrsh: 1 failed: b exit 2\n"
+        );
+        assert_eq!(std::fs::read_to_string(list).unwrap(), "b\n");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_written_stops_the_run_and_not_the_other_reports() {
+        let recorder = Recorder::default();
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("a")).unwrap();
+        let mut spec = spec();
+        spec.files.output_dir = Some(dir.path().to_owned());
+        let console = recorder.console(Terminals::default());
+        let reports = start(&spec, run_info(&["a"]), console).unwrap();
+        let events = vec![run_started(&["a"]), output(0, Stream::Stdout, b"1\n")];
+        reports
+            .messages
+            .send(Message::Events(events))
+            .await
+            .unwrap();
+        reports.failed.notified().await;
+        let rest = vec![
+            output(0, Stream::Stdout, b"2\n"),
+            finished(0, Outcome::Exited(RemoteExit::Code(2))),
+        ];
+        reports.messages.send(Message::Events(rest)).await.unwrap();
+        let stats = Box::default();
+        reports
+            .messages
+            .send(Message::Finished(stats))
+            .await
+            .unwrap();
+        reports.messages.closed().await;
+        let errors = reports.thread.join().unwrap();
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0].kind(), io::ErrorKind::StorageFull);
+        assert_eq!(recorder.text(Stream::Stderr), b"mrsh: 1 failed: a exit 2\n");
     }
 }

@@ -8,17 +8,27 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::summary::say;
+use super::summary::{duration, say};
 use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, Finished, RunStats};
 use crate::targets::TargetId;
+#[cfg(doc)]
+use crate::transport::Facts;
 use crate::transport::Side;
 
 /// How many of the slowest hosts are named.
 const SLOWEST: usize = 5;
 
-/// The phases of a host's time, in their order.
-const PHASES: [&str; 5] = ["resolve", "connect", "start", "run", "waiting here"];
+/// The phases of a host's time, in their order. The last is the rest: see [`Facts::delayed`].
+const PHASES: [&str; 7] = [
+    "resolve",
+    "port wait",
+    "retry wait",
+    "connect",
+    "start",
+    "run",
+    "this machine busy",
+];
 
 /// Adds up what the hosts' ends tell.
 #[derive(Debug)]
@@ -78,9 +88,15 @@ impl Stats {
         let place = self.slowest.partition_point(|(time, _)| *time >= elapsed);
         self.slowest.insert(place, (elapsed, target));
         self.slowest.truncate(SLOWEST);
-        let known = [facts.resolve, facts.connect, facts.start, facts.run];
-        let rest = elapsed.saturating_sub(known.iter().flatten().sum());
-        let times = known.into_iter().chain([Some(rest)]);
+        let times = [
+            facts.resolve,
+            facts.port_wait,
+            facts.retry_wait,
+            facts.connect,
+            facts.start,
+            facts.run,
+            Some(facts.delayed(elapsed)),
+        ];
         for (phase, time) in self.phases.iter_mut().zip(times) {
             let Some(time) = time else {
                 continue;
@@ -183,6 +199,9 @@ impl Cost {
 /// A time to three digits.
 fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
+    if seconds >= 99.95 {
+        return duration(time);
+    }
     let (value, unit) = match seconds {
         s if s >= 0.9995 => (s, "s"),
         s => (s * 1e3, "ms"),
@@ -213,6 +232,8 @@ mod tests {
             let ms = |ms: u32| Some(Duration::from_millis(ms.into()));
             end.facts = Facts {
                 resolve: ms(0),
+                port_wait: (target == 5).then_some(Duration::from_millis(4)),
+                retry_wait: None,
                 connect: ms(target),
                 start: ms(10),
                 run: ms(100 * target),
@@ -250,7 +271,8 @@ mod tests {
         run: 95 % of the hosts' time, 250 ms on average, 500 ms at most (fay)
         start: 4 % of the hosts' time, 10.0 ms on average, 10.0 ms at most (fay)
         connect: 1 % of the hosts' time, 2.50 ms on average, 5.00 ms at most (fay)
-        waiting here: 0 % of the hosts' time, 1.00 ms on average, 1.00 ms at most (fay)
+        this machine busy: 0 % of the hosts' time, 0.83 ms on average, 1.00 ms at most (eve)
+        port wait: 0 % of the hosts' time, 4.00 ms on average, 4.00 ms at most (fay)
         6 connections, from 1 different source ports; 1 were reset from here, 1 left in TIME_WAIT
         ");
     }
@@ -274,7 +296,14 @@ mod tests {
             .map(|us| time(Duration::from_micros(us)));
         assert_eq!(
             shown,
-            ["0.00 ms", "999 ms", "1.00 s", "12.3 s", "100 s", "4000 s"]
+            [
+                "0.00 ms",
+                "999 ms",
+                "1.00 s",
+                "12.3 s",
+                "1 min 39 s",
+                "1 h 6 min"
+            ]
         );
     }
 }

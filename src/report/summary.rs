@@ -4,7 +4,7 @@
 //! A run in which all is well ends without a word, so that cron stays quiet. The failed hosts are
 //! folded by cause; only they take memory, and each cause's text is kept once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
+use crate::error::{plain, without_numbers};
 use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
@@ -43,9 +44,29 @@ pub(super) struct Summary {
     /// Remarks that wait for a failure.
     notes: Vec<String>,
     targets: Arc<[Target]>,
-    causes: HashMap<Box<str>, Vec<TargetId>>,
+    causes: HashMap<Box<str>, Cause>,
     /// The cause at hand, kept for its memory.
     cause: String,
+}
+
+/// The targets that failed for one cause.
+#[derive(Debug, Default)]
+struct Cause {
+    targets: Vec<TargetId>,
+    /// The cause of the first target with its details, if the targets have it in common without them.
+    details: Option<Box<str>>,
+    /// The action that helps, if the details would have it.
+    help: Option<&'static str>,
+}
+
+impl Cause {
+    /// Returns the words for the cause, which is called `common`.
+    fn words<'c>(&'c self, common: &'c str) -> &'c str {
+        match (&self.details, self.targets.len()) {
+            (Some(details), 1) => details,
+            _ => common,
+        }
+    }
 }
 
 impl Summary {
@@ -66,10 +87,26 @@ impl Summary {
         if !write_cause(outcome, &mut self.cause) {
             return;
         }
-        if let Some(targets) = self.causes.get_mut(self.cause.as_str()) {
-            targets.push(target);
+        let mut details = None;
+        let mut help = None;
+        if let Outcome::Failed(error) = outcome
+            && error.common().is_some()
+        {
+            details = Some(cut(error.to_string()));
+            help = error.help();
+        }
+        if let Some(text) = details.take_if(|_| self.verbose) {
+            self.cause = text;
+        }
+        if let Some(cause) = self.causes.get_mut(self.cause.as_str()) {
+            cause.targets.push(target);
         } else {
-            self.causes.insert(self.cause.as_str().into(), vec![target]);
+            let cause = Cause {
+                targets: vec![target],
+                details: details.map(Into::into),
+                help,
+            };
+            self.causes.insert(self.cause.as_str().into(), cause);
         }
     }
 
@@ -80,7 +117,7 @@ impl Summary {
         let mut causes: Vec<(&str, &[TargetId])> = self
             .causes
             .iter()
-            .map(|(cause, targets)| (&**cause, &**targets))
+            .map(|(common, cause)| (cause.words(common), &*cause.targets))
             .collect();
         causes.sort_unstable_by_key(|(cause, targets)| (usize::MAX - targets.len(), *cause));
         let failed: usize = causes.iter().map(|(_, targets)| targets.len()).sum();
@@ -100,6 +137,15 @@ impl Summary {
             write_line("  ", &part, console)?;
         }
         Ok(())
+    }
+
+    /// Returns the actions that help and that no cause has shown, each once.
+    fn helps(&self) -> BTreeSet<&'static str> {
+        let folded = self.causes.values().filter(|cause| {
+            // The details, where they are shown, have it.
+            cause.details.is_some() && cause.targets.len() > 1
+        });
+        folded.filter_map(|cause| cause.help).collect()
     }
 
     /// Which targets are running, of which so many wait for a port.
@@ -182,6 +228,9 @@ impl Reporter for Summary {
             )?;
         }
         self.failures(stats, console)?;
+        for help in self.helps() {
+            say(&format!("help: {help}"), console)?;
+        }
         match left_running(&self.targets, stats) {
             Some(text) => say(&text, console),
             None => Ok(()),
@@ -197,8 +246,8 @@ pub fn left_running(targets: &[Target], stats: &RunStats) -> Option<String> {
     (!stats.left_running.is_empty()).then(|| format!("still running on: {}", fold(labels)))
 }
 
-/// Writes why a target did not succeed to `cause`, which is empty; false if it did. The counterpart
-/// of the counts in [`RunStats`].
+/// Writes why a target did not succeed to `cause`, which is empty; false if it did. Targets with the same failure have
+/// the same words, without the details that differ. The counterpart of the counts in [`RunStats`].
 pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
     // Writing to a string cannot fail.
     let _ = match outcome {
@@ -213,17 +262,27 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
                 None => write!(cause, "killed by signal {signal}"),
             }
         }
-        Outcome::Failed(error) => write!(cause, "{error}"),
+        Outcome::Failed(error) => match error.common() {
+            Some(common) => write!(cause, "{common}"),
+            None => write!(cause, "{error}"),
+        },
         Outcome::Cancelled(CancelReason::Deadline) => write!(cause, "not done at the deadline"),
         Outcome::Cancelled(_) => write!(cause, "still running when stopped"),
         Outcome::NotStarted(_) => write!(cause, "not started"),
         Outcome::Internal(text) => write!(cause, "internal error: {text}"),
     };
+    *cause = cut(std::mem::take(cause));
+    true
+}
+
+/// Cuts a cause that is too long, and leaves out what only programs read.
+fn cut(mut cause: String) -> String {
+    without_numbers(&mut cause);
     if cause.len() > CAUSE {
         cause.truncate(cause.floor_char_boundary(CAUSE));
         cause.push('…');
     }
-    true
+    cause
 }
 
 /// Writes a line of this program's own.
@@ -233,6 +292,7 @@ pub(super) fn say(text: &str, console: &mut Console) -> io::Result<()> {
 
 /// Writes one line, whatever `text` has in it: parts of it came from remote hosts.
 fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> {
+    let text = plain(&text);
     let mut harmless = Vec::with_capacity(text.len());
     harmless_line(text.as_bytes(), &mut harmless);
     console.line(Stream::Stderr, &[start.as_bytes(), &harmless])

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, Write};
 
 use super::color::Frame;
 use super::console::{Console, LongLine};
-use super::terminal::{harmless_line, harmless_part};
+use super::terminal::{shown_line, shown_part};
 use crate::transport::Stream;
 
 /// How much of a file is held in memory while it is copied out.
@@ -129,7 +129,8 @@ impl Tail {
         let Some(spill) = self.file else {
             return print_line(&self.memory, frame, stream, console);
         };
-        let terminal = console.is_terminal(stream);
+        let colors = console.passes_colors();
+        let terminal = console.is_terminal(stream).then_some(colors);
         let mut line = console.long_line(stream)?;
         for piece in frame.before {
             line.piece(piece)?;
@@ -148,9 +149,9 @@ impl Tail {
             print_piece(&mut piece, terminal, &mut shown, &mut line)?;
         }
         piece.extend_from_slice(&self.memory);
-        if terminal {
+        if let Some(colors) = terminal {
             shown.clear();
-            harmless_line(&piece, &mut shown);
+            shown_line(&piece, colors, &mut shown);
             line.piece(&shown)?;
         } else {
             line.piece(&piece)?;
@@ -160,16 +161,17 @@ impl Tail {
     }
 }
 
-/// Writes a piece of a line and leaves in it what can be shown only with what follows.
+/// Writes a piece of a line and leaves in it what can be shown only with what follows. `terminal` is, where there
+/// is one, whether the colours in the line pass.
 pub(super) fn print_piece(
     piece: &mut Vec<u8>,
-    terminal: bool,
+    terminal: Option<bool>,
     shown: &mut Vec<u8>,
     line: &mut LongLine<'_>,
 ) -> io::Result<()> {
-    if terminal {
+    if let Some(colors) = terminal {
         shown.clear();
-        let used = harmless_part(piece, shown);
+        let used = shown_part(piece, colors, shown);
         piece.drain(..used);
         line.piece(shown)
     } else {
@@ -192,7 +194,7 @@ pub(super) fn print_line(
     let [a, b, c] = frame.before;
     if console.is_terminal(stream) {
         let mut shown = Vec::with_capacity(text.len());
-        harmless_line(text, &mut shown);
+        shown_line(text, console.passes_colors(), &mut shown);
         console.line(stream, &[a, b, c, &shown, frame.after])
     } else {
         console.line(stream, &[a, b, c, text, frame.after])

@@ -91,6 +91,8 @@ fn target<S: AsRef<str>>(label: &S) -> Target {
         user: None,
         port: None,
         transport: None,
+        callback_from: None,
+        inventory: None,
     }
 }
 

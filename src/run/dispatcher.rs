@@ -77,6 +77,7 @@ pub async fn run<T: Transport>(
                 deadline = None;
                 dispatcher.on_deadline();
             }
+            () = spec.report_failed.notified() => dispatcher.on_report_failed(),
             Some(ended) = dispatcher.tasks.join_next_with_id(), if has_room => {
                 // All that the task sent is in the queue by now.
                 while let Ok(chunk) = chunks.try_recv() {
@@ -94,11 +95,15 @@ pub async fn run<T: Transport>(
             () = std::future::ready(()), if given_up => dispatcher.give_up_next(),
             Ok(slot) = context.place(), if may_start => dispatcher.start_next(slot),
             permit = reports.reserve(), if !dispatcher.bunch.is_empty() => match permit {
-                Ok(permit) => permit.send(Message::Events(dispatcher.take_bunch())),
+                Ok(permit) => {
+                    permit.send(Message::Events(dispatcher.take_bunch()));
+                    dispatcher.on_taken();
+                }
                 Err(_) => dispatcher.on_reporter_gone(),
             },
             () = reports.closed(), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
-            () = rung(give_up.as_ref()), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
+            // Polled after the reader: one that takes events is waited for, however long the commands take to end.
+            () = rung(give_up.as_ref()), if !dispatcher.bunch.is_empty() => dispatcher.on_reporter_gone(),
         }
         dispatcher.next_wave();
     }

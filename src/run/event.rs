@@ -106,7 +106,7 @@ impl Outcome {
 /// Why a run ends early, weakest first: a reason is replaced only by a stronger one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CancelReason {
-    /// Nobody reads the reports any more (a closed pipe, a full disk).
+    /// A report cannot be written any more (a closed pipe, a full disk).
     ReportFailed,
     /// As many hosts failed as are too many: those that ran went on, and no other was started.
     Failures,

@@ -80,11 +80,14 @@ pub(super) async fn run<T: Transport>(
         cancel = cancelled.requested() => Err(Outcome::Cancelled(cancel.reason)),
         connected = connect(&context, id, slot, &mut facts) => connected.map_err(Outcome::Failed),
     };
-    let (mut session, slot) = match connected {
+    let Connected {
+        mut session,
+        slot,
+        started,
+    } = match connected {
         Ok(connected) => connected,
         Err(outcome) => return Ended { outcome, facts },
     };
-    let started = Instant::now();
     let (outcome, left_running) = carry(&context, id, &mut session, &facts, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
@@ -93,6 +96,14 @@ pub(super) async fn run<T: Transport>(
     drop(session);
     drop(slot);
     Ended { outcome, facts }
+}
+
+/// A command that was started.
+struct Connected<S> {
+    session: S,
+    slot: OwnedSemaphorePermit,
+    /// The moment from which it counts as running.
+    started: Instant,
 }
 
 /// Why a try has led to nothing.
@@ -109,7 +120,7 @@ async fn connect<T: Transport>(
     id: TargetId,
     mut slot: OwnedSemaphorePermit,
     facts: &mut Facts,
-) -> Result<(T::Session, OwnedSemaphorePermit), TransportError> {
+) -> Result<Connected<T::Session>, TransportError> {
     let mut tries = 0;
     loop {
         let earlier = *facts;
@@ -122,11 +133,13 @@ async fn connect<T: Transport>(
             return Err(error);
         }
         let pause = retry::pause(tries, &mut fastrand::Rng::new());
+        let waiting = Waiting::new(&mut facts.retry_wait);
         context.lag.alarm(pause).rung().await;
         slot = context
             .place()
             .await
             .map_err(TransportError::LocalResources)?;
+        drop(waiting);
     }
 }
 
@@ -137,7 +150,7 @@ async fn attempt<T: Transport>(
     mut slot: OwnedSemaphorePermit,
     earlier: &Facts,
     facts: &mut Facts,
-) -> Result<(T::Session, OwnedSemaphorePermit), Miss> {
+) -> Result<Connected<T::Session>, Miss> {
     let target = &context.targets[id.index()];
     let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
     let route = context.transport.route(target, &mut budget).await;
@@ -160,9 +173,20 @@ async fn attempt<T: Transport>(
             resolve: seen.resolve,
             ..route.facts
         };
-        *facts = earlier.and(&seen);
+        *facts = Facts {
+            port_wait: facts.port_wait,
+            ..earlier.and(&seen)
+        };
+        let mut waiting = None;
         match connected {
-            Ok(session) => return Ok((session, slot)),
+            Ok(session) => {
+                let started = route.answered.unwrap_or_else(Instant::now);
+                return Ok(Connected {
+                    session,
+                    slot,
+                    started,
+                });
+            }
             Err(Setback::Failed(error)) => {
                 let again = retry::is_worth_it(&error);
                 return Err(Miss { error, again });
@@ -171,6 +195,7 @@ async fn attempt<T: Transport>(
             Err(Setback::NoPort(wait)) => {
                 // Who waits for a port is short of nothing meanwhile.
                 short_since = None;
+                waiting = Some(Waiting::new(&mut facts.port_wait));
                 drop(slot);
                 let _counted = PortWaiter::new(&context.port_waits);
                 wait.wait().await;
@@ -191,6 +216,28 @@ async fn attempt<T: Transport>(
             error: TransportError::LocalResources(closed),
             again: false,
         })?;
+        drop(waiting);
+    }
+}
+
+/// Adds the time for which it lives to a sum: what waits may be dropped meanwhile.
+struct Waiting<'a> {
+    begin: Instant,
+    sum: &'a mut Option<Duration>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(sum: &'a mut Option<Duration>) -> Self {
+        Waiting {
+            begin: Instant::now(),
+            sum,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        *self.sum.get_or_insert_default() += self.begin.elapsed();
     }
 }
 

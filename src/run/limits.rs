@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::event::Note;
 
 /// Descriptors beside those of the hosts: the standard three, epoll, netlink, the listeners for
-/// standard error (64 at most), name look-ups (32 at most) and a few to spare.
+/// standard error (32, more only if hosts cannot share them), name look-ups (32 at most) and a few to spare.
 const OVERHEAD: u64 = 128;
 
 /// How many descriptors a run wants, and how many it could have.

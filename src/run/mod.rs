@@ -7,6 +7,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::targets::Target;
 use crate::transport::Input;
 
@@ -45,4 +47,6 @@ pub struct RunSpec {
     pub input: Option<Input>,
     /// Remarks to be told before anything else.
     pub notes: Vec<event::Note>,
+    /// Notified when one of the reports cannot be written. The others still take everything.
+    pub report_failed: Arc<Notify>,
 }

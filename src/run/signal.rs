@@ -1,14 +1,15 @@
 //! The signals that steer a run, as a source that tests can feed by hand.
 //!
-//! What the process was started to ignore stays ignored, as ssh and make have it: HUP under nohup(1), INT in what a
-//! script has put into the background.
+//! HUP, INT and QUIT stay ignored if the process was started so, as ssh and make have it: HUP under nohup(1), INT in
+//! what a script has put into the background.
 
-use std::fs;
 use std::future::pending;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+
+use crate::inherited::ignored;
 
 /// Which keys of the terminal say what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,14 +112,4 @@ async fn received(signal: &mut Option<Signal>) {
     if more.is_none() {
         pending().await
     }
-}
-
-/// The signals that are ignored, a bit each: signal 1 is bit 0. None, where there is no /proc to ask.
-fn ignored() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
 }

@@ -55,6 +55,8 @@ pub(super) struct Dispatcher<T> {
     pub(super) reporter_gone: bool,
     /// When a reader that has no room is given up, once the run is to stop.
     pub(super) give_up: Option<Alarm>,
+    /// The time from the last event that the reader took until it is given up, once the run is to stop.
+    patience: Option<Duration>,
     interrupted: Option<Instant>,
     begun: Instant,
     stats: RunStats,
@@ -85,6 +87,7 @@ impl<T: Transport> Dispatcher<T> {
             next: 0,
             reporter_gone: false,
             give_up: None,
+            patience: None,
             interrupted: None,
             begun: Instant::now(),
         }
@@ -314,7 +317,15 @@ impl<T: Transport> Dispatcher<T> {
         self.give_up_within(PATIENCE[usize::from(again)]);
     }
 
+    /// The reader had room. It is not the one that holds up the end.
+    pub(super) fn on_taken(&mut self) {
+        self.give_up = self
+            .patience
+            .map(|patience| self.context.lag.alarm(patience));
+    }
+
     fn give_up_within(&mut self, patience: Duration) {
+        self.patience = Some(self.patience.map_or(patience, |known| known.min(patience)));
         let latest = self.context.lag.alarm(patience);
         self.give_up = Some(match self.give_up.take() {
             Some(known) => known.or_sooner(latest),
@@ -324,6 +335,11 @@ impl<T: Transport> Dispatcher<T> {
 
     fn cancel(&mut self, reason: CancelReason, urgency: Urgency) {
         self.canceller.cancel(Cancel { reason, urgency });
+    }
+
+    /// One of the reports cannot be written: the run stops, and the others get the rest.
+    pub(super) fn on_report_failed(&mut self) {
+        self.cancel(CancelReason::ReportFailed, Urgency::Stop);
     }
 
     pub(super) fn on_reporter_gone(&mut self) {

@@ -22,6 +22,7 @@ use crate::transport::{
 };
 
 mod rules;
+mod times;
 
 /// What one host does; times in milliseconds.
 #[derive(Clone, Debug)]
@@ -220,6 +221,8 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         user: None,
         port: None,
         transport: None,
+        callback_from: None,
+        inventory: None,
     });
     RunSpec {
         targets: targets.collect(),
@@ -230,6 +233,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         descriptors_per_host: 1,
         input: None,
         notes: Vec::new(),
+        report_failed: Arc::default(),
     }
 }
 
@@ -528,6 +532,24 @@ async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
     let (stats, time, states) = interrupted(vec![(0, Stop(15)), (10, Stop(1))]).await;
     assert_eq!((stats.cancel, states), (Some(CancelReason::Signal(15)), 0));
     assert!(time < Duration::from_secs(1), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop() {
+    let scripts = vec![Script::Stays { deaf: true }; 200];
+    let spec = RunSpec {
+        policy: Policy {
+            kill_after: Duration::from_secs(30),
+            ..Policy::default()
+        },
+        ..spec(200, 200, None)
+    };
+    let wishes = vec![(1000, Wish::Stop(15))];
+    let pause = Duration::from_millis(100);
+    let (events, told, stats) = play(spec, scripts, wishes, pause, usize::MAX).await;
+    check_rules(&events, &stats, 200, 200);
+    assert!(told.is_some());
+    assert_eq!(stats.cancelled, 200);
 }
 
 #[tokio::test(start_paused = true)]

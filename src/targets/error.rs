@@ -41,6 +41,9 @@ pub enum TargetError {
     /// Sources were given, but there is no host in them.
     #[error("no targets: no host is named in {0}")]
     NoneIn(String),
+    /// The sources are files of `--failed-to`, which say that no target failed.
+    #[error("no targets: no target failed in the run that wrote {0}")]
+    NoTargetFailed(String),
     /// Every target was taken away again.
     #[error("no targets: all {0} were excluded")]
     AllExcluded(usize),
@@ -49,6 +52,17 @@ pub enum TargetError {
         "no targets: there are {0}, and the slice takes none of them\n  = help: the first has the number 0"
     )]
     NothingAt(usize),
+}
+
+impl TargetError {
+    /// True if targets were named and none is left: no error for a listing, which can be empty.
+    #[must_use]
+    pub fn is_empty_result(&self) -> bool {
+        matches!(
+            self,
+            TargetError::NoneIn(_) | TargetError::AllExcluded(_) | TargetError::NothingAt(_)
+        )
+    }
 }
 
 /// Where a text came from.

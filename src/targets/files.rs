@@ -3,18 +3,18 @@
 //! Used by the builder for `-f` and for standard input, and by expressions for `^file`. Lines are
 //! handed on as they are read, so a file costs no more memory than its longest line.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Limits;
 use super::error::{Diagnostic, Origin, TargetError};
 use super::hosts_file::{self, Line, LineError};
 use super::inventory::{self, Inventory};
 use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
+use super::{Limits, NO_TARGET_FAILED, Warnings};
 
 /// Lines of a hosts file may have this many bytes, enough for a million names; a longer one is no hosts
 /// file.
@@ -96,17 +96,30 @@ fn parse_inventory(
 pub(super) struct FileReader<'a> {
     limits: Limits,
     groups: &'a dyn GroupSource,
+    warnings: &'a Warnings,
     /// The files that are being read, each included by the one before.
     open: RefCell<Vec<PathBuf>>,
+    no_target_failed: Cell<bool>,
 }
 
 impl<'a> FileReader<'a> {
-    pub(super) fn new(limits: Limits, groups: &'a dyn GroupSource) -> FileReader<'a> {
+    pub(super) fn new(
+        limits: Limits,
+        groups: &'a dyn GroupSource,
+        warnings: &'a Warnings,
+    ) -> FileReader<'a> {
         FileReader {
             limits,
             groups,
+            warnings,
             open: RefCell::default(),
+            no_target_failed: Cell::new(false),
         }
+    }
+
+    /// True if a file said that no target had failed ([`NO_TARGET_FAILED`]).
+    pub(super) fn no_target_failed(&self) -> bool {
+        self.no_target_failed.get()
     }
 
     /// Reads a file and what it includes.
@@ -158,8 +171,14 @@ impl<'a> FileReader<'a> {
                 line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             }
             let text = readable(line, &origin)?;
+            if text == NO_TARGET_FAILED {
+                self.no_target_failed.set(true);
+            }
             match hosts_file::parse_line(text, &resolver) {
                 Ok(Line::Nothing) => {}
+                Ok(Line::EmptyInclude) => self.warnings.add(format!(
+                    "{name}:{number}: this #include names no file: ignored"
+                )),
                 Ok(Line::Hosts(hosts, span)) => sink(hosts, &origin, text, span)?,
                 Ok(Line::Include(path, span)) => self.include(path, &origin, text, span, sink)?,
                 Err(LineError {
@@ -204,10 +223,14 @@ impl<'a> FileReader<'a> {
         if let Some(first) = open.iter().position(same) {
             let names = open[first..].iter().chain([&found]);
             let names: Vec<String> = names.map(|file| file.display().to_string()).collect();
-            return refuse(format!(
-                "these files include each other: {}",
+            // As in pdsh: what the circle names is in the list already.
+            self.warnings.add(format!(
+                "{}:{}: these files include each other: {}: ignored",
+                origin.name(),
+                origin.line_number().unwrap_or_default(),
                 names.join(" → ")
             ));
+            return Ok(());
         }
         if open.len() >= MAX_DEPTH {
             return refuse(format!("files include files more than {MAX_DEPTH} deep"));

@@ -2,8 +2,8 @@
 //!
 //! Where every host is only its name, what was written is kept as it was written, and duplicates are
 //! the business of whoever walks it. The first host that has more to it (a user, a port, a transport, a label)
-//! turns all into targets. Those are known by their label and their host: mentions of one target that say
-//! different things are an error, since one of them would be lost.
+//! turns all into targets. Those are known by their host and by the label or the port that was written with it: mentions
+//! of one target that say different things are an error, since one of them would be lost.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
 use super::nodeset::{Host, HostList};
-use super::{Limits, Target, TransportKind};
+use super::{Limits, Network, Target};
 
 /// Everything that was named.
 pub(super) enum Gathered {
@@ -61,14 +61,17 @@ impl Gathered {
             Err(known) => refuse(
                 format!(
                     "{} is named twice, with {} and with {}",
-                    host.label,
-                    said(
-                        address_of(&known, host),
-                        known.user.as_ref(),
-                        known.port,
-                        known.transport
-                    ),
-                    said(host.address, host.user, host.port, host.transport),
+                    identity(host),
+                    said(&Host {
+                        address: address_of(&known, host),
+                        user: known.user.as_ref(),
+                        port: known.port,
+                        transport: known.transport,
+                        callback_from: known.callback_from.as_ref(),
+                        inventory: known.inventory.as_ref(),
+                        ..host
+                    }),
+                    said(&host),
                 ),
                 format!(
                     "the first is in {}; keep one, or give each a label of its own with label=",
@@ -112,15 +115,18 @@ impl Targets {
         } else {
             host.label.into()
         };
+        let key = (identity(host).into(), Arc::clone(&name));
         let new = Target {
-            label: Arc::clone(&label),
+            label,
             host: host.address.unwrap_or(&name).clone(),
             user: host.user.cloned(),
             port: host.port,
             transport: host.transport,
+            callback_from: host.callback_from.cloned(),
+            inventory: host.inventory.cloned(),
         };
         let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
-        match self.positions.entry((label, name)) {
+        match self.positions.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(self.list.len());
                 self.list.push(new);
@@ -129,11 +135,20 @@ impl Targets {
             Entry::Occupied(entry) => {
                 let at = *entry.get();
                 let known = &mut self.list[at];
+                // A plain mention beside an inventory's is a host of the inventory, too.
+                let inventory = known.inventory.clone().or_else(|| new.inventory.clone());
                 if !says(known) {
                     *known = new;
                     self.places[at] = place;
-                } else if says(&new) && new != *known {
+                } else if says(&new) && !agree(&new, known) {
                     return Err(known.clone());
+                }
+                if !known
+                    .inventory
+                    .as_ref()
+                    .is_some_and(|from| from.says_something())
+                {
+                    known.inventory = inventory;
                 }
             }
         }
@@ -158,7 +173,7 @@ impl Targets {
 
     /// Where the target that this host is was described, as `hosts:7`.
     fn place_of(&self, host: Host<'_>) -> String {
-        let key = (host.label.into(), host.name.into());
+        let key = (identity(host).into(), host.name.into());
         let place = self.positions.get(&key).map(|&at| self.places[at]);
         let Place { origin, line } = place.unwrap_or_default();
         let name = self.origins.get(origin as usize);
@@ -170,23 +185,49 @@ impl Targets {
     }
 }
 
+/// The text that makes a mention a target of its own beside others of the same host: its label, or the name with
+/// the port that is written after it.
+///
+/// `root@n1` is a mention of `n1`, since one host has one login in a run. `n1:2201` is another server than `n1`: many
+/// hosts behind one address are told apart by nothing but their ports.
+fn identity<'a>(host: Host<'a>) -> &'a str {
+    let user = host.user.filter(|_| !host.labelled);
+    let without_user = user.and_then(|user| host.label.strip_prefix(&**user)?.strip_prefix('@'));
+    without_user.unwrap_or(host.label)
+}
+
+/// Whether two mentions lead to the same place in the same way, whatever they are called.
+fn agree(one: &Target, other: &Target) -> bool {
+    let said = |target: &Target| Target {
+        label: Arc::clone(&one.label),
+        inventory: target
+            .inventory
+            .clone()
+            .filter(|from| from.says_something()),
+        ..target.clone()
+    };
+    said(one) == said(other)
+}
+
 /// What is called for a target that is this host, if it is not the host's own name.
 fn address_of<'a>(target: &'a Target, host: Host<'_>) -> Option<&'a Arc<str>> {
     Some(&target.host).filter(|called| ***called != *host.name)
 }
 
 /// What a mention says, as it is written in a hosts file; the address, as in an inventory.
-fn said(
-    address: Option<&Arc<str>>,
-    user: Option<&Arc<str>>,
-    port: Option<u16>,
-    transport: Option<TransportKind>,
-) -> String {
+fn said(host: &Host<'_>) -> String {
     let parts = [
-        address.map(|address| format!("ansible_host={address}")),
-        user.map(|user| format!("user={user}")),
-        port.map(|port| format!("port={port}")),
-        transport.map(|transport| format!("transport={transport}")),
+        host.address
+            .map(|address| format!("ansible_host={address}")),
+        host.user.map(|user| format!("user={user}")),
+        host.port.map(|port| format!("port={port}")),
+        host.transport
+            .map(|transport| format!("transport={transport}")),
+        host.callback_from
+            .map(|networks| format!("callback={}", Network::list(networks))),
+        host.inventory
+            .filter(|from| from.says_something())
+            .map(|_| "ssh's arguments of an inventory".to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join(" ")

@@ -6,9 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::TransportKind;
 use super::nodeset::{Host, HostList, NodeSetError, Options, Resolver};
 use super::suggest::nearest;
+use super::{Network, NotANetwork, TransportKind};
 
 /// What is wrong with a line, where, and how to mend it.
 pub(super) struct LineError {
@@ -23,6 +23,8 @@ pub(super) enum Line<'a> {
     Nothing,
     /// The hosts in this part of the line, with the options that follow.
     Hosts(HostList, Range<usize>),
+    /// `#include` without a path.
+    EmptyInclude,
     /// `#include` with the path in this part of the line.
     Include(&'a str, Range<usize>),
 }
@@ -34,10 +36,11 @@ struct Keys {
     port: Option<(Range<usize>, u16)>,
     transport: Option<(Range<usize>, TransportKind)>,
     label: Option<(Range<usize>, Arc<str>)>,
+    callback: Option<(Range<usize>, Arc<[Network]>)>,
 }
 
 /// The options' names, for suggestions.
-const KEYS: [&str; 4] = ["label", "port", "transport", "user"];
+const KEYS: [&str; 5] = ["callback", "label", "port", "transport", "user"];
 
 fn error<T>(span: Range<usize>, message: impl Into<String>, help: &str) -> Result<T, LineError> {
     let (message, help) = (message.into(), Some(help.to_owned()));
@@ -57,7 +60,7 @@ pub(super) fn parse_line<'a>(
         return Ok(Line::Hosts(hosts, 0..text.len()));
     }
     if let Some(include) = include(text) {
-        return include;
+        return Ok(include);
     }
     let code = &text[..comment_start(text)];
     let hosts_end = words(code)
@@ -91,7 +94,7 @@ pub(super) fn parse_line<'a>(
 }
 
 /// Reads `#include FILE`.
-fn include(text: &str) -> Option<Result<Line<'_>, LineError>> {
+fn include(text: &str) -> Option<Line<'_>> {
     let rest = text.trim_start().strip_prefix("#include")?;
     if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
         return None;
@@ -99,13 +102,9 @@ fn include(text: &str) -> Option<Result<Line<'_>, LineError>> {
     let at = text.len() - rest.trim_start().len();
     let path = rest.trim();
     Some(if path.is_empty() {
-        error(
-            at..at,
-            "a file's name is missing here",
-            "write #include FILE",
-        )
+        Line::EmptyInclude
     } else {
-        Ok(Line::Include(path, at..at + path.len()))
+        Line::Include(path, at..at + path.len())
     })
 }
 
@@ -120,7 +119,9 @@ impl Keys {
             return error(span.clone(), "the transport is given twice", help);
         }
         match (&self.user, &self.port, &self.label) {
-            (None, None, None) if self.transport.is_none() => return Ok(hosts),
+            (None, None, None) if self.transport.is_none() && self.callback.is_none() => {
+                return Ok(hosts);
+            }
             (Some((span, _)), _, _) if says.user => {
                 return error(
                     span.clone(),
@@ -153,6 +154,7 @@ impl Keys {
             port: self.port.map(|(_, port)| port),
             transport: self.transport.map(|(_, transport)| transport),
             label: self.label.map(|(_, label)| label),
+            callback_from: self.callback.map(|(_, networks)| networks),
             ..Options::default()
         };
         let mut list = HostList::default();
@@ -175,6 +177,7 @@ impl Keys {
             "port" => self.port.is_some(),
             "label" => self.label.is_some(),
             "transport" => self.transport.is_some(),
+            "callback" => self.callback.is_some(),
             _ => false,
         };
         if repeated {
@@ -219,6 +222,14 @@ impl Keys {
                         None => format!("the transports are {}", names.join(", ")),
                     };
                     return error(value_span, message, &help);
+                }
+            },
+            "callback" => match value.split(',').map(str::parse).collect() {
+                Ok(networks) => self.callback = Some((span, networks)),
+                Err(NotANetwork) => {
+                    let message = format!("{value:?} is neither an address nor a network");
+                    let help = "write callback=192.0.2.7 or callback=10.1.0.0/16,10.2.0.0/16";
+                    return error(value_span, message, help);
                 }
             },
             _ => {

@@ -1,7 +1,7 @@
 //! The list of a run's targets, gathered from expressions and hosts files.
 //!
 //! `plan` builds it once before anything is connected; afterwards it does not change. A target is
-//! known by its label and its host: its place is that of the first mention, and what counts is the first
+//! known by its host and the label given to it: its place is that of the first mention, and what counts is the first
 //! that says more than the name.
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use super::files::{self, FileReader};
 use super::gather::Gathered;
 use super::inventory::Inventory;
 use super::nodeset::{Filter, GroupSource, HostList, NodeSet, Nothing, Options, Resolver};
-use super::{Limits, Selection, Target};
+use super::{Limits, Selection, Target, Warnings};
 
 /// The targets of a run in the order in which they were named. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +54,13 @@ pub struct TargetListBuilder<'a> {
     gathered: Gathered,
     /// What was read, for the message that there was nothing in it.
     sources: Vec<String>,
+    /// Those of them that `--failed-to` wrote when no target had failed.
+    none_failed: Vec<String>,
     excluded_hosts: Vec<NodeSet>,
     excluded_labels: HashSet<Box<str>>,
     /// What regular expressions and pdsh's `-name` say about all targets.
     filters: Vec<Filter>,
+    warnings: Warnings,
 }
 
 impl<'a> TargetListBuilder<'a> {
@@ -75,9 +78,20 @@ impl<'a> TargetListBuilder<'a> {
             groups,
             gathered: Gathered::Plain(HostList::default()),
             sources: Vec::new(),
+            none_failed: Vec::new(),
             excluded_hosts: Vec::new(),
             excluded_labels: HashSet::new(),
             filters: Vec::new(),
+            warnings: Warnings::default(),
+        }
+    }
+
+    /// Adds warnings about files to this list.
+    #[must_use]
+    pub fn warn_to(self, warnings: &Warnings) -> TargetListBuilder<'a> {
+        TargetListBuilder {
+            warnings: warnings.clone(),
+            ..self
         }
     }
 
@@ -92,7 +106,7 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts of a group, whose name may have characters that mean something in expressions
     /// (genders: `mgmt&&!login`); `source:name` names the source too.
     pub fn add_group(&mut self, name: &str, origin: Origin) -> Result<(), TargetError> {
-        let files = FileReader::new(self.limits, self.groups);
+        let files = FileReader::new(self.limits, self.groups, &self.warnings);
         let resolver = Resolver::new(self.limits.max_targets, self.groups, &files);
         let (source, group) = match name.split_once(':') {
             Some((source, group)) => (Some(source), group),
@@ -111,11 +125,16 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts that a hosts file names.
     pub fn add_hosts_file(&mut self, path: impl AsRef<Path>) -> Result<(), TargetError> {
         let path = path.as_ref();
-        let reader = FileReader::new(self.limits, self.groups);
-        self.add_source(&path.display().to_string());
+        let warnings = self.warnings.clone();
+        let reader = FileReader::new(self.limits, self.groups, &warnings);
+        let name = path.display().to_string();
+        self.add_source(&name);
         reader.read_file(path, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
-        })
+        })?;
+        self.none_failed
+            .extend(reader.no_target_failed().then_some(name));
+        Ok(())
     }
 
     /// Adds all hosts of an inventory, which is this file.
@@ -129,10 +148,14 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts that a text in the syntax of hosts files names; errors call it `name`.
     pub fn add_reader(&mut self, name: &str, reader: impl BufRead) -> Result<(), TargetError> {
         self.add_source(name);
-        let files = FileReader::new(self.limits, self.groups);
+        let warnings = self.warnings.clone();
+        let files = FileReader::new(self.limits, self.groups, &warnings);
         files.read_lines(name, reader, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
-        })
+        })?;
+        self.none_failed
+            .extend(files.no_target_failed().then(|| name.to_owned()));
+        Ok(())
     }
 
     /// Takes away the hosts that an expression names, also those that are added later. A plain name
@@ -162,6 +185,10 @@ impl<'a> TargetListBuilder<'a> {
     pub fn select(self) -> Result<Selection, TargetError> {
         let none = |sources: &[String]| match sources {
             [] => TargetError::NothingNamed,
+            // An empty file beside it may be an accident.
+            all if all.iter().all(|name| self.none_failed.contains(name)) => {
+                TargetError::NoTargetFailed(all.join(", "))
+            }
             sources => TargetError::NoneIn(sources.join(", ")),
         };
         match self.gathered {
@@ -213,7 +240,7 @@ impl<'a> TargetListBuilder<'a> {
     }
 
     fn parse(&self, text: &str, origin: &Origin) -> Result<HostList, TargetError> {
-        let files = FileReader::new(self.limits, self.groups);
+        let files = FileReader::new(self.limits, self.groups, &self.warnings);
         Resolver::new(self.limits.max_targets, self.groups, &files)
             .hosts(text)
             .map_err(|error| Diagnostic::from_nodeset(origin, text, &error).into())

@@ -13,19 +13,28 @@ mod hosts_file;
 pub mod inventory;
 mod kind;
 mod list;
+mod network;
 pub mod nodeset;
 mod order;
 mod selection;
 pub(crate) mod suggest;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
+pub use inventory::InventoryVariables;
 pub use kind::{TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
+pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;
 pub use selection::Selection;
+pub use warnings::Warnings;
+
+/// The comment in a hosts file that `--failed-to` wrote when every target had succeeded. A file with nothing
+/// else means that nothing is left to do.
+pub const NO_TARGET_FAILED: &str = "# mrsh --failed-to: no target failed";
 
 /// The place of a target in its run's list, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,12 +61,23 @@ pub struct Target {
     pub port: Option<u16>,
     /// How to reach it, if the target says so itself.
     pub transport: Option<TransportKind>,
+    /// The networks from which its daemon may call back, if the target says so.
+    pub callback_from: Option<Arc<[Network]>>,
+    /// What an inventory says of it, if it is from one.
+    pub inventory: Option<Arc<InventoryVariables>>,
 }
 
 impl Target {
     /// Whether it says more than what it is called and where it is.
     fn says_something(&self) -> bool {
-        self.user.is_some() || self.port.is_some() || self.transport.is_some()
+        self.user.is_some()
+            || self.port.is_some()
+            || self.transport.is_some()
+            || self.callback_from.is_some()
+            || self
+                .inventory
+                .as_ref()
+                .is_some_and(|from| from.says_something())
     }
 }
 

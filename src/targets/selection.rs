@@ -13,7 +13,7 @@ use super::list::TargetList;
 use super::nodeset::{self, HostList, Joined, NodeSet, fold};
 use super::order::sorted;
 
-/// Targets, in the order in which they are wanted. Never empty.
+/// Targets, in the order in which they are wanted. Empty only for listings.
 #[derive(Clone, Debug)]
 pub struct Selection {
     from: Held,
@@ -33,6 +33,12 @@ enum Held {
 }
 
 impl Selection {
+    /// No target at all.
+    #[must_use]
+    pub fn empty() -> Selection {
+        Selection::of_names(HostList::default(), NodeSet::default())
+    }
+
     /// Hosts that are nothing but their names, as a list for their order and as a set.
     pub(super) fn of_names(list: HostList, set: NodeSet) -> Selection {
         let from = Held::Names {
@@ -64,7 +70,7 @@ impl Selection {
         }
     }
 
-    /// Whether there are none, which never is.
+    /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -236,6 +242,8 @@ impl Target {
             user: None,
             port: None,
             transport: None,
+            callback_from: None,
+            inventory: None,
         }
     }
 }

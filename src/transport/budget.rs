@@ -1,6 +1,7 @@
 //! The connect timeout as a sum of time that can be spent in parts.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,49 @@ pub struct Budget {
     left: Duration,
     spent: Duration,
     lag: Lag,
+    excused: Excused,
+}
+
+/// Time within a future that a [`Budget`] pays for and that is not charged: waiting for another host. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Excused(Arc<Mutex<Wait>>);
+
+#[derive(Debug, Default)]
+struct Wait {
+    /// All waits that have ended.
+    ended: Duration,
+    /// The start of the one that has not.
+    since: Option<Instant>,
+}
+
+impl Excused {
+    /// Runs a future whose time is not charged. One at a time.
+    pub async fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.lock().since = Some(Instant::now());
+        let _end = EndOfWait(self);
+        future.await
+    }
+
+    fn total(&self) -> Duration {
+        let wait = self.lock();
+        wait.ended + wait.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wait> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a wait, also if its future is dropped.
+struct EndOfWait<'a>(&'a Excused);
+
+impl Drop for EndOfWait<'_> {
+    fn drop(&mut self) {
+        let mut wait = self.0.lock();
+        if let Some(since) = wait.since.take() {
+            wait.ended += since.elapsed();
+        }
+    }
 }
 
 impl Budget {
@@ -29,7 +73,14 @@ impl Budget {
             left: whole,
             spent: Duration::ZERO,
             lag,
+            excused: Excused::default(),
         }
+    }
+
+    /// The time that is not charged, for what waits for another host within the budget.
+    #[must_use]
+    pub fn excused(&self) -> Excused {
+        self.excused.clone()
     }
 
     /// How far the process is behind, for what has a time of its own within the budget.
@@ -75,6 +126,7 @@ impl Budget {
                 most,
                 start: Instant::now(),
                 behind: self.lag.total(),
+                excused: self.excused.total(),
                 budget: self,
             },
         }
@@ -113,13 +165,17 @@ struct Meter<'a> {
     start: Instant,
     /// The process's lag at the start.
     behind: Duration,
+    /// The time not charged at the start.
+    excused: Duration,
     budget: &'a mut Budget,
 }
 
 impl Meter<'_> {
-    /// The time for which this process alone is to blame.
+    /// The time for which this process alone is to blame, and that which is not charged.
     fn own(&self) -> Duration {
-        self.budget.lag.total().saturating_sub(self.behind)
+        let lag = self.budget.lag.total().saturating_sub(self.behind);
+        let excused = self.budget.excused.total();
+        lag + excused.saturating_sub(self.excused)
     }
 }
 
@@ -202,5 +258,28 @@ mod tests {
         assert_eq!(budget.spend(busy).await, None);
         assert_eq!(start.elapsed(), Duration::from_secs(32));
         assert_eq!(budget.left(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_another_host_is_not_charged() {
+        let second = Duration::from_secs(1);
+        let mut budget = Budget::new(2 * second, Lag::default());
+        let excused = budget.excused();
+        let start = Instant::now();
+        let waits = async {
+            tokio::time::sleep(second).await;
+            excused.wait(tokio::time::sleep(60 * second)).await;
+            pending::<()>().await;
+        };
+        assert_eq!(budget.spend(waits).await, None);
+        assert_eq!(start.elapsed(), 62 * second);
+        // A wait that is broken off ends.
+        let mut budget = Budget::new(2 * second, Lag::default());
+        let excused = budget.excused();
+        let broken_off = tokio::time::timeout(60 * second, excused.wait(pending::<()>()));
+        assert!(budget.spend(broken_off).await.unwrap().is_err());
+        let start = Instant::now();
+        assert_eq!(budget.spend(pending::<()>()).await, None);
+        assert_eq!(start.elapsed(), 2 * second);
     }
 }

@@ -48,7 +48,7 @@ impl Phase {
 }
 
 /// Why a target failed other than by its command's exit status. The summary folds hosts by these
-/// messages, so they name neither host nor address.
+/// messages, so they name neither host nor address; for those that must, there is [`TransportError::common`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
@@ -112,10 +112,10 @@ pub enum TransportError {
         text: Option<String>,
     },
     /// The server's key is not known, or not the one that is known, or revoked.
-    #[error("{text}")]
+    #[error("{}", fault.text)]
     HostKey {
-        /// What is wrong with it, where that is written, and what to do.
-        text: String,
+        /// The fault, in full and as hosts have it in common.
+        fault: Box<HostKeyFault>,
     },
     /// The server does not let the user in.
     #[error("permission denied: {text}")]
@@ -215,6 +215,29 @@ pub enum TransportError {
     },
 }
 
+/// The fault of a host key that is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostKeyFault {
+    /// The fault, with the host's name, its key, the place where that is written, and the action that helps.
+    pub text: String,
+    /// The fault without what differs from host to host.
+    pub common: String,
+    /// The action that helps hosts with this fault, if there is one.
+    pub help: Option<&'static str>,
+}
+
+impl HostKeyFault {
+    /// A fault that is the same for all hosts.
+    #[must_use]
+    pub fn same(text: String) -> HostKeyFault {
+        HostKeyFault {
+            common: text.clone(),
+            text,
+            help: None,
+        }
+    }
+}
+
 /// The kinds of failure, for counting: a [`TransportError`] without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
@@ -274,6 +297,30 @@ impl TransportError {
         TransportError::Io {
             phase: Phase::Run,
             source,
+        }
+    }
+
+    /// The message as hosts with the same failure have it in common, if the whole message names the host or its key.
+    #[must_use]
+    pub fn common(&self) -> Option<String> {
+        match self {
+            TransportError::HostKey { fault } if fault.common != fault.text => {
+                Some(fault.common.clone())
+            }
+            TransportError::Jump { jump, source } => source
+                .common()
+                .map(|text| format!("through {jump}: {text}")),
+            _ => None,
+        }
+    }
+
+    /// The action that helps, if [`common`](Self::common) leaves it out.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            TransportError::HostKey { fault } => fault.help,
+            TransportError::Jump { source, .. } => source.help(),
+            _ => None,
         }
     }
 

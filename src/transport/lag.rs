@@ -33,6 +33,8 @@ struct Sums {
     stopped: AtomicU64,
     /// When the next turn is due, counted from `base`; at first never.
     due: AtomicU64,
+    /// The last turn that was in time, counted from `base`; at first none.
+    in_time: AtomicU64,
 }
 
 impl Default for Lag {
@@ -42,6 +44,7 @@ impl Default for Lag {
             lag: AtomicU64::new(0),
             stopped: AtomicU64::new(0),
             due: AtomicU64::new(u64::MAX),
+            in_time: AtomicU64::new(u64::MAX),
         }))
     }
 }
@@ -57,6 +60,27 @@ impl Lag {
     #[must_use]
     pub fn stopped(&self) -> Duration {
         self.sum(&self.0.stopped, STOPPED)
+    }
+
+    /// The delay that is not over yet, as far as it is more than the ordinary.
+    #[must_use]
+    pub fn current(&self) -> Duration {
+        let late = self.late();
+        if late > ORDINARY {
+            late
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// The last turn of the loop that was in time: what is found now, and was not found in that turn, came after
+    /// it. At most a beat ago, unless the process is or just was behind. `None` if nothing is measured.
+    #[must_use]
+    pub fn last_turn(&self) -> Option<Instant> {
+        match self.0.in_time.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            turn => Some(self.0.base + Duration::from_micros(turn)),
+        }
     }
 
     /// The time since this was made in which the process was not stopped.
@@ -98,14 +122,22 @@ impl Lag {
     /// Measures for as long as it is polled. It has to be a task of its own: what counts is the time in
     /// the queue with the hosts' tasks.
     pub async fn measure(self) {
+        let seen = |lag: &Lag| {
+            let now = micros(lag.0.base.elapsed());
+            lag.0.in_time.store(now, Ordering::Relaxed);
+        };
+        seen(&self);
         loop {
             let due = Instant::now() + BEAT;
             let at = micros(due - self.0.base);
             self.0.due.store(at, Ordering::Relaxed);
             sleep_until(due).await;
             let late = self.late();
+            // After a delay, the tasks that have waited may have their turn later than this one.
             if late > ORDINARY {
                 self.add(late);
+            } else {
+                seen(&self);
             }
         }
     }
@@ -140,6 +172,17 @@ impl Alarm {
             tokio::time::sleep(left).await;
         }
     }
+}
+
+/// Lets time pass on a paused clock without a turn for any other task, as if this process had no CPU.
+#[cfg(test)]
+pub(crate) fn lose_the_cpu(time: Duration) {
+    use std::task::{Context, Waker};
+    let mut advance = std::pin::pin!(tokio::time::advance(time));
+    // The first poll moves the clock; the second would come after a turn for the others.
+    let _ = advance
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
 }
 
 fn micros(time: Duration) -> u64 {
@@ -188,6 +231,21 @@ mod tests {
             }
         }
         assert!(seen > Duration::from_millis(100), "{seen:?}");
+        measuring.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_that_is_not_over_is_known() {
+        let lag = Lag::default();
+        assert_eq!((lag.current(), lag.last_turn()), (Duration::ZERO, None));
+        let measuring = tokio::spawn(lag.clone().measure());
+        sleep_until(Instant::now() + Duration::from_secs(1)).await;
+        assert_eq!(lag.current(), Duration::ZERO);
+        let begin = Instant::now();
+        lose_the_cpu(Duration::from_secs(3));
+        assert!(lag.current().abs_diff(Duration::from_secs(3)) <= BEAT);
+        let turn = lag.last_turn().unwrap();
+        assert!(turn <= begin && begin - turn <= BEAT, "{:?}", begin - turn);
         measuring.abort();
     }
 

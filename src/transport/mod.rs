@@ -13,18 +13,21 @@ mod scratch;
 pub mod ssh;
 mod stream;
 
-pub use budget::Budget;
-pub use error::{FailureClass, Phase, TransportError};
+pub use budget::{Budget, Excused};
+pub use error::{FailureClass, HostKeyFault, Phase, TransportError};
 pub use input::{Input, InputReader};
+#[cfg(test)]
+pub(crate) use lag::lose_the_cpu;
 pub use lag::{Alarm, Lag};
-pub use resolve::Resolver;
+pub use resolve::{LOOKUP_THREADS, Resolver};
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::ports::PortWait;
 use crate::targets::{Target, TargetId};
@@ -96,6 +99,12 @@ pub struct Route {
     pub phase: Phase,
     /// What the attempts so far have shown.
     pub facts: Facts,
+    /// All addresses of the host's name, also those that were tried in vain; empty if there is only one.
+    pub resolved: Box<[IpAddr]>,
+    /// True if the host's daemon seems to call back from an address that nobody has named.
+    pub own_listener: bool,
+    /// Earliest moment at which the command can have started, where the session was made after it.
+    pub answered: Option<Instant>,
 }
 
 impl Route {
@@ -106,6 +115,9 @@ impl Route {
             addresses: addresses.into(),
             phase: Phase::Connect,
             facts: Facts::default(),
+            resolved: Box::default(),
+            own_listener: false,
+            answered: None,
         }
     }
 
@@ -117,11 +129,16 @@ impl Route {
 }
 
 /// What became known about a host beside how it ended, for reports that tell more than that. A time
-/// is `None` if the host did not get so far; waiting for a port, a slot or a turn is in none of them.
+/// is `None` if the host did not get so far. What a host's time has beyond all of them is
+/// [`delayed`](Facts::delayed).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Looking up the name.
     pub resolve: Option<Duration>,
+    /// Waiting for a source port, and for a turn to connect after that.
+    pub port_wait: Option<Duration>,
+    /// Pauses before further attempts, and waiting for a turn to connect after them.
+    pub retry_wait: Option<Duration>,
     /// Making connections, all attempts together.
     pub connect: Option<Duration>,
     /// From the connection to the command's start, or to the end of the attempt; all together.
@@ -149,6 +166,8 @@ impl Facts {
         };
         Facts {
             resolve: sum(self.resolve, later.resolve),
+            port_wait: sum(self.port_wait, later.port_wait),
+            retry_wait: sum(self.retry_wait, later.retry_wait),
             connect: sum(self.connect, later.connect),
             start: sum(self.start, later.start),
             run: sum(self.run, later.run),
@@ -157,6 +176,21 @@ impl Facts {
             closed_first: later.closed_first.or(self.closed_first),
             left_running: self.left_running || later.left_running,
         }
+    }
+
+    /// The part of a host's time that belongs to no phase: this process did not get the CPU, or the
+    /// machine was short of descriptors, processes or memory.
+    #[must_use]
+    pub fn delayed(&self, elapsed: Duration) -> Duration {
+        let phases = [
+            self.resolve,
+            self.port_wait,
+            self.retry_wait,
+            self.connect,
+            self.start,
+            self.run,
+        ];
+        elapsed.saturating_sub(phases.into_iter().flatten().sum())
     }
 }
 
@@ -201,7 +235,8 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
 
     /// How many connections between the run's source ports and its hosts this machine keeps in
-    /// TIME_WAIT since it began; `None` if that is not known, or the ports are the kernel's choice.
+    /// TIME_WAIT since it began; `None` if that is not known or not asked for, or the ports are the kernel's
+    /// choice.
     fn time_wait(&self) -> Option<usize> {
         None
     }

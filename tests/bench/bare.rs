@@ -27,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const LISTENERS: usize = 32;
 /// All of a request but the port in front.
 const REQUEST: &str = concat!(
-    "root\0root\0exec /bin/sh -c 'c=$(printf %b \"$1\");\"${SHELL:-/bin/sh}\" -c \"$c\" ",
+    "root\0root\0exec /bin/sh -c '\"${SHELL:-/bin/sh}\" -c \"$1\" ",
     "</dev/null;printf \"0123456789abc:%d\\n\" $?' sh 'uptime'\0"
 );
 const MARKER: &[u8] = b"\n0123456789abc:0\n";

@@ -175,6 +175,108 @@ fn what_cannot_be_started_is_said_before_anything_is() {
     );
 }
 
+/// Runs a program with these dispositions and this mask of signals, which Python sets before it.
+fn with_signals(python: &str, args: &[&str]) -> std::process::Output {
+    let program = format!("import os, signal, sys\n{python}\nos.execv(sys.argv[1], sys.argv[1:])");
+    let mut command = std::process::Command::new("timeout");
+    command.args([
+        "-k",
+        "5",
+        "60",
+        "python3",
+        "-c",
+        &program,
+        env!("CARGO_BIN_EXE_mrsh"),
+    ]);
+    command.args(args).output().unwrap()
+}
+
+#[test]
+fn an_ignored_sigchld_changes_no_result() {
+    let ignored = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)";
+    let script = "test $0 = p2 && exit 7; sleep 0.2";
+    let args = ["-R", "exec", "-w", "p[1-3]", "sh", "-c", script, "%h"];
+    let output = with_signals(ignored, &args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said, "mrsh: 1 failed: p2 exit 7\n");
+    // Nor that of the commands which tell groups, and which run before anything else.
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("clustershell");
+    fs::create_dir(&folder).unwrap();
+    let config = "[Main]\ndefault: x\n[x]\nmap: echo n1,n2\n";
+    fs::write(folder.join("groups.conf"), config).unwrap();
+    let python = format!(
+        "{ignored}\nos.environ['CLUSTERSHELL_CFGDIR'] = {:?}",
+        folder.to_str().unwrap()
+    );
+    let output = with_signals(&python, &["--expand", "@any"]);
+    assert_eq!(output.stdout, b"n1 n2\n", "{output:?}");
+}
+
+/// The masks in lines of /proc/self/status, as far as they are of ordinary signals.
+fn masks(lines: &[u8]) -> Vec<u64> {
+    let text = str::from_utf8(lines).unwrap();
+    let mask = |line: &str| u64::from_str_radix(line.split_once('\t').unwrap().1, 16).unwrap();
+    text.lines().map(|line| mask(line) & 0x7fff_ffff).collect()
+}
+
+#[test]
+fn signals_that_were_blocked_or_ignored_stop_a_run_and_reach_its_commands() {
+    let python = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+for number in [signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM]:
+    signal.signal(number, signal.SIG_IGN)";
+    // The command kills the program that started it, and sees for itself with which signals it runs.
+    let script = "grep -E '^Sig(Blk|Ign)' /proc/self/status; kill -TERM $PPID; sleep 1000";
+    let output = with_signals(
+        python,
+        &["-R", "exec", "-w", "p1", "-N", "sh", "-c", script],
+    );
+    use std::os::unix::process::ExitStatusExt;
+    // timeout(1) passes the signal's number on in its status.
+    let status = output.status;
+    assert!(
+        status.code() == Some(143) || status.signal() == Some(15),
+        "{output:?}"
+    );
+    assert_eq!(masks(&output.stdout), [0, 0]);
+}
+
+#[test]
+fn what_nohup_ignores_stays_ignored_by_commands_too() {
+    let python = "for number in [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]:
+    signal.signal(number, signal.SIG_IGN)";
+    let script = "grep ^SigIgn /proc/self/status";
+    let output = with_signals(
+        python,
+        &["-R", "exec", "-w", "p1", "-N", "sh", "-c", script],
+    );
+    assert_eq!(masks(&output.stdout), [7], "{output:?}");
+}
+
+#[test]
+fn commands_that_ask_for_the_terminal_do_not_hang() {
+    // What stty sets, and what a password is asked for on, is the terminal of the session.
+    let script = "stty -F /dev/tty tostop; read x < /dev/tty; echo > /dev/tty; echo done";
+    let line = format!(
+        "{} --progress never --color never -R exec -w p1 sh -c '{script}'; echo status $?",
+        env!("CARGO_BIN_EXE_mrsh")
+    );
+    let output = std::process::Command::new("timeout")
+        .args(["30", "script", "-qec", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("p1: done"), "{shown}");
+    assert!(
+        shown.contains("/dev/tty: No such device or address"),
+        "{shown}"
+    );
+    assert!(shown.contains("status 0"), "{shown}");
+}
+
 #[test]
 fn hosts_and_local_commands_run_side_by_side() {
     let daemon = FakeRshd::playing(Script::printing("remote\n", 0));
@@ -182,4 +284,32 @@ fn hosts_and_local_commands_run_side_by_side() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let remote = format!("{}: remote", host(0));
     assert_eq!(ended.sorted_lines(), [remote.as_str(), "p1: p1"]);
+}
+
+#[test]
+fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
+    let shown = |options: &str| {
+        let program = env!("CARGO_BIN_EXE_mrsh");
+        let line = format!(
+            "{program} --no-config -N -q --progress never {options} -R exec -w n1 printf '\\033[31mred\\033[2J\\n'"
+        );
+        let output = std::process::Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // Only colours pass, and end with the line.
+    for (options, expected) in [
+        ("--color always", "\x1b[31mred^[[2J\x1b[0m"),
+        ("--color always -b", "\x1b[31mred^[[2J\x1b[0m"),
+        ("--color auto", "^[[31mred^[[2J"),
+        ("--color never", "^[[31mred^[[2J"),
+    ] {
+        let shown = shown(options);
+        assert!(shown.contains(expected), "{options}: {shown:?}");
+    }
 }

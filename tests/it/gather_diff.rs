@@ -456,7 +456,7 @@ fn a_filter_that_cannot_write_says_so() {
     assert_eq!(ended.status.code(), Some(4));
     assert_eq!(
         String::from_utf8(ended.stderr).unwrap(),
-        "mrsh: cannot write to standard output: No space left on device (os error 28)\n"
+        "mrsh: cannot write to standard output: No space left on device\n"
     );
 
     let (reader, writer) = std::io::pipe().unwrap();
@@ -464,4 +464,18 @@ fn a_filter_that_cannot_write_says_so() {
     let ended = filter(writer.into());
     assert_eq!(ended.status.signal(), Some(13), "{:?}", ended.status);
     assert_eq!(ended.stderr, b"");
+}
+
+#[test]
+fn equal_hosts_are_equal_with_standard_error_in_the_same_text() {
+    let command = "echo out; echo err >&2; echo out again";
+    let block = "---------------\nfoo[1-20] (20)\n---------------\nout\nerr\nout again\n";
+    for args in [
+        &["-R", "exec", "-B", "-w", "foo[1-20]", "sh", "-c", command][..],
+        &["--demo", "-q", "-B", "-w", "foo[1-20]", command],
+    ] {
+        let ended = Mrsh::new().arg("--no-config").args(args).run();
+        let printed = String::from_utf8(ended.stdout).unwrap();
+        assert_eq!(printed, block, "{}", ended.stderr);
+    }
 }

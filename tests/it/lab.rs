@@ -91,6 +91,11 @@ fn fleet_twenty_thousand_hosts_without_timestamps() {
 }
 
 #[test]
+fn fleet_call_backs_from_other_addresses() {
+    case("callbacks", &[]);
+}
+
+#[test]
 fn fleet_a_host_with_every_port_in_time_wait() {
     case("jammed", &[]);
 }

@@ -4,6 +4,8 @@
 //! are some.
 
 #[cfg(test)]
+mod completion;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod faults;
@@ -13,6 +15,8 @@ mod gather_diff;
 mod lab;
 #[cfg(test)]
 mod nodeset_diff;
+#[cfg(test)]
+mod openssh;
 #[cfg(test)]
 mod progress;
 #[cfg(test)]

@@ -466,7 +466,7 @@ fn groups_mean_what_they_mean_to_clustershell() {
         let ours = match line.strip_prefix("-r ") {
             Some(hosts) => {
                 let hosts = HostList::parse(hosts, 1000).unwrap().to_set();
-                regroup(&hosts, &groups, None, 1000).unwrap()
+                regroup(&hosts, &groups, 1000).unwrap()
             }
             None => match resolver.hosts(line) {
                 Ok(hosts) => hosts.to_set().to_string(),

@@ -6,6 +6,18 @@ use std::process::{Command, Stdio};
 /// Takes the bar away, as the console writes it.
 const ERASE: &str = "\r\x1b[J";
 
+/// Shell text: runs `mrsh ARGS COMMAND` beside `meanwhile`, which decides when COMMAND may go on. COMMAND
+/// waits for a file that `go_on` makes. `key` waits for a line to be typed.
+fn held(folder: &tempfile::TempDir, args: &str, command: &str, meanwhile: &str) -> String {
+    let file = folder.path().join("go_on");
+    let file = file.to_str().expect("its name is text");
+    format!(
+        "stty -echo; key() {{ read -r line; }}; go_on() {{ : >{file}; }}; \
+         mrsh {args} 'until test -e {file}; do sleep 0.05; done; {command}' & \
+         {meanwhile}; wait $!"
+    )
+}
+
 /// Runs shell text, in which `mrsh` is the program under test, on a terminal of 80 columns. Types
 /// each text when the screen has had the one before it.
 fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -14,7 +26,7 @@ fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
         env!("CARGO_BIN_EXE_mrsh")
     );
     let mut child = Command::new("timeout")
-        .args(["30", "script", "-qec", &setup, "/dev/null"])
+        .args(["100", "script", "-qec", &setup, "/dev/null"])
         .env_clear()
         .envs([
             ("PATH", "/usr/bin:/bin"),
@@ -61,13 +73,14 @@ fn screen(shown: &str) -> Vec<String> {
         .collect()
 }
 
-const TALK: &str = r"'for i in 1 2 3; do echo $i; sleep 0.4; echo e$i >&2; done'";
+const TALK: &str = "for i in 1 2 3; do echo $i; sleep 0.4; echo e$i >&2; done";
 
 #[test]
 fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
-    let (status, shown) = on_a_terminal(&format!("mrsh -w n[1-4] {TALK}"), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let text = held(&folder, "-w n[1-4]", TALK, "key; go_on");
+    let (status, shown) = on_a_terminal(&text, &[("] 0/4 4 running", "\n")]);
     assert_eq!(status, Some(0), "{shown}");
-    assert!(shown.contains("] 0/4 4 running"), "{shown}");
     let mut expected: Vec<String> = (1..=4)
         .flat_map(|host| {
             (1..=3).flat_map(move |i| [format!("n{host}: {i}"), format!("n{host}: e{i}")])
@@ -83,20 +96,21 @@ fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
 
 #[test]
 fn a_narrower_terminal_gets_a_shorter_bar() {
-    let text = format!(
-        "(sleep 0.6; stty cols 40 </dev/tty) & mrsh -q --progress always -w n[1-2] {TALK}; wait"
+    let folder = tempfile::tempdir().unwrap();
+    let text = held(
+        &folder,
+        "-q --progress always -w n[1-2]",
+        "true",
+        "key; stty cols 40; key; go_on",
     );
-    let (_, shown) = on_a_terminal(&text, &[]);
-    // It stands below lines that displaced it, or took the place of an older one.
-    let last = shown
-        .rsplit(ERASE)
-        .flat_map(|text| text.rsplit('\n'))
-        .find(|text| text.contains("/2 "))
-        .expect("there is a bar");
-    assert!(
-        last.starts_with("0/2 2 running") && last.len() < 40,
-        "{last:?}"
-    );
+    let narrow = format!("{ERASE}0/2 2 running");
+    let typing = [("] 0/2 2 running", "\n"), (&narrow, "\n")];
+    let (status, shown) = on_a_terminal(&text, &typing);
+    assert_eq!(status, Some(0), "{shown}");
+    // It takes the place of the wider one.
+    let (_, bar) = shown.split_once(&narrow).expect("it was waited for");
+    let (rest, _) = bar.split_once('\x1b').expect("it is taken away");
+    assert!("0/2 2 running".len() + rest.len() < 40, "{rest:?}");
     assert!(
         !screen(&shown).iter().any(|line| line.contains("/2 ")),
         "{shown}"
@@ -130,7 +144,7 @@ fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
 #[test]
 fn there_is_no_bar_where_nobody_would_see_it() {
     let text = format!(
-        "mrsh -w n1 {TALK} 2>&1 | cat; TERM=dumb mrsh -w n1 {TALK}; mrsh --progress never -w n1 {TALK}"
+        "mrsh -w n1 '{TALK}' 2>&1 | cat; TERM=dumb mrsh -w n1 '{TALK}'; mrsh --progress never -w n1 '{TALK}'"
     );
     let (_, shown) = on_a_terminal(&text, &[]);
     assert!(

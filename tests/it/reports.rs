@@ -106,16 +106,147 @@ fn files_have_the_output_and_the_screen_has_not() {
 }
 
 #[test]
-fn a_full_disk_stops_the_run_and_is_named() {
+fn a_closed_standard_output_is_an_error_before_anything_runs() {
+    let call = || Mrsh::new().args(&["--demo", "-w", "n1", "echo ran >&2"]);
+    let ended = call().after("exec >&-").run().status(2);
+    ended.stderr(
+        "mrsh: cannot write to standard output: it is closed\nhelp: to drop the output, write >/dev/null\n",
+    );
+    // Whoever opens /dev/null for reading, too, as Python does, has an open standard output.
+    for open in [">/dev/null", "1<>/dev/null"] {
+        call().after(format!("exec {open}")).run().status(0);
+    }
+    // Nobody can be told that standard error is closed.
+    call().after("exec 2>&-").run().status(0);
+}
+
+#[test]
+fn a_host_that_imitates_a_block_has_its_name_before_every_line() {
+    let rule = "-".repeat(15);
+    let command = format!(
+        "test $MRSH_HOST = n1 || printf 'all is well\\n'; test $MRSH_HOST = n2 || printf '%s\\n' all {rule} 'n2 (1)' {rule} bad"
+    );
+    let ended = demo(&["-bL"], "n[1-2]", &command).status(0);
+    let mut lines = ended.sorted_lines();
+    lines.dedup();
+    for line in &lines {
+        let own = if line.ends_with("well") {
+            "n2: "
+        } else {
+            "n1: "
+        };
+        assert!(line.starts_with(own), "{lines:?}");
+    }
+    assert_eq!(lines.len(), 5, "{lines:?}");
+}
+
+#[test]
+fn root_trusts_no_configuration_and_no_groups_of_others() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        return may_skip("not root");
+    }
     let dir = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink("/dev/full", dir.path().join("n1")).unwrap();
-    let dir = dir.path().to_str().unwrap();
-    let said = format!("mrsh: cannot write to {dir}/n1: No space left on device");
-    // The other hosts would run for an hour.
-    let command = "echo x; test $MRSH_HOST = n1 || sleep 3600";
-    demo(&["-o", dir], "n[1-3]", command)
-        .status(4)
-        .says(&[&said]);
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, "jobs = 3\n[groups]\nown = 'n1'\n").unwrap();
+    let groups = dir.path().join("groups.conf");
+    std::fs::write(&groups, "[Main]\n[x]\nmap: echo n1\n").unwrap();
+    let genders = dir.path().join("genders");
+    std::fs::write(&genders, "n1 web\n").unwrap();
+    let calls = || {
+        let call = |args: &[&str]| Mrsh::new().args(args);
+        let folder = dir.path();
+        [
+            (
+                &config,
+                call(&["--config", config.to_str().unwrap(), "--expand", "@own"]),
+            ),
+            (
+                &groups,
+                call(&["--expand", "@x:any"]).env("CLUSTERSHELL_CFGDIR", folder),
+            ),
+            (
+                &genders,
+                call(&["--expand", "@genders:web"]).env("PDSH_GENDERS_DIR", folder),
+            ),
+        ]
+    };
+    for (_, call) in calls() {
+        call.run().status(0).stdout("n1\n");
+    }
+    for (file, call) in calls() {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o646)).unwrap();
+        let said = format!("help: chmod go-w {}", file.display());
+        call.run().status(2).stdout("").says(&[&said]);
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    for (file, call) in calls() {
+        chown(file, Some(12_345), None).unwrap();
+        let said = format!("help: chown root {}", file.display());
+        call.run().status(2).stdout("").says(&[&said]);
+        chown(file, Some(0), None).unwrap();
+    }
+}
+
+/// A run of which one report has a full disk. One host has ended with status 2 before that; the others would run
+/// for an hour.
+fn full_disk(options: &[&str]) -> Ended {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (list, page, ended) = (path("again"), path("run.html"), path("ended"));
+    let out = path("out");
+    std::fs::create_dir(&out).unwrap();
+    std::os::unix::fs::symlink("/dev/full", path("out/n1")).unwrap();
+    let command = format!(
+        "test $MRSH_HOST = n2 && {{ echo >{ended}; exit 2; }}
+         until test -e {ended}; do sleep 0.05; done; sleep 0.5
+         test $MRSH_HOST = n1 && echo x; sleep 3600"
+    );
+    let options: Vec<&str> = options
+        .iter()
+        .map(|word| if *word == "OUT" { out.as_str() } else { word })
+        .chain(["--failed-to", &list, "--report", &page, "-j", "3"])
+        .collect();
+    let run = demo(&options, "n[1-5]", &command).status(4);
+    assert_eq!(
+        std::fs::read_to_string(&list).unwrap(),
+        "n1\nn2\nn3\nn4\nn5\n"
+    );
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("5 of 5 hosts did not succeed"), "{page}");
+    for words in ["n2 exit 2", "n5 not started"] {
+        assert!(run.stderr.contains(words), "{run:#?}");
+    }
+    run
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_every_other_report_is_whole() {
+    let ended = full_disk(&["-o", "OUT"]);
+    let ended = ended.says(&["/out/n1: No space left on device"]);
+    ended.says(&["mrsh: cannot write to "]);
+    // The records of --json are on a stream that has room.
+    let ended = full_disk(&["-o", "OUT", "--json"]);
+    let last = records(&ended).pop().unwrap();
+    assert_eq!(last["event"], "run-end");
+    assert_eq!(
+        (&last["exit_failed"], &last["not_started"]),
+        (&1.into(), &1.into())
+    );
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_leaves_the_other_reports_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("again");
+    let call = Mrsh::new()
+        .after("exec >/dev/full")
+        .args(&["--demo", "-w", "n[1-3]"]);
+    let call = call.args(&["--failed-to", list.to_str().unwrap(), "echo x; exit 2"]);
+    let ended = call.run().status(4);
+    assert!(ended.stderr.contains("3 failed: "), "{ended:?}");
+    ended.says(&["mrsh: cannot write to standard output: No space left on device"]);
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), "n1\nn2\nn3\n");
 }
 
 #[test]
@@ -188,6 +319,100 @@ fn the_failed_targets_are_ready_for_another_run() {
     let ended = ended.status(1);
     assert!(ended.stderr.contains("n1: n1\n"), "{ended:?}");
     assert_eq!(std::fs::read_to_string(file).unwrap(), "n1\n");
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_the_list_of_the_run_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("again");
+    let again = file.to_str().unwrap();
+    std::fs::write(&file, "n1\nn2\n").unwrap();
+    let call = Mrsh::new().args(&["--demo", "-f", again, "--failed-to", again]);
+    let mut running = call.args(&["echo began; sleep 3600"]).start();
+    running.has_printed(b"began\n");
+    running.signal(rustix::process::Signal::KILL);
+    assert_eq!(running.finish().signal, Some(9));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "n1\nn2\n");
+    // Whoever was not run to the end, because nobody reads any more, is in it too.
+    let script = format!(
+        "{} --demo -j 1 -f {again} --failed-to {again} 'yes' | head -n 1 >/dev/null",
+        env!("CARGO_BIN_EXE_mrsh")
+    );
+    let shell = std::process::Command::new("timeout")
+        .args(["60", "sh", "-c", &script])
+        .status();
+    assert!(shell.unwrap().success());
+    let left = std::fs::read_to_string(&file).unwrap();
+    let left: Vec<&str> = left.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(left, ["n1", "n2"]);
+    // A path that cannot be written is an error before anybody is called.
+    let ended = demo(&["--failed-to", "/dev/null/x"], "n1", "echo ran >&2").status(2);
+    assert!(!ended.stderr.contains("ran"), "{ended:?}");
+    ended.says(&["cannot set up the reports: cannot make /dev/null/x: Not a directory"]);
+}
+
+#[test]
+fn a_list_of_no_failed_target_is_a_success_and_an_empty_file_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("again");
+    let again = file.to_str().unwrap();
+    demo(&["--failed-to", again], "n[1-2]", "true").status(0);
+    let call = || Mrsh::new().args(&["--demo", "-f", again, "--failed-to", again]);
+    let ended = call().args(&["echo ran"]).run().status(0).stdout("");
+    ended.stderr(&format!(
+        "mrsh: no targets: no target failed in the run that wrote {again}\n"
+    ));
+    let text = "# mrsh --failed-to: no target failed\n";
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    // Beside a file that has no targets for another reason it is an error.
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let both = call().args(&["-f", empty.to_str().unwrap(), "true"]);
+    both.run()
+        .status(2)
+        .says(&["no targets: no host is named in "]);
+    // And beside other targets it is nothing.
+    let ended = call().args(&["-w", "n9", "echo ran"]).run().status(0);
+    ended.stdout("n9: ran\n");
+    std::fs::write(&file, "").unwrap();
+    let ended = call().args(&["true"]).run().status(2);
+    ended.says(&["no targets: no host is named in "]);
+}
+
+#[test]
+fn links_where_others_can_write_are_not_followed() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let open = dir.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let mine = dir.path().join("mine");
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(mine.join("n1"), "kept").unwrap();
+    let link = open.join("link");
+    let link = link.to_str().unwrap();
+    for (option, target) in [
+        ("-o", mine.clone()),
+        ("-e", mine.clone()),
+        ("--failed-to", mine.join("n1")),
+        ("--report", mine.join("n1")),
+    ] {
+        std::os::unix::fs::symlink(&target, link).unwrap();
+        let ended = demo(&[option, link], "n1", "echo ran >&2; false").status(2);
+        assert!(!ended.stderr.contains("ran"), "{ended:?}");
+        ended.says(&[&format!(
+            "{link} is a symbolic link in a directory that others can write to"
+        )]);
+        assert_eq!(std::fs::read(mine.join("n1")).unwrap(), b"kept");
+        std::fs::remove_file(link).unwrap();
+        // In a directory of one's own it may lead wherever it does.
+        let own = dir.path().join("link");
+        std::os::unix::fs::symlink(&target, &own).unwrap();
+        demo(&[option, own.to_str().unwrap()], "n1", "false").status(1);
+        assert_ne!(std::fs::read(mine.join("n1")).unwrap(), b"kept");
+        std::fs::remove_file(&own).unwrap();
+        std::fs::write(mine.join("n1"), "kept").unwrap();
+    }
 }
 
 #[test]

@@ -56,6 +56,248 @@ fn listings_are_those_of_nodeset() {
 }
 
 #[test]
+fn a_listing_of_nothing_is_empty() {
+    // As nodeset has it, but for --list, whose lines are targets.
+    for (mode, expected) in [
+        ("--count", "0\n"),
+        ("--fold", "\n"),
+        ("--regroup", "\n"),
+        ("--expand", "\n"),
+        ("--list", ""),
+    ] {
+        assert_eq!(printed(&[mode, "n[1-3]!n[1-3]"]), expected, "{mode}");
+        assert_eq!(printed(&[mode, "n1", "-x", "n1"]), expected, "{mode}");
+        assert_eq!(printed(&[mode, "n1", "--slice", "3"]), expected, "{mode}");
+        // Standard input is at its end.
+        assert_eq!(printed(&[mode]), expected, "{mode}");
+    }
+    assert!(refused(&["-R", "exec", "-w", "n1!n1", "true"]).contains("no targets"));
+}
+
+#[test]
+fn a_user_is_no_target_of_its_own() {
+    let args = ["--list", "-w", "h[1-3]", "-w", "labuser@h2"];
+    assert_eq!(printed(&args), "h1\nlabuser@h2\nh3\n");
+    let message = refused(&["-R", "exec", "-w", "labuser@h1,root@h1", "true"]);
+    let words = "mrsh: h1 is named twice, with user=labuser and with user=root\n";
+    assert!(message.starts_with(words), "{message}");
+}
+
+#[test]
+fn a_group_of_two_sources_is_refused_and_a_default_source_chooses() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write(
+        "groups.conf",
+        "[Main]\ndefault: cs\n[cs]\nmap: [ $GROUP = web ] && echo n1; true\nall: echo n1\n",
+    );
+    write("genders", "n2 web\n");
+    write("config.toml", "group-source = \"genders\"\n");
+    let call = |args: &[&str]| {
+        let ended = Mrsh::new()
+            .env("CLUSTERSHELL_CFGDIR", dir.path())
+            .env("PDSH_GENDERS_FILE", dir.path().join("genders"))
+            .args(args)
+            .run();
+        let out = String::from_utf8(ended.stdout).unwrap();
+        (ended.status, out, ended.stderr)
+    };
+    for (args, name) in [(["--fold", "-gweb"], "web"), (["--fold", "-a"], "*")] {
+        let (status, out, message) = call(&[&["--no-config"][..], &args].concat());
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{message}");
+        assert!(
+            message.contains("by several sources: cs, genders"),
+            "{message}"
+        );
+        assert!(
+            message.contains(&format!("help: write @cs:{name}, or")),
+            "{message}"
+        );
+    }
+    let config = dir.path().join("config.toml");
+    let config = config.to_str().unwrap();
+    for (args, expected) in [
+        (&["--no-config", "-g", "cs:web"][..], "n1\n"),
+        (
+            &["--no-config", "-g", "web", "--group-source", "cs"],
+            "n1\n",
+        ),
+        (&["--config", config, "-a"], "n2\n"),
+        (&["--config", config, "@web"], "n2\n"),
+    ] {
+        let args = [&["--fold"], args].concat();
+        assert_eq!(call(&args), (Some(0), expected.to_owned(), String::new()));
+    }
+    let (status, _, message) = call(&["--no-config", "--group-source=gender", "--fold", "-gweb"]);
+    assert_eq!(status, Some(2));
+    assert!(
+        message.contains("no source of groups called \"gender\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_source_that_cannot_list_its_groups_is_a_warning_among_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = "[a]\nmap: echo n1\n[b]\nmap: echo n2\nlist: echo web\n";
+    std::fs::write(dir.path().join("groups.conf"), conf).unwrap();
+    let call = |arg: &str| {
+        Mrsh::new()
+            .env("CLUSTERSHELL_CFGDIR", dir.path())
+            .args(&["--no-config", arg])
+            .run()
+    };
+    let all = call("--groups");
+    let warning = "mrsh: the source of groups a cannot say which groups it has\n";
+    assert!(all.stderr.contains(warning), "{}", all.stderr);
+    assert!(String::from_utf8(all.stdout).unwrap().contains("@b:web\n"));
+    assert_eq!(call("--groups=a").status, Some(2));
+}
+
+#[test]
+fn what_is_wrong_with_includes_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hosts");
+    std::fs::write(&file, "n1\n#include\n#include hosts\nn2\n").unwrap();
+    let name = file.to_str().unwrap();
+    for args in [
+        &["--fold", "-f", name][..],
+        &["-R", "exec", "-f", name, "true"],
+    ] {
+        let ended = Mrsh::new().arg("--no-config").args(args).run();
+        assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+        let said = ended.stderr.replace(name, "hosts");
+        let expected = "mrsh: hosts:2: this #include names no file: ignored\n\
+                        mrsh: hosts:3: these files include each other: hosts → hosts: ignored\n";
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn an_inventory_says_how_its_hosts_are_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("inv.ini");
+    let call = |text: &str, args: &[&str]| {
+        std::fs::write(
+            &path,
+            format!("[all:vars]\nansible_host=127.0.0.1\n[web]\n{text}"),
+        )
+        .unwrap();
+        let name = path.to_str().unwrap();
+        let ended = Mrsh::new()
+            .args(&["--no-config", "-F", "none", "-f", name, "-n"])
+            .args(args)
+            .arg("true")
+            .run();
+        let out = String::from_utf8(ended.stdout)
+            .unwrap()
+            .replace(name, "inv.ini");
+        (ended.status, out, ended.stderr.replace(name, "inv.ini"))
+    };
+    for (args, expected) in [
+        (&[][..], "w1: ssh to 127.0.0.1 port 22 as op"),
+        (&["-R", "openssh"], "w1: openssh to w1"),
+        (
+            &["-R", "rsh", "--source-ports", "any"],
+            "w1: rsh to 127.0.0.1 port 514 as op",
+        ),
+    ] {
+        let (status, out, err) = call("w1 ansible_user=op\n", args);
+        let expected = expected.replace("openssh to w1", "openssh to 127.0.0.1");
+        assert!(out.starts_with(&expected), "{status:?} {out} {err}");
+    }
+    let args = "w1 ansible_ssh_common_args='-o Port=2222 -l me'\nw2\n";
+    let (_, out, err) = call(args, &[]);
+    assert!(
+        out.contains("w1: ssh to 127.0.0.1 port 2222 as me"),
+        "{out} {err}"
+    );
+    assert!(out.contains("w2: ssh to 127.0.0.1 port 22"), "{out} {err}");
+    for (text, message) in [
+        (
+            "w1\nw2 ansible_connection=winrm\n",
+            "mrsh: w2: inv.ini:5: the connection \"winrm\" is unknown here; there are ssh and local\n  = help: leave it \
+             out with -x w2\n",
+        ),
+        (
+            "w1\nw2 ansible_ssh_extra_args='-D 9'\n",
+            "mrsh: w2: inv.ini:5: ansible_ssh_extra_args: -D is no option of ssh that can be followed here\n  = help: \
+             leave it out with -x w2\n",
+        ),
+        (
+            "w2 ansible_ssh_common_args='-o Prot=2222'\n",
+            "mrsh: w2: inv.ini:4 Prot=2222: bad configuration option: Prot",
+        ),
+        (
+            "w2 ansible_ssh_common_args='-o ProxyCommand=nc'\n",
+            "mrsh: w2: inv.ini:4 ProxyCommand=nc: ProxyCommand is not supported by the built-in ssh",
+        ),
+    ] {
+        let (status, out, err) = call(text, &[]);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{err}");
+        assert!(
+            err.to_lowercase().starts_with(&message.to_lowercase()),
+            "{err}"
+        );
+        // Who is not called does not matter.
+        let (_, out, err) = call(&format!("w0\n{text}"), &["-x", "w2"]);
+        assert!(out.contains("w0: ssh to"), "{err}");
+    }
+    std::fs::write(
+        &path,
+        "w1 ansible_become=yes\nw2 ansible_become=yes ansible_password=x\nw3\n[all:vars]\nansible_connection=local\n",
+    )
+    .unwrap();
+    let ended = Mrsh::new()
+        .args(&["--no-config", "-f", path.to_str().unwrap(), "true"])
+        .run();
+    assert_eq!(
+        ended.stderr,
+        "mrsh: set in the inventory and not used: ansible_become (2 hosts), ansible_password (1 host)\n"
+    );
+}
+
+#[test]
+fn habits_from_other_programs_get_the_right_hint() {
+    for (args, message) in [
+        (
+            &["-f", "32", "true"][..],
+            "cannot read the hosts file 32: No such file or directory\n  = help: -f names a hosts file; the fan-out is \
+             -j 32\n",
+        ),
+        (
+            &["-w", "h1", "-o", "BatchMode=yes", "true"],
+            "-o BatchMode=yes: this is a setting of ssh_config(5)\n  = help: -o names a directory for output; a \
+             setting for ssh is --ssh-option BatchMode=yes\n",
+        ),
+        (
+            &["--fanout", "3", "-w", "h1", "true"],
+            "unexpected argument '--fanout' found\n  = help: the fan-out is -j N\n",
+        ),
+        (
+            &["--forks=3", "true"],
+            "unexpected argument '--forks' found\n  = help: the fan-out is -j N\n",
+        ),
+        (
+            &["-f", "/nowhere/hosts", "true"],
+            "cannot read the hosts file /nowhere/hosts: No such file or directory\n",
+        ),
+    ] {
+        assert_eq!(refused(args), format!("mrsh: {message}"));
+    }
+    assert!(!std::path::Path::new("BatchMode=yes").exists());
+}
+
+#[test]
+fn gathered_input_is_not_regrouped() {
+    let message = refused(&["--gather-stdin", "-r"]);
+    assert!(
+        message.contains("--gather-stdin") && message.contains("--regroup"),
+        "{message}"
+    );
+}
+
+#[test]
 fn groups_of_an_inventory_choose_among_its_hosts() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

@@ -47,6 +47,12 @@ enum Fault {
     Slow,
     /// Says that the command starts and then, as its output, that it does not.
     DeniedLate,
+    /// Calls back from another address.
+    Elsewhere,
+    /// The same, and answers late.
+    ElsewhereSlow,
+    /// Is honest, and later calls the client's listener again and again.
+    Again,
 }
 
 impl Fault {
@@ -64,6 +70,9 @@ impl Fault {
             [10, 90, ..] => Fault::Hang,
             [10, 91, ..] => Fault::Slow,
             [10, 92, ..] => Fault::DeniedLate,
+            [10, 93, ..] => Fault::Elsewhere,
+            [10, 94, ..] => Fault::ElsewhereSlow,
+            [10, 96, ..] => Fault::Again,
             _ => Fault::None,
         }
     }
@@ -73,6 +82,17 @@ impl Fault {
 fn exit_status(address: Ipv4Addr) -> u8 {
     address.octets()[3]
 }
+
+/// The other address of a host, from which [`Fault::Elsewhere`] calls back.
+fn elsewhere(address: Ipv4Addr) -> Ipv4Addr {
+    let [_, _, c, d] = address.octets();
+    Ipv4Addr::new(10, 95, c, d)
+}
+
+/// The number of times that [`Fault::Again`] calls, from each of two addresses.
+const CALLS_AGAIN: u32 = 500;
+/// The pause between two of these calls.
+const AGAIN_AFTER: Duration = Duration::from_millis(2);
 
 /// How late [`Fault::Slow`] answers.
 const LATE: Duration = Duration::from_millis(1500);
@@ -132,6 +152,10 @@ struct Responder {
     serial: u64,
     /// Sessions that answer late, by time: their index and serial number.
     late: VecDeque<(Instant, usize, u64)>,
+    /// Calls that [`Fault::Again`] has still to make: when, from where, to where, and how many.
+    again: VecDeque<(Instant, Ipv4Addr, SocketAddrV4, u32)>,
+    /// The connections of the last such calls.
+    kept: VecDeque<OwnedFd>,
 }
 
 fn main() -> std::io::Result<()> {
@@ -170,6 +194,8 @@ impl Responder {
             reply: Vec::new(),
             serial: 0,
             late: VecDeque::new(),
+            again: VecDeque::new(),
+            kept: VecDeque::new(),
         })
     }
 
@@ -177,7 +203,9 @@ impl Responder {
     fn serve(mut self) -> Errno {
         let mut events: Vec<Event> = Vec::with_capacity(1024);
         loop {
-            let timeout = self.late.front().map(|&(at, ..)| {
+            let late = self.late.front().map(|&(at, ..)| at);
+            let again = self.again.front().map(|&(at, ..)| at);
+            let timeout = late.into_iter().chain(again).min().map(|at| {
                 // A nanosecond late rather than early.
                 let left = at.saturating_duration_since(Instant::now()) + Duration::from_nanos(1);
                 Timespec::try_from(left).expect("is shorter than a day")
@@ -204,6 +232,7 @@ impl Responder {
                 }
             }
             self.answer_the_late();
+            self.call_again();
             if accept {
                 for _ in 0..ACCEPTS_AT_ONCE {
                     match rustix::net::accept_with(&self.listener, NONBLOCKING) {
@@ -337,7 +366,16 @@ impl Responder {
             (Ok(0), _) => session.callback = Callback::Unwanted,
             (Ok(port), Some(client)) => {
                 let client = SocketAddrV4::new(client, port);
-                let Some(socket) = connect_reserved(called, client, &mut self.next_port) else {
+                let from = match session.fault {
+                    Fault::Elsewhere | Fault::ElsewhereSlow => elsewhere(called),
+                    _ => called,
+                };
+                if session.fault == Fault::Again {
+                    let first = Instant::now() + AGAIN_AFTER;
+                    self.again.push_back((first, called, client, CALLS_AGAIN));
+                }
+                let Some(socket) = connect_reserved(from, client, &mut self.next_port, NONBLOCKING)
+                else {
                     return false;
                 };
                 session.callback = Callback::Connecting(socket);
@@ -392,13 +430,18 @@ impl Responder {
             _ => self.reply.extend_from_slice(b"\0up 1 day\n"),
         }
         match fault {
-            Fault::None | Fault::Slow | Fault::NoCallback => {
+            Fault::None
+            | Fault::Slow
+            | Fault::NoCallback
+            | Fault::Elsewhere
+            | Fault::ElsewhereSlow
+            | Fault::Again => {
                 end_marker(command, 0, &mut self.reply);
             }
             Fault::Exit => end_marker(command, exit_status(called), &mut self.reply),
             _ => {}
         }
-        if fault == Fault::Slow {
+        if matches!(fault, Fault::Slow | Fault::ElsewhereSlow) {
             let at = Instant::now() + LATE;
             self.late.push_back((at, index, serial));
             self.outlive(index);
@@ -453,6 +496,31 @@ impl Responder {
                 end_marker(command, 0, &mut self.reply);
                 self.say(index);
                 self.end(index);
+            }
+        }
+    }
+
+    /// Makes the next calls that nobody has asked for, with something that looks like standard error.
+    fn call_again(&mut self) {
+        while let Some(&(at, called, client, left)) = self.again.front() {
+            if at > Instant::now() {
+                return;
+            }
+            self.again.pop_front();
+            for from in [called, elsewhere(called)] {
+                // A client on the other end of the cable accepts or refuses at once.
+                let flags = SocketFlags::CLOEXEC;
+                if let Some(socket) = connect_reserved(from, client, &mut self.next_port, flags) {
+                    let _ = rustix::net::send(&socket, b"forged\n", SendFlags::NOSIGNAL);
+                    self.kept.push_back(socket);
+                }
+            }
+            while self.kept.len() > 64 {
+                self.kept.pop_front();
+            }
+            if left > 1 {
+                let at = Instant::now() + AGAIN_AFTER;
+                self.again.push_back((at, called, client, left - 1));
             }
         }
     }
@@ -513,13 +581,17 @@ fn peer_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
 
 /// Begins a connection from a reserved port of `from`. Every call starts one port further down, for with TCP timestamps
 /// off a port that was just used towards this client is no use for a minute.
-fn connect_reserved(from: Ipv4Addr, to: SocketAddrV4, next_port: &mut u16) -> Option<OwnedFd> {
+fn connect_reserved(
+    from: Ipv4Addr,
+    to: SocketAddrV4,
+    next_port: &mut u16,
+    flags: SocketFlags,
+) -> Option<OwnedFd> {
     for _ in 512..=1023 {
         let port = *next_port;
         *next_port = if port == 512 { 1023 } else { port - 1 };
         let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, NONBLOCKING, None)
-                .ok()?;
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).ok()?;
         sockopt::set_socket_reuseaddr(&socket, true).ok()?;
         match rustix::net::bind(&socket, &SocketAddrV4::new(from, port)) {
             Ok(()) => {}

@@ -7,7 +7,7 @@ use memchr::memchr;
 use super::super::Console;
 use super::super::color::Frame;
 use super::super::tail::{print_line, print_piece};
-use super::super::terminal::harmless_line;
+use super::super::terminal::shown_line;
 use crate::transport::Stream;
 
 /// How much of a text is in memory at a time.
@@ -88,7 +88,8 @@ pub(super) fn print_long_line(
     stream: Stream,
     console: &mut Console,
 ) -> io::Result<()> {
-    let terminal = console.is_terminal(stream);
+    let colors = console.passes_colors();
+    let terminal = console.is_terminal(stream).then_some(colors);
     let mut shown = Vec::new();
     let mut long = console.long_line(stream)?;
     for piece in frame.before {
@@ -109,9 +110,9 @@ pub(super) fn print_long_line(
         let length = ready.len();
         text.consume(length);
     }
-    if terminal {
+    if let Some(colors) = terminal {
         shown.clear();
-        harmless_line(line, &mut shown);
+        shown_line(line, colors, &mut shown);
         long.piece(&shown)?;
     } else {
         long.piece(line)?;

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use super::super::terminal::turns_text_around;
+
 /// Bytes of any kind as text of a page. Lines and tabs stay; what a browser would act on, drop or turn
 /// around is shown as the reports for terminals show it.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +39,6 @@ impl Display for Text<'_> {
         }
         Ok(())
     }
-}
-
-/// Characters that are not seen and change the order in which others are.
-fn turns_text_around(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A number as people read it: `5,000`.

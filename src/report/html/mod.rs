@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::gather::{Collected, end_words};
+use super::replaced::ReplacedFile;
 use super::{Console, Reporter, RunInfo};
 use crate::run::event::{Event, Finished, Outcome, RunStats};
-use file::PageFile;
 use page::Page;
 use times::HostTimes;
 
 mod escape;
-mod file;
 mod outputs;
 mod page;
 mod racks;
@@ -43,7 +42,7 @@ pub struct HtmlSpec {
 pub(super) struct Html {
     info: Arc<RunInfo>,
     /// Until it is written.
-    file: Option<PageFile>,
+    file: Option<ReplacedFile>,
     collected: Collected,
     /// How each host ended and what its time went into.
     times: Vec<Option<HostTimes>>,
@@ -56,7 +55,7 @@ impl Html {
     pub(super) fn create(spec: &HtmlSpec, info: &Arc<RunInfo>) -> io::Result<Self> {
         Ok(Html {
             info: Arc::clone(info),
-            file: Some(PageFile::create(&spec.path)?),
+            file: Some(ReplacedFile::create(&spec.path)?),
             collected: Collected::new(spec.memory, spec.merge),
             times: Vec::new(),
             began: SystemTime::now(),

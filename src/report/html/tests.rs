@@ -30,6 +30,7 @@ fn ended(
         elapsed: Duration::from_millis(resolve + wait + connect + start + run),
         facts: Facts {
             resolve: ms(resolve),
+            port_wait: ms(wait),
             connect: ms(connect),
             start: ms(start),
             run: ms(run),

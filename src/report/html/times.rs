@@ -72,12 +72,14 @@ impl Class {
 }
 
 /// What a host's time went into, in its order. Each has its name, and its name in the style.
-pub(super) const PHASES: [(&str, &str); 5] = [
+pub(super) const PHASES: [(&str, &str); 7] = [
     ("resolve", "p0"),
-    ("wait here", "p1"),
+    ("port wait", "p1"),
+    ("retry wait", "p5"),
     ("connect", "p2"),
     ("start", "p3"),
     ("run", "p4"),
+    ("this machine busy", "p6"),
 ];
 
 /// A host's end and its times.
@@ -100,9 +102,7 @@ impl HostTimes {
             facts,
             ..
         } = *finished;
-        let known = [facts.resolve, facts.connect, facts.start, facts.run];
-        let rest = elapsed.saturating_sub(known.iter().flatten().sum());
-        let wait = began.map(|_| rest);
+        let delayed = began.map(|_| facts.delayed(elapsed));
         HostTimes {
             class: match outcome {
                 outcome if outcome.is_success() => Class::Succeeded,
@@ -112,8 +112,16 @@ impl HostTimes {
                 Outcome::NotStarted(_) => Class::NotStarted,
             },
             began: began.map(Tenths::from),
-            phases: [facts.resolve, wait, facts.connect, facts.start, facts.run]
-                .map(|time| time.map(Tenths::from)),
+            phases: [
+                facts.resolve,
+                facts.port_wait,
+                facts.retry_wait,
+                facts.connect,
+                facts.start,
+                facts.run,
+                delayed,
+            ]
+            .map(|time| time.map(Tenths::from)),
             elapsed: elapsed.into(),
         }
     }

@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Serialize, Serializer};
 
 use super::super::RunInfo;
+use crate::error::plain;
 use crate::run::event::{CancelReason, Finished, Outcome, RunStats};
 use crate::targets::{Target, TargetId};
 use crate::transport::{FailureClass, Phase, RemoteExit, Side, Stream};
@@ -184,11 +185,17 @@ struct Times {
     #[serde(skip_serializing_if = "Option::is_none")]
     resolve: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    port_wait: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_wait: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     connect: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed: Option<Millis>,
     total: Millis,
 }
 
@@ -291,9 +298,12 @@ impl<'a> Record<'a> {
             ms: Times {
                 began: began.map(Millis),
                 resolve: facts.resolve.map(Millis),
+                port_wait: facts.port_wait.map(Millis),
+                retry_wait: facts.retry_wait.map(Millis),
                 connect: facts.connect.map(Millis),
                 start: facts.start.map(Millis),
                 run: facts.run.map(Millis),
+                delayed: began.map(|_| Millis(facts.delayed(elapsed))),
                 total: Millis(elapsed),
             },
             attempts: facts.attempts,
@@ -315,7 +325,7 @@ impl<'a> Record<'a> {
                 end.failure = Some(Failure {
                     class: class(error.class()),
                     phase: Some(phase(error.phase())),
-                    message: error.to_string(),
+                    message: plain(error),
                 });
                 "failed"
             }
@@ -331,7 +341,7 @@ impl<'a> Record<'a> {
                 end.failure = Some(Failure {
                     class: INTERNAL,
                     phase: None,
-                    message: text.clone(),
+                    message: plain(text),
                 });
                 INTERNAL
             }

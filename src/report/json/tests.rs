@@ -101,6 +101,8 @@ fn everything() -> Vec<Event> {
     events.extend(outcomes.map(|outcome| finished(1, outcome)));
     let facts = Facts {
         resolve: Some(Duration::from_micros(250)),
+        port_wait: Some(Duration::from_millis(20)),
+        retry_wait: Some(Duration::from_millis(1000)),
         connect: Some(Duration::from_micros(1500)),
         start: Some(Duration::from_millis(2)),
         run: Some(Duration::from_secs(90)),
@@ -153,17 +155,17 @@ fn the_lines_are_as_promised() {
     {"v":1,"event":"output","target":0,"label":"a","stream":"stderr","base64":"/wA="}
     {"v":1,"event":"state","running":[{"target":0,"ms":1500.0}],"for_ports":1,"waiting":1,"finished":0}
     {"v":1,"event":"note","verbose":true,"text":"a \"note\""}
-    {"v":1,"event":"finished","target":0,"label":"a","outcome":"exited","success":true,"status":0,"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"exited","success":false,"status":7,"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"signaled","success":false,"signal":15,"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"ended","success":true,"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"refused","phase":"connect","message":"connection refused"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"connect-timeout","phase":"call-back","message":"timed out after 10 s: waiting for its connection back for stderr"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"signal","signal":15},"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"report-failed"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"connect":1.5,"start":2.0,"run":90000.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true}
+    {"v":1,"event":"finished","target":0,"label":"a","outcome":"exited","success":true,"status":0,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"exited","success":false,"status":7,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"signaled","success":false,"signal":15,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"ended","success":true,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"refused","phase":"connect","message":"connection refused"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"connect-timeout","phase":"call-back","message":"timed out after 10 s: waiting for its connection back for stderr"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"signal","signal":15},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"report-failed"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"port_wait":20.0,"retry_wait":1000.0,"connect":1.5,"start":2.0,"run":90000.0,"delayed":0.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true}
     {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"failures":{"connect-timeout":1,"internal":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
     "#);
 }

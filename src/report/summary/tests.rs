@@ -4,7 +4,7 @@ use super::super::Terminals;
 use super::super::testing::{Recorder, finished, run_started, succeeded};
 use super::*;
 use crate::run::event::CancelReason;
-use crate::transport::{Phase, TransportError};
+use crate::transport::{HostKeyFault, Phase, TransportError};
 
 /// Names that do not fold: how names fold is tested where it is done.
 const NAMES: [&str; 10] = [
@@ -30,7 +30,12 @@ fn told(verbose: bool, events: &[Event], total: Option<usize>) -> String {
         summary.event(event, &mut console).unwrap();
     }
     if let Some(total) = total {
-        let succeeded = total - summary.causes.values().map(Vec::len).sum::<usize>();
+        let succeeded = total
+            - summary
+                .causes
+                .values()
+                .map(|cause| cause.targets.len())
+                .sum::<usize>();
         let elapsed = Duration::from_millis(1250);
         let stats = RunStats {
             total,
@@ -202,7 +207,14 @@ fn equal_causes_are_kept_once() {
     }
     summary.event(&succeeded(20_000), &mut console).unwrap();
     assert_eq!(summary.causes.len(), 1);
-    assert_eq!(summary.causes.values().map(Vec::len).sum::<usize>(), 20_000);
+    assert_eq!(
+        summary
+            .causes
+            .values()
+            .map(|cause| cause.targets.len())
+            .sum::<usize>(),
+        20_000
+    );
 }
 
 #[test]
@@ -289,5 +301,39 @@ fn a_quiet_summary_answers_and_says_no_more() {
     mrsh: a note
     mrsh: 0 of 0 succeeded in 0.0 s
     mrsh: 1 failed: ada exit 1
+    ");
+}
+
+#[test]
+fn causes_that_differ_in_the_hosts_name_and_key_are_one_line_with_one_help() {
+    let unknown = |name: &str, kind: &str| {
+        Outcome::Failed(TransportError::HostKey {
+            fault: Box::new(HostKeyFault {
+                text: format!("no {kind} key is known for {name}: ask somebody"),
+                common: "no key is known for it".to_owned(),
+                help: Some("ask somebody"),
+            }),
+        })
+    };
+    let outcomes = || {
+        let kinds = ["RSA", "ED25519", "RSA"];
+        let unknown = NAMES
+            .into_iter()
+            .zip(kinds)
+            .map(|(name, kind)| unknown(name, kind));
+        unknown.collect::<Vec<_>>()
+    };
+    insta::assert_snapshot!(said(false, 3, outcomes()), @r"
+    mrsh: 3 failed: ada,bea,cas no key is known for it
+    mrsh: help: ask somebody
+    ");
+    // One host alone has the details, which have the help.
+    insta::assert_snapshot!(said(false, 3, vec![unknown("ada", "RSA")]), @"mrsh: 1 failed: ada no RSA key is known for ada: ask somebody");
+    insta::assert_snapshot!(said(true, 3, outcomes()), @r"
+    mrsh: 0 of 3 succeeded in 1.2 s
+    mrsh: 3 of 3 failed:
+      bea no ED25519 key is known for bea: ask somebody
+      ada no RSA key is known for ada: ask somebody
+      cas no RSA key is known for cas: ask somebody
     ");
 }

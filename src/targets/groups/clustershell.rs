@@ -7,7 +7,7 @@ use super::ini::{self, Ini, Section};
 use super::substitute::substitute;
 use super::table::Table;
 use super::upcall::{Commands, Upcall};
-use super::yaml::{self, Node};
+use super::yaml::{self, Entry, Node};
 use super::{GroupError, Source, read_text, unreadable};
 
 /// The section that is no source.
@@ -153,15 +153,21 @@ impl Loader {
                 "expected sources with groups: \"source: {group: hosts}\"".into(),
             ));
         };
-        for (name, groups) in sources {
-            let Node::Map(groups) = &**groups else {
+        for Entry {
+            key: name, value, ..
+        } in sources
+        {
+            let Node::Map(groups) = &**value else {
                 return Err(fail(format!(
                     "the source \"{name}\" is no mapping of groups"
                 )));
             };
             let mut table = BTreeMap::new();
-            for (group, hosts) in groups {
-                let hosts = expression(hosts).ok_or_else(|| {
+            for Entry {
+                key: group, value, ..
+            } in groups
+            {
+                let hosts = expression(value).ok_or_else(|| {
                     fail(format!(
                         "the hosts of {name}:{group} are no text and no list, or too many"
                     ))

@@ -5,25 +5,92 @@
 use std::path::{Path, PathBuf};
 
 use super::{GroupError, Source, read_text, unreadable};
+use crate::targets::Warnings;
 
-/// Files may include files by their paths this deep.
+/// Files may include files this deep.
 const MAX_DEPTH: usize = 20;
 
 /// The group files of a machine and a user.
 pub(super) struct Dsh {
     folders: Vec<PathBuf>,
     machines: Vec<PathBuf>,
+    warnings: Warnings,
 }
 
 impl Dsh {
     /// The source, if any of its files or folders is there.
-    pub(super) fn find(folders: &[PathBuf], machines: &[PathBuf]) -> Option<Dsh> {
+    pub(super) fn find(
+        folders: &[PathBuf],
+        machines: &[PathBuf],
+        warnings: &Warnings,
+    ) -> Option<Dsh> {
         let there = |paths: &[PathBuf]| -> Vec<PathBuf> {
             paths.iter().filter(|path| path.exists()).cloned().collect()
         };
         let (folders, machines) = (there(folders), there(machines));
-        (!folders.is_empty() || !machines.is_empty()).then_some(Dsh { folders, machines })
+        (!folders.is_empty() || !machines.is_empty()).then_some(Dsh {
+            folders,
+            machines,
+            warnings: warnings.clone(),
+        })
     }
+
+    /// The file of a group, if there is one.
+    fn file(&self, group: &str) -> Option<PathBuf> {
+        let files = self.folders.iter().map(|folder| folder.join(group));
+        files.into_iter().find(|file| file.is_file())
+    }
+
+    /// The lines of a file as one expression; `open` has the files that include it. What is included by a name
+    /// is a group of this source, by a path another file.
+    fn expression(&self, file: &Path, open: &mut Vec<PathBuf>) -> Result<String, GroupError> {
+        if open.len() > MAX_DEPTH {
+            let message = format!("{}: files include files too deep", file.display());
+            return Err(GroupError::Failed(message));
+        }
+        open.push(file.to_owned());
+        let mut parts = Vec::new();
+        for (number, line) in read_text(file)?.lines().enumerate() {
+            let line = line.trim();
+            let warn = |message: &str| {
+                let place = format!("{}:{}", file.display(), number + 1);
+                self.warnings.add(format!("{place}: {message}"));
+            };
+            if let Some(included) = include(line) {
+                let mut words = included.split_whitespace();
+                let (Some(included), None) = (words.next(), words.next()) else {
+                    warn("this #include names no group and no file: ignored");
+                    continue;
+                };
+                let found = match included.contains('/') {
+                    true => Some(PathBuf::from(included)),
+                    false => self.file(included),
+                };
+                match found {
+                    Some(found) if open.contains(&found) => {
+                        warn("these files include each other: ignored");
+                    }
+                    Some(found) => parts.push(self.expression(&found, open)?),
+                    None => parts.push(format!("@{included}")),
+                }
+                continue;
+            }
+            let comment = line.find(" #").or_else(|| line.find("\t#"));
+            let hosts = &line[..comment.unwrap_or(line.len())];
+            if !hosts.is_empty() && !hosts.starts_with('#') {
+                parts.push(hosts.to_owned());
+            }
+        }
+        open.pop();
+        parts.retain(|part| !part.is_empty());
+        Ok(parts.join(","))
+    }
+}
+
+/// The words behind `#include`, if the line is that.
+fn include(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("#include")?;
+    (rest.is_empty() || rest.starts_with(char::is_whitespace)).then_some(rest)
 }
 
 impl Source for Dsh {
@@ -35,16 +102,14 @@ impl Source for Dsh {
         if !is_file_name(group) {
             return Ok(None);
         }
-        let files = self.folders.iter().map(|folder| folder.join(group));
-        match files.into_iter().find(|file| file.is_file()) {
-            Some(file) => expression(&file, 0).map(Some),
-            None => Ok(None),
-        }
+        self.file(group)
+            .map(|file| self.expression(&file, &mut Vec::new()))
+            .transpose()
     }
 
     fn all(&self) -> Result<Option<String>, GroupError> {
         match self.machines.first() {
-            Some(file) => expression(file, 0).map(Some),
+            Some(file) => self.expression(file, &mut Vec::new()).map(Some),
             None => self.lookup("all"),
         }
     }
@@ -68,32 +133,4 @@ impl Source for Dsh {
 /// Whether this can be a group's file: no path, not hidden, no editor's copy.
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('/') && !name.starts_with('.') && !name.ends_with('~')
-}
-
-/// The lines of a file as one expression. A name that is included is a group of this source, a path
-/// is another file.
-fn expression(file: &Path, depth: usize) -> Result<String, GroupError> {
-    if depth > MAX_DEPTH {
-        let message = format!("{}: files include files too deep", file.display());
-        return Err(GroupError::Failed(message));
-    }
-    let mut parts = Vec::new();
-    for line in read_text(file)?.lines() {
-        let line = line.trim();
-        if let Some(included) = line.strip_prefix("#include ") {
-            let included = included.trim();
-            parts.push(if included.contains('/') {
-                expression(Path::new(included), depth + 1)?
-            } else {
-                format!("@{included}")
-            });
-            continue;
-        }
-        let comment = line.find(" #").or_else(|| line.find("\t#"));
-        let hosts = &line[..comment.unwrap_or(line.len())];
-        if !hosts.is_empty() && !hosts.starts_with('#') {
-            parts.push(hosts.to_owned());
-        }
-    }
-    Ok(parts.join(","))
 }

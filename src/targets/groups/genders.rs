@@ -230,7 +230,10 @@ impl Query<'_> {
             return Err(format!("the genders query is more than {MAX_DEPTH} deep"));
         }
         let hosts = if self.take("~") {
-            self.database.all.difference(&self.term()?)
+            // Without an attribute that nobody has is everybody, as in genders.
+            let hosts = self.database.all.difference(&self.term()?);
+            self.known = true;
+            hosts
         } else if self.take("(") {
             let hosts = self.terms()?;
             if !self.take(")") {

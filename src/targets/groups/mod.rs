@@ -5,10 +5,10 @@
 //! [`TargetListBuilder`](super::TargetListBuilder). Nothing is read before the first group is named,
 //! so a broken configuration hurts only those who use it.
 //!
-//! A group that is named without its source is looked for in the inventories of `-f`, in mrsh's
-//! own groups, in ClusterShell's default source, in dsh's groups and in genders; the first that has
-//! it counts. Inside a
-//! definition, a group without a source belongs to the source of that definition.
+//! A group that is named without its source is looked for in the source that `--group-source` names, in the
+//! inventories of `-f`, and then in all others: mrsh's own groups, ClusterShell's default source, dsh's
+//! groups and genders. If several of these have it, that is an error. Inside a definition, a group without a
+//! source belongs to the source of that definition; mrsh's own definitions can name groups of any source.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use super::inventory::Inventory;
 use super::nodeset::{Definition, GroupError, GroupSource, HostList, Options};
-use super::{Limits, TargetError, files};
+use super::{Limits, TargetError, Warnings, files};
+use crate::trusted;
 
 mod clustershell;
 mod dsh;
@@ -34,7 +35,7 @@ mod yaml;
 mod tests;
 
 pub use regroup::regroup;
-pub(super) use yaml::{Node, parse as parse_yaml};
+pub(super) use yaml::{Entry, Node, parse as parse_yaml};
 
 /// Files and folders in which groups may be defined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,23 +63,26 @@ impl Places {
             config.map(|config| config.join("clustershell")),
             variable("CLUSTERSHELL_CFGDIR"),
         ];
-        let dsh_groups = match variable("DSHGROUP_PATH") {
+        let system_groups = match variable("DSHGROUP_PATH") {
             Some(path) => std::env::split_paths(&path).collect(),
-            None => in_home(".dsh/group")
-                .into_iter()
-                .chain([PathBuf::from("/etc/dsh/group")])
-                .collect(),
+            None => vec![PathBuf::from("/etc/dsh/group")],
         };
+        let dsh_groups = in_home(".dsh/group").into_iter().chain(system_groups);
         let dsh_machines = in_home(".dsh/machines.list")
             .into_iter()
             .chain([PathBuf::from("/etc/dsh/machines.list")]);
         let genders_folder = variable("PDSH_GENDERS_DIR").unwrap_or_else(|| "/etc".into());
         let genders_file = variable("PDSH_GENDERS_FILE").unwrap_or_else(|| "genders".into());
+        // As pdsh has it, a path that starts with a dot is relative to the current directory.
+        let genders = match genders_file.starts_with(".") || genders_file.starts_with("..") {
+            true => genders_file,
+            false => genders_folder.join(genders_file),
+        };
         Places {
             clustershell: clustershell.into_iter().flatten().collect(),
-            dsh_groups,
+            dsh_groups: dsh_groups.collect(),
             dsh_machines: dsh_machines.collect(),
-            genders: Some(genders_folder.join(genders_file)),
+            genders: Some(genders),
         }
     }
 }
@@ -111,6 +115,9 @@ pub struct Groups {
     /// Whether hosts of an inventory were asked for.
     asked: Cell<bool>,
     loaded: OnceCell<Result<Loaded, GroupError>>,
+    /// The source that is asked first for a group without a source.
+    default: Option<String>,
+    warnings: Warnings,
 }
 
 /// What was found in the places.
@@ -136,7 +143,27 @@ impl Groups {
             inventories: Vec::new(),
             asked: Cell::new(false),
             loaded: OnceCell::new(),
+            default: None,
+            warnings: Warnings::default(),
         }
+    }
+
+    /// Asks this source first for every group that is named without a source, and for all hosts.
+    ///
+    /// # Errors
+    /// There is no such source.
+    pub fn set_default(&mut self, name: &str) -> Result<(), GroupError> {
+        if name != INVENTORY {
+            self.searched(Some(name))?;
+        }
+        self.default = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// Warnings about what was read so far and will be read.
+    #[must_use]
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// Adds the groups of a hosts file that is an inventory, to those of the source `inventory`.
@@ -174,13 +201,21 @@ impl Groups {
         Ok(all.map(str::to_owned).collect())
     }
 
-    /// The groups that a host is in, if the source has a quick way to tell.
-    pub fn reverse(
-        &self,
-        source: Option<&str>,
-        host: &str,
-    ) -> Result<Option<Vec<String>>, GroupError> {
-        for source in self.searched(source)? {
+    /// The names of the sources that are searched for a group without a source.
+    ///
+    /// # Errors
+    /// Their configuration cannot be read.
+    pub fn searched_names(&self) -> Result<Vec<String>, GroupError> {
+        let inventory = (!self.inventories.is_empty()).then_some(INVENTORY);
+        let searched = self.searched(None)?;
+        let others = searched.iter().map(|source| source.name());
+        let all = inventory.into_iter().chain(others);
+        Ok(all.map(str::to_owned).collect())
+    }
+
+    /// The groups of a source that a host is in, if the source has a quick way to tell.
+    pub fn reverse(&self, source: &str, host: &str) -> Result<Option<Vec<String>>, GroupError> {
+        for source in self.searched(Some(source))? {
             if let Some(groups) = source.reverse(host)? {
                 return Ok(Some(groups));
             }
@@ -207,7 +242,8 @@ impl Groups {
                     sources.push(source);
                 }
             };
-            add(dsh::Dsh::find(dsh_groups, dsh_machines).map(|dsh| Box::new(dsh) as _));
+            let dsh = dsh::Dsh::find(dsh_groups, dsh_machines, &self.warnings);
+            add(dsh.map(|dsh| Box::new(dsh) as _));
             if let Some(file) = genders.as_ref().filter(|file| file.exists()) {
                 add(Some(Box::new(genders::Genders::new(file))));
             }
@@ -274,23 +310,29 @@ impl Groups {
 
 impl GroupSource for Groups {
     fn lookup(&self, source: Option<&str>, group: &str) -> Result<Definition, GroupError> {
+        let mut failure = None;
+        if let Some(name) = self.default.as_deref().filter(|_| source.is_none()) {
+            match self.lookup(Some(name), group) {
+                Ok(found) => return Ok(found),
+                Err(GroupError::UnknownGroup { .. } | GroupError::UnknownSource { .. }) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
         if let Some(hosts) = self.in_inventory(source, group)? {
             return Ok(hosts);
         }
-        let mut failure = None;
+        let mut found = Vec::new();
         for source in self.searched(source)? {
             match source.lookup(group) {
-                Ok(Some(text)) => {
-                    let source = Some(source.name()).filter(|name| *name != OWN);
-                    return Ok(Definition::Text {
-                        text,
-                        source: source.map(str::to_owned),
-                    });
-                }
+                Ok(Some(text)) => found.push((source.name(), text)),
                 Ok(None) => {}
                 // Another source may have it.
                 Err(error) => failure = failure.or(Some(error)),
             }
+        }
+        let what = || format!("the group \"{group}\"");
+        if let Some(definition) = the_only(found, what, group)? {
+            return Ok(definition);
         }
         Err(match failure {
             Some(error) => error,
@@ -302,16 +344,26 @@ impl GroupSource for Groups {
     }
 
     fn all(&self, source: Option<&str>) -> Result<Option<Definition>, GroupError> {
+        if let Some(name) = self.default.as_deref().filter(|_| source.is_none()) {
+            match self.all(Some(name)) {
+                Ok(None) | Err(GroupError::UnknownSource { .. }) => {}
+                found => return found,
+            }
+        }
         if let Some(hosts) = self.in_inventory(source, "all")? {
             return Ok(Some(hosts));
         }
+        let mut found = Vec::new();
         for source in self.searched(source)? {
             if let Some(text) = source.all()? {
-                let source = Some(source.name().to_owned());
-                return Ok(Some(Definition::Text { text, source }));
+                found.push((source.name(), text));
             }
         }
-        Ok(None)
+        if found.iter().any(|(_, text)| !text.is_empty()) {
+            // A source of no hosts contradicts nobody.
+            found.retain(|(_, text)| !text.is_empty());
+        }
+        the_only(found, || "the list of all hosts".to_owned(), "*")
     }
 
     fn list(&self, source: Option<&str>) -> Result<Vec<String>, GroupError> {
@@ -345,6 +397,28 @@ impl GroupSource for Groups {
     }
 }
 
+/// The one definition among those that sources gave; `name` is the group's, `*` for all hosts.
+fn the_only(
+    found: Vec<(&str, String)>,
+    what: impl Fn() -> String,
+    name: &str,
+) -> Result<Option<Definition>, GroupError> {
+    if let [_, _, ..] = found.as_slice() {
+        return Err(GroupError::Ambiguous {
+            what: what(),
+            name: name.to_owned(),
+            sources: found.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        });
+    }
+    Ok(found.into_iter().next().map(|(source, text)| {
+        let source = Some(source).filter(|name| *name != OWN);
+        Definition::Text {
+            text,
+            source: source.map(str::to_owned),
+        }
+    }))
+}
+
 /// A failure to read something, as an error about groups.
 fn unreadable(path: &Path, error: &std::io::Error) -> GroupError {
     GroupError::Failed(format!("cannot read {}: {error}", path.display()))
@@ -356,7 +430,7 @@ const MAX_FILE: u64 = 64 << 20;
 /// The text of a file, which must be UTF-8 and not endless.
 fn read_text(path: &Path) -> Result<String, GroupError> {
     let mut text = String::new();
-    std::fs::File::open(path)
+    trusted::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
         .map_err(|error| unreadable(path, &error))?;
     Ok(text)

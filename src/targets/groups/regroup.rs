@@ -5,20 +5,34 @@ use std::collections::BTreeMap;
 use super::{GroupError, Groups};
 use crate::targets::nodeset::{Fault, GroupSource, NodeSet, Nothing, Resolver};
 
-/// Folds a set into groups of one source, the largest first, and what is left of it into names.
-/// `limit` bounds the hosts of a group.
-pub fn regroup(
-    hosts: &NodeSet,
-    groups: &Groups,
-    source: Option<&str>,
-    limit: usize,
-) -> Result<String, Fault> {
+/// Folds a set into groups, the largest first, and what is left of it into names. `limit` bounds the hosts of
+/// a group.
+///
+/// # Errors
+/// A group, or the list of a source's groups, cannot be read.
+pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String, Fault> {
     let resolver = Resolver::new(limit, groups, &Nothing);
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in groups.searched_names()? {
+        for name in candidates(hosts, groups, &source)? {
+            let sources = found.entry(name).or_default();
+            if !sources.contains(&source) {
+                sources.push(source.clone());
+            }
+        }
+    }
     let mut whole: BTreeMap<String, NodeSet> = BTreeMap::new();
-    for name in candidates(hosts, groups, source)? {
-        let members = resolver.group(source, &name)?.to_set();
-        if !members.is_empty() && members.difference(hosts).is_empty() {
-            whole.insert(name, members);
+    for (name, sources) in found {
+        for source in &sources {
+            let members = resolver.group(Some(source), &name)?.to_set();
+            if !members.is_empty() && members.difference(hosts).is_empty() {
+                // A name that several sources have says nothing without its source.
+                let shown = match sources.len() {
+                    1 => format!("@{name}"),
+                    _ => format!("@{source}:{name}"),
+                };
+                whole.insert(shown, members);
+            }
         }
     }
     let mut whole: Vec<(String, NodeSet)> = whole.into_iter().collect();
@@ -28,10 +42,7 @@ pub fn regroup(
     for (name, members) in whole {
         if members.difference(&rest).is_empty() {
             rest = rest.difference(&members);
-            chosen.push(match source {
-                Some(source) => format!("@{source}:{name}"),
-                None => format!("@{name}"),
-            });
+            chosen.push(name);
         }
     }
     let chosen: NodeSet = chosen.iter().map(String::as_str).collect();
@@ -40,19 +51,16 @@ pub fn regroup(
     Ok(parts.join(","))
 }
 
-/// The groups that may be wholly in the set: those of its hosts where the source is asked for fewer
-/// hosts than it has groups, else all.
-fn candidates(
-    hosts: &NodeSet,
-    groups: &Groups,
-    source: Option<&str>,
-) -> Result<Vec<String>, GroupError> {
-    let list = groups.list(source);
-    let few = list
-        .as_ref()
-        .map_or(true, |list| list.len() as u64 >= hosts.len());
-    if !few {
-        return list;
+/// The groups of a source that may be wholly in the set: those of its hosts where the source is asked for fewer
+/// hosts than it has groups, or cannot list them; else all.
+fn candidates(hosts: &NodeSet, groups: &Groups, source: &str) -> Result<Vec<String>, GroupError> {
+    let list = match groups.list(Some(source)) {
+        Err(GroupError::Unsupported { .. }) => None,
+        list => Some(list?),
+    };
+    let few = |list: &Vec<String>| list.len() as u64 >= hosts.len();
+    if list.as_ref().is_some_and(|list| !few(list)) {
+        return Ok(list.unwrap_or_default());
     }
     let mut found = Vec::new();
     let mut names = Vec::new();
@@ -60,7 +68,7 @@ fn candidates(
     for host in names {
         match groups.reverse(source, &host)? {
             Some(groups) => found.extend(groups),
-            None => return list,
+            None => return Ok(list.unwrap_or_default()),
         }
     }
     Ok(found)

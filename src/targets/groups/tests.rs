@@ -116,10 +116,7 @@ fn clustershell_configuration_is_read_as_it_stands() {
     assert_eq!(site.hosts("@none"), "");
     assert_eq!(site.hosts("@j:7"), "from,j,job7-[1-2]");
     assert_eq!(site.hosts("example?&@oss"), "example[4-5]");
-    assert_eq!(
-        site.groups.reverse(Some("jobs"), "n1").unwrap().unwrap(),
-        ["rn1"]
-    );
+    assert_eq!(site.groups.reverse("jobs", "n1").unwrap().unwrap(), ["rn1"]);
     assert_eq!(
         site.try_hosts("@osss").unwrap_err(),
         "there is no group \"osss\""
@@ -169,11 +166,7 @@ fn names_that_mean_something_to_a_shell_do_not_reach_one() {
         "x;touch", "$(id)", "`id`", "a b", "a\nb", "'x'", "-n", "x|y", "x>y", "a&b", "",
     ] {
         assert!(site.groups.lookup(Some("a"), name).is_err(), "{name}");
-        assert_eq!(
-            site.groups.reverse(Some("a"), name).unwrap(),
-            None,
-            "{name}"
-        );
+        assert_eq!(site.groups.reverse("a", name).unwrap(), None, "{name}");
     }
 }
 
@@ -238,6 +231,29 @@ fn broken_configuration_is_named_when_a_group_is() {
     assert_eq!(
         recursive.try_hosts("@a:x").unwrap_err(),
         "these groups name each other: @a:x → @a:y → @a:x"
+    );
+}
+
+#[test]
+fn what_cannot_be_included_is_a_warning() {
+    let site = site(
+        &[
+            ("dsh/one", "g1\n#include two\n"),
+            (
+                "dsh/two",
+                "g2\n#include one\n#include\n#include a b\n#included\n",
+            ),
+        ],
+        &[],
+    );
+    assert_eq!(site.hosts("@one"), "g[1-2]");
+    let folder = site.folder.path().join("dsh").display().to_string();
+    let warnings = site.groups.warnings().take().join("\n");
+    assert_eq!(
+        warnings.replace(&folder, ""),
+        "/two:2: these files include each other: ignored\n\
+         /two:3: this #include names no group and no file: ignored\n\
+         /two:4: this #include names no group and no file: ignored"
     );
 }
 
@@ -311,6 +327,8 @@ fn genders_queries_are_those_of_nodeattr() {
         ("login&&mgmt", "n2"),
         ("login--mgmt", "n[1,3-4]"),
         ("~login", "n[5-8]"),
+        ("~nothing", "n[1-8]"),
+        ("nothing||~nothing", "n[1-8]"),
         ("~(login||mgmt)", "n[5,7-8]"),
         ("login||mgmt&&cpus2", "n[3-4]"),
         ("cpus2&&login||mgmt", "n[2-4,6]"),
@@ -375,8 +393,8 @@ fn broken_genders_files_name_the_line() {
 }
 
 #[test]
-fn sources_are_searched_in_order() {
-    let site = site(
+fn a_group_of_several_sources_needs_its_source() {
+    let mut site = site(
         &[
             (
                 "etc/groups.conf",
@@ -392,12 +410,40 @@ fn sources_are_searched_in_order() {
         site.groups.sources().unwrap(),
         ["mrsh", "cs", "dsh", "genders", "other"]
     );
-    assert_eq!(site.hosts("@mine"), "cs1,m1");
-    assert_eq!(site.hosts("@mrsh:mine,@web,@db,@gen"), "cs1,g1,m[1-2]");
+    assert_eq!(site.hosts("@gen"), "g1");
+    assert_eq!(
+        site.try_hosts("@web").unwrap_err(),
+        "the group \"web\" is defined by several sources: cs, dsh, genders"
+    );
+    let error = site.groups.lookup(None, "db").unwrap_err();
+    assert_eq!(
+        error.help().unwrap(),
+        "write @mrsh:db, or choose a default source: --group-source mrsh, or group-source = \"mrsh\" in the \
+         configuration"
+    );
     assert_eq!(site.hosts("@dsh:web,@genders:web"), "dsh1,g1");
     assert_eq!(site.hosts("@other:x"), "o1");
     let known = site.groups.lookup(None, "nothing").unwrap_err();
     assert_eq!(known.help().unwrap(), "there are db, gen, mine, web");
+    // What the default source has not is looked for in the others.
+    site.groups.set_default("dsh").unwrap();
+    assert_eq!(site.hosts("@mine,@db,@gen"), "dsh[1-2],g1,m1");
+    assert!(site.groups.set_default("hsd").is_err());
+}
+
+#[test]
+fn all_hosts_are_those_of_one_source() {
+    let files = [("machines.list", "d1\n"), ("genders", "g1 a\n")];
+    let mut site = site(&files, &[]);
+    assert_eq!(
+        site.try_hosts("@*").unwrap_err(),
+        "the list of all hosts is defined by several sources: dsh, genders"
+    );
+    assert_eq!(site.hosts("@genders:*"), "g1");
+    site.groups.set_default("genders").unwrap();
+    assert_eq!(site.hosts("@*,g?"), "g1");
+    let empty = [("machines.list", "d1\n"), ("genders", "# nobody yet\n")];
+    assert_eq!(self::site(&empty, &[]).hosts("@*"), "d1");
 }
 
 #[test]
@@ -443,21 +489,60 @@ fn hosts_fold_into_groups() {
             .hosts(hosts)
             .unwrap()
             .to_set();
-        regroup(&set, &site.groups, None, 1000).unwrap()
+        regroup(&set, &site.groups, 1000).unwrap()
     };
     assert_eq!(regrouped("n[1-9]"), "@all");
     assert_eq!(regrouped("n[1-8]"), "@low,@r1,n[5,8]");
     assert_eq!(regrouped("n[1-4,6-9],x"), "@low,@r[1-2],x");
     assert_eq!(regrouped("n[1,3,5]"), "@odd");
     assert_eq!(regrouped("n1"), "n1");
-    let set = Resolver::new(1000, &Nothing, &Nothing)
-        .hosts("n[6-7],n1")
-        .unwrap()
-        .to_set();
-    assert_eq!(
-        regroup(&set, &site.groups, Some("mrsh"), 1000).unwrap(),
-        "@mrsh:r1,n1"
-    );
+}
+
+#[test]
+fn a_group_that_several_sources_have_is_shown_with_its_source() {
+    let files = [("dsh/web", "n[1-2]\n"), ("genders", "n[3-5] web\n")];
+    let site = site(&files, &[("n", "n9")]);
+    let regrouped = |hosts: &str| {
+        let hosts = Resolver::new(1000, &Nothing, &Nothing).hosts(hosts);
+        regroup(&hosts.unwrap().to_set(), &site.groups, 1000).unwrap()
+    };
+    assert_eq!(regrouped("n[1-2,9]"), "@dsh:web,@n");
+    assert_eq!(regrouped("n[3-5]"), "@genders:web");
+}
+
+#[test]
+fn a_source_that_lists_no_groups_still_has_its_others() {
+    // As nodeset -r has it: names from reverse, or the hosts as they are.
+    for (commands, expected) in [
+        ("map: echo n1\n", "n[1-2]"),
+        (
+            "map: echo n1\nreverse: [ $NODE = n1 ] && echo g; true\n",
+            "@g,n2",
+        ),
+    ] {
+        let site = site(&[("etc/groups.conf", &format!("[a]\n{commands}"))], &[]);
+        let set = Resolver::new(1000, &Nothing, &Nothing).hosts("n[1-2]");
+        let set = set.unwrap().to_set();
+        assert_eq!(regroup(&set, &site.groups, 1000).unwrap(), expected);
+        assert_eq!(site.hosts("@a:g"), "n1");
+    }
+}
+
+#[test]
+fn masks_in_a_list_of_all_hosts_are_a_circle() {
+    for all in ["n*", "@*", "x,@all,n?"] {
+        let error = site(&[], &[("all", all)]).try_hosts("@*").unwrap_err();
+        assert!(
+            error.starts_with("these groups name each other: @"),
+            "{error}"
+        );
+    }
+    let conf = "[a]\nmap: echo n1\nall: echo 'foo*'\nlist: echo g\n";
+    let site = site(&[("etc/groups.conf", conf)], &[]);
+    for text in ["@*", "n*", "@a:*", "@a:g&n*"] {
+        let error = site.try_hosts(text).unwrap_err();
+        assert!(error.contains("name each other: @"), "{text}: {error}");
+    }
 }
 
 #[test]
@@ -483,4 +568,20 @@ fn the_usual_places_come_from_the_environment() {
         paths(&["/h/.dsh/group", "/etc/dsh/group"])
     );
     assert_eq!(places.genders, Some("/etc/g".into()));
+    for (file, expected) in [
+        ("./x", "./x"),
+        ("../x", "../x"),
+        ("/y", "/y"),
+        ("x/y", "/d/x/y"),
+    ] {
+        let places = Places::new(|name| match name {
+            "HOME" => Some("/h".into()),
+            "DSHGROUP_PATH" => Some("/a:/b".into()),
+            "PDSH_GENDERS_DIR" => Some("/d".into()),
+            "PDSH_GENDERS_FILE" => Some(file.into()),
+            _ => None,
+        });
+        assert_eq!(places.genders, Some(expected.into()));
+        assert_eq!(places.dsh_groups, paths(&["/h/.dsh/group", "/a", "/b"]));
+    }
 }

@@ -21,13 +21,22 @@ pub(in crate::targets) enum Node {
     /// A list.
     List(Vec<Rc<Node>>),
     /// A mapping in the order of the file.
-    Map(Vec<(String, Rc<Node>)>),
+    Map(Vec<Entry>),
+}
+
+/// An entry of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::targets) struct Entry {
+    pub(in crate::targets) key: String,
+    /// The line of the key, counted from 1.
+    pub(in crate::targets) line: usize,
+    pub(in crate::targets) value: Rc<Node>,
 }
 
 /// A list or a mapping that is not complete yet.
 enum Open {
     List(Vec<Rc<Node>>),
-    Map(Vec<(String, Rc<Node>)>, Option<String>),
+    Map(Vec<Entry>, Option<(String, usize)>),
 }
 
 /// Parses the first document of a text; the error says line and column.
@@ -83,9 +92,13 @@ pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
             None => return Ok(node),
             Some((Open::List(list), _)) => list.push(node),
             Some((Open::Map(entries, key), _)) => match (key.take(), &*node) {
-                (Some(key), _) => entries.push((key, node)),
-                (None, Node::Text(text)) => *key = Some(text.clone()),
-                (None, Node::Null) => *key = Some(String::new()),
+                (Some((key, line)), _) => entries.push(Entry {
+                    key,
+                    line,
+                    value: node,
+                }),
+                (None, Node::Text(text)) => *key = Some((text.clone(), span.start.line())),
+                (None, Node::Null) => *key = Some((String::new(), span.start.line())),
                 (None, _) => return Err(at("a key that is no text")),
             },
         }
@@ -103,10 +116,15 @@ mod tests {
         let text = |text: &str| Rc::new(Node::Text(text.to_owned()));
         let null = Rc::new(Node::Null);
         let list = Rc::new(Node::List(vec![text("1"), text("two"), Rc::clone(&null)]));
-        let inner = vec![("c".to_owned(), Rc::clone(&list)), ("d".to_owned(), null)];
+        let entry = |key: &str, line, value| Entry {
+            key: key.to_owned(),
+            line,
+            value,
+        };
+        let inner = vec![entry("c", 3, Rc::clone(&list)), entry("d", 4, null)];
         let outer = vec![
-            ("a".to_owned(), list),
-            ("b".to_owned(), Rc::new(Node::Map(inner))),
+            entry("a", 1, list),
+            entry("b", 2, Rc::new(Node::Map(inner))),
         ];
         assert_eq!(*tree, Node::Map(outer));
         assert_eq!(parse("").unwrap(), Rc::new(Node::Null));

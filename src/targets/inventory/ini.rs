@@ -1,6 +1,7 @@
 //! The older format of inventories: sections of hosts, of variables and of groups.
 
 use super::Inventory;
+use super::connection::Place;
 use super::pattern::{expand, split_port};
 
 /// What the lines of a section are.
@@ -11,14 +12,23 @@ enum Section {
 }
 
 /// Reads the text into the inventory.
-pub(super) fn read(inventory: &mut Inventory, text: &str, limit: usize) -> Result<(), String> {
+pub(super) fn read(
+    inventory: &mut Inventory,
+    text: &str,
+    file: &str,
+    limit: usize,
+) -> Result<(), String> {
     let mut section = Section::Hosts("ungrouped".to_owned());
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        read_line(inventory, &mut section, line, limit)
+        let place = Place {
+            file,
+            line: number + 1,
+        };
+        read_line(inventory, &mut section, line, place, limit)
             .map_err(|message| format!("line {}: {message}", number + 1))?;
     }
     Ok(())
@@ -28,6 +38,7 @@ fn read_line(
     inventory: &mut Inventory,
     section: &mut Section,
     line: &str,
+    place: Place<'_>,
     limit: usize,
 ) -> Result<(), String> {
     if let Some(new) = header(line) {
@@ -47,13 +58,13 @@ fn read_line(
                 let position = inventory.host(&name, limit)?;
                 let known = &mut inventory.hosts[position].variables;
                 if let Some(port) = port {
-                    known.set("ansible_port", port)?;
+                    known.set("ansible_port", port, place)?;
                 }
                 for variable in variables {
                     let Some((key, value)) = variable.split_once('=') else {
                         return Err(format!("expected KEY=VALUE, not {variable:?}"));
                     };
-                    known.set(key, value)?;
+                    known.set(key, value, place)?;
                 }
                 inventory.group(group).hosts.push(position);
             }
@@ -70,7 +81,8 @@ fn read_line(
                 return Err("expected KEY=VALUE".into());
             };
             let value = split_words(value)?.join(" ");
-            inventory.group(group).variables.set(key.trim(), &value)?;
+            let variables = &mut inventory.group(group).variables;
+            variables.set(key.trim(), &value, place)?;
         }
     }
     Ok(())

@@ -1,17 +1,20 @@
 //! Ansible's inventories as lists of targets: names, addresses, ports, users and groups.
 //!
 //! Used by the reader of hosts files for `-f inventory.yml`, and by [`Groups`](super::groups::Groups)
-//! for the groups in it. Of all variables only those count that say where, how and as whom to connect, also
-//! where they stand in `host_vars` and `group_vars` beside the inventory. Templates are Ansible's, and one
+//! for the groups in it. Of all variables only those count that say where, how and as whom to connect (the
+//! last two in `connection`), also where they stand in `host_vars` and `group_vars` beside the inventory. Templates are Ansible's, and one
 //! where an address has to be is an error.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::TransportKind;
 use super::nodeset::{HostList, Options, Says};
+use connection::{Connection, Place};
 
+pub use connection::InventoryVariables;
+
+mod connection;
 mod ini;
 mod pattern;
 mod vars;
@@ -52,12 +55,12 @@ struct Variables {
     host: Option<String>,
     port: Option<u16>,
     user: Option<String>,
-    transport: Option<TransportKind>,
+    connection: Connection,
 }
 
 impl Variables {
     /// Takes a variable over, if it is one of those that count.
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &str, place: Place<'_>) -> Result<(), String> {
         let counts = matches!(
             name,
             "ansible_host"
@@ -66,7 +69,6 @@ impl Variables {
                 | "ansible_ssh_port"
                 | "ansible_user"
                 | "ansible_ssh_user"
-                | "ansible_connection"
         );
         if counts && value.contains("{{") {
             return Err(format!(
@@ -75,14 +77,12 @@ impl Variables {
         }
         match name {
             "ansible_host" | "ansible_ssh_host" => self.host = Some(value.to_owned()),
-            // What Ansible reaches in other ways, its run would not reach as it is written here either.
-            "ansible_connection" => self.transport = connection(value),
             "ansible_user" | "ansible_ssh_user" => self.user = Some(value.to_owned()),
             "ansible_port" | "ansible_ssh_port" => match value.parse() {
                 Ok(port) if port != 0 => self.port = Some(port),
                 _ => return Err(format!("{value:?} is not a port number from 1 to 65535")),
             },
-            _ => {}
+            _ => self.connection.set(name, value, place),
         }
         Ok(())
     }
@@ -93,18 +93,8 @@ impl Variables {
             host: self.host.clone().or_else(|| other.host.clone()),
             port: self.port.or(other.port),
             user: self.user.clone().or_else(|| other.user.clone()),
-            transport: self.transport.or(other.transport),
+            connection: self.connection.or(&other.connection),
         }
-    }
-}
-
-/// The transport that a connection plugin of Ansible's amounts to; `None` for those that are no business
-/// of this program, and for `smart`, which leaves it open.
-fn connection(plugin: &str) -> Option<TransportKind> {
-    match plugin {
-        "ssh" | "paramiko" | "paramiko_ssh" | "libssh" => Some(TransportKind::Ssh),
-        "local" => Some(TransportKind::Exec),
-        _ => None,
     }
 }
 
@@ -130,10 +120,11 @@ pub(super) fn is_inventory(path: &Path, start: &str) -> bool {
 pub(super) fn parse(path: &Path, text: &str, limit: usize) -> Result<Inventory, String> {
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     let mut inventory = Inventory::default();
+    let file = path.display().to_string();
     if ending.is_some_and(|ending| ending == "yml" || ending == "yaml") {
-        yaml::read(&mut inventory, text, limit)?;
+        yaml::read(&mut inventory, text, &file, limit)?;
     } else {
-        ini::read(&mut inventory, text, limit)?;
+        ini::read(&mut inventory, text, &file, limit)?;
     }
     inventory.check_groups()?;
     vars::read(&mut inventory, path.parent().unwrap_or(Path::new("")))?;
@@ -234,6 +225,8 @@ impl Inventory {
         let in_files = self.group_variables(|group| &group.in_file);
         let in_inventory = self.group_variables(|group| &group.variables);
         let mut list = HostList::default();
+        // Most hosts of an inventory share what is said about them.
+        let mut shared: HashSet<Arc<InventoryVariables>> = HashSet::new();
         for position in members {
             let Host {
                 name,
@@ -246,11 +239,21 @@ impl Inventory {
             if let Some(host) = &all.host {
                 address(host)?.for_each(|host| called = Some(host.name.into()));
             }
+            let variables = all.connection.variables();
+            let variables = match shared.get(&variables) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let new = Arc::new(variables);
+                    shared.insert(Arc::clone(&new));
+                    new
+                }
+            };
             let options = Options {
+                inventory: Some(variables),
                 address: called,
                 user: all.user.map(Into::into),
                 port: all.port,
-                transport: all.transport,
+                transport: all.connection.transport(),
                 ..Options::default()
             };
             list.push_list(Arc::new(address(name)?), options);

@@ -1,6 +1,7 @@
 //! Tests of both formats of inventories, and of what they mean.
 
 use super::*;
+use crate::targets::TransportKind;
 
 /// The hosts of a group as `label host user port`.
 fn shown(name: &str, text: &str, group: &str) -> Vec<String> {
@@ -168,6 +169,56 @@ fn variables_beside_the_inventory_count_as_in_ansible() {
     assert!(
         error.ends_with("group_vars/web: \"x\" is not a port number from 1 to 65535"),
         "{error}"
+    );
+}
+
+#[test]
+fn ways_to_connect_are_taken_over() {
+    let variables = |name: &str, text: &str| {
+        let inventory = parse(Path::new(name), text, 1000).unwrap();
+        let mut found = Vec::new();
+        let hosts = inventory.hosts("all").unwrap().unwrap();
+        hosts.for_each(|host| {
+            let from = host.inventory.unwrap();
+            found.push(format!(
+                "{} {} {:?} {} {}",
+                host.name,
+                host.transport.map_or("-", TransportKind::name),
+                from.own_settings(),
+                from.ignored.iter().copied().collect::<Vec<_>>().join(","),
+                from.refused.as_deref().unwrap_or("-")
+            ));
+        });
+        found
+    };
+    let text = "a ansible_connection=ansible.builtin.ssh ansible_become=yes ansible_password=x\n\
+                b ansible_connection=winrm\n\
+                c ansible_ssh_private_key_file=~/k ansible_become=no\n\
+                d ansible_connection=smart ansible_ssh_extra_args='-p 7'\n\
+                e ansible_ssh_common_args='-L 1:a:2'\n\
+                [all:vars]\nansible_ssh_common_args=\"-o ProxyJump=gw -o 'Ciphers=x'\"\nansible_become=true\n\
+                ansible_connection=local\nansible_python_interpreter=python3\n";
+    assert_eq!(
+        variables("i.ini", text),
+        [
+            "a ssh [\"ProxyJump=gw\", \"Ciphers=x\"] ansible_become,ansible_password -",
+            "b - [\"ProxyJump=gw\", \"Ciphers=x\"] ansible_become i.ini:2: the connection \"winrm\" is unknown here; \
+             there are ssh and local",
+            "c exec [\"IdentityFile=\\\"~/k\\\"\", \"ProxyJump=gw\", \"Ciphers=x\"]  -",
+            "d - [\"ProxyJump=gw\", \"Ciphers=x\", \"Port=7\"] ansible_become -",
+            "e exec [] ansible_become i.ini:5: ansible_ssh_common_args: -L is no option of ssh that can be followed here",
+        ]
+    );
+    let text = "all:\n  hosts:\n    a:\n      ansible_user: op\n      ansible_connection: psrp\n  vars:\n    \
+                ansible_ssh_args: '{{ x }}'\n";
+    assert_eq!(
+        variables("i.yml", text),
+        ["a - []  i.yml:5: the connection \"psrp\" is unknown here; there are ssh and local"]
+    );
+    let text = text.replace("psrp", "ssh");
+    assert_eq!(
+        variables("i.yml", &text),
+        ["a ssh []  i.yml:7: ansible_ssh_args is a template, which only Ansible can fill in"]
     );
 }
 

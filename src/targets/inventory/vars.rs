@@ -89,7 +89,7 @@ fn variables(paths: Option<&Vec<PathBuf>>) -> Result<Variables, String> {
             }
             let tree = parse_yaml(&text).map_err(fail)?;
             let mut own = Variables::default();
-            yaml::set(&mut own, &tree).map_err(fail)?;
+            yaml::set(&mut own, &tree, &file.display().to_string()).map_err(fail)?;
             result = own.or(&result);
         }
     }

@@ -1,25 +1,32 @@
 //! The newer format of inventories: groups with `hosts`, `vars` and `children`.
 
+use super::connection::Place;
 use super::pattern::{expand, split_port};
 use super::{Inventory, Variables};
-use crate::targets::groups::{Node, parse_yaml};
+use crate::targets::groups::{Entry, Node, parse_yaml};
 
 /// Groups may be written into each other this deep.
 const MAX_DEPTH: usize = 50;
 
 /// Reads the text into the inventory.
-pub(super) fn read(inventory: &mut Inventory, text: &str, limit: usize) -> Result<(), String> {
+pub(super) fn read(
+    inventory: &mut Inventory,
+    text: &str,
+    file: &str,
+    limit: usize,
+) -> Result<(), String> {
     let tree = parse_yaml(text)?;
     let mut reader = Reader {
         inventory,
+        file,
         limit,
         visits: 0,
     };
     match &*tree {
         Node::Null => Ok(()),
         Node::Map(groups) => {
-            for (name, group) in groups {
-                reader.group(name, group, 0)?;
+            for group in groups {
+                reader.group(&group.key, &group.value, 0)?;
             }
             Ok(())
         }
@@ -29,6 +36,7 @@ pub(super) fn read(inventory: &mut Inventory, text: &str, limit: usize) -> Resul
 
 struct Reader<'a> {
     inventory: &'a mut Inventory,
+    file: &'a str,
     limit: usize,
     /// How many groups were read: with aliases, a small file can stand for a large tree.
     visits: usize,
@@ -47,25 +55,27 @@ impl Reader<'_> {
                 _ => Err(format!("group {name}: expected hosts, vars and children")),
             };
         };
-        for (key, value) in entries {
+        for Entry { key, line, value } in entries {
             match (key.as_str(), &**value) {
                 ("hosts" | "vars" | "children", Node::Null) => {}
                 ("hosts", Node::Map(hosts)) => {
-                    for (pattern, variables) in hosts {
-                        self.hosts(name, pattern, variables)
+                    for host in hosts {
+                        self.hosts(name, &host.key, host.line, &host.value)
                             .map_err(|message| format!("group {name}: {message}"))?;
                     }
                 }
                 // Not in the manual, but Ansible takes one host without a mapping.
-                ("hosts", Node::Text(pattern)) => self.hosts(name, pattern, &Node::Null)?,
+                ("hosts", Node::Text(pattern)) => self.hosts(name, pattern, *line, &Node::Null)?,
                 ("vars", vars) => {
                     let own = &mut self.inventory.group(name).variables;
-                    set(own, vars).map_err(|message| format!("group {name}: {message}"))?;
+                    set(own, vars, self.file)
+                        .map_err(|message| format!("group {name}: {message}"))?;
                 }
                 ("children", Node::Map(children)) => {
-                    for (child, group) in children {
-                        self.inventory.group(name).children.push(child.clone());
-                        self.group(child, group, depth + 1)?;
+                    for child in children {
+                        let group = self.inventory.group(name);
+                        group.children.push(child.key.clone());
+                        self.group(&child.key, &child.value, depth + 1)?;
                     }
                 }
                 _ => {
@@ -77,32 +87,44 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn hosts(&mut self, group: &str, pattern: &str, variables: &Node) -> Result<(), String> {
+    /// Adds the hosts of a pattern, which stands in this line.
+    fn hosts(
+        &mut self,
+        group: &str,
+        pattern: &str,
+        line: usize,
+        variables: &Node,
+    ) -> Result<(), String> {
+        let place = Place {
+            file: self.file,
+            line,
+        };
         let (pattern, port) = split_port(pattern);
         for name in expand(pattern, self.limit)? {
             let position = self.inventory.host(&name, self.limit)?;
             let own = &mut self.inventory.hosts[position].variables;
             if let Some(port) = port {
-                own.set("ansible_port", port)?;
+                own.set("ansible_port", port, place)?;
             }
-            set(own, variables).map_err(|message| format!("{name}: {message}"))?;
+            set(own, variables, self.file).map_err(|message| format!("{name}: {message}"))?;
             self.inventory.group(group).hosts.push(position);
         }
         Ok(())
     }
 }
 
-/// Takes variables over; those that are no texts do not count.
-pub(super) fn set(variables: &mut Variables, node: &Node) -> Result<(), String> {
+/// Takes variables of this file over; those that are no texts do not count.
+pub(super) fn set(variables: &mut Variables, node: &Node, file: &str) -> Result<(), String> {
     let Node::Map(entries) = node else {
         return match node {
             Node::Null => Ok(()),
             _ => Err("expected variables".into()),
         };
     };
-    for (name, value) in entries {
+    for Entry { key, line, value } in entries {
         if let Node::Text(value) = &**value {
-            variables.set(name, value)?;
+            let place = Place { file, line: *line };
+            variables.set(key, value, place)?;
         }
     }
     Ok(())

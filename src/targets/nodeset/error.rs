@@ -191,6 +191,13 @@ impl GroupError {
                 let first = &known[..known.len().min(MANY)];
                 (!known.is_empty()).then(|| format!("there are {}{more}", first.join(", ")))
             }
+            GroupError::Ambiguous { name, sources, .. } => {
+                let first = sources.first().map_or("SOURCE", String::as_str);
+                Some(format!(
+                    "write @{first}:{name}, or choose a default source: --group-source {first}, or \
+                     group-source = \"{first}\" in the configuration"
+                ))
+            }
             GroupError::NoSource => Some("name the hosts themselves".to_owned()),
             GroupError::Unsupported { .. } | GroupError::Failed(_) => None,
         }

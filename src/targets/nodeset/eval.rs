@@ -216,18 +216,7 @@ impl<'a> Resolver<'a> {
 
     /// The hosts of one group.
     fn group_hosts(&self, name: GroupName, scope: Scope<'_>) -> Result<Arc<HostList>, Fault> {
-        let frames = || std::iter::successors(scope.inside, |frame| frame.outer);
-        if frames().any(|frame| *frame.group == name) {
-            let mut names: Vec<String> = frames().map(|frame| shown(frame.group)).collect();
-            let start = frames().position(|frame| *frame.group == name);
-            names.truncate(start.map_or(names.len(), |at| at + 1));
-            names.reverse();
-            names.push(shown(&name));
-            return Err(Fault::GroupCycle(names.join(" → ").into()));
-        }
-        if frames().count() >= MAX_DEPTH {
-            return Err(Fault::GroupsTooDeep(MAX_DEPTH));
-        }
+        check_frames(&name, scope)?;
         if let Some(hosts) = self.known.borrow().get(&name) {
             return Ok(Arc::clone(hosts));
         }
@@ -248,9 +237,18 @@ impl<'a> Resolver<'a> {
     /// All hosts of a source.
     fn all(&self, source: Option<&str>, scope: Scope<'_>) -> Result<Arc<HostList>, Fault> {
         let all = (source.map(str::to_owned), "*".to_owned());
+        check_frames(&all, scope)?;
         if let Some(hosts) = self.known.borrow().get(&all) {
             return Ok(Arc::clone(hosts));
         }
+        let frame = Frame {
+            group: &all,
+            outer: scope.inside,
+        };
+        let scope = Scope {
+            inside: Some(&frame),
+            ..scope
+        };
         let hosts = match self.groups.all(source)? {
             Some(definition) => self.defined(definition, "the list of all hosts", scope)?,
             None => {
@@ -327,6 +325,24 @@ impl<'a> Resolver<'a> {
             },
         })
     }
+}
+
+/// Refuses a group within its own definition, and groups in groups without end.
+fn check_frames(name: &GroupName, scope: Scope<'_>) -> Result<(), Fault> {
+    let frames = || std::iter::successors(scope.inside, |frame| frame.outer);
+    if let Some(start) = frames().position(|frame| frame.group == name) {
+        let mut names: Vec<String> = frames()
+            .take(start + 1)
+            .map(|frame| shown(frame.group))
+            .collect();
+        names.reverse();
+        names.push(shown(name));
+        return Err(Fault::GroupCycle(names.join(" → ").into()));
+    }
+    if frames().count() >= MAX_DEPTH {
+        return Err(Fault::GroupsTooDeep(MAX_DEPTH));
+    }
+    Ok(())
 }
 
 fn shown((source, group): &GroupName) -> String {

@@ -71,9 +71,10 @@ impl<'a> Joined<'a> {
         Ok(())
     }
 
-    /// Ends a line behind a name.
+    /// Ends a line behind a name, or a line without any.
     pub fn end_line(&mut self) {
-        self.text.truncate(self.text.len() - self.separator.len());
+        let end = self.text.len().saturating_sub(self.separator.len());
+        self.text.truncate(end);
         self.text.push(b'\n');
     }
 

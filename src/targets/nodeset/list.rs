@@ -15,7 +15,8 @@ use super::error::MAX_NAME;
 use super::joined::Joined;
 use super::set::{NodeSet, Points};
 use super::words::{HostWord, NameRun, Names};
-use crate::targets::TransportKind;
+use crate::targets::inventory::InventoryVariables;
+use crate::targets::{Network, TransportKind};
 
 /// Hosts in the order of their first mention, with users and ports.
 #[derive(Clone, Debug, Default)]
@@ -54,10 +55,14 @@ pub struct Options {
     pub port: Option<u16>,
     /// The transport.
     pub transport: Option<TransportKind>,
+    /// The networks from which the hosts' daemons may call back.
+    pub callback_from: Option<Arc<[Network]>>,
     /// The label, instead of what was written.
     pub label: Option<Arc<str>>,
     /// The name or address to call, if it is not the one host's own name.
     pub address: Option<Arc<str>>,
+    /// What an inventory says of the host.
+    pub inventory: Option<Arc<InventoryVariables>>,
     /// Whether the label of a host shows the user, as in `user@@group`.
     pub shows_user: bool,
 }
@@ -133,16 +138,22 @@ impl Filter {
 pub struct Host<'a> {
     /// What the user wrote for this one host, with user and port, or the label it was given.
     pub label: &'a str,
+    /// True if the label was given as one: it makes a target of its own.
+    pub labelled: bool,
     /// The name or address, without the brackets of an IPv6 address: what the host is in sets.
     pub name: &'a str,
     /// What to call instead of the name, if that is something else.
     pub address: Option<&'a Arc<str>>,
+    /// What an inventory says of it.
+    pub inventory: Option<&'a Arc<InventoryVariables>>,
     /// The user, if one is given.
     pub user: Option<&'a Arc<str>>,
     /// The port, if one is given.
     pub port: Option<u16>,
     /// The transport, if one is given.
     pub transport: Option<TransportKind>,
+    /// The networks from which its daemon may call back, if they are given.
+    pub callback_from: Option<&'a Arc<[Network]>>,
 }
 
 impl<'a> Host<'a> {
@@ -150,11 +161,14 @@ impl<'a> Host<'a> {
     fn plain(name: &'a str) -> Host<'a> {
         Host {
             label: name,
+            labelled: false,
             name,
             address: None,
+            inventory: None,
             user: None,
             port: None,
             transport: None,
+            callback_from: None,
         }
     }
 }
@@ -437,11 +451,14 @@ fn walk_word<E>(word: &HostWord, filters: &[&Filter], each: Visitor<'_, E>) -> R
         }
         each(Host {
             label: if decorated { &label } else { name },
+            labelled: false,
             name,
             address: None,
+            inventory: None,
             user: word.user.as_ref(),
             port: word.port,
             transport: word.transport,
+            callback_from: None,
         })
     };
     // Ranges are compared with sets by their numbers; no name is taken apart for it.
@@ -483,10 +500,13 @@ impl Options {
         let label = self.label.as_deref().or(shown.as_deref());
         each(Host {
             label: label.unwrap_or(host.label),
+            labelled: host.labelled || self.label.is_some(),
             address: host.address.or(self.address.as_ref()),
+            inventory: host.inventory.or(self.inventory.as_ref()),
             user: host.user.or(self.user.as_ref()),
             port: host.port.or(self.port),
             transport: host.transport.or(self.transport),
+            callback_from: host.callback_from.or(self.callback_from.as_ref()),
             ..host
         })
     }

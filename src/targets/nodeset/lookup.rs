@@ -56,6 +56,16 @@ pub enum GroupError {
         /// The groups that there are, if the source can tell.
         known: Vec<String>,
     },
+    /// More than one source defines this.
+    #[error("{what} is defined by several sources: {}", sources.join(", "))]
+    Ambiguous {
+        /// The group, or all hosts, in words.
+        what: String,
+        /// The group's name, `*` for all hosts.
+        name: String,
+        /// The sources that define it.
+        sources: Vec<String>,
+    },
     /// The source cannot do what is asked for.
     #[error("the source of groups {name} cannot say {what}")]
     Unsupported {

@@ -3,10 +3,14 @@
 //! `ssh` itself says neither when the remote command starts nor whether status 255 is its own. So it is told
 //! to run a local command when it has logged in (`LocalCommand`), which writes a random word: what ends
 //! before that word did not start the command, what comes after it is the command's.
+//!
+//! Some `ssh` run no local command: other programs of that name, and OpenSSH's if `$SHELL` runs no commands. Then
+//! OpenSSH's other promises count: nothing on standard output is `ssh`'s own, and only status 255 may be.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use memchr::memmem;
@@ -22,6 +26,9 @@ use crate::transport::{
 
 /// The most that `ssh` may say before it has logged in, in bytes.
 const MAX_PREAMBLE: usize = 64 * 1024;
+
+/// The status of `ssh` for its own failures.
+const OWN_FAILURE: u8 = 255;
 
 /// The most of its words that a message holds, in bytes.
 const MAX_WORDS: usize = 600;
@@ -53,6 +60,15 @@ pub struct OpenSshTransport {
     options: OpenSshOptions,
     /// What is written when the login has succeeded.
     token: String,
+    /// True if an `ssh` has run the command and not the local one.
+    ignores_token: AtomicBool,
+}
+
+/// The output of an `ssh` that may not have logged in yet.
+#[derive(Debug, Default)]
+struct Early {
+    out: Vec<u8>,
+    err: Vec<u8>,
 }
 
 impl OpenSshTransport {
@@ -64,6 +80,7 @@ impl OpenSshTransport {
         Ok(OpenSshTransport {
             options,
             token: random::token()?,
+            ignores_token: AtomicBool::new(false),
         })
     }
 
@@ -96,7 +113,9 @@ impl OpenSshTransport {
             "PermitLocalCommand=yes".to_owned(),
             format!("LocalCommand=echo {}", self.token),
         ];
-        for option in mine.iter().chain(options).chain(&needed) {
+        let own = target.inventory.as_ref().map(|from| from.own_settings());
+        let own = own.unwrap_or_default();
+        for option in mine.iter().chain(options).chain(&own).chain(&needed) {
             words.extend(["-o".into(), option.into()]);
         }
         if let Some(user) = target.user.as_deref().or(user.as_deref()) {
@@ -115,35 +134,45 @@ impl OpenSshTransport {
         &self,
         target: &Target,
         process: &mut LocalProcess,
+        early: &mut Early,
     ) -> Result<(), TransportError> {
         let lost = |source| TransportError::Io {
             phase: Phase::Login,
             source,
         };
         let line = format!("{}\n", self.token);
-        let (mut out, mut err) = (Vec::new(), Vec::new());
         while process.has_output() {
             match process.readable().await.map_err(lost)? {
-                Stream::Stdout => out.extend(process.read(Stream::Stdout).map_err(lost)?),
-                Stream::Stderr => err.extend(process.read(Stream::Stderr).map_err(lost)?),
+                Stream::Stdout => early
+                    .out
+                    .extend(process.read(Stream::Stdout).map_err(lost)?),
+                Stream::Stderr => early
+                    .err
+                    .extend(process.read(Stream::Stderr).map_err(lost)?),
             }
-            if let Some(at) = memmem::find(&out, line.as_bytes()) {
-                out.drain(at..at + line.len());
-                process.put_back(Stream::Stderr, err);
-                process.put_back(Stream::Stdout, out);
+            if let Some(at) = memmem::find(&early.out, line.as_bytes()) {
+                early.out.drain(at..at + line.len());
                 return Ok(());
             }
-            if out.len() + err.len() > MAX_PREAMBLE {
+            if early.out.len() > MAX_PREAMBLE {
+                self.ignores_token.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            if early.out.len() + early.err.len() > MAX_PREAMBLE {
                 return Err(TransportError::Protocol {
                     phase: Phase::Start,
                     expected: "a login that can be told from its command",
-                    text: words_of(&[out, err].concat(), ""),
+                    text: words_of(&[&*early.out, &early.err].concat(), ""),
                 });
             }
         }
         let exit = process.wait().await.map_err(lost)?;
-        err.extend(out);
-        Err(failure(&words_of(&err, &target.host), exit))
+        let is_own = !matches!(exit, RemoteExit::Code(code) if code != OWN_FAILURE);
+        if is_own && early.out.is_empty() {
+            return Err(failure(&words_of(&early.err, &target.host), exit));
+        }
+        self.ignores_token.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -239,17 +268,29 @@ impl Transport for OpenSshTransport {
         let reads = self.options.input.is_some();
         let mut process = process::start(id, &self.words(target), self.options.stderr, reads)?;
         route.facts.attempts += 1;
-        let login = budget.spend(self.login(target, &mut process)).await;
+        let mut early = Early::default();
+        let login = budget.spend(self.login(target, &mut process, &mut early));
+        let login = login.await;
         route.facts.start = Some(before - budget.left());
         match login {
-            Some(Ok(())) => {
-                process.feed(self.options.input.as_ref());
-                Ok(OpenSshSession(process))
-            }
-            Some(Err(error)) if may_pass(&error) => Err(Setback::NotStarted(error)),
-            Some(Err(error)) => Err(Setback::Failed(error)),
-            None => Err(Setback::Failed(budget.exhausted(Phase::Login))),
+            Some(Ok(())) => {}
+            Some(Err(error)) if may_pass(&error) => return Err(Setback::NotStarted(error)),
+            Some(Err(error)) => return Err(Setback::Failed(error)),
+            // `ssh` itself writes nothing there: the command runs.
+            None if !early.out.is_empty() => self.ignores_token.store(true, Ordering::Relaxed),
+            None => return Err(Setback::Failed(budget.exhausted(Phase::Login))),
         }
+        process.put_back(Stream::Stderr, early.err);
+        process.put_back(Stream::Stdout, early.out);
+        process.feed(self.options.input.as_ref());
+        Ok(OpenSshSession(process))
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let ignored = self.ignores_token.load(Ordering::Relaxed);
+        let remark = "ssh has run no LocalCommand, which shows when it has logged in: some output came late, and the \
+                      connect timeout counted for commands as well";
+        ignored.then(|| remark.to_owned()).into_iter().collect()
     }
 }
 
@@ -275,6 +316,7 @@ impl Session for OpenSshSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::targets::InventoryVariables;
 
     fn transport() -> OpenSshTransport {
         OpenSshTransport::new(OpenSshOptions {
@@ -297,7 +339,25 @@ mod tests {
             user: user.map(Into::into),
             port,
             transport: None,
+            callback_from: None,
+            inventory: None,
         }
+    }
+
+    #[test]
+    fn settings_of_an_inventory_come_after_those_that_were_typed() {
+        let from = InventoryVariables {
+            ssh_options: vec![("inv:1".into(), "IdentityFile=\"k\"".to_owned())],
+            ..InventoryVariables::default()
+        };
+        let target = Target {
+            inventory: Some(from.into()),
+            ..target(None, None)
+        };
+        let words = transport().words(&target);
+        let at = |word: &str| words.iter().position(|found| found == word).unwrap();
+        assert!(at("Compression=yes") < at("IdentityFile=\"k\""));
+        assert!(at("IdentityFile=\"k\"") < at("BatchMode=yes"));
     }
 
     #[test]

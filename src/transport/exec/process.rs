@@ -1,4 +1,4 @@
-//! A local process in a group of its own, as a session: both of its streams to their end, then its status.
+//! A local process in a session of its own: both of its streams to their end, then its status.
 //!
 //! Made by [`ExecTransport`](super::ExecTransport) and by [`OpenSshTransport`](super::openssh::OpenSshTransport).
 //! The process is not reaped before its streams have ended, so that a signal to its group can never reach a
@@ -10,6 +10,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
+use process_wrap::std::{CommandWrap, CommandWrapper, ProcessSession};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
@@ -43,7 +44,7 @@ pub struct LocalProcess {
     reader: Option<InputReader>,
 }
 
-/// Starts a program with these arguments in a process group of its own. Its standard input is at its end, or, if
+/// Starts a program with these arguments in a session of its own. Its standard input is at its end, or, if
 /// it `reads`, what [`LocalProcess::feed`] gives it.
 ///
 /// # Errors
@@ -65,7 +66,6 @@ pub(super) fn start(
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .process_group(0)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let mut input = None;
@@ -90,6 +90,7 @@ pub(super) fn start(
         }
     }
     command.stdout(far);
+    own_session(command.as_std_mut()).map_err(cannot)?;
     let out = Some(receiver(out).map_err(cannot)?);
     let child = command.spawn().map_err(cannot)?;
     // The far ends of the pipes are in `command`, and would keep them open.
@@ -108,6 +109,16 @@ pub(super) fn start(
         input,
         reader: None,
     })
+}
+
+/// Has a command start in a session of its own, and so in a process group of its own, as pdsh's commands do.
+///
+/// In a group of its own within the session of the terminal, a command that asked for the terminal (a password,
+/// `stty`) would be stopped for ever. In a session of its own it has no terminal, and an error says so.
+fn own_session(command: &mut std::process::Command) -> io::Result<()> {
+    // The other of the two commands is for wrappers that belong together.
+    let unused = CommandWrap::with_new("", |_| {});
+    ProcessSession.pre_spawn(command, &unused)
 }
 
 fn receiver(pipe: io::PipeReader) -> io::Result<Receiver> {

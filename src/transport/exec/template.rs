@@ -66,6 +66,17 @@ impl Template {
         (!first.as_bytes().contains(&b'%')).then_some(first)
     }
 
+    /// True if some word has the user in it.
+    #[must_use]
+    pub fn has_user(&self) -> bool {
+        let with = |user| Fill {
+            host: "",
+            user,
+            rank: 0,
+        };
+        self.fill(with("")) != self.fill(with("user"))
+    }
+
     /// The words for one host.
     #[must_use]
     pub fn fill(&self, fill: Fill<'_>) -> Vec<OsString> {
@@ -114,6 +125,9 @@ mod tests {
             words(&["ping", "node7", "-12=ops@node7%", "%h", ""])
         );
         assert_eq!(template.program(), Some(OsStr::new("ping")));
+        assert!(template.has_user());
+        let template = Template::new(words(&["sh", "-c", "echo %%u %h"])).unwrap();
+        assert!(!template.has_user());
         let template = Template::new(words(&["./run-%h"])).unwrap();
         assert_eq!(template.program(), None);
     }

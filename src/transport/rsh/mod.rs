@@ -1,33 +1,39 @@
 //! rsh, the reason this program exists: the protocol of rshd(8), with the remote side closing first.
 //!
 //! [`RshTransport`] connects and starts the command; [`RshSession`] carries its output to the end of both
-//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; [`stderr`] has the listeners.
+//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; [`callback`] has the listeners.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, Read};
 use super::{
     Budget, Input, Lag, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
-use crate::ports::bind::{self, Outgoing};
+use crate::ports::bind;
 use crate::ports::{PortPool, PortWait, kernel};
-use crate::targets::{Target, TargetId};
+use crate::targets::{Network, Target, TargetId};
+use attempt::{
+    Connected, ELSEWHERE, GAVE_UP, Progress, TIMED_OUT, Unstarted, call_first, last_call, next_news,
+};
+use callback::{Callee, Expected, Listeners, News};
 use feed::Feed;
 use output::MainStream;
-use stderr::{Expected, Listeners};
 use wire::{RefusalText, Status};
 use wrap::{EndMarker, Reads};
 
+mod attempt;
+mod callback;
 mod feed;
 #[cfg(test)]
 mod fuzzed;
 pub mod output;
 mod session;
-pub mod stderr;
 pub mod wire;
 pub mod wrap;
 
@@ -50,8 +56,30 @@ pub struct RshOptions {
     pub stderr: StderrMode,
     /// Whether the daemons' call-backs must come from ports 512–1023.
     pub reserved_callers: bool,
+    /// The networks from which any host may call back.
+    pub callback_from: Arc<[Network]>,
+    /// True if some target names such networks of its own.
+    pub own_callback_from: bool,
+    /// True if commands are never held back until the daemon has called back. For embedded daemons, which read
+    /// the whole request first; real ones call back when they have read the port.
+    pub at_once: bool,
+    /// Whether the connections that this machine keeps in TIME_WAIT are counted at the end.
+    pub count_time_wait: bool,
     /// What the commands read; `None` is an end of file.
     pub input: Option<Input>,
+}
+
+impl RshOptions {
+    /// True if the daemons make a second connection.
+    #[must_use]
+    pub fn calls_back(&self) -> bool {
+        match self.stderr {
+            StderrMode::Separate => true,
+            // Unwrapped, there is nobody over there to throw it away.
+            StderrMode::Drop => self.raw,
+            StderrMode::Merge => false,
+        }
+    }
 }
 
 /// The rsh transport of a run.
@@ -61,7 +89,7 @@ pub struct RshTransport {
     lines: Lines,
     marker: Option<EndMarker>,
     pool: PortPool,
-    begun: Instant,
+    begun: std::time::Instant,
     resolver: Resolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
@@ -79,22 +107,11 @@ struct Lines {
 /// When the rest of a refusal is no longer waited for.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long after the daemon's answer its call may still arrive, though it was made before: the last
-/// segment of a handshake that was lost is repeated after a second.
-const CALL_PATIENCE: Duration = Duration::from_secs(3);
-
 /// When a machine on which other programs hold every port is asked for a listener again.
 const LISTENER_RETRY: Duration = Duration::from_secs(1);
 
 /// rsh-redone's longest command, in bytes: a longer one is answered with a reset.
 const SHORTEST_LIMIT: usize = 1023;
-
-const GAVE_UP: &str = "the daemon closed instead; a firewall may block its connection back to a port \
-     in 512-1023 here, it may have no port left, not know this host's name, or have been started too often for \
-     its inetd: try --stderr merge, or --retries";
-const TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
-     try --stderr merge, or a longer -t";
-const ANSWERED: &str = "the daemon answered without it: try --stderr merge";
 
 impl RshTransport {
     /// A transport with nothing opened yet.
@@ -115,9 +132,10 @@ impl RshTransport {
             Some(marker) => marker.wrap(&options.command, discard, reads),
             None => options.command.clone(),
         };
-        // Unwrapped, there is nobody over there to throw it away.
-        let call_back = options.stderr == StderrMode::Separate || (discard && options.raw);
-        let listeners = call_back.then(|| Listeners::new(pool.clone(), options.reserved_callers));
+        let networks = options.own_callback_from || !options.callback_from.is_empty();
+        let listeners = options
+            .calls_back()
+            .then(|| Listeners::new(pool.clone(), options.reserved_callers, networks));
         Ok(RshTransport {
             options,
             lines: Lines {
@@ -126,7 +144,7 @@ impl RshTransport {
             },
             marker,
             pool,
-            begun: Instant::now(),
+            begun: std::time::Instant::now(),
             resolver,
             listeners,
         })
@@ -149,40 +167,67 @@ impl RshTransport {
         (line, true)
     }
 
+    /// Finds a listener that can take a session with this host. Costs the host no time.
+    async fn listener(&self, target: &Target, route: &Route, peer: SocketAddr) -> Option<Expected> {
+        let listeners = self.listeners.as_ref()?;
+        let networks = networks(&self.options.callback_from, target);
+        let callee = Callee::new(peer.ip(), &route.resolved, networks, route.own_listener);
+        Some(listeners.expect(callee).await)
+    }
+
     /// Sends the request and reads the answer.
     async fn start(
         &self,
         id: TargetId,
         target: &Target,
-        peer: SocketAddr,
-        Outgoing { stream, lease }: Outgoing,
-        phase: &mut Phase,
+        Connected { mut main, lease }: Connected,
+        mut expected: Option<Expected>,
+        progress: &mut Progress,
         lag: &Lag,
-    ) -> Result<Box<RshSession>, TransportError> {
-        *phase = Phase::Start;
-        let mut main = Connection::new(stream);
-        let mut expected = match &self.listeners {
-            Some(listeners) => Some(listeners.expect(peer.ip(), lag).await),
-            None => None,
-        };
+    ) -> Result<Box<RshSession>, Unstarted> {
+        progress.phase = Phase::Start;
         let port = expected.as_ref().map_or(0, Expected::port);
         let user = target.user.as_deref().unwrap_or(&self.options.remote_user);
         let (line, counted) = self.line();
         let request = wire::request(port, &self.options.local_user, user, line);
+        let mut call = None;
+        if expected.is_some() {
+            progress.phase = Phase::CallBack;
+        }
         // A daemon that resets at once may have said why: what it sent is read below, and an error of
         // this write shows there too.
-        let _ = main.write_all(&request).await;
-        if expected.is_some() {
-            *phase = Phase::CallBack;
+        let rest_of_request = match &mut expected {
+            Some(expected) if !expected.at_once() && !self.options.at_once => {
+                let (port, rest) = wire::split(&request);
+                let _ = main.write_all(port).await;
+                // Boxed, since every session's size would be that of this rarer path.
+                let listeners = self.listeners.as_ref();
+                let first = call_first(&mut main, expected, progress, listeners, lag);
+                call = Box::pin(first).await?;
+                call.as_ref().map(|_| rest)
+            }
+            _ => Some(request.as_slice()),
+        };
+        if let Some(rest) = rest_of_request {
+            progress.sent = true;
+            let _ = main.write_all(rest).await;
         }
-        let mut call = None;
+        let asked = Instant::now();
+        if call.is_some() {
+            progress.phase = Phase::Start;
+        }
         let (status, rest) = loop {
             // The call comes before the answer, so it is looked for first.
             let ready = tokio::select! {
                 biased;
-                connection = next_call(&mut expected), if call.is_none() => {
-                    call = Some(connection);
-                    *phase = Phase::Start;
+                news = next_news(&mut expected), if call.is_none() => {
+                    match news {
+                        News::Call(connection) => {
+                            call = Some(connection);
+                            progress.phase = Phase::Start;
+                        }
+                        News::Elsewhere => progress.elsewhere = true,
+                    }
                     continue;
                 }
                 ready = main.readable() => ready,
@@ -200,27 +245,28 @@ impl RshTransport {
             match read {
                 Read::Data((first, rest)) => break (first, rest),
                 Read::Nothing => {}
+                // Its call was reset, and it has noticed.
+                Read::End if progress.may_move && !progress.sent => {
+                    return Err(Unstarted::NeedsOwnListener);
+                }
                 Read::End => {
                     call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
                     let called = call.is_some() || expected.is_none();
-                    return Err(self.ended_early(&main, called, line.len()));
+                    return Err(self.ended_early(&main, called, line.len(), progress).into());
                 }
             }
         };
+        progress.answered = Some(answer_came(asked, !rest.is_empty(), lag));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since a session's size is that of its largest path.
-            Status::Refused => return Err(Box::pin(refusal(main, &rest)).await),
-            Status::Other => return Err(stranger(status, &rest)),
+            Status::Refused => return Err(Box::pin(refusal(main, &rest)).await.into()),
+            Status::Other => return Err(stranger(status, &rest).into()),
         }
         if let (None, Some(expected)) = (&call, &mut expected) {
             call = match expected.claim() {
                 Some(call) => Some(call),
-                None => Some(
-                    Box::pin(tokio::time::timeout(CALL_PATIENCE, expected.call()))
-                        .await
-                        .map_err(|_| TransportError::NoCallback { hint: ANSWERED })?,
-                ),
+                None => Some(Box::pin(last_call(expected, progress)).await?),
             };
         }
         let decoder = self.marker.as_ref().map(EndMarker::decoder);
@@ -248,13 +294,24 @@ impl RshTransport {
 
     /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the
     /// whole request, so that its close is a reset.
-    fn ended_early(&self, main: &Connection, called: bool, length: usize) -> TransportError {
+    fn ended_early(
+        &self,
+        main: &Connection,
+        called: bool,
+        length: usize,
+        progress: &Progress,
+    ) -> TransportError {
         let reset = main.was_reset();
         // A call that was reset before it could be accepted has no address and counts as none; that is
         // what follows too long a command, and from an unreserved port there is another likely cause.
         let other_cause = length > SHORTEST_LIMIT || !self.options.reserved_callers;
         if !(called || reset && other_cause) {
-            return TransportError::NoCallback { hint: GAVE_UP };
+            let hint = if progress.elsewhere {
+                ELSEWHERE
+            } else {
+                GAVE_UP
+            };
+            return TransportError::NoCallback { hint };
         }
         let hint = Some(self.objection(length));
         match reset {
@@ -281,11 +338,27 @@ impl RshTransport {
     }
 }
 
-async fn next_call(expected: &mut Option<Expected>) -> Connection {
-    match expected {
-        Some(expected) => expected.call().await,
-        None => std::future::pending().await,
+/// The networks from which a target may call back, beside its addresses.
+fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> {
+    match &target.callback_from {
+        None if common.is_empty() => None,
+        None => Some(Arc::clone(common)),
+        Some(own) if common.is_empty() => Some(Arc::clone(own)),
+        Some(own) => Some(own.iter().chain(common.iter()).copied().collect()),
     }
+}
+
+/// The moment from which the command counts as running. If output came in one piece with the answer, or the
+/// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
+/// since a command must not seem to take less time than it took.
+fn answer_came(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
+    let now = Instant::now();
+    let earliest = if with_output {
+        lag.last_turn().unwrap_or(now)
+    } else {
+        now - lag.current()
+    };
+    earliest.clamp(asked, now)
 }
 
 /// Reads the rest of a refusal, within bounds of size and time.
@@ -325,7 +398,13 @@ impl Transport for RshTransport {
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
         let port = target.port.unwrap_or(self.options.port);
         let addresses = self.resolver.lookup(&target.host, port, budget).await?;
-        Ok(Route::new(addresses))
+        let resolved: Vec<IpAddr> = match addresses.as_slice() {
+            [_] => Vec::new(),
+            several => several.iter().map(SocketAddr::ip).collect(),
+        };
+        let mut route = Route::new(addresses);
+        route.resolved = resolved.into();
+        Ok(route)
     }
 
     async fn connect(
@@ -339,23 +418,49 @@ impl Transport for RshTransport {
             listeners.prepare().map_err(no_listener)?;
         }
         let (peer, outgoing) = dial(&self.pool, route, budget).await?;
-        let (before, lag) = (budget.left(), budget.lag());
-        let start = self.start(id, target, peer, outgoing, &mut route.phase, &lag);
+        let connected = Connected::new(outgoing);
+        let expected = self.listener(target, route, peer).await;
+        let private = expected.as_ref().is_some_and(Expected::is_private);
+        let (before, lag, begun) = (budget.left(), budget.lag(), Instant::now());
+        let mut progress = Progress::new(route.own_listener);
+        let start = self.start(id, target, connected, expected, &mut progress, &lag);
         let started = budget.spend(start).await;
-        route.facts.start = Some(before - budget.left());
-        let timed_out = || match route.phase {
-            Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
-            phase => budget.exhausted(phase),
+        route.phase = progress.phase;
+        route.answered = progress.answered;
+        let charged = before - budget.left();
+        let until_answered = route.answered.map(|at| at - begun);
+        *route.facts.start.get_or_insert_default() +=
+            charged.min(until_answered.unwrap_or(charged));
+        let error = match started {
+            Some(Ok(session)) => return Ok(session),
+            Some(Err(Unstarted::NeedsOwnListener)) => {
+                // Nothing was started: the next attempt follows at once, and the host has lost no time.
+                route.own_listener = true;
+                return Err(Setback::NoPort(PortWait::until(Instant::now())));
+            }
+            Some(Err(Unstarted::Failed(error))) => error,
+            None => match progress.phase {
+                // With a listener to itself it is the host's own call, which was not taken yet.
+                Phase::CallBack if progress.elsewhere && private => budget.exhausted(Phase::Start),
+                Phase::CallBack if progress.elsewhere => progress.called_from_elsewhere(),
+                Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+                phase => budget.exhausted(phase),
+            },
         };
-        started.unwrap_or_else(|| Err(timed_out())).map_err(setback)
+        Err(setback(error, progress.sent))
     }
 
     fn time_wait(&self) -> Option<usize> {
+        if !self.options.count_time_wait {
+            return None;
+        }
         let (range, _) = self.pool.span()?;
         kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
     fn remarks(&self) -> Vec<String> {
+        const HELP: &str =
+            "; if that is the address of a host, name it with callback= or --callback-from";
         let strays = self
             .listeners
             .as_ref()
@@ -364,11 +469,11 @@ impl Transport for RshTransport {
         match (strays.count, strays.first) {
             (0, _) | (_, None) => Vec::new(),
             (1, Some(from)) => vec![format!(
-                "a connection from {from} to a port for stderr was no daemon's that was called: reset"
+                "reset a connection from {from} to a port for stderr: no session expected it{HELP}"
             )],
             (count, Some(from)) => vec![format!(
-                "{count} connections to ports for stderr were no daemon's that was called: reset (the \
-                 first was from {from})"
+                "reset {count} connections to ports for stderr, the first from {from}: no session expected \
+                 them{HELP}"
             )],
         }
     }
@@ -378,14 +483,16 @@ impl Transport for RshTransport {
 /// it sent before it closed arrives before its close: no answer means no command. A daemon that was given
 /// up while it may still have read the request proves nothing, and what it refuses for good it refuses
 /// again.
-fn setback(error: TransportError) -> Setback {
+fn setback(error: TransportError, sent: bool) -> Setback {
     let not_started = match &error {
+        // Without the command's last byte no daemon runs it.
+        TransportError::NoCallback { .. } if !sent => true,
         TransportError::ClosedBeforeStatus { .. }
         | TransportError::Reset {
             phase: Phase::Start,
             ..
         } => true,
-        TransportError::NoCallback { hint } => *hint == GAVE_UP,
+        TransportError::NoCallback { hint } => *hint == GAVE_UP || *hint == ELSEWHERE,
         TransportError::Denied { text } => wire::is_temporary(text),
         _ => false,
     };
@@ -397,7 +504,7 @@ fn setback(error: TransportError) -> Setback {
 
 fn no_listener(error: io::Error) -> Setback {
     if error.kind() == io::ErrorKind::AddrInUse {
-        let again = tokio::time::Instant::now() + LISTENER_RETRY;
+        let again = Instant::now() + LISTENER_RETRY;
         return Setback::NoPort(PortWait::until(again));
     }
     match bind::is_shortage(&error) {
@@ -406,5 +513,39 @@ fn no_listener(error: io::Error) -> Setback {
             phase: Phase::Connect,
             source: error,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::lose_the_cpu;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_runs_from_the_earliest_moment_that_is_possible() {
+        let lag = Lag::default();
+        let measuring = tokio::spawn(lag.clone().measure());
+        let asked = Instant::now();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        // Read in time.
+        assert_eq!(answer_came(asked, false, &lag), Instant::now());
+        // The process gets no CPU for a second, in which the answer comes, and output after it or none.
+        let in_time = Instant::now();
+        lose_the_cpu(Duration::from_secs(1));
+        for with_output in [false, true] {
+            let answered = answer_came(asked, with_output, &lag);
+            let difference = answered.max(in_time) - answered.min(in_time);
+            assert!(difference <= Duration::from_millis(20), "{difference:?}");
+        }
+        // Never before the daemon was asked.
+        let asked = Instant::now();
+        assert_eq!(answer_came(asked, true, &lag), asked);
+        measuring.abort();
+    }
+
+    #[test]
+    fn without_measuring_the_answer_came_when_it_was_read() {
+        let asked = Instant::now() - Duration::from_secs(1);
+        assert!(answer_came(asked, true, &Lag::default()) > asked);
     }
 }

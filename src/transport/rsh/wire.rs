@@ -25,6 +25,13 @@ pub fn request(stderr_port: u16, local_user: &str, remote_user: &str, command: &
     bytes
 }
 
+/// The port with its NUL, and the rest of a request. A daemon calls back when it has read the first part.
+#[must_use]
+pub fn split(request: &[u8]) -> (&[u8], &[u8]) {
+    let end = request.iter().position(|&byte| byte == 0);
+    request.split_at(end.map_or(request.len(), |at| at + 1))
+}
+
 /// What the first byte of the daemon's answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

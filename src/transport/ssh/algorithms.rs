@@ -1,13 +1,64 @@
-//! Which algorithms a host is asked for: libssh2's, in its order, changed by what the user's files say and
-//! by the keys that are known for the host.
+//! Algorithms that a host is asked for: those of libssh2 that OpenSSH's client offers too, in libssh2's order, changed by
+//! the user's files and by the keys that are known for the host.
 
 use ssh2::MethodType;
 
 use super::certificate::Certificate;
 use super::config::{AlgorithmSpec, HostConfig};
 use super::ffi::{Fault, Peer};
+use super::gate::Methods;
 use super::public::KeyType;
 use crate::transport::TransportError;
+
+/// The algorithms that OpenSSH 9.2's client offers unless its configuration says otherwise, as far as libssh2 may have
+/// them. Others, such as CBC ciphers and SHA-1 signatures, are offered only if the user's files ask for them.
+const USUAL: [&str; 34] = [
+    // Key exchange.
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group-exchange-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
+    "diffie-hellman-group14-sha256",
+    // Host keys.
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    // Ciphers.
+    "chacha20-poly1305@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    // Integrity.
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha1-etm@openssh.com",
+    "umac-128-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+    "hmac-sha1",
+];
+
+/// The algorithms of a list that are offered unless the user's files say otherwise.
+fn usual(supported: &[&'static str]) -> Vec<&'static str> {
+    let mut names = supported.to_vec();
+    names.retain(|name| USUAL.contains(name));
+    names
+}
 
 /// What libssh2 can do, in its order of preference.
 #[derive(Clone, Debug)]
@@ -18,13 +69,14 @@ pub(super) struct Supported {
     macs: Vec<&'static str>,
 }
 
-/// The algorithms to ask for, in order; `None` for libssh2's own.
+/// The algorithms to ask for, in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Algorithms {
-    pub(super) kex: Option<String>,
-    pub(super) host_key: Option<String>,
-    pub(super) ciphers: Option<String>,
-    pub(super) macs: Option<String>,
+    pub(super) kex: String,
+    pub(super) host_key: String,
+    pub(super) ciphers: String,
+    pub(super) macs: String,
+    /// `None` for libssh2's own.
     pub(super) signatures: Option<String>,
     pub(super) compression: bool,
 }
@@ -56,22 +108,25 @@ impl Supported {
     ) -> Result<Algorithms, TransportError> {
         Ok(Algorithms {
             kex: changed("KexAlgorithms", host.kex_algorithms.as_ref(), &self.kex)?,
-            host_key: Some(match &host.host_key_algorithms {
+            host_key: match &host.host_key_algorithms {
                 Some(_) => changed(
                     "HostKeyAlgorithms",
                     host.host_key_algorithms.as_ref(),
                     &self.host_keys(authority),
-                )?
-                .unwrap_or_default(),
+                )?,
                 None => self.ordered(known, authority).join(","),
-            }),
+            },
             ciphers: changed("Ciphers", host.ciphers.as_ref(), &self.ciphers)?,
             macs: changed("MACs", host.macs.as_ref(), &self.macs)?,
-            signatures: changed(
-                "PubkeyAcceptedAlgorithms",
-                host.pubkey_accepted_algorithms.as_ref(),
-                &signing(),
-            )?,
+            signatures: match &host.pubkey_accepted_algorithms {
+                Some(spec) => Some(applied(
+                    "PubkeyAcceptedAlgorithms",
+                    spec,
+                    &signing(),
+                    &signing(),
+                )?),
+                None => None,
+            },
             compression: host.compression,
         })
     }
@@ -89,7 +144,7 @@ impl Supported {
 
     /// Those whose keys are known come first, so that a host that has several shows one that can be checked.
     fn ordered(&self, known: &[KeyType], authority: bool) -> Vec<&'static str> {
-        let mut names = self.host_keys(authority);
+        let mut names = usual(&self.host_keys(authority));
         names.sort_by_key(|name| match KeyType::of_algorithm(name) {
             Some((_, true)) => 0,
             Some((kind, false)) if known.contains(&kind) => 1,
@@ -124,16 +179,29 @@ pub(super) fn of_key(blob: &[u8]) -> &'static [&'static str] {
     }
 }
 
-/// A list that the user's files have changed; `None` if they haven't.
+/// The list to offer: the usual one, or what the user's files make of it.
 fn changed(
     keyword: &str,
     spec: Option<&AlgorithmSpec>,
+    supported: &[&'static str],
+) -> Result<String, TransportError> {
+    let usual = usual(supported);
+    match spec {
+        Some(spec) => applied(keyword, spec, &usual, supported),
+        None => Ok(usual.join(",")),
+    }
+}
+
+/// A list that the user's files have changed.
+fn applied(
+    keyword: &str,
+    spec: &AlgorithmSpec,
+    usual: &[&str],
     supported: &[&str],
-) -> Result<Option<String>, TransportError> {
-    let Some(spec) = spec else { return Ok(None) };
-    let names = spec.apply(supported, supported);
+) -> Result<String, TransportError> {
+    let names = spec.apply(usual, supported);
     match names.is_empty() {
-        false => Ok(Some(names.join(","))),
+        false => Ok(names.join(",")),
         true => Err(TransportError::Config {
             reason: format!(
                 "{keyword}: none of {} is known here ({} are): try -R openssh",
@@ -142,6 +210,16 @@ fn changed(
             ),
         }),
     }
+}
+
+/// Fixes the algorithms of a peer's connection, so that a later key exchange can change nothing but the keys.
+///
+/// libssh2 replaces an algorithm as soon as a later exchange agrees on another one, and keeps the state of the old one.
+pub(super) fn pin(peer: &mut Peer, methods: &Methods) -> Result<(), Fault> {
+    for (kind, name) in methods.by_kind() {
+        peer.prefer(kind, name)?;
+    }
+    Ok(())
 }
 
 impl Algorithms {
@@ -154,16 +232,64 @@ impl Algorithms {
             (MethodType::CryptSc, &self.ciphers),
             (MethodType::MacCs, &self.macs),
             (MethodType::MacSc, &self.macs),
-            (MethodType::SignAlgo, &self.signatures),
         ];
-        for (kind, list) in lists {
-            if let Some(list) = list {
-                peer.prefer(kind, list)?;
-            }
+        let signatures = self.signatures.iter();
+        let signatures = signatures.map(|list| (MethodType::SignAlgo, list));
+        for (kind, list) in lists.into_iter().chain(signatures) {
+            peer.prefer(kind, list)?;
         }
         if self.compression {
             peer.compress();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::ssh::testing::{Bench, configured};
+
+    fn chosen(options: &[&str]) -> Algorithms {
+        let supported = Supported::find().unwrap();
+        let host = configured("h", options);
+        supported.choose(&host, &[], true).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_offered_that_ssh_does_not_offer() {
+        let Some(bench) = Bench::new() else { return };
+        let output = bench.run("ssh", &["-F", "none", "-G", "h"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let offered = chosen(&[]);
+        for (keyword, ours) in [
+            ("ciphers", &offered.ciphers),
+            ("macs", &offered.macs),
+            ("kexalgorithms", &offered.kex),
+            ("hostkeyalgorithms", &offered.host_key),
+        ] {
+            let theirs = text
+                .lines()
+                .find_map(|line| line.strip_prefix(keyword)?.strip_prefix(' '))
+                .unwrap();
+            let theirs: Vec<&str> = theirs.split(',').collect();
+            let more: Vec<&str> = ours
+                .split(',')
+                .filter(|name| !theirs.contains(name))
+                .collect();
+            assert_eq!(more, [""; 0], "{keyword}: {ours}");
+            assert!(ours.contains(','), "{keyword}: {ours}");
+        }
+    }
+
+    #[test]
+    fn cbc_ciphers_are_offered_only_if_they_are_asked_for() {
+        assert!(!chosen(&[]).ciphers.contains("cbc"));
+        let added = chosen(&["Ciphers=+aes128-cbc"]).ciphers;
+        assert!(added.ends_with(",aes128-cbc"), "{added}");
+        assert_eq!(added.matches("cbc").count(), 1, "{added}");
+        assert_eq!(chosen(&["Ciphers=aes256-cbc"]).ciphers, "aes256-cbc");
+        let less = chosen(&["Ciphers=-aes*-ctr"]).ciphers;
+        assert!(!less.contains("cbc") && !less.contains("ctr"), "{less}");
     }
 }

@@ -10,8 +10,9 @@ use super::connect::{Progress, lost};
 use super::drive::Turns;
 use super::ffi::{Fault, Peer, Signature};
 use super::keys::{Candidate, With, asked};
+use super::trials::{Trials, Turn};
 use super::trust::chain;
-use crate::transport::{Phase, TransportError};
+use crate::transport::{Excused, Phase, TransportError};
 
 /// The methods that there are here, by their names in the protocol.
 pub(super) const PUBLIC_KEY: &str = "publickey";
@@ -52,6 +53,9 @@ pub(super) struct Claim<'a> {
     pub(super) methods: &'a [String],
     pub(super) keys: &'a [Key<'a>],
     pub(super) password: Option<&'a Zeroizing<String>>,
+    /// The host, for the others that wait until it has answered to the password.
+    pub(super) host: &'a str,
+    pub(super) trials: &'a Trials,
 }
 
 /// What was tried, for the message when none of it did.
@@ -59,7 +63,9 @@ pub(super) struct Claim<'a> {
 struct Tried {
     keys: Vec<String>,
     password: bool,
-    /// Why a key could not sign.
+    /// The host that has refused the password, which is why it was not tried.
+    withheld: Option<String>,
+    /// Why a key could not sign, or a question not be answered.
     faults: Vec<String>,
 }
 
@@ -79,66 +85,150 @@ pub(super) async fn log_in(
     progress: &mut Progress,
 ) -> Result<(), TransportError> {
     progress.phase = Phase::Auth;
-    let mut tried = Tried::default();
-    let Some(mut taken) = methods(peer, claim, &tried).await? else {
-        return Ok(());
+    let mut attempt = Attempt {
+        claim,
+        tried: Tried::default(),
+        turn: None,
+        passed: false,
+        wants_more: false,
     };
-    for method in claim.methods {
-        // A method that the server wants only after another is not in its first list.
-        if !taken.split(',').any(|name| name == method) {
-            continue;
-        }
-        let mut not_enough = false;
-        match method.as_str() {
-            PUBLIC_KEY => {
-                for key in claim.keys {
-                    tried.keys.push(key.candidate.name.clone());
-                    let tried_key = prove(peer, claim.user, key, &mut tried.faults).await;
-                    match outcome(peer, claim, &tried, &taken, tried_key)? {
-                        Try::In => return Ok(()),
-                        Try::Refused => {}
-                        Try::NotEnough => {
-                            not_enough = true;
-                            break;
+    let result = attempt.run(peer, &progress.excused).await;
+    attempt.answer(peer, &result);
+    result
+}
+
+/// One login.
+struct Attempt<'a> {
+    claim: &'a Claim<'a>,
+    tried: Tried,
+    /// The part in the password's trial, once the server wants a password.
+    turn: Option<Turn>,
+    /// The server has shown that the password is right.
+    passed: bool,
+    /// After the password the server takes none any more: it was right, or there are no more tries.
+    wants_more: bool,
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self, peer: &mut Peer, excused: &Excused) -> Result<(), TransportError> {
+        let claim = self.claim;
+        let Some(mut taken) = methods(peer, claim, &self.tried).await? else {
+            return Ok(());
+        };
+        for method in claim.methods {
+            // A method that the server wants only after another is not in its first list.
+            if !takes(&taken, method) {
+                continue;
+            }
+            let mut not_enough = false;
+            match method.as_str() {
+                PUBLIC_KEY => {
+                    for key in claim.keys {
+                        self.tried.keys.push(key.candidate.name.clone());
+                        let tried_key = prove(peer, claim.user, key, &mut self.tried.faults).await;
+                        match outcome(peer, claim, &self.tried, &taken, tried_key)? {
+                            Try::In => return Ok(()),
+                            Try::Refused => {}
+                            Try::NotEnough => {
+                                not_enough = true;
+                                break;
+                            }
                         }
                     }
                 }
-            }
-            KEYBOARD_INTERACTIVE | PASSWORD => {
-                let Some(password) = claim.password else {
-                    continue;
-                };
-                tried.password = true;
-                let answered = match method.as_str() {
-                    PASSWORD => peer.drive(|peer| peer.password(claim.user, password)).await,
-                    _ => {
-                        peer.pipe_mut().answer_with(Some(password.clone()));
-                        let answered = peer
-                            .drive(|peer| peer.keyboard_interactive(claim.user))
-                            .await;
-                        peer.pipe_mut().answer_with(None);
-                        answered
+                KEYBOARD_INTERACTIVE | PASSWORD => {
+                    let Some(password) = claim.password else {
+                        continue;
+                    };
+                    if !self.may_try(excused).await {
+                        continue;
                     }
-                };
-                let answered = answered.map(|()| Try::In).or_else(refused);
-                match outcome(peer, claim, &tried, &taken, answered)? {
-                    Try::In => return Ok(()),
-                    // libssh2 does not tell a wrong password from one that is not enough.
-                    Try::Refused | Try::NotEnough => not_enough = true,
+                    let answered = self.offer(peer, method, password).await;
+                    match outcome(peer, claim, &self.tried, &taken, answered)? {
+                        Try::In => return Ok(()),
+                        // libssh2 does not tell a wrong password from one that is not enough.
+                        Try::Refused | Try::NotEnough => not_enough = true,
+                    }
                 }
+                _ => {}
             }
-            _ => {}
+            if not_enough {
+                // What the server takes next may be something else; asking counts as a try there, so it is
+                // asked only where there is something to gain.
+                let Some(next) = methods(peer, claim, &self.tried).await? else {
+                    return Ok(());
+                };
+                self.wants_more |= self.tried.password && !takes(&next, method);
+                taken = next;
+            }
         }
-        if not_enough {
-            // What the server takes next may be something else; asking counts as a try there, so it is
-            // asked only where there is something to gain.
-            match methods(peer, claim, &tried).await? {
-                Some(next) => taken = next,
-                None => return Ok(()),
+        Err(denied(claim, &self.tried, Some(&taken), None))
+    }
+
+    /// Waits for the turn to try the password; false if another host has refused it.
+    async fn may_try(&mut self, excused: &Excused) -> bool {
+        if self.turn.is_none() {
+            let turn = excused.wait(self.claim.trials.turn(self.claim.user)).await;
+            if let Turn::Withheld(host) = &turn {
+                self.tried.withheld = Some(host.clone());
             }
+            self.turn = Some(turn);
+        }
+        self.tried.withheld.is_none()
+    }
+
+    /// Offers the password by one of the two methods for it.
+    async fn offer(
+        &mut self,
+        peer: &mut Peer,
+        method: &str,
+        password: &Zeroizing<String>,
+    ) -> Result<Try, Fault> {
+        let user = self.claim.user;
+        let answered = if method == PASSWORD {
+            self.tried.password = true;
+            peer.drive(|peer| peer.password(user, password)).await
+        } else {
+            peer.pipe_mut().answer_with(password.clone());
+            let answered = peer.drive(|peer| peer.keyboard_interactive(user)).await;
+            match peer.pipe_mut().end_answers() {
+                Some(true) => self.tried.password = true,
+                Some(false) => {
+                    let fault = "the server asks for something else than a password";
+                    self.tried.faults.push(fault.to_owned());
+                }
+                None => {}
+            }
+            answered
+        };
+        self.passed = match &answered {
+            Ok(()) => true,
+            // An expired password is the right one.
+            Err(fault) => fault.code == raw::LIBSSH2_ERROR_PASSWORD_EXPIRED,
+        };
+        answered.map(|()| Try::In).or_else(refused)
+    }
+
+    /// Tells the hosts that wait how the server has answered to the password, if it has.
+    fn answer(&mut self, peer: &Peer, result: &Result<(), TransportError>) {
+        let Some(turn) = self.turn.as_mut().filter(|_| self.tried.password) else {
+            return;
+        };
+        let host = self.claim.host;
+        match result {
+            _ if self.passed => turn.taken(),
+            Ok(()) if self.wants_more => turn.taken(),
+            Ok(()) | Err(TransportError::AuthFailed { .. }) => turn.refused(host),
+            Err(_) if peer.pipe().ended().is_some() => turn.closed(host),
+            // Its time has run out, or what it sent makes no sense.
+            Err(_) => {}
         }
     }
-    Err(denied(claim, &tried, Some(&taken), None))
+}
+
+/// True if a server that takes these methods takes that one.
+fn takes(methods: &str, method: &str) -> bool {
+    methods.split(',').any(|name| name == method)
 }
 
 /// The methods that the server takes now; `None` if it lets the user in without any.
@@ -247,6 +337,7 @@ fn denied(
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = match (tried.keys.as_slice(), tried.password) {
+        ([], false) if tried.withheld.is_some() => Ok(()),
         ([], false) => write!(text, "nothing to log in with"),
         (keys, password) => {
             let mut names = keys.to_vec();
@@ -263,7 +354,14 @@ fn denied(
     if let Some(said) = said {
         let _ = write!(text, "; the server says: {said}");
     }
-    if let Some(taken) = taken {
+    if let Some(host) = &tried.withheld {
+        let start = if text.is_empty() { "" } else { "; " };
+        let user = claim.user;
+        let _ = write!(
+            text,
+            "{start}the password is not sent, for {host} has refused it for {user}"
+        );
+    } else if let Some(taken) = taken {
         let _ = write!(text, "; the server takes {}", taken.replace(',', ", "));
         let wants_password = taken
             .split(',')

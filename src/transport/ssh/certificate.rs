@@ -55,6 +55,12 @@ impl Certificate {
         (certificate.subject == Subject::User).then_some(certificate)
     }
 
+    /// Returns the plain key inside a certificate blob, whoever signed it: for lists of keys that are refused.
+    #[must_use]
+    pub fn key_inside(blob: &[u8]) -> Option<Vec<u8>> {
+        Certificate::read(blob).map(|(certificate, _, _)| certificate.key)
+    }
+
     /// Reads a certificate, and gives the data that are signed and their signature.
     fn read(blob: &[u8]) -> Option<(Certificate, &[u8], &[u8])> {
         if blob.len() > LONGEST {

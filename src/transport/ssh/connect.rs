@@ -4,13 +4,14 @@ use libssh2_sys as raw;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
-use super::algorithms::Algorithms;
+use super::algorithms::{Algorithms, pin};
 use super::drive::Turns;
 use super::ffi::{Channel, Fault, Peer};
+use super::gate::{Proof, Violation};
 use super::greeting::NoServer;
 use super::pipe::{Ended, Line, Pipe};
 use super::public::KeyType;
-use crate::transport::{Phase, TransportError};
+use crate::transport::{Budget, Excused, Phase, TransportError};
 
 /// What mrsh calls itself to servers.
 const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
@@ -46,13 +47,16 @@ pub(super) struct Progress {
     pub(super) phase: Phase,
     /// What the server said instead of a greeting.
     pub(super) words: String,
+    /// The time that the attempt's budget does not charge.
+    pub(super) excused: Excused,
 }
 
 impl Progress {
-    pub(super) fn new() -> Progress {
+    pub(super) fn new(budget: &Budget) -> Progress {
         Progress {
             phase: Phase::Handshake,
             words: String::new(),
+            excused: budget.excused(),
         }
     }
 
@@ -63,13 +67,21 @@ impl Progress {
     }
 }
 
-/// Greets the server and agrees with it on keys, in turn with the other exchanges.
-pub(super) async fn greet(
+/// A connection whose server has proved that it owns a host key, which nobody has judged yet.
+#[derive(Debug)]
+pub(super) struct Proved {
+    peer: Peer,
+    /// The key, as it travels in the protocol.
+    pub(super) host_key: Vec<u8>,
+}
+
+/// Greets the server and agrees with it on keys, in turn with the other exchanges, up to the proof of its identity.
+pub(super) async fn prove(
     line: Line,
     algorithms: &Algorithms,
     exchanges: &Semaphore,
     progress: &mut Progress,
-) -> Result<Peer, Failure> {
+) -> Result<Proved, Failure> {
     progress.phase = Phase::Handshake;
     let prepare = || {
         let mut peer = Peer::new(Pipe::new(line))?;
@@ -86,15 +98,53 @@ pub(super) async fn greet(
             peer.handshake()
         });
         match step.await {
-            Ok(Some(())) => return Ok(peer),
             Ok(None) => {
+                if let Some(proof) = peer.pipe().proof() {
+                    let proof = proof.clone();
+                    return settle(peer, proof);
+                }
                 if !peer.pipe().greeting().is_complete() {
                     progress.words = peer.pipe().greeting().words();
                 }
                 turns.wait(&mut peer).await;
             }
+            Ok(Some(())) => return Err(no_handshake(&peer, no_proof())),
             Err(fault) => return Err(no_handshake(&peer, fault)),
         }
+    }
+}
+
+/// Compares what was proved with what libssh2 has, and fixes the algorithms. No encrypted packet has reached libssh2
+/// yet, so nobody can have changed its mind.
+fn settle(mut peer: Peer, proof: Proof) -> Result<Proved, Failure> {
+    if let Some(what) = peer.difference(&proof) {
+        peer.pipe_mut().refuse(Violation::Disagreement(what));
+        return Err(no_handshake(&peer, no_proof()));
+    }
+    pin(&mut peer, &proof.methods)
+        .map_err(|fault| TransportError::Handshake { reason: fault.text })?;
+    Ok(Proved {
+        peer,
+        host_key: proof.host_key,
+    })
+}
+
+/// Lets a server whose host key was judged go on, up to the service for authentication.
+pub(super) async fn proceed(proved: Proved, progress: &mut Progress) -> Result<Peer, Failure> {
+    progress.phase = Phase::Handshake;
+    let Proved { mut peer, .. } = proved;
+    peer.pipe_mut().open_gate();
+    match peer.drive(Peer::handshake).await {
+        Ok(()) => Ok(peer),
+        Err(fault) => Err(no_handshake(&peer, fault)),
+    }
+}
+
+/// The fault of a handshake that libssh2 calls done without a proof.
+fn no_proof() -> Fault {
+    Fault {
+        code: raw::LIBSSH2_ERROR_PROTO,
+        text: "the server has not proved its identity".to_owned(),
     }
 }
 
@@ -173,6 +223,16 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
             phase,
             expected: SERVER,
             text: "it sends without end".to_owned(),
+        },
+        Some(Ended::Refused(violation)) => match violation {
+            Violation::NothingInCommon { .. } | Violation::Guess => TransportError::Handshake {
+                reason: violation.to_string(),
+            },
+            _ => TransportError::Protocol {
+                phase,
+                expected: SERVER,
+                text: violation.to_string(),
+            },
         },
         Some(Ended::Other(text)) => TransportError::Io {
             phase,

@@ -1,4 +1,4 @@
-//! libssh2 under a safe type, and the only unsafe code of this program.
+//! libssh2 under a safe type, and the only unsafe code of the library.
 //!
 //! [`Peer`] is a session with all its channels and the [`Pipe`] below it. Everything goes through `&mut
 //! Peer`, so libssh2, which knows no locks, is never entered twice; and a peer is whole: its pointers live
@@ -19,6 +19,7 @@ use std::ptr::{null, null_mut};
 use libssh2_sys as raw;
 use ssh2::{MethodType, Session};
 
+use super::gate::Proof;
 use super::pipe::Pipe;
 
 /// The bytes that the server may send of a channel before we have read some: libssh2's own default.
@@ -68,7 +69,15 @@ unsafe extern "C" {
         kind: c_int,
         callback: Option<Callback>,
     ) -> Option<Callback>;
+    fn libssh2_version(required: c_int) -> *const c_char;
     fn malloc(size: usize) -> *mut c_void;
+}
+
+/// Returns the version of the libssh2 that is linked, as `1.11.2_DEV`.
+pub(super) fn version() -> String {
+    // SAFETY: the function has no precondition; for 0 it returns a text that lives as long as the program.
+    let text = unsafe { CStr::from_ptr(libssh2_version(0)) };
+    text.to_string_lossy().into_owned()
 }
 
 /// What libssh2 says about a call that failed.
@@ -210,9 +219,21 @@ impl Peer {
         step(self.session().handshake())
     }
 
-    /// The server's key, as it travels in the protocol.
-    pub(super) fn host_key(&mut self) -> Option<Vec<u8>> {
-        self.session().host_key().map(|(key, _)| key.to_vec())
+    /// Compares libssh2's state with what the server has proved; names the first difference.
+    pub(super) fn difference(&mut self, proof: &Proof) -> Option<&'static str> {
+        let session = self.session();
+        if session.host_key().map(|(key, _)| key) != Some(&proof.host_key) {
+            return Some("host key");
+        }
+        let mut methods = proof.methods.by_kind();
+        // libssh2 has a name of its own for a MAC that is part of the cipher.
+        methods.retain(|(kind, _)| match kind {
+            MethodType::MacCs => !proof.methods.replaces_mac(0),
+            MethodType::MacSc => !proof.methods.replaces_mac(1),
+            _ => true,
+        });
+        let differs = |(kind, name): &(MethodType, &str)| session.methods(*kind) != Some(name);
+        methods.iter().any(differs).then_some("algorithm")
     }
 
     /// Asks to be let in without anything; the methods that the server takes, `None` within if it let us in.
@@ -267,11 +288,18 @@ impl Peer {
 
     /// Authenticates by answering the server's questions, as the pipe was told to.
     pub(super) fn keyboard_interactive(&mut self, user: &str) -> Step<()> {
-        let pipe = self.pipe;
-        let session = self.session();
-        // SAFETY: it lives as long as the peer. ssh2 keeps this very pointer where the callbacks for
-        // reading and writing look for the pipe, and nobody else has a reference to it meanwhile.
-        step(session.userauth_keyboard_interactive(user, unsafe { &mut *pipe }))
+        let user = c_string(user)?;
+        let length = c_uint::try_from(user.as_bytes().len()).unwrap_or(c_uint::MAX);
+        // SAFETY: the session lives and the name is as long as is said.
+        let code = unsafe {
+            raw::libssh2_userauth_keyboard_interactive_ex(
+                self.raw,
+                user.as_ptr(),
+                length,
+                Some(questioned),
+            )
+        };
+        self.done(code)
     }
 
     /// Whether the server has let us in.
@@ -467,6 +495,17 @@ impl Peer {
             raw::libssh2_channel_window_read_ex(self.pointer(channel), &raw mut queued, null_mut());
         }
         queued > 0
+    }
+
+    /// Throws away what waits of streams that do not exist: extended data of another type than standard error's (RFC
+    /// 4254, section 5.2). libssh2 would keep it, and never tell of the channel's end. To be called when a read of
+    /// stream 1 has found nothing, for it throws away what there is of that stream, too.
+    pub(super) fn drop_extended(&mut self, channel: Channel) -> Step<()> {
+        const ALL_EXTENDED: c_int = -1;
+        // SAFETY: the channel is null or lives.
+        let code = unsafe { raw::libssh2_channel_flush_ex(self.pointer(channel), ALL_EXTENDED) };
+        // The number of bytes says nothing: they are not paid for by any output.
+        self.done(code.min(0))
     }
 
     /// Waits for the server to close the channel, after its streams have ended.
@@ -719,6 +758,55 @@ unsafe extern "C" fn disconnected(
     let _ = catch_unwind(AssertUnwindSafe(|| {
         pipe.set_farewell(message.escape_ascii().to_string());
     }));
+}
+
+/// `LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC`. ssh2's own leaves copies of the answers in memory.
+extern "C" fn questioned(
+    _name: *const c_char,
+    _name_length: c_int,
+    _instruction: *const c_char,
+    _instruction_length: c_int,
+    count: c_int,
+    questions: *const raw::LIBSSH2_USERAUTH_KBDINT_PROMPT,
+    responses: *mut raw::LIBSSH2_USERAUTH_KBDINT_RESPONSE,
+    context: *mut *mut c_void,
+) {
+    let count = usize::try_from(count).unwrap_or(0);
+    if count == 0 || questions.is_null() || responses.is_null() {
+        return;
+    }
+    // SAFETY: the context as for `receive`; both lists are as long as libssh2 says and live during the call.
+    let (pipe, questions, responses) = unsafe {
+        (
+            &mut *(*context).cast::<Pipe>(),
+            std::slice::from_raw_parts(questions, count),
+            std::slice::from_raw_parts_mut(responses, count),
+        )
+    };
+    let hidden: Vec<bool> = questions
+        .iter()
+        .map(|question| question.echo == 0)
+        .collect();
+    // Without an answer the server refuses.
+    let Ok(Some(answer)) = catch_unwind(AssertUnwindSafe(|| pipe.answer(&hidden))) else {
+        return;
+    };
+    for (response, _) in responses
+        .iter_mut()
+        .zip(hidden)
+        .filter(|(_, hidden)| *hidden)
+    {
+        // SAFETY: as for a signature: libssh2 frees it with free, and it is as long as was asked for.
+        unsafe {
+            let copy = malloc(answer.len().max(1)).cast::<c_char>();
+            if copy.is_null() {
+                return;
+            }
+            copy.copy_from_nonoverlapping(answer.as_ptr().cast(), answer.len());
+            response.text = copy;
+            response.length = c_uint::try_from(answer.len()).unwrap_or(0);
+        }
+    }
 }
 
 /// `LIBSSH2_USERAUTH_PUBLICKEY_SIGN_FUNC`.

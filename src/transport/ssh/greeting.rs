@@ -29,11 +29,12 @@ pub(super) enum NoServer {
 }
 
 impl Greeting {
-    /// Takes in what came, cut anywhere. What comes after the version is not looked at.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
+    /// Takes in what came, cut anywhere. Returns the number of bytes up to the end of the version line, or of all
+    /// bytes if that has not come.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> usize {
+        for (index, &byte) in bytes.iter().enumerate() {
             if self.version.is_some() || self.failed.is_some() {
-                return;
+                return index;
             }
             self.seen += 1;
             if byte == b'\n' {
@@ -45,6 +46,7 @@ impl Greeting {
                 self.failed = Some(NoServer::Stranger(self.words()));
             }
         }
+        bytes.len()
     }
 
     fn end_line(&mut self) {
@@ -95,7 +97,9 @@ mod tests {
         let mut whole = Greeting::default();
         whole.feed(bytes);
         let mut cut = Greeting::default();
-        bytes.iter().for_each(|byte| cut.feed(&[*byte]));
+        for byte in bytes {
+            cut.feed(&[*byte]);
+        }
         assert_eq!(whole.version, cut.version);
         assert_eq!(whole.failed, cut.failed);
         assert_eq!(whole.words(), cut.words());

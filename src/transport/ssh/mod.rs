@@ -3,9 +3,10 @@
 //! [`SshTransport`] connects, checks whose key the server has, logs in and starts the command;
 //! [`SshSession`] carries its output and says how it ended. What the user's files say is read before the
 //! first connection: [`config`] how to reach a host, [`known_hosts`] whom to trust, [`keys`] and [`agent`]
-//! how to log in. libssh2 is in `ffi`, which has all of this program's unsafe code, over a `pipe` that
+//! how to log in. libssh2 is in `ffi`, which has all of the library's unsafe code, over a `pipe` that
 //! reads and writes for it; `drive` makes futures of its calls.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -44,18 +45,22 @@ pub mod config;
 mod connect;
 mod drive;
 mod ffi;
+pub mod gate;
 mod greeting;
 mod jump;
 pub mod keys;
 pub mod known_hosts;
+pub mod library;
 pub mod note;
 mod pipe;
 pub mod prompt;
 pub mod public;
+mod remarks;
 mod session;
 mod setup;
 #[cfg(test)]
 mod testing;
+mod trials;
 mod tries;
 mod trust;
 mod tunnel;
@@ -82,6 +87,8 @@ pub struct SshOptions {
     pub input: Option<Input>,
     /// What the configuration says.
     pub config: SshConfig,
+    /// The same for targets that have settings of their own, by those settings.
+    pub own_configs: BTreeMap<Vec<String>, SshConfig>,
     /// Where the agent listens, if there is one.
     pub agent: Option<PathBuf>,
     /// Where the password comes from.
@@ -94,11 +101,18 @@ impl SshOptions {
     /// # Errors
     /// What it says cannot be done.
     pub fn host(&self, target: &Target) -> Result<HostConfig, ConfigError> {
-        self.config.host(
+        self.config_of(target).host(
             &target.host,
             target.user.as_deref().or(self.user.as_deref()),
             target.port.or(self.port),
         )
+    }
+
+    fn config_of(&self, target: &Target) -> &SshConfig {
+        let own = target.inventory.as_ref().map(|from| from.own_settings());
+        let own = own.filter(|own| !own.is_empty());
+        own.and_then(|own| self.own_configs.get(&own))
+            .unwrap_or(&self.config)
     }
 
     /// The hosts between here and a host, in the order in which they are visited. No I/O.
@@ -138,7 +152,7 @@ impl SshTransport {
     /// # Errors
     /// Nothing can be begun.
     pub async fn new<'t>(
-        options: SshOptions,
+        mut options: SshOptions,
         targets: impl Iterator<Item = &'t Target>,
         pool: PortPool,
         resolver: Resolver,
@@ -146,6 +160,8 @@ impl SshTransport {
         notes: &mut Vec<Note>,
     ) -> Result<SshTransport, SshError> {
         let ready = setup::prepare(&options, targets, asked, notes).await?;
+        // The one copy that is needed is there.
+        options.password = PasswordSource::None;
         Ok(SshTransport {
             options,
             ready,
@@ -200,13 +216,14 @@ impl SshTransport {
             (None, types) => (types.unwrap_or_default(), false, true),
         };
         let algorithms = self.ready.supported.choose(host, types, authority)?;
-        let mut peer = connect::greet(line, &algorithms, &self.exchanges, progress).await?;
+        let proved = connect::prove(line, &algorithms, &self.exchanges, progress).await?;
         progress.phase = Phase::HostKey;
-        let key = peer.host_key().unwrap_or_default();
-        let trusted = self.ready.trust.check(host, &names, &key, certain)?;
+        let key = &proved.host_key;
+        let trusted = self.ready.trust.check(host, &names, key, certain)?;
         if let Trusted::AskFor(types) = trusted {
             return Err(Failure::AskFor(types));
         }
+        let mut peer = connect::proceed(proved, progress).await?;
         self.log_in(host, &mut peer, &trusted, progress).await?;
         Ok(peer)
     }
@@ -268,6 +285,8 @@ impl SshTransport {
             methods: &methods,
             keys: &keys,
             password: self.ready.password.as_ref(),
+            host: &host.host_name,
+            trials: &self.ready.trials,
         };
         auth::log_in(peer, &claim, progress).await
     }
@@ -395,7 +414,7 @@ impl Transport for SshTransport {
                     (Line::Through(line), None, None)
                 }
             };
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(budget);
             let before = budget.left();
             let start = self.start(
                 &host,

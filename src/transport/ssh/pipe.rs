@@ -3,17 +3,17 @@
 //! libssh2 calls [`Pipe::receive`] and [`Pipe::send`] instead of the system (see [`ffi`](super::ffi)). That
 //! bounds what one call may take in, so that no server can keep the loop to itself; it takes every
 //! write whole, so that libssh2 never has a half-sent packet for which it would refuse all others; and
-//! it reads the server's greeting, of which libssh2 says nothing when it is not one.
+//! a [`Gate`] watches everything that passes before the server has proved its identity.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use ssh2::{KeyboardInteractivePrompt, Prompt};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use zeroize::Zeroizing;
 
+use super::gate::{Gate, Proof, Violation};
 use super::greeting::Greeting;
 
 /// The most that one call of libssh2 takes from the network: some milliseconds of its work.
@@ -38,8 +38,8 @@ const WORTH: u64 = 128;
 /// And so many by a second, for those who say for days that they are there.
 const PER_SECOND: u64 = 1024;
 
-/// How much is read at once while the greeting is awaited, of which libssh2 takes one byte at a time.
-const EARLY: usize = 1024;
+/// Maximum number of bytes read at once before the server has proved its identity.
+const EARLY: usize = 4096;
 
 /// The connection to a server: by TCP, or through the session with a jump host.
 #[derive(Debug)]
@@ -94,12 +94,11 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Pipe {
     line: Line,
-    /// What came with the greeting and libssh2 has not taken yet, and how far it has.
-    early: Vec<u8>,
-    taken: usize,
+    gate: Gate,
+    /// True if the gate is open and empty, so that reads go past it.
+    is_passed: bool,
     /// What the kernel has not taken yet.
     waiting: Vec<u8>,
-    greeting: Greeting,
     /// What libssh2 may still take in this call.
     allowance: usize,
     /// The last read found nothing more: waiting for the socket is worth while.
@@ -135,6 +134,8 @@ pub(super) enum Ended {
     Reset,
     /// The server sent more than any honest one would.
     Flood,
+    /// The server cannot be trusted to prove its identity.
+    Refused(Violation),
     /// The system's words for anything else.
     Other(String),
 }
@@ -143,17 +144,19 @@ pub(super) enum Ended {
 #[derive(Debug)]
 struct Answers {
     password: Zeroizing<String>,
+    /// The server has asked something.
     given: bool,
+    /// The server has been given the password.
+    shown: bool,
 }
 
 impl Pipe {
     pub(super) fn new(line: Line) -> Pipe {
         Pipe {
             line,
-            early: Vec::new(),
-            taken: 0,
+            gate: Gate::default(),
+            is_passed: false,
             waiting: Vec::new(),
-            greeting: Greeting::default(),
             allowance: ALLOWANCE,
             drained: true,
             fresh: false,
@@ -177,7 +180,25 @@ impl Pipe {
 
     /// What the server said before anything was encrypted.
     pub(super) fn greeting(&self) -> &Greeting {
-        &self.greeting
+        self.gate.greeting()
+    }
+
+    /// The proof that the server owns its host key, once there is one.
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        self.gate.proof()
+    }
+
+    /// Lets encrypted packets through: the host key that was proved has been judged.
+    pub(super) fn open_gate(&mut self) {
+        self.gate.open();
+    }
+
+    /// Ends the connection for this reason.
+    pub(super) fn refuse(&mut self, violation: Violation) {
+        self.gate.refuse(violation.clone());
+        self.ended.get_or_insert(Ended::Refused(violation));
+        self.line.reset_on_drop();
+        self.dead = true;
     }
 
     /// How the connection ended, if it has.
@@ -220,7 +241,7 @@ impl Pipe {
     }
 
     pub(super) fn farewell(&self) -> Option<&str> {
-        self.farewell.as_deref()
+        self.farewell.as_deref().or(self.gate.farewell())
     }
 
     pub(super) fn set_farewell(&mut self, text: String) {
@@ -228,11 +249,32 @@ impl Pipe {
     }
 
     /// Answers the server's questions with this password, once.
-    pub(super) fn answer_with(&mut self, password: Option<Zeroizing<String>>) {
-        self.answers = password.map(|password| Answers {
+    pub(super) fn answer_with(&mut self, password: Zeroizing<String>) {
+        self.answers = Some(Answers {
             password,
             given: false,
+            shown: false,
         });
+    }
+
+    /// Answers no more questions. Returns true if the server has been given the password, false if it has asked for
+    /// something else, and `None` if it has asked nothing.
+    pub(super) fn end_answers(&mut self) -> Option<bool> {
+        let answers = self.answers.take()?;
+        answers.given.then_some(answers.shown)
+    }
+
+    /// Returns the answer to the hidden ones of the server's questions, if there is one; the others have none.
+    pub(super) fn answer(&mut self, hidden: &[bool]) -> Option<Zeroizing<String>> {
+        let answers = self.answers.as_mut()?;
+        // Asked again, the password was wrong: nothing else is known here.
+        if answers.given || hidden.is_empty() {
+            return None;
+        }
+        answers.given = true;
+        // Of several secrets it would not be known which is the password.
+        answers.shown = hidden.iter().filter(|hidden| **hidden).count() == 1;
+        answers.shown.then(|| answers.password.clone())
     }
 
     /// Lets nothing pass any more, and resets the connection when it is dropped.
@@ -272,37 +314,41 @@ impl Pipe {
         if self.dead {
             return Ok(0);
         }
-        if self.taken < self.early.len() {
-            let rest = &self.early[self.taken..];
-            let n = rest.len().min(buffer.len());
-            buffer[..n].copy_from_slice(&rest[..n]);
-            self.taken += n;
-            return Ok(n);
+        if !self.is_passed {
+            return self.receive_watched(buffer);
         }
         if self.allowance == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if self.greeting.is_complete() {
-            // The buffer of the greeting is not needed again.
-            self.early = Vec::new();
-            self.taken = 0;
-            let n = buffer.len().min(self.allowance);
-            return self.read(&mut buffer[..n]);
+        let n = buffer.len().min(self.allowance);
+        self.read(&mut buffer[..n])
+    }
+
+    /// libssh2 reads what the gate lets through.
+    fn receive_watched(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let taken = self.gate.take(buffer);
+            self.is_passed = self.gate.is_passed();
+            if taken > 0 {
+                return Ok(taken);
+            }
+            if self.allowance == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let mut early = [0; EARLY];
+            let n = self.read(&mut early)?;
+            if n == 0 {
+                return Ok(0);
+            }
+            if let Err(violation) = self.gate.from_server(&early[..n]) {
+                match violation {
+                    // The greeting says more, and the end is like any other.
+                    Violation::NoServer => self.dead = true,
+                    violation => self.refuse(violation),
+                }
+                return Ok(0);
+            }
         }
-        let mut early = [0; EARLY];
-        let n = self.read(&mut early)?;
-        self.greeting.feed(&early[..n]);
-        if self.greeting.failed().is_some() {
-            // It would be waited for until the time runs out.
-            self.dead = true;
-            return Ok(0);
-        }
-        let first = n.min(buffer.len());
-        buffer[..first].copy_from_slice(&early[..first]);
-        self.early.clear();
-        self.early.extend_from_slice(&early[first..n]);
-        self.taken = 0;
-        Ok(first)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -354,6 +400,12 @@ impl Pipe {
     /// before is read then, which may say why, and after it the end.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.dead || self.waiting.len() + bytes.len() > MAX_WAITING {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !self.gate.is_client_encrypted()
+            && let Err(violation) = self.gate.from_client(bytes)
+        {
+            self.refuse(violation);
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if self.waiting.is_empty() {
@@ -423,198 +475,5 @@ impl Pipe {
     }
 }
 
-impl KeyboardInteractivePrompt for Pipe {
-    fn prompt(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'_>]) -> Vec<String> {
-        let first = match &mut self.answers {
-            Some(answers) if !answers.given && !prompts.is_empty() => {
-                answers.given = true;
-                // Of several secrets it would not be known which is the password.
-                let hidden = prompts.iter().filter(|prompt| !prompt.echo).count();
-                (hidden == 1).then_some(&*answers.password)
-            }
-            // Asked again, the password was wrong: nothing else is known here.
-            _ => None,
-        };
-        prompts
-            .iter()
-            .map(|prompt| match first {
-                Some(password) if !prompt.echo => password.clone(),
-                _ => String::new(),
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Write};
-
-    /// A pipe whose other end is in hand, with the greeting behind it.
-    fn greeted() -> (Pipe, std::os::unix::net::UnixStream) {
-        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        let mut pipe = Pipe::new(Line::Through(UnixStream::from_std(ours).unwrap()));
-        theirs.write_all(b"SSH-2.0-x\r\n").unwrap();
-        pipe.greeting.feed(b"SSH-2.0-x\r\n");
-        theirs.set_nonblocking(false).unwrap();
-        (pipe, theirs)
-    }
-
-    #[tokio::test]
-    async fn all_that_is_written_is_taken_and_arrives() {
-        let (mut pipe, mut theirs) = greeted();
-        let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
-        let mut wanted = Vec::new();
-        // More than a socket holds, in pieces as libssh2 writes them.
-        for piece in bytes.chunks(1000) {
-            pipe.ready_to_write().await;
-            assert_eq!(pipe.send(piece).unwrap(), piece.len());
-            wanted.extend_from_slice(piece);
-            if pipe.has_waiting() {
-                break;
-            }
-        }
-        assert!(pipe.has_waiting());
-        let reader = std::thread::spawn(move || {
-            let mut found = vec![0; wanted.len()];
-            theirs.read_exact(&mut found).unwrap();
-            (found == wanted, theirs)
-        });
-        while pipe.has_waiting() {
-            pipe.ready_to_write().await;
-            pipe.flush();
-        }
-        assert!(reader.join().unwrap().0);
-    }
-
-    #[tokio::test]
-    async fn what_comes_before_the_end_is_read_first() {
-        let (mut pipe, mut theirs) = greeted();
-        theirs.write_all(b"last words").unwrap();
-        drop(theirs);
-        pipe.ready().await.unwrap();
-        let mut buffer = [0; 1024];
-        pipe.begin();
-        let n = pipe.receive(&mut buffer).unwrap();
-        assert_eq!(&buffer[..n], b"SSH-2.0-x\r\nlast words");
-        // In the same call the end is hidden, and while something has to be got out first.
-        assert!(pipe.receive(&mut buffer).is_err());
-        pipe.begin();
-        pipe.hold_end();
-        assert!(pipe.receive(&mut buffer).is_err());
-        pipe.begin();
-        assert_eq!(pipe.receive(&mut buffer).unwrap(), 0);
-        assert_eq!(pipe.ended(), Some(&Ended::Closed));
-    }
-
-    #[tokio::test]
-    async fn one_call_takes_so_much_and_a_flood_is_cut_off() {
-        let (mut pipe, mut theirs) = greeted();
-        let writer = std::thread::spawn(move || {
-            let mut sent = 0_u64;
-            while let Ok(n) = theirs.write(&[0; 65536]) {
-                sent += n as u64;
-            }
-            sent
-        });
-        let mut buffer = [0; 40_000];
-        while pipe.ended().is_none() {
-            let before = pipe.received();
-            pipe.begin();
-            while let Ok(1..) = pipe.receive(&mut buffer) {}
-            assert!(pipe.received() - before <= ALLOWANCE as u64);
-            if pipe.is_drained() {
-                pipe.ready().await.unwrap();
-            }
-        }
-        assert_eq!(pipe.ended(), Some(&Ended::Flood));
-        assert!(pipe.received() <= MAX_BEFORE_START + ALLOWANCE as u64);
-        drop(pipe);
-        writer.join().unwrap();
-    }
-
-    /// What is taken of a server that writes without end once the command has started, if of each piece
-    /// so much pays.
-    async fn taken_of_a_flood(paying: usize, enough: u64) -> Pipe {
-        let (mut pipe, mut theirs) = greeted();
-        let writer =
-            std::thread::spawn(move || while theirs.write(&[0; 65536]).is_ok_and(|n| n > 0) {});
-        pipe.lift_limit(1);
-        let mut buffer = vec![0; 40_000];
-        while pipe.ended().is_none() && pipe.received() < enough {
-            pipe.begin();
-            while let Ok(n @ 1..) = pipe.receive(&mut buffer) {
-                pipe.pay(n.min(paying));
-            }
-            if pipe.is_drained() {
-                pipe.ready().await.unwrap();
-            }
-        }
-        pipe.kill();
-        let _ = pipe.line_shut();
-        writer.join().unwrap();
-        pipe
-    }
-
-    #[tokio::test]
-    async fn what_is_of_no_use_is_bounded_and_output_is_not() {
-        let enough = 6 * MAX_UNPAID;
-        let useless = taken_of_a_flood(0, enough).await;
-        assert_eq!(useless.ended(), Some(&Ended::Flood));
-        let slack = ALLOWANCE as u64 + PER_SECOND * 600;
-        assert!(useless.received() <= MAX_UNPAID + slack);
-        // A byte for each of many packets does not make up for them.
-        let nearly = taken_of_a_flood(1, enough).await;
-        assert_eq!(nearly.ended(), Some(&Ended::Flood));
-        let output = taken_of_a_flood(usize::MAX, enough).await;
-        assert_eq!(output.ended(), None);
-        assert!(output.received() >= enough);
-    }
-
-    #[tokio::test]
-    async fn a_password_answers_one_hidden_question() {
-        let answers = |rounds: &[&[bool]]| {
-            let (mut pipe, _theirs) = greeted();
-            pipe.answer_with(Some(Zeroizing::new("sesame".to_owned())));
-            let answer = |shown: &&[bool]| {
-                let prompt = |echo: &bool| Prompt {
-                    text: "?".into(),
-                    echo: *echo,
-                };
-                let prompts: Vec<Prompt<'_>> = shown.iter().map(prompt).collect();
-                pipe.prompt("me", "", &prompts).join(",")
-            };
-            rounds.iter().map(answer).collect::<Vec<_>>().join(";")
-        };
-        assert_eq!(answers(&[&[false]]), "sesame");
-        assert_eq!(answers(&[&[], &[false], &[false]]), ";sesame;");
-        assert_eq!(answers(&[&[true, false]]), ",sesame");
-        assert_eq!(answers(&[&[true]]), "");
-        assert_eq!(answers(&[&[false, false]]), ",");
-    }
-
-    #[tokio::test]
-    async fn signs_of_life_may_go_on_for_days() {
-        let (mut pipe, _theirs) = greeted();
-        pipe.lift_limit(1);
-        pipe.unpaid = MAX_UNPAID + 1;
-        assert!(pipe.is_flooded());
-        let day = Duration::from_secs(24 * 60 * 60);
-        pipe.paid_since = Instant::now().checked_sub(day);
-        assert!(pipe.paid_since.is_none() || !pipe.is_flooded());
-    }
-
-    impl Pipe {
-        fn line_shut(&self) -> rustix::io::Result<()> {
-            match &self.line {
-                Line::Through(stream) => rustix::net::shutdown(stream, rustix::net::Shutdown::Both),
-                Line::Direct(_) => Ok(()),
-            }
-        }
-
-        async fn ready_to_write(&self) {
-            self.line.ready(Interest::WRITABLE).await.unwrap();
-        }
-    }
-}
+mod tests;

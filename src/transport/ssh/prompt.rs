@@ -1,6 +1,12 @@
 //! Secrets that come from the user: passphrases of keys, and the password of `--password`. They are
 //! asked on the terminal, without showing them, before the first connection; or read from a file
 //! descriptor that a script has opened; and wiped from memory after their last use.
+//!
+//! Every copy in this program's own memory is wiped: the buffers for reading, the secret, the answer to a server's
+//! question, the text of a key file, and a decrypted key up to the point where OpenSSL takes it over, which wipes its own
+//! numbers. Copies that are not in its hands: the packets in which libssh2 puts a password together (it wipes some and
+//! frees others as they are), blocks that OpenSSL works on, and the kernel's buffers for terminals and pipes. A core dump
+//! or swap space may hold any of them.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -161,9 +167,9 @@ fn type_line(mut from: impl Read) -> io::Result<Typed> {
     const DELETE: u8 = 0x7f;
     const KILL: u8 = 0x15;
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
-    let mut byte = [0];
+    let mut byte = Zeroizing::new([0]);
     loop {
-        match from.read(&mut byte) {
+        match from.read(&mut *byte) {
             Ok(0) => return Ok(Typed::End),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -225,11 +231,11 @@ pub fn from_descriptor(fd: u32) -> Result<Secret, PromptError> {
 /// Reads up to a line end, which is taken but not given.
 fn read_line(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
-    let mut byte = [0];
+    let mut byte = Zeroizing::new([0]);
     while line.len() <= LONGEST {
-        match from.read(&mut byte) {
+        match from.read(&mut *byte) {
             Ok(0) => break,
-            Ok(_) if byte == *b"\n" => break,
+            Ok(_) if *byte == *b"\n" => break,
             Ok(_) => line.push(byte[0]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

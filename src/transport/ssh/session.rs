@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::lost;
@@ -21,6 +22,12 @@ use crate::transport::{
 
 /// How long the server may take to close, once all is said: it closes first, so that the TIME_WAIT is its own.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// libssh2's number for the stream of standard error.
+const STDERR: i32 = 1;
+
+/// Maximum number of reads of one stream before the other one has its turn.
+const MOST_READS: usize = 16;
 
 /// A command that an ssh server has started.
 #[derive(Debug)]
@@ -102,6 +109,8 @@ impl SshSession {
             }
             // What came while one stream was read may be the other's.
             if moved || self.peer.has_output(self.channel) {
+                // A server that writes without end must not keep the timers of this host from being looked at.
+                yield_now().await;
                 continue;
             }
             self.wait(&mut turns).await?;
@@ -131,15 +140,20 @@ impl SshSession {
         Ok(())
     }
 
-    /// Reads both streams until there is nothing; whether there was anything.
+    /// Reads both streams until there is nothing, or as much as one turn takes; true if there was anything.
     async fn round(&mut self, output: &mpsc::Sender<Chunk>) -> Result<bool, TransportError> {
         let mut moved = false;
-        for (number, stream) in [(0, Some(Stream::Stdout)), (1, self.options.stderr)] {
-            loop {
+        for (number, stream) in [(0, Some(Stream::Stdout)), (STDERR, self.options.stderr)] {
+            for _ in 0..MOST_READS {
                 let permit = room(output).await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
-                    (Read::Nothing, _) => break,
+                    (Read::Nothing, _) => {
+                        if number == STDERR {
+                            self.drop_unknown()?;
+                        }
+                        break;
+                    }
                     (Read::Some(data), Some(stream)) => permit.send(Chunk {
                         target: self.id,
                         stream,
@@ -151,6 +165,16 @@ impl SshSession {
             }
         }
         Ok(moved)
+    }
+
+    /// Throws away what the server has sent of streams that do not exist, as ssh does.
+    fn drop_unknown(&mut self) -> Result<(), TransportError> {
+        let Self { peer, channel, .. } = self;
+        peer.pipe_mut().begin();
+        let dropped = peer.drop_extended(*channel);
+        dropped
+            .map(drop)
+            .map_err(|fault| lost(peer, Phase::Run, fault))
     }
 
     fn read(&mut self, number: i32, wanted: bool) -> Result<Read, TransportError> {

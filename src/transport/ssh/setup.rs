@@ -1,7 +1,7 @@
 //! What is done once for a run, before its first connection: files are read, agents are asked what they
 //! have, and the user is asked for what only the user knows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -11,10 +11,16 @@ use super::agent::{AgentClient, AgentKey};
 use super::algorithms::Supported;
 use super::config::{Agent, ConfigError, HostConfig};
 use super::keys::{Identities, UnlockError, Wanted};
+use super::library;
 use super::note::Note;
 use super::prompt::{self, Ask, PromptError, Secret};
+use super::trials::Trials;
 use super::trust::{Trust, TrustError, chain};
 use crate::targets::Target;
+use crate::targets::nodeset::fold;
+
+/// The names in the question for the password take up to this many characters.
+const LONGEST_LIST: usize = 100;
 
 /// Where the password comes from (`--password`, `--password-fd`).
 #[derive(Clone, Debug, Default)]
@@ -62,6 +68,17 @@ pub enum SshError {
     /// A password that the protocol cannot carry.
     #[error("the password is no UTF-8 text, or has a zero byte")]
     PasswordText,
+    /// The libssh2 that is linked is older than what was tested.
+    #[error(
+        "cannot use the system's libssh2 {found}: version {needed} or later is needed; \
+         build mrsh without LIBSSH2_SYS_USE_PKG_CONFIG, or use -R openssh"
+    )]
+    OldLibrary {
+        /// The version that is linked.
+        found: String,
+        /// The oldest version that may be used.
+        needed: String,
+    },
     /// libssh2 cannot be set up.
     #[error("libssh2: {0}")]
     Library(String),
@@ -81,6 +98,8 @@ pub(super) struct Ready {
     pub(super) identities: Identities,
     pub(super) agents: HashMap<PathBuf, Held>,
     pub(super) password: Option<Zeroizing<String>>,
+    /// The hosts that try the password before the others.
+    pub(super) trials: Trials,
 }
 
 impl std::fmt::Debug for Ready {
@@ -126,14 +145,21 @@ pub(super) async fn prepare<'t>(
     asked: &mut dyn Ask,
     notes: &mut Vec<Note>,
 ) -> Result<Ready, SshError> {
+    library::check()?;
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
     let mut trust = Trust::default();
     let mut identities = Identities::default();
     let mut sockets = BTreeSet::new();
     let mut ignored = BTreeSet::new();
+    let mut logins = Logins::default();
     for target in targets {
         let host = options.host(target)?;
-        for host in options.hops(&host)?.iter().chain([&host]) {
+        let hops = options.hops(&host)?;
+        if matches!(options.password, PasswordSource::Ask) {
+            hops.iter().for_each(|hop| logins.add(hop, &hop.host_name));
+            logins.add(&host, &target.host);
+        }
+        for host in hops.iter().chain([&host]) {
             ignored.extend(host.notes.iter().cloned());
             trust.read(host, notes)?;
             if host.pubkey_authentication {
@@ -146,7 +172,7 @@ pub(super) async fn prepare<'t>(
         verbose: true,
         text: note.to_string(),
     }));
-    let password = password(&options.password, asked)?;
+    let password = password(&options.password, &logins, asked)?;
     let mut agents = HashMap::new();
     for socket in sockets {
         let client = AgentClient::new(socket.clone());
@@ -172,16 +198,54 @@ pub(super) async fn prepare<'t>(
         identities,
         agents,
         password,
+        trials: Trials::default(),
     })
+}
+
+/// The logins that a password may be for: hosts by remote user.
+#[derive(Debug, Default)]
+struct Logins(BTreeMap<String, BTreeSet<String>>);
+
+impl Logins {
+    fn add(&mut self, host: &HostConfig, name: &str) {
+        if host.password_authentication || host.kbd_interactive_authentication {
+            let hosts = self.0.entry(host.user.clone()).or_default();
+            hosts.insert(name.to_owned());
+        }
+    }
+
+    /// The question for the password: for whom it is, folded, and counted if that is long.
+    fn prompt(&self) -> String {
+        let logins: Vec<String> = self
+            .0
+            .iter()
+            .map(|(user, hosts)| format!("{user}@{}", fold(hosts.iter().map(String::as_str))))
+            .collect();
+        let mut whom = logins.join(", ");
+        if whom.chars().count() > LONGEST_LIST {
+            let hosts: usize = self.0.values().map(BTreeSet::len).sum();
+            whom = match self.0.first_key_value() {
+                Some((user, _)) if self.0.len() == 1 => format!("{user} on {hosts} hosts"),
+                _ => format!("{} users on {hosts} hosts", self.0.len()),
+            };
+        }
+        if whom.is_empty() {
+            return "Password: ".to_owned();
+        }
+        // A terminal must not be told more than names.
+        let whom = whom.replace(char::is_control, "?");
+        format!("Password for {whom}: ")
+    }
 }
 
 fn password(
     source: &PasswordSource,
+    logins: &Logins,
     asked: &mut dyn Ask,
 ) -> Result<Option<Zeroizing<String>>, SshError> {
     let secret = match source {
         PasswordSource::None => return Ok(None),
-        PasswordSource::Ask => asked.ask("Password: "),
+        PasswordSource::Ask => asked.ask(&logins.prompt()),
         PasswordSource::Descriptor(fd) => prompt::from_descriptor(*fd),
         PasswordSource::Held(secret) => Ok(secret.clone()),
     };
@@ -190,5 +254,38 @@ fn password(
     match text.contains('\0') {
         true => Err(SshError::PasswordText),
         false => Ok(Some(Zeroizing::new(text.to_owned()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::ssh::testing::configured;
+
+    /// The question for the password of these users on these hosts.
+    fn prompt(logins: &[(&str, &str)]) -> String {
+        let mut all = Logins::default();
+        for (user, host) in logins {
+            let user = format!("User={user}");
+            all.add(&configured(host, &[&user]), host);
+        }
+        all.prompt()
+    }
+
+    #[test]
+    fn the_question_for_the_password_names_users_and_hosts() {
+        let hosts: Vec<String> = (1..=40).map(|n| format!("node{n}")).collect();
+        let of = |user: &'static str| hosts.iter().map(move |host| (user, &**host));
+        let one: Vec<_> = of("admin").collect();
+        assert_eq!(prompt(&one), "Password for admin@node[1-40]: ");
+        let mut two = one.clone();
+        two.extend([("root", "gate"), ("admin", "node1")]);
+        assert_eq!(prompt(&two), "Password for admin@node[1-40], root@gate: ");
+        let words: Vec<String> = (0..60).map(|n| format!("h{n}x{}", n * n)).collect();
+        let mut many: Vec<_> = words.iter().map(|host| ("admin", &**host)).collect();
+        assert_eq!(prompt(&many), "Password for admin on 60 hosts: ");
+        many.push(("root", "gate"));
+        assert_eq!(prompt(&many), "Password for 2 users on 61 hosts: ");
+        assert_eq!(prompt(&[]), "Password: ");
     }
 }

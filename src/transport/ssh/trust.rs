@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::algorithms;
 use super::config::{HostConfig, StrictHostKeyChecking};
@@ -14,7 +14,8 @@ use super::known_hosts::{
 };
 use super::note::Note;
 use super::public::{KeyType, rsa_bits};
-use crate::transport::TransportError;
+use super::remarks::Remarks;
+use crate::transport::{HostKeyFault, TransportError};
 
 /// Everything that says whom to trust, each file read once.
 #[derive(Default)]
@@ -25,7 +26,7 @@ pub(super) struct Trust {
     known: HashMap<Vec<PathBuf>, KnownHosts>,
     revoked: HashMap<PathBuf, RevokedKeys>,
     /// What a person should read when the run has ended.
-    remarks: Mutex<Vec<String>>,
+    remarks: Remarks,
 }
 
 /// Files that cannot be read, so that nobody could be trusted.
@@ -50,8 +51,12 @@ pub(super) enum Trusted {
     AskFor(Vec<KeyType>),
 }
 
-/// No more remarks than a person reads.
-const MOST_REMARKS: usize = 10;
+/// The action for a host whose key cannot be added anywhere.
+const NO_FILE: &str =
+    "name a file with UserKnownHostsFile; /dev/null takes any key and remembers none";
+
+/// No more files of known hosts are named than a person reads.
+const MOST_FILES: usize = 10;
 
 impl Trust {
     /// Reads what a host's configuration names, unless it has been read.
@@ -98,35 +103,42 @@ impl Trust {
         blob: &[u8],
         asked: bool,
     ) -> Result<Trusted, TransportError> {
-        let refused = |text: String| TransportError::HostKey { text };
+        let refused = |fault: HostKeyFault| TransportError::HostKey {
+            fault: Box::new(fault),
+        };
         let Some(key) = HostKey::parse(blob) else {
-            return Err(refused(
+            return Err(refused(HostKeyFault::same(
                 "the server's host key is of no kind that can be checked: try -R openssh"
                     .to_owned(),
-            ));
+            )));
         };
         let key = match &host.ca_signature_algorithms {
             Some(spec) => key.signed_by_one_of(&algorithms::accepted(spec)),
             None => key,
         };
         if let Some(bits) = rsa_bits(blob).filter(|&bits| bits < host.required_rsa_size) {
-            return Err(refused(format!(
+            return Err(refused(HostKeyFault::same(format!(
                 "its host key is an RSA key of {bits} bits, and RequiredRSASize demands {}",
                 host.required_rsa_size
-            )));
+            ))));
         }
         if let Some(path) = &host.revoked_host_keys {
             let revoked = self.revoked.get(path);
             let refusal = match revoked {
                 Some(revoked) => revoked.refusal(names.name(), &key),
-                None => Some(format!("RevokedHostKeys {} was not read", path.display())),
+                None => Some(HostKeyFault::same(format!(
+                    "RevokedHostKeys {} was not read",
+                    path.display()
+                ))),
             };
-            if let Some(text) = refusal {
-                return Err(refused(text));
+            if let Some(fault) = refusal {
+                return Err(refused(fault));
             }
         }
         let Some(known) = self.known.get(&files(host)) else {
-            return Err(refused("its known_hosts files were not read".to_owned()));
+            return Err(refused(HostKeyFault::same(
+                "its known_hosts files were not read".to_owned(),
+            )));
         };
         let verdict = known.check(names, &key);
         let Some(refusal) = verdict.refusal(names, &key) else {
@@ -141,35 +153,46 @@ impl Trust {
                 StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No,
             ) => {
                 let first = host.user_known_hosts_files.first();
-                match first.and_then(|path| known.file(path)) {
-                    Some(file) => {
-                        if let Err(error) = file.append(names, &key, host.hash_known_hosts) {
-                            self.remark(chain(&error));
-                        }
-                    }
-                    None => self.remark(format!(
-                        "{} was not known, and UserKnownHostsFile names no file to add it to",
-                        names.name()
-                    )),
+                let Some(file) = first.and_then(|path| known.file(path)) else {
+                    // As with ssh: accept-new without a memory would accept every key, each time.
+                    let mut fault = refusal.fault();
+                    fault.common =
+                        "no host key is known, and UserKnownHostsFile none leaves no file to add one to"
+                            .to_owned();
+                    fault.text = format!(
+                        "no {} host key is known for {}, and UserKnownHostsFile none leaves no file to add it to; \
+                         its key is {}; {NO_FILE}",
+                        key.kind().word(),
+                        names.name(),
+                        key.fingerprint()
+                    );
+                    fault.help = Some(NO_FILE);
+                    return Err(refused(fault));
+                };
+                if let Err(error) = file.append(names, &key, host.hash_known_hosts) {
+                    let text = chain(&error);
+                    let alone = format!("{}: {text}", names.name());
+                    self.remarks.add_for(names.name(), text, alone);
                 }
                 Ok(Trusted::Yes)
             }
             (Verdict::Changed(_), StrictHostKeyChecking::No) => {
-                self.remark(format!(
-                    "{refusal}; it was used all the same, for StrictHostKeyChecking is off"
-                ));
+                let used = "it was used all the same, for StrictHostKeyChecking is off";
+                let HostKeyFault { text, common, .. } = refusal.fault();
+                self.remarks.add_for(
+                    names.name(),
+                    format!("{common}; {used}"),
+                    format!("{text}; {used}"),
+                );
                 Ok(Trusted::ForKeysOnly)
             }
-            _ => Err(refused(refusal.to_string())),
+            _ => Err(refused(refusal.fault())),
         }
     }
 
     /// Keeps something for a person to read when the run has ended.
     pub(super) fn remark(&self, text: String) {
-        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        if remarks.len() < MOST_REMARKS && !remarks.contains(&text) {
-            remarks.push(text);
-        }
+        self.remarks.add(text);
     }
 
     /// What a person should read when the run has ended: above all whom it has begun to trust.
@@ -177,14 +200,13 @@ impl Trust {
         let files = self.files.values();
         let mut all: Vec<String> = files.filter_map(|file| file.additions()).collect();
         all.sort_unstable();
-        if let Some(more @ 1..) = all.len().checked_sub(MOST_REMARKS) {
-            all.truncate(MOST_REMARKS);
+        if let Some(more @ 1..) = all.len().checked_sub(MOST_FILES) {
+            all.truncate(MOST_FILES);
             all.push(format!(
                 "permanently added to {more} more files of known hosts"
             ));
         }
-        let remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(remarks.iter().cloned());
+        all.extend(self.remarks.all());
         all
     }
 }

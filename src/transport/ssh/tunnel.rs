@@ -105,6 +105,11 @@ impl Tunnel {
             })?;
             peer.pipe_mut().pay(read.unwrap_or(0));
             moved |= read.is_some_and(|n| n > 0);
+            if read.is_none() && peer.has_output(self.channel) {
+                // A connection has one stream only. What else comes would hide its end.
+                peer.pipe_mut().begin();
+                peer.drop_extended(self.channel)?;
+            }
             self.host_ended = peer.at_end(self.channel);
         }
         while !self.to_target.is_empty() {

@@ -120,7 +120,7 @@ impl SshTransport {
                     (Line::Through(line), None, None)
                 }
             };
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(&budget);
             let ask_for = tries.ask_for.clone();
             let entered = budget
                 .spend(self.enter(host, address, line, ask_for.as_deref(), &mut progress))

@@ -7,7 +7,7 @@ use mrsh::demo::{CallBack, Script, Seen, SourcePort, Step, Wire};
 use rustix::process::Signal;
 
 use super::{failed, is_lost, line, run, run_with};
-use crate::support::{Ended, FakeRshd, host, may_skip, reserved_ports};
+use crate::support::{Ended, FakeRshd, Mrsh, host, may_skip, reserved_ports};
 
 fn call_back(address: Option<Ipv4Addr>, port: SourcePort) -> Script {
     Script::asked().then(Step::CallBack(CallBack { address, port }))
@@ -120,10 +120,10 @@ fn standard_error_that_never_ends() {
     let script = Script::printing("out\n", 0)
         .then(Step::Close(Wire::Main))
         .then(Step::Stall);
-    let ended = run_with(script, &["-u", "0.5"]).status(3);
+    let ended = run_with(script, &["-u", "2"]).status(3);
     ended
         .stdout(line("out"))
-        .says(&[&failed("command timed out after 0.5 s")]);
+        .says(&[&failed("command timed out after 2 s")]);
 }
 
 /// Hosts that call back from addresses other than the one that was called, more of them at once than
@@ -171,4 +171,17 @@ fn daemons_that_never_call_back_do_not_hold_up_those_that_do() {
     running.has_printed(format!("{}: out\n", host(100)).as_bytes());
     running.signal(Signal::TERM);
     assert_eq!(running.finish().signal, Some(15));
+}
+
+#[test]
+fn one_source_port_is_too_few_for_call_backs() {
+    let mrsh = || Mrsh::new().args(&["--source-ports", "700-700", "-w", "127.0.0.1"]);
+    let ended = mrsh().arg("true").run().status(2);
+    ended.says(&[
+        "mrsh: cannot use source ports 700-700: separate standard error needs at least 2, one to listen on \
+         for the daemons' call-backs and one to connect from; use --stderr merge or a larger range\n",
+    ]);
+    // A port is enough where nothing is listened on.
+    let dry = mrsh().args(&["-n", "--stderr", "merge", "true"]).run();
+    assert_ne!(dry.status, Some(2), "{dry:?}");
 }

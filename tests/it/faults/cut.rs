@@ -109,7 +109,7 @@ fn the_second_connection_cut_in_any_phase() {
             ("reset", Step::Reset(Wire::Err)),
         ] {
             // Once it has been accepted: one that was reset before that counts as none.
-            let accepted = Step::Sleep(Duration::from_millis(150));
+            let accepted = Step::Sleep(Duration::from_secs(1));
             let cut = script.clone().then(accepted).then(step);
             let [with_status, without] = rest();
             let rest = match name {
@@ -231,10 +231,10 @@ fn a_daemon_whose_window_stays_shut() {
         .send(Wire::Main, "out\n")
         .then(Step::Stall);
     let fake = FakeRshd::playing(script);
-    let call = fake.mrsh().args(&["-i", "-u", "1", "true"]).stdin(much());
-    let ended = call.within(Duration::from_secs(10)).run().status(3);
+    let call = fake.mrsh().args(&["-i", "-u", "2", "true"]).stdin(much());
+    let ended = call.run().status(3);
     let ended = ended.stdout(line("out"));
-    ended.says(&[&failed("command timed out after 1 s")]);
+    ended.says(&[&failed("command timed out after 2 s")]);
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn cut_while_input_is_sent() {
     let mut rows = Vec::new();
     for (i, (name, script)) in phases().into_iter().enumerate().skip(3) {
         for step in [Step::Close(Wire::Main), Step::Reset(Wire::Main)] {
-            let sent = Step::Sleep(Duration::from_millis(100));
+            let sent = Step::Sleep(Duration::from_secs(1));
             rows.push((name, script.clone().then(sent).then(step), RESET[i]));
         }
     }

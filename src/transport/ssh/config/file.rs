@@ -74,13 +74,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes options from the command line, which come before all files.
-    pub(super) fn options(&mut self, options: &[String]) -> Result<(), ConfigError> {
+    /// Takes options, each with the place that it is from; they come before all files.
+    pub(super) fn options<'o>(
+        &mut self,
+        options: impl Iterator<Item = (&'o Arc<str>, &'o String)>,
+    ) -> Result<(), ConfigError> {
         let block = self.begin(None, Condition::Always);
-        for option in options {
+        for (place, option) in options {
             let text = self.parsed.texts.len();
             self.parsed.texts.push(Text {
-                name: "--ssh-option".into(),
+                name: Arc::clone(place),
                 text: option.as_str().into(),
                 is_file: false,
             });

@@ -11,6 +11,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 mod algorithms;
 mod blocks;
@@ -118,6 +119,18 @@ impl SshConfig {
     /// The first line that is wrong, or a file that cannot be read or that others could have written. A
     /// default file that isn't there, or that the caller may not read, is passed over as by ssh.
     pub fn load(sources: Sources) -> Result<SshConfig, ConfigError> {
+        SshConfig::load_for(sources, &[])
+    }
+
+    /// The same for targets with settings of their own, which come after the options and before all files. Each has
+    /// the place that it is from.
+    ///
+    /// # Errors
+    /// As [`load`](SshConfig::load).
+    pub fn load_for(
+        sources: Sources,
+        settings: &[(Arc<str>, String)],
+    ) -> Result<SshConfig, ConfigError> {
         let local = Local {
             home: sources.home,
             user: sources.local_user,
@@ -132,7 +145,9 @@ impl SshConfig {
             checked: false,
         };
         let mut reader = Reader::new(&local, &environment);
-        reader.options(&sources.options)?;
+        let option: Arc<str> = "--ssh-option".into();
+        let options = sources.options.iter().map(|text| (&option, text));
+        reader.options(options.chain(settings.iter().map(|(place, text)| (place, text))))?;
         match &sources.user_file {
             UserFile::Nothing => {}
             UserFile::Only(path) => reader.file(path, user)?,

@@ -197,8 +197,10 @@ fn armour(text: &[u8]) -> Option<(&[u8], &[u8])> {
 fn openssh(body: &[u8]) -> Result<KeyFile, Fault> {
     let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
     text.extend(body.iter().filter(|byte| !byte.is_ascii_whitespace()));
-    let bytes = Zeroizing::new(STANDARD.decode(&*text).map_err(|_| Fault::Damaged)?);
-    let key = Sealed::parse(&bytes)?;
+    // Into memory that is wiped also if the text turns out to be damaged.
+    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+    let length = STANDARD.decode_slice(&*text, &mut bytes);
+    let key = Sealed::parse(&bytes[..length.map_err(|_| Fault::Damaged)?])?;
     if key.is_elsewhere() {
         return Ok(KeyFile::Public(key.public().to_vec()));
     }

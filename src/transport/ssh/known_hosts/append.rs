@@ -1,5 +1,7 @@
 //! Adding a host's key to a file, for `StrictHostKeyChecking=accept-new` and `no`.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,27 +11,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::file::Added;
+use super::folded;
 use super::pattern::hashed;
 use super::{HostKey, HostNames, KnownFile};
 use crate::random;
 
-/// Not more of the hosts that were added are named.
-const MOST_NAMED: usize = 5;
+/// The file that forgets what is written to it.
+const NOWHERE: &str = "/dev/null";
 
 /// A key that could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The name would not be read again as what it is.
-    #[error("{name:?} is not a name that a known_hosts file can hold")]
+    #[error("cannot add the host key: {name:?} is not a name that a known_hosts file can hold")]
     Name {
         /// The name.
         name: String,
     },
     /// The file, or its directory.
-    #[error("cannot add the host key of {name} to {}", path.display())]
+    #[error("cannot add the host key to {}", path.display())]
     Write {
-        /// The host.
-        name: String,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -72,7 +73,6 @@ impl KnownFile {
             });
         }
         let failed = |source| AppendError::Write {
-            name: names.name().to_owned(),
             path: self.path().to_owned(),
             source,
         };
@@ -86,26 +86,32 @@ impl KnownFile {
         Ok(())
     }
 
-    /// What was added in this run, in OpenSSH's words; `None` if nothing was.
+    /// Names the hosts that were added in this run, folded, in OpenSSH's words; `None` if none was.
     #[must_use]
     pub fn additions(&self) -> Option<String> {
         let added = self.added();
-        if added.is_empty() {
+        let mut names: BTreeMap<&str, Vec<Cow<'_, str>>> = BTreeMap::new();
+        for added in added.iter() {
+            let name = String::from_utf8_lossy(&added.name);
+            names.entry(added.kind.word()).or_default().push(name);
+        }
+        if names.is_empty() {
             return None;
         }
-        let named = added.iter().take(MOST_NAMED).map(|added| {
-            let name = String::from_utf8_lossy(&added.name);
-            format!("{name} ({})", added.kind.word())
-        });
-        let named = named.collect::<Vec<_>>().join(", ");
-        let more = match added.len().saturating_sub(MOST_NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        Some(format!(
-            "permanently added to the known hosts in {}: {named}{more}",
-            self.path().display()
-        ))
+        let named: Vec<String> = names
+            .into_iter()
+            .map(|(kind, names)| format!("{} ({kind})", folded(names.iter().map(|name| &**name))))
+            .collect();
+        let named = named.join(", ");
+        Some(match self.path() == Path::new(NOWHERE) {
+            true => format!(
+                "accepted in this run and not remembered, for {NOWHERE} keeps no keys: {named}"
+            ),
+            false => format!(
+                "permanently added to the known hosts in {}: {named}",
+                self.path().display()
+            ),
+        })
     }
 }
 

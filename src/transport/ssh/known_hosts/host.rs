@@ -1,8 +1,10 @@
 //! A host as it is looked up: under which names, and with which key it answered.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::refusal::CertificateFault;
+use crate::targets::nodeset::fold;
 use crate::transport::ssh::certificate::Certificate;
 use crate::transport::ssh::public::{KeyType, fingerprint};
 
@@ -77,6 +79,33 @@ impl HostNames {
         let more = self.fallback.iter().chain(&self.address);
         std::iter::once(&self.name).chain(more).map(String::as_str)
     }
+}
+
+/// The names in a message are cut at this length in bytes.
+const LONGEST_LIST: usize = 400;
+
+/// Folds hosts' names as they are looked up, `[name]:port` among them, for a message.
+#[must_use]
+pub fn folded<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    // As labels have them, so that names at one port fold.
+    let labels = names.map(|name| {
+        let split = name
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once("]:"));
+        match split {
+            Some((host, port)) if !host.contains(':') => format!("{host}:{port}").into(),
+            _ => Cow::Borrowed(name),
+        }
+    });
+    let labels: Vec<Cow<'_, str>> = labels.collect();
+    let text = fold(labels.iter().map(|label| &**label));
+    if text.len() <= LONGEST_LIST {
+        return text;
+    }
+    let end = text[..text.floor_char_boundary(LONGEST_LIST)]
+        .rfind(',')
+        .unwrap_or_default();
+    format!("{},… ({} names)", &text[..end], labels.len())
 }
 
 /// What a host sent as its key: a plain key, or a certificate on one.

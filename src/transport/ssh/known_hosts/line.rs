@@ -5,6 +5,7 @@ use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::pattern::Names;
+use crate::transport::ssh::certificate::Certificate;
 use crate::transport::ssh::public::KeyType;
 
 /// Like the function that OpenSSH uses: padded, and not strict about the bits that pad.
@@ -54,7 +55,10 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<Line>, &'static str> {
     if names[0] == b'@' {
         return Err("more than one marker");
     }
-    let (kind, key) = key(&mut rest)?;
+    let (kind, key) = match marker {
+        Marker::Revoked => revoked_key(&mut rest)?,
+        Marker::Key | Marker::Authority => key(&mut rest)?,
+    };
     Ok(Some(Line {
         marker,
         names: Names::parse(names)?,
@@ -79,6 +83,38 @@ pub(super) fn key(rest: &mut &[u8]) -> Result<(KeyType, Vec<u8>), &'static str> 
         Some(found) if found == kind => Ok((kind, key)),
         Some(_) => Err("the key is not of the type that the line says"),
         None => Err("the key is damaged"),
+    }
+}
+
+/// Reads a key that is revoked. A certificate stands for the key inside it, as in OpenSSH, also if its signature is not
+/// good.
+///
+/// # Errors
+/// The fault of the key.
+pub(super) fn revoked_key(rest: &mut &[u8]) -> Result<(KeyType, Vec<u8>), &'static str> {
+    let mut words = *rest;
+    let name = word(&mut words).and_then(|name| std::str::from_utf8(name).ok());
+    let Some(kind) = name.and_then(KeyType::of_certificate_name) else {
+        return key(rest);
+    };
+    let text = word(&mut words).ok_or("a key's type without the key")?;
+    let blob = BASE64.decode(text).map_err(|_| "the key is not base64")?;
+    let key = Certificate::key_inside(&blob).ok_or("the certificate is damaged")?;
+    match KeyType::of_blob(&key) {
+        Some(found) if found == kind => Ok((kind, key)),
+        _ => Err("the key is not of the type that the line says"),
+    }
+}
+
+/// Returns true if a line that cannot be read may revoke a key: it begins with `@revoked`, with a marker that is not
+/// known, or with two markers. Of a line that is too long, its beginning is enough.
+pub(super) fn may_revoke(line: &[u8]) -> bool {
+    let mut rest = line;
+    match word(&mut rest) {
+        // Only a line that is too long can have a fault and no word.
+        None => true,
+        Some(b"@cert-authority") => word(&mut rest).is_some_and(|second| second[0] == b'@'),
+        Some(first) => first[0] == b'@',
     }
 }
 

@@ -31,6 +31,14 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
+    /// A line that may revoke a key, which must not be skipped.
+    #[error("cannot tell which key {place} revokes: {fault}; correct or remove that line")]
+    Revoked {
+        /// The line.
+        place: Place,
+        /// Its fault.
+        fault: &'static str,
+    },
     /// It does not end.
     #[error("{} is longer than {LARGEST_FILE} bytes, which no known_hosts file is", path.display())]
     Size {
@@ -44,7 +52,7 @@ impl KnownFile {
     /// ssh, it is not known then what it says.
     ///
     /// # Errors
-    /// Another failure to read it.
+    /// Another failure to read it, or a line that may revoke a key and cannot be read.
     pub fn load(path: &Path) -> Result<KnownFile, LoadError> {
         let mut known = KnownFile::new(path);
         known.read(path)?;
@@ -76,9 +84,9 @@ impl KnownFile {
         let mut number = 0;
         while let Some(read) = lines.next().map_err(failed)? {
             number += 1;
-            let parsed = match read {
-                Piece::Line(line) => line::parse(line),
-                Piece::TooLong => Err("the line is too long"),
+            let (line, parsed) = match read {
+                Piece::Line(line) => (line, line::parse(line)),
+                Piece::TooLong(beginning) => (beginning, Err("the line is too long")),
             };
             let place = Place {
                 file: file.clone(),
@@ -87,6 +95,9 @@ impl KnownFile {
             match parsed {
                 Ok(None) => {}
                 Ok(Some(line)) => self.add(place, line),
+                Err(fault) if line::may_revoke(line) => {
+                    return Err(LoadError::Revoked { place, fault });
+                }
                 Err(fault) => skipped.note(self, format_args!("{place}: {fault}; line skipped")),
             }
             if lines.read > LARGEST_FILE {
@@ -138,8 +149,8 @@ pub(super) struct Lines<R> {
 pub(super) enum Piece<'a> {
     /// A line with its end.
     Line(&'a [u8]),
-    /// One that is longer than any that makes sense.
-    TooLong,
+    /// The beginning of one that is longer than any that makes sense.
+    TooLong(&'a [u8]),
 }
 
 impl<R: BufRead> Lines<R> {
@@ -167,7 +178,7 @@ impl<R: BufRead> Lines<R> {
             return Ok(Some(Piece::Line(&self.line)));
         }
         self.skip_line()?;
-        Ok(Some(Piece::TooLong))
+        Ok(Some(Piece::TooLong(&self.line)))
     }
 
     fn skip_line(&mut self) -> io::Result<()> {

@@ -7,7 +7,8 @@
 //! all lines.
 //!
 //! Meant differences from OpenSSH, all on the careful side: markers may be followed by a tab (there, a
-//! `@revoked` line with one is skipped); a key that is revoked for a host is refused at all of its ports.
+//! `@revoked` line with one is skipped); a key that is revoked for a host is refused at all of its ports; a line that
+//! may revoke a key and cannot be read is an error (there, it is skipped).
 
 mod append;
 mod authority;
@@ -28,7 +29,7 @@ use std::time::SystemTime;
 
 pub use append::AppendError;
 pub use file::KnownFile;
-pub use host::{HostKey, HostNames};
+pub use host::{HostKey, HostNames, folded};
 pub use load::LoadError;
 pub use order::KnownKeys;
 pub use refusal::{CertificateFault, Changed, HostKeyError, Place, Verdict};
@@ -113,17 +114,30 @@ impl KnownHosts {
             .find(Marker::Key, names.name(), offered.key())
             .or_else(|| self.find_unless_known_otherwise(names, offered));
         match found {
-            None => match self.changed(names.name(), offered, certificate) {
-                Some(changed) => Verdict::Changed(changed),
-                None => Verdict::Unknown { certificate },
-            },
-            Some(place) => match names.address() {
-                Some(address) if self.find(Marker::Key, address, offered.key()).is_none() => self
-                    .changed(address, offered, certificate)
-                    .map_or(Verdict::Trusted(place), Verdict::Changed),
-                _ => Verdict::Trusted(place),
-            },
+            None => self
+                .changed(names.name(), offered, certificate)
+                .or_else(|| self.address_changed(names, offered, certificate))
+                .map_or(Verdict::Unknown { certificate }, Verdict::Changed),
+            Some(place) => self
+                .address_changed(names, offered, certificate)
+                .map_or(Verdict::Trusted(place), Verdict::Changed),
         }
+    }
+
+    /// The keys that are known for the host's address, if the offered one is none of them (CheckHostIP).
+    fn address_changed(
+        &self,
+        names: &HostNames,
+        offered: &HostKey,
+        certificate: Option<CertificateFault>,
+    ) -> Option<Box<Changed>> {
+        let address = names.address()?;
+        if self.find(Marker::Key, address, offered.key()).is_some() {
+            return None;
+        }
+        let mut changed = self.changed(address, offered, certificate)?;
+        changed.is_of_address = true;
+        Some(changed)
     }
 
     /// The key under the host's name without the port, if nothing else is known for the port.
@@ -150,6 +164,7 @@ impl KnownHosts {
             place: place.clone(),
             kind: *kind,
             name: name.to_owned(),
+            is_of_address: false,
             known,
             certificate,
         }))

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::host::{HostKey, HostNames};
+use crate::transport::HostKeyFault;
 use crate::transport::ssh::public::KeyType;
 
 /// Where a line stands.
@@ -50,6 +51,8 @@ pub struct Changed {
     pub kind: KeyType,
     /// Under which name it is known: the host's, or its address.
     pub name: String,
+    /// True if that name is the address, which CheckHostIP has looked up.
+    pub is_of_address: bool,
     /// The types of all keys that are known.
     pub known: Vec<KeyType>,
     /// Why the certificate that came does not vouch for the host, if one came.
@@ -114,10 +117,11 @@ pub enum HostKeyError {
     /// The host has had another key.
     #[error(
         "REMOTE HOST IDENTIFICATION HAS CHANGED: {host} sent the {} key {fingerprint}{}; offending \
-         {} key in {}; if the change is known to be right, remove it with: \
+         {} key{} in {}; if the change is known to be right, remove it with: \
          ssh-keygen -f \"{}\" -R \"{}\"",
-        kind.word(), because(changed.certificate.as_ref()), changed.kind.word(), changed.place,
-        changed.place.file.display(), changed.name
+        kind.word(), because(changed.certificate.as_ref()), changed.kind.word(),
+        if changed.is_of_address { format!(" for the address {}", changed.name) } else { String::new() },
+        changed.place, changed.place.file.display(), changed.name
     )]
     Changed {
         /// The host.
@@ -145,6 +149,52 @@ pub enum HostKeyError {
         /// Where that is said.
         place: Place,
     },
+}
+
+impl HostKeyError {
+    /// The fault as a host's failure has it.
+    #[must_use]
+    pub fn fault(&self) -> HostKeyFault {
+        let (common, help) = match self {
+            HostKeyError::Unknown { certificate, .. } => (
+                format!(
+                    "no host key is known, and you have requested strict checking{}",
+                    because(certificate.as_ref())
+                ),
+                Some(
+                    "once their keys are checked, 'ssh-keyscan' or StrictHostKeyChecking=accept-new adds them; \
+                     -v shows each key",
+                ),
+            ),
+            HostKeyError::Changed { changed, .. } => (
+                format!(
+                    "REMOTE HOST IDENTIFICATION HAS CHANGED: the key is not the one known{} in {}{}",
+                    if changed.is_of_address {
+                        " for the address"
+                    } else {
+                        ""
+                    },
+                    changed.place.file.display(),
+                    because(changed.certificate.as_ref())
+                ),
+                Some(
+                    "if the changes are known to be right, remove the old keys with 'ssh-keygen -R NAME'; \
+                     -v shows each key and its line",
+                ),
+            ),
+            HostKeyError::Revoked { place, .. } => (
+                format!(
+                    "REVOKED HOST KEY DETECTED: the key is marked as revoked in {place}; it may be a stolen key"
+                ),
+                None,
+            ),
+        };
+        HostKeyFault {
+            text: self.to_string(),
+            common,
+            help,
+        }
+    }
 }
 
 fn because(fault: Option<&CertificateFault>) -> String {

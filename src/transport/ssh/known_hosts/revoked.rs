@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::HostKey;
 use super::line;
 use super::load::{Lines, Piece};
+use crate::transport::HostKeyFault;
 
 /// How OpenSSH's binary revocation lists begin.
 const KRL: &[u8] = b"SSHKRL\n\0";
@@ -54,7 +55,7 @@ pub enum RevokedKeysError {
 }
 
 impl RevokedKeys {
-    /// Reads a plain list: a public key a line, blank lines, and comments.
+    /// Reads a plain list: a public key or certificate a line, blank lines, and comments.
     ///
     /// # Errors
     /// The list is not there, or not to be understood. Nothing of that may pass.
@@ -77,14 +78,14 @@ impl RevokedKeys {
                     });
                 }
                 Piece::Line(line) if is_blank(line) => continue,
-                Piece::Line(mut line) => match line::key(&mut line) {
+                Piece::Line(mut line) => match line::revoked_key(&mut line) {
                     Ok((_, key)) => {
                         keys.insert(key);
                         continue;
                     }
                     Err(fault) => fault,
                 },
-                Piece::TooLong => "the line is too long",
+                Piece::TooLong(_) => "the line is too long",
             };
             return Err(RevokedKeysError::Line {
                 path: path.to_owned(),
@@ -100,18 +101,20 @@ impl RevokedKeys {
 
     /// Why a host's key, or the authority of its certificate, must not be accepted, if so.
     #[must_use]
-    pub fn refusal(&self, host: &str, offered: &HostKey) -> Option<String> {
+    pub fn refusal(&self, host: &str, offered: &HostKey) -> Option<HostKeyFault> {
         let authority = offered
             .certificate()
             .map(|certificate| certificate.authority());
         let revoked = |key: &[u8]| self.keys.contains(key);
-        (revoked(offered.key()) || authority.is_some_and(revoked)).then(|| {
-            format!(
+        (revoked(offered.key()) || authority.is_some_and(revoked)).then(|| HostKeyFault {
+            text: format!(
                 "host key {} {} of {host} revoked by file {}",
                 offered.kind().word(),
                 offered.fingerprint(),
                 self.file.display()
-            )
+            ),
+            common: format!("host key revoked by file {}", self.file.display()),
+            help: None,
         })
     }
 }

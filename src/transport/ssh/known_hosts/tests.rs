@@ -12,6 +12,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::transport::ssh::testing::Bench;
 
+mod strictness;
+
 /// A key that is sound in form and nobody's.
 fn ed25519(seed: u8) -> Vec<u8> {
     let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
@@ -144,7 +146,7 @@ fn ports_aliases_and_addresses_have_names_of_their_own() {
 fn bad_lines_are_skipped_and_told_and_nothing_else_is_lost() {
     let long = "x".repeat(300_000);
     let file = format!(
-        "h\n@foo h {0}\n@revoked @revoked h {0}\nh ssh-ed25519 AAAA\nh ssh-foo AAAA\nh ssh-rsa {1}\n\
+        "h\n# @foo\n@cert-authority h\nh ssh-ed25519 AAAA\nh ssh-foo AAAA\nh ssh-rsa {1}\n\
          |1|bad|bad {0}\n{long} {0}\nh ssh-ed25519 {1}=\n{2} {0}\nlast {0}",
         text(&ed25519(1)),
         STANDARD.encode(ed25519(1)),
@@ -164,8 +166,7 @@ fn bad_lines_are_skipped_and_told_and_nothing_else_is_lost() {
         notes,
         [
             "1: no key; line skipped",
-            "2: unknown marker; line skipped",
-            "3: more than one marker; line skipped",
+            "3: no key; line skipped",
             "4: the key is damaged; line skipped",
             "5: unknown type of key; line skipped",
             "6: the key is not of the type that the line says; line skipped",
@@ -356,7 +357,7 @@ fn what_is_added_is_known_at_once_and_to_ssh_keygen() {
     assert_eq!(
         known.files[0].additions().unwrap(),
         format!(
-            "permanently added to the known hosts in {}: a (ED25519), [b]:2222 (ED25519)",
+            "permanently added to the known hosts in {}: a,b:2222 (ED25519)",
             path.display()
         )
     );
@@ -393,7 +394,7 @@ fn a_revoked_list_is_read_to_its_end_or_not_at_all() {
     let path = bench.write("revoked", format!("# old\n\n{} me\n", text(&ed25519(1))));
     let revoked = RevokedKeys::load(&path).unwrap();
     assert!(revoked.refusal("h", &key(&ed25519(2))).is_none());
-    let words = revoked.refusal("h", &key(&ed25519(1))).unwrap();
+    let words = revoked.refusal("h", &key(&ed25519(1))).unwrap().text;
     assert!(words.contains(" of h revoked by file /"), "{words}");
     let path = bench.write("bad", "ssh-ed25519 AAAA\n");
     let error = RevokedKeys::load(&path).unwrap_err().to_string();
@@ -439,15 +440,7 @@ fn random_line(rng: &mut Rng) -> String {
             .collect::<Vec<_>>()
             .join(","),
     };
-    let marker = [
-        "",
-        "",
-        "",
-        "@revoked ",
-        "@cert-authority ",
-        "@other ",
-        "@revoked @revoked ",
-    ][rng.usize(..7)];
+    let marker = ["", "", "", "@revoked ", "@cert-authority "][rng.usize(..5)];
     let key = match rng.u8(..8) {
         0 => "ssh-ed25519 AAAA".to_owned(),
         1 => "ssh-ed25519".to_owned(),
@@ -465,7 +458,12 @@ fn lines_are_found_as_ssh_keygen_finds_them() {
     let mut found_at_all = 0;
     for seed in 0..40 {
         let mut rng = Rng::with_seed(seed);
-        let file: String = (0..30).map(|_| random_line(&mut rng)).collect();
+        // A line that may revoke a key and is wrong is an error here; ssh-keygen skips it.
+        let sound = |line: &String| {
+            !line::may_revoke(line.as_bytes()) || line::parse(line.as_bytes()).is_ok()
+        };
+        let lines = std::iter::repeat_with(|| random_line(&mut rng));
+        let file: String = lines.filter(sound).take(30).collect();
         let path = bench.write("known_hosts", &file);
         let known = load(&[&path]).unwrap();
         for name in ["a", "b", "ab", "a.b", "10.0.0.1", "[a]:2222", "::1", "zz"] {

@@ -1,0 +1,83 @@
+//! Times of the phases of a host.
+
+use super::*;
+
+/// Most by which timers are late on a clock that only moves for them.
+const EXACT: Duration = Duration::from_millis(50);
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The facts and the whole time of each host, in order.
+fn times(events: &[Event]) -> Vec<(Facts, Duration)> {
+    let mut ends: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Finished(end) => Some((end.target.0, end.facts, end.elapsed)),
+            _ => None,
+        })
+        .collect();
+    ends.sort_by_key(|(id, ..)| *id);
+    ends.into_iter()
+        .map(|(_, facts, all)| (facts, all))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_ports_and_for_retries_is_told_apart() {
+    let spec = RunSpec {
+        policy: Policy {
+            retries: 2,
+            ..Policy::default()
+        },
+        ..spec(3, 3, None)
+    };
+    let scripts = vec![
+        Script::WaitsForPorts(2, 30_000),
+        Script::Fails(2, Failure::Refused),
+        Script::Runs(2000, 3, 1000, 0),
+    ];
+    let (events, _) = play_quietly(spec, scripts).await;
+    let [(port, port_all), (retry, retry_all), (runs, runs_all)] = times(&events)[..] else {
+        panic!("{events:?}");
+    };
+    assert!(
+        port.port_wait.unwrap().abs_diff(secs(60)) <= EXACT,
+        "{port:?}"
+    );
+    // Pauses are shorter by up to a half, by chance.
+    assert!(
+        retry.retry_wait.unwrap() >= Duration::from_millis(750),
+        "{retry:?}"
+    );
+    assert_eq!((port.retry_wait, retry.port_wait), (None, None));
+    assert_eq!((runs.port_wait, runs.retry_wait), (None, None));
+    assert!(runs_all.abs_diff(secs(5)) <= EXACT);
+    for (facts, all) in [(port, port_all), (retry, retry_all), (runs, runs_all)] {
+        assert!(facts.delayed(all) <= EXACT, "{facts:?} of {all:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_cut_short_is_told() {
+    let spec = RunSpec {
+        policy: Policy {
+            deadline: Some(secs(7)),
+            retries: 9,
+            ..Policy::default()
+        },
+        ..spec(2, 2, None)
+    };
+    let scripts = vec![
+        Script::WaitsForPorts(1, 60_000),
+        Script::Fails(9, Failure::Refused),
+    ];
+    let (events, _) = play_quietly(spec, scripts).await;
+    let times = times(&events);
+    assert!(times[0].0.port_wait.unwrap().abs_diff(secs(7)) <= EXACT);
+    assert!(times[1].0.retry_wait.unwrap().abs_diff(secs(7)) <= EXACT);
+    for (facts, all) in times {
+        assert!(facts.delayed(all) <= EXACT, "{facts:?} of {all:?}");
+    }
+}

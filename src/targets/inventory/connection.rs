@@ -1,0 +1,308 @@
+//! Variables of an inventory that say how a host is reached: the connection, ssh's arguments, and those that
+//! mean nothing to this program.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::targets::TransportKind;
+
+/// What an inventory says of a host beyond its address, port and user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct InventoryVariables {
+    /// Settings of ssh_config(5) in order, each with the place that it is from.
+    pub ssh_options: Vec<(Arc<str>, String)>,
+    /// A reason why this host cannot be reached as the inventory says, with its place.
+    pub refused: Option<String>,
+    /// Names of variables that are set and change nothing here.
+    pub ignored: BTreeSet<&'static str>,
+}
+
+impl InventoryVariables {
+    /// True if the host is reached otherwise than others for it.
+    pub(in crate::targets) fn says_something(&self) -> bool {
+        !self.ssh_options.is_empty() || self.refused.is_some()
+    }
+
+    /// The settings of ssh_config(5) without their places.
+    #[must_use]
+    pub fn own_settings(&self) -> Vec<String> {
+        self.ssh_options
+            .iter()
+            .map(|(_, text)| text.clone())
+            .collect()
+    }
+}
+
+/// The place of a variable: a file, and its line if that is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) file: &'a str,
+    pub(super) line: usize,
+}
+
+impl Place<'_> {
+    fn text(self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
+}
+
+/// Variables that Ansible heeds when it runs a command, and this program does not.
+const IGNORED: [&str; 12] = [
+    "ansible_become",
+    "ansible_executable",
+    "ansible_host_key_checking",
+    "ansible_password",
+    "ansible_shell_executable",
+    "ansible_shell_type",
+    "ansible_ssh_executable",
+    "ansible_ssh_host_key_checking",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+    "ansible_ssh_retries",
+    "ansible_timeout",
+];
+
+/// Variables with arguments for ssh, in the order in which Ansible passes them.
+const ARGUMENTS: [&str; 3] = [
+    "ansible_ssh_args",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+];
+
+/// The connection of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Plugin {
+    /// Left to the default.
+    Default,
+    Known(TransportKind),
+    /// A reason why there is none.
+    Refused(String),
+}
+
+/// Settings for ssh from one variable, or the reason why it cannot be followed.
+type Settings = Result<Vec<(Arc<str>, String)>, String>;
+
+/// The variables of one host or group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Connection {
+    plugin: Option<Plugin>,
+    key: Option<Settings>,
+    arguments: [Option<Settings>; 3],
+    /// True for those that are set to something else than false.
+    others: BTreeMap<&'static str, bool>,
+}
+
+impl Connection {
+    /// Takes a variable over, if it is one of these.
+    pub(super) fn set(&mut self, name: &str, value: &str, place: Place<'_>) {
+        let settings = |settings: Result<Vec<String>, String>| -> Settings {
+            let from: Arc<str> = place.text().into();
+            match settings {
+                _ if value.contains("{{") => Err(format!(
+                    "{from}: {name} is a template, which only Ansible can fill in"
+                )),
+                Ok(settings) => Ok(settings
+                    .into_iter()
+                    .map(|text| (Arc::clone(&from), text))
+                    .collect()),
+                Err(message) => Err(format!("{from}: {name}: {message}")),
+            }
+        };
+        if let Some(at) = ARGUMENTS.iter().position(|known| *known == name) {
+            self.arguments[at] = Some(settings(ssh_settings(value)));
+            return;
+        }
+        match name {
+            "ansible_connection" => {
+                // `ansible.builtin.ssh` is a longer name of `ssh`.
+                let short = value.rsplit('.').next().unwrap_or(value);
+                self.plugin = Some(match short {
+                    "smart" => Plugin::Default,
+                    "ssh" | "paramiko" | "paramiko_ssh" | "libssh" => {
+                        Plugin::Known(TransportKind::Ssh)
+                    }
+                    "local" => Plugin::Known(TransportKind::Exec),
+                    _ => Plugin::Refused(format!(
+                        "{}: the connection {value:?} is unknown here; there are ssh and local",
+                        place.text()
+                    )),
+                });
+            }
+            "ansible_ssh_private_key_file" | "ansible_private_key_file" => {
+                self.key = Some(settings(Ok(vec![format!(
+                    "IdentityFile={}",
+                    quoted(value)
+                )])));
+            }
+            _ => {
+                if let Some(known) = IGNORED.iter().find(|known| **known == name) {
+                    let value = value.to_ascii_lowercase();
+                    // Only this one asks for nothing where it is false.
+                    let off = *known == "ansible_become"
+                        && ["false", "no", "off", "0", "n", "f", ""].contains(&value.as_str());
+                    self.others.insert(known, !off);
+                }
+            }
+        }
+    }
+
+    /// What this says, and for the rest what `other` says.
+    pub(super) fn or(&self, other: &Connection) -> Connection {
+        let mut others = other.others.clone();
+        others.extend(&self.others);
+        let argument = |at: usize| {
+            self.arguments[at]
+                .clone()
+                .or_else(|| other.arguments[at].clone())
+        };
+        Connection {
+            plugin: self.plugin.clone().or_else(|| other.plugin.clone()),
+            key: self.key.clone().or_else(|| other.key.clone()),
+            arguments: [argument(0), argument(1), argument(2)],
+            others,
+        }
+    }
+
+    /// The transport, if one is named.
+    pub(super) fn transport(&self) -> Option<TransportKind> {
+        match &self.plugin {
+            Some(Plugin::Known(kind)) => Some(*kind),
+            Some(Plugin::Default | Plugin::Refused(_)) | None => None,
+        }
+    }
+
+    /// All that goes with the target.
+    pub(super) fn variables(&self) -> InventoryVariables {
+        let mut refused = match &self.plugin {
+            Some(Plugin::Refused(reason)) => Some(reason.clone()),
+            Some(Plugin::Default | Plugin::Known(_)) | None => None,
+        };
+        let mut ssh_options = Vec::new();
+        for settings in self.key.iter().chain(self.arguments.iter().flatten()) {
+            match settings {
+                Ok(settings) => ssh_options.extend(settings.iter().cloned()),
+                Err(reason) => refused = refused.or_else(|| Some(reason.clone())),
+            }
+        }
+        let set = self.others.iter().filter(|(_, set)| **set);
+        InventoryVariables {
+            ssh_options,
+            refused,
+            ignored: set.map(|(name, _)| *name).collect(),
+        }
+    }
+}
+
+/// A value with quotes around it, which keep blanks together.
+fn quoted(value: &str) -> String {
+    format!("\"{value}\"")
+}
+
+/// Settings of ssh_config(5) that arguments of ssh(1) stand for.
+fn ssh_settings(arguments: &str) -> Result<Vec<String>, String> {
+    let words = shlex::split(arguments).ok_or("a quote is never closed")?;
+    let mut words = words.into_iter();
+    let mut settings = Vec::new();
+    while let Some(word) = words.next() {
+        let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
+            return Err(format!("{word:?} is no option of ssh"));
+        };
+        for (at, letter) in letters.char_indices() {
+            let setting = match letter {
+                '4' => "AddressFamily=inet",
+                '6' => "AddressFamily=inet6",
+                'A' => "ForwardAgent=yes",
+                'a' => "ForwardAgent=no",
+                'C' => "Compression=yes",
+                'K' => "GSSAPIAuthentication=yes",
+                'k' => "GSSAPIDelegateCredentials=no",
+                // What they do is done anyway, or makes no difference to a command.
+                'n' | 'q' | 'T' | 't' | 'v' | 'x' => continue,
+                _ => {
+                    let attached = &letters[at + letter.len_utf8()..];
+                    let value = match attached {
+                        "" => words.next(),
+                        _ => Some(attached.to_owned()),
+                    };
+                    settings.push(valued(letter, value)?);
+                    break;
+                }
+            };
+            settings.push(setting.to_owned());
+        }
+    }
+    Ok(settings)
+}
+
+/// The setting that an option of ssh(1) with a value stands for.
+fn valued(letter: char, value: Option<String>) -> Result<String, String> {
+    let keyword = match letter {
+        'o' => "",
+        'B' => "BindInterface",
+        'b' => "BindAddress",
+        'c' => "Ciphers",
+        'i' => "IdentityFile",
+        'J' => "ProxyJump",
+        'l' => "User",
+        'm' => "MACs",
+        'p' => "Port",
+        'S' => "ControlPath",
+        'F' => return Err("-F is not for one host: give -F FILE to mrsh".to_owned()),
+        _ => {
+            return Err(format!(
+                "-{letter} is no option of ssh that can be followed here"
+            ));
+        }
+    };
+    let value = value.ok_or_else(|| format!("-{letter} needs a value"))?;
+    Ok(match keyword {
+        "" => value,
+        "IdentityFile" => format!("{keyword}={}", quoted(&value)),
+        _ => format!("{keyword}={value}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_of_ssh_are_settings() {
+        for (arguments, settings) in [
+            ("", &[][..]),
+            ("-o Port=7 -oUser=op", &["Port=7", "User=op"]),
+            (
+                "-o 'ProxyCommand=ssh -W %h:%p gw'",
+                &["ProxyCommand=ssh -W %h:%p gw"],
+            ),
+            (
+                "-i ~/key -J gw,gw2 -p 7 -l op",
+                &[
+                    "IdentityFile=\"~/key\"",
+                    "ProxyJump=gw,gw2",
+                    "Port=7",
+                    "User=op",
+                ],
+            ),
+            (
+                "-C4Tvp22",
+                &["Compression=yes", "AddressFamily=inet", "Port=22"],
+            ),
+        ] {
+            assert_eq!(ssh_settings(arguments).unwrap(), settings, "{arguments}");
+        }
+        for (arguments, message) in [
+            ("-F x", "-F is not for one host: give -F FILE to mrsh"),
+            (
+                "-L 1:a:2",
+                "-L is no option of ssh that can be followed here",
+            ),
+            ("host", "\"host\" is no option of ssh"),
+            ("-", "\"-\" is no option of ssh"),
+            ("-o", "-o needs a value"),
+            ("-o 'x", "a quote is never closed"),
+        ] {
+            assert_eq!(ssh_settings(arguments).unwrap_err(), message);
+        }
+    }
+}

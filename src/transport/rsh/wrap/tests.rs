@@ -1,0 +1,327 @@
+use super::*;
+use proptest::prelude::*;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+fn marker() -> EndMarker {
+    EndMarker::from_bytes(*b"aabaabaabaabc")
+}
+
+fn text(exit: &str) -> Vec<u8> {
+    [&marker().needle, exit.as_bytes(), b"\n"].concat()
+}
+
+/// Feeds `stream` in pieces of the given sizes, in turn.
+fn decode(stream: &[u8], sizes: &[usize]) -> (Vec<u8>, Option<RemoteExit>) {
+    let mut decoder = marker().decoder();
+    let mut out = Vec::new();
+    let mut rest = stream;
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, next) = rest.split_at((*size).clamp(1, rest.len()));
+        decoder.feed(piece, &mut out);
+        rest = next;
+    }
+    let (held, exit) = decoder.finish();
+    out.extend(held);
+    (out, exit)
+}
+
+#[test]
+fn output_is_exact_with_and_without_a_last_newline() {
+    for output in ["", "x", "x\n", "x\n\n", "aab", "aabaab\naabaabaabaab"] {
+        let stream = [output.as_bytes(), &text("3")].concat();
+        let (out, exit) = decode(&stream, &[stream.len()]);
+        assert_eq!(out, output.as_bytes());
+        assert_eq!(exit, Some(RemoteExit::Code(3)));
+    }
+}
+
+#[test]
+fn a_line_is_passed_on_at_once() {
+    let mut out = Vec::new();
+    marker().decoder().feed(b"step 1 of 9\n", &mut out);
+    assert_eq!(out, b"step 1 of 9\n");
+}
+
+#[test]
+fn late_output_follows_and_a_second_marker_spoils_both() {
+    let late = [b"a\n".as_slice(), &text("1"), b"late\n"].concat();
+    assert_eq!(
+        decode(&late, &[1]),
+        (b"a\nlate\n".to_vec(), Some(RemoteExit::Code(1)))
+    );
+    let forged = [text("0"), text("1")].concat();
+    assert_eq!(decode(&forged, &[2]).1, None);
+}
+
+#[test]
+fn what_only_looks_like_a_marker_is_output() {
+    // As `ps` shows the wrapper itself, and other things that are none.
+    for tail in ["%d\\n\" $?", "1234\n", "12", "\n", "x"] {
+        let stream = [&marker().needle, tail.as_bytes()].concat();
+        assert_eq!(decode(&stream, &[5]), (stream.clone(), None), "{tail:?}");
+    }
+}
+
+#[test]
+fn statuses_are_what_shells_say() {
+    assert_eq!(decode(&text("137"), &[9]).1, Some(RemoteExit::Code(137)));
+    assert_eq!(decode(&text("265"), &[9]).1, Some(RemoteExit::Signaled(9)));
+    assert_eq!(decode(&text("0"), &[9]).1, Some(RemoteExit::Code(0)));
+}
+
+#[test]
+fn the_wrapper_leaves_most_of_the_shortest_limit_to_the_command() {
+    for (reads, most) in [
+        (Reads::Nothing, 100),
+        (Reads::Stream, 110),
+        (Reads::Bytes(1 << 40), 145),
+    ] {
+        for (command, octal) in [(b"".as_slice(), 0), (b"\n", 21)] {
+            let line = marker().wrap(command, false, reads);
+            assert!(
+                line.len() < most + octal,
+                "{} bytes of rsh-redone's 1023",
+                line.len()
+            );
+            assert!(!line.contains(&b'!') && !line.contains(&b'\n'));
+        }
+    }
+}
+
+#[test]
+fn only_bytes_that_quotes_do_not_protect_cost_a_process() {
+    let substitutes = |command: &[u8]| {
+        let line = marker().wrap(command, false, Reads::Nothing);
+        memmem::find(&line, b"$(printf %b").is_some()
+    };
+    let printable: Vec<u8> = (b' '..=b'~').collect();
+    assert!(!substitutes(&printable));
+    for command in ["a\nb", "a\tb", "\u{e9}", "\u{7f}"] {
+        assert!(substitutes(command.as_bytes()), "{command:?}");
+    }
+}
+
+#[test]
+fn every_login_shell_passes_the_command_on() {
+    let printable: String = (b' '..=b'~').map(char::from).collect();
+    let commands = [
+        &printable,
+        "\\",
+        "!",
+        "'",
+        "\\\\'\\'!!\\!'\\\\!$\\",
+        "!$ ^a^b % {a,b} ~ *",
+        "\n'!\\\t\u{e9}\u{7f}",
+    ];
+    let shells = ["dash", "bash", "zsh", "ksh93", "bsd-csh", "tcsh", "fish"];
+    let installed = shells.map(|name| format!("/usr/bin/{name}"));
+    let installed = installed.iter().filter(|path| Path::new(path).exists());
+    // It prints what it was told to run, as the login shell that is started for the command.
+    let directory = tempfile::tempdir().unwrap();
+    let printer = directory.path().join("printer");
+    std::fs::write(&printer, "#!/bin/sh\nprintf %s \"$2\"\n").unwrap();
+    std::fs::set_permissions(&printer, PermissionsExt::from_mode(0o755)).unwrap();
+    for shell in installed {
+        for command in commands {
+            let line = marker().wrap(command.as_bytes(), false, Reads::Nothing);
+            let done = Command::new(shell)
+                .arg("-c")
+                .arg(OsString::from_vec(line))
+                .env_clear()
+                .env("HOME", directory.path())
+                .env("SHELL", &printer)
+                .env("PATH", "/usr/bin:/bin")
+                .output()
+                .unwrap();
+            let (out, exit) = decode(&done.stdout, &[done.stdout.len().max(1)]);
+            assert_eq!(String::from_utf8_lossy(&out), command, "{shell}");
+            assert_eq!(exit, Some(RemoteExit::Code(0)), "{shell}: {command:?}");
+        }
+    }
+}
+
+#[test]
+fn the_longest_command_is_as_long_as_the_system_takes() {
+    let padded = |length: usize| {
+        let empty = EndMarker::wrapped_len(b"exit 7 #", false, false);
+        let mut command = b"exit 7 #".to_vec();
+        command.resize(command.len() + length - empty, b'x');
+        assert_eq!(marker().wrap(&command, false, Reads::Nothing).len(), length);
+        command
+    };
+    let (_, _, exit) = run("/bin/sh", &padded(MAX_COMMAND), false);
+    assert_eq!(exit, Some(RemoteExit::Code(7)));
+    let line = marker().wrap(&padded(MAX_COMMAND + 1), false, Reads::Nothing);
+    let refused = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(OsString::from_vec(line))
+        .output();
+    assert_eq!(
+        refused.unwrap_err().kind(),
+        io::ErrorKind::ArgumentListTooLong
+    );
+}
+
+/// Runs the wrapped command as rshd would.
+fn run(shell: &str, command: &[u8], discard: bool) -> (Vec<u8>, Vec<u8>, Option<RemoteExit>) {
+    let line = OsString::from_vec(marker().wrap(command, discard, Reads::Nothing));
+    let done = Command::new(shell)
+        .arg("-c")
+        .arg(line)
+        .env_clear()
+        .env("SHELL", shell)
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap();
+    let (out, exit) = decode(&done.stdout, &[7, 1]);
+    (out, done.stderr, exit)
+}
+
+/// Runs the wrapped command as rshd would, with `input` on a connection that stays open unless
+/// `reads` says that its end is to be seen. Gives the output and the status.
+fn fed(
+    shell: &str,
+    command: &str,
+    input: &[u8],
+    reads: Reads,
+    path: &str,
+) -> (Vec<u8>, Option<RemoteExit>) {
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    let line = OsString::from_vec(marker().wrap(command.as_bytes(), false, reads));
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut child = Command::new(shell)
+        .arg("-c")
+        .arg(line)
+        .env_clear()
+        .env("SHELL", shell)
+        .env("PATH", path)
+        .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+        .stdout(OwnedFd::from(theirs))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // It fails where nobody reads any more, which is what the command wanted.
+            let _ = (&ours).write_all(input);
+            if reads == Reads::Stream {
+                let _ = ours.shutdown(Shutdown::Write);
+            }
+        });
+        let read = (&ours).read_to_end(&mut out);
+        assert!(read.is_ok(), "not reset with unread bytes: {read:?}");
+    });
+    child.wait().unwrap();
+    let (output, exit) = decode(&out, &[1000]);
+    (output, exit)
+}
+
+#[test]
+fn a_command_reads_what_was_counted_and_not_more() {
+    let all: Vec<u8> = (0..300_000_u32).map(|i| (i % 256) as u8).collect();
+    let code = |n| Some(RemoteExit::Code(n));
+    for shell in ["/bin/sh", "/bin/bash"] {
+        for reads in [Reads::Bytes(all.len() as u64), Reads::Stream] {
+            let run = |command| fed(shell, command, &all, reads, "/usr/bin:/bin");
+            assert!(run("cat") == (all.clone(), code(0)), "{reads:?}");
+            // What reads less, or nothing, ends as it would, and what it leaves is read away.
+            assert_eq!(run("head -c 3; exit 3"), (vec![0, 1, 2], code(3)));
+            assert_eq!(run("true"), (vec![], code(0)));
+            assert_eq!(run("exec false"), (vec![], code(1)));
+            assert_eq!(run("kill -9 $$").1, code(137));
+            assert_eq!(run("exec <&-; echo x; exit 4"), (b"x\n".to_vec(), code(4)));
+            assert_eq!(run("wc -c < /dev/stdin").1, code(0));
+        }
+        let few = fed(
+            shell,
+            "cat; exit 2",
+            b"abcd",
+            Reads::Bytes(4),
+            "/usr/bin:/bin",
+        );
+        assert_eq!(few, (b"abcd".to_vec(), code(2)));
+    }
+}
+
+#[test]
+fn a_head_that_cannot_count_is_no_success() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = directory.path().join("head");
+    std::fs::write(
+        &head,
+        "#!/bin/sh\necho usage: head [-n number] >&2; exit 2\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&head, PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", directory.path().display());
+    let (out, exit) = fed("/bin/sh", "echo ran", b"", Reads::Bytes(4), &path);
+    assert_eq!((out, exit), (vec![], None));
+}
+
+#[test]
+fn real_shells_run_it_and_report() {
+    let code = |n| Some(RemoteExit::Code(n));
+    for shell in ["/bin/sh", "/bin/bash"] {
+        let ok = |command: &str| run(shell, command.as_bytes(), false);
+        assert_eq!(ok("echo hi"), (b"hi\n".to_vec(), vec![], code(0)));
+        assert_eq!(ok("exit 3").2, code(3));
+        assert_eq!(ok("kill -9 $$").2, code(137));
+        assert_eq!(ok("cat"), (vec![], vec![], code(0)));
+        assert_eq!(ok("printf 'a b\\n!%s' \"it's\" # note").0, b"a b\n!it's");
+        assert_eq!(ok("echo $0 >&2").2, code(0));
+        assert_eq!(
+            run(shell, b"echo gone >&2; false", true),
+            (vec![], vec![], code(1))
+        );
+        assert_eq!(
+            run(shell, b"printf '\xff\xc3\xa9'", false).0,
+            b"\xff\xc3\xa9"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_cut_of_any_stream_decodes_alike(
+        output in prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b':'), Just(b'\n'), any::<u8>()], 0..80),
+        late in prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b'0')], 0..20),
+        sizes in prop::collection::vec(1..20_usize, 1..10),
+    ) {
+        let stream = [output.clone(), text("42"), late.clone()].concat();
+        let (out, exit) = decode(&stream, &sizes);
+        prop_assert_eq!(out, [output, late].concat());
+        prop_assert_eq!(exit, Some(RemoteExit::Code(42)));
+    }
+
+    #[test]
+    fn nothing_is_lost_and_little_is_held(stream in any::<Vec<u8>>(), sizes in prop::collection::vec(1..9_usize, 1..4)) {
+        prop_assert_eq!(decode(&stream, &sizes), (stream, None));
+    }
+
+    #[test]
+    fn every_byte_of_a_command_arrives(
+        command in prop_oneof![
+            prop::collection::vec(1..=255_u8, 0..40),
+            prop::collection::vec(b' '..=b'~', 0..40),
+        ],
+    ) {
+        // Through /bin/sh's printf, as `$1` of a command that prints it back.
+        let quoted: Vec<u8> = command.iter().flat_map(|&b| match b {
+            b'\'' => b"'\\''".to_vec(),
+            b => vec![b],
+        }).collect();
+        let echo = [b"printf %s '".as_slice(), &quoted, b"'"].concat();
+        prop_assert_eq!(run("/bin/sh", &echo, false).0, command);
+    }
+}

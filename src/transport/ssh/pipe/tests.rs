@@ -1,0 +1,171 @@
+use super::*;
+use std::io::{Read, Write};
+
+/// A pipe whose other end is in hand, with the greeting behind it.
+fn greeted() -> (Pipe, std::os::unix::net::UnixStream) {
+    let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut pipe = Pipe::new(Line::Through(UnixStream::from_std(ours).unwrap()));
+    theirs.write_all(b"SSH-2.0-x\r\n").unwrap();
+    pipe.gate = Gate::passed();
+    pipe.is_passed = true;
+    theirs.set_nonblocking(false).unwrap();
+    (pipe, theirs)
+}
+
+#[tokio::test]
+async fn all_that_is_written_is_taken_and_arrives() {
+    let (mut pipe, mut theirs) = greeted();
+    let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let mut wanted = Vec::new();
+    // More than a socket holds, in pieces as libssh2 writes them.
+    for piece in bytes.chunks(1000) {
+        pipe.ready_to_write().await;
+        assert_eq!(pipe.send(piece).unwrap(), piece.len());
+        wanted.extend_from_slice(piece);
+        if pipe.has_waiting() {
+            break;
+        }
+    }
+    assert!(pipe.has_waiting());
+    let reader = std::thread::spawn(move || {
+        let mut found = vec![0; wanted.len()];
+        theirs.read_exact(&mut found).unwrap();
+        (found == wanted, theirs)
+    });
+    while pipe.has_waiting() {
+        pipe.ready_to_write().await;
+        pipe.flush();
+    }
+    assert!(reader.join().unwrap().0);
+}
+
+#[tokio::test]
+async fn what_comes_before_the_end_is_read_first() {
+    let (mut pipe, mut theirs) = greeted();
+    theirs.write_all(b"last words").unwrap();
+    drop(theirs);
+    pipe.ready().await.unwrap();
+    let mut buffer = [0; 1024];
+    pipe.begin();
+    let n = pipe.receive(&mut buffer).unwrap();
+    assert_eq!(&buffer[..n], b"SSH-2.0-x\r\nlast words");
+    // In the same call the end is hidden, and while something has to be got out first.
+    assert!(pipe.receive(&mut buffer).is_err());
+    pipe.begin();
+    pipe.hold_end();
+    assert!(pipe.receive(&mut buffer).is_err());
+    pipe.begin();
+    assert_eq!(pipe.receive(&mut buffer).unwrap(), 0);
+    assert_eq!(pipe.ended(), Some(&Ended::Closed));
+}
+
+#[tokio::test]
+async fn one_call_takes_so_much_and_a_flood_is_cut_off() {
+    let (mut pipe, mut theirs) = greeted();
+    let writer = std::thread::spawn(move || {
+        let mut sent = 0_u64;
+        while let Ok(n) = theirs.write(&[0; 65536]) {
+            sent += n as u64;
+        }
+        sent
+    });
+    let mut buffer = [0; 40_000];
+    while pipe.ended().is_none() {
+        let before = pipe.received();
+        pipe.begin();
+        while let Ok(1..) = pipe.receive(&mut buffer) {}
+        assert!(pipe.received() - before <= ALLOWANCE as u64);
+        if pipe.is_drained() {
+            pipe.ready().await.unwrap();
+        }
+    }
+    assert_eq!(pipe.ended(), Some(&Ended::Flood));
+    assert!(pipe.received() <= MAX_BEFORE_START + ALLOWANCE as u64);
+    drop(pipe);
+    writer.join().unwrap();
+}
+
+/// What is taken of a server that writes without end once the command has started, if of each piece
+/// so much pays.
+async fn taken_of_a_flood(paying: usize, enough: u64) -> Pipe {
+    let (mut pipe, mut theirs) = greeted();
+    let writer =
+        std::thread::spawn(move || while theirs.write(&[0; 65536]).is_ok_and(|n| n > 0) {});
+    pipe.lift_limit(1);
+    let mut buffer = vec![0; 40_000];
+    while pipe.ended().is_none() && pipe.received() < enough {
+        pipe.begin();
+        while let Ok(n @ 1..) = pipe.receive(&mut buffer) {
+            pipe.pay(n.min(paying));
+        }
+        if pipe.is_drained() {
+            pipe.ready().await.unwrap();
+        }
+    }
+    pipe.kill();
+    let _ = pipe.line_shut();
+    writer.join().unwrap();
+    pipe
+}
+
+#[tokio::test]
+async fn what_is_of_no_use_is_bounded_and_output_is_not() {
+    let enough = 6 * MAX_UNPAID;
+    let useless = taken_of_a_flood(0, enough).await;
+    assert_eq!(useless.ended(), Some(&Ended::Flood));
+    let slack = ALLOWANCE as u64 + PER_SECOND * 600;
+    assert!(useless.received() <= MAX_UNPAID + slack);
+    // A byte for each of many packets does not make up for them.
+    let nearly = taken_of_a_flood(1, enough).await;
+    assert_eq!(nearly.ended(), Some(&Ended::Flood));
+    let output = taken_of_a_flood(usize::MAX, enough).await;
+    assert_eq!(output.ended(), None);
+    assert!(output.received() >= enough);
+}
+
+#[tokio::test]
+async fn a_password_answers_one_hidden_question() {
+    let answers = |rounds: &[&[bool]]| {
+        let (mut pipe, _theirs) = greeted();
+        pipe.answer_with(Zeroizing::new("sesame".to_owned()));
+        let answer = |shown: &&[bool]| {
+            let hidden: Vec<bool> = shown.iter().map(|shown| !shown).collect();
+            let answer = pipe.answer(&hidden).unwrap_or_default();
+            let given = hidden
+                .iter()
+                .map(|hidden| if *hidden { answer.as_str() } else { "" });
+            given.collect::<Vec<_>>().join(",")
+        };
+        rounds.iter().map(answer).collect::<Vec<_>>().join(";")
+    };
+    assert_eq!(answers(&[&[false]]), "sesame");
+    assert_eq!(answers(&[&[], &[false], &[false]]), ";sesame;");
+    assert_eq!(answers(&[&[true, false]]), ",sesame");
+    assert_eq!(answers(&[&[true]]), "");
+    assert_eq!(answers(&[&[false, false]]), ",");
+}
+
+#[tokio::test]
+async fn signs_of_life_may_go_on_for_days() {
+    let (mut pipe, _theirs) = greeted();
+    pipe.lift_limit(1);
+    pipe.unpaid = MAX_UNPAID + 1;
+    assert!(pipe.is_flooded());
+    let day = Duration::from_secs(24 * 60 * 60);
+    pipe.paid_since = Instant::now().checked_sub(day);
+    assert!(pipe.paid_since.is_none() || !pipe.is_flooded());
+}
+
+impl Pipe {
+    fn line_shut(&self) -> rustix::io::Result<()> {
+        match &self.line {
+            Line::Through(stream) => rustix::net::shutdown(stream, rustix::net::Shutdown::Both),
+            Line::Direct(_) => Ok(()),
+        }
+    }
+
+    async fn ready_to_write(&self) {
+        self.line.ready(Interest::WRITABLE).await.unwrap();
+    }
+}

@@ -1,0 +1,43 @@
+//! Times of the phases, where this machine gives the program no CPU.
+
+use super::*;
+use crate::support::records;
+use mrsh::demo::CallBack;
+
+/// All times of the one target, in milliseconds.
+#[track_caller]
+fn times(ended: &Ended) -> serde_json::Map<String, serde_json::Value> {
+    let mut records = records(ended);
+    records.retain(|record| record["event"] == "finished");
+    let [record] = &records[..] else {
+        panic!("{records:?}");
+    };
+    record["ms"].as_object().unwrap().clone()
+}
+
+#[test]
+fn a_command_whose_whole_life_was_missed_took_time() {
+    // Long enough for the program to be stopped before the answer; if it is not, the times are exact anyway.
+    let script = Script::asked()
+        .then(Step::Sleep(Duration::from_millis(500)))
+        .then(Step::CallBack(CallBack::default()))
+        .send(Wire::Main, "\0")
+        .then(Step::Sleep(Duration::from_millis(300)))
+        .send(Wire::Main, "out\n")
+        .then(Step::Marker(0));
+    let fake = FakeRshd::playing(script);
+    let running = fake.mrsh().args(&["--json", "true"]).start();
+    fake.has_a_request();
+    running.signal(Signal::STOP);
+    assert_eq!(fake.told().last(), Some(&Seen::Done));
+    running.signal(Signal::CONT);
+    let ended = running.finish().status(0);
+    let times = times(&ended);
+    let time = |phase: &str| times[phase].as_f64().unwrap();
+    assert!(time("run") > 299.0, "{times:?}");
+    let phases = times
+        .keys()
+        .filter(|key| !["began", "total"].contains(&key.as_str()));
+    let sum: f64 = phases.map(|phase| time(phase)).sum();
+    assert!((time("total") - sum).abs() < 0.1, "{times:?}");
+}
