@@ -14,8 +14,9 @@ use super::auth::{Claim, PASSWORD, log_in};
 use super::connect::{self, EXCHANGES, Failure, Progress};
 use super::pipe::Line;
 use super::session::{SshSession, State, Streams};
+use super::trials::Trials;
 use crate::targets::TargetId;
-use crate::transport::{RemoteExit, Session, Stream, TransportError};
+use crate::transport::{Budget, Lag, RemoteExit, Session, Stream, TransportError};
 
 /// Maximum time for a session whose server ends at once when it has nothing more to say.
 const MOST: Duration = Duration::from_secs(30);
@@ -68,7 +69,7 @@ async fn run(
     stream.set_nonblocking(true).expect("it is a socket");
     let line = Line::Through(UnixStream::from_std(stream).expect("the runtime is there"));
     let exchanges = Semaphore::new(EXCHANGES);
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(&Budget::new(MOST, Lag::default()));
     let algorithms = Algorithms::default();
     let proved = connect::prove(line, &algorithms, &exchanges, &mut progress);
     let proved = proved.await.map_err(failed)?;
@@ -80,6 +81,8 @@ async fn run(
         methods: &[PASSWORD.to_owned()],
         keys: &[],
         password: Some(&Zeroizing::new("password".to_owned())),
+        host: "host",
+        trials: &Trials::default(),
     };
     log_in(&mut peer, &claim, &mut progress).await?;
     let channel = connect::exec(&mut peer, b"command", &[], &mut progress).await?;
