@@ -1,14 +1,30 @@
 // Included by the fuzz target and by the unit test that replays its corpus. Expects `session`, and the scripted
 // server as the module `sshd`, in scope.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sshd::{HostKey, METHODS, Message, STAGES, Stage, Talk, frame, kind, request};
+use sshd::{HostKey, METHODS, Message, Stage, Talk, frame, kind, request};
 
 /// Time after which the server closes if the client says nothing more.
 const IDLE: Duration = Duration::from_millis(200);
+
+/// All stages, in order.
+const STAGES: [Stage; 10] = [
+    Stage::Keyed,
+    Stage::Served,
+    Stage::Claimed,
+    Stage::LoggedIn,
+    Stage::Opening,
+    Stage::Open,
+    Stage::Asked,
+    Stage::Running,
+    Stage::Ended,
+    Stage::Closed,
+];
 
 /// Maximum number of bytes of a step; longer ones say nothing more.
 const MAX_STEP: usize = 255;
@@ -71,12 +87,41 @@ fn act(talk: &mut Talk, step: &Step<'_>) -> io::Result<()> {
     }
 }
 
+/// The server's end of the connection, which counts what it is given to send.
+struct Counted {
+    stream: UnixStream,
+    sent: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.stream.write(bytes)?;
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// Has a server play this input; the end of the session, and the bytes that the server sent.
 fn play(input: &[u8]) -> (End, u64) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_read_timeout(Some(IDLE)).unwrap();
     theirs.set_write_timeout(Some(IDLE)).unwrap();
-    std::thread::scope(|scope| {
+    let sent = Arc::new(AtomicU64::new(0));
+    let theirs = Counted {
+        stream: theirs,
+        sent: Arc::clone(&sent),
+    };
+    let end = std::thread::scope(|scope| {
         let server = scope.spawn(|| {
             let key = HostKey::of_seed(1);
             let mut talk = Talk::new(Box::new(theirs), key, Default::default());
@@ -88,11 +133,12 @@ fn play(input: &[u8]) -> (End, u64) {
                     steps.try_for_each(|step| act(talk, step))
                 })
             });
-            talk.wire.sent()
         });
         let end = session(ours);
-        (end, server.join().unwrap())
-    })
+        server.join().unwrap();
+        end
+    });
+    (end, sent.load(Ordering::Relaxed))
 }
 
 /// A session ends whatever its server sends, and shows no more than that.

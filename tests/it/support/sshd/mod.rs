@@ -11,7 +11,7 @@ mod wire;
 pub(crate) use exchange::{HostKey, METHODS, list, methods_with, offer};
 pub(crate) use listen::Sshd;
 pub(crate) use session::{
-    OUTPUT, STAGES, STATUS, Stage, confirmation, data, eof, exit_status, extended, request, service_accept,
+    OUTPUT, STATUS, Stage, confirmation, data, eof, exit_status, extended, request, service_accept,
     to, userauth_failure,
 };
 pub(crate) use wire::{Message, frame, framed};

@@ -37,20 +37,6 @@ pub(crate) enum Stage {
     Closed,
 }
 
-/// All of them, in order.
-pub(crate) const STAGES: [Stage; 10] = [
-    Stage::Keyed,
-    Stage::Served,
-    Stage::Claimed,
-    Stage::LoggedIn,
-    Stage::Opening,
-    Stage::Open,
-    Stage::Asked,
-    Stage::Running,
-    Stage::Ended,
-    Stage::Closed,
-];
-
 impl Talk {
     /// A session from the agreed keys to the client's end of the connection. `between` is called at each stage.
     pub(crate) fn serve(

@@ -173,7 +173,6 @@ pub(crate) struct Wire {
     stream: Box<dyn Duplex>,
     incoming: Half,
     outgoing: Half,
-    sent: u64,
 }
 
 impl Wire {
@@ -183,13 +182,7 @@ impl Wire {
             stream,
             incoming: Half::default(),
             outgoing: Half::default(),
-            sent: 0,
         }
-    }
-
-    /// The bytes that were to be sent up to now.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent
     }
 
     /// Encrypts what is sent from now on.
@@ -204,7 +197,6 @@ impl Wire {
 
     /// Sends bytes as they are.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.sent += bytes.len() as u64;
         self.stream.write_all(bytes)
     }
 
