@@ -102,7 +102,7 @@ const MESSAGES: &[(&str, Messages)] = &[
         let refusal = to(kind::CHANNEL_OPEN_FAILURE, channel).number(2);
         vec![refusal.text("\x1b[2Jno").text("").done()]
     }),
-    ("a refusal that is cut off", |channel| {
+    ("a refusal to open that is cut off", |channel| {
         vec![to(kind::CHANNEL_OPEN_FAILURE, channel).done()]
     }),
     ("success unasked", |channel| {
@@ -257,6 +257,11 @@ fn global(wants_reply: bool) -> Vec<u8> {
         .done()
 }
 
+/// True if a cell of the table has this outcome. What comes after the close may find the client gone: its cells have both.
+fn is_one_of(outcome: &str, cell: &str) -> bool {
+    cell.split('/').any(|word| word == outcome)
+}
+
 /// All messages at one stage of the session, each by a server of its own.
 fn every_message_at(place: usize) {
     let stage = STAGES[place];
@@ -278,7 +283,7 @@ fn every_message_at(place: usize) {
         let row = Row::about(name);
         let wanted = |cell: &str| cell.split(", ").nth(place).unwrap_or_default().to_owned();
         let (mrsh, ssh) = (wanted(&row.mrsh), wanted(&row.ssh));
-        if mrsh != end.class {
+        if !is_one_of(&end.class, &mrsh) {
             faults.push(format!(
                 "{name}: {}, not {mrsh}: {}",
                 end.class, end.message
@@ -290,9 +295,9 @@ fn every_message_at(place: usize) {
         if end.class == STATUS.to_string() && !is_whole {
             faults.push(format!("{name}: the output is not whole"));
         }
-        let found = clients.ssh(number, ssh == "waits");
+        let found = clients.ssh(number, ssh.contains("waits"));
         if let Some(found) = found.filter(|found| found.is_known_version)
-            && found.short() != ssh
+            && !is_one_of(&found.short(), &ssh)
         {
             faults.push(format!("{name}: ssh: {}, not {ssh}", found.short()));
         }
