@@ -139,3 +139,8 @@ fn ssh_by_the_systems_program_and_what_is_left_behind() {
 fn ssh_connections_that_are_cut() {
     case("ssh_faults", &[]);
 }
+
+#[test]
+fn ssh_new_keys_in_every_cipher() {
+    case("ssh_rekey", &[]);
+}

@@ -26,6 +26,8 @@ mod ssh_config_diff;
 #[cfg(test)]
 mod ssh_faults;
 #[cfg(test)]
+mod ssh_hostile;
+#[cfg(test)]
 mod stdin;
 #[cfg(test)]
 mod support;

@@ -1,4 +1,5 @@
-//! The table of faults in tests/README.md: every test that it names is there, and it has every class.
+//! The tables of faults in tests/README.md: every test that they name is there, and they have every class, and
+//! every hostile ssh server.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The rows of the table, as cells.
-fn rows(text: &str) -> Vec<Vec<String>> {
-    let section = text.split("\n## Faults\n").nth(1).unwrap();
+/// The rows of the table in a section, as cells.
+fn rows(text: &str, section: &str) -> Vec<Vec<String>> {
+    let section = text.split(&format!("\n## {section}\n")).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let lines = section.lines().filter(|line| line.starts_with('|'));
     let cells = |line: &str| {
@@ -35,10 +36,10 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names of all functions with a test attribute.
-fn tests() -> BTreeSet<String> {
+/// The names of all functions with a test attribute in these folders.
+fn tests(folders: &[&str]) -> BTreeSet<String> {
     let mut files = Vec::new();
-    for folder in ["src", "tests/it"] {
+    for folder in folders {
         sources(&Path::new(ROOT).join(folder), &mut files);
     }
     let mut names = BTreeSet::new();
@@ -62,9 +63,9 @@ fn tests() -> BTreeSet<String> {
 #[test]
 fn every_fault_has_its_test_and_every_class_its_fault() {
     let text = fs::read_to_string(Path::new(ROOT).join("tests/README.md")).unwrap();
-    let rows = rows(&text);
+    let rows = rows(&text, "Faults");
     assert!(rows.len() > 40, "{} rows", rows.len());
-    let tests = tests();
+    let tests = tests(&["src", "tests/it"]);
     let mut classes = BTreeSet::new();
     for row in &rows {
         let [fault, message, class, status, test] = &row[..] else {
@@ -85,4 +86,36 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
     let known = known.iter().map(|class| class.as_str().unwrap());
     let missing: Vec<&str> = known.filter(|class| !classes.contains(*class)).collect();
     assert!(missing.is_empty(), "classes without a fault: {missing:?}");
+}
+
+#[test]
+fn every_hostile_ssh_server_has_its_test_and_every_test_its_row() {
+    let text = fs::read_to_string(Path::new(ROOT).join("tests/README.md")).unwrap();
+    let tests = tests(&["tests/it/ssh_hostile"]);
+    assert!(tests.len() > 60, "{} tests", tests.len());
+    let mut named = BTreeSet::new();
+    let rows = rows(&text, "Hostile ssh servers");
+    // Those of four cells have a test each. The titles between them have none, and the messages share theirs.
+    for row in rows
+        .iter()
+        .filter(|row| row.len() == 4 && !row[0].starts_with("**"))
+    {
+        let [attack, mrsh, ssh, test] = &row[..] else {
+            panic!("a row of four cells: {row:?}");
+        };
+        assert!(
+            ![attack, mrsh, ssh].iter().any(|cell| cell.is_empty()),
+            "{row:?}"
+        );
+        named.extend(quoted(test).into_iter().map(str::to_owned));
+    }
+    let section = text.split("\n## Hostile ssh servers\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    named.extend(
+        quoted(section)
+            .into_iter()
+            .filter(|name| name.starts_with("every_message_"))
+            .map(str::to_owned),
+    );
+    assert_eq!(named, tests);
 }

@@ -45,6 +45,8 @@ pub mod config;
 mod connect;
 mod drive;
 mod ffi;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod gate;
 mod greeting;
 mod jump;

@@ -4,6 +4,7 @@ mod fake;
 mod json;
 mod lab;
 mod program;
+pub(crate) mod sshd;
 
 pub(crate) use fake::{FakeRshd, host};
 pub(crate) use json::{Finished, finished, records};

@@ -1,0 +1,114 @@
+//! A whole session over a stream, for the fuzz target of the channel layer (tests/fuzz/channel.rs), and the test
+//! that replays its corpus.
+
+use std::os::unix::net;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::algorithms::Algorithms;
+use super::auth::{Claim, PASSWORD, log_in};
+use super::connect::{self, EXCHANGES, Failure, Progress};
+use super::pipe::Line;
+use super::session::{SshSession, State, Streams};
+use super::trials::Trials;
+use crate::targets::TargetId;
+use crate::transport::{Budget, Lag, RemoteExit, Session, Stream, TransportError};
+
+/// Maximum time for a session whose server ends at once when it has nothing more to say.
+const MOST: Duration = Duration::from_secs(30);
+
+/// The end of a session.
+#[derive(Debug)]
+pub struct End {
+    /// The exit of the command, or the failure.
+    pub exit: Result<RemoteExit, TransportError>,
+    /// The bytes of output.
+    pub output: usize,
+}
+
+/// Runs a command on the server at the other end of `stream`, whatever its host key. Panics if it does not end.
+pub fn session(stream: net::UnixStream) -> End {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the process has descriptors");
+    runtime.block_on(async {
+        let (sender, mut receiver) = mpsc::channel(16);
+        let run = async {
+            let exit = run(stream, &sender).await;
+            drop(sender);
+            exit
+        };
+        let count = async {
+            let mut output = 0;
+            while let Some(chunk) = receiver.recv().await {
+                output += chunk.data.len();
+            }
+            output
+        };
+        let both = async { tokio::join!(run, count) };
+        let (exit, output) = timeout(MOST, both).await.expect("the session ends");
+        End { exit, output }
+    })
+}
+
+async fn run(
+    stream: net::UnixStream,
+    output: &mpsc::Sender<crate::transport::Chunk>,
+) -> Result<RemoteExit, TransportError> {
+    let failed = |failure| match failure {
+        Failure::Failed(error) => error,
+        other => TransportError::Handshake {
+            reason: format!("{other:?}"),
+        },
+    };
+    stream.set_nonblocking(true).expect("it is a socket");
+    let line = Line::Through(UnixStream::from_std(stream).expect("the runtime is there"));
+    let exchanges = Semaphore::new(EXCHANGES);
+    let mut progress = Progress::new(&Budget::new(MOST, Lag::default()));
+    let algorithms = Algorithms {
+        kex: "curve25519-sha256".to_owned(),
+        host_key: "ssh-ed25519".to_owned(),
+        ciphers: "aes128-ctr".to_owned(),
+        macs: "hmac-sha2-256".to_owned(),
+        ..Algorithms::default()
+    };
+    let proved = connect::prove(line, &algorithms, &exchanges, &mut progress);
+    let proved = proved.await.map_err(failed)?;
+    let mut peer = connect::proceed(proved, &mut progress)
+        .await
+        .map_err(failed)?;
+    let claim = Claim {
+        user: "user",
+        methods: &[PASSWORD.to_owned()],
+        keys: &[],
+        password: Some(&Zeroizing::new("password".to_owned())),
+        host: "host",
+        trials: &Trials::default(),
+    };
+    log_in(&mut peer, &claim, &mut progress).await?;
+    let channel = connect::exec(&mut peer, b"command", &[], &mut progress).await?;
+    let mut session = SshSession {
+        id: TargetId(0),
+        peer,
+        channel,
+        lease: None,
+        alive: None,
+        options: Streams {
+            stderr: Some(Stream::Stderr),
+            raw: false,
+        },
+        input: None,
+        input_ended: false,
+        state: State::Running,
+        signal: None,
+    };
+    session.pump(output).await
+}
+
+#[cfg(test)]
+mod replay;

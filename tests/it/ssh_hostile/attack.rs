@@ -1,0 +1,287 @@
+//! Scripted servers and an honest one in one run of the program, the system's `ssh` beside it, and the table
+//! that says what comes of it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::support::sshd::{COMMAND, HostKey, OUTPUT, PASSWORD, STATUS, Seen, Sshd, Talk};
+use crate::support::{Finished, Mrsh, finished, may_skip};
+
+/// Time within which the program must end, on a busy machine too. Its own limits are 5 s.
+const MOST: Duration = Duration::from_secs(25);
+
+/// The words of the table for a client that waits until it is stopped.
+pub(super) const WAITS: &str = "nothing: it waits";
+
+/// The name of the honest host.
+const HONEST: &str = "honest";
+
+/// The key of servers that do wrong.
+pub(super) fn own_key() -> HostKey {
+    HostKey::of_seed(1)
+}
+
+/// The key of the honest server.
+pub(super) fn honest_key() -> HostKey {
+    HostKey::of_seed(2)
+}
+
+/// The key of the host that an impostor claims to be.
+pub(super) fn victim() -> HostKey {
+    HostKey::of_seed(3)
+}
+
+/// A server that has another key than the one that is known for its host.
+pub(super) fn impostor(
+    test: &str,
+    script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) {
+    let seen = judge(test, script, &victim(), &[]);
+    assert!(seen.nothing(), "{test}: {seen:?}");
+}
+
+/// A server that can prove its key, and then does wrong.
+pub(super) fn proven(
+    test: &str,
+    script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) -> Seen {
+    proven_with(test, &[], script)
+}
+
+/// The same for clients with these settings of ssh_config.
+pub(super) fn proven_with(
+    test: &str,
+    settings: &[&str],
+    script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) -> Seen {
+    judge(test, script, &own_key(), settings)
+}
+
+/// Runs both clients and holds them against the table.
+fn judge(
+    test: &str,
+    script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+    known: &HostKey,
+    settings: &[&str],
+) -> Seen {
+    let row = Row::of(test);
+    let server = [Sshd::start(own_key(), script)];
+    let clients = Clients::new(&server, known, settings);
+    let (end, ssh) = std::thread::scope(|scope| {
+        let ssh = scope.spawn(|| clients.ssh(0, row.ssh == WAITS));
+        let end = clients.mrsh().pop().unwrap();
+        (end, ssh.join().unwrap())
+    });
+    row.holds(test, &end, ssh.as_ref());
+    let [server] = &server;
+    server.seen()
+}
+
+/// The two clients, and the files that tell them of the servers.
+pub(super) struct Clients {
+    folder: TempDir,
+    ports: Vec<u16>,
+    /// It lives as long as the test.
+    _honest: Sshd,
+}
+
+impl Clients {
+    /// Clients that know this key for each of the servers, with these settings of ssh_config.
+    pub(super) fn new(servers: &[Sshd], known: &HostKey, settings: &[&str]) -> Clients {
+        let honest = Sshd::start(honest_key(), Talk::honest);
+        let lines: String = servers
+            .iter()
+            .map(|server| server.known_as(known))
+            .collect();
+        let clients = Clients {
+            folder: tempfile::tempdir().unwrap(),
+            ports: servers.iter().map(|server| server.port).collect(),
+            _honest: honest,
+        };
+        let known_hosts = lines + &clients._honest.known_as(&honest_key());
+        fs::write(clients.path("known_hosts"), known_hosts).unwrap();
+        let mut config = format!(
+            "StrictHostKeyChecking yes\nGlobalKnownHostsFile none\nUserKnownHostsFile {}\n\
+             IdentityFile none\nNumberOfPasswordPrompts 1\nHostName 127.0.0.1\n",
+            clients.path("known_hosts").display()
+        );
+        for setting in settings {
+            config.push_str(setting);
+            config.push('\n');
+        }
+        let mut names = String::new();
+        for (place, port) in clients.ports.iter().enumerate() {
+            config.push_str(&format!("Host s{place}\n  Port {port}\n  User s{place}\n"));
+            names.push_str(&format!("s{place}\n"));
+        }
+        // Each host has a user of its own: a password that one host refuses is not sent to others for the same user.
+        config.push_str(&format!(
+            "Host {HONEST}\n  Port {}\n  User {HONEST}\n",
+            clients._honest.port
+        ));
+        names.push_str(&format!("{HONEST}\n"));
+        fs::write(clients.path("config"), config).unwrap();
+        fs::write(clients.path("hosts"), names).unwrap();
+        let ask = clients.path("ask");
+        fs::write(&ask, format!("#!/bin/sh\necho {PASSWORD}\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&ask, mode).unwrap();
+        clients
+    }
+
+    /// The path of one of the files.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs the program on all servers, and gives how they ended. The honest one succeeds, and nobody by a lie.
+    pub(super) fn mrsh(&self) -> Vec<Finished> {
+        let (password, mut write) = io::pipe().unwrap();
+        io::Write::write_all(&mut write, format!("{PASSWORD}\n").as_bytes()).unwrap();
+        drop(write);
+        let ended = Mrsh::new()
+            .args(&["--no-config", "-R", "ssh", "--json", "-j", "100"])
+            .args(&["-t", "5", "-u", "5", "--password-fd", "0", "-F"])
+            .arg(self.path("config"))
+            .arg("-f")
+            .arg(self.path("hosts"))
+            .arg(COMMAND)
+            .stdin(password)
+            .within(MOST)
+            .run();
+        assert_eq!(ended.signal, None, "{ended:?}");
+        let mut ends = finished(&ended);
+        let honest = ends.pop().unwrap();
+        assert_eq!(honest.label, HONEST);
+        assert_eq!(
+            (&*honest.class, &*honest.stdout),
+            (&*STATUS.to_string(), OUTPUT.as_bytes()),
+            "{honest:?}"
+        );
+        ends
+    }
+
+    /// Runs the system's `ssh` on one of the servers; `None` if there is none.
+    pub(super) fn ssh(&self, place: usize, waits: bool) -> Option<SshEnd> {
+        self.ssh_of(&format!("s{place}"), waits)
+    }
+
+    /// The same by the name of the host.
+    pub(super) fn ssh_of(&self, host: &str, waits: bool) -> Option<SshEnd> {
+        let version = Command::new("ssh").arg("-V").output().ok()?;
+        let version = String::from_utf8_lossy(&version.stderr).into_owned();
+        // It has no limits of its own here. A machine that is busy gets more than it should need.
+        let limit = if waits { "2" } else { "10" };
+        let output = Command::new("timeout")
+            .args([limit, "ssh", "-F"])
+            .arg(self.path("config"))
+            .args([host, COMMAND])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("SSH_ASKPASS", self.path("ask"))
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        Some(SshEnd {
+            status: output.status.code().unwrap_or_default(),
+            words,
+            is_known_version: version.starts_with("OpenSSH_9.2"),
+        })
+    }
+}
+
+/// The end of the system's `ssh`.
+#[derive(Debug)]
+pub(super) struct SshEnd {
+    status: i32,
+    words: String,
+    /// The table is about this version. Others have other words.
+    pub(super) is_known_version: bool,
+}
+
+impl SshEnd {
+    /// The words of the table for it.
+    pub(super) fn text(&self) -> String {
+        match self.status {
+            255 => self.words.clone(),
+            124 => WAITS.to_owned(),
+            status => format!("exit {status}"),
+        }
+    }
+
+    /// The same in a word.
+    pub(super) fn short(&self) -> String {
+        match self.status {
+            255 => "refused".to_owned(),
+            124 => "waits".to_owned(),
+            status => status.to_string(),
+        }
+    }
+}
+
+/// The words of the table for a target's end.
+pub(super) fn words(end: &Finished) -> String {
+    match end.class.parse::<u8>() {
+        Ok(status) => format!("exit {status}"),
+        Err(_) => format!("`{}`: {}", end.class, end.message),
+    }
+}
+
+/// A row of the tables of hostile servers in tests/README.md.
+pub(super) struct Row {
+    pub(super) mrsh: String,
+    pub(super) ssh: String,
+}
+
+impl Row {
+    /// The row that ends with the name of this test.
+    pub(super) fn of(test: &str) -> Row {
+        let end = format!("| `{test}` |");
+        Row::find(|line| line.ends_with(&end))
+    }
+
+    /// The row that begins with these words.
+    pub(super) fn about(words: &str) -> Row {
+        let begin = format!("| {words} |");
+        Row::find(|line| line.starts_with(&begin))
+    }
+
+    fn find(is_it: impl Fn(&str) -> bool) -> Row {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/README.md");
+        let text = fs::read_to_string(path).unwrap();
+        let line = text.lines().find(|line| is_it(line));
+        let line = line.unwrap_or("| no such row | | | |");
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        Row {
+            mrsh: cells[1].to_owned(),
+            ssh: cells[2].to_owned(),
+        }
+    }
+
+    /// Asserts that both clients ended as the row says. What it leaves open ends with dots.
+    pub(super) fn holds(&self, test: &str, end: &Finished, ssh: Option<&SshEnd>) {
+        let found = words(end);
+        let mut wanted = self.mrsh.split(" **or** ");
+        let is_wanted = wanted.any(|wanted| match wanted.strip_suffix('…') {
+            Some(begin) => found.starts_with(begin),
+            None => found == wanted,
+        });
+        assert!(is_wanted, "{test}: mrsh says {found}\n{ssh:?}");
+        let is_lie = end.class.parse().is_ok_and(|status: u32| status != STATUS);
+        assert!(!is_lie, "{test}: {end:?}");
+        match ssh {
+            None => may_skip("there is no ssh to compare with"),
+            Some(ssh) if ssh.is_known_version => {
+                assert!(ssh.text().contains(&self.ssh), "{test}: {ssh:?}");
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Packets of impossible forms, before keys are agreed, before login, and while the command runs.
+
+use std::io;
+
+use super::{impostor, proven};
+use crate::support::sshd::{METHODS, Stage, Talk, frame, framed, kind, to};
+
+/// A server that sends bytes instead of its KEXINIT.
+fn in_plain_text(test: &str, bytes: fn() -> Vec<u8>) {
+    impostor(test, move |talk| {
+        talk.greet()?;
+        talk.wire.send_bytes(&bytes())?;
+        talk.exchange(&METHODS)?;
+        talk.serve(|_, _| Ok(()))
+    });
+}
+
+#[test]
+fn a_packet_longer_than_any() {
+    in_plain_text("a_packet_longer_than_any", || {
+        framed(u32::MAX, 4, &[20; 4000])
+    });
+}
+
+#[test]
+fn a_packet_of_a_megabyte() {
+    in_plain_text("a_packet_of_a_megabyte", || {
+        frame(&[&[kind::KEXINIT][..], &vec![0; 1 << 20]].concat())
+    });
+}
+
+#[test]
+fn a_packet_of_no_length() {
+    in_plain_text("a_packet_of_no_length", || framed(0, 0, &[0; 11]));
+}
+
+#[test]
+fn a_packet_of_padding_alone() {
+    in_plain_text("a_packet_of_padding_alone", || framed(12, 11, &[]));
+}
+
+#[test]
+fn more_padding_than_packet() {
+    in_plain_text("more_padding_than_packet", || framed(28, 255, &[20; 27]));
+}
+
+#[test]
+fn too_little_padding() {
+    in_plain_text("too_little_padding", || framed(28, 0, &[20; 27]));
+}
+
+#[test]
+fn a_length_that_suits_no_cipher() {
+    in_plain_text("a_length_that_suits_no_cipher", || framed(30, 4, &[20; 25]));
+}
+
+#[test]
+fn half_a_packet_and_silence() {
+    impostor("half_a_packet_and_silence", |talk| {
+        talk.greet()?;
+        talk.wire.send_bytes(&frame(&[kind::KEXINIT; 200])[..100])?;
+        talk.listen();
+        Ok(())
+    });
+}
+
+/// A server that does something at one stage of an encrypted session.
+fn encrypted(
+    test: &str,
+    stage: Stage,
+    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) {
+    proven(test, move |talk| {
+        talk.greet()?;
+        talk.exchange(&METHODS)?;
+        talk.serve(|talk, now| match now == stage {
+            true => act(talk),
+            false => Ok(()),
+        })
+    });
+}
+
+/// The same with a packet of a form of its own, whose MAC is right.
+fn packet(test: &str, stage: Stage, packet: fn() -> Vec<u8>) {
+    encrypted(test, stage, move |talk| talk.send_packet(&packet()));
+}
+
+#[test]
+fn an_encrypted_packet_longer_than_any() {
+    let test = "an_encrypted_packet_longer_than_any";
+    packet(test, Stage::Served, || framed(u32::MAX, 4, &[2; 4000]));
+}
+
+#[test]
+fn an_encrypted_packet_of_no_length() {
+    let test = "an_encrypted_packet_of_no_length";
+    packet(test, Stage::Served, || framed(0, 0, &[0; 11]));
+}
+
+#[test]
+fn an_encrypted_packet_of_padding_alone() {
+    let test = "an_encrypted_packet_of_padding_alone";
+    packet(test, Stage::Running, || framed(12, 11, &[]));
+}
+
+#[test]
+fn more_padding_than_encrypted_packet() {
+    let test = "more_padding_than_encrypted_packet";
+    packet(test, Stage::Running, || framed(28, 255, &[2; 27]));
+}
+
+#[test]
+fn an_encrypted_length_that_suits_no_cipher() {
+    let test = "an_encrypted_length_that_suits_no_cipher";
+    packet(test, Stage::Running, || framed(30, 4, &[2; 25]));
+}
+
+#[test]
+fn a_wrong_mac_before_login() {
+    encrypted("a_wrong_mac_before_login", Stage::Keyed, wrong_mac);
+}
+
+#[test]
+fn a_wrong_mac_while_the_command_runs() {
+    encrypted(
+        "a_wrong_mac_while_the_command_runs",
+        Stage::Running,
+        wrong_mac,
+    );
+}
+
+/// Sends output whose MAC has a bit that differs.
+fn wrong_mac(talk: &mut Talk) -> io::Result<()> {
+    let message = to(kind::CHANNEL_DATA, talk.channel).text("forged\n").done();
+    let mut packet = talk.wire.seal(&frame(&message));
+    if let Some(last) = packet.last_mut() {
+        *last ^= 1;
+    }
+    talk.wire.send_bytes(&packet)
+}
+
+#[test]
+fn a_packet_in_plain_text_after_new_keys() {
+    encrypted(
+        "a_packet_in_plain_text_after_new_keys",
+        Stage::Running,
+        |talk| {
+            let message = to(kind::CHANNEL_DATA, talk.channel).text("forged\n").done();
+            talk.wire.send_bytes(&frame(&message))
+        },
+    );
+}
+
+#[test]
+fn a_packet_twice() {
+    encrypted("a_packet_twice", Stage::Running, |talk| {
+        let message = to(kind::CHANNEL_DATA, talk.channel).text("forged\n").done();
+        let packet = talk.wire.seal(&frame(&message));
+        talk.wire.send_bytes(&packet)?;
+        talk.wire.send_bytes(&packet)
+    });
+}
+
+#[test]
+fn half_an_encrypted_packet_and_silence() {
+    encrypted(
+        "half_an_encrypted_packet_and_silence",
+        Stage::Running,
+        |talk| {
+            let message = to(kind::CHANNEL_DATA, talk.channel).text("cut\n").done();
+            let packet = talk.wire.seal(&frame(&message));
+            talk.wire.send_bytes(&packet[..packet.len() / 2])?;
+            talk.listen();
+            Ok(())
+        },
+    );
+}

@@ -1,0 +1,71 @@
+//! Scripted servers on loopback, a thread for each connection.
+
+use std::fmt::Write;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use openssl::base64::encode_block;
+
+use super::{HostKey, Seen, Talk};
+
+/// Time after which a connection that nobody uses ends, so that no thread outlives its test by much.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A server on a port of its own, for as long as the test runs.
+pub(crate) struct Sshd {
+    /// Its port on 127.0.0.1.
+    pub(crate) port: u16,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Sshd {
+    /// A server with this key that plays a script on each connection. A script that fails has been left by
+    /// its client. Afterwards the connection stays open until the client closes it.
+    pub(crate) fn start(
+        key: HostKey,
+        script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Sshd {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (noted, script) = (Arc::clone(&seen), Arc::new(script));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (key, seen, script) = (key.clone(), Arc::clone(&noted), Arc::clone(&script));
+                std::thread::spawn(move || play(stream, key, seen, &*script));
+            }
+        });
+        Sshd { port, seen }
+    }
+
+    /// Events up to now.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The line of known_hosts that gives this server a key, which may be another's.
+    pub(crate) fn known_as(&self, key: &HostKey) -> String {
+        let mut line = String::new();
+        let blob = encode_block(&key.public());
+        writeln!(line, "[127.0.0.1]:{} ssh-ed25519 {blob}", self.port).unwrap();
+        line
+    }
+}
+
+fn play(
+    stream: TcpStream,
+    key: HostKey,
+    seen: Arc<Mutex<Seen>>,
+    script: &dyn Fn(&mut Talk) -> io::Result<()>,
+) {
+    stream.set_read_timeout(Some(IDLE)).unwrap();
+    stream.set_write_timeout(Some(IDLE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    seen.lock().unwrap().connections += 1;
+    let mut talk = Talk::new(Box::new(stream), key, seen);
+    // The client has left, as it should; the test looks at what the client says.
+    let _ = script(&mut talk);
+    talk.listen();
+}
