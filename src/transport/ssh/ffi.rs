@@ -21,6 +21,7 @@ use ssh2::{MethodType, Session};
 
 use super::gate::Proof;
 use super::pipe::Pipe;
+use crate::transport::scratch::{self, MAX_READ};
 
 /// The bytes that the server may send of a channel before we have read some: libssh2's own default.
 const WINDOW: c_uint = raw::LIBSSH2_CHANNEL_WINDOW_DEFAULT;
@@ -78,6 +79,16 @@ pub(super) fn version() -> String {
     // SAFETY: the function has no precondition; for 0 it returns a text that lives as long as the program.
     let text = unsafe { CStr::from_ptr(libssh2_version(0)) };
     text.to_string_lossy().into_owned()
+}
+
+/// The data of a channel that libssh2 keeps until it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Queued {
+    /// Number of bytes of all streams together.
+    pub(super) bytes: usize,
+    /// True if a read looks at the queue. libssh2 widens a narrow window first, which it cannot do during a key
+    /// exchange, and then it reads nothing.
+    pub(super) is_readable: bool,
 }
 
 /// What libssh2 says about a call that failed.
@@ -487,25 +498,48 @@ impl Peer {
         unsafe { raw::libssh2_channel_eof(self.pointer(channel)) == 1 }
     }
 
-    /// Whether something of either stream waits to be read, without looking at the socket.
+    /// True if something of any stream waits to be read, without looking at the socket.
     pub(super) fn has_output(&self, channel: Channel) -> bool {
-        let mut queued: c_ulong = 0;
-        // SAFETY: the channel is null or lives, `queued` is a number of ours; the last may be null.
-        unsafe {
-            raw::libssh2_channel_window_read_ex(self.pointer(channel), &raw mut queued, null_mut());
-        }
-        queued > 0
+        self.queued(channel).bytes > 0
     }
 
-    /// Throws away what waits of streams that do not exist: extended data of another type than standard error's (RFC
-    /// 4254, section 5.2). libssh2 would keep it, and never tell of the channel's end. To be called when a read of
-    /// stream 1 has found nothing, for it throws away what there is of that stream, too.
-    pub(super) fn drop_extended(&mut self, channel: Channel) -> Step<()> {
-        const ALL_EXTENDED: c_int = -1;
-        // SAFETY: the channel is null or lives.
-        let code = unsafe { raw::libssh2_channel_flush_ex(self.pointer(channel), ALL_EXTENDED) };
-        // The number of bytes says nothing: they are not paid for by any output.
-        self.done(code.min(0))
+    /// Returns what waits in a channel's queue, without looking at the socket.
+    pub(super) fn queued(&self, channel: Channel) -> Queued {
+        let (mut bytes, mut initial): (c_ulong, c_ulong) = (0, 0);
+        // SAFETY: the channel is null or lives, and both numbers are ours.
+        let window = unsafe {
+            raw::libssh2_channel_window_read_ex(
+                self.pointer(channel),
+                &raw mut bytes,
+                &raw mut initial,
+            )
+        };
+        // The rule of libssh2's channel_read.
+        let narrow = initial / 4 * 3 + MAX_READ as c_ulong;
+        Queued {
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            is_readable: window >= narrow,
+        }
+    }
+
+    /// Throws away the first `bytes` of a channel's queue, whatever stream they are of.
+    pub(super) fn drop_queued(&mut self, channel: Channel, bytes: usize) -> Result<(), Fault> {
+        // Not libssh2_channel_flush_ex: called during a key exchange, it counts what it throws away again with each
+        // call, and then takes the window for full.
+        const NORMAL: c_int = 0;
+        const MERGE: c_int = 2;
+        self.read_all_as_one(channel, MERGE);
+        let read = scratch::with(|buffer| {
+            let most = bytes.min(buffer.len());
+            self.read(channel, 0, &mut buffer[..most])
+        });
+        self.read_all_as_one(channel, NORMAL);
+        read.map(drop)
+    }
+
+    fn read_all_as_one(&mut self, channel: Channel, mode: c_int) {
+        // SAFETY: the channel is null or lives. These modes only set a number, which cannot fail.
+        unsafe { raw::libssh2_channel_handle_extended_data2(self.pointer(channel), mode) };
     }
 
     /// Waits for the server to close the channel, after its streams have ended.

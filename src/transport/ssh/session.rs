@@ -100,18 +100,29 @@ impl SshSession {
     /// Carries both streams until they have ended.
     async fn carry(&mut self, output: &Output) -> Result<(), TransportError> {
         let mut turns = Turns::default();
+        let mut looked_again = false;
         loop {
             self.say()?;
+            let before = self.peer.queued(self.channel);
             let moved = self.round(output).await?;
             if self.peer.at_end(self.channel) {
                 return Ok(());
             }
+            let after = self.peer.queued(self.channel);
+            let is_foreign = !moved && before.is_readable && before.bytes == after.bytes;
+            if is_foreign && after.bytes > 0 {
+                // Extended data of a type that does not exist (RFC 4254, section 5.2), thrown away as ssh does it.
+                // libssh2 would keep it for ever, and never tell of the channel's end.
+                self.drop_queued(after.bytes)?;
+            }
             // What came while one stream was read may be the other's.
-            if moved || self.peer.has_output(self.channel) {
+            if moved || (after.bytes > 0 && !looked_again) {
+                looked_again = !moved;
                 // A server that writes without end must not keep the timers of this host from being looked at.
                 yield_now().await;
                 continue;
             }
+            looked_again = false;
             self.wait(&mut turns).await?;
         }
     }
@@ -147,12 +158,7 @@ impl SshSession {
                 let permit = output.room().await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
-                    (Read::Nothing, _) => {
-                        if number == STDERR {
-                            self.drop_unknown()?;
-                        }
-                        break;
-                    }
+                    (Read::Nothing, _) => break,
                     (Read::Some(data), Some(stream)) => permit.send(Chunk {
                         target: self.id,
                         stream,
@@ -166,14 +172,12 @@ impl SshSession {
         Ok(moved)
     }
 
-    /// Throws away what the server has sent of streams that do not exist, as ssh does.
-    fn drop_unknown(&mut self) -> Result<(), TransportError> {
+    /// Throws away what is first in the queue.
+    fn drop_queued(&mut self, bytes: usize) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
         peer.pipe_mut().begin();
-        let dropped = peer.drop_extended(*channel);
-        dropped
-            .map(drop)
-            .map_err(|fault| lost(peer, Phase::Run, fault))
+        let dropped = peer.drop_queued(*channel, bytes);
+        dropped.map_err(|fault| lost(peer, Phase::Run, fault))
     }
 
     fn read(&mut self, number: i32, wanted: bool) -> Result<Read, TransportError> {

@@ -95,6 +95,7 @@ impl Tunnel {
         let mut moved = false;
         if !self.host_ended && self.to_target.len() < MOST_HELD {
             peer.pipe_mut().begin();
+            let before = peer.queued(self.channel);
             let held = &mut self.to_target;
             let read = scratch::with(|buffer| {
                 let read = peer.read(self.channel, 0, buffer);
@@ -105,10 +106,11 @@ impl Tunnel {
             })?;
             peer.pipe_mut().pay(read.unwrap_or(0));
             moved |= read.is_some_and(|n| n > 0);
-            if read.is_none() && peer.has_output(self.channel) {
+            let after = peer.queued(self.channel);
+            if read.is_none_or(|n| n == 0) && before.is_readable && before == after && after.bytes > 0 {
                 // A connection has one stream only. What else comes would hide its end.
                 peer.pipe_mut().begin();
-                peer.drop_extended(self.channel)?;
+                peer.drop_queued(self.channel, after.bytes)?;
             }
             self.host_ended = peer.at_end(self.channel);
         }

@@ -441,7 +441,12 @@ impl<L, C> Table<L, C> {
         if listener.private {
             let host = listener.waiting.keys().next().copied();
             let answered = listener.waiting.values().any(|waiter| waiter.answered);
-            if answered && let Some(waiter) = host.and_then(|host| listener.remove(host)) {
+            // After several calls nobody can tell which one is the host's, and a further one changes nothing.
+            let is_first = listener.unclaimed.is_empty();
+            if answered
+                && is_first
+                && let Some(waiter) = host.and_then(|host| listener.remove(host))
+            {
                 let _ = waiter.tell.send(Word::Call(call.connection));
                 return self.settle(index, open);
             }

@@ -133,6 +133,19 @@ fn of_two_unknown_addresses_none_is_taken() {
 }
 
 #[test]
+fn a_further_call_after_two_unknown_ones_is_not_taken_either() {
+    let mut world = World::new(4, 8);
+    let mut place = world.place(host(1)).unwrap();
+    world.call(&place, 666);
+    world.call(&place, 900);
+    assert_eq!(world.claim(&place), None);
+    world.call(&place, 666);
+    assert_eq!(given(&mut place), None, "it may be anybody's");
+    world.call(&place, 1);
+    assert_eq!(given(&mut place), Some(ip(1)), "its own is better");
+}
+
+#[test]
 fn a_host_that_calls_again_is_nobody_elses() {
     let mut world = World::new(1, 1);
     let mut first = world.place(host(1)).unwrap();
