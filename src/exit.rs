@@ -121,6 +121,7 @@ fn ending(stats: &RunStats, report: Result<(), &io::Error>) -> Ending {
         not_started,
         worst_status: _,
         left_running: _,
+        may_be_running: _,
         cancel,
         elapsed: _,
         time_wait: _,

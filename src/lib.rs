@@ -21,9 +21,11 @@ use error::Error;
 use exit::ExitStatus;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
+use reader::Reader;
 use report::{Console, Reports};
 use run::event::Note;
 use run::signal::SignalSource;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use targets::{Target, TargetId, TransportKind};
 use transport::any::AnyTransport;
 use transport::exec::ExecTransport;
@@ -49,6 +51,7 @@ pub mod plan;
 pub mod ports;
 pub mod privilege;
 mod random;
+pub mod reader;
 pub mod report;
 pub mod run;
 pub mod targets;
@@ -175,6 +178,20 @@ fn say(text: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
+/// The same from the event loop, which must not wait for the reader of standard error.
+fn say_aside(text: String) {
+    tokio::task::spawn_blocking(move || say(&text));
+}
+
+/// The same at the end, unless it would wait for a reader of standard error that has stopped.
+fn say_if_read(text: &str) {
+    let err = rustix::stdio::stderr();
+    let mut asked = [PollFd::new(&err, PollFlags::OUT)];
+    if poll(&mut asked, Some(&Timespec::default())) != Ok(0) {
+        say(text);
+    }
+}
+
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
     let sockets =
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
@@ -213,7 +230,8 @@ fn printed(written: io::Result<()>) -> Result<(), Error> {
 
 /// Gathers what comes on standard input.
 fn run_filter(plan: &FilterPlan) -> ExitStatus {
-    let mut console = Console::stdio(plan.terminals).pass_colors(plan.pass_colors);
+    let mut console =
+        Console::stdio(plan.terminals, &Reader::default()).pass_colors(plan.pass_colors);
     let mut input = io::stdin().lock();
     let ended = report::filter(
         &plan.gather,
@@ -267,7 +285,8 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         &plan.run.targets,
         &mut plan.run.notes,
     ))?;
-    let console = Console::stdio(plan.terminals).pass_colors(plan.pass_colors);
+    plan.run.say = Some(say_aside);
+    let console = Console::stdio(plan.terminals, &plan.run.reader).pass_colors(plan.pass_colors);
     let targets = Arc::clone(&plan.info.targets);
     let Reports {
         messages,
@@ -286,16 +305,22 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     })?;
     // A name look-up that hangs must not keep the program.
     runtime.shutdown_background();
-    let unwritten = match messages.is_closed() {
+    let tell_left = || {
+        let left = report::left_running(&targets, &stats).into_iter();
+        left.chain(report::may_be_running(&targets, &stats))
+            .for_each(|text| say_if_read(&text));
+    };
+    let unwritten = if messages.is_closed() {
         // The thread has written all that can be.
-        true => thread.join().unwrap_or_else(|_| {
-            if let Some(text) = report::left_running(&targets, &stats) {
-                say(&text);
-            }
+        thread.join().unwrap_or_else(|_| {
+            tell_left();
             vec![io::Error::other("the reporter panicked")]
-        }),
-        // A signal ended the wait for it; the process ends without.
-        false => Vec::new(),
+        })
+    } else {
+        // The wait for it was given up; the process ends without.
+        say_if_read("not all output was written: its reader did not take it in time");
+        tell_left();
+        Vec::new()
     };
     let is_loud = |error: &&io::Error| error.kind() != io::ErrorKind::BrokenPipe;
     for error in unwritten.iter().filter(is_loud) {

@@ -18,6 +18,7 @@ use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
 use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
+use crate::reader::Reader;
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::run::event::Note;
@@ -207,6 +208,9 @@ impl Plan {
                 policy,
                 input: None,
                 notes: notes(&groups),
+                reader: Reader::default(),
+                details: cli.verbose,
+                say: None,
                 report_failed: Arc::default(),
             },
             transports,

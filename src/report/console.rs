@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::fd::FdWriter;
+use crate::reader::Reader;
 use crate::transport::Stream;
 
 /// What Linux writes to a pipe in one piece: `PIPE_BUF`.
@@ -62,12 +63,12 @@ impl fmt::Debug for Console {
 }
 
 impl Console {
-    /// The process's own standard output and standard error.
+    /// The process's own standard output and standard error, with `reader` told of every write.
     #[must_use]
-    pub fn stdio(terminals: Terminals) -> Self {
+    pub fn stdio(terminals: Terminals, reader: &Reader) -> Self {
         Console::new(
-            Box::new(FdWriter(rustix::stdio::stdout())),
-            Box::new(FdWriter(rustix::stdio::stderr())),
+            Box::new(FdWriter::new(rustix::stdio::stdout(), reader)),
+            Box::new(FdWriter::new(rustix::stdio::stderr(), reader)),
             terminals,
         )
     }

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::replaced::ReplacedFile;
-use super::summary::left_running;
+use super::summary::{left_running, may_be_running};
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, RunStats};
+use crate::run::event::{Event, Finished, Outcome, RunStats};
 use crate::targets::{Limits, NO_TARGET_FAILED, Network, Target, TargetId, TargetListBuilder};
 use crate::transport::Stream;
 
@@ -32,6 +32,8 @@ pub(super) struct FailedList {
     file: Option<ReplacedFile>,
     info: Arc<RunInfo>,
     failed: Vec<TargetId>,
+    /// Those that were never started.
+    not_started: Vec<TargetId>,
 }
 
 impl FailedList {
@@ -46,16 +48,22 @@ impl FailedList {
             file,
             info: Arc::clone(info),
             failed: Vec::new(),
+            not_started: Vec::new(),
         })
     }
 }
 
 impl Reporter for FailedList {
     fn event(&mut self, event: &Event, _: &mut Console) -> io::Result<()> {
-        if let Event::Finished(finished) = event
-            && !finished.outcome.is_success()
+        if let Event::Finished(Finished {
+            target, outcome, ..
+        }) = event
         {
-            self.failed.push(finished.target);
+            match outcome {
+                Outcome::NotStarted(_) => self.not_started.push(*target),
+                outcome if outcome.is_success() => {}
+                _ => self.failed.push(*target),
+            }
         }
         Ok(())
     }
@@ -63,17 +71,31 @@ impl Reporter for FailedList {
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
         // In the order in which the targets were named.
         self.failed.sort_unstable();
-        let targets = self.failed.iter().map(|id| &self.info.targets[id.index()]);
-        let mut lines = targets.map(hosts_line);
+        self.not_started.sort_unstable();
+        let targets = &self.info.targets;
+        let line = |id: &TargetId| hosts_line(&targets[id.index()]);
+        let failed = self.failed.iter().map(line);
+        let not_started = self.not_started.iter().map(line);
         let Some(file) = self.file.take() else {
-            return lines.try_for_each(|line| console.line(Stream::Stdout, &[line.as_bytes()]));
+            return failed
+                .chain(not_started)
+                .try_for_each(|line| console.line(Stream::Stdout, &[line.as_bytes()]));
         };
-        let comment = match self.failed.is_empty() {
-            true => Some(NO_TARGET_FAILED.to_owned()),
-            // For whoever is about to start the same command there once more.
-            false => left_running(&self.info.targets, stats).map(|text| format!("# {text}")),
+        let all_well = self.failed.is_empty() && self.not_started.is_empty();
+        let comment = all_well.then(|| NO_TARGET_FAILED.to_owned());
+        // For whoever is about to start the same command there once more.
+        let left = left_running(targets, stats).into_iter();
+        let left = left.chain(may_be_running(targets, stats));
+        let heading = match self.not_started.len() {
+            0 => None,
+            count => Some(format!("# not started: {count}")),
         };
-        let lines = comment.into_iter().chain(lines);
+        let lines = comment
+            .into_iter()
+            .chain(left.map(|text| format!("# {text}")))
+            .chain(failed)
+            .chain(heading)
+            .chain(not_started);
         let text: String = lines.map(|line| line + "\n").collect();
         file.write(|to| to.write_all(text.as_bytes()))
     }
@@ -123,7 +145,7 @@ mod tests {
     use super::super::Terminals;
     use super::super::testing::{Recorder, finished, succeeded};
     use super::*;
-    use crate::run::event::{CancelReason, Outcome};
+    use crate::run::event::CancelReason;
     use crate::transport::{RemoteExit, TransportError};
 
     const HOSTS: &str = "\
@@ -199,7 +221,7 @@ operator@console:1514
         assert_eq!(run(&to, events), "");
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
-            "ada\nn2 user=root\noperator@console:1514\n"
+            "ada\nn2 user=root\n# not started: 1\noperator@console:1514\n"
         );
         assert_eq!(run(&to, [succeeded(0)]), "");
         assert_eq!(
@@ -220,6 +242,7 @@ operator@console:1514
         let path = dir.path().join("failed");
         let stats = RunStats {
             left_running: vec![TargetId(1), TargetId(2)],
+            may_be_running: vec![TargetId(0)],
             ..RunStats::default()
         };
         let lost = |id| finished(id, Outcome::Cancelled(CancelReason::Signal(15)));
@@ -227,6 +250,7 @@ operator@console:1514
         assert_eq!(text(FailedTo::File(path.clone())), "");
         insta::assert_snapshot!(fs::read_to_string(&path).unwrap(), @r"
         # still running on: n[1-2]
+        # may be running on: ada
         n1 user=root
         n2 user=root
         ");

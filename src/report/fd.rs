@@ -10,17 +10,31 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use crate::reader::Reader;
+
 /// An unbuffered writer: each call of `write` is one write(2) that has taken something.
 #[derive(Debug)]
-pub(super) struct FdWriter<F>(pub(super) F);
+pub(super) struct FdWriter<F> {
+    fd: F,
+    /// Told of every write.
+    reader: Reader,
+}
+
+impl<F> FdWriter<F> {
+    pub(super) fn new(fd: F, reader: &Reader) -> Self {
+        let reader = reader.clone();
+        FdWriter { fd, reader }
+    }
+}
 
 impl<F: AsFd> Write for FdWriter<F> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let _write = self.reader.write();
         loop {
-            match rustix::io::write(&self.0, data) {
+            match rustix::io::write(&self.fd, data) {
                 Ok(taken) => return Ok(taken),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => wait(&self.0)?,
+                Err(Errno::AGAIN) => wait(&self.fd)?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -56,7 +70,8 @@ mod tests {
         // Far more than a pipe holds, so that the writer must meet EAGAIN.
         let data: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
         let sent = data.clone();
-        let thread = thread::spawn(move || FdWriter(writer).write_all(&sent));
+        let thread =
+            thread::spawn(move || FdWriter::new(writer, &Reader::default()).write_all(&sent));
         let mut got = Vec::new();
         reader.read_to_end(&mut got).unwrap();
         thread.join().unwrap().unwrap();
@@ -66,12 +81,16 @@ mod tests {
     #[test]
     fn errors_come_back() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let error = FdWriter(full).write_all(b"x").unwrap_err();
+        let error = FdWriter::new(full, &Reader::default())
+            .write_all(b"x")
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let error = FdWriter(writer).write_all(b"x").unwrap_err();
+        let error = FdWriter::new(writer, &Reader::default())
+            .write_all(b"x")
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

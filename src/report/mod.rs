@@ -51,7 +51,7 @@ pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
 pub use info::{Called, Decided, Rules, RunInfo};
 pub use label::LabelFormat;
-pub use summary::{Words, left_running};
+pub use summary::{Words, left_running, may_be_running};
 
 use failed_to::FailedList;
 use files::Files;

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use super::summary::duration;
 use super::terminal::harmless_line;
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, RunStats};
+use crate::run::event::{Event, Outcome, RunStats};
 use crate::targets::TargetId;
 
 /// A run that is over before that needs no bar.
@@ -55,6 +55,7 @@ pub(super) struct Progress {
     started: usize,
     done: usize,
     failed: usize,
+    not_started: usize,
     begun: Instant,
     drawn: Option<Instant>,
 }
@@ -89,6 +90,7 @@ impl Progress {
             started: 0,
             done: 0,
             failed: 0,
+            not_started: 0,
             begun: Instant::now(),
             drawn: None,
         }
@@ -118,6 +120,9 @@ impl Progress {
         let mut words = Vec::new();
         if self.failed > 0 {
             words.push(format!("{} failed", self.failed));
+        }
+        if self.not_started > 0 {
+            words.push(format!("{} not started", self.not_started));
         }
         let mut running: Vec<_> = match left == self.running.len() && left <= FEW {
             true => self.running.iter().collect(),
@@ -184,7 +189,10 @@ impl Reporter for Progress {
             Event::Finished(finished) => {
                 self.running.remove(&finished.target);
                 self.done += 1;
-                self.failed += usize::from(!finished.outcome.is_success());
+                match &finished.outcome {
+                    Outcome::NotStarted(_) => self.not_started += 1,
+                    outcome => self.failed += usize::from(!outcome.is_success()),
+                }
             }
             Event::PortWaits(count) => self.for_ports = *count,
             Event::Output(_) | Event::State { .. } | Event::Note(_) => {}
@@ -275,7 +283,7 @@ mod tests {
     use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
     use super::super::{Colors, Terminals};
     use super::*;
-    use crate::run::event::Outcome;
+    use crate::run::event::CancelReason;
     use crate::transport::{RemoteExit, Stream};
 
     const BOTH: Terminals = Terminals {
@@ -417,15 +425,21 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_status_is_a_failure() {
+    fn an_exit_status_is_a_failure_and_not_being_started_is_none() {
         let (mut progress, _) = progress(9, || 80);
         let mut console = Recorder::default().console(BOTH);
         let end = finished(0, Outcome::Exited(RemoteExit::Code(1)));
         progress.event(&end, &mut console).unwrap();
+        let message = progress.message(Instant::now());
+        assert!(message.starts_with("1 failed, 0 running"), "{message}");
+        for id in 1..3 {
+            let never = finished(id, Outcome::NotStarted(CancelReason::Failures));
+            progress.event(&never, &mut console).unwrap();
+        }
+        let message = progress.message(Instant::now());
         assert!(
-            progress
-                .message(Instant::now())
-                .starts_with("1 failed, 0 running")
+            message.starts_with("1 failed, 2 not started, 0 running"),
+            "{message}"
         );
     }
 }

@@ -218,7 +218,7 @@ mod tests {
     use super::super::testing::{finished, run_info};
     use super::*;
     use crate::run::event::{CancelReason, Outcome};
-    use crate::transport::{Facts, RemoteExit};
+    use crate::transport::{Facts, Left, RemoteExit};
 
     #[test]
     fn the_slowest_and_what_they_did_are_named() {
@@ -244,7 +244,7 @@ mod tests {
                 } else {
                     Side::Remote
                 }),
-                left_running: false,
+                left: Left::Nothing,
             };
             end.elapsed = Duration::from_millis((11 + 101 * target).into());
             stats.finished(&end);

@@ -4,6 +4,7 @@
 //! A run in which all is well ends without a word, so that cron stays quiet. The failed hosts are
 //! folded by cause; only they take memory, and each cause's text is kept once.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::io;
@@ -45,6 +46,8 @@ pub(super) struct Summary {
     notes: Vec<String>,
     targets: Arc<[Target]>,
     causes: HashMap<Box<str>, Cause>,
+    /// Targets that were never started: nothing is wrong with them.
+    not_started: Vec<TargetId>,
     /// The cause at hand, kept for its memory.
     cause: String,
 }
@@ -53,6 +56,8 @@ pub(super) struct Summary {
 #[derive(Debug, Default)]
 struct Cause {
     targets: Vec<TargetId>,
+    /// The run was stopped, and they with it.
+    cancelled: bool,
     /// The cause of the first target with its details, if the targets have it in common without them.
     details: Option<Box<str>>,
     /// The action that helps, if the details would have it.
@@ -78,11 +83,16 @@ impl Summary {
             notes: Vec::new(),
             targets: Arc::default(),
             causes: HashMap::new(),
+            not_started: Vec::new(),
             cause: String::new(),
         }
     }
 
     fn finished(&mut self, target: TargetId, outcome: &Outcome) {
+        if matches!(outcome, Outcome::NotStarted(_)) {
+            self.not_started.push(target);
+            return;
+        }
         self.cause.clear();
         if !write_cause(outcome, &mut self.cause) {
             return;
@@ -103,6 +113,7 @@ impl Summary {
         } else {
             let cause = Cause {
                 targets: vec![target],
+                cancelled: matches!(outcome, Outcome::Cancelled(_)),
                 details: details.map(Into::into),
                 help,
             };
@@ -114,16 +125,19 @@ impl Summary {
         if self.causes.is_empty() {
             return Ok(());
         }
-        let mut causes: Vec<(&str, &[TargetId])> = self
+        let mut causes: Vec<(&str, &Cause)> = self
             .causes
             .iter()
-            .map(|(common, cause)| (cause.words(common), &*cause.targets))
+            .map(|(common, cause)| (cause.words(common), cause))
             .collect();
-        causes.sort_unstable_by_key(|(cause, targets)| (usize::MAX - targets.len(), *cause));
-        let failed: usize = causes.iter().map(|(_, targets)| targets.len()).sum();
+        // What stopped the run comes before what was stopped with it.
+        causes.sort_unstable_by_key(|(text, cause)| {
+            (cause.cancelled, Reverse(cause.targets.len()), *text)
+        });
+        let failed: usize = causes.iter().map(|(_, cause)| cause.targets.len()).sum();
         let parts: Vec<String> = causes
             .iter()
-            .map(|(cause, targets)| format!("{} {cause}", self.fold(targets.iter().copied())))
+            .map(|(text, cause)| format!("{} {text}", self.fold(cause.targets.iter().copied())))
             .collect();
         let line = format!("{failed} failed: {}", parts.join(", "));
         // A cause with a comma of its own does not read well among others.
@@ -210,7 +224,7 @@ impl Reporter for Summary {
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
         match self.words {
             Words::All => {}
-            Words::IfFailed if !self.causes.is_empty() => {
+            Words::IfFailed if !self.causes.is_empty() || !self.not_started.is_empty() => {
                 self.notes.iter().try_for_each(|note| say(note, console))?;
             }
             Words::IfFailed | Words::None => return Ok(()),
@@ -231,19 +245,36 @@ impl Reporter for Summary {
         for help in self.helps() {
             say(&format!("help: {help}"), console)?;
         }
-        match left_running(&self.targets, stats) {
-            Some(text) => say(&text, console),
-            None => Ok(()),
+        if !self.not_started.is_empty() {
+            let targets = self.fold(self.not_started.iter().copied());
+            say(
+                &format!("{} not started: {targets}", self.not_started.len()),
+                console,
+            )?;
         }
+        let left = left_running(&self.targets, stats).into_iter();
+        left.chain(may_be_running(&self.targets, stats))
+            .try_for_each(|text| say(&text, console))
     }
 }
 
 /// The targets whose commands are not known to have ended, in words; `None` if there are none.
 #[must_use]
 pub fn left_running(targets: &[Target], stats: &RunStats) -> Option<String> {
-    let left = stats.left_running.iter();
-    let labels = left.filter_map(|id| targets.get(id.index()).map(|target| &*target.label));
-    (!stats.left_running.is_empty()).then(|| format!("still running on: {}", fold(labels)))
+    named("still running on", targets, &stats.left_running)
+}
+
+/// The targets whose commands may have been started, or may have ended, in words; `None` if there are none.
+#[must_use]
+pub fn may_be_running(targets: &[Target], stats: &RunStats) -> Option<String> {
+    named("may be running on", targets, &stats.may_be_running)
+}
+
+fn named(what: &str, targets: &[Target], ids: &[TargetId]) -> Option<String> {
+    let labels = ids
+        .iter()
+        .filter_map(|id| targets.get(id.index()).map(|target| &*target.label));
+    (!ids.is_empty()).then(|| format!("{what}: {}", fold(labels)))
 }
 
 /// Writes why a target did not succeed to `cause`, which is empty; false if it did. Targets with the same failure have
@@ -267,7 +298,7 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
             None => write!(cause, "{error}"),
         },
         Outcome::Cancelled(CancelReason::Deadline) => write!(cause, "not done at the deadline"),
-        Outcome::Cancelled(_) => write!(cause, "still running when stopped"),
+        Outcome::Cancelled(_) => write!(cause, "not done when the run was stopped"),
         Outcome::NotStarted(_) => write!(cause, "not started"),
         Outcome::Internal(text) => write!(cause, "internal error: {text}"),
     };

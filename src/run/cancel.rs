@@ -40,6 +40,12 @@ impl Canceller {
         *self.0.borrow()
     }
 
+    /// True if a signal has stopped the run.
+    pub(super) fn is_by_signal(&self) -> bool {
+        let signal = |cancel: Cancel| matches!(cancel.reason, CancelReason::Signal(_));
+        self.current().is_some_and(signal)
+    }
+
     /// Whether the remote commands have been asked to end.
     pub(super) fn is_stopping(&self) -> bool {
         self.current()
@@ -72,13 +78,20 @@ impl Cancelled {
         self.wait_for(Urgency::AtOnce).await
     }
 
+    /// Returns when a signal has asked for that. Cancel safe.
+    pub(super) async fn by_signal(&mut self) {
+        let signal = |reason| matches!(reason, CancelReason::Signal(_));
+        self.wait_until(|cancel| signal(cancel.reason)).await;
+    }
+
     async fn wait_for(&mut self, least: Urgency) -> Cancel {
+        self.wait_until(|cancel| cancel.urgency >= least).await
+    }
+
+    async fn wait_until(&mut self, is_meant: impl Fn(Cancel) -> bool) -> Cancel {
         // The guard that `wait_for` gives is not `Send`, so it must not leave this statement.
-        let found = self
-            .0
-            .wait_for(|c| c.is_some_and(|cancel| cancel.urgency >= least))
-            .await
-            .map(|c| *c);
+        let found = self.0.wait_for(|c| c.is_some_and(&is_meant)).await;
+        let found = found.map(|c| *c);
         match found {
             Ok(Some(cancel)) => cancel,
             // The dispatcher outlives its tasks.

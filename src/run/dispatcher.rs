@@ -1,27 +1,28 @@
 //! The one loop of a run: starts targets within the fan-out, passes their output on, counts their ends.
 //!
 //! Nothing here waits for a host or for a reader: the select makes one input at a time, and the methods
-//! of [`Dispatcher`] decide what follows from it, without awaiting. Events are bunched up while there
-//! is anything else to do, and go out when the reporter has room; a reporter that has none stops the
-//! reading of output, and so in the end the remote commands, but never a signal.
+//! of [`Dispatcher`] decide what follows from it, without awaiting. Signals come first, then the ends of
+//! targets and the starts of others, and output comes last, so that one host that writes much holds up
+//! nobody else. Events are bunched up while there is anything else to do, and go out when the reporter
+//! has room; a reporter that has none stops the reading of output, and so in the end the remote commands, but
+//! never a signal.
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::cancel::Canceller;
 use super::event::{CancelReason, Event, Message, RunStats};
 use super::host_task::Context;
-use super::idle::Idle;
 use super::pace::Pace;
-use super::signal::{SignalSource, Wish};
-use super::state::{Dispatcher, PATIENCE, SIGINT};
+use super::signal::SignalSource;
+use super::state::Dispatcher;
 use super::{RunSpec, limits};
 use crate::transport::{Alarm, Lag, Transport};
 
 /// How many pieces of output wait for the dispatcher; at 64 KiB each they bound its memory.
-const CHUNKS: usize = 32;
+const PIECES: usize = 32;
 
 /// Runs all targets and returns when the last has ended and everything has been reported.
 ///
@@ -35,41 +36,38 @@ pub async fn run<T: Transport>(
 ) -> RunStats {
     let (fanout, note) = limits::fit(spec.fanout, spec.descriptors_per_host);
     let (canceller, cancelled) = Canceller::new();
-    let (output, mut chunks) = mpsc::channel(CHUNKS);
-    let (port_waits, mut waits) = watch::channel(0);
+    let (output, mut chunks) = mpsc::channel(PIECES);
     let lag = Lag::default();
     let mut measuring = JoinSet::new();
     measuring.spawn(lag.clone().measure());
     let policy = spec.policy;
     let mut deadline = policy.deadline.map(|after| lag.alarm(after));
-    let idle = |after| Idle::new(after, spec.targets.len(), lag.clone());
     let context = Arc::new(Context {
         transport,
         targets: Arc::clone(&spec.targets),
         connect_timeout: spec.connect_timeout,
         command_timeout: spec.command_timeout,
-        slots: Arc::new(Semaphore::new(fanout.get())),
         output,
-        port_waits,
+        reader: spec.reader,
         cancelled,
-        idle: policy.idle_timeout.map(idle),
         pace: policy.rate.map(Pace::new),
         lag: lag.clone(),
         policy,
     });
-    // Hosts that wait for a port have no slot, and others are started in their place; but only so many.
-    let most_tasks = fanout.get().saturating_mul(2);
     let mut dispatcher = Dispatcher::new(spec.targets, Arc::clone(&context), canceller);
+    dispatcher.fanout = fanout.get();
+    dispatcher.details = spec.details;
+    dispatcher.say = spec.say;
     dispatcher.input = spec.input;
-    dispatcher
-        .bunch
-        .extend(spec.notes.into_iter().chain(note).map(Event::Note));
-    let mut received = Vec::new();
+    dispatcher.push_all(spec.notes.into_iter().chain(note).map(Event::Note));
+    dispatcher.on_first_wave();
     while !dispatcher.is_done() {
-        let give_up = dispatcher.give_up.clone();
+        let give_up = dispatcher.give_up_at();
         let has_room = dispatcher.has_room();
-        let may_start = has_room && dispatcher.may_start() && dispatcher.tasks.len() < most_tasks;
+        let takes_output = has_room && dispatcher.has_room_for_output();
+        let may_start = has_room && dispatcher.may_start();
         let given_up = has_room && dispatcher.has_given_up();
+        let waits = !dispatcher.waiting.is_empty();
         tokio::select! {
             biased;
             wish = signals.next() => dispatcher.on_wish(wish),
@@ -79,22 +77,18 @@ pub async fn run<T: Transport>(
             }
             () = spec.report_failed.notified() => dispatcher.on_report_failed(),
             Some(ended) = dispatcher.tasks.join_next_with_id(), if has_room => {
-                // All that the task sent is in the queue by now.
-                while let Ok(chunk) = chunks.try_recv() {
+                dispatcher.on_end(ended, chunks.len());
+            }
+            Some(pending) = dispatcher.waiting.next(), if waits => dispatcher.waiting.is_over(pending),
+            () = std::future::ready(()), if given_up => dispatcher.give_up_next(),
+            () = context.turn(), if may_start => dispatcher.start_next(),
+            Some(chunk) = chunks.recv(), if takes_output => {
+                dispatcher.on_chunk(chunk);
+                while dispatcher.has_room_for_output() && let Ok(chunk) = chunks.try_recv() {
                     dispatcher.on_chunk(chunk);
                 }
-                dispatcher.on_end(ended);
             }
-            _ = chunks.recv_many(&mut received, CHUNKS), if has_room => {
-                received.drain(..).for_each(|chunk| dispatcher.on_chunk(chunk));
-            }
-            Ok(()) = waits.changed(), if has_room => {
-                let count = *waits.borrow_and_update();
-                dispatcher.on_port_waits(count);
-            }
-            () = std::future::ready(()), if given_up => dispatcher.give_up_next(),
-            Ok(slot) = context.place(), if may_start => dispatcher.start_next(slot),
-            permit = reports.reserve(), if !dispatcher.bunch.is_empty() => match permit {
+            permit = reports.reserve(), if dispatcher.has_news() => match permit {
                 Ok(permit) => {
                     permit.send(Message::Events(dispatcher.take_bunch()));
                     dispatcher.on_taken();
@@ -103,50 +97,50 @@ pub async fn run<T: Transport>(
             },
             () = reports.closed(), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
             // Polled after the reader: one that takes events is waited for, however long the commands take to end.
-            () = rung(give_up.as_ref()), if !dispatcher.bunch.is_empty() => dispatcher.on_reporter_gone(),
+            () = rung(give_up.as_ref()), if dispatcher.has_news() => {
+                if dispatcher.is_reader_given_up() {
+                    dispatcher.on_reporter_gone();
+                }
+            }
         }
         dispatcher.next_wave();
     }
+    let mut stats = dispatcher.stats();
     if dispatcher.reporter_gone {
-        return dispatcher.finish();
+        return stats;
     }
     let remarks = dispatcher.remarks();
-    let mut stats = dispatcher.finish();
+    let finished = Box::new(stats.clone());
     let told = async {
         // A reader that goes away now is seen at the end of this.
         let _ = reports.send(Message::Events(remarks)).await;
-        let _ = reports
-            .send(Message::Finished(Box::new(stats.clone())))
-            .await;
+        let _ = reports.send(Message::Finished(finished)).await;
         reports.closed().await;
     };
-    let stopped = async {
-        loop {
-            match signals.next().await {
-                Wish::State => {}
-                Wish::Interrupt => break CancelReason::Signal(SIGINT),
-                Wish::Stop(signal) => break CancelReason::Signal(signal),
+    tokio::pin!(told);
+    dispatcher.on_taken();
+    // A reader that has stopped does not hold up the end of a run that is to stop.
+    let unwritten = loop {
+        let give_up = dispatcher.give_up_at();
+        tokio::select! {
+            biased;
+            wish = signals.next() => if let Some(reason) = dispatcher.on_late_wish(wish) {
+                break Some(reason);
+            },
+            () = &mut told => break None,
+            () = rung(deadline.as_ref()) => {
+                deadline = None;
+                dispatcher.on_deadline();
             }
+            () = rung(give_up.as_ref()) => if dispatcher.is_reader_given_up() {
+                break Some(CancelReason::ReportFailed);
+            },
         }
     };
-    // A reader that has stopped does not hold up the end for longer than a while.
-    let late = async {
-        match (deadline, stats.cancel) {
-            (Some(deadline), _) => deadline.rung().await,
-            (None, Some(CancelReason::Deadline)) => {}
-            (None, _) => std::future::pending().await,
-        }
-        lag.alarm(PATIENCE[0]).rung().await;
-    };
-    let stopped = tokio::select! {
-        () = told => None,
-        reason = stopped => Some(reason),
-        () = late => Some(CancelReason::ReportFailed),
-    };
-    stats.cancel = match (stats.cancel, stopped) {
+    stats.cancel = match (stats.cancel, unwritten) {
         // Weaker, and yet the news: what was to be told has not been.
         (Some(CancelReason::Deadline), Some(unwritten)) => Some(unwritten),
-        (known, stopped) => known.max(stopped),
+        (known, unwritten) => known.max(unwritten),
     };
     stats
 }

@@ -135,6 +135,8 @@ pub struct RunStats {
     pub worst_status: Option<u8>,
     /// Targets whose command was started and is not known to have ended, in their order.
     pub left_running: Vec<TargetId>,
+    /// Targets whose command may have been started, or may have ended, in their order.
+    pub may_be_running: Vec<TargetId>,
     /// Why the run ended early, if it did.
     pub cancel: Option<CancelReason>,
     /// From the first start to the last end.

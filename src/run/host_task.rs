@@ -1,30 +1,28 @@
-//! One host's life: find it, connect, carry its output, and say how it ended. The limits on a host and
-//! its retries are here.
+//! The work on one target: find it, connect, carry its output, and tell how it ended. A target that has to
+//! wait before it can connect leaves its task; see [`waiting`](super::waiting).
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::cancel::Cancelled;
-use super::event::Outcome;
-use super::idle::Idle;
+use super::event::{CancelReason, Outcome};
+use super::limit::{Span, last_read, out_of_time};
 use super::pace::Pace;
 use super::policy::Policy;
 use super::retry;
+use super::waiting::{SHORTAGE_REST, Wait};
+use crate::reader::Reader;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Alarm, Budget, Chunk, Facts, Lag, Phase, RemoteExit, RemoteSignal, Route, Session, Setback,
-    Transport, TransportError,
+    Budget, Chunk, Facts, Lag, Left, Output, Phase, RemoteExit, RemoteSignal, Route, Session,
+    Setback, Transport, TransportError,
 };
 
 /// How long the streams of a killed command have to end, before the connection is reset.
 const AFTER_KILL: Duration = Duration::from_millis(500);
-
-/// How long a host rests when this machine was short of something.
-const SHORTAGE_REST: Duration = Duration::from_millis(100);
 
 /// How long a host puts up with shortages before it fails: well past what a busy machine needs.
 const SHORTAGE_PATIENCE: Duration = Duration::from_secs(60);
@@ -37,26 +35,21 @@ pub(super) struct Context<T> {
     pub(super) connect_timeout: Duration,
     pub(super) command_timeout: Option<Duration>,
     pub(super) policy: Policy,
-    pub(super) slots: Arc<Semaphore>,
     pub(super) output: mpsc::Sender<Chunk>,
-    /// How many hosts wait for a source port.
-    pub(super) port_waits: watch::Sender<usize>,
+    /// The reader of the reports.
+    pub(super) reader: Reader,
     pub(super) cancelled: Cancelled,
     pub(super) lag: Lag,
-    /// With a limit on silence.
-    pub(super) idle: Option<Idle>,
     /// With a limit on calls a second.
     pub(super) pace: Option<Pace>,
 }
 
 impl<T> Context<T> {
-    /// A place among those that work, and a turn to connect. Cancel safe.
-    pub(super) async fn place(&self) -> io::Result<OwnedSemaphorePermit> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await;
+    /// Waits for a turn to connect. Cancel safe.
+    pub(super) async fn turn(&self) {
         if let Some(pace) = &self.pace {
             pace.turn().await;
         }
-        slot.map_err(io::Error::other)
     }
 }
 
@@ -67,298 +60,303 @@ pub(super) struct Ended {
     pub(super) facts: Facts,
 }
 
-/// Runs one target to its end. It holds `slot` except while it waits for a port or to be tried again.
+/// What becomes of a target when its task is over.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// It has ended.
+    Ended(Ended),
+    /// It waits, and then gets another task with the same attempts.
+    Waits {
+        wait: Wait,
+        attempts: Box<Attempts>,
+        /// The reason for another try, if there was one that failed.
+        failure: Option<TransportError>,
+    },
+}
+
+/// The tries to connect to one target.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    /// What all of them have shown, the present one included.
+    facts: Facts,
+    /// Number of those that failed.
+    pub(super) failed: u32,
+    /// The present one, once its addresses are known.
+    present: Option<Attempt>,
+    /// The wait that leads to the next task of the target.
+    waits: Option<PhaseWait>,
+}
+
+/// A wait that is a phase of its own among a target's times.
+#[derive(Clone, Copy, Debug)]
+struct PhaseWait {
+    /// True for a port, false for a retry.
+    for_port: bool,
+    since: Instant,
+}
+
+/// One try to connect.
+#[derive(Debug)]
+struct Attempt {
+    route: Route,
+    budget: Budget,
+    /// What the tries before have shown.
+    earlier: Facts,
+    /// Time spent looking up the name.
+    resolve: Duration,
+    /// Time for which this machine has been short of something, without a port wait in between.
+    short: Duration,
+}
+
+impl Attempts {
+    /// What has become known, when no task follows.
+    pub(super) fn into_facts(mut self) -> Facts {
+        self.end_wait();
+        self.facts
+    }
+
+    fn begin_wait(&mut self, wait: &Wait) {
+        let since = Instant::now();
+        self.waits = match wait {
+            Wait::Port(_) => Some(true),
+            Wait::Retry(_) => Some(false),
+            Wait::Shortage => None,
+        }
+        .map(|for_port| PhaseWait { for_port, since });
+    }
+
+    /// Adds the time of the wait to its phase, the time until the target had its turn included.
+    fn end_wait(&mut self) {
+        let Some(PhaseWait { for_port, since }) = self.waits.take() else {
+            return;
+        };
+        let sum = match for_port {
+            true => &mut self.facts.port_wait,
+            false => &mut self.facts.retry_wait,
+        };
+        *sum.get_or_insert_default() += since.elapsed();
+    }
+
+    /// True if the host has been asked for the command.
+    fn may_have_started(&self) -> bool {
+        let present = self.present.as_ref();
+        present.is_some_and(|attempt| attempt.route.asked)
+    }
+}
+
+/// Works on one target until it has ended or has to wait.
 pub(super) async fn run<T: Transport>(
     context: Arc<Context<T>>,
     id: TargetId,
-    slot: OwnedSemaphorePermit,
-) -> Ended {
-    let mut facts = Facts::default();
+    mut attempts: Box<Attempts>,
+) -> Next {
+    attempts.end_wait();
     let mut cancelled = context.cancelled.clone();
     let connected = tokio::select! {
         biased;
-        cancel = cancelled.requested() => Err(Outcome::Cancelled(cancel.reason)),
-        connected = connect(&context, id, slot, &mut facts) => connected.map_err(Outcome::Failed),
+        cancel = cancelled.requested() => {
+            let mut facts = attempts.facts;
+            if attempts.may_have_started() {
+                facts.left = Left::MayRun;
+            }
+            let outcome = Outcome::Cancelled(cancel.reason);
+            return Next::Ended(Ended { outcome, facts });
+        }
+        connected = attempt(&context, id, &mut attempts) => connected,
     };
-    let Connected {
-        mut session,
-        slot,
-        started,
-    } = match connected {
+    let (mut session, started) = match connected {
         Ok(connected) => connected,
-        Err(outcome) => return Ended { outcome, facts },
+        Err(Miss::Waits(wait)) => {
+            attempts.begin_wait(&wait);
+            return Next::Waits {
+                wait,
+                attempts,
+                failure: None,
+            };
+        }
+        Err(Miss::Failed { error, again }) => {
+            return after_failure(&context, attempts, error, again);
+        }
     };
-    let (outcome, left_running) = carry(&context, id, &mut session, &facts, cancelled).await;
+    let mut facts = attempts.facts;
+    drop(attempts);
+    let chunks = context.output.clone();
+    let output = Output::new(chunks, context.reader.clone(), context.lag.clone());
+    let (outcome, left) = carry(&context, &output, &mut session, &facts, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
-    facts.left_running = left_running;
+    facts.left = left;
     // The next host is started when this one's connections are closed.
     drop(session);
-    drop(slot);
-    Ended { outcome, facts }
-}
-
-/// A command that was started.
-struct Connected<S> {
-    session: S,
-    slot: OwnedSemaphorePermit,
-    /// The moment from which it counts as running.
-    started: Instant,
+    Next::Ended(Ended { outcome, facts })
 }
 
 /// Why a try has led to nothing.
-struct Miss {
-    error: TransportError,
-    /// The command has not started, and may with another try.
-    again: bool,
+enum Miss {
+    /// It goes on when something has become free.
+    Waits(Wait),
+    Failed {
+        error: TransportError,
+        /// The command has not started, and may with another try.
+        again: bool,
+    },
 }
 
-/// Connects and starts the command, tried as often as the policy says. What it finds out is in `facts`
-/// also if it fails or is dropped.
-async fn connect<T: Transport>(
-    context: &Context<T>,
-    id: TargetId,
-    mut slot: OwnedSemaphorePermit,
-    facts: &mut Facts,
-) -> Result<Connected<T::Session>, TransportError> {
-    let mut tries = 0;
-    loop {
-        let earlier = *facts;
-        let Miss { error, again } = match attempt(context, id, slot, &earlier, facts).await {
-            Ok(connected) => return Ok(connected),
-            Err(miss) => miss,
-        };
-        tries += 1;
-        if !again || tries > context.policy.retries {
-            return Err(error);
-        }
-        let pause = retry::pause(tries, &mut fastrand::Rng::new());
-        let waiting = Waiting::new(&mut facts.retry_wait);
-        context.lag.alarm(pause).rung().await;
-        slot = context
-            .place()
-            .await
-            .map_err(TransportError::LocalResources)?;
-        drop(waiting);
+impl From<TransportError> for Miss {
+    fn from(error: TransportError) -> Self {
+        let again = retry::is_worth_it(&error);
+        Miss::Failed { error, again }
     }
 }
 
-/// Tries once, with a whole connect timeout, waiting for whatever this machine lacks.
+/// Another try, if the policy has one, or the end.
+fn after_failure<T>(
+    context: &Context<T>,
+    mut attempts: Box<Attempts>,
+    error: TransportError,
+    again: bool,
+) -> Next {
+    attempts.failed += 1;
+    if again && attempts.failed <= context.policy.retries {
+        attempts.present = None;
+        let wait = Wait::Retry(retry::pause(attempts.failed, &mut fastrand::Rng::new()));
+        attempts.begin_wait(&wait);
+        return Next::Waits {
+            wait,
+            attempts,
+            failure: Some(error),
+        };
+    }
+    let mut facts = attempts.facts;
+    if !again && retry::may_have_started(&error) {
+        facts.left = Left::MayRun;
+    }
+    let outcome = Outcome::Failed(error);
+    Next::Ended(Ended { outcome, facts })
+}
+
+/// Tries once to connect and to start the command, with a whole connect timeout, or goes on with the try that
+/// had to wait. Also gives the moment from which the command counts as running. What it finds out is in `attempts`
+/// also if it fails or is dropped.
 async fn attempt<T: Transport>(
     context: &Context<T>,
     id: TargetId,
-    mut slot: OwnedSemaphorePermit,
-    earlier: &Facts,
-    facts: &mut Facts,
-) -> Result<Connected<T::Session>, Miss> {
+    attempts: &mut Attempts,
+) -> Result<(T::Session, Instant), Miss> {
     let target = &context.targets[id.index()];
-    let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
-    let route = context.transport.route(target, &mut budget).await;
-    let mut seen = Facts {
-        resolve: Some(budget.spent()),
-        ..Facts::default()
+    let Attempts { facts, present, .. } = attempts;
+    let attempt = match present {
+        Some(attempt) => attempt,
+        None => {
+            let earlier = *facts;
+            let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
+            let route = context.transport.route(target, &mut budget).await;
+            let resolve = budget.spent();
+            *facts = earlier.and(&Facts {
+                resolve: Some(resolve),
+                ..Facts::default()
+            });
+            present.insert(Attempt {
+                route: route?,
+                budget,
+                earlier,
+                resolve,
+                short: Duration::ZERO,
+            })
+        }
     };
-    *facts = earlier.and(&seen);
-    let mut route: Route = route.map_err(|error| Miss {
-        again: retry::is_worth_it(&error),
-        error,
-    })?;
-    let mut short_since = None;
-    loop {
-        let connected = context
-            .transport
-            .connect(id, target, &mut route, &mut budget)
-            .await;
-        seen = Facts {
-            resolve: seen.resolve,
-            ..route.facts
-        };
-        *facts = Facts {
-            port_wait: facts.port_wait,
-            ..earlier.and(&seen)
-        };
-        let mut waiting = None;
-        match connected {
-            Ok(session) => {
-                let started = route.answered.unwrap_or_else(Instant::now);
-                return Ok(Connected {
-                    session,
-                    slot,
-                    started,
-                });
-            }
-            Err(Setback::Failed(error)) => {
-                let again = retry::is_worth_it(&error);
-                return Err(Miss { error, again });
-            }
-            Err(Setback::NotStarted(error)) => return Err(Miss { error, again: true }),
-            Err(Setback::NoPort(wait)) => {
-                // Who waits for a port is short of nothing meanwhile.
-                short_since = None;
-                waiting = Some(Waiting::new(&mut facts.port_wait));
-                drop(slot);
-                let _counted = PortWaiter::new(&context.port_waits);
-                wait.wait().await;
-            }
-            Err(Setback::Shortage(error)) => {
-                let since = *short_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > SHORTAGE_PATIENCE {
-                    return Err(Miss {
-                        error: TransportError::LocalResources(error),
-                        again: false,
-                    });
-                }
-                drop(slot);
-                tokio::time::sleep(SHORTAGE_REST).await;
-            }
+    let Attempt { route, budget, .. } = attempt;
+    route.asked = false;
+    let connected = context.transport.connect(id, target, route, budget).await;
+    let seen = Facts {
+        resolve: Some(attempt.resolve),
+        ..attempt.route.facts
+    };
+    *facts = Facts {
+        port_wait: facts.port_wait,
+        ..attempt.earlier.and(&seen)
+    };
+    match connected {
+        Ok(session) => {
+            let answered = attempt.route.answered;
+            Ok((session, answered.unwrap_or_else(Instant::now)))
         }
-        slot = context.place().await.map_err(|closed| Miss {
-            error: TransportError::LocalResources(closed),
-            again: false,
-        })?;
-        drop(waiting);
-    }
-}
-
-/// Adds the time for which it lives to a sum: what waits may be dropped meanwhile.
-struct Waiting<'a> {
-    begin: Instant,
-    sum: &'a mut Option<Duration>,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(sum: &'a mut Option<Duration>) -> Self {
-        Waiting {
-            begin: Instant::now(),
-            sum,
+        Err(Setback::Failed(error)) => Err(error.into()),
+        Err(Setback::NotStarted(error)) => Err(Miss::Failed { error, again: true }),
+        Err(Setback::NoPort(wait)) => {
+            // A target that waits for a port is short of nothing meanwhile.
+            attempt.short = Duration::ZERO;
+            Err(Miss::Waits(Wait::Port(wait)))
+        }
+        Err(Setback::Shortage(error)) if attempt.short >= SHORTAGE_PATIENCE => {
+            let error = TransportError::LocalResources(error);
+            Err(Miss::Failed {
+                error,
+                again: false,
+            })
+        }
+        Err(Setback::Shortage(_)) => {
+            // Only the waits count: between them the target stands in line for its turn.
+            attempt.short += SHORTAGE_REST;
+            Err(Miss::Waits(Wait::Shortage))
         }
     }
 }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        *self.sum.get_or_insert_default() += self.begin.elapsed();
-    }
-}
-
-/// A host that waits for a port, counted as long as this lives.
-struct PortWaiter<'a>(&'a watch::Sender<usize>);
-
-impl<'a> PortWaiter<'a> {
-    fn new(count: &'a watch::Sender<usize>) -> Self {
-        count.send_modify(|count| *count += 1);
-        PortWaiter(count)
-    }
-}
-
-impl Drop for PortWaiter<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
-}
-
-/// Carries a session's output until it ends, by itself or not. Also says whether the command may be
-/// running still.
+/// Carries a session's output until it ends, by itself or not. Also tells what is left of the command.
 async fn carry<T: Transport>(
     context: &Context<T>,
-    id: TargetId,
+    output: &Output,
     session: &mut T::Session,
     facts: &Facts,
     mut cancelled: Cancelled,
-) -> (Outcome, bool) {
-    let outcome = tokio::select! {
-        biased;
-        cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
-        ended = session.pump(&context.output) => {
-            let left_running = !has_ended(&ended);
-            return match ended {
-                Ok(exit) => (Outcome::Exited(exit), left_running),
-                Err(error) => (Outcome::Failed(error), left_running),
-            };
+) -> (Outcome, Left) {
+    let span = Span::begin(&context.lag, output);
+    let outcome = loop {
+        let outcome = tokio::select! {
+            biased;
+            cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
+            // Before the output: timers do not fire once a stream without end has used up the task's turn.
+            error = out_of_time(context, &span, facts) => Outcome::Failed(error),
+            ended = session.pump(output) => return by_itself(ended),
+        };
+        let patient = match outcome {
+            Outcome::Cancelled(reason) => reason == CancelReason::Deadline,
+            _ => true,
+        };
+        let sent = output.sent();
+        // Boxed: few hosts come this way, and every host's task would be larger for it.
+        let last = last_read(session, &context.lag, output, patient, cancelled.clone());
+        if let Some(ended) = Box::pin(last).await {
+            return by_itself(ended);
         }
-        error = out_of_time(context, id, facts) => Outcome::Failed(error),
-    };
-    // Boxed: few hosts come this way, and every host's task would be larger for it.
-    let ended = Box::pin(stop(context, session, cancelled)).await;
-    (outcome, !ended)
-}
-
-/// Returns when a limit on the command is reached; never, if there is none.
-async fn out_of_time<T>(context: &Context<T>, id: TargetId, facts: &Facts) -> TransportError {
-    match (command_limit(context, facts), &context.idle) {
-        (None, None) => std::future::pending().await,
-        // Boxed: without limits no host's task is larger for them.
-        (command, _) => Box::pin(first_limit(context, id, command)).await,
-    }
-}
-
-/// The tighter one of the limits on the command's time: how long it is, and how much is left of it at the
-/// command's start.
-fn command_limit<T>(context: &Context<T>, facts: &Facts) -> Option<(Duration, Duration)> {
-    let own = context.command_timeout.map(|limit| (limit, limit));
-    let spent = [facts.resolve, facts.connect, facts.start];
-    let spent: Duration = spent.into_iter().flatten().sum();
-    let whole = context.policy.host_timeout;
-    let whole = whole.map(|limit| (limit, limit.saturating_sub(spent)));
-    own.into_iter().chain(whole).min_by_key(|(_, left)| *left)
-}
-
-/// Returns when the first of the command's limits is reached.
-async fn first_limit<T>(
-    context: &Context<T>,
-    id: TargetId,
-    command: Option<(Duration, Duration)>,
-) -> TransportError {
-    let command: Option<(Duration, Alarm)> =
-        command.map(|(limit, left)| (limit, context.lag.alarm(left)));
-    let whole = async {
-        match &command {
-            Some((after, alarm)) => {
-                alarm.rung().await;
-                *after
-            }
-            None => std::future::pending().await,
+        match outcome {
+            // It was not silent after all.
+            Outcome::Failed(TransportError::IdleTimeout { .. }) if output.sent() > sent => {}
+            outcome => break outcome,
         }
     };
-    let silent = async {
-        match &context.idle {
-            Some(idle) => {
-                silence(idle, id).await;
-                idle.timeout()
-            }
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        after = whole => TransportError::CommandTimeout { after },
-        after = silent => TransportError::IdleTimeout { after },
-    }
+    let left = Box::pin(stop(context, output, session, cancelled)).await;
+    (outcome, left)
 }
 
-/// Returns when the host has written nothing for too long.
-async fn silence(idle: &Idle, id: TargetId) {
-    idle.seen(id);
-    loop {
-        let left = idle.left(id);
-        if !left.is_zero() {
-            tokio::time::sleep(left).await;
-            continue;
-        }
-        // What it has written may be on its way to the dispatcher, whose turn this is.
-        tokio::task::yield_now().await;
-        if idle.left(id).is_zero() {
-            return;
-        }
+/// The end of a command that was not stopped.
+fn by_itself(ended: Result<RemoteExit, TransportError>) -> (Outcome, Left) {
+    let left = left(&ended);
+    match ended {
+        Ok(exit) => (Outcome::Exited(exit), left),
+        Err(error) => (Outcome::Failed(error), left),
     }
 }
 
 /// Ends a remote command as far as its transport can: TERM, a grace period, KILL. What is open after
-/// that is reset when the session is dropped. True if the command is known to have ended.
+/// that is reset when the session is dropped. Tells what is left of the command.
 async fn stop<T: Transport>(
     context: &Context<T>,
+    output: &Output,
     session: &mut T::Session,
     mut cancelled: Cancelled,
-) -> bool {
+) -> Left {
     for (signal, time) in [
         (RemoteSignal::Term, context.policy.kill_after),
         (RemoteSignal::Kill, AFTER_KILL),
@@ -366,6 +364,7 @@ async fn stop<T: Transport>(
         if !session.signal(signal) {
             break;
         }
+        // Also where a reader holds the output back: a signal comes to its host in time.
         let grace = context.lag.alarm(time);
         tokio::select! {
             biased;
@@ -374,29 +373,33 @@ async fn stop<T: Transport>(
                 session.signal(RemoteSignal::Kill);
                 break;
             }
-            // How it ends no longer matters, but what it still writes does.
-            ended = session.pump(&context.output) => return has_ended(&ended),
             () = grace.rung() => {}
+            // How it ends no longer matters, but what it still writes does.
+            ended = session.pump(output) => return left(&ended),
         }
     }
     // It may have ended all the same.
     tokio::select! {
         biased;
-        ended = session.pump(&context.output) => has_ended(&ended),
-        () = std::future::ready(()) => false,
+        ended = session.pump(output) => left(&ended),
+        // Its end may be behind output that the reader holds back.
+        held_back = async { output.is_waiting() } => match held_back {
+            true => Left::MayRun,
+            false => Left::Runs,
+        },
     }
 }
 
-/// Whether a session that is over tells that the command is, too: not if the network was lost.
-fn has_ended(ended: &Result<RemoteExit, TransportError>) -> bool {
-    !matches!(
-        ended,
-        Err(TransportError::Io {
-            phase: Phase::Run,
-            ..
-        } | TransportError::Closed {
-            phase: Phase::Run,
-            ..
-        })
-    )
+/// What is left of a command whose session is over. The end of its streams is its own end, and the loss of
+/// the network is not. A reset may have come from the end of either.
+fn left(ended: &Result<RemoteExit, TransportError>) -> Left {
+    match ended {
+        Err(TransportError::Io { phase, .. } | TransportError::Closed { phase, .. })
+            if *phase == Phase::Run =>
+        {
+            Left::Runs
+        }
+        Err(TransportError::Reset { phase, .. }) if *phase == Phase::Run => Left::MayRun,
+        _ => Left::Nothing,
+    }
 }

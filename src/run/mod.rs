@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::reader::Reader;
 use crate::targets::Target;
 use crate::transport::Input;
 
 mod cancel;
 mod dispatcher;
 pub mod event;
+mod give_up;
 mod host_task;
-mod idle;
+mod limit;
 pub mod limits;
 mod pace;
 pub mod policy;
@@ -25,6 +27,8 @@ pub mod signal;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
+mod words;
 
 pub use dispatcher::run;
 
@@ -47,6 +51,12 @@ pub struct RunSpec {
     pub input: Option<Input>,
     /// Remarks to be told before anything else.
     pub notes: Vec<event::Note>,
+    /// The reader of the reports, for whose slowness no target is charged.
+    pub reader: Reader,
+    /// Whether retries and waves are told of.
+    pub details: bool,
+    /// Prints a line while the reports wait for their reader. Must not block.
+    pub say: Option<fn(String)>,
     /// Notified when one of the reports cannot be written. The others still take everything.
     pub report_failed: Arc<Notify>,
 }

@@ -33,6 +33,19 @@ pub(super) fn is_worth_it(error: &TransportError) -> bool {
     }
 }
 
+/// True if a host that was given up had been asked for the command and may start it all the same. That a
+/// failure is known to come before the command is told by [`Setback::NotStarted`].
+pub(super) fn may_have_started(error: &TransportError) -> bool {
+    match error {
+        TransportError::NoCallback { .. } => true,
+        TransportError::ConnectTimeout { phase, .. }
+        | TransportError::Reset { phase, .. }
+        | TransportError::Closed { phase, .. }
+        | TransportError::Io { phase, .. } => matches!(phase, Phase::CallBack | Phase::Start),
+        _ => false,
+    }
+}
+
 /// How long a host rests after so many tries: twice as long each time, and shorter by up to a half, by
 /// chance, so that hosts that failed together do not come again together.
 pub(super) fn pause(tries: u32, random: &mut fastrand::Rng) -> Duration {

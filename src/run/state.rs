@@ -1,39 +1,52 @@
 //! What a run stands at, and what follows from each thing that happens: the decisions of the dispatcher,
 //! none of which waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::cancel::{Cancel, Canceller, Urgency};
 use super::event::{CancelReason, Event, Finished, Note, Outcome, RunStats};
-use super::host_task::{self, Context, Ended};
+use super::give_up::GiveUp;
+use super::host_task::{self, Attempts, Context, Ended, Next};
 use super::signal::Wish;
+use super::waiting::{Wait, Waiting};
+use super::words::{failed, hosts_in_words, panic_text};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Alarm, Chunk, Facts, Input, RemoteExit, Transport};
+use crate::transport::{Alarm, Chunk, Facts, Input, Left, RemoteExit, Transport, TransportError};
 
-/// How many events go to the reporter at once, unless more come of one input.
-pub(super) const BUNCH: usize = 32;
+/// The most events that wait for the reporter, those included that wait for the output before them.
+const MOST_EVENTS: usize = 1024;
+
+/// Output of this many bytes waits for the reporter, and one piece more. A bunch that is small lets the
+/// hosts that write little have their turn often beside one that writes much.
+const OUTPUT_BYTES: usize = 256 * 1024;
 
 /// How soon a second ^C must follow to stop the run.
 const TWICE: Duration = Duration::from_secs(1);
 
 /// How long a reader of the reports that has stopped can hold up the end of a run that is to stop, and
 /// of one that is to stop at once.
-pub(super) const PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
+const PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
+
+/// What a first ^C says.
+const AGAIN: &str = "^C again within a second stops the run";
+
+/// The usual number of events that go to the reporter at once.
+const BUNCH: usize = 32;
 
 /// The signal of ^C.
-pub(super) const SIGINT: i32 = 2;
+const SIGINT: i32 = 2;
 
-/// A target that has been started and has not ended.
-#[derive(Clone, Copy, Debug)]
-struct Running {
-    target: TargetId,
-    since: Instant,
+/// A target that has ended while output of its own is still in the queue.
+#[derive(Debug)]
+struct Ending {
+    /// The number of pieces of output after which nothing of it is in the queue.
+    after: u64,
+    finished: Finished,
 }
 
 /// The state of a run. Its methods take one input each and never wait.
@@ -41,22 +54,37 @@ pub(super) struct Dispatcher<T> {
     targets: Arc<[Target]>,
     context: Arc<Context<T>>,
     canceller: Canceller,
+    /// The most targets at once, without those that wait.
+    pub(super) fanout: usize,
+    /// True if retries and waves are reported.
+    pub(super) details: bool,
+    /// Called with a line that cannot go through the reports.
+    pub(super) say: Option<fn(String)>,
     /// Standard input, which keeps nothing for targets that have ended.
     pub(super) input: Option<Input>,
-    pub(super) tasks: JoinSet<Ended>,
-    running: HashMap<task::Id, Running>,
+    /// The targets that are being connected to or run.
+    pub(super) tasks: JoinSet<Next>,
+    working: HashMap<task::Id, TargetId>,
+    pub(super) waiting: Waiting,
+    /// When each target was started that has not ended.
+    started: HashMap<TargetId, Instant>,
+    /// Targets whose end is not reported yet, in their order.
+    ending: VecDeque<Ending>,
+    /// Number of pieces of output that have come.
+    received: u64,
     /// The first target that has been neither started nor given up.
     next: usize,
+    /// True if the last target that was started had not been tried before.
+    new_was_last: bool,
     /// The places after the last targets of the waves.
     waves: Vec<usize>,
     /// Which wave is on its way.
     wave: usize,
-    pub(super) bunch: Vec<Event>,
+    bunch: Vec<Event>,
+    /// The output in it.
+    bunch_bytes: usize,
     pub(super) reporter_gone: bool,
-    /// When a reader that has no room is given up, once the run is to stop.
-    pub(super) give_up: Option<Alarm>,
-    /// The time from the last event that the reader took until it is given up, once the run is to stop.
-    patience: Option<Duration>,
+    give_up: Option<GiveUp>,
     interrupted: Option<Instant>,
     begun: Instant,
     stats: RunStats,
@@ -81,13 +109,21 @@ impl<T: Transport> Dispatcher<T> {
             targets,
             context,
             canceller,
+            fanout: 1,
+            details: false,
+            say: None,
             input: None,
             tasks: JoinSet::new(),
-            running: HashMap::new(),
+            working: HashMap::new(),
+            waiting: Waiting::default(),
+            started: HashMap::new(),
+            ending: VecDeque::new(),
+            received: 0,
             next: 0,
+            new_was_last: false,
+            bunch_bytes: 0,
             reporter_gone: false,
             give_up: None,
-            patience: None,
             interrupted: None,
             begun: Instant::now(),
         }
@@ -97,59 +133,84 @@ impl<T: Transport> Dispatcher<T> {
         self.next < self.targets.len()
     }
 
+    /// True if no target runs, waits or is still to be reported.
+    fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.waiting.is_empty() && self.ending.is_empty()
+    }
+
     pub(super) fn is_done(&self) -> bool {
-        !self.has_more() && self.tasks.is_empty() && self.bunch.is_empty()
+        !self.has_more() && self.is_idle() && self.bunch.is_empty()
     }
 
-    /// Whether there is room for another event. Where there is none, output is left where it is.
+    /// True if there is room for an event. Targets that have ended wait here for the output before their end.
     pub(super) fn has_room(&self) -> bool {
-        let room = self.bunch.len() < BUNCH;
-        if let Some(idle) = &self.context.idle {
-            idle.hold_back(!room);
-        }
-        room
+        self.bunch.len() + self.ending.len() < MOST_EVENTS
     }
 
-    /// Whether the wave that is on its way has a target to start.
+    /// True if there is room for output. Where there is none, output is left where it is.
+    pub(super) fn has_room_for_output(&self) -> bool {
+        self.bunch_bytes < OUTPUT_BYTES && self.bunch.len() < MOST_EVENTS
+    }
+
+    /// True if a target that has waited, or one of the present wave, can be started now.
     pub(super) fn may_start(&self) -> bool {
+        let has_one =
+            self.waiting.has_ready() && !self.canceller.is_stopping() || self.may_start_new();
+        has_one && self.tasks.len() < self.fanout
+    }
+
+    fn may_start_new(&self) -> bool {
         let end = self.waves.get(self.wave).copied().unwrap_or_default();
         self.next < end && self.canceller.current().is_none()
     }
 
-    /// Whether there are targets that will never be started.
+    /// True if there are targets that will never be started, or not again.
     pub(super) fn has_given_up(&self) -> bool {
-        self.has_more() && self.canceller.current().is_some()
+        let never = self.has_more() && self.canceller.current().is_some();
+        never || self.waiting.has_ready() && self.canceller.is_stopping()
     }
 
-    /// Starts the next target in this slot.
-    pub(super) fn start_next(&mut self, slot: OwnedSemaphorePermit) {
+    /// Starts a target. Those that have waited and new ones take turns, so that none of both keep the
+    /// others from it.
+    pub(super) fn start_next(&mut self) {
+        let new = self.may_start_new() && !(self.new_was_last && self.waiting.has_ready());
+        self.new_was_last = new;
+        if !new && let Some(pending) = self.waiting.take() {
+            return self.spawn(pending.target, pending.attempts);
+        }
         let target = self.take_next();
-        let task = self
-            .tasks
-            .spawn(host_task::run(Arc::clone(&self.context), target, slot));
-        self.running.insert(
-            task.id(),
-            Running {
-                target,
-                since: Instant::now(),
-            },
-        );
+        self.started.insert(target, Instant::now());
         self.push(Event::Started(target));
+        self.spawn(target, Box::default());
     }
 
-    /// Says of the next target that it was not started.
+    fn spawn(&mut self, target: TargetId, attempts: Box<Attempts>) {
+        let context = Arc::clone(&self.context);
+        let task = self.tasks.spawn(host_task::run(context, target, attempts));
+        self.working.insert(task.id(), target);
+    }
+
+    /// Ends the next target that is not started, or not again.
     pub(super) fn give_up_next(&mut self) {
         let Some(cancel) = self.canceller.current() else {
             return;
         };
+        if self.canceller.is_stopping()
+            && let Some(pending) = self.waiting.take()
+        {
+            let outcome = Outcome::Cancelled(cancel.reason);
+            let facts = pending.attempts.into_facts();
+            return self.end_started(pending.target, outcome, facts, self.received);
+        }
         let target = self.take_next();
-        self.end(Finished {
+        let finished = Finished {
             target,
             outcome: Outcome::NotStarted(cancel.reason),
             began: None,
             elapsed: Duration::ZERO,
             facts: Facts::default(),
-        });
+        };
+        self.end(finished, self.received);
     }
 
     fn take_next(&mut self) -> TargetId {
@@ -160,7 +221,7 @@ impl<T: Transport> Dispatcher<T> {
 
     /// Goes on to the next wave when the last host of this one has ended, if all is well so far.
     pub(super) fn next_wave(&mut self) {
-        let over = self.waves.get(self.wave) == Some(&self.next) && self.tasks.is_empty();
+        let over = self.waves.get(self.wave) == Some(&self.next) && self.is_idle();
         if !over || !self.has_more() || self.canceller.current().is_some() {
             return;
         }
@@ -172,38 +233,102 @@ impl<T: Transport> Dispatcher<T> {
             return self.call_off(format!("{} in wave {wave} of {of}", failed(failures)));
         }
         self.wave += 1;
+        self.tell_wave();
+    }
+
+    /// Tells of the first wave, where there are several.
+    pub(super) fn on_first_wave(&mut self) {
+        if self.waves.len() > 1 {
+            self.tell_wave();
+        }
+    }
+
+    fn tell_wave(&mut self) {
+        let end = self.waves.get(self.wave).copied().unwrap_or_default();
+        let (wave, of, hosts) = (self.wave + 1, self.waves.len(), end - self.next);
+        self.tell_detail(|_| format!("wave {wave} of {of}: {}", hosts_in_words(hosts)));
+    }
+
+    /// Tells something to a user who asked for details.
+    fn tell_detail(&mut self, text: impl FnOnce(&Self) -> String) {
+        if self.details {
+            let text = text(self);
+            self.push(Event::Note(Note {
+                verbose: true,
+                text,
+            }));
+        }
     }
 
     pub(super) fn on_chunk(&mut self, chunk: Chunk) {
-        if let Some(idle) = &self.context.idle {
-            idle.seen(chunk.target);
+        self.received += 1;
+        if !self.reporter_gone {
+            self.bunch_bytes += chunk.data.len();
         }
         self.push(Event::Output(chunk));
+        self.report_ends();
     }
 
-    pub(super) fn on_end(&mut self, ended: Result<(task::Id, Ended), JoinError>) {
-        let (id, outcome, facts) = match ended {
-            Ok((id, Ended { outcome, facts })) => (id, outcome, facts),
+    /// Decides what follows from the end of a task, which leaves so many pieces of output in the queue.
+    pub(super) fn on_end(&mut self, ended: Result<(task::Id, Next), JoinError>, queued: usize) {
+        let (id, next) = match ended {
+            Ok(ended) => ended,
             Err(error) => {
                 let id = error.id();
-                (id, Outcome::Internal(panic_text(error)), Facts::default())
+                let outcome = Outcome::Internal(panic_text(error));
+                let facts = Facts::default();
+                (id, Next::Ended(Ended { outcome, facts }))
             }
         };
-        let Running { target, since } = self
-            .running
+        let target = self
+            .working
             .remove(&id)
             .expect("a task is remembered until it is joined");
-        self.end(Finished {
+        match next {
+            Next::Ended(Ended { outcome, facts }) => {
+                let after = self.received + queued as u64;
+                self.end_started(target, outcome, facts, after);
+            }
+            Next::Waits {
+                wait,
+                attempts,
+                failure,
+            } => {
+                if let (Wait::Retry(pause), Some(failure)) = (&wait, failure) {
+                    self.tell_retry(target, attempts.failed, *pause, &failure);
+                }
+                let clocks = (self.context.lag.clone(), self.context.cancelled.clone());
+                self.waiting.add(target, attempts, wait, clocks);
+            }
+        }
+    }
+
+    fn tell_retry(&mut self, target: TargetId, failed: u32, pause: Duration, why: &TransportError) {
+        let retries = self.context.policy.retries;
+        self.tell_detail(|this| {
+            let label = &this.targets[target.index()].label;
+            let pause = pause.as_secs_f64();
+            format!("{label}: {why}: retry {failed} of {retries} in {pause:.1} s")
+        });
+    }
+
+    fn end_started(&mut self, target: TargetId, outcome: Outcome, facts: Facts, after: u64) {
+        let since = self
+            .started
+            .remove(&target)
+            .expect("a target that works or waits has been started");
+        let finished = Finished {
             target,
             outcome,
             began: Some(since - self.begun),
             elapsed: since.elapsed(),
             facts,
-        });
+        };
+        self.end(finished, after);
     }
 
-    /// The one place in which a target ends.
-    fn end(&mut self, finished: Finished) {
+    /// The one place in which a target ends. It is reported when so many pieces of output have come.
+    fn end(&mut self, finished: Finished, after: u64) {
         if let Some(input) = &self.input {
             input.target_ended(finished.target);
         }
@@ -225,11 +350,22 @@ impl<T: Transport> Dispatcher<T> {
             Outcome::Cancelled(_) => stats.cancelled += 1,
             Outcome::NotStarted(_) => stats.not_started += 1,
         }
-        if finished.facts.left_running {
-            stats.left_running.push(finished.target);
+        match finished.facts.left {
+            Left::Nothing => {}
+            Left::MayRun => stats.may_be_running.push(finished.target),
+            Left::Runs => stats.left_running.push(finished.target),
         }
-        self.push(Event::Finished(finished));
+        self.ending.push_back(Ending { after, finished });
+        self.report_ends();
         self.weigh_failures();
+    }
+
+    /// Reports the targets that have ended and whose output has all come.
+    fn report_ends(&mut self) {
+        let received = self.received;
+        while let Some(ending) = self.ending.pop_front_if(|ending| ending.after <= received) {
+            self.push(Event::Finished(ending.finished));
+        }
     }
 
     fn failures(&self) -> usize {
@@ -249,7 +385,7 @@ impl<T: Transport> Dispatcher<T> {
     }
 
     fn call_off(&mut self, why: String) {
-        let text = match self.running.len() {
+        let text = match self.started.len() {
             0 => format!("{why}: no more hosts are started"),
             running => format!("{why}: no more hosts are started, {running} run to their end"),
         };
@@ -262,75 +398,111 @@ impl<T: Transport> Dispatcher<T> {
 
     /// The time for the run is over.
     pub(super) fn on_deadline(&mut self) {
-        if self.tasks.is_empty() && !self.has_more() {
-            // Only the reports are left.
-            return self.give_up_within(PATIENCE[0]);
-        }
-        if !self.canceller.is_stopping() {
+        if !self.canceller.is_stopping() && (self.has_more() || !self.is_idle()) {
             self.push(Event::Note(Note {
                 verbose: false,
                 text: format!(
                     "the deadline is reached: {} running, {} not started",
-                    self.running.len(),
+                    self.started.len(),
                     self.targets.len() - self.next
                 ),
             }));
         }
-        self.cancel(CancelReason::Deadline, Urgency::Stop);
-        self.give_up_within(PATIENCE[0]);
+        if !self.is_idle() || self.has_more() {
+            self.cancel(CancelReason::Deadline, Urgency::Stop);
+        }
+        self.expect_reader(PATIENCE[0]);
     }
 
     pub(super) fn on_wish(&mut self, wish: Wish) {
         match wish {
             Wish::State => self.tell_state(None),
             Wish::Stop(signal) => self.stop(signal),
-            Wish::Interrupt => {
-                let now = Instant::now();
-                let twice = self
-                    .interrupted
-                    .replace(now)
-                    .is_some_and(|t| now - t <= TWICE);
-                if twice || self.canceller.is_stopping() {
-                    self.stop(SIGINT);
-                } else {
-                    self.tell_state(Some("^C again within a second stops the run"));
-                }
-            }
+            Wish::Interrupt if self.is_second_interrupt() => self.stop(SIGINT),
+            Wish::Interrupt => self.tell_state(Some(AGAIN)),
         }
+    }
+
+    /// Decides what follows from a signal when only the reports are left. A reason ends the wait for them.
+    pub(super) fn on_late_wish(&mut self, wish: Wish) -> Option<CancelReason> {
+        let hint = match wish {
+            Wish::State => "",
+            Wish::Stop(signal) => return Some(CancelReason::Signal(signal)),
+            Wish::Interrupt if self.is_second_interrupt() => {
+                return Some(CancelReason::Signal(SIGINT));
+            }
+            Wish::Interrupt => "; ^C again within a second stops that",
+        };
+        if let Some(say) = self.say {
+            let hosts = hosts_in_words(self.targets.len());
+            say(format!("{hosts} done, the reports are being written{hint}"));
+        }
+        None
+    }
+
+    /// True for a ^C that stops the run: one soon after another, or any after a signal that did.
+    fn is_second_interrupt(&mut self) -> bool {
+        let now = Instant::now();
+        let last = self.interrupted.replace(now);
+        last.is_some_and(|last| now - last <= TWICE) || self.canceller.is_by_signal()
     }
 
     /// Asks the remote commands to end; asked again, gives them no time to.
     fn stop(&mut self, signal: i32) {
-        let again = matches!(
-            self.canceller.current(),
-            Some(Cancel {
-                reason: CancelReason::Signal(_),
-                ..
-            })
-        );
+        let again = self.canceller.is_by_signal();
         let urgency = if again {
             Urgency::AtOnce
         } else {
             Urgency::Stop
         };
+        if !self.started.is_empty() {
+            let hosts = hosts_in_words(self.started.len());
+            let text = match again {
+                true => format!("stopping {hosts} at once"),
+                false => format!(
+                    "stopping {hosts}: TERM now, KILL after {} s; a further signal stops at once",
+                    self.context.policy.kill_after.as_secs_f64()
+                ),
+            };
+            self.push(Event::Note(Note {
+                verbose: false,
+                text,
+            }));
+        }
         self.cancel(CancelReason::Signal(signal), urgency);
-        self.give_up_within(PATIENCE[usize::from(again)]);
+        self.expect_reader(PATIENCE[usize::from(again)]);
     }
 
-    /// The reader had room. It is not the one that holds up the end.
+    /// Gives the reader up when it has taken nothing for so long from now on.
+    fn expect_reader(&mut self, patience: Duration) {
+        let context = &self.context;
+        let known = self.give_up.take();
+        self.give_up = Some(GiveUp::after(
+            patience,
+            known,
+            context.lag.clone(),
+            context.reader.clone(),
+        ));
+    }
+
+    /// Waits anew for a reader that has taken something, if the run waits for it at all.
     pub(super) fn on_taken(&mut self) {
-        self.give_up = self
-            .patience
-            .map(|patience| self.context.lag.alarm(patience));
+        self.give_up = self.give_up.take().map(GiveUp::anew);
     }
 
-    fn give_up_within(&mut self, patience: Duration) {
-        self.patience = Some(self.patience.map_or(patience, |known| known.min(patience)));
-        let latest = self.context.lag.alarm(patience);
-        self.give_up = Some(match self.give_up.take() {
-            Some(known) => known.or_sooner(latest),
-            None => latest,
-        });
+    /// When the reader is given up, if it is to be.
+    pub(super) fn give_up_at(&self) -> Option<Alarm> {
+        self.give_up.as_ref().map(GiveUp::at)
+    }
+
+    /// True if the reader is given up, at the time that was set for it. One that has taken a part of what it was
+    /// given is not.
+    pub(super) fn is_reader_given_up(&mut self) -> bool {
+        let idle = self.give_up.as_ref().is_some_and(GiveUp::is_reader_idle);
+        if !idle {
+            self.on_taken();
+        }
+        idle
     }
 
     fn cancel(&mut self, reason: CancelReason, urgency: Urgency) {
@@ -345,19 +517,20 @@ impl<T: Transport> Dispatcher<T> {
     pub(super) fn on_reporter_gone(&mut self) {
         self.reporter_gone = true;
         self.bunch.clear();
+        self.bunch_bytes = 0;
         self.cancel(CancelReason::ReportFailed, Urgency::Stop);
     }
 
     fn tell_state(&mut self, hint: Option<&'static str>) {
         let mut running: Vec<(TargetId, Duration)> = self
-            .running
-            .values()
-            .map(|r| (r.target, r.since.elapsed()))
+            .started
+            .iter()
+            .map(|(target, since)| (*target, since.elapsed()))
             .collect();
         running.sort_by_key(|&(target, time)| (std::cmp::Reverse(time), target));
         let waiting = self.targets.len() - self.next;
         let finished = self.next - running.len();
-        let for_ports = *self.context.port_waits.borrow();
+        let for_ports = self.waiting.for_ports();
         self.push(Event::State {
             running,
             for_ports,
@@ -367,18 +540,28 @@ impl<T: Transport> Dispatcher<T> {
         });
     }
 
-    /// Tells how many hosts wait for a source port.
-    pub(super) fn on_port_waits(&mut self, count: usize) {
-        self.push(Event::PortWaits(count));
-    }
-
     fn push(&mut self, event: Event) {
         if !self.reporter_gone {
             self.bunch.push(event);
         }
     }
 
+    pub(super) fn push_all(&mut self, events: impl Iterator<Item = Event>) {
+        events.for_each(|event| self.push(event));
+    }
+
+    /// True if there is something for the reporter.
+    pub(super) fn has_news(&self) -> bool {
+        !self.reporter_gone && (!self.bunch.is_empty() || self.waiting.has_news())
+    }
+
+    /// Everything that there is for the reporter.
     pub(super) fn take_bunch(&mut self) -> Vec<Event> {
+        // Reported once for all changes meanwhile.
+        if let Some(count) = self.waiting.news() {
+            self.push(Event::PortWaits(count));
+        }
+        self.bunch_bytes = 0;
         std::mem::replace(&mut self.bunch, Vec::with_capacity(BUNCH))
     }
 
@@ -397,30 +580,14 @@ impl<T: Transport> Dispatcher<T> {
             .collect()
     }
 
-    pub(super) fn finish(mut self) -> RunStats {
-        self.stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
-        self.stats.left_running.sort_unstable();
-        self.stats.elapsed = self.begun.elapsed();
-        self.stats.time_wait = self.context.transport.time_wait();
-        self.stats
-    }
-}
-
-fn failed(count: usize) -> String {
-    match count {
-        1 => "1 host failed".to_owned(),
-        count => format!("{count} hosts failed"),
-    }
-}
-
-/// What a task that panicked said.
-fn panic_text(error: JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(payload) => payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "panic without a text".to_owned()),
-        Err(error) => error.to_string(),
+    /// The numbers of the run, whose targets have all ended.
+    pub(super) fn stats(&self) -> RunStats {
+        let mut stats = self.stats.clone();
+        stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
+        stats.left_running.sort_unstable();
+        stats.may_be_running.sort_unstable();
+        stats.elapsed = self.begun.elapsed();
+        stats.time_wait = self.context.transport.time_wait();
+        stats
     }
 }

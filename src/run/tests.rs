@@ -15,14 +15,17 @@ use super::policy::Policy;
 use super::signal::{SignalSource, Wish};
 use super::*;
 use crate::ports::PortWait;
+use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::{
-    Budget, Chunk, Facts, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side, Stream,
-    Transport, TransportError,
+    Budget, Chunk, Facts, Left, Output, Phase, RemoteExit, RemoteSignal, Route, Session, Setback,
+    Side, Stream, Transport, TransportError,
 };
 
+mod reader;
 mod rules;
 mod times;
+mod waits;
 
 /// What one host does; times in milliseconds.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ enum Script {
     Short {
         passes: bool,
     },
+    /// Writes so many pieces as large as they can be, or pieces without end.
+    Floods(Option<u32>),
 }
 
 /// How an attempt fails.
@@ -68,6 +73,20 @@ struct Play {
     scripts: Vec<Script>,
     /// How often each host has waited for a port, or failed.
     waited: Mutex<HashMap<u32, u8>>,
+    work: Arc<Mutex<Vec<Worked>>>,
+}
+
+/// From when to when a host was worked on: not while it waited.
+type Worked = (Instant, Instant);
+
+/// Work on a host, as long as this lives.
+#[derive(Debug)]
+struct Work(Instant, Arc<Mutex<Vec<Worked>>>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push((self.0, Instant::now()));
+    }
 }
 
 impl Play {
@@ -75,7 +94,12 @@ impl Play {
         Play {
             scripts,
             waited: Mutex::default(),
+            work: Arc::default(),
         }
+    }
+
+    fn work(&self) -> Work {
+        Work(Instant::now(), Arc::clone(&self.work))
     }
 
     /// Whether it happens once more, of so many times.
@@ -90,8 +114,9 @@ impl Play {
 struct Actor {
     id: TargetId,
     script: Script,
-    written: u8,
+    written: u32,
     signalled: Option<RemoteSignal>,
+    _work: Work,
 }
 
 impl Transport for Play {
@@ -119,6 +144,7 @@ impl Transport for Play {
         route: &mut Route,
         budget: &mut Budget,
     ) -> Result<Actor, Setback> {
+        let work = self.work();
         let script = self.scripts[id.index()].clone();
         let phase = route.phase;
         match script {
@@ -160,20 +186,21 @@ impl Transport for Play {
             script,
             written: 0,
             signalled: None,
+            _work: work,
         })
     }
 }
 
 impl Session for Actor {
-    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+    async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         match self.script {
             Script::Runs(..) if self.signalled.is_some() => {
                 Err(TransportError::NoEndMarker { hint: "killed" })
             }
             Script::Runs(_, pieces, pause, status) => {
-                while self.written < pieces {
+                while self.written < pieces.into() {
                     sleep(Duration::from_millis(pause)).await;
-                    let permit = output.reserve().await.unwrap();
+                    let permit = output.room().await;
                     let stream = if self.written.is_multiple_of(2) {
                         Stream::Stdout
                     } else {
@@ -182,11 +209,26 @@ impl Session for Actor {
                     permit.send(Chunk {
                         target: self.id,
                         stream,
-                        data: vec![self.written],
+                        data: vec![self.written as u8],
                     });
                     self.written += 1;
                 }
                 Ok(RemoteExit::Code(status))
+            }
+            Script::Floods(_) if self.signalled.is_some() => {
+                Err(TransportError::NoEndMarker { hint: "killed" })
+            }
+            Script::Floods(pieces) => {
+                while pieces.is_none_or(|pieces| self.written < pieces) {
+                    let place = output.room().await;
+                    place.send(Chunk {
+                        target: self.id,
+                        stream: Stream::Stdout,
+                        data: vec![b'x'; 64 << 10],
+                    });
+                    self.written += 1;
+                }
+                Ok(RemoteExit::Code(0))
             }
             Script::Stays { deaf } => match (self.signalled, deaf) {
                 (Some(RemoteSignal::Term), false) | (Some(RemoteSignal::Kill), _) => {
@@ -233,6 +275,9 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         descriptors_per_host: 1,
         input: None,
         notes: Vec::new(),
+        reader: Reader::default(),
+        details: false,
+        say: None,
         report_failed: Arc::default(),
     }
 }
@@ -252,6 +297,10 @@ async fn play(
     let (wish, wished) = mpsc::channel(8);
     let (reports, mut reader) = mpsc::channel(2);
     let transport = Play::new(scripts);
+    let work = Arc::clone(&transport.work);
+    let blocked = spec.reader.clone();
+    let (fanout, policy, hosts) = (spec.fanout.get(), spec.policy.clone(), spec.targets.len());
+    let begun = Instant::now();
     let wisher = async move {
         let start = Instant::now();
         for (at, what) in wishes {
@@ -265,7 +314,9 @@ async fn play(
         let mut events = Vec::new();
         let mut told = None;
         for _ in 0..patience {
+            let write = blocked.write();
             sleep(pause).await;
+            drop(write);
             match reader.recv().await {
                 Some(Message::Events(bunch)) => events.extend(bunch),
                 Some(Message::Finished(stats)) => {
@@ -279,10 +330,57 @@ async fn play(
         (events, told)
     };
     let running = run(spec, transport, SignalSource::Injected(wished), reports);
-    tokio::select! {
+    let (events, told, stats) = tokio::select! {
         biased;
         ((events, told), stats) = async { tokio::join!(reading, running) } => (events, told, stats),
         () = wisher => unreachable!(),
+    };
+    let work = work.lock().unwrap();
+    if told.is_some() && policy.rate.is_none() {
+        nobody_waits_in_vain(&events, &work, begun, fanout, policy.waves(hosts).collect());
+    }
+    (events, told, stats)
+}
+
+/// As many hosts are worked on as may be, whenever there is another to be started: those that wait for
+/// something, and the reader, keep nobody from it.
+fn nobody_waits_in_vain(
+    events: &[Event],
+    work: &[Worked],
+    begun: Instant,
+    fanout: usize,
+    waves: Vec<usize>,
+) {
+    let mut changes: Vec<(Duration, isize)> = Vec::new();
+    for &(from, to) in work {
+        changes.extend([(from - begun, 1), (to - begun, -1)]);
+    }
+    changes.sort_unstable();
+    let mut starts: Vec<(usize, Duration)> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Finished(end) => Some((end.target.index(), end.began?)),
+            _ => None,
+        })
+        .collect();
+    starts.sort_unstable();
+    let (mut busy, mut since) = (0, Duration::ZERO);
+    for (at, change) in changes {
+        let idle = at.saturating_sub(since) > Duration::from_millis(20);
+        if idle && busy < fanout as isize {
+            // Whoever was started after this time, and was not the first of its wave, could have been before.
+            let late = starts.windows(2).find(|pair| {
+                let [(_, before), (host, began)] = [pair[0], pair[1]];
+                before <= since && began >= at && !waves.contains(&host)
+            });
+            assert_eq!(late, None, "{busy} of {fanout} from {since:?} to {at:?}");
+        }
+        busy += change;
+        assert!(
+            busy <= fanout as isize,
+            "{busy} at once instead of {fanout}"
+        );
+        since = at;
     }
 }
 
@@ -313,23 +411,17 @@ fn ends(events: &[Event]) -> HashMap<u32, &Outcome> {
 }
 
 /// The rules that every run keeps, whatever happens.
-fn check_rules(events: &[Event], stats: &RunStats, hosts: usize, fanout: usize) {
+fn check_rules(events: &[Event], stats: &RunStats, hosts: usize) {
     assert!(matches!(events[0], Event::RunStarted { .. }));
     let ends = ends(events);
     assert_eq!(ends.len(), hosts, "every target has its end");
     let sum =
         stats.succeeded + stats.exit_failed + stats.failed + stats.cancelled + stats.not_started;
     assert_eq!((stats.total, sum), (hosts, hosts));
-    let mut running = 0_usize;
     let mut finished = vec![false; hosts];
     let mut next: HashMap<(u32, Stream), u8> = HashMap::new();
     for event in events {
         match event {
-            Event::Started(_) => {
-                running += 1;
-                // Those that wait for a port have given their place to others, once over.
-                assert!(running <= 2 * fanout);
-            }
             Event::Output(chunk) => {
                 assert!(!finished[chunk.target.index()], "output after the end");
                 let first = u8::from(chunk.stream == Stream::Stderr);
@@ -337,12 +429,7 @@ fn check_rules(events: &[Event], stats: &RunStats, hosts: usize, fanout: usize) 
                 assert_eq!(chunk.data, [*expected], "in order and complete");
                 *expected += 2;
             }
-            Event::Finished(end) => {
-                finished[end.target.index()] = true;
-                if !matches!(end.outcome, Outcome::NotStarted(_)) {
-                    running -= 1;
-                }
-            }
+            Event::Finished(end) => finished[end.target.index()] = true,
             _ => {}
         }
     }
@@ -360,7 +447,7 @@ async fn every_kind_of_end_is_told_and_counted() {
         Script::Panics,
     ];
     let (events, stats) = play_quietly(spec(7, 2, None), scripts).await;
-    check_rules(&events, &stats, 7, 2);
+    check_rules(&events, &stats, 7);
     assert_eq!(
         (stats.succeeded, stats.exit_failed, stats.failed),
         (2, 1, 4)
@@ -380,7 +467,7 @@ async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
     let mut scripts = vec![Script::WaitsForPorts(1, 60_000); 2];
     scripts.extend(vec![Script::Runs(1000, 0, 0, 0); 8]);
     let (events, stats) = play_quietly(spec(10, 2, None), scripts).await;
-    check_rules(&events, &stats, 10, 2);
+    check_rules(&events, &stats, 10);
     assert_eq!(stats.succeeded, 10);
     // Two at a time beside those that wait: all the others are through long before.
     let order: Vec<u32> = events
@@ -406,7 +493,7 @@ async fn a_shortage_is_waited_out_for_a_minute() {
         Script::Runs(1000, 0, 0, 0),
     ];
     let (events, stats) = play_quietly(spec(3, 1, None), scripts).await;
-    check_rules(&events, &stats, 3, 1);
+    check_rules(&events, &stats, 3);
     let ends = ends(&events);
     assert!(matches!(ends[&0], Outcome::Exited(_)), "{ends:?}");
     let lacking = matches!(ends[&1], Outcome::Failed(TransportError::LocalResources(_)));
@@ -449,7 +536,7 @@ async fn hosts_that_wait_for_ports_are_counted() {
 async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
     let scripts = vec![Script::Stays { deaf: false }, Script::Stays { deaf: true }];
     let (events, stats) = play_quietly(spec(2, 2, Some(Duration::from_secs(5))), scripts).await;
-    check_rules(&events, &stats, 2, 2);
+    check_rules(&events, &stats, 2);
     for event in &events {
         if let Event::Finished(end) = event {
             assert!(matches!(
@@ -474,7 +561,7 @@ async fn a_host_has_its_time_for_connecting_and_running_together() {
     let mut spec = spec(2, 2, Some(Duration::from_millis(3500)));
     spec.policy.host_timeout = Some(Duration::from_secs(5));
     let (events, stats) = play_quietly(spec, scripts).await;
-    check_rules(&events, &stats, 2, 2);
+    check_rules(&events, &stats, 2);
     assert_eq!((stats.succeeded, stats.failed), (1, 1));
     for event in &events {
         if let Event::Finished(end) = event
@@ -499,7 +586,7 @@ async fn interrupted(wishes: Wishes) -> (RunStats, Duration, usize) {
         usize::MAX,
     )
     .await;
-    check_rules(&events, &stats, 4, 2);
+    check_rules(&events, &stats, 4);
     let states = events
         .iter()
         .filter(|e| matches!(e, Event::State { .. }))
@@ -547,14 +634,14 @@ async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop()
     let wishes = vec![(1000, Wish::Stop(15))];
     let pause = Duration::from_millis(100);
     let (events, told, stats) = play(spec, scripts, wishes, pause, usize::MAX).await;
-    check_rules(&events, &stats, 200, 200);
+    check_rules(&events, &stats, 200);
     assert!(told.is_some());
     assert_eq!(stats.cancelled, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block_signals() {
-    let scripts = vec![Script::Runs(0, 200, 1, 0); 8];
+    let scripts = vec![Script::Floods(Some(200)); 8];
     let (_, told, stats) = play(spec(8, 4, None), scripts.clone(), vec![], Duration::ZERO, 2).await;
     assert_eq!(
         (told, stats.cancel),
@@ -651,7 +738,7 @@ proptest! {
                 play(spec, scripts.clone(), wishes, pause, usize::MAX).await;
             // A signal may end the wait for the reader, but never the run itself.
             if told.is_some() {
-                check_rules(&events, &stats, hosts, fanout);
+                check_rules(&events, &stats, hosts);
                 rules::check(&events, &stats, &scripts, &policy);
             }
         });

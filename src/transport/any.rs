@@ -3,14 +3,12 @@
 //! A closed enum instead of trait objects. The futures of all but rsh are boxed: the tasks of a run are as
 //! many as its fan-out, and each is as large as the largest transport's future.
 
-use tokio::sync::mpsc;
-
 use super::exec::openssh::{OpenSshSession, OpenSshTransport};
 use super::exec::{ExecTransport, LocalProcess};
 use super::rsh::{RshSession, RshTransport};
 use super::ssh::{SshSession, SshTransport};
 use super::{
-    Budget, Chunk, RemoteExit, RemoteSignal, Route, Session, Setback, Side, Transport,
+    Budget, Output, RemoteExit, RemoteSignal, Route, Session, Setback, Side, Transport,
     TransportError,
 };
 use crate::targets::{Target, TargetId, TransportKind};
@@ -118,7 +116,7 @@ impl Transport for AnyTransport {
 }
 
 impl Session for AnySession {
-    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+    async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         match self {
             AnySession::Rsh(session) => session.pump(output).await,
             AnySession::Ssh(session) => Box::pin(session.pump(output)).await,

@@ -153,15 +153,6 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// The one of two that comes first.
-    #[must_use]
-    pub fn or_sooner(self, other: Alarm) -> Alarm {
-        match other.due < self.due {
-            true => other,
-            false => self,
-        }
-    }
-
     /// Returns when it has come. Cancel safe.
     pub async fn rung(&self) {
         loop {

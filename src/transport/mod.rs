@@ -7,6 +7,7 @@ mod error;
 pub mod exec;
 pub mod input;
 mod lag;
+mod output;
 mod resolve;
 pub mod rsh;
 mod scratch;
@@ -19,6 +20,7 @@ pub use input::{Input, InputReader};
 #[cfg(test)]
 pub(crate) use lag::lose_the_cpu;
 pub use lag::{Alarm, Lag};
+pub use output::{Output, Place};
 pub use resolve::{LOOKUP_THREADS, Resolver};
 
 use std::collections::VecDeque;
@@ -26,7 +28,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::ports::PortWait;
@@ -105,6 +106,8 @@ pub struct Route {
     pub own_listener: bool,
     /// Earliest moment at which the command can have started, where the session was made after it.
     pub answered: Option<Instant>,
+    /// True from the moment at which the host has been asked for the command. Also right if the attempt is dropped.
+    pub asked: bool,
 }
 
 impl Route {
@@ -118,6 +121,7 @@ impl Route {
             resolved: Box::default(),
             own_listener: false,
             answered: None,
+            asked: false,
         }
     }
 
@@ -151,9 +155,8 @@ pub struct Facts {
     pub local_port: Option<u16>,
     /// Which side closed the connection first, if there was one.
     pub closed_first: Option<Side>,
-    /// Whether the command was started and is not known to have ended: it could not be stopped, or the
-    /// connection to it was lost.
-    pub left_running: bool,
+    /// What is known of a command that has not been seen to end.
+    pub left: Left,
 }
 
 impl Facts {
@@ -174,7 +177,7 @@ impl Facts {
             attempts: self.attempts + later.attempts,
             local_port: later.local_port.or(self.local_port),
             closed_first: later.closed_first.or(self.closed_first),
-            left_running: self.left_running || later.left_running,
+            left: self.left.max(later.left),
         }
     }
 
@@ -192,6 +195,19 @@ impl Facts {
         ];
         elapsed.saturating_sub(phases.into_iter().flatten().sum())
     }
+}
+
+/// What is known of a command that has not been seen to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Left {
+    /// It has ended, or never started.
+    #[default]
+    Nothing,
+    /// It may have been started, or may have ended: its host was given up after it had been asked for the
+    /// command, or the connection was reset while the command ran.
+    MayRun,
+    /// It was started, and could not be stopped or was lost sight of.
+    Runs,
 }
 
 /// One end of a connection.
@@ -250,7 +266,7 @@ pub trait Transport: Send + Sync + 'static {
 impl<S: Session> Session for Box<S> {
     fn pump(
         &mut self,
-        output: &mpsc::Sender<Chunk>,
+        output: &Output,
     ) -> impl Future<Output = Result<RemoteExit, TransportError>> + Send {
         (**self).pump(output)
     }
@@ -264,15 +280,6 @@ impl<S: Session> Session for Box<S> {
     }
 }
 
-/// Waits for a place in the queue of output. A queue without a reader means that the run is being given
-/// up: its host tasks are told so by other means, and until then there is nothing to do. Cancel safe.
-async fn room(output: &mpsc::Sender<Chunk>) -> mpsc::Permit<'_, Chunk> {
-    match output.reserve().await {
-        Ok(permit) => permit,
-        Err(_) => std::future::pending().await,
-    }
-}
-
 /// A remote command that has been started. Dropping it resets the connections, which leaves nothing
 /// behind on this machine.
 pub trait Session: Send {
@@ -282,7 +289,7 @@ pub trait Session: Send {
     /// and nothing is dropped. Cancel safe: it may be dropped and called again.
     fn pump(
         &mut self,
-        output: &mpsc::Sender<Chunk>,
+        output: &Output,
     ) -> impl Future<Output = Result<RemoteExit, TransportError>> + Send;
 
     /// Sends a signal to the command, if there is a way; false if there is none.

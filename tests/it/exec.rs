@@ -313,3 +313,23 @@ fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
         assert!(shown.contains(expected), "{options}: {shown:?}");
     }
 }
+
+#[test]
+fn commands_that_write_without_end_are_ended() {
+    for (limit, cause) in [
+        (&["-u", "1"][..], "command timed out after 1 s"),
+        (&["--deadline", "1"], "not done at the deadline"),
+        (&[], "not done when the run was stopped"),
+    ] {
+        let word = format!("endless{}.{}", std::process::id(), limit.len());
+        let mrsh = exec("p[1-3]").args(limit).args(&["--kill-after", "0.5"]);
+        let running = mrsh.after("exec >/dev/null").args(&["yes", &word]).start();
+        if limit.is_empty() {
+            std::thread::sleep(Duration::from_millis(800));
+            running.signal(Signal::TERM);
+        }
+        let ended = running.finish();
+        ended.says(&[&format!("3 failed: p[1-3] {cause}")]);
+        all_gone(&word);
+    }
+}

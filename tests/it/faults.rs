@@ -10,7 +10,10 @@ use crate::support::{Ended, FakeRshd, host};
 
 mod call_back;
 mod cut;
+mod endless;
+mod left;
 mod output;
+mod reader;
 mod rules;
 mod schedules;
 mod start;

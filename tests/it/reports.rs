@@ -210,11 +210,11 @@ fn full_disk(options: &[&str]) -> Ended {
     let run = demo(&options, "n[1-5]", &command).status(4);
     assert_eq!(
         std::fs::read_to_string(&list).unwrap(),
-        "n1\nn2\nn3\nn4\nn5\n"
+        "n1\nn2\nn3\nn4\n# not started: 1\nn5\n"
     );
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(page.contains("5 of 5 hosts did not succeed"), "{page}");
-    for words in ["n2 exit 2", "n5 not started"] {
+    for words in ["4 failed: n2 exit 2", "1 not started: n5"] {
         assert!(run.stderr.contains(words), "{run:#?}");
     }
     run

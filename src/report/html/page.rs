@@ -203,7 +203,13 @@ impl Page<'_> {
             ends[at].2.push(host);
         }
         // Failures first: they are what one looks for.
-        ends.sort_by_key(|(class, _, hosts)| (*class == Class::Succeeded, Reverse(hosts.len())));
+        let rank = |class| match class {
+            Class::ExitFailed | Class::Failed => 0,
+            Class::Stopped => 1,
+            Class::NotStarted => 2,
+            Class::Succeeded => 3,
+        };
+        ends.sort_by_key(|(class, _, hosts)| (rank(*class), Reverse(hosts.len())));
         writeln!(
             to,
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"ends\"><table>\n\

@@ -11,7 +11,7 @@ use super::super::RunInfo;
 use crate::error::plain;
 use crate::run::event::{CancelReason, Finished, Outcome, RunStats};
 use crate::targets::{Target, TargetId};
-use crate::transport::{FailureClass, Phase, RemoteExit, Side, Stream};
+use crate::transport::{FailureClass, Left, Phase, RemoteExit, Side, Stream};
 
 /// The class, and the outcome, of a defect of this program.
 pub(super) const INTERNAL: &str = "internal";
@@ -148,6 +148,9 @@ pub(super) struct End<'a> {
     /// Only where it is so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     left_running: bool,
+    /// Only where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    may_be_running: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -225,6 +228,9 @@ pub(super) struct RunEnd {
     /// The targets, as in `End`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_running: Vec<u32>,
+    /// The targets, as in `End`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    may_be_running: Vec<u32>,
     failures: BTreeMap<&'static str, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worst_status: Option<u8>,
@@ -309,7 +315,8 @@ impl<'a> Record<'a> {
             attempts: facts.attempts,
             local_port: facts.local_port,
             closed_first: facts.closed_first.map(side),
-            left_running: facts.left_running,
+            left_running: facts.left == Left::Runs,
+            may_be_running: facts.left == Left::MayRun,
         };
         end.outcome = match outcome {
             Outcome::Exited(RemoteExit::Code(code)) => {
@@ -362,6 +369,7 @@ impl<'a> Record<'a> {
             cancelled: stats.cancelled,
             not_started: stats.not_started,
             left_running: stats.left_running.iter().map(|id| id.0).collect(),
+            may_be_running: stats.may_be_running.iter().map(|id| id.0).collect(),
             failures,
             worst_status: stats.worst_status,
             reason: stats.cancel.map(Into::into),

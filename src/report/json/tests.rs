@@ -9,7 +9,7 @@ use super::super::testing::{Recorder, finished, output, run_info, run_started, s
 use super::super::{Rules, Terminals};
 use super::*;
 use crate::run::event::CancelReason;
-use crate::transport::{Facts, Phase, RemoteExit, Side, TransportError};
+use crate::transport::{Facts, Left, Phase, RemoteExit, Side, TransportError};
 use std::time::Duration;
 
 /// The lines for these events, and those of the run's end.
@@ -27,6 +27,7 @@ fn told(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
         failed: 1,
         worst_status: Some(7),
         left_running: vec![TargetId(1)],
+        may_be_running: vec![TargetId(0)],
         elapsed: Duration::from_micros(1_234_567),
         ..RunStats::default()
     };
@@ -109,10 +110,15 @@ fn everything() -> Vec<Event> {
         attempts: 2,
         local_port: Some(1022),
         closed_first: Some(Side::Remote),
-        left_running: true,
+        left: Left::Runs,
     };
     if let Some(Event::Finished(end)) = events.last_mut() {
         end.facts = facts;
+    }
+    let timeout = TransportError::NoCallback { hint: "none" };
+    events.push(finished(0, Outcome::Failed(timeout)));
+    if let Some(Event::Finished(end)) = events.last_mut() {
+        end.facts.left = Left::MayRun;
     }
     events
 }
@@ -166,7 +172,8 @@ fn the_lines_are_as_promised() {
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"port_wait":20.0,"retry_wait":1000.0,"connect":1.5,"start":2.0,"run":90000.0,"delayed":0.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true}
-    {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"failures":{"connect-timeout":1,"internal":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
+    {"v":1,"event":"finished","target":0,"label":"a","outcome":"failed","success":false,"failure":{"class":"no-callback","phase":"call-back","message":"no call-back for stderr: none"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0,"may_be_running":true}
+    {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"may_be_running":[0],"failures":{"connect-timeout":1,"internal":1,"no-callback":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
     "#);
 }
 

@@ -125,14 +125,14 @@ fn many_causes_are_a_line_each() {
         denied("Permission denied."),
     ];
     insta::assert_snapshot!(said(false, 10, outcomes), @r"
-    mrsh: 9 of 10 failed:
-      gus,hal not started
+    mrsh: 7 of 10 failed:
       dot,eve timed out after 10 s: waiting for the daemon to start the command
       jon denied: Permission denied.
       ivy internal error: index out of bounds
       cas killed by signal 40
       bea killed by signal 9 (KILL)
-      fay still running when stopped
+      fay not done when the run was stopped
+    mrsh: 2 not started: gus,hal
     ");
 }
 
@@ -218,6 +218,17 @@ fn equal_causes_are_kept_once() {
 }
 
 #[test]
+fn the_culprit_comes_before_those_that_were_stopped_with_it() {
+    let cancelled = || Outcome::Cancelled(CancelReason::Signal(15));
+    let mut outcomes = vec![cancelled(), cancelled(), cancelled(), exit(1)];
+    outcomes.push(Outcome::NotStarted(CancelReason::Signal(15)));
+    insta::assert_snapshot!(said(false, 5, outcomes), @r"
+    mrsh: 4 failed: dot exit 1, ada,bea,cas not done when the run was stopped
+    mrsh: 1 not started: eve
+    ");
+}
+
+#[test]
 fn the_last_word_is_who_is_still_running() {
     let mut summary = Summary::new(false, Words::All);
     let recorder = Recorder::default();
@@ -235,14 +246,17 @@ fn the_last_word_is_who_is_still_running() {
     let stats = RunStats {
         total: 4,
         left_running: vec![TargetId(1), TargetId(2)],
+        may_be_running: vec![TargetId(0)],
         ..RunStats::default()
     };
     summary.finish(&stats, &mut console).unwrap();
     console.flush().unwrap();
     let said = String::from_utf8(recorder.text(Stream::Stderr)).unwrap();
     insta::assert_snapshot!(said, @r"
-    mrsh: 4 failed: n[1-3] not done at the deadline, n4 not started
+    mrsh: 3 failed: n[1-3] not done at the deadline
+    mrsh: 1 not started: n4
     mrsh: still running on: n[2-3]
+    mrsh: may be running on: n1
     ");
 }
 

@@ -14,13 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use memchr::memmem;
-use tokio::sync::mpsc;
 
 use super::process::{self, LocalProcess};
 use crate::random;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Chunk, Input, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side,
+    Budget, Input, Output, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side,
     StderrMode, Stream, Transport, TransportError,
 };
 
@@ -299,7 +298,7 @@ impl Transport for OpenSshTransport {
 pub struct OpenSshSession(LocalProcess);
 
 impl Session for OpenSshSession {
-    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+    async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         self.0.pump(output).await
     }
 

@@ -14,15 +14,14 @@ use process_wrap::std::{CommandWrap, CommandWrapper, ProcessSession};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
 
 use crate::ports::bind;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::scratch;
 use crate::transport::{
-    Chunk, Input, InputReader, RemoteExit, RemoteSignal, Session, Setback, Side, StderrMode,
-    Stream, TransportError, room,
+    Chunk, Input, InputReader, Output, Place, RemoteExit, RemoteSignal, Session, Setback, Side,
+    StderrMode, Stream, TransportError,
 };
 
 /// How many descriptors a process takes here: three pipes and what tells of its end.
@@ -248,7 +247,7 @@ enum Step<'a> {
     /// There is something to read on this stream.
     Readable(Stream),
     /// There is room for it in the queue.
-    Room(mpsc::Permit<'a, Chunk>),
+    Room(Place<'a>),
     /// Input was written, or all of it, or as much as the process wants.
     Fed(Result<Fed, Arc<InputError>>),
 }
@@ -284,7 +283,7 @@ async fn write(
 }
 
 impl Session for LocalProcess {
-    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+    async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         let mut found = None;
         while !self.early.is_empty() || self.has_output() {
             let early = self.early.front().map(|(stream, _)| *stream);
@@ -292,7 +291,7 @@ impl Session for LocalProcess {
                 ready = ready(early, self.out.as_ref(), self.err.as_ref()), if found.is_none() => {
                     Step::Readable(ready.map_err(TransportError::lost)?)
                 }
-                permit = room(output), if found.is_some() => Step::Room(permit),
+                permit = output.room(), if found.is_some() => Step::Room(permit),
                 fed = write(self.input.as_ref(), self.reader.as_mut()) => Step::Fed(fed),
             };
             match step {

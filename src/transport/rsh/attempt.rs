@@ -48,12 +48,12 @@ impl Connected {
 
 /// What has happened in an attempt to start a command.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct Progress<'a> {
     pub(super) phase: Phase,
     /// The moment from which the command counts as running.
     pub(super) answered: Option<Instant>,
-    /// The command was sent.
-    pub(super) sent: bool,
+    /// True if the command was sent.
+    pub(super) sent: &'a mut bool,
     /// A call came from an address that belongs to no waiting session.
     pub(super) elsewhere: bool,
     /// An earlier attempt ended for such a call.
@@ -62,12 +62,12 @@ pub(super) struct Progress {
     pub(super) may_move: bool,
 }
 
-impl Progress {
-    pub(super) fn new(again: bool) -> Progress {
+impl<'a> Progress<'a> {
+    pub(super) fn new(again: bool, sent: &'a mut bool) -> Progress<'a> {
         Progress {
             phase: Phase::Start,
             answered: None,
-            sent: false,
+            sent,
             elsewhere: false,
             again,
             may_move: false,
@@ -76,7 +76,7 @@ impl Progress {
 
     pub(super) fn called_from_elsewhere(&self) -> TransportError {
         TransportError::NoCallback {
-            hint: match self.sent {
+            hint: match *self.sent {
                 true => ELSEWHERE_SENT,
                 false => ELSEWHERE,
             },
@@ -103,7 +103,7 @@ impl From<TransportError> for Unstarted {
 pub(super) async fn call_first(
     main: &mut Connection,
     expected: &mut Expected,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
     listeners: Option<&Listeners>,
     lag: &Lag,
 ) -> Result<Option<Connection>, Unstarted> {
@@ -148,7 +148,7 @@ pub(super) async fn next_news(expected: &mut Option<Expected>) -> News {
 /// Waits for a call that was made before the daemon's answer and is still on its way.
 pub(super) async fn last_call(
     expected: &mut Expected,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Connection, TransportError> {
     let call = async {
         loop {

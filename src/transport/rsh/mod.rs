@@ -1,7 +1,7 @@
 //! rsh, the reason this program exists: the protocol of rshd(8), with the remote side closing first.
 //!
 //! [`RshTransport`] connects and starts the command; [`RshSession`] carries its output to the end of both
-//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; [`callback`] has the listeners.
+//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; `callback` has the listeners.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -182,7 +182,7 @@ impl RshTransport {
         target: &Target,
         Connected { mut main, lease }: Connected,
         mut expected: Option<Expected>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
         lag: &Lag,
     ) -> Result<Box<RshSession>, Unstarted> {
         progress.phase = Phase::Start;
@@ -209,7 +209,7 @@ impl RshTransport {
             _ => Some(request.as_slice()),
         };
         if let Some(rest) = rest_of_request {
-            progress.sent = true;
+            *progress.sent = true;
             let _ = main.write_all(rest).await;
         }
         let asked = Instant::now();
@@ -246,7 +246,7 @@ impl RshTransport {
                 Read::Data((first, rest)) => break (first, rest),
                 Read::Nothing => {}
                 // Its call was reset, and it has noticed.
-                Read::End if progress.may_move && !progress.sent => {
+                Read::End if progress.may_move && !*progress.sent => {
                     return Err(Unstarted::NeedsOwnListener);
                 }
                 Read::End => {
@@ -299,7 +299,7 @@ impl RshTransport {
         main: &Connection,
         called: bool,
         length: usize,
-        progress: &Progress,
+        progress: &Progress<'_>,
     ) -> TransportError {
         let reset = main.was_reset();
         // A call that was reset before it could be accepted has no address and counts as none; that is
@@ -422,7 +422,7 @@ impl Transport for RshTransport {
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(Expected::is_private);
         let (before, lag, begun) = (budget.left(), budget.lag(), Instant::now());
-        let mut progress = Progress::new(route.own_listener);
+        let mut progress = Progress::new(route.own_listener, &mut route.asked);
         let start = self.start(id, target, connected, expected, &mut progress, &lag);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
@@ -447,7 +447,7 @@ impl Transport for RshTransport {
                 phase => budget.exhausted(phase),
             },
         };
-        Err(setback(error, progress.sent))
+        Err(setback(error, route.asked))
     }
 
     fn time_wait(&self) -> Option<usize> {

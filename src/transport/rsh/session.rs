@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::feed::{self, Fed, Feed};
@@ -14,7 +13,7 @@ use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::stream::{Connection, Read};
 use crate::transport::{
-    Chunk, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError, room,
+    Chunk, Output, Place, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
 };
 
 /// A command that an rsh daemon says it has started. The sockets come before the lease: fields are
@@ -45,11 +44,7 @@ impl RshSession {
     }
 
     /// Reads what a stream has and passes it on.
-    fn read(
-        &mut self,
-        stream: Stream,
-        permit: mpsc::Permit<'_, Chunk>,
-    ) -> Result<(), TransportError> {
+    fn read(&mut self, stream: Stream, permit: Place<'_>) -> Result<(), TransportError> {
         let early = std::mem::take(&mut self.early);
         let data = match stream {
             Stream::Stdout if !early.is_empty() => self.stream.feed(&early),
@@ -114,7 +109,7 @@ enum Step<'a> {
     /// There is something to read on this stream.
     Readable(Stream),
     /// There is room for it in the queue.
-    Room(mpsc::Permit<'a, Chunk>),
+    Room(Place<'a>),
     /// Input was sent.
     Fed(Fed),
     /// A command whose input failed has had its time to end.
@@ -161,7 +156,7 @@ impl RshSession {
 }
 
 impl Session for RshSession {
-    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+    async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         // Output waits for room in the queue, input for room in the connection and for more of it, and
         // none of these for another.
         let mut found = None;
@@ -172,7 +167,7 @@ impl Session for RshSession {
                 found = readable(early, &self.main, self.err.as_ref()), if found.is_none() => {
                     Step::Readable(found.map_err(TransportError::lost)?)
                 }
-                permit = room(output), if found.is_some() => Step::Room(permit),
+                permit = output.room(), if found.is_some() => Step::Room(permit),
                 fed = feed::send(&mut self.feed, &self.main) => Step::Fed(fed),
                 () = reached(give_up_at) => Step::GivenUp,
             };

@@ -82,7 +82,7 @@ enum Try {
 pub(super) async fn log_in(
     peer: &mut Peer,
     claim: &Claim<'_>,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<(), TransportError> {
     progress.phase = Phase::Auth;
     let mut attempt = Attempt {

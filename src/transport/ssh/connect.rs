@@ -43,20 +43,23 @@ impl From<TransportError> for Failure {
 
 /// How far an attempt has come, for the message when its time runs out.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct Progress<'a> {
     pub(super) phase: Phase,
     /// What the server said instead of a greeting.
     pub(super) words: String,
     /// The time that the attempt's budget does not charge.
     pub(super) excused: Excused,
+    /// True if the server has been asked for the command.
+    asked: &'a mut bool,
 }
 
-impl Progress {
-    pub(super) fn new(budget: &Budget) -> Progress {
+impl<'a> Progress<'a> {
+    pub(super) fn new(budget: &Budget, asked: &'a mut bool) -> Progress<'a> {
         Progress {
             phase: Phase::Handshake,
             words: String::new(),
             excused: budget.excused(),
+            asked,
         }
     }
 
@@ -80,7 +83,7 @@ pub(super) async fn prove(
     line: Line,
     algorithms: &Algorithms,
     exchanges: &Semaphore,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Proved, Failure> {
     progress.phase = Phase::Handshake;
     let prepare = || {
@@ -130,7 +133,7 @@ fn settle(mut peer: Peer, proof: Proof) -> Result<Proved, Failure> {
 }
 
 /// Lets a server whose host key was judged go on, up to the service for authentication.
-pub(super) async fn proceed(proved: Proved, progress: &mut Progress) -> Result<Peer, Failure> {
+pub(super) async fn proceed(proved: Proved, progress: &mut Progress<'_>) -> Result<Peer, Failure> {
     progress.phase = Phase::Handshake;
     let Proved { mut peer, .. } = proved;
     peer.pipe_mut().open_gate();
@@ -250,7 +253,7 @@ pub(super) async fn exec(
     peer: &mut Peer,
     command: &[u8],
     environment: &[(String, String)],
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
 ) -> Result<Channel, TransportError> {
     progress.phase = Phase::Start;
     let refused = |peer: &Peer, fault: Fault| match fault.code {
@@ -275,6 +278,7 @@ pub(super) async fn exec(
             _ => {}
         }
     }
+    *progress.asked = true;
     let started = peer.drive(|peer| peer.exec(channel, command)).await;
     started.map_err(|fault| refused(peer, fault))?;
     peer.pipe_mut().lift_limit(1);

@@ -204,7 +204,7 @@ impl SshTransport {
         address: Option<SocketAddr>,
         line: Line,
         ask_for: Option<&[KeyType]>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<Peer, Failure> {
         let names = HostNames::new(&host.host_name, host.port, host.host_key_alias.as_deref());
         let names = match address {
@@ -235,7 +235,7 @@ impl SshTransport {
         host: &HostConfig,
         peer: &mut Peer,
         trusted: &Trusted,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<(), TransportError> {
         // To a server that may be another, nothing is shown that it could use elsewhere.
         let secrets = *trusted == Trusted::Yes;
@@ -300,7 +300,7 @@ impl SshTransport {
         address: Option<SocketAddr>,
         line: Line,
         ask_for: Option<&[KeyType]>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<Started, Failure> {
         let mut peer = self.enter(host, address, line, ask_for, progress).await?;
         let environment = host.environment(self.options.config.environment());
@@ -416,7 +416,7 @@ impl Transport for SshTransport {
                     (Line::Through(line), None, None)
                 }
             };
-            let mut progress = Progress::new(budget);
+            let mut progress = Progress::new(budget, &mut route.asked);
             let before = budget.left();
             let start = self.start(
                 &host,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -17,7 +16,7 @@ use crate::targets::TargetId;
 use crate::transport::input::{InputError, InputReader};
 use crate::transport::scratch;
 use crate::transport::{
-    Chunk, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError, room,
+    Chunk, Output, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
 };
 
 /// How long the server may take to close, once all is said: it closes first, so that the TIME_WAIT is its own.
@@ -99,7 +98,7 @@ impl KeepAlive {
 
 impl SshSession {
     /// Carries both streams until they have ended.
-    async fn carry(&mut self, output: &mpsc::Sender<Chunk>) -> Result<(), TransportError> {
+    async fn carry(&mut self, output: &Output) -> Result<(), TransportError> {
         let mut turns = Turns::default();
         loop {
             self.say()?;
@@ -141,11 +140,11 @@ impl SshSession {
     }
 
     /// Reads both streams until there is nothing, or as much as one turn takes; true if there was anything.
-    async fn round(&mut self, output: &mpsc::Sender<Chunk>) -> Result<bool, TransportError> {
+    async fn round(&mut self, output: &Output) -> Result<bool, TransportError> {
         let mut moved = false;
         for (number, stream) in [(0, Some(Stream::Stdout)), (STDERR, self.options.stderr)] {
             for _ in 0..MOST_READS {
-                let permit = room(output).await;
+                let permit = output.room().await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
                     (Read::Nothing, _) => {
@@ -353,7 +352,7 @@ enum Read {
 }
 
 impl Session for SshSession {
-    async fn pump(&mut self, output: &mpsc::Sender<Chunk>) -> Result<RemoteExit, TransportError> {
+    async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         if self.state == State::Running {
             self.carry(output).await?;
             self.state = State::Ending;

@@ -62,7 +62,7 @@ impl Tries {
     }
 
     /// The failure of a host whose time ran out.
-    pub(super) fn out_of_time(&self, progress: &Progress, budget: &Budget) -> Setback {
+    pub(super) fn out_of_time(&self, progress: &Progress<'_>, budget: &Budget) -> Setback {
         Setback::Failed(match self.turned_away {
             0 => progress
                 .stranger()

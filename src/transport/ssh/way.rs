@@ -120,7 +120,9 @@ impl SshTransport {
                     (Line::Through(line), None, None)
                 }
             };
-            let mut progress = Progress::new(&budget);
+            // Jump hosts run no command.
+            let mut asked = false;
+            let mut progress = Progress::new(&budget, &mut asked);
             let ask_for = tries.ask_for.clone();
             let entered = budget
                 .spend(self.enter(host, address, line, ask_for.as_deref(), &mut progress))

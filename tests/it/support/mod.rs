@@ -9,4 +9,4 @@ pub(crate) mod sshd;
 pub(crate) use fake::{FakeRshd, host};
 pub(crate) use json::{Finished, finished, records};
 pub(crate) use lab::{lab_case, may_skip, reserved_ports};
-pub(crate) use program::{Ended, Mrsh};
+pub(crate) use program::{Ended, Mrsh, Running};

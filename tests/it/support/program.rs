@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,26 @@ pub(crate) struct Mrsh {
     stdin: Stdio,
     /// What a shell does before it becomes the program.
     before: Vec<String>,
+    /// The reading of its standard output.
+    reader: Reader,
+}
+
+/// How fast standard output is read.
+#[derive(Clone, Debug, Default)]
+struct Reader {
+    /// Nothing is read before this is true.
+    gate: Option<Arc<(Mutex<bool>, Condvar)>>,
+    /// The time between two reads of 64 KiB.
+    pause: Duration,
+}
+
+impl Reader {
+    fn wait(&self) {
+        if let Some(gate) = &self.gate {
+            let open = gate.0.lock().unwrap();
+            drop(gate.1.wait_while(open, |open| !*open).unwrap());
+        }
+    }
 }
 
 impl Mrsh {
@@ -34,6 +55,7 @@ impl Mrsh {
             deadline: DEADLINE,
             stdin: Stdio::null(),
             before: Vec::new(),
+            reader: Reader::default(),
         }
     }
 
@@ -72,6 +94,18 @@ impl Mrsh {
         self
     }
 
+    /// A reader of its standard output that reads nothing before [`Running::read`].
+    pub(crate) fn unread(mut self) -> Mrsh {
+        self.reader.gate = Some(Arc::default());
+        self
+    }
+
+    /// A reader of its standard output that takes 64 KiB at most, and then rests.
+    pub(crate) fn read_slowly(mut self, pause: Duration) -> Mrsh {
+        self.reader.pause = pause;
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Ended {
         self.start().finish()
@@ -99,8 +133,11 @@ impl Mrsh {
             .unwrap();
         let pid = Pid::from_child(&child);
         let (news, received) = channel();
-        let stdout = forward(child.stdout.take().unwrap(), news.clone(), News::Stdout);
-        let stderr = forward(child.stderr.take().unwrap(), news.clone(), News::Stderr);
+        let reader = self.reader.clone();
+        let stdout = child.stdout.take().unwrap();
+        let stdout = forward(stdout, reader, news.clone(), News::Stdout);
+        let stderr = child.stderr.take().unwrap();
+        let stderr = forward(stderr, Reader::default(), news.clone(), News::Stderr);
         std::thread::spawn(move || {
             stdout.join().unwrap();
             stderr.join().unwrap();
@@ -127,12 +164,15 @@ enum News {
 
 fn forward(
     mut pipe: impl Read + Send + 'static,
+    reader: Reader,
     news: Sender<News>,
     kind: fn(Vec<u8>) -> News,
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 64 << 10];
+        reader.wait();
         loop {
+            std::thread::sleep(reader.pause);
             match pipe.read(&mut buffer).unwrap() {
                 0 => break,
                 n => drop(news.send(kind(buffer[..n].to_vec()))),
@@ -156,6 +196,14 @@ impl Running {
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
+    }
+
+    /// Reads its standard output from now on, where that was put off.
+    pub(crate) fn read(&self) {
+        if let Some(gate) = &self.call.reader.gate {
+            *gate.0.lock().unwrap() = true;
+            gate.1.notify_all();
+        }
     }
 
     /// Waits until it has printed this on standard output.
@@ -187,11 +235,16 @@ impl Running {
     #[track_caller]
     fn next(&mut self) -> Option<ExitStatus> {
         let left = self.until.saturating_duration_since(Instant::now());
-        match self.news.recv_timeout(left) {
-            Ok(News::Stdout(bytes)) => self.stdout.extend_from_slice(&bytes),
-            Ok(News::Stderr(bytes)) => self.stderr.extend_from_slice(&bytes),
-            Ok(News::End(status)) => return Some(status),
-            Err(_) => {
+        let news = match left {
+            // Also where it never stops printing.
+            Duration::ZERO => None,
+            left => self.news.recv_timeout(left).ok(),
+        };
+        match news {
+            Some(News::Stdout(bytes)) => self.stdout.extend_from_slice(&bytes),
+            Some(News::Stderr(bytes)) => self.stderr.extend_from_slice(&bytes),
+            Some(News::End(status)) => return Some(status),
+            None => {
                 // It is reaped after its last news only: this is still its number.
                 self.signal(Signal::KILL);
                 let Mrsh { args, deadline, .. } = &self.call;

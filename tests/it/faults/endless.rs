@@ -1,0 +1,80 @@
+//! A host that writes without end, to a reader that is fast: whatever is to end it does.
+
+use std::time::Duration;
+
+use mrsh::demo::{Script, Step, Wire};
+use rustix::process::Signal;
+
+use crate::support::{Ended, FakeRshd, Mrsh, Running};
+
+/// A daemon whose command writes to both streams until its client goes.
+fn endless() -> Script {
+    Script::started()
+        .then(Step::Repeat {
+            to: vec![Wire::Main, Wire::Err],
+            piece: format!("{}\n", "x".repeat(63)).repeat(1024).into_bytes(),
+            times: usize::MAX,
+        })
+        .then(Step::AwaitClient)
+}
+
+/// Runs it on three hosts, and on one that is silent, with output that nobody keeps.
+fn start(options: &[&str]) -> (FakeRshd, Running) {
+    let silent = Script::started().then(Step::AwaitClient);
+    let fake = FakeRshd::playing_all(vec![endless(), endless(), endless(), silent]);
+    let mrsh: Mrsh = fake.mrsh().args(options);
+    let mrsh = mrsh.args(&["--kill-after", "0.5", "true"]);
+    let running = mrsh.after("exec >/dev/null").start();
+    (fake, running)
+}
+
+fn wait_for_all(fake: &FakeRshd) {
+    for _ in 0..4 {
+        fake.has_a_request();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+#[track_caller]
+fn says_of_all(ended: Ended, cause: &str) {
+    let all = format!("4 failed: 127.77.0.[1-4] {cause}");
+    ended.says(&[&all]);
+}
+
+#[test]
+fn the_commands_limit_ends_it() {
+    let (_fake, running) = start(&["-u", "1"]);
+    says_of_all(running.finish().status(3), "command timed out after 1 s");
+}
+
+#[test]
+fn the_deadline_ends_it() {
+    let (_fake, running) = start(&["--deadline", "1"]);
+    let ended = running.finish();
+    assert_ne!(ended.status, Some(0), "{ended:?}");
+    says_of_all(ended, "not done at the deadline");
+}
+
+#[test]
+fn a_signal_ends_it() {
+    let (fake, running) = start(&[]);
+    wait_for_all(&fake);
+    running.signal(Signal::TERM);
+    let ended = running.finish();
+    assert_eq!(ended.signal, Some(15), "{ended:?}");
+    says_of_all(ended, "not done when the run was stopped");
+}
+
+#[test]
+fn an_interrupt_asks_and_two_end_it() {
+    let (fake, running) = start(&[]);
+    wait_for_all(&fake);
+    running.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(100));
+    running.signal(Signal::INT);
+    let ended = running.finish();
+    assert_eq!(ended.signal, Some(2), "{ended:?}");
+    let state = "4 running: 127.77.0.[1-4]";
+    let ended = ended.says(&[state, "^C again within a second stops the run"]);
+    says_of_all(ended, "not done when the run was stopped");
+}

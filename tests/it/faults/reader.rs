@@ -1,0 +1,151 @@
+//! A reader of the output that is slower than the commands, or does not read at all for a while.
+
+use std::time::Duration;
+
+use mrsh::demo::{Script, Step, Wire};
+use rustix::process::Signal;
+
+use crate::support::{Ended, FakeRshd, host};
+
+/// A number of lines of 64 bytes.
+fn lines(count: usize) -> Vec<u8> {
+    format!("{}\n", "x".repeat(63)).repeat(count).into_bytes()
+}
+
+/// A command that writes this much and then exits with status 0.
+fn writing(count: usize) -> Script {
+    Script::printing(lines(count), 0)
+}
+
+fn count(ended: &Ended) -> usize {
+    memchr::memchr_iter(b'\n', &ended.stdout).count()
+}
+
+// ---- limits
+
+/// A run of commands that end at once, with this limit of a second and a reader that begins when it has
+/// passed.
+fn outlasts(limit: &[&str]) {
+    const HOSTS: usize = 40;
+    const LINES: usize = 6000;
+    let fake = FakeRshd::playing_all(vec![writing(LINES); HOSTS]);
+    let mrsh = fake.mrsh().args(&["-j", "40"]).args(limit);
+    let running = mrsh.arg("true").unread().start();
+    std::thread::sleep(Duration::from_millis(2500));
+    running.read();
+    let ended = running.finish();
+    assert!(!ended.stderr.contains("failed"), "{limit:?}: {ended:?}");
+    assert!(!ended.stderr.contains("running on"), "{limit:?}: {ended:?}");
+    let ended = ended.status(0);
+    assert_eq!(count(&ended), HOSTS * LINES, "{limit:?}: {ended:?}");
+}
+
+#[test]
+fn a_slow_reader_takes_no_time_of_the_commands() {
+    outlasts(&["-u", "1"]);
+}
+
+#[test]
+fn a_slow_reader_makes_no_command_silent() {
+    outlasts(&["--idle-timeout", "1"]);
+}
+
+#[test]
+fn what_had_ended_at_the_deadline_is_read_to_its_end() {
+    outlasts(&["--deadline", "1"]);
+}
+
+#[test]
+fn a_command_that_goes_on_is_ended_at_its_limit_beside_a_slow_reader() {
+    let scripts = vec![
+        writing(6000),
+        Script::started().then(Step::AwaitSignal(15)),
+        endless().then(Step::AwaitClient),
+    ];
+    for limit in ["-u", "--deadline"] {
+        let fake = FakeRshd::playing_all(scripts.clone());
+        let mrsh = fake.mrsh().args(&[limit, "1", "--kill-after", "0", "true"]);
+        let running = mrsh.unread().start();
+        std::thread::sleep(Duration::from_millis(2500));
+        running.read();
+        let ended = running.finish();
+        let cause = match limit {
+            "-u" => "command timed out after 1 s",
+            _ => "not done at the deadline",
+        };
+        assert!(
+            ended.stderr.contains(&format!("{}-3] {cause}", &prefix(1)))
+                || ended.stderr.contains(cause),
+            "{limit}: {ended:?}"
+        );
+        assert!(!ended.stderr.contains(&host(0)), "{limit}: {ended:?}");
+    }
+}
+
+fn prefix(index: u32) -> String {
+    host(index)
+}
+
+// ---- starting
+
+/// A command that writes without end.
+fn endless() -> Script {
+    Script::started().then(Step::Repeat {
+        to: vec![Wire::Main],
+        piece: lines(1024),
+        times: usize::MAX,
+    })
+}
+
+#[test]
+fn one_chatty_host_keeps_nobody_from_starting() {
+    const HOSTS: u32 = 40;
+    let mut scripts = vec![endless()];
+    scripts.extend(vec![Script::printing("done\n", 0); HOSTS as usize - 1]);
+    let fake = FakeRshd::playing_all(scripts);
+    // Two megabytes a second.
+    let mrsh = fake.mrsh().args(&["-j", "4", "true"]);
+    let mrsh = mrsh.read_slowly(Duration::from_millis(31));
+    let mut running = mrsh.within(Duration::from_secs(60)).start();
+    for index in 1..HOSTS {
+        running.has_printed(format!("{}: done\n", host(index)).as_bytes());
+    }
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().signal, Some(15));
+}
+
+// ---- interrupts
+
+#[test]
+fn one_interrupt_of_a_run_whose_output_is_left_loses_nothing() {
+    const HOSTS: usize = 8;
+    const LINES: usize = 3000;
+    let fake = FakeRshd::playing_all(vec![writing(LINES); HOSTS]);
+    let mrsh = fake.mrsh().args(&["-j", "8", "true"]).unread();
+    let running = mrsh.start();
+    for _ in 0..HOSTS {
+        fake.told();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    running.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(200));
+    running.read();
+    let ended = running.finish().status(0);
+    assert_eq!(count(&ended), HOSTS * LINES, "{ended:?}");
+}
+
+#[test]
+fn two_interrupts_end_the_wait_for_a_reader() {
+    let fake = FakeRshd::playing(writing(3000));
+    let running = fake.mrsh().arg("true").unread().start();
+    fake.told();
+    std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..2 {
+        running.signal(Signal::INT);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // It has ended by now, or does soon: what is in the pipe is read after it.
+    std::thread::sleep(Duration::from_millis(500));
+    running.read();
+    assert_eq!(running.finish().signal, Some(2));
+}
