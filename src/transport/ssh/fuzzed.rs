@@ -15,7 +15,9 @@ use super::connect::{self, EXCHANGES, Failure, Progress};
 use super::pipe::Line;
 use super::session::{SshSession, State, Streams};
 use super::trials::Trials;
+use crate::reader::Reader;
 use crate::targets::TargetId;
+use crate::transport::output::Output;
 use crate::transport::{Budget, Lag, RemoteExit, Session, Stream, TransportError};
 
 /// Maximum time for a session whose server ends at once when it has nothing more to say.
@@ -39,8 +41,9 @@ pub fn session(stream: net::UnixStream) -> End {
     runtime.block_on(async {
         let (sender, mut receiver) = mpsc::channel(16);
         let run = async {
-            let exit = run(stream, &sender).await;
-            drop(sender);
+            let output = Output::new(sender, Reader::default(), Lag::default());
+            let exit = run(stream, &output).await;
+            drop(output);
             exit
         };
         let count = async {
@@ -56,10 +59,7 @@ pub fn session(stream: net::UnixStream) -> End {
     })
 }
 
-async fn run(
-    stream: net::UnixStream,
-    output: &mpsc::Sender<crate::transport::Chunk>,
-) -> Result<RemoteExit, TransportError> {
+async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, TransportError> {
     let failed = |failure| match failure {
         Failure::Failed(error) => error,
         other => TransportError::Handshake {
@@ -69,7 +69,8 @@ async fn run(
     stream.set_nonblocking(true).expect("it is a socket");
     let line = Line::Through(UnixStream::from_std(stream).expect("the runtime is there"));
     let exchanges = Semaphore::new(EXCHANGES);
-    let mut progress = Progress::new(&Budget::new(MOST, Lag::default()));
+    let mut asked = false;
+    let mut progress = Progress::new(&Budget::new(MOST, Lag::default()), &mut asked);
     let algorithms = Algorithms {
         kex: "curve25519-sha256".to_owned(),
         host_key: "ssh-ed25519".to_owned(),
