@@ -522,10 +522,18 @@ impl Peer {
         }
     }
 
-    /// Throws away the first `bytes` of a channel's queue, whatever stream they are of.
+    /// Throws away the first `bytes` of a channel's queue, whatever stream they are of. The queue has at least as many,
+    /// and if it has none, its empty extended data is thrown away.
     pub(super) fn drop_queued(&mut self, channel: Channel, bytes: usize) -> Result<(), Fault> {
-        // Not libssh2_channel_flush_ex: called during a key exchange, it counts what it throws away again with each
-        // call, and then takes the window for full.
+        if bytes == 0 {
+            const ALL_EXTENDED: c_int = -1;
+            // SAFETY: the channel is null or lives.
+            let code =
+                unsafe { raw::libssh2_channel_flush_ex(self.pointer(channel), ALL_EXTENDED) };
+            return self.done(code.min(0)).map(drop);
+        }
+        // Not libssh2_channel_flush_ex, where there are bytes: called during a key exchange, it counts what it throws
+        // away again with each call, and then takes the window for full.
         const NORMAL: c_int = 0;
         const MERGE: c_int = 2;
         self.read_all_as_one(channel, MERGE);

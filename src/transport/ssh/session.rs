@@ -110,14 +110,19 @@ impl SshSession {
             }
             let after = self.peer.queued(self.channel);
             let is_foreign = !moved && before.is_readable && before.bytes == after.bytes;
-            if is_foreign && after.bytes > 0 {
+            if is_foreign {
                 // Extended data of a type that does not exist (RFC 4254, section 5.2), thrown away as ssh does it.
                 // libssh2 would keep it for ever, and never tell of the channel's end.
                 self.drop_queued(after.bytes)?;
+                if self.peer.at_end(self.channel) {
+                    return Ok(());
+                }
             }
+            let has_widened = !before.is_readable && after.is_readable;
+            let has_progress = moved || has_widened || (is_foreign && after.bytes > 0);
             // What came while one stream was read may be the other's.
-            if moved || (after.bytes > 0 && !looked_again) {
-                looked_again = !moved;
+            if has_progress || (after.bytes > 0 && !looked_again) {
+                looked_again = !has_progress;
                 // A server that writes without end must not keep the timers of this host from being looked at.
                 yield_now().await;
                 continue;

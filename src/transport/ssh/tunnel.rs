@@ -107,11 +107,13 @@ impl Tunnel {
             peer.pipe_mut().pay(read.unwrap_or(0));
             moved |= read.is_some_and(|n| n > 0);
             let after = peer.queued(self.channel);
-            if read.is_none_or(|n| n == 0) && before.is_readable && before == after && after.bytes > 0 {
+            if read.is_none_or(|n| n == 0) && before.is_readable && before == after {
                 // A connection has one stream only. What else comes would hide its end.
                 peer.pipe_mut().begin();
                 peer.drop_queued(self.channel, after.bytes)?;
+                moved |= after.bytes > 0;
             }
+            moved |= !before.is_readable && after.is_readable && after.bytes > 0;
             self.host_ended = peer.at_end(self.channel);
         }
         while !self.to_target.is_empty() {
