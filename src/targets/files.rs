@@ -176,9 +176,9 @@ impl<'a> FileReader<'a> {
             }
             match hosts_file::parse_line(text, &resolver) {
                 Ok(Line::Nothing) => {}
-                Ok(Line::InvalidInclude(fault)) => self
-                    .warnings
-                    .add(format!("{name}:{number}: this #include {fault}: ignored")),
+                Ok(Line::EmptyInclude) => self.warnings.add(format!(
+                    "{name}:{number}: this #include names no file: ignored"
+                )),
                 Ok(Line::Hosts(hosts, span)) => sink(hosts, &origin, text, span)?,
                 Ok(Line::Include(path, span)) => self.include(path, &origin, text, span, sink)?,
                 Err(LineError {
