@@ -126,6 +126,7 @@ fn settle(mut peer: Peer, proof: Proof) -> Result<Proved, Failure> {
     }
     pin(&mut peer, &proof.methods)
         .map_err(|fault| TransportError::Handshake { reason: fault.text })?;
+    peer.hold_to_key(proof.host_key.clone());
     Ok(Proved {
         peer,
         host_key: proof.host_key,

@@ -19,7 +19,7 @@ use std::ptr::{null, null_mut};
 use libssh2_sys as raw;
 use ssh2::{MethodType, Session};
 
-use super::gate::Proof;
+use super::gate::{Proof, Violation};
 use super::pipe::Pipe;
 use crate::transport::scratch::{self, MAX_READ};
 
@@ -140,6 +140,8 @@ pub(super) struct Peer {
     channels: Vec<*mut raw::LIBSSH2_CHANNEL>,
     /// For each channel, what libssh2 has begun to write and wants to be given again.
     begun: Vec<Option<Box<[u8]>>>,
+    /// The host key that the server has proved; `None` before the first key exchange is done.
+    proven_key: Option<Vec<u8>>,
 }
 
 // SAFETY: the pointers are to memory that only this peer knows, and libssh2 has no state of a thread.
@@ -190,6 +192,7 @@ impl Peer {
             pipe,
             channels: Vec::new(),
             begun: Vec::new(),
+            proven_key: None,
         })
     }
 
@@ -227,7 +230,8 @@ impl Peer {
 
     /// Greeting, key exchange, and the service for authentication.
     pub(super) fn handshake(&mut self) -> Step<()> {
-        step(self.session().handshake())
+        let result = step(self.session().handshake());
+        self.checked(result)
     }
 
     /// Compares libssh2's state with what the server has proved; names the first difference.
@@ -245,6 +249,36 @@ impl Peer {
         });
         let differs = |(kind, name): &(MethodType, &str)| session.methods(*kind) != Some(name);
         methods.iter().any(differs).then_some("algorithm")
+    }
+
+    /// Sets the host key that the server has proved. From now on each call fails if a later key exchange has brought
+    /// another host key.
+    pub(super) fn hold_to_key(&mut self, host_key: Vec<u8>) {
+        self.proven_key = Some(host_key);
+    }
+
+    /// Returns the violation if a later key exchange has changed the host key.
+    fn alteration(&mut self) -> Option<Violation> {
+        let proven = self.proven_key.take()?;
+        let session = self.session();
+        let is_same = session.host_key().map(|(key, _)| key) == Some(&proven);
+        self.proven_key = Some(proven);
+        (!is_same).then_some(Violation::LaterKey)
+    }
+
+    /// Returns `result`, or ends the connection if a later key exchange has changed the host key.
+    fn checked<T>(&mut self, result: Step<T>) -> Step<T> {
+        match self.alteration() {
+            None => result,
+            Some(violation) => Err(self.refused(violation)),
+        }
+    }
+
+    /// Ends the connection for this reason.
+    fn refused(&mut self, violation: Violation) -> Fault {
+        let fault = Fault::bad_use(&violation.to_string());
+        self.pipe_mut().refuse(violation);
+        fault
     }
 
     /// Asks to be let in without anything; the methods that the server takes, `None` within if it let us in.
@@ -294,7 +328,8 @@ impl Peer {
 
     /// Authenticates with a password.
     pub(super) fn password(&mut self, user: &str, password: &str) -> Step<()> {
-        step(self.session().userauth_password(user, password))
+        let result = step(self.session().userauth_password(user, password));
+        self.checked(result)
     }
 
     /// Authenticates by answering the server's questions, as the pipe was told to.
@@ -449,6 +484,9 @@ impl Peer {
                 buffer.len(),
             )
         };
+        if self.pipe().is_offer_unanswered() {
+            return Err(self.refused(Violation::LaterExchange));
+        }
         self.count(n)
     }
 
@@ -621,7 +659,7 @@ impl Peer {
 
     fn count(&mut self, n: isize) -> Step<usize> {
         match usize::try_from(n) {
-            Ok(n) => Ok(Some(n)),
+            Ok(n) => self.checked(Ok(Some(n))),
             Err(_) => {
                 let code = c_int::try_from(n).unwrap_or(raw::LIBSSH2_ERROR_BAD_USE);
                 self.done(code).map(|_| None)
@@ -641,11 +679,12 @@ impl Peer {
     }
 
     fn done(&mut self, code: c_int) -> Step<()> {
-        match code {
+        let result = match code {
             raw::LIBSSH2_ERROR_EAGAIN => Ok(None),
             0.. => Ok(Some(())),
             _ => Err(ssh2::Error::from_session_error(self.session(), code).into()),
-        }
+        };
+        self.checked(result)
     }
 }
 

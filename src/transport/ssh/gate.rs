@@ -169,6 +169,12 @@ pub enum Violation {
     /// libssh2 and the gate disagree on what was agreed on.
     #[error("libssh2 was led astray: it has another {0} than was agreed on")]
     Disagreement(&'static str),
+    /// A later key exchange in which nothing was agreed on.
+    #[error("it offers none of the agreed algorithms in a later key exchange")]
+    LaterExchange,
+    /// A later key exchange with another host key.
+    #[error("it showed another host key in a later key exchange")]
+    LaterKey,
 }
 
 impl Gate {

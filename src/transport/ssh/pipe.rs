@@ -38,6 +38,10 @@ const WORTH: u64 = 128;
 /// And so many by a second, for those who say for days that they are there.
 const PER_SECOND: u64 = 1024;
 
+/// Minimum size of a KEXINIT of ours on the wire, and more than any other packet that libssh2 sends within a read has,
+/// but for the next packet of the same key exchange.
+const MIN_OFFER: usize = 160;
+
 /// Maximum number of bytes read at once before the server has proved its identity.
 const EARLY: usize = 4096;
 
@@ -105,6 +109,10 @@ pub(super) struct Pipe {
     drained: bool,
     /// Something came in this call.
     fresh: bool,
+    /// Number of packets of at least [`MIN_OFFER`] bytes that libssh2 has sent in this call.
+    offers: u32,
+    /// True if the last packet that libssh2 has sent in this call is one of them.
+    is_offer_last: bool,
     /// The end is not to be told yet.
     held: bool,
     /// All bytes that came.
@@ -160,6 +168,8 @@ impl Pipe {
             allowance: ALLOWANCE,
             drained: true,
             fresh: false,
+            offers: 0,
+            is_offer_last: false,
             held: false,
             received: 0,
             unpaid: 0,
@@ -292,6 +302,17 @@ impl Pipe {
         self.drained = false;
         self.fresh = false;
         self.held = false;
+        self.offers = 0;
+        self.is_offer_last = false;
+    }
+
+    /// True if a later key exchange has failed in this call, which must have been a read.
+    ///
+    /// libssh2 answers the server's KEXINIT with its own, and sends the next packet of the key exchange in the same call
+    /// if the two sides agree. If they do not, it sends nothing more and reports no error. The server then waits for
+    /// ever, and so would we.
+    pub(super) fn is_offer_unanswered(&self) -> bool {
+        self.offers == 1 && self.is_offer_last
     }
 
     /// Hides the end from libssh2 during this call: once it knows, it gives nothing of what it has.
@@ -408,6 +429,8 @@ impl Pipe {
             self.refuse(violation);
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        self.is_offer_last = bytes.len() >= MIN_OFFER;
+        self.offers += u32::from(self.is_offer_last);
         if self.waiting.is_empty() {
             let sent = self.write(bytes);
             self.waiting.extend_from_slice(&bytes[sent..]);
