@@ -210,7 +210,7 @@ fn full_disk(options: &[&str]) -> Ended {
     let run = demo(&options, "n[1-5]", &command).status(4);
     assert_eq!(
         std::fs::read_to_string(&list).unwrap(),
-        "n1\nn2\nn3\nn4\n# not started: 1\nn5\n"
+        "# incomplete files of -o: n1\nn1\nn2\nn3\nn4\n# not started: 1\nn5\n"
     );
     let page = std::fs::read_to_string(&page).unwrap();
     let verdict = "4 of 5 hosts did not succeed, 1 was not started";
@@ -224,8 +224,8 @@ fn full_disk(options: &[&str]) -> Ended {
 #[test]
 fn a_full_disk_stops_the_run_and_every_other_report_is_whole() {
     let ended = full_disk(&["-o", "OUT"]);
-    let ended = ended.says(&["/out/n1: No space left on device"]);
-    ended.says(&["mrsh: cannot write to "]);
+    let ended = ended.says(&["/out/n1: No space left on device\nhelp: the file of n1 in "]);
+    ended.says(&["mrsh: cannot write to ", "/out is incomplete\n"]);
     // The records of --json are on a stream that has room.
     let ended = full_disk(&["-o", "OUT", "--json"]);
     let last = records(&ended).pop().unwrap();
