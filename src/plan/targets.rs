@@ -146,8 +146,9 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
     }
     let mut targets = targets.to_vec();
     let mut ignored: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ports = 0;
     for target in &mut targets {
-        let Some(inventory) = &target.inventory else {
+        let Some(inventory) = target.inventory.clone() else {
             continue;
         };
         if let Some(reason) = &inventory.refused {
@@ -163,14 +164,27 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
         if cli.transport.is_none() {
             target.transport.get_or_insert(TransportKind::Ssh);
         }
+        // The port is that of sshd, where no rshd listens.
+        let transport = target.transport_or(cli.default_transport());
+        if transport == TransportKind::Rsh && target.port.is_some() && target.port == inventory.port
+        {
+            target.port = None;
+            ports += 1;
+        }
     }
+    let counted = |name: &str, count: usize| match count {
+        1 => format!("{name} (1 host)"),
+        count => format!("{name} ({count} hosts)"),
+    };
     if !ignored.is_empty() {
-        let parts = ignored.iter().map(|(name, count)| match count {
-            1 => format!("{name} (1 host)"),
-            count => format!("{name} ({count} hosts)"),
-        });
+        let parts = ignored.iter().map(|(name, count)| counted(name, *count));
         let parts: Vec<String> = parts.collect();
         let text = format!("set in the inventory and not used: {}", parts.join(", "));
+        groups.warnings().add(text);
+    }
+    if ports > 0 {
+        let port = counted("ansible_port", ports);
+        let text = format!("set in the inventory for ssh and not used with rsh: {port}");
         groups.warnings().add(text);
     }
     Ok(targets.into())

@@ -239,7 +239,10 @@ impl Inventory {
             if let Some(host) = &all.host {
                 address(host)?.for_each(|host| called = Some(host.name.into()));
             }
-            let variables = all.connection.variables();
+            let variables = InventoryVariables {
+                port: all.port,
+                ..all.connection.variables()
+            };
             let variables = match shared.get(&variables) {
                 Some(known) => Arc::clone(known),
                 None => {
