@@ -338,7 +338,11 @@ mod tests {
     }
 
     /// What is said of failures among ten hosts in these waves, of which the given ones have no address.
-    fn foretold(waves: Option<Vec<usize>>, max_failures: Option<&str>, unknown: &[usize]) -> String {
+    fn foretold(
+        waves: Option<Vec<usize>>,
+        max_failures: Option<&str>,
+        unknown: &[usize],
+    ) -> String {
         let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
         let mut info = run_info(&names);
         info.rules.waves = waves;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::targets::groups::{Groups, Places};
+use crate::targets::inventory::Inventory;
+use crate::targets::nodeset::{NodeSet, fold};
 use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
 
 const STANDARD_INPUT: &str = "standard input";
@@ -93,6 +95,10 @@ fn read(
         }
     }
     let inventories = groups.inventories();
+    let expressed = match inventories {
+        [] => NodeSet::default(),
+        _ => list.names(),
+    };
     let is_inventory = |path: &&PathBuf| inventories.iter().any(|(file, _)| file == *path);
     for file in cli.hosts_files.iter().filter(|path| !is_inventory(path)) {
         match is_standard_input(file) {
@@ -110,6 +116,9 @@ fn read(
     if !groups.inventory_was_asked() {
         for (file, inventory) in inventories {
             list.add_inventory(file, inventory)?;
+            if let Some(notice) = all_instead_of_some(file, inventory, &expressed) {
+                groups.warnings().add(notice);
+            }
         }
     }
     let named = [
@@ -119,6 +128,23 @@ fn read(
         cli.groups_named.len(),
     ];
     Ok(cli.all || named.iter().any(|&n| n > 0))
+}
+
+/// The notice that all hosts of an inventory are targets where an expression names some of them, as for Ansible's
+/// `--limit`.
+fn all_instead_of_some(file: &Path, inventory: &Inventory, expressed: &NodeSet) -> Option<String> {
+    let total = inventory.names().len();
+    let some: Vec<&str> = inventory
+        .names()
+        .filter(|name| expressed.contains(name))
+        .collect();
+    (1..total).contains(&some.len()).then(|| {
+        let some = fold(some);
+        let file = file.display();
+        format!(
+            "all {total} hosts of {file} are targets, not only {some}; -g GROUP or -w '@all&{some}' takes some of them"
+        )
+    })
 }
 
 /// Whether targets are read from standard input.
@@ -158,7 +184,7 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
             });
         }
         for name in &inventory.ignored {
-            *ignored.entry(name).or_default() += 1;
+            *ignored.entry(*name).or_default() += 1;
         }
         // Inventories are written for ssh. Who names another transport means it.
         if cli.transport.is_none() {

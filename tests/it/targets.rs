@@ -380,6 +380,22 @@ fn groups_of_an_inventory_choose_among_its_hosts() {
         let args = [&["--fold", "-f", &ini], args].concat();
         assert_eq!(printed(&args), expected, "{args:?}");
     }
+    // Who names some hosts as for Ansible's --limit gets all of them, and is told.
+    let all = |args: &[&str]| {
+        let call = Mrsh::new().args(&["--no-config", "--fold", "-f", &ini]);
+        let ended = call.args(args).run().status(0);
+        assert_eq!(ended.stdout, b"d[1-2],w[1-3]\n", "{args:?}");
+        ended.stderr.replace(&ini, "inv.ini")
+    };
+    let notice = |some: &str| {
+        format!(
+            "mrsh: all 5 hosts of inv.ini are targets, not only {some}; -g GROUP or -w '@all&{some}' takes some of them\n"
+        )
+    };
+    assert_eq!(all(&["w2"]), notice("w2"));
+    assert_eq!(all(&["-w", "w[1-2],d1"]), notice("d1,w[1-2]"));
+    assert_eq!(all(&["w[1-3],d[1-2]"]), "");
+    assert_eq!(printed(&["--fold", "-f", &ini, "@all&w2"]), "w2\n");
     assert_eq!(printed(&["-r", "-f", &ini, "@db"]), "@db\n");
     let planned = printed(&[
         "-R", "ssh", "-F", "none", "-n", "-f", &ini, "-w", "@db&d2", "true",

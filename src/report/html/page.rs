@@ -99,7 +99,11 @@ impl Page<'_> {
         match (total - succeeded - not_started, not_started) {
             (0, 0) if total == 1 => "The host succeeded".to_owned(),
             (0, 0) => format!("All {} succeeded", Hosts(total)),
-            (0, never) => format!("{} of {} {were} not started", Count::of(never), Hosts(total)),
+            (0, never) => format!(
+                "{} of {} {were} not started",
+                Count::of(never),
+                Hosts(total)
+            ),
             (bad, 0) => format!("{} of {} did not succeed", Count::of(bad), Hosts(total)),
             (bad, never) => format!(
                 "{} of {} did not succeed, {} {were} not started",

@@ -179,7 +179,9 @@ fn hosts_that_were_not_started_are_no_failures() {
         })
     };
     // Two racks, of which the second was started only in part.
-    let names: Vec<String> = (0..40).map(|n| format!("r{}n{:02}", n / 20, n % 20)).collect();
+    let names: Vec<String> = (0..40)
+        .map(|n| format!("r{}n{:02}", n / 20, n % 20))
+        .collect();
     let mut events = vec![run_started(&names)];
     events.extend((0..24).map(|n| ended(n, exit(u8::from(n == 3)), 0, [1, 0, 2, 3, 100])));
     events.extend((24..40).map(never));
@@ -193,7 +195,10 @@ fn hosts_that_were_not_started_are_no_failures() {
     };
     let page = page(&run_info(&names), &events, &stats);
     let verdict = between(&page, "<h1 class=\"bad\">", "</h1>");
-    assert_eq!(verdict, "1 of 40 hosts did not succeed, 16 were not started");
+    assert_eq!(
+        verdict,
+        "1 of 40 hosts did not succeed, 16 were not started"
+    );
     // One row of the picture is marked, and each rack has the number of its failures.
     let marks = between(&page, "<path class=\"mark\" d=\"", "\"/>");
     assert_eq!(marks.matches('M').count(), 1, "{marks}");
@@ -203,8 +208,16 @@ fn hosts_that_were_not_started_are_no_failures() {
         .skip(1)
         .map(|rest| rest.split_once('<').unwrap().0)
         .collect();
-    assert_eq!(failed.iter().filter(|count| **count == "1").count(), 1, "{racks}");
-    assert_eq!(failed.iter().filter(|count| **count == "0").count(), 1, "{racks}");
+    assert_eq!(
+        failed.iter().filter(|count| **count == "1").count(),
+        1,
+        "{racks}"
+    );
+    assert_eq!(
+        failed.iter().filter(|count| **count == "0").count(),
+        1,
+        "{racks}"
+    );
 }
 
 #[test]

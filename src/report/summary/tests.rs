@@ -240,7 +240,12 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
         let text = "the password is not sent, for eve has refused it for ops";
         login(text, PasswordUse::Withheld)
     };
-    let sent = || login("tried the password; the server takes password", PasswordUse::Sent);
+    let sent = || {
+        login(
+            "tried the password; the server takes password",
+            PasswordUse::Sent,
+        )
+    };
     let outcomes = vec![withheld(), withheld(), withheld(), exit(1), sent(), exit(1)];
     insta::assert_snapshot!(said(false, 6, outcomes), @r"
     mrsh: 6 of 6 failed:

@@ -197,6 +197,11 @@ impl Inventory {
         Ok(())
     }
 
+    /// The names of its hosts.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.hosts.iter().map(|host| host.name.as_str())
+    }
+
     /// The names of the groups, `all` included.
     #[must_use]
     pub fn group_names(&self) -> Vec<String> {
