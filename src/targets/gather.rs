@@ -86,7 +86,7 @@ impl Gathered {
     /// The names of all hosts.
     pub(super) fn names(&self) -> NodeSet {
         match self {
-            Gathered::Plain(list) => list.to_plain_set(),
+            Gathered::Plain(list) => list.to_set(),
             Gathered::Targets(targets) => {
                 NodeSet::collect(|add| targets.list.iter().for_each(|target| add(&target.host)))
             }
