@@ -47,7 +47,8 @@ pub struct Cli {
     )]
     pub hosts: Vec<String>,
 
-    /// A file of hosts, one or a range a line (see hosts.example); - is standard input; adds up
+    /// A file of hosts, one or a range a line (see hosts.example), or an Ansible inventory, all of whose
+    /// hosts are meant unless -g or an expression names its groups; - is standard input; adds up
     #[arg(
         short = 'f',
         long = "hosts-file",

@@ -13,6 +13,7 @@ use crate::plan::RunPlan;
 use crate::ports::{self, RESERVED, SourcePorts, bind};
 use crate::report::{Called, Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
+use crate::run::policy::Policy;
 use crate::targets::TransportKind;
 use crate::targets::nodeset::fold;
 use crate::transport::{Budget, Lag, Resolver, TransportError};
@@ -42,6 +43,7 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     runtime.shutdown_background();
     let all_found = !found.iter().any(|found| matches!(found, Some(Err(_))));
     let mut text = targets(&plan.info, &found);
+    text.push_str(&failures(&plan.info, &found, &plan.run.policy));
     let fanout = plan.run.fanout;
     let descriptors = limits::descriptors(fanout, plan.run.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
@@ -86,10 +88,20 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
     }
 }
 
-/// A line for each target.
+/// True if the name of this target was looked up in vain.
+fn would_fail(found: &[Found], index: usize) -> bool {
+    matches!(found.get(index), Some(Some(Err(_))))
+}
+
+/// A line for each target, first for those that would fail.
 fn targets(info: &RunInfo, found: &[Found]) -> String {
     let mut text = String::new();
-    for (index, target) in info.targets.iter().enumerate() {
+    let (failing, others): (Vec<_>, Vec<_>) = info
+        .targets
+        .iter()
+        .enumerate()
+        .partition(|(index, _)| would_fail(found, *index));
+    for (index, target) in failing.into_iter().chain(others) {
         let label = &target.label;
         let called = info.called(index, target);
         let Called {
@@ -125,11 +137,48 @@ fn targets(info: &RunInfo, found: &[Found]) -> String {
     text
 }
 
+/// The targets that would fail, and the number of those in later waves that would not be started for that.
+fn failures(info: &RunInfo, found: &[Found], policy: &Policy) -> String {
+    let total = info.targets.len();
+    let one_wave = [total];
+    let ends = info.rules.waves.as_deref().unwrap_or(&one_wave);
+    let mut text = String::new();
+    let mut failing = Vec::new();
+    let mut start = 0;
+    for (number, &end) in (1..).zip(ends) {
+        failing.extend((start..end).filter(|index| would_fail(found, *index)));
+        start = end;
+        if end < total && policy.ends_waves(failing.len(), total) {
+            let waves = ends.len();
+            let never = total - end;
+            let plural = plural(never);
+            let _ = writeln!(
+                text,
+                "{never} target{plural} would not be started: wave {number} of {waves} has failures"
+            );
+            break;
+        }
+    }
+    if failing.is_empty() {
+        return text;
+    }
+    let labels = failing.iter().map(|index| &*info.targets[*index].label);
+    let plural = plural(total);
+    format!(
+        "{} of {total} target{plural} would fail: {}\n{text}",
+        failing.len(),
+        fold(labels)
+    )
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 /// What the whole run needs of this machine.
 fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
     let Descriptors { wanted, allowed } = descriptors;
     let total = info.targets.len();
-    let plural = |n: usize| if n == 1 { "" } else { "s" };
     format!(
         "{total} target{}, {} at once, {}\n\
          {}source ports: {ports}\n\
@@ -281,10 +330,56 @@ mod tests {
             })),
         ];
         insta::assert_snapshot!(targets(&info(), &found), @r"
+        cas: rsh to cas port 514 as ops, name not resolved: Name or service not known
         ada: rsh to ada port 514 as ops, address 192.0.2.1 or 2001:db8::1
         root@bea:1514: rsh to bea port 1514 as root, address 192.0.2.2
         192.0.2.7: rsh to 192.0.2.7 port 514 as ops
-        cas: rsh to cas port 514 as ops, name not resolved: Name or service not known
+        ");
+    }
+
+    /// What is said of failures among ten hosts in these waves, of which the given ones have no address.
+    fn foretold(
+        waves: Option<Vec<usize>>,
+        max_failures: Option<&str>,
+        unknown: &[usize],
+    ) -> String {
+        let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
+        let mut info = run_info(&names);
+        info.rules.waves = waves;
+        let found: Vec<Found> = (0..10)
+            .map(|index| match unknown.contains(&index) {
+                true => Some(Err(TransportError::Refused)),
+                false => Some(Ok(Vec::new())),
+            })
+            .collect();
+        let policy = Policy {
+            max_failures: max_failures.map(|text| text.parse().unwrap()),
+            ..Policy::default()
+        };
+        failures(&info, &found, &policy)
+    }
+
+    #[test]
+    fn later_waves_are_not_started_and_do_not_fail() {
+        let waves = || Some(vec![1, 3, 10]);
+        assert_eq!(foretold(None, None, &[]), "");
+        assert_eq!(foretold(waves(), None, &[]), "");
+        insta::assert_snapshot!(foretold(None, None, &[2, 3, 7]), @"3 of 10 targets would fail: n[2-3,7]");
+        // Whoever would not be started would not fail.
+        insta::assert_snapshot!(foretold(waves(), None, &[0, 7]), @r"
+        1 of 10 targets would fail: n0
+        9 targets would not be started: wave 1 of 3 has failures
+        ");
+        insta::assert_snapshot!(foretold(waves(), None, &[2, 7]), @r"
+        1 of 10 targets would fail: n2
+        7 targets would not be started: wave 2 of 3 has failures
+        ");
+        insta::assert_snapshot!(foretold(waves(), None, &[7, 9]), @"2 of 10 targets would fail: n[7,9]");
+        // A limit of its own takes the place of the rule for waves.
+        insta::assert_snapshot!(foretold(waves(), Some("3"), &[0, 2, 9]), @"3 of 10 targets would fail: n[0,2,9]");
+        insta::assert_snapshot!(foretold(waves(), Some("20%"), &[0, 2, 9]), @r"
+        2 of 10 targets would fail: n[0,2]
+        7 targets would not be started: wave 2 of 3 has failures
         ");
     }
 

@@ -22,7 +22,7 @@ use exit::ExitStatus;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use reader::Reader;
-use report::{Console, Reports};
+use report::{Console, Reports, Words};
 use run::event::Note;
 use run::signal::SignalSource;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -206,6 +206,15 @@ fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
 fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     let (text, all_found) =
         dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
+    let says = match plan.report.words {
+        Words::All => true,
+        Words::IfFailed => !all_found,
+        Words::None => false,
+    };
+    let notes = plan.run.notes.iter();
+    notes
+        .filter(|note| says && (plan.report.verbose || !note.verbose))
+        .for_each(|note| say(&note.text));
     print(text)?;
     Ok(match all_found {
         true => ExitStatus::SUCCESS,

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::targets::groups::{Groups, Places};
+use crate::targets::inventory::Inventory;
+use crate::targets::nodeset::{NodeSet, fold};
 use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
 
 const STANDARD_INPUT: &str = "standard input";
@@ -93,6 +95,10 @@ fn read(
         }
     }
     let inventories = groups.inventories();
+    let expressed = match inventories {
+        [] => NodeSet::default(),
+        _ => list.names(),
+    };
     let is_inventory = |path: &&PathBuf| inventories.iter().any(|(file, _)| file == *path);
     for file in cli.hosts_files.iter().filter(|path| !is_inventory(path)) {
         match is_standard_input(file) {
@@ -110,6 +116,9 @@ fn read(
     if !groups.inventory_was_asked() {
         for (file, inventory) in inventories {
             list.add_inventory(file, inventory)?;
+            if let Some(notice) = all_instead_of_some(file, inventory, &expressed) {
+                groups.warnings().add(notice);
+            }
         }
     }
     let named = [
@@ -119,6 +128,23 @@ fn read(
         cli.groups_named.len(),
     ];
     Ok(cli.all || named.iter().any(|&n| n > 0))
+}
+
+/// The notice that all hosts of an inventory are targets where an expression names some of them, as for Ansible's
+/// `--limit`.
+fn all_instead_of_some(file: &Path, inventory: &Inventory, expressed: &NodeSet) -> Option<String> {
+    let total = inventory.names().len();
+    let some: Vec<&str> = inventory
+        .names()
+        .filter(|name| expressed.contains(name))
+        .collect();
+    (1..total).contains(&some.len()).then(|| {
+        let some = fold(some);
+        let file = file.display();
+        format!(
+            "all {total} hosts of {file} are targets, not only {some}; -g GROUP or -w '@all&{some}' takes some of them"
+        )
+    })
 }
 
 /// Whether targets are read from standard input.
@@ -146,8 +172,9 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
     }
     let mut targets = targets.to_vec();
     let mut ignored: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ports = 0;
     for target in &mut targets {
-        let Some(inventory) = &target.inventory else {
+        let Some(inventory) = target.inventory.clone() else {
             continue;
         };
         if let Some(reason) = &inventory.refused {
@@ -157,20 +184,33 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
             });
         }
         for name in &inventory.ignored {
-            *ignored.entry(name).or_default() += 1;
+            *ignored.entry(*name).or_default() += 1;
         }
         // Inventories are written for ssh. Who names another transport means it.
         if cli.transport.is_none() {
             target.transport.get_or_insert(TransportKind::Ssh);
         }
+        // The port is that of sshd, where no rshd listens.
+        let transport = target.transport_or(cli.default_transport());
+        if transport == TransportKind::Rsh && target.port.is_some() && target.port == inventory.port
+        {
+            target.port = None;
+            ports += 1;
+        }
     }
+    let counted = |name: &str, count: usize| match count {
+        1 => format!("{name} (1 host)"),
+        count => format!("{name} ({count} hosts)"),
+    };
     if !ignored.is_empty() {
-        let parts = ignored.iter().map(|(name, count)| match count {
-            1 => format!("{name} (1 host)"),
-            count => format!("{name} ({count} hosts)"),
-        });
+        let parts = ignored.iter().map(|(name, count)| counted(name, *count));
         let parts: Vec<String> = parts.collect();
         let text = format!("set in the inventory and not used: {}", parts.join(", "));
+        groups.warnings().add(text);
+    }
+    if ports > 0 {
+        let port = counted("ansible_port", ports);
+        let text = format!("set in the inventory for ssh and not used with rsh: {port}");
         groups.warnings().add(text);
     }
     Ok(targets.into())

@@ -1,4 +1,4 @@
-//! `--failed-to`: the targets that did not succeed, as a hosts file for the next run.
+//! `--failed-to`: the targets that did not succeed, or whose files lack output, as a hosts file for the next run.
 //!
 //! The file takes the place of an earlier one at the end of the run, so that a run that is killed leaves
 //! the earlier list. Each line means the same target again, with its own user, port and label. If every
@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::incomplete::Incomplete;
 use super::replaced::ReplacedFile;
 use super::summary::{left_running, may_be_running};
 use super::{Console, Reporter, RunInfo};
@@ -34,12 +35,18 @@ pub(super) struct FailedList {
     failed: Vec<TargetId>,
     /// Those that were never started.
     not_started: Vec<TargetId>,
+    /// Those whose files of `-o` and `-e` lack output.
+    incomplete: Incomplete,
 }
 
 impl FailedList {
     /// # Errors
     /// The file cannot be made.
-    pub(super) fn create(to: &FailedTo, info: &Arc<RunInfo>) -> io::Result<Self> {
+    pub(super) fn create(
+        to: &FailedTo,
+        info: &Arc<RunInfo>,
+        incomplete: &Incomplete,
+    ) -> io::Result<Self> {
         let file = match to {
             FailedTo::Stdout => None,
             FailedTo::File(path) => Some(ReplacedFile::create(path)?),
@@ -49,6 +56,7 @@ impl FailedList {
             info: Arc::clone(info),
             failed: Vec::new(),
             not_started: Vec::new(),
+            incomplete: incomplete.clone(),
         })
     }
 }
@@ -69,8 +77,10 @@ impl Reporter for FailedList {
     }
 
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
+        self.failed.extend(self.incomplete.targets());
         // In the order in which the targets were named.
         self.failed.sort_unstable();
+        self.failed.dedup();
         self.not_started.sort_unstable();
         let targets = &self.info.targets;
         let line = |id: &TargetId| hosts_line(&targets[id.index()]);
@@ -93,6 +103,7 @@ impl Reporter for FailedList {
         let lines = comment
             .into_iter()
             .chain(left.map(|text| format!("# {text}")))
+            .chain(self.incomplete.comments(&self.info))
             .chain(failed)
             .chain(heading)
             .chain(not_started);
@@ -176,7 +187,7 @@ operator@console:1514
     ) -> String {
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
-        let mut list = FailedList::create(to, &info()).unwrap();
+        let mut list = FailedList::create(to, &info(), &Incomplete::default()).unwrap();
         for event in events {
             list.event(&event, &mut console).unwrap();
         }
@@ -230,7 +241,7 @@ operator@console:1514
         );
         // A list that never came to be written leaves the earlier one.
         fs::write(&path, "from an earlier run").unwrap();
-        drop(FailedList::create(&to, &info()).unwrap());
+        drop(FailedList::create(&to, &info(), &Incomplete::default()).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "from an earlier run");
         let events = [finished(3, Outcome::Internal("a defect".to_owned()))];
         assert_eq!(run(&FailedTo::Stdout, events), "[2001:db8::1]:5514\n");
@@ -264,7 +275,7 @@ operator@console:1514
     #[test]
     fn a_bad_path_is_an_error_before_the_run() {
         let to = FailedTo::File("/dev/null/x".into());
-        let error = FailedList::create(&to, &info()).unwrap_err();
+        let error = FailedList::create(&to, &info(), &Incomplete::default()).unwrap_err();
         insta::assert_snapshot!(error.to_string(), @"cannot make /dev/null/x: Not a directory (os error 20)");
     }
 }

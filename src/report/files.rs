@@ -4,7 +4,8 @@
 //! host that was never reached has an empty file. They are not kept open, since twenty thousand hosts
 //! must not need as many descriptors: each piece of output is appended to its file, and only the few
 //! files that were written last stay open. A write that fails ends the run: half of an output that
-//! looks like all of it is worse than none.
+//! looks like all of it is worse than none. Such a file gets nothing more, so that it has no gap, and is
+//! named at the end; the others go on.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, fstat};
+use tokio::sync::Notify;
 
+use super::incomplete::Incomplete;
 use super::place;
 use super::replaced::failed;
 use super::{Console, Reporter, RunInfo};
@@ -51,9 +54,16 @@ impl FilesSpec {
 pub(super) struct Files {
     output: Option<Folder>,
     errors: Option<Folder>,
+    spec: FilesSpec,
     info: Arc<RunInfo>,
     /// The files that were written last, the latest last.
     open: Vec<(TargetId, Stream, File)>,
+    /// The files that lack output.
+    incomplete: Incomplete,
+    /// The first write that failed.
+    error: Option<io::Error>,
+    /// Notified of that write.
+    failed: Arc<Notify>,
 }
 
 /// A directory of files.
@@ -92,7 +102,12 @@ impl Files {
     ///
     /// # Errors
     /// Two targets would share a file, or something cannot be made; the message names it.
-    pub(super) fn create(spec: &FilesSpec, info: &Arc<RunInfo>) -> io::Result<Self> {
+    pub(super) fn create(
+        spec: &FilesSpec,
+        info: &Arc<RunInfo>,
+        incomplete: &Incomplete,
+        failed: &Arc<Notify>,
+    ) -> io::Result<Self> {
         // Before anything is emptied.
         check_labels(info)?;
         let make = |dir: &Option<PathBuf>| dir.as_deref().map(Folder::make).transpose();
@@ -117,12 +132,29 @@ impl Files {
         Ok(Files {
             output,
             errors,
+            spec: spec.clone(),
             info: Arc::clone(info),
             open: Vec::with_capacity(OPEN),
+            incomplete: incomplete.clone(),
+            error: None,
+            failed: Arc::clone(failed),
         })
     }
 
-    fn output(&mut self, chunk: &Chunk) -> io::Result<()> {
+    fn output(&mut self, chunk: &Chunk) {
+        if self.incomplete.contains(chunk.target, chunk.stream) {
+            return;
+        }
+        if let Err(error) = self.write(chunk) {
+            self.incomplete.add(chunk.target, chunk.stream);
+            if self.error.is_none() {
+                self.error = Some(error);
+                self.failed.notify_one();
+            }
+        }
+    }
+
+    fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
         let Chunk {
             target,
             stream,
@@ -163,15 +195,20 @@ impl Reporter for Files {
             Event::Output(chunk) => self.output(chunk),
             Event::Finished(finished) => {
                 self.open.retain(|(target, ..)| *target != finished.target);
-                Ok(())
             }
-            Event::RunStarted { .. } | Event::Started(_) => Ok(()),
-            Event::State { .. } | Event::PortWaits(_) | Event::Note(_) => Ok(()),
+            Event::RunStarted { .. } | Event::Started(_) => {}
+            Event::State { .. } | Event::PortWaits(_) | Event::Note(_) => {}
         }
+        Ok(())
     }
 
     fn finish(&mut self, _: &RunStats, _: &mut Console) -> io::Result<()> {
-        Ok(())
+        let Some(error) = self.error.take() else {
+            return Ok(());
+        };
+        let incomplete = self.incomplete.words(&self.spec, &self.info);
+        let text = format!("{error}\nhelp: {incomplete}");
+        Err(io::Error::new(error.kind(), text))
     }
 }
 
@@ -239,15 +276,23 @@ mod tests {
         }
     }
 
-    fn write(files: &mut Files, events: &[Event]) -> io::Result<()> {
+    fn create(spec: &FilesSpec, info: &Arc<RunInfo>) -> io::Result<Files> {
+        Files::create(spec, info, &Incomplete::default(), &Arc::default())
+    }
+
+    fn write(files: &mut Files, events: &[Event]) {
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
-        events
-            .iter()
-            .try_for_each(|event| files.event(event, &mut console))?;
+        for event in events {
+            files.event(event, &mut console).unwrap();
+        }
         console.flush().unwrap();
         assert!(recorder.writes().is_empty());
-        Ok(())
+    }
+
+    fn finish(files: &mut Files) -> io::Result<()> {
+        let mut console = Recorder::default().console(Terminals::default());
+        files.finish(&RunStats::default(), &mut console)
     }
 
     #[test]
@@ -256,11 +301,11 @@ mod tests {
         let spec = spec(dir.path());
         let names: Vec<String> = (0..100).map(|n| format!("n{n}")).collect();
         let info = Arc::new(run_info(&names));
-        let mut files = Files::create(&spec, &info).unwrap();
+        let mut files = create(&spec, &info).unwrap();
         let read = |name: &str| fs::read(dir.path().join("new/out").join(name)).unwrap();
         assert_eq!(read("n99"), b"", "all are there before anything is written");
         for n in 0..100 {
-            write(&mut files, &[output(n, Stream::Stdout, b"\xff no end")]).unwrap();
+            write(&mut files, &[output(n, Stream::Stdout, b"\xff no end")]);
             assert!(files.open.len() <= OPEN);
         }
         for n in 0..100 {
@@ -269,7 +314,7 @@ mod tests {
                 output(n, Stream::Stdout, b"\0\n"),
                 succeeded(n),
             ];
-            write(&mut files, &events).unwrap();
+            write(&mut files, &events);
         }
         assert!(files.open.is_empty());
         for name in &names {
@@ -288,8 +333,8 @@ mod tests {
         let info = Arc::new(run_info(&["a"]));
         for (append, expected) in [(false, "1\n"), (true, "1\n1\n"), (false, "1\n")] {
             spec.append = append;
-            let mut files = Files::create(&spec, &info).unwrap();
-            write(&mut files, &[output(0, Stream::Stdout, b"1\n")]).unwrap();
+            let mut files = create(&spec, &info).unwrap();
+            write(&mut files, &[output(0, Stream::Stdout, b"1\n")]);
             let found = fs::read_to_string(dir.path().join("new/out/a")).unwrap();
             assert_eq!(found, expected);
         }
@@ -304,7 +349,7 @@ mod tests {
         targets[1].host = "10.0.0.2".into();
         info.targets = targets.into();
         let said = |spec: &FilesSpec, info: &RunInfo| {
-            let error = Files::create(spec, &Arc::new(info.clone())).unwrap_err();
+            let error = create(spec, &Arc::new(info.clone())).unwrap_err();
             error
                 .to_string()
                 .replace(dir.path().to_str().unwrap(), "[dir]")
@@ -324,16 +369,50 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
         let dir = tempfile::tempdir().unwrap();
+        for name in ["err", "new", "new/out"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        symlink("/dev/full", dir.path().join("err/n1")).unwrap();
+        let info = Arc::new(run_info(&["n1", "n2", "n3"]));
+        let failed = |chunks: &[(u32, Stream)]| {
+            let mut files = create(&spec(dir.path()), &info).unwrap();
+            for &(host, stream) in chunks {
+                write(&mut files, &[output(host, stream, b"x")]);
+            }
+            let error = finish(&mut files).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            let text = error.to_string();
+            text.replace(dir.path().to_str().unwrap(), "[dir]")
+        };
+        use Stream::{Stderr, Stdout};
+        insta::assert_snapshot!(failed(&[(0, Stderr), (0, Stderr), (0, Stdout), (1, Stderr)]), @r"
+        cannot write to [dir]/err/n1: No space left on device (os error 28)
+        help: the file of n1 in [dir]/err is incomplete
+        ");
+        let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
+        assert_eq!([read("new/out/n1"), read("err/n2")], [b"x", b"x"]);
+        for name in ["new/out/n1", "new/out/n2"] {
+            fs::remove_file(dir.path().join(name)).unwrap();
+            symlink("/dev/full", dir.path().join(name)).unwrap();
+        }
+        insta::assert_snapshot!(failed(&[(1, Stdout), (2, Stderr), (0, Stderr), (0, Stdout)]), @r"
+        cannot write to [dir]/new/out/n2: No space left on device (os error 28)
+        help: the files of n[1-2] in [dir]/new/out and of n1 in [dir]/err are incomplete
+        ");
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_is_reported_at_once() {
+        let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("err")).unwrap();
         symlink("/dev/full", dir.path().join("err/a")).unwrap();
         let info = Arc::new(run_info(&["a"]));
-        let mut files = Files::create(&spec(dir.path()), &info).unwrap();
-        let error = write(&mut files, &[output(0, Stream::Stderr, b"x")]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        let said = error
-            .to_string()
-            .replace(dir.path().to_str().unwrap(), "[dir]");
-        insta::assert_snapshot!(said, @"cannot write to [dir]/err/a: No space left on device (os error 28)");
+        let failed = Arc::new(Notify::new());
+        let incomplete = Incomplete::default();
+        let mut files = Files::create(&spec(dir.path()), &info, &incomplete, &failed).unwrap();
+        write(&mut files, &[output(0, Stream::Stderr, b"x")]);
+        failed.notified().await;
+        assert_eq!(incomplete.comments(&info), ["# incomplete files of -e: a"]);
     }
 
     #[test]
@@ -349,15 +428,16 @@ mod tests {
             ..FilesSpec::default()
         };
         let info = Arc::new(run_info(&["a"]));
-        let error = Files::create(&spec, &info).unwrap_err().to_string();
+        let error = create(&spec, &info).unwrap_err().to_string();
         assert!(error.starts_with("cannot make "), "{error}");
         assert!(error.contains("others can write to"), "{error}");
         // One that comes while the run goes on is not followed either.
         fs::remove_file(out.join("a")).unwrap();
-        let mut files = Files::create(&spec, &info).unwrap();
+        let mut files = create(&spec, &info).unwrap();
         fs::remove_file(out.join("a")).unwrap();
         symlink("../secret", out.join("a")).unwrap();
-        let error = write(&mut files, &[output(0, Stream::Stdout, b"x")]).unwrap_err();
+        write(&mut files, &[output(0, Stream::Stdout, b"x")]);
+        let error = finish(&mut files).unwrap_err();
         assert!(error.to_string().starts_with("cannot open "), "{error}");
         assert_eq!(fs::read(dir.path().join("secret")).unwrap(), b"kept");
     }

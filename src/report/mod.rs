@@ -25,6 +25,7 @@ mod fd;
 mod files;
 mod gather;
 mod html;
+mod incomplete;
 mod info;
 mod json;
 mod label;
@@ -57,6 +58,7 @@ use failed_to::FailedList;
 use files::Files;
 use gather::Gather;
 use html::Html;
+use incomplete::Incomplete;
 use json::Json;
 use lines::Lines;
 use only_failed::OnlyFailed;
@@ -104,7 +106,8 @@ pub struct ReportSpec {
 
 /// Turns events into text. One format a file.
 ///
-/// An error is of a file of the reporter's own. It stops the run, and the reporter gets no further events.
+/// An error is of a file of the reporter's own. It stops the run, and the reporter gets no further events. The reporter of `-o` and `-e`
+/// has many files: it goes on with the others and gives its error at the end.
 pub trait Reporter: Send + fmt::Debug {
     /// Takes one event, in order.
     ///
@@ -150,7 +153,7 @@ pub fn start(spec: &ReportSpec, info: RunInfo, mut console: Console) -> io::Resu
     console.outlive_failures();
     let failed = Arc::new(Notify::new());
     let reporting = Reporting {
-        reporters: reporters(spec, &Arc::new(info))?,
+        reporters: reporters(spec, &Arc::new(info), &failed)?,
         console,
         failed: Arc::clone(&failed),
         errors: Vec::new(),
@@ -168,12 +171,18 @@ pub fn start(spec: &ReportSpec, info: RunInfo, mut console: Console) -> io::Resu
 
 /// The reporters that a run needs, in the order in which they see each event: output comes before
 /// what is said about it.
-fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn Reporter>>> {
+fn reporters(
+    spec: &ReportSpec,
+    info: &Arc<RunInfo>,
+    failed: &Arc<Notify>,
+) -> io::Result<Vec<Box<dyn Reporter>>> {
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+    let incomplete = Incomplete::default();
     let mut hidden = vec![Stream::Stdout, Stream::Stderr];
     hidden.retain(|stream| spec.files.dir(*stream).is_some());
     if !hidden.is_empty() {
-        reporters.push(Box::new(Files::create(&spec.files, info)?));
+        let files = Files::create(&spec.files, info, &incomplete, failed)?;
+        reporters.push(Box::new(files));
     }
     if spec.failed_to == Some(FailedTo::Stdout) {
         hidden.push(Stream::Stdout);
@@ -205,7 +214,7 @@ fn reporters(spec: &ReportSpec, info: &Arc<RunInfo>) -> io::Result<Vec<Box<dyn R
         }
     }
     if let Some(to) = &spec.failed_to {
-        reporters.push(Box::new(FailedList::create(to, info)?));
+        reporters.push(Box::new(FailedList::create(to, info, &incomplete)?));
     }
     reporters.push(Box::new(Summary::new(spec.verbose, spec.words)));
     if spec.stats {
@@ -323,7 +332,7 @@ mod tests {
 
     use super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
     use super::*;
-    use crate::run::event::Outcome;
+    use crate::run::event::{CancelReason, Outcome};
     use crate::transport::RemoteExit;
 
     fn spec() -> ReportSpec {
@@ -446,12 +455,23 @@ mod tests {
     async fn a_file_that_cannot_be_written_stops_the_run_and_not_the_other_reports() {
         let recorder = Recorder::default();
         let dir = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/dev/full", dir.path().join("a")).unwrap();
+        let out = dir.path().join("out");
+        std::fs::create_dir(&out).unwrap();
+        for name in ["a", "c"] {
+            std::os::unix::fs::symlink("/dev/full", out.join(name)).unwrap();
+        }
+        let list = dir.path().join("again");
         let mut spec = spec();
-        spec.files.output_dir = Some(dir.path().to_owned());
+        spec.files.output_dir = Some(out.clone());
+        spec.failed_to = Some(FailedTo::File(list.clone()));
+        let names = ["a", "b", "c", "d"];
         let console = recorder.console(Terminals::default());
-        let reports = start(&spec, run_info(&["a"]), console).unwrap();
-        let events = vec![run_started(&["a"]), output(0, Stream::Stdout, b"1\n")];
+        let reports = start(&spec, run_info(&names), console).unwrap();
+        let events = vec![
+            run_started(&names),
+            output(1, Stream::Stdout, b"1\n"),
+            output(0, Stream::Stdout, b"1\n"),
+        ];
         reports
             .messages
             .send(Message::Events(events))
@@ -461,6 +481,12 @@ mod tests {
         let rest = vec![
             output(0, Stream::Stdout, b"2\n"),
             finished(0, Outcome::Exited(RemoteExit::Code(2))),
+            output(1, Stream::Stdout, b"2\n"),
+            succeeded(1),
+            // Its command succeeded, and its file is none to rely on.
+            output(2, Stream::Stdout, b"1\n"),
+            succeeded(2),
+            finished(3, Outcome::NotStarted(CancelReason::ReportFailed)),
         ];
         reports.messages.send(Message::Events(rest)).await.unwrap();
         let stats = Box::default();
@@ -473,6 +499,20 @@ mod tests {
         let errors = reports.thread.join().unwrap();
         assert_eq!(errors.len(), 1);
         assert_eq!(errors[0].kind(), io::ErrorKind::StorageFull);
-        assert_eq!(recorder.text(Stream::Stderr), b"mrsh: 1 failed: a exit 2\n");
+        let said = errors[0].to_string();
+        let said = said.replace(out.to_str().unwrap(), "[out]");
+        insta::assert_snapshot!(said, @r"
+        cannot write to [out]/a: No space left on device (os error 28)
+        help: the files of a,c in [out] are incomplete
+        ");
+        assert_eq!(
+            recorder.text(Stream::Stderr),
+            b"mrsh: 1 failed: a exit 2\nmrsh: 1 not started: d\n"
+        );
+        assert_eq!(std::fs::read(out.join("b")).unwrap(), b"1\n2\n");
+        assert_eq!(
+            std::fs::read_to_string(list).unwrap(),
+            "# incomplete files of -o: a,c\na\nc\n# not started: 1\nd\n"
+        );
     }
 }

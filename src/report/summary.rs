@@ -17,7 +17,7 @@ use crate::error::{plain, without_numbers};
 use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
-use crate::transport::{RemoteExit, Stream};
+use crate::transport::{PasswordUse, RemoteExit, Stream};
 
 /// Several causes share a line up to this many characters.
 const WIDTH: usize = 100;
@@ -58,6 +58,7 @@ struct Cause {
     targets: Vec<TargetId>,
     /// The run was stopped, and they with it.
     cancelled: bool,
+    password: PasswordUse,
     /// The cause of the first target with its details, if the targets have it in common without them.
     details: Option<Box<str>>,
     /// The action that helps, if the details would have it.
@@ -99,11 +100,13 @@ impl Summary {
         }
         let mut details = None;
         let mut help = None;
-        if let Outcome::Failed(error) = outcome
-            && error.common().is_some()
-        {
-            details = Some(cut(error.to_string()));
-            help = error.help();
+        let mut password = PasswordUse::None;
+        if let Outcome::Failed(error) = outcome {
+            password = error.password_use();
+            if error.common().is_some() {
+                details = Some(cut(error.to_string()));
+                help = error.help();
+            }
         }
         if let Some(text) = details.take_if(|_| self.verbose) {
             self.cause = text;
@@ -114,6 +117,7 @@ impl Summary {
             let cause = Cause {
                 targets: vec![target],
                 cancelled: matches!(outcome, Outcome::Cancelled(_)),
+                password,
                 details: details.map(Into::into),
                 help,
             };
@@ -130,9 +134,19 @@ impl Summary {
             .iter()
             .map(|(common, cause)| (cause.words(common), cause))
             .collect();
-        // What stopped the run comes before what was stopped with it.
+        let withheld = causes
+            .iter()
+            .any(|(_, cause)| cause.password == PasswordUse::Withheld);
+        // What stopped the run comes before what was stopped with it, and the host that refused the password
+        // before all, since the others did not get it for that.
+        let rank = |cause: &Cause| match cause.password {
+            _ if cause.cancelled => 3,
+            PasswordUse::Withheld => 2,
+            PasswordUse::Sent if withheld => 0,
+            PasswordUse::Sent | PasswordUse::None => 1,
+        };
         causes.sort_unstable_by_key(|(text, cause)| {
-            (cause.cancelled, Reverse(cause.targets.len()), *text)
+            (rank(cause), Reverse(cause.targets.len()), *text)
         });
         let failed: usize = causes.iter().map(|(_, cause)| cause.targets.len()).sum();
         let parts: Vec<String> = causes

@@ -56,6 +56,15 @@ impl Policy {
             })
         })
     }
+
+    /// True if no wave is started after one that leaves so many failures among all targets.
+    #[must_use]
+    pub fn ends_waves(&self, failures: usize, total: usize) -> bool {
+        match self.max_failures {
+            Some(most) => most.is_reached(failures, total),
+            None => failures > 0,
+        }
+    }
 }
 
 /// A number of hosts, or so many of a hundred.

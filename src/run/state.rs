@@ -227,7 +227,7 @@ impl<T: Transport> Dispatcher<T> {
         }
         let failures = self.failures();
         // With a limit of its own the run would have been called off by now, were there too many.
-        if failures > 0 && self.context.policy.max_failures.is_none() {
+        if self.context.policy.ends_waves(failures, self.targets.len()) {
             let wave = self.wave + 1;
             let of = self.waves.len();
             return self.call_off(format!("{} in wave {wave} of {of}", failed(failures)));

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
-use super::nodeset::{Host, HostList};
+use super::nodeset::{Host, HostList, NodeSet};
 use super::{Limits, Network, Target};
 
 /// Everything that was named.
@@ -79,6 +79,18 @@ impl Gathered {
                 ),
             ),
         })
+    }
+}
+
+impl Gathered {
+    /// The names of all hosts.
+    pub(super) fn names(&self) -> NodeSet {
+        match self {
+            Gathered::Plain(list) => list.to_set(),
+            Gathered::Targets(targets) => {
+                NodeSet::collect(|add| targets.list.iter().for_each(|target| add(&target.host)))
+            }
+        }
     }
 }
 

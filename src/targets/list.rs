@@ -145,6 +145,12 @@ impl<'a> TargetListBuilder<'a> {
         })
     }
 
+    /// The names of the hosts that have been added.
+    #[must_use]
+    pub fn names(&self) -> NodeSet {
+        self.gathered.names()
+    }
+
     /// Adds the hosts that a text in the syntax of hosts files names; errors call it `name`.
     pub fn add_reader(&mut self, name: &str, reader: impl BufRead) -> Result<(), TargetError> {
         self.add_source(name);

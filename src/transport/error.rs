@@ -122,6 +122,8 @@ pub enum TransportError {
     AuthFailed {
         /// What was tried, and what the server takes.
         text: String,
+        /// The use of the password.
+        password: PasswordUse,
     },
     /// The host is reached through another, and that failed.
     #[error("through {jump}: {source}")]
@@ -213,6 +215,18 @@ pub enum TransportError {
         /// The system's error.
         source: io::Error,
     },
+}
+
+/// The use of a run's password in a failed login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PasswordUse {
+    /// There is none, or it played no part.
+    #[default]
+    None,
+    /// The server got it and did not let the user in.
+    Sent,
+    /// The server did not get it, since another one has refused it.
+    Withheld,
 }
 
 /// The fault of a host key that is not accepted.
@@ -321,6 +335,16 @@ impl TransportError {
             TransportError::HostKey { fault } => fault.help,
             TransportError::Jump { source, .. } => source.help(),
             _ => None,
+        }
+    }
+
+    /// The use of the run's password, if this is a failed login.
+    #[must_use]
+    pub fn password_use(&self) -> PasswordUse {
+        match self {
+            TransportError::AuthFailed { password, .. } => *password,
+            TransportError::Jump { source, .. } => source.password_use(),
+            _ => PasswordUse::None,
         }
     }
 

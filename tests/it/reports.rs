@@ -210,10 +210,11 @@ fn full_disk(options: &[&str]) -> Ended {
     let run = demo(&options, "n[1-5]", &command).status(4);
     assert_eq!(
         std::fs::read_to_string(&list).unwrap(),
-        "n1\nn2\nn3\nn4\n# not started: 1\nn5\n"
+        "# incomplete files of -o: n1\nn1\nn2\nn3\nn4\n# not started: 1\nn5\n"
     );
     let page = std::fs::read_to_string(&page).unwrap();
-    assert!(page.contains("5 of 5 hosts did not succeed"), "{page}");
+    let verdict = "4 of 5 hosts did not succeed, 1 was not started";
+    assert!(page.contains(verdict), "{page}");
     for words in ["4 failed: n2 exit 2", "1 not started: n5"] {
         assert!(run.stderr.contains(words), "{run:#?}");
     }
@@ -223,8 +224,9 @@ fn full_disk(options: &[&str]) -> Ended {
 #[test]
 fn a_full_disk_stops_the_run_and_every_other_report_is_whole() {
     let ended = full_disk(&["-o", "OUT"]);
-    let ended = ended.says(&["/out/n1: No space left on device"]);
-    ended.says(&["mrsh: cannot write to "]);
+    let ended = ended.says(&["/out/n1: No space left on device\nhelp: the file of n1 in "]);
+    let ended = ended.says(&["mrsh: cannot write to "]);
+    ended.says(&["/out is incomplete\n"]);
     // The records of --json are on a stream that has room.
     let ended = full_disk(&["-o", "OUT", "--json"]);
     let last = records(&ended).pop().unwrap();
@@ -439,17 +441,30 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     let ended = call.args(&["-w", hosts, "uptime"]).run().status(3);
     let text = String::from_utf8_lossy(&ended.stdout);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "127.0.0.1: rsh to 127.0.0.1 port 9 as ops");
-    assert!(lines[1].starts_with("localhost: rsh to localhost port 9 as ops, address "));
-    assert!(lines[2].contains("as ops, name not resolved: "), "{text}");
-    assert_eq!(lines[3], "3 targets, 2 at once, in 2 waves");
+    assert!(lines[0].contains("as ops, name not resolved: "), "{text}");
+    assert_eq!(lines[1], "127.0.0.1: rsh to 127.0.0.1 port 9 as ops");
+    assert!(lines[2].starts_with("localhost: rsh to localhost port 9 as ops, address "));
+    assert_eq!(
+        lines[3..5],
+        [
+            "1 of 3 targets would fail: no-such-host.invalid",
+            "3 targets, 2 at once, in 2 waves"
+        ]
+    );
     ended.stderr("");
+    let call = Mrsh::new().args(&options).args(&["--batch", "1"]);
+    let hosts = "no-such-host.invalid,127.0.0.[1-3]";
+    let ended = call.args(&["-w", hosts, "uptime"]).run().status(3);
+    let text = String::from_utf8_lossy(&ended.stdout);
+    let expected = "\n1 of 4 targets would fail: no-such-host.invalid\n\
+                    3 targets would not be started: wave 1 of 4 has failures\n4 targets, 2 at once";
+    assert!(text.contains(expected), "{text}");
     demo(&["-n"], "n[1-3]", "exit 7").status(0);
 }
 
 /// What the README's examples of jq give of the run below, in their order.
 const JQ: [&str; 5] = [
-    "n2: exit 1\n",
+    "n2: exited 1\n",
     "n1\n",
     // The order is the run's own; see below.
     "[\"n1\",\"n2\",\"n3\"]\n",

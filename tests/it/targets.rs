@@ -251,10 +251,56 @@ fn an_inventory_says_how_its_hosts_are_reached() {
     let ended = Mrsh::new()
         .args(&["--no-config", "-f", path.to_str().unwrap(), "true"])
         .run();
-    assert_eq!(
-        ended.stderr,
-        "mrsh: set in the inventory and not used: ansible_become (2 hosts), ansible_password (1 host)\n"
+    let notice = "mrsh: set in the inventory and not used: ansible_become (2 hosts), ansible_password (1 host)\n";
+    assert_eq!(ended.stderr, notice);
+    // A dry run says what a run would say.
+    let dry = |more: &[&str]| {
+        let call = Mrsh::new().args(&["--no-config", "-n", "-f", path.to_str().unwrap()]);
+        call.args(more).arg("true").run().status(0).stderr
+    };
+    assert_eq!(dry(&[]), notice);
+    assert_eq!(dry(&["-q"]), "");
+}
+
+#[test]
+fn an_inventorys_port_is_for_ssh() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let inventory = file(
+        "inv.ini",
+        "w1 ansible_port=2222\nw2\nw3:2200\n[all:vars]\nansible_host=127.0.0.1\n",
     );
+    let other = file("other.ini", "127.0.0.2\n127.0.0.3 ansible_port=22\n");
+    let hosts = file("hosts", "127.0.0.2 port=1514\n");
+    let call = |args: &[&str]| {
+        let call = Mrsh::new().args(&["--no-config", "-F", "none", "--source-ports", "any"]);
+        let call = call.args(&["-n", "-l", "op", "-f", &inventory]);
+        let ended = call.args(args).arg("true").run().status(0);
+        let text = String::from_utf8(ended.stdout).unwrap();
+        let targets: Vec<String> = text.lines().take(3).map(str::to_owned).collect();
+        (targets, ended.stderr)
+    };
+    let lines = |transport: &str, ports: [u16; 3]| {
+        let line = |(n, port)| format!("w{n}: {transport} to 127.0.0.1 port {port} as op");
+        (1..).zip(ports).map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(call(&[]), (lines("ssh", [2222, 22, 2200]), String::new()));
+    let notice =
+        "mrsh: set in the inventory for ssh and not used with rsh: ansible_port (2 hosts)\n";
+    let rsh = call(&["-R", "rsh"]);
+    assert_eq!(rsh, (lines("rsh", [514, 514, 514]), notice.to_owned()));
+    // The port of the command line is rshd's, and so is one in a hosts file.
+    let rsh = call(&["-R", "rsh", "-p", "5514"]);
+    assert_eq!(rsh, (lines("rsh", [5514, 5514, 5514]), notice.to_owned()));
+    let mixed = ["-R", "rsh", "-f", &hosts, "-f", &other, "-x", "w[1-3]"];
+    let (rsh, said) = call(&mixed);
+    assert!(rsh[0].ends_with(" to 127.0.0.2 port 1514 as op"), "{rsh:?}");
+    assert!(rsh[1].ends_with(" to 127.0.0.3 port 514 as op"), "{rsh:?}");
+    assert_eq!(said, notice.replace("2 hosts", "1 host"));
 }
 
 #[test]
@@ -334,6 +380,22 @@ fn groups_of_an_inventory_choose_among_its_hosts() {
         let args = [&["--fold", "-f", &ini], args].concat();
         assert_eq!(printed(&args), expected, "{args:?}");
     }
+    // Who names some hosts as for Ansible's --limit gets all of them, and is told.
+    let all = |args: &[&str]| {
+        let call = Mrsh::new().args(&["--no-config", "--fold", "-f", &ini]);
+        let ended = call.args(args).run().status(0);
+        assert_eq!(ended.stdout, b"d[1-2],w[1-3]\n", "{args:?}");
+        ended.stderr.replace(&ini, "inv.ini")
+    };
+    let notice = |some: &str| {
+        format!(
+            "mrsh: all 5 hosts of inv.ini are targets, not only {some}; -g GROUP or -w '@all&{some}' takes some of them\n"
+        )
+    };
+    assert_eq!(all(&["w2"]), notice("w2"));
+    assert_eq!(all(&["-w", "w[1-2],d1"]), notice("d1,w[1-2]"));
+    assert_eq!(all(&["w[1-3],d[1-2]"]), "");
+    assert_eq!(printed(&["--fold", "-f", &ini, "@all&w2"]), "w2\n");
     assert_eq!(printed(&["-r", "-f", &ini, "@db"]), "@db\n");
     let planned = printed(&[
         "-R", "ssh", "-F", "none", "-n", "-f", &ini, "-w", "@db&d2", "true",

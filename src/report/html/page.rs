@@ -87,15 +87,30 @@ impl Page<'_> {
         )
     }
 
-    /// The one sentence that everybody reads.
+    /// The one sentence that everybody reads. Hosts that were not started are counted apart.
     fn verdict(&self) -> String {
         let RunStats {
-            total, succeeded, ..
+            total,
+            succeeded,
+            not_started,
+            ..
         } = *self.stats;
-        match total - succeeded {
-            0 if total == 1 => "The host succeeded".to_owned(),
-            0 => format!("All {} succeeded", Hosts(total)),
-            failed => format!("{} of {} did not succeed", Count::of(failed), Hosts(total)),
+        let were = if not_started == 1 { "was" } else { "were" };
+        match (total - succeeded - not_started, not_started) {
+            (0, 0) if total == 1 => "The host succeeded".to_owned(),
+            (0, 0) => format!("All {} succeeded", Hosts(total)),
+            (0, never) => format!(
+                "{} of {} {were} not started",
+                Count::of(never),
+                Hosts(total)
+            ),
+            (bad, 0) => format!("{} of {} did not succeed", Count::of(bad), Hosts(total)),
+            (bad, never) => format!(
+                "{} of {} did not succeed, {} {were} not started",
+                Count::of(bad),
+                Hosts(total),
+                Count::of(never)
+            ),
         }
     }
 

@@ -36,8 +36,9 @@
         const time = cell(slowest, i);
         if (time && +time > 0) parts.push(`${heads[i].textContent} ${time} s`);
       }
-      const bad = members.filter((row) => row.className !== "ok").length;
-      const words = (members.length > 1 ? `${first} to ${last}, ${members.length} hosts, ${bad ? bad + " failed" : "none failed"}; slowest ` : "")
+      const never = members.filter((row) => row.classList.contains("never")).length;
+      const bad = members.filter((row) => !row.classList.contains("ok")).length - never;
+      const words = (members.length > 1 ? `${first} to ${last}, ${members.length} hosts, ${bad ? bad + " failed" : "none failed"}${never ? `, ${never} not started` : ""}; slowest ` : "")
         + `${cell(slowest, 0)}: ${cell(slowest, 1)}` + (parts.length ? ` (${parts.join(", ")}; ${cell(slowest, TOTAL)} s in all)` : "");
       readout.textContent = words;
       bars.setAttribute("aria-valuenow", row + 1);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::super::Terminals;
 use super::super::testing::{Recorder, output, run_info, run_started};
 use super::*;
+use crate::run::event::CancelReason;
 use crate::targets::TargetId;
 use crate::transport::{Facts, RemoteExit, Stream, TransportError};
 
@@ -138,7 +139,7 @@ fn a_run_without_output_or_hosts_has_a_page() {
     let never = |target| {
         Event::Finished(Finished {
             target: TargetId(target),
-            outcome: Outcome::NotStarted(crate::run::event::CancelReason::Signal(15)),
+            outcome: Outcome::NotStarted(CancelReason::Signal(15)),
             began: None,
             elapsed: Duration::ZERO,
             facts: Facts::default(),
@@ -147,7 +148,7 @@ fn a_run_without_output_or_hosts_has_a_page() {
     let stats = RunStats {
         total: 2,
         not_started: 2,
-        cancel: Some(crate::run::event::CancelReason::Signal(15)),
+        cancel: Some(CancelReason::Signal(15)),
         ..RunStats::default()
     };
     let names = ["a", "b"];
@@ -157,13 +158,66 @@ fn a_run_without_output_or_hosts_has_a_page() {
         &stats,
     );
     for text in [
-        "2 of 2 hosts did not succeed",
+        "<h1 class=\"bad\">2 of 2 hosts were not started</h1>",
         "stopped by signal 15",
         "No host was started.",
         "No host wrote anything.",
     ] {
         assert!(page.contains(text), "{text}");
     }
+}
+
+#[test]
+fn hosts_that_were_not_started_are_no_failures() {
+    let never = |target| {
+        Event::Finished(Finished {
+            target: TargetId(target),
+            outcome: Outcome::NotStarted(CancelReason::Failures),
+            began: None,
+            elapsed: Duration::ZERO,
+            facts: Facts::default(),
+        })
+    };
+    // Two racks, of which the second was started only in part.
+    let names: Vec<String> = (0..40)
+        .map(|n| format!("r{}n{:02}", n / 20, n % 20))
+        .collect();
+    let mut events = vec![run_started(&names)];
+    events.extend((0..24).map(|n| ended(n, exit(u8::from(n == 3)), 0, [1, 0, 2, 3, 100])));
+    events.extend((24..40).map(never));
+    let stats = RunStats {
+        total: 40,
+        succeeded: 23,
+        exit_failed: 1,
+        not_started: 16,
+        cancel: Some(CancelReason::Failures),
+        ..RunStats::default()
+    };
+    let page = page(&run_info(&names), &events, &stats);
+    let verdict = between(&page, "<h1 class=\"bad\">", "</h1>");
+    assert_eq!(
+        verdict,
+        "1 of 40 hosts did not succeed, 16 were not started"
+    );
+    // One row of the picture is marked, and each rack has the number of its failures.
+    let marks = between(&page, "<path class=\"mark\" d=\"", "\"/>");
+    assert_eq!(marks.matches('M').count(), 1, "{marks}");
+    let racks = between(&page, "<table class=\"racks\">", "</table>");
+    let failed: Vec<&str> = racks
+        .split("<td class=\"num\">20</td><td class=\"num\">")
+        .skip(1)
+        .map(|rest| rest.split_once('<').unwrap().0)
+        .collect();
+    assert_eq!(
+        failed.iter().filter(|count| **count == "1").count(),
+        1,
+        "{racks}"
+    );
+    assert_eq!(
+        failed.iter().filter(|count| **count == "0").count(),
+        1,
+        "{racks}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use super::escape::{Count, Hosts, Text};
 use super::page::Page;
 use super::racks::{Rack, Took, slowest_first};
-use super::times::{Class, HostTimes, PHASES, Tenths, words};
+use super::times::{HostTimes, PHASES, Tenths, words};
 
 /// The height of the picture, as far as the hosts are enough to fill it.
 const HEIGHT: usize = 640;
@@ -251,7 +251,7 @@ impl Page<'_> {
         }
         write!(to, "<path class=\"mark\" d=\"")?;
         for row in 0..rows.count {
-            let failed = |host: &HostTimes| host.class != Class::Succeeded;
+            let failed = |host: &HostTimes| host.class.is_failure();
             if self.times[rows.hosts(row)].iter().flatten().any(failed) {
                 write!(to, "M0 {}h8v{}h-8z", row * rows.height, rows.height)?;
             }
@@ -288,9 +288,9 @@ impl Page<'_> {
             Count::of(slow.len())
         )?;
         for (took, Rack { hosts }) in slow.into_iter().take(LISTED) {
-            let failed = hosts.iter().filter(|host| {
-                self.times[**host].is_some_and(|host| host.class != Class::Succeeded)
-            });
+            let failed = hosts
+                .iter()
+                .filter(|host| self.times[**host].is_some_and(|host| host.class.is_failure()));
             let (phase, style) =
                 self.times[took.slowest].map_or(("", "p4"), |host| PHASES[host.longest_phase()]);
             let share = took.median.seconds() / longest.seconds().max(1e-4) * 100.0;

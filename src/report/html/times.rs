@@ -48,6 +48,14 @@ impl Class {
         Class::NotStarted,
     ];
 
+    /// True if something went wrong on the host. Nothing did on one that was never started.
+    pub(super) fn is_failure(self) -> bool {
+        match self {
+            Class::ExitFailed | Class::Failed | Class::Stopped => true,
+            Class::Succeeded | Class::NotStarted => false,
+        }
+    }
+
     /// Its name, as it is spelled in the page.
     pub(super) fn name(self) -> &'static str {
         match self {

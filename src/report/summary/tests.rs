@@ -229,6 +229,52 @@ fn the_culprit_comes_before_those_that_were_stopped_with_it() {
 }
 
 #[test]
+fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
+    let login = |text: &str, password| {
+        Outcome::Failed(TransportError::AuthFailed {
+            text: text.to_owned(),
+            password,
+        })
+    };
+    let withheld = || {
+        let text = "the password is not sent, for eve has refused it for ops";
+        login(text, PasswordUse::Withheld)
+    };
+    let sent = || {
+        login(
+            "tried the password; the server takes password",
+            PasswordUse::Sent,
+        )
+    };
+    let outcomes = vec![withheld(), withheld(), withheld(), exit(1), sent(), exit(1)];
+    insta::assert_snapshot!(said(false, 6, outcomes), @r"
+    mrsh: 6 of 6 failed:
+      eve permission denied: tried the password; the server takes password
+      dot,fay exit 1
+      ada,bea,cas permission denied: the password is not sent, for eve has refused it for ops
+    ");
+    // By way of a host that refused it.
+    let through = |source| {
+        Outcome::Failed(TransportError::Jump {
+            jump: "gw".to_owned(),
+            source: Box::new(source),
+        })
+    };
+    let [Outcome::Failed(first), Outcome::Failed(next)] = [sent(), withheld()] else {
+        unreachable!()
+    };
+    insta::assert_snapshot!(said(false, 3, vec![withheld(), through(next), through(first)]), @r"
+    mrsh: 3 of 3 failed:
+      cas through gw: permission denied: tried the password; the server takes password
+      ada permission denied: the password is not sent, for eve has refused it for ops
+      bea through gw: permission denied: the password is not sent, for eve has refused it for ops
+    ");
+    // Nobody went without it.
+    let outcomes = vec![sent(), exit(1), exit(1)];
+    insta::assert_snapshot!(said(false, 3, outcomes), @"mrsh: 3 failed: bea,cas exit 1, ada permission denied: tried the password; the server takes password");
+}
+
+#[test]
 fn the_last_word_is_who_is_still_running() {
     let mut summary = Summary::new(false, Words::All);
     let recorder = Recorder::default();

@@ -15,6 +15,8 @@ pub struct InventoryVariables {
     pub refused: Option<String>,
     /// Names of variables that are set and change nothing here.
     pub ignored: BTreeSet<&'static str>,
+    /// The port, which is that of the connection that the inventory means.
+    pub port: Option<u16>,
 }
 
 impl InventoryVariables {
@@ -189,6 +191,7 @@ impl Connection {
             ssh_options,
             refused,
             ignored: set.map(|(name, _)| *name).collect(),
+            port: None,
         }
     }
 }

@@ -197,6 +197,11 @@ impl Inventory {
         Ok(())
     }
 
+    /// The names of its hosts.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.hosts.iter().map(|host| host.name.as_str())
+    }
+
     /// The names of the groups, `all` included.
     #[must_use]
     pub fn group_names(&self) -> Vec<String> {
@@ -239,7 +244,10 @@ impl Inventory {
             if let Some(host) = &all.host {
                 address(host)?.for_each(|host| called = Some(host.name.into()));
             }
-            let variables = all.connection.variables();
+            let variables = InventoryVariables {
+                port: all.port,
+                ..all.connection.variables()
+            };
             let variables = match shared.get(&variables) {
                 Some(known) => Arc::clone(known),
                 None => {

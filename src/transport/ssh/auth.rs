@@ -12,7 +12,7 @@ use super::ffi::{Fault, Peer, Signature};
 use super::keys::{Candidate, With, asked};
 use super::trials::{Trials, Turn};
 use super::trust::chain;
-use crate::transport::{Excused, Phase, TransportError};
+use crate::transport::{Excused, PasswordUse, Phase, TransportError};
 
 /// The methods that there are here, by their names in the protocol.
 pub(super) const PUBLIC_KEY: &str = "publickey";
@@ -370,5 +370,10 @@ fn denied(
             text.push_str(" (--password asks for one)");
         }
     }
-    TransportError::AuthFailed { text }
+    let password = match (&tried.withheld, tried.password) {
+        (Some(_), _) => PasswordUse::Withheld,
+        (None, true) => PasswordUse::Sent,
+        (None, false) => PasswordUse::None,
+    };
+    TransportError::AuthFailed { text, password }
 }
