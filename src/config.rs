@@ -52,6 +52,9 @@ const TARGETS: [&str; 4] = ["all", "group", "hosts", "hosts-file"];
 /// The modes in which words name targets.
 pub(crate) const LISTINGS: [&str; 5] = ["count", "expand", "fold", "list", "regroup"];
 
+/// Value names of options that take numbers, times or sizes.
+const NUMBERS: [&str; 7] = ["N", "N|N%", "PORTS", "RANGES", "SIZE", "SIZES", "TIME"];
+
 /// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
 const VARIABLES: [(&str, &str); 4] = [
     ("MRSH_JOBS", "jobs"),
@@ -223,7 +226,15 @@ pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, 
 /// The command line: the options, and for every switch one that takes it back, since a configuration file
 /// or an alias may have set it. The last of the two counts.
 pub(crate) fn command() -> Command {
-    let mut command = Cli::command();
+    // A negative number is refused as a value, not as an unknown option.
+    let mut command = Cli::command().mut_args(|arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        let is_number = names.iter().any(|name| NUMBERS.contains(&name.as_str()));
+        match is_number && !arg.is_positional() {
+            true => arg.allow_hyphen_values(true),
+            false => arg,
+        }
+    });
     let switches: Vec<(String, String)> = command
         .get_arguments()
         .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))

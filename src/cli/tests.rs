@@ -159,7 +159,7 @@ fn options_of_other_programs_are_explained() {
       = help: possible values: failed, output, odd
     ");
     insta::assert_snapshot!(said(&["-j", "x"]), @"
-    invalid value 'x' for '--jobs <N>': expected a number from 1 up
+    invalid value 'x' for '--jobs <N>': must be a number from 1 up
       = help: mrsh --help lists the options
     ");
     let copies = said(&["--rcopy", "/etc/hosts"]);
