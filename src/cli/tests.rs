@@ -178,6 +178,40 @@ fn options_of_other_programs_are_explained() {
 }
 
 #[test]
+fn a_conflict_names_the_option_that_was_given() {
+    let said = |args: &[&str]| usage::message(&parse(args).unwrap_err());
+    let first = |args: &[&str]| said(args).lines().next().unwrap_or_default().to_owned();
+    for (short, long) in [
+        ("-r", "--regroup"),
+        ("--list", "--list"),
+        ("--count", "--count"),
+    ] {
+        assert_eq!(
+            first(&["--gather-stdin", short]),
+            format!("the argument '--gather-stdin' cannot be used with '{long}'")
+        );
+    }
+    assert_eq!(
+        first(&["--groups", "--fold"]),
+        "the argument '--groups[=<SOURCE>]' cannot be used with '--fold'"
+    );
+}
+
+#[test]
+fn short_options_that_became_a_value_are_told() {
+    let told = |typed: &[&str], value: &str| {
+        let args: Vec<OsString> = ["mrsh"].iter().chain(typed).map(OsString::from).collect();
+        usage::grouped(&args, 'f', value)
+    };
+    insta::assert_snapshot!(told(&["-fan", "3"], "an").unwrap(), @"'-fan' means '-f an': of short options in one word, the one with a value comes last");
+    insta::assert_snapshot!(told(&["-w", "n1", "-bfan", "x"], "an").unwrap(), @"'-bfan' means '-bf an': of short options in one word, the one with a value comes last");
+    // -z is no option, and an apart is a name.
+    assert_eq!(told(&["-faz", "x"], "az"), None);
+    assert_eq!(told(&["-f", "an", "ls", "-fan"], "an"), None);
+    assert_eq!(told(&["-w", "x", "--", "-fan"], "an"), None);
+}
+
+#[test]
 fn only_options_that_there_are_are_named_instead_of_others() {
     let command = crate::config::command();
     let is_ours = |name: &str| {

@@ -1,6 +1,10 @@
 //! Errors of the command line in this program's own form, with help for options of similar programs.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::help::help_line;
 
 /// Options of pdsh, clush, pssh and Ansible that this program calls otherwise, with what to write instead.
 pub(super) const FOREIGN: [(&[&str], &str); 31] = [
@@ -137,8 +141,30 @@ pub(crate) fn message(error: &clap::Error) -> String {
     if help.is_empty() {
         help.push("mrsh --help lists the options".to_owned());
     }
-    let help = help.iter().map(|text| format!("\n  = help: {text}"));
-    message.to_owned() + &help.collect::<String>()
+    message.to_owned() + &help.iter().map(help_line).collect::<String>()
+}
+
+/// Help for a value that a short option has taken from its own word, if it could be other short options: `an` of
+/// `-fan`.
+pub(crate) fn grouped(args: &[OsString], option: char, value: &str) -> Option<String> {
+    let command = crate::config::command();
+    let is_option = |letter: char| {
+        "hV".contains(letter) || command.get_arguments().any(|arg| arg.get_short() == Some(letter))
+    };
+    if !value.chars().all(is_option) || args.iter().any(|word| word == value) {
+        return None;
+    }
+    let end = format!("{option}{value}");
+    let words = args.iter().skip(1).filter_map(|word| word.to_str());
+    words.take_while(|word| *word != "--").find_map(|word| {
+        let before = word.strip_prefix('-')?.strip_suffix(&end)?;
+        before.chars().all(is_option).then(|| {
+            format!(
+                "'{word}' means '-{before}{option} {value}': of short options in one word, the one with a value \
+                 comes last"
+            )
+        })
+    })
 }
 
 /// What to write instead of an option that another program has.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::nodeset::NodeSetError;
+use crate::help::help_line;
 
 /// Why there is no list of targets.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,8 @@ pub enum TargetError {
     },
     /// Nothing was named at all.
     #[error(
-        "no targets: nothing names a host\n  = help: name hosts with -w node[1-9] or a hosts file with -f FILE"
+        "no targets: nothing names a host{}",
+        help_line("name hosts with -w node[1-9] or a hosts file with -f FILE")
     )]
     NothingNamed,
     /// Sources were given, but there is no host in them.
@@ -49,7 +51,8 @@ pub enum TargetError {
     AllExcluded(usize),
     /// None of the positions of a slice is in the list.
     #[error(
-        "no targets: there are {0}, and the slice takes none of them\n  = help: the first has the number 0"
+        "no targets: there are {0}, and the slice takes none of them{}",
+        help_line("the first has the number 0")
     )]
     NothingAt(usize),
 }
@@ -193,7 +196,7 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "  |\n  | {}", self.excerpt)?;
         write!(f, "  | {:before$}{:^<under$}", "", "")?;
         if let Some(help) = &self.help {
-            write!(f, "\n  = help: {help}")?;
+            f.write_str(&help_line(help))?;
         }
         Ok(())
     }

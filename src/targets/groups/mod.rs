@@ -421,7 +421,10 @@ fn the_only(
 
 /// A failure to read something, as an error about groups.
 fn unreadable(path: &Path, error: &std::io::Error) -> GroupError {
-    GroupError::Failed(format!("cannot read {}: {error}", path.display()))
+    GroupError::Unreadable {
+        message: format!("cannot read {}: {error}", path.display()),
+        help: trusted::help(error).map(str::to_owned),
+    }
 }
 
 /// Configuration files may have this many bytes.

@@ -199,6 +199,7 @@ impl GroupError {
                 ))
             }
             GroupError::NoSource => Some("name the hosts themselves".to_owned()),
+            GroupError::Unreadable { help, .. } => help.clone(),
             GroupError::Unsupported { .. } | GroupError::Failed(_) => None,
         }
     }

@@ -74,6 +74,14 @@ pub enum GroupError {
         /// What it was asked for.
         what: &'static str,
     },
+    /// A file of the source cannot be read.
+    #[error("{message}")]
+    Unreadable {
+        /// The file, and why.
+        message: String,
+        /// What to do about it, if that is known.
+        help: Option<String>,
+    },
     /// The source failed.
     #[error("{0}")]
     Failed(String),
