@@ -19,6 +19,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
 use crate::targets::Diagnostic;
+use crate::targets::groups::OwnGroup;
 use crate::targets::suggest::nearest;
 use crate::trusted;
 use file::File;
@@ -140,7 +141,7 @@ pub struct Config {
     /// As if all of it had been typed.
     pub cli: Cli,
     /// The groups of the files' `[groups]`: an expression by name; the user's file wins.
-    pub groups: BTreeMap<String, String>,
+    pub groups: BTreeMap<String, OwnGroup>,
     matches: ArgMatches,
     settings: Layer,
 }
@@ -203,7 +204,7 @@ fn usual_files() -> Vec<PathBuf> {
 }
 
 /// The names of the profiles, and the groups, of this file or of the usual ones, as far as they can be read.
-pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, String>) {
+pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, OwnGroup>) {
     let command = command();
     let (mut profiles, mut groups) = (BTreeSet::new(), BTreeMap::new());
     let files = file.map_or_else(usual_files, |file| vec![file.to_owned()]);
@@ -288,7 +289,7 @@ fn below(
     command: &Command,
     typed: &ArgMatches,
     world: &World,
-    groups: &mut BTreeMap<String, String>,
+    groups: &mut BTreeMap<String, OwnGroup>,
 ) -> Result<Layer, ConfigError> {
     let mut layers = Vec::new();
     let mut profiles = Layer::new();

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use crate::cli::usage;
 use crate::config::ConfigError;
-use crate::targets::TargetError;
+use crate::targets::nodeset::Fault;
+use crate::targets::{Diagnostic, TargetError};
 use crate::trusted;
 
 /// A set-up failure; the program ends with status 2 before any connection.
@@ -21,7 +22,7 @@ pub enum Error {
     Groups(#[from] crate::targets::nodeset::GroupError),
     /// A group's definition cannot be understood.
     #[error(transparent)]
-    Group(#[from] crate::targets::nodeset::Fault),
+    Group(Fault),
     /// A word that should name hosts is not text.
     #[error("{word:?} names no hosts: it is not UTF-8")]
     NotText {
@@ -45,7 +46,7 @@ pub enum Error {
     Input(std::sync::Arc<crate::transport::input::InputError>),
     /// The form of labels makes no sense.
     #[error("{0}")]
-    Label(Box<crate::targets::Diagnostic>),
+    Label(Box<Diagnostic>),
     /// A setting for ssh where a directory is named.
     #[error("-o {setting}: this is a setting of ssh_config(5)")]
     SettingAsDirectory {
@@ -212,6 +213,15 @@ pub(crate) fn without_numbers(text: &mut String) {
             text.replace_range(at..at + START.len() + digits + 1, "");
         } else {
             from = at + START.len();
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        match Diagnostic::of_definition(&fault) {
+            Some(diagnostic) => Error::Targets(diagnostic.into()),
+            None => Error::Group(fault),
         }
     }
 }

@@ -160,8 +160,8 @@ fn groups_are_read_and_the_users_win() {
         "[groups]\nweb = \"www\"",
     );
     let groups = fixture.load(&["x"]).unwrap().groups;
-    assert_eq!(groups["web"], "www");
-    assert_eq!(groups["db"], "db1,db[7-8]");
+    assert_eq!(groups["web"].text, "www");
+    assert_eq!(groups["db"].text, "db1,db[7-8]");
     let error = Fixture::new("[groups]\nweb = 3", "").error(&["x"]);
     assert!(error.starts_with("a group is hosts as text"), "{error}");
 }

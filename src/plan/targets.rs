@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::targets::groups::{Groups, Places};
+use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
 
 const STANDARD_INPUT: &str = "standard input";
 
 /// The groups of this machine, of the configuration, and of inventories that are the hosts files.
-pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups, Error> {
+pub(super) fn groups(own: BTreeMap<String, OwnGroup>, cli: &Cli) -> Result<Groups, Error> {
     let variable = |name: &str| {
         env::var_os(name)
             .filter(|v| !v.is_empty())

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::nodeset::NodeSetError;
+use super::nodeset::{Fault, NodeSetError};
 use crate::help::help_line;
 
 /// Why there is no list of targets.
@@ -174,8 +174,35 @@ impl Diagnostic {
 
     /// Points at what a node set's error is about.
     pub(super) fn from_nodeset(origin: &Origin, text: &str, error: &NodeSetError) -> Diagnostic {
-        let (message, help) = (error.fault.to_string(), error.fault.help());
-        Diagnostic::new(origin, text, error.span.clone(), message, help)
+        Diagnostic::from_fault(origin, text, error.span.clone(), &error.fault)
+    }
+
+    /// Points at the definition that a fault is in, if its place is known, else at `span` of `text`.
+    pub(super) fn from_fault(
+        origin: &Origin,
+        text: &str,
+        span: Range<usize>,
+        fault: &Fault,
+    ) -> Diagnostic {
+        Diagnostic::of_definition(fault)
+            .unwrap_or_else(|| Diagnostic::new(origin, text, span, fault.to_string(), fault.help()))
+    }
+
+    /// Points at the definition that a fault is in, if its place is known.
+    pub(crate) fn of_definition(fault: &Fault) -> Option<Diagnostic> {
+        let Fault::InDefinition {
+            what,
+            fault,
+            place: Some(place),
+            ..
+        } = fault
+        else {
+            return None;
+        };
+        let origin = Origin::line(&place.file, place.line);
+        let message = format!("in {what}: {fault}");
+        let span = place.span.clone();
+        Some(Diagnostic::new(&origin, &place.text, span, message, fault.help()))
     }
 }
 
