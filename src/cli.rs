@@ -386,7 +386,7 @@ pub struct Cli {
     pub demo: bool,
 
     /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
-    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "listing", "groups", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
+    #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "list", "expand", "fold", "count", "regroup", "groups", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
     pub gather_stdin: bool,
 
     /// Print what the kernel says about the source ports now, and which of them a run would use
@@ -420,7 +420,7 @@ pub struct Cli {
     pub regroup: bool,
 
     /// Print the groups that there are, of SOURCE or of all sources; with -v, what is in them
-    #[arg(long = "groups", value_name = "SOURCE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["listing", "command"], help_heading = "Listing")]
+    #[arg(long = "groups", value_name = "SOURCE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["list", "expand", "fold", "count", "regroup", "command"], help_heading = "Listing")]
     pub groups: Option<String>,
 
     /// What stands between targets [default: a newline with --list, a space with --expand]

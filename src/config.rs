@@ -19,6 +19,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::Cli;
 use crate::targets::Diagnostic;
+use crate::targets::groups::OwnGroup;
 use crate::targets::suggest::nearest;
 use crate::trusted;
 use file::File;
@@ -51,6 +52,9 @@ const TARGETS: [&str; 4] = ["all", "group", "hosts", "hosts-file"];
 
 /// The modes in which words name targets.
 pub(crate) const LISTINGS: [&str; 5] = ["count", "expand", "fold", "list", "regroup"];
+
+/// Value names of options that take numbers, times or sizes.
+const NUMBERS: [&str; 7] = ["N", "N|N%", "PORTS", "RANGES", "SIZE", "SIZES", "TIME"];
 
 /// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
 const VARIABLES: [(&str, &str); 4] = [
@@ -137,7 +141,7 @@ pub struct Config {
     /// As if all of it had been typed.
     pub cli: Cli,
     /// The groups of the files' `[groups]`: an expression by name; the user's file wins.
-    pub groups: BTreeMap<String, String>,
+    pub groups: BTreeMap<String, OwnGroup>,
     matches: ArgMatches,
     settings: Layer,
 }
@@ -200,7 +204,7 @@ fn usual_files() -> Vec<PathBuf> {
 }
 
 /// The names of the profiles, and the groups, of this file or of the usual ones, as far as they can be read.
-pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, String>) {
+pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, OwnGroup>) {
     let command = command();
     let (mut profiles, mut groups) = (BTreeSet::new(), BTreeMap::new());
     let files = file.map_or_else(usual_files, |file| vec![file.to_owned()]);
@@ -223,7 +227,15 @@ pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, 
 /// The command line: the options, and for every switch one that takes it back, since a configuration file
 /// or an alias may have set it. The last of the two counts.
 pub(crate) fn command() -> Command {
-    let mut command = Cli::command();
+    // A negative number is refused as a value, not as an unknown option.
+    let mut command = Cli::command().mut_args(|arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        let is_number = names.iter().any(|name| NUMBERS.contains(&name.as_str()));
+        match is_number && !arg.is_positional() {
+            true => arg.allow_hyphen_values(true),
+            false => arg,
+        }
+    });
     let switches: Vec<(String, String)> = command
         .get_arguments()
         .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))
@@ -277,7 +289,7 @@ fn below(
     command: &Command,
     typed: &ArgMatches,
     world: &World,
-    groups: &mut BTreeMap<String, String>,
+    groups: &mut BTreeMap<String, OwnGroup>,
 ) -> Result<Layer, ConfigError> {
     let mut layers = Vec::new();
     let mut profiles = Layer::new();

@@ -1,9 +1,14 @@
 //! What keeps a run from starting. A host's failure is never one of these.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use crate::targets::TargetError;
+use crate::cli::usage;
+use crate::config::ConfigError;
+use crate::targets::nodeset::Fault;
+use crate::targets::{Diagnostic, TargetError};
+use crate::trusted;
 
 /// A set-up failure; the program ends with status 2 before any connection.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +22,7 @@ pub enum Error {
     Groups(#[from] crate::targets::nodeset::GroupError),
     /// A group's definition cannot be understood.
     #[error(transparent)]
-    Group(#[from] crate::targets::nodeset::Fault),
+    Group(Fault),
     /// A word that should name hosts is not text.
     #[error("{word:?} names no hosts: it is not UTF-8")]
     NotText {
@@ -26,11 +31,9 @@ pub enum Error {
     },
     /// The configuration, or the command line.
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
+    Config(#[from] ConfigError),
     /// Standard output is closed.
-    #[error(
-        "cannot write to standard output: it is closed\nhelp: to drop the output, write >/dev/null"
-    )]
+    #[error("cannot write to standard output: it is closed")]
     NoOutput,
     /// Two reports want standard output for themselves.
     #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
@@ -43,7 +46,7 @@ pub enum Error {
     Input(std::sync::Arc<crate::transport::input::InputError>),
     /// The form of labels makes no sense.
     #[error("{0}")]
-    Label(Box<crate::targets::Diagnostic>),
+    Label(Box<Diagnostic>),
     /// A setting for ssh where a directory is named.
     #[error("-o {setting}: this is a setting of ssh_config(5)")]
     SettingAsDirectory {
@@ -214,17 +217,32 @@ pub(crate) fn without_numbers(text: &mut String) {
     }
 }
 
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Error {
+        match Diagnostic::of_definition(&fault) {
+            Some(diagnostic) => Error::Targets(diagnostic.into()),
+            None => Error::Group(fault),
+        }
+    }
+}
+
 impl Error {
-    /// What to do about it, where the message itself has no help.
+    /// Returns what to do about it, where the message itself has no help. `args` are the words of the command line.
     #[must_use]
-    pub fn help(&self) -> Option<String> {
+    pub fn help(&self, args: &[OsString]) -> Option<String> {
         match self {
             Error::Targets(TargetError::Read { name, source })
-                if source.kind() == io::ErrorKind::NotFound
-                    && name.bytes().all(|b| b.is_ascii_digit()) =>
+                if source.kind() == io::ErrorKind::NotFound =>
             {
-                Some(format!("-f names a hosts file; the fan-out is -j {name}"))
+                match name.bytes().all(|b| b.is_ascii_digit()) {
+                    true => Some(format!("-f names a hosts file; the fan-out is -j {name}")),
+                    false => usage::grouped(args, 'f', name),
+                }
             }
+            Error::Config(ConfigError::Read { source, .. }) => {
+                trusted::help(source).map(str::to_owned)
+            }
+            Error::NoOutput => Some("to drop the output, write >/dev/null".to_owned()),
             Error::Groups(error) => error.help(),
             Error::Group(fault) => fault.help(),
             Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),

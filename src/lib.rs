@@ -19,6 +19,7 @@ use config::{Config, ConfigError};
 use demo::Demo;
 use error::Error;
 use exit::ExitStatus;
+use help::with_help;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use reader::Reader;
@@ -44,6 +45,7 @@ pub mod dry_run;
 pub mod error;
 pub mod exit;
 pub mod generate;
+mod help;
 mod inherited;
 pub mod listing;
 pub mod multi_rsh;
@@ -69,11 +71,12 @@ const NO_LOAN: &str = "give up the rights that the program's file lends";
 ///
 /// `no_output` is true if standard output was closed at the start; it is another file by now.
 pub fn main(args: impl IntoIterator<Item = OsString>, no_output: bool) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
     if no_output {
-        complain(&Error::NoOutput);
+        refuse(&Error::NoOutput, &args);
         return ExitStatus::SETUP.end();
     }
-    match run_args(args) {
+    match run_args(args.clone()) {
         Ok(status) => status.end(),
         Err(Error::Config(ConfigError::CommandLine(error))) => {
             if error.use_stderr() {
@@ -90,19 +93,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>, no_output: bool) -> ExitCo
             }
         }
         Err(error) => {
-            let help = error.help();
-            let help = help.map(|help| format!("\n  = help: {help}"));
-            say(&(with_causes(&error) + &help.unwrap_or_default()));
+            refuse(&error, &args);
             ExitStatus::SETUP.end()
         }
     }
 }
 
-fn run_args(args: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, Error> {
+fn run_args(args: Vec<OsString>) -> Result<ExitStatus, Error> {
     // Before any file is opened: it would be with rights that the caller lacks.
     privilege::settle().map_err(Error::system(NO_LOAN))?;
     inherited::settle_signals().map_err(Error::system("take over signals"))?;
-    let args: Vec<OsString> = args.into_iter().collect();
     if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
         print(complete::answer(&args[2..]))?;
         return Ok(ExitStatus::SUCCESS);
@@ -134,7 +134,7 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
             warnings.iter().for_each(|text| say(text));
             let mut out = io::stdout().lock();
             printed(listing.write_to(&mut out).and_then(|()| out.flush()))?;
-            failed.iter().for_each(|error| complain(error));
+            failed.iter().for_each(|error| refuse(error, &[]));
             Ok(match failed.is_empty() {
                 true => ExitStatus::SUCCESS,
                 false => ExitStatus::SETUP,
@@ -147,6 +147,11 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
         Plan::Run(plan) if plan.dry => show_plan(&plan),
         Plan::Run(plan) => run_plan(*plan),
     }
+}
+
+/// Prints a set-up error with its causes and its help. `args` are the words of the command line.
+fn refuse(error: &Error, args: &[OsString]) {
+    say(&with_help(with_causes(error), error.help(args)));
 }
 
 /// Prints an error with its causes, on standard error.

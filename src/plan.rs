@@ -23,7 +23,7 @@ use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
 use crate::run::event::Note;
 use crate::run::signal::Keys;
-use crate::targets::groups::Groups;
+use crate::targets::groups::{Groups, OwnGroup};
 use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
@@ -121,7 +121,7 @@ impl Plan {
     ///
     /// # Errors
     /// What was typed, or a file that it names, makes no sense; nothing has been done yet.
-    pub fn new(cli: Cli, own_groups: BTreeMap<String, String>) -> Result<Plan, Error> {
+    pub fn new(cli: Cli, own_groups: BTreeMap<String, OwnGroup>) -> Result<Plan, Error> {
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
                 Some(SourcePorts::Range(range)) => range.clone(),

@@ -10,6 +10,20 @@ use std::path::Path;
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::process::geteuid;
 
+/// Why a file is not read, as the source of an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Untrusted {
+    message: String,
+    help: String,
+}
+
+/// Returns what to do about an error of [`open`], if that is known.
+pub(crate) fn help(error: &io::Error) -> Option<&str> {
+    let untrusted = error.get_ref()?.downcast_ref::<Untrusted>()?;
+    Some(&untrusted.help)
+}
+
 /// The permissions to write for others than the owner.
 const OTHERS_WRITE: u32 = 0o022;
 
@@ -32,15 +46,17 @@ fn check(path: &Path, file: &Stat) -> io::Result<()> {
     }
     let path = path.display();
     if file.st_uid != 0 {
-        return Err(io::Error::other(format!(
-            "it belongs to user {}, and root trusts only its own\nhelp: chown root {path}",
-            file.st_uid
-        )));
+        let owner = file.st_uid;
+        return Err(io::Error::other(Untrusted {
+            message: format!("it belongs to user {owner}, and root trusts only its own"),
+            help: format!("chown root {path}"),
+        }));
     }
     if file.st_mode & OTHERS_WRITE != 0 {
-        return Err(io::Error::other(format!(
-            "others than root can write to it\nhelp: chmod go-w {path}"
-        )));
+        return Err(io::Error::other(Untrusted {
+            message: "others than root can write to it".to_owned(),
+            help: format!("chmod go-w {path}"),
+        }));
     }
     Ok(())
 }
@@ -61,17 +77,23 @@ mod tests {
         let said = || {
             let stat = fstat(File::open(&path).unwrap()).unwrap();
             let checked = check(Path::new("/etc/x"), &stat);
-            checked.err().map(|error| error.to_string())
+            checked
+                .err()
+                .map(|error| (error.to_string(), help(&error).unwrap_or_default().to_owned()))
         };
         set(0o644);
         let own = said();
         if chown(&path, Some(12_345), None).is_err() {
-            assert!(own.is_some_and(|said| said.contains("belongs to user")));
+            assert!(own.is_some_and(|(said, _)| said.contains("belongs to user")));
             return;
         }
+        let expected = |message: &str, help: &str| (message.to_owned(), help.to_owned());
         assert_eq!(
             said().unwrap(),
-            "it belongs to user 12345, and root trusts only its own\nhelp: chown root /etc/x"
+            expected(
+                "it belongs to user 12345, and root trusts only its own",
+                "chown root /etc/x"
+            )
         );
         assert!(open(&path).is_err());
         chown(&path, Some(0), None).unwrap();
@@ -81,7 +103,7 @@ mod tests {
             set(mode);
             assert_eq!(
                 said().unwrap(),
-                "others than root can write to it\nhelp: chmod go-w /etc/x"
+                expected("others than root can write to it", "chmod go-w /etc/x")
             );
         }
         // Not what it is reached by counts, but what it is.

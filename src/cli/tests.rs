@@ -125,6 +125,24 @@ fn options_of_other_programs_are_explained() {
         ("--inventory", "an inventory is -f FILE"),
         ("--private-key", "a key is --identity FILE"),
         ("-X", "a group is left out with -x @GROUP"),
+        ("--maxrc", "it is -S, or --worst-status"),
+        (
+            "--mode",
+            "clush: there are no modes, write sudo at the start of COMMAND; Ansible: there are no modules, \
+             COMMAND is a line of shell",
+        ),
+        (
+            "-Q",
+            "the targets are printed with --expand; what would be done is told by -n",
+        ),
+        (
+            "-d",
+            "-v says more about the run, --stats where the time went",
+        ),
+        (
+            "--line_mode",
+            "output comes line by line by itself; -L keeps the lines of a host together",
+        ),
     ] {
         let name = option.split('=').next().unwrap();
         assert_eq!(
@@ -141,19 +159,79 @@ fn options_of_other_programs_are_explained() {
       = help: possible values: failed, output, odd
     ");
     insta::assert_snapshot!(said(&["-j", "x"]), @"
-    invalid value 'x' for '--jobs <N>': expected a number from 1 up
+    invalid value 'x' for '--jobs <N>': must be a number from 1 up
       = help: mrsh --help lists the options
     ");
+    let copies = said(&["--rcopy", "/etc/hosts"]);
+    for option in ["-c", "--copy", "--dest"] {
+        let other = said(&[option, "/etc/hosts"]);
+        assert_eq!(other.replace(option, "--rcopy"), copies);
+    }
+    insta::assert_snapshot!(copies, @"
+    unexpected argument '--rcopy' found
+      = help: no files are copied yet: send one with -i 'cat >FILE' <FILE, fetch one with -o DIR 'cat FILE', or use rsync
+    ");
+    insta::assert_snapshot!(said(&["-A", "x"]), @"
+    unexpected argument '-A' found
+      = help: pdsh: all hosts are -a; pssh: a password is asked for with --password
+    ");
+}
+
+#[test]
+fn a_conflict_names_the_option_that_was_given() {
+    let said = |args: &[&str]| usage::message(&parse(args).unwrap_err());
+    let first = |args: &[&str]| said(args).lines().next().unwrap_or_default().to_owned();
+    for (short, long) in [
+        ("-r", "--regroup"),
+        ("--list", "--list"),
+        ("--count", "--count"),
+    ] {
+        assert_eq!(
+            first(&["--gather-stdin", short]),
+            format!("the argument '--gather-stdin' cannot be used with '{long}'")
+        );
+    }
+    assert_eq!(
+        first(&["--groups", "--fold"]),
+        "the argument '--groups[=<SOURCE>]' cannot be used with '--fold'"
+    );
+}
+
+#[test]
+fn short_options_that_became_a_value_are_told() {
+    let told = |typed: &[&str], value: &str| {
+        let args: Vec<OsString> = ["mrsh"].iter().chain(typed).map(OsString::from).collect();
+        usage::grouped(&args, 'f', value)
+    };
+    insta::assert_snapshot!(told(&["-fan", "3"], "an").unwrap(), @"'-fan' means '-f an': of short options in one word, the one with a value comes last");
+    insta::assert_snapshot!(told(&["-w", "n1", "-bfan", "x"], "an").unwrap(), @"'-bfan' means '-bf an': of short options in one word, the one with a value comes last");
+    // -z is no option, and an apart is a name.
+    assert_eq!(told(&["-faz", "x"], "az"), None);
+    assert_eq!(told(&["-f", "an", "ls", "-fan"], "an"), None);
+    assert_eq!(told(&["-w", "x", "--", "-fan"], "an"), None);
+}
+
+#[test]
+fn only_options_that_there_are_are_named_instead_of_others() {
     let command = crate::config::command();
-    for (name, _) in usage::FOREIGN {
-        let ours = |arg: &clap::Arg| {
-            arg.get_long()
-                .is_some_and(|long| name == format!("--{long}"))
-                || arg
-                    .get_short()
-                    .is_some_and(|short| name == format!("-{short}"))
-        };
-        assert!(!command.get_arguments().any(ours), "{name}");
+    let is_ours = |name: &str| {
+        command.get_arguments().any(|arg| {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let short = arg.get_short().map(|short| format!("-{short}"));
+            long.iter().chain(&short).any(|ours| ours == name)
+        })
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for (names, help) in usage::FOREIGN {
+        for name in names {
+            assert!(!is_ours(name), "{name}");
+            assert!(seen.insert(name), "{name} is there twice");
+        }
+        let words = help.split([' ', ',', ';', ':']);
+        let options: Vec<&str> = words.filter(|word| word.starts_with('-')).collect();
+        for option in options {
+            assert!(is_ours(option), "{option} in {help:?}");
+        }
     }
 }
 

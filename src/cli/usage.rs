@@ -1,70 +1,116 @@
 //! Errors of the command line in this program's own form, with help for options of similar programs.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::help::help_line;
+
 /// Options of pdsh, clush, pssh and Ansible that this program calls otherwise, with what to write instead.
-pub(super) const FOREIGN: [(&str, &str); 42] = [
-    ("--fanout", "the fan-out is -j N"),
-    ("--forks", "the fan-out is -j N"),
-    ("--par", "the fan-out is -j N"),
-    ("--parallel", "the fan-out is -j N"),
-    ("--max-procs", "the fan-out is -j N"),
-    ("--threads", "the fan-out is -j N"),
-    ("--concurrency", "the fan-out is -j N"),
-    ("--connections", "the fan-out is -j N"),
-    ("--hostfile", "a file of hosts is -f FILE"),
-    ("--host-file", "a file of hosts is -f FILE"),
-    ("--hostlist", "hosts are named with -w EXPR"),
-    ("--machinefile", "a file of hosts is -f FILE"),
-    ("--inventory", "an inventory is -f FILE"),
-    ("--inventory-file", "an inventory is -f FILE"),
-    ("--host", "hosts are named with -w EXPR"),
-    ("--nodes", "hosts are named with -w EXPR"),
+pub(super) const FOREIGN: [(&[&str], &str); 31] = [
     (
-        "--limit",
+        &[
+            "--fanout",
+            "--forks",
+            "--par",
+            "--parallel",
+            "--max-procs",
+            "--threads",
+            "--concurrency",
+            "--connections",
+        ],
+        "the fan-out is -j N",
+    ),
+    (
+        &["--hostfile", "--host-file", "--machinefile"],
+        "a file of hosts is -f FILE",
+    ),
+    (
+        &["--inventory", "--inventory-file"],
+        "an inventory is -f FILE",
+    ),
+    (
+        &["--host", "--hostlist", "--nodes", "-H"],
+        "hosts are named with -w EXPR",
+    ),
+    (
+        &["--limit"],
         "choose hosts with -w EXPR or -g GROUP, leave some out with -x EXPR",
     ),
     (
-        "--groupsource",
+        &["--groupsource"],
         "the source of groups is --group-source NAME",
     ),
     (
-        "--timeout",
+        &["-G", "--groupbase"],
+        "it is not needed: -r names the source of a group only where several sources have that group",
+    ),
+    (
+        &["-A"],
+        "pdsh: all hosts are -a; pssh: a password is asked for with --password",
+    ),
+    (&["-X"], "a group is left out with -x @GROUP"),
+    (
+        &["--timeout"],
         "-t TIME limits the connection, -u TIME the command",
     ),
     (
-        "--connect_timeout",
+        &["--connect_timeout"],
         "it is -t TIME, or --connect-timeout TIME",
     ),
     (
-        "--command_timeout",
+        &["--command_timeout"],
         "it is -u TIME, or --command-timeout TIME",
     ),
-    ("--private-key", "a key is --identity FILE"),
-    ("--key", "a key is --identity FILE"),
-    ("--ask-pass", "it is --password"),
-    ("--askpass", "it is --password"),
-    ("--remote-user", "the remote user is -l NAME"),
-    ("--login", "the remote user is -l NAME"),
-    ("--rcmd", "the transport is -R NAME"),
-    ("--worker", "the transport is -R NAME"),
-    ("--outdir", "it is -o DIR, or --output-dir DIR"),
-    ("--errdir", "it is -e DIR, or --error-dir DIR"),
-    ("--option", "a setting for ssh is --ssh-option KEY=VALUE"),
-    ("--options", "a setting for ssh is --ssh-option KEY=VALUE"),
-    ("--become", "write sudo at the start of COMMAND"),
-    ("--sudo", "write sudo at the start of COMMAND"),
-    ("--check", "what would be done is told by -n"),
-    ("--nostdin", "standard input is sent only with -i"),
+    (&["--private-key", "--key"], "a key is --identity FILE"),
+    (&["--ask-pass", "--askpass"], "it is --password"),
+    (&["--remote-user", "--login"], "the remote user is -l NAME"),
+    (&["--rcmd", "--worker"], "the transport is -R NAME"),
+    (&["--outdir"], "it is -o DIR, or --output-dir DIR"),
+    (&["--errdir"], "it is -e DIR, or --error-dir DIR"),
     (
-        "--inline",
+        &["--option", "--options", "-O"],
+        "a setting for ssh is --ssh-option KEY=VALUE",
+    ),
+    (
+        &["--become", "--sudo"],
+        "write sudo at the start of COMMAND",
+    ),
+    (
+        &["-m", "--mode", "--module-name"],
+        "clush: there are no modes, write sudo at the start of COMMAND; Ansible: there are no modules, COMMAND \
+         is a line of shell",
+    ),
+    (
+        &["-c", "--copy", "--rcopy", "--dest"],
+        "no files are copied yet: send one with -i 'cat >FILE' <FILE, fetch one with -o DIR 'cat FILE', or \
+         use rsync",
+    ),
+    (
+        &["--check"],
+        "what would be done is told by -n",
+    ),
+    (
+        &["-C"],
+        "Ansible: what would be done is told by -n; pdsh: Slurm is not asked, name hosts with -w EXPR or -g GROUP",
+    ),
+    (
+        &["-Q"],
+        "the targets are printed with --expand; what would be done is told by -n",
+    ),
+    (
+        &["-d", "--debug"],
+        "-v says more about the run, --stats where the time went",
+    ),
+    (&["-k"], "it is --fail-fast"),
+    (&["--maxrc"], "it is -S, or --worst-status"),
+    (&["--nostdin"], "standard input is sent only with -i"),
+    (
+        &["--inline", "--line_mode", "--line-mode"],
         "output comes line by line by itself; -L keeps the lines of a host together",
     ),
-    ("-X", "a group is left out with -x @GROUP"),
-    ("-k", "it is --fail-fast"),
-    ("-O", "a setting for ssh is --ssh-option KEY=VALUE"),
     (
-        "-s",
+        &["-s"],
         "standard error is apart by itself; the source of groups is --group-source NAME",
     ),
 ];
@@ -95,8 +141,30 @@ pub(crate) fn message(error: &clap::Error) -> String {
     if help.is_empty() {
         help.push("mrsh --help lists the options".to_owned());
     }
-    let help = help.iter().map(|text| format!("\n  = help: {text}"));
-    message.to_owned() + &help.collect::<String>()
+    message.to_owned() + &help.iter().map(help_line).collect::<String>()
+}
+
+/// Help for a value that a short option has taken from its own word, if it could be other short options: `an` of
+/// `-fan`.
+pub(crate) fn grouped(args: &[OsString], option: char, value: &str) -> Option<String> {
+    let command = crate::config::command();
+    let is_option = |letter: char| {
+        "hV".contains(letter) || command.get_arguments().any(|arg| arg.get_short() == Some(letter))
+    };
+    if !value.chars().all(is_option) || args.iter().any(|word| word == value) {
+        return None;
+    }
+    let end = format!("{option}{value}");
+    let words = args.iter().skip(1).filter_map(|word| word.to_str());
+    words.take_while(|word| *word != "--").find_map(|word| {
+        let before = word.strip_prefix('-')?.strip_suffix(&end)?;
+        before.chars().all(is_option).then(|| {
+            format!(
+                "'{word}' means '-{before}{option} {value}': of short options in one word, the one with a value \
+                 comes last"
+            )
+        })
+    })
 }
 
 /// What to write instead of an option that another program has.
@@ -107,6 +175,8 @@ fn foreign(error: &clap::Error) -> Option<&'static str> {
     let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    let found = FOREIGN.iter().find(|(foreign, _)| foreign == name);
+    let found = FOREIGN
+        .iter()
+        .find(|(names, _)| names.contains(&name.as_str()));
     found.map(|(_, help)| *help)
 }

@@ -70,18 +70,24 @@ pub enum GenerateArg {
 /// A time above 0, in seconds or with units, a fraction included; a year at most, so that every sum of times
 /// fits.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    const YEAR: f64 = 366.0 * 86_400.0;
     match seconds(text) {
         Some(s) if s > 0.0 && s <= YEAR => Ok(Duration::from_secs_f64(s)),
         Some(_) => Err("must be above 0 and at most a year".to_owned()),
-        None => Err("not a time, such as 10, 0.5, 500ms, 30s, 2m or 1h30m".to_owned()),
+        None => Err("must be a time, such as 10, 0.5, 500ms, 30s, 2m or 1h30m".to_owned()),
     }
 }
 
-/// Reads a number of seconds, or numbers with units one after the other.
+/// The longest time, in seconds.
+const YEAR: f64 = 366.0 * 86_400.0;
+
+/// Reads a number of seconds, or numbers with units one after the other. A sign is read as well, so that the
+/// caller can say which times there are.
 fn seconds(text: &str) -> Option<f64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Some(seconds);
+    }
+    if let Some(positive) = text.strip_prefix('-') {
+        return seconds(positive).map(|seconds| -seconds);
     }
     let (mut sum, mut rest) = (0.0, text);
     while !rest.is_empty() {
@@ -115,13 +121,14 @@ fn number(text: &str) -> Option<(f64, &str)> {
 
 /// A number that is not 0.
 pub(crate) fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
-    text.parse().map_err(|_| "expected a number from 1 up")
+    text.parse().map_err(|_| "must be a number from 1 up")
 }
 
 /// A time, 0 included.
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
     match seconds(text) {
         Some(0.0) => Ok(Duration::ZERO),
+        Some(s) if !(0.0..=YEAR).contains(&s) => Err("must be 0 to a year".to_owned()),
         _ => time(text),
     }
 }
@@ -143,7 +150,7 @@ pub(super) fn shares(text: &str) -> Result<Shares, &'static str> {
 
 /// Bytes, with K, M, G or T for powers of 1,024, a fraction included.
 pub(super) fn size(text: &str) -> Result<usize, String> {
-    let bad = || "not a size in bytes, such as 1000000, 500K, 16M or 1.5G".to_owned();
+    let bad = || "must be a size in bytes, such as 1000000, 500K, 16M or 1.5G".to_owned();
     let (number, unit) = number(text).ok_or_else(bad)?;
     let shift = match unit.to_ascii_uppercase().as_str() {
         "" | "B" => 0,

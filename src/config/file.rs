@@ -13,6 +13,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, FileFault, Layer, Source, Value, argument, check, keys};
+use crate::targets::groups::OwnGroup;
+use crate::targets::nodeset::DefinitionPlace;
 use crate::targets::suggest::nearest;
 use crate::targets::{Diagnostic, Origin};
 
@@ -28,7 +30,7 @@ impl File<'_> {
     pub(super) fn read(
         &self,
         command: &Command,
-        groups: &mut BTreeMap<String, String>,
+        groups: &mut BTreeMap<String, OwnGroup>,
     ) -> Result<(Layer, Vec<(String, Layer)>), ConfigError> {
         let table = DeTable::parse(self.text)
             .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
@@ -47,7 +49,11 @@ impl File<'_> {
                 }
                 "groups" => {
                     for (name, members) in self.table(value)? {
-                        groups.insert(name.get_ref().to_string(), self.members(members)?);
+                        let group = OwnGroup {
+                            text: self.members(members)?,
+                            place: Some(Arc::new(self.place(members.span()))),
+                        };
+                        groups.insert(name.get_ref().to_string(), group);
                     }
                 }
                 _ => self.setting(command, None, key, value, &mut top)?,
@@ -137,6 +143,20 @@ impl File<'_> {
                 .unwrap_or(Path::new(""))
                 .join(path)
                 .into(),
+        }
+    }
+
+    /// The line of a definition, or its first if it has several.
+    fn place(&self, span: Range<usize>) -> DefinitionPlace {
+        let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = self.text[span.start..]
+            .find('\n')
+            .map_or(self.text.len(), |at| span.start + at);
+        DefinitionPlace {
+            file: Arc::clone(&self.name),
+            line: self.line(span.start),
+            text: self.text[start..end].to_owned(),
+            span: span.start - start..span.end.min(end) - start,
         }
     }
 

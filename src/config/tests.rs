@@ -129,7 +129,7 @@ fn a_fault_names_file_line_and_key_and_what_was_meant() {
       |        ^^^^
     ");
     insta::assert_snapshot!(error("jobs = 0"), @r"
-    invalid value '0' for '--jobs <N>': expected a number from 1 up
+    invalid value '0' for '--jobs <N>': must be a number from 1 up
      --> DIR/system.toml:1:8
       |
       | jobs = 0
@@ -149,7 +149,7 @@ fn a_fault_names_file_line_and_key_and_what_was_meant() {
         Fixture::new("", "")
             .with("MRSH_JOBS", "many")
             .error(&["true"]),
-        "the environment variable MRSH_JOBS: invalid value 'many' for '--jobs <N>': expected a number from 1 up"
+        "the environment variable MRSH_JOBS: invalid value 'many' for '--jobs <N>': must be a number from 1 up"
     );
 }
 
@@ -160,8 +160,8 @@ fn groups_are_read_and_the_users_win() {
         "[groups]\nweb = \"www\"",
     );
     let groups = fixture.load(&["x"]).unwrap().groups;
-    assert_eq!(groups["web"], "www");
-    assert_eq!(groups["db"], "db1,db[7-8]");
+    assert_eq!(groups["web"].text, "www");
+    assert_eq!(groups["db"].text, "db1,db[7-8]");
     let error = Fixture::new("[groups]\nweb = 3", "").error(&["x"]);
     assert!(error.starts_with("a group is hosts as text"), "{error}");
 }
@@ -296,4 +296,63 @@ fn the_transport_may_be_in_the_environment() {
         error.starts_with("the environment variable MRSH_TRANSPORT: invalid value 'telnet'"),
         "{error}"
     );
+}
+
+#[test]
+fn a_negative_number_is_a_value_that_cannot_be() {
+    let error = |args: &[&str]| {
+        let args = [&["mrsh"], args, &["-w", "n1", "true"]].concat();
+        let found = command().try_get_matches_from(args).unwrap_err();
+        let message = crate::cli::usage::message(&found);
+        message.lines().next().unwrap_or_default().to_owned()
+    };
+    let most = "must be above 0 and at most a year";
+    for (args, expected) in [
+        (
+            &["-t", "-1"][..],
+            format!("'-1' for '--connect-timeout <TIME>': {most}"),
+        ),
+        (
+            &["-u", "-5s"],
+            format!("'-5s' for '--command-timeout <TIME>': {most}"),
+        ),
+        (
+            &["-bu", "-1m30s"],
+            format!("'-1m30s' for '--command-timeout <TIME>': {most}"),
+        ),
+        (
+            &["--deadline", "-.5"],
+            format!("'-.5' for '--deadline <TIME>': {most}"),
+        ),
+        (
+            &["--kill-after", "-1s"],
+            "'-1s' for '--kill-after <TIME>': must be 0 to a year".to_owned(),
+        ),
+        (
+            &["-j", "-3"],
+            "'-3' for '--jobs <N>': must be a number from 1 up".to_owned(),
+        ),
+        (
+            &["-j", "-b"],
+            "'-b' for '--jobs <N>': must be a number from 1 up".to_owned(),
+        ),
+        (
+            &["-p", "-1"],
+            "'-1' for '--port <N>': -1 is not in 1..=65535".to_owned(),
+        ),
+        (
+            &["--max-failures", "-10%"],
+            "'-10%' for '--max-failures <N|N%>': must be a number from 1 up, or 1% to 100%".to_owned(),
+        ),
+        (
+            &["--spool-memory", "-1M"],
+            "'-1M' for '--spool-memory <SIZE>': must be a size in bytes, such as 1000000, 500K, 16M or 1.5G"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(error(args), format!("invalid value {expected}"));
+    }
+    // The words of COMMAND are its own.
+    let cli = Fixture::new("", "").cli(&["-j2", "-t", "5", "-w", "a", "sleep", "-1"]);
+    assert_eq!((cli.jobs.get(), cli.command.len()), (2, 2));
 }

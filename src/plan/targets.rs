@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::targets::groups::{Groups, Places};
+use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::inventory::Inventory;
 use crate::targets::nodeset::{NodeSet, fold};
 use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
@@ -16,7 +16,7 @@ use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, 
 const STANDARD_INPUT: &str = "standard input";
 
 /// The groups of this machine, of the configuration, and of inventories that are the hosts files.
-pub(super) fn groups(own: BTreeMap<String, String>, cli: &Cli) -> Result<Groups, Error> {
+pub(super) fn groups(own: BTreeMap<String, OwnGroup>, cli: &Cli) -> Result<Groups, Error> {
     let variable = |name: &str| {
         env::var_os(name)
             .filter(|v| !v.is_empty())

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
 use crate::error::{plain, without_numbers};
+use crate::help::HELP;
 use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
@@ -257,7 +258,7 @@ impl Reporter for Summary {
         }
         self.failures(stats, console)?;
         for help in self.helps() {
-            say(&format!("help: {help}"), console)?;
+            write_line(HELP, help, console)?;
         }
         if !self.not_started.is_empty() {
             let targets = self.fold(self.not_started.iter().copied());

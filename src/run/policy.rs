@@ -111,7 +111,7 @@ impl FromStr for Share {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected a number from 1, or 1% to 100%";
+        const EXPECTED: &str = "must be a number from 1 up, or 1% to 100%";
         match text.strip_suffix('%') {
             Some(percent) => match percent.parse() {
                 Ok(percent @ 1..=100) => Ok(Share::Percent(percent)),

@@ -8,7 +8,8 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::nodeset::NodeSetError;
+use super::nodeset::{Fault, NodeSetError};
+use crate::help::help_line;
 
 /// Why there is no list of targets.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,8 @@ pub enum TargetError {
     },
     /// Nothing was named at all.
     #[error(
-        "no targets: nothing names a host\n  = help: name hosts with -w node[1-9] or a hosts file with -f FILE"
+        "no targets: nothing names a host{}",
+        help_line("name hosts with -w node[1-9] or a hosts file with -f FILE")
     )]
     NothingNamed,
     /// Sources were given, but there is no host in them.
@@ -49,7 +51,8 @@ pub enum TargetError {
     AllExcluded(usize),
     /// None of the positions of a slice is in the list.
     #[error(
-        "no targets: there are {0}, and the slice takes none of them\n  = help: the first has the number 0"
+        "no targets: there are {0}, and the slice takes none of them{}",
+        help_line("the first has the number 0")
     )]
     NothingAt(usize),
 }
@@ -171,8 +174,35 @@ impl Diagnostic {
 
     /// Points at what a node set's error is about.
     pub(super) fn from_nodeset(origin: &Origin, text: &str, error: &NodeSetError) -> Diagnostic {
-        let (message, help) = (error.fault.to_string(), error.fault.help());
-        Diagnostic::new(origin, text, error.span.clone(), message, help)
+        Diagnostic::from_fault(origin, text, error.span.clone(), &error.fault)
+    }
+
+    /// Points at the definition that a fault is in, if its place is known, else at `span` of `text`.
+    pub(super) fn from_fault(
+        origin: &Origin,
+        text: &str,
+        span: Range<usize>,
+        fault: &Fault,
+    ) -> Diagnostic {
+        Diagnostic::of_definition(fault)
+            .unwrap_or_else(|| Diagnostic::new(origin, text, span, fault.to_string(), fault.help()))
+    }
+
+    /// Points at the definition that a fault is in, if its place is known.
+    pub(crate) fn of_definition(fault: &Fault) -> Option<Diagnostic> {
+        let Fault::InDefinition {
+            what,
+            fault,
+            place: Some(place),
+            ..
+        } = fault
+        else {
+            return None;
+        };
+        let origin = Origin::line(&place.file, place.line);
+        let message = format!("in {what}: {fault}");
+        let span = place.span.clone();
+        Some(Diagnostic::new(&origin, &place.text, span, message, fault.help()))
     }
 }
 
@@ -193,7 +223,7 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "  |\n  | {}", self.excerpt)?;
         write!(f, "  | {:before$}{:^<under$}", "", "")?;
         if let Some(help) = &self.help {
-            write!(f, "\n  = help: {help}")?;
+            f.write_str(&help_line(help))?;
         }
         Ok(())
     }

@@ -112,10 +112,9 @@ impl<'a> TargetListBuilder<'a> {
             Some((source, group)) => (Some(source), group),
             None => (None, name),
         };
-        let hosts = resolver.group(source, group).map_err(|fault| {
-            let help = fault.help();
-            Diagnostic::new(&origin, name, 0..name.len(), fault.to_string(), help)
-        })?;
+        let hosts = resolver
+            .group(source, group)
+            .map_err(|fault| Diagnostic::from_fault(&origin, name, 0..name.len(), &fault))?;
         self.add_source(origin.name());
         let mut list = HostList::default();
         list.push_list(hosts, Options::default());

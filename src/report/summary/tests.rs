@@ -385,7 +385,7 @@ fn causes_that_differ_in_the_hosts_name_and_key_are_one_line_with_one_help() {
     };
     insta::assert_snapshot!(said(false, 3, outcomes()), @r"
     mrsh: 3 failed: ada,bea,cas no key is known for it
-    mrsh: help: ask somebody
+      = help: ask somebody
     ");
     // One host alone has the details, which have the help.
     insta::assert_snapshot!(said(false, 3, vec![unknown("ada", "RSA")]), @"mrsh: 1 failed: ada no RSA key is known for ada: ask somebody");

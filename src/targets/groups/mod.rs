@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::inventory::Inventory;
-use super::nodeset::{Definition, GroupError, GroupSource, HostList, Options};
+use super::nodeset::{Definition, DefinitionPlace, GroupError, GroupSource, HostList, Options};
 use super::{Limits, TargetError, Warnings, files};
 use crate::trusted;
 
@@ -106,10 +106,21 @@ trait Source {
     }
 }
 
+/// A group of mrsh's own configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnGroup {
+    /// An expression.
+    pub text: String,
+    /// Its place in the configuration.
+    pub place: Option<Arc<DefinitionPlace>>,
+}
+
 /// All groups of the machine, and those that were defined for this run.
 pub struct Groups {
     places: Places,
     own: table::Table,
+    /// Places of the definitions of mrsh's own groups, by name.
+    own_places: BTreeMap<String, Arc<DefinitionPlace>>,
     /// With the files that they are.
     inventories: Vec<(PathBuf, Inventory)>,
     /// Whether hosts of an inventory were asked for.
@@ -136,10 +147,17 @@ const INVENTORY: &str = "inventory";
 impl Groups {
     /// The groups that are defined in these places, and those of mrsh's own configuration.
     #[must_use]
-    pub fn new(places: Places, own: BTreeMap<String, String>) -> Groups {
+    pub fn new(places: Places, own: BTreeMap<String, OwnGroup>) -> Groups {
+        let mut own_places = BTreeMap::new();
+        let mut texts = BTreeMap::new();
+        for (name, OwnGroup { text, place }) in own {
+            own_places.extend(place.map(|place| (name.clone(), place)));
+            texts.insert(name, text);
+        }
         Groups {
             places,
-            own: table::Table::new(OWN, own),
+            own: table::Table::new(OWN, texts),
+            own_places,
             inventories: Vec::new(),
             asked: Cell::new(false),
             loaded: OnceCell::new(),
@@ -221,6 +239,38 @@ impl Groups {
             }
         }
         Ok(None)
+    }
+
+    /// The one definition among those that sources gave; `name` is the group's, `*` for all hosts.
+    fn the_only(
+        &self,
+        found: Vec<(&str, String)>,
+        what: impl Fn() -> String,
+        name: &str,
+    ) -> Result<Option<Definition>, GroupError> {
+        if let [_, _, ..] = found.as_slice() {
+            return Err(GroupError::Ambiguous {
+                what: what(),
+                name: name.to_owned(),
+                sources: found.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            });
+        }
+        let own_name = if name == "*" { table::ALL } else { name };
+        Ok(found
+            .into_iter()
+            .next()
+            .map(|(source, text)| match source {
+                OWN => Definition::Text {
+                    text,
+                    source: None,
+                    place: self.own_places.get(own_name).cloned(),
+                },
+                source => Definition::Text {
+                    text,
+                    source: Some(source.to_owned()),
+                    place: None,
+                },
+            }))
     }
 
     fn loaded(&self) -> Result<&Loaded, GroupError> {
@@ -331,7 +381,7 @@ impl GroupSource for Groups {
             }
         }
         let what = || format!("the group \"{group}\"");
-        if let Some(definition) = the_only(found, what, group)? {
+        if let Some(definition) = self.the_only(found, what, group)? {
             return Ok(definition);
         }
         Err(match failure {
@@ -363,7 +413,7 @@ impl GroupSource for Groups {
             // A source of no hosts contradicts nobody.
             found.retain(|(_, text)| !text.is_empty());
         }
-        the_only(found, || "the list of all hosts".to_owned(), "*")
+        self.the_only(found, || "the list of all hosts".to_owned(), "*")
     }
 
     fn list(&self, source: Option<&str>) -> Result<Vec<String>, GroupError> {
@@ -397,31 +447,12 @@ impl GroupSource for Groups {
     }
 }
 
-/// The one definition among those that sources gave; `name` is the group's, `*` for all hosts.
-fn the_only(
-    found: Vec<(&str, String)>,
-    what: impl Fn() -> String,
-    name: &str,
-) -> Result<Option<Definition>, GroupError> {
-    if let [_, _, ..] = found.as_slice() {
-        return Err(GroupError::Ambiguous {
-            what: what(),
-            name: name.to_owned(),
-            sources: found.iter().map(|(name, _)| (*name).to_owned()).collect(),
-        });
-    }
-    Ok(found.into_iter().next().map(|(source, text)| {
-        let source = Some(source).filter(|name| *name != OWN);
-        Definition::Text {
-            text,
-            source: source.map(str::to_owned),
-        }
-    }))
-}
-
 /// A failure to read something, as an error about groups.
 fn unreadable(path: &Path, error: &std::io::Error) -> GroupError {
-    GroupError::Failed(format!("cannot read {}: {error}", path.display()))
+    GroupError::Unreadable {
+        message: format!("cannot read {}: {error}", path.display()),
+        help: trusted::help(error).map(str::to_owned),
+    }
 }
 
 /// Configuration files may have this many bytes.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{GroupError, Source};
 
+/// The name of the group of all hosts.
+pub(super) const ALL: &str = "all";
+
 /// A source whose groups are all known. The group `all`, if there is one, names all hosts.
 pub(super) struct Table {
     name: String,
@@ -33,7 +36,7 @@ impl Source for Table {
     }
 
     fn all(&self) -> Result<Option<String>, GroupError> {
-        self.lookup("all")
+        self.lookup(ALL)
     }
 
     fn list(&self) -> Result<Option<Vec<String>>, GroupError> {

@@ -25,9 +25,13 @@ fn site(files: &[(&str, &str)], own: &[(&str, &str)]) -> Site {
         dsh_machines: vec![path("machines.list")],
         genders: Some(path("genders")),
     };
-    let own = own
-        .iter()
-        .map(|(name, hosts)| ((*name).to_owned(), (*hosts).to_owned()));
+    let own = own.iter().map(|(name, hosts)| {
+        let group = OwnGroup {
+            text: (*hosts).to_owned(),
+            place: None,
+        };
+        ((*name).to_owned(), group)
+    });
     let groups = Groups::new(places, own.collect());
     Site { folder, groups }
 }

@@ -4,8 +4,9 @@
 //! fault says how to mend it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::lookup::GroupError;
+use super::lookup::{DefinitionPlace, GroupError};
 use crate::targets::suggest::nearest;
 
 /// A fault and the bytes of the expression that it is about.
@@ -112,15 +113,22 @@ pub enum Fault {
     #[error("these are too many masks to compare all names with")]
     TooManyMasks,
     /// What a group is defined as cannot be understood.
-    #[error("in {what} ({text}): {fault}")]
+    #[error("in {what} ({text}{}): {fault}", at(place.as_deref()))]
     InDefinition {
         /// Which group.
         what: Box<str>,
         /// The definition, or the part at fault.
         text: Box<str>,
+        /// Its place, if that is known.
+        place: Option<Arc<DefinitionPlace>>,
         /// What is wrong with it.
         fault: Box<Fault>,
     },
+}
+
+/// Words for the place of a definition, after its text.
+fn at(place: Option<&DefinitionPlace>) -> String {
+    place.map_or_else(String::new, |place| format!(" at {}:{}", place.file, place.line))
 }
 
 /// Longer names are refused: it is the limit of the DNS, and of `NAME_MAX` for files named by host.
@@ -168,6 +176,9 @@ impl Fault {
             Fault::BadRegex(_) => "write a regular expression, like /^node[12]/",
             Fault::File(_) => return None,
             Fault::Group(error) => return error.help(),
+            Fault::GroupCycle(names) if names.ends_with('*') => {
+                "masks and @* are looked up in the list of all hosts: write names where that is defined"
+            }
             Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) => "mend the groups' definitions",
             Fault::TooManyMasks => "write fewer ranges together with '*' and '?'",
             Fault::InDefinition { fault, .. } => return fault.help(),
@@ -199,6 +210,7 @@ impl GroupError {
                 ))
             }
             GroupError::NoSource => Some("name the hosts themselves".to_owned()),
+            GroupError::Unreadable { help, .. } => help.clone(),
             GroupError::Unsupported { .. } | GroupError::Failed(_) => None,
         }
     }

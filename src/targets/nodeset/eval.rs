@@ -301,8 +301,12 @@ impl<'a> Resolver<'a> {
         what: &str,
         scope: Scope<'_>,
     ) -> Result<Arc<HostList>, Fault> {
-        let (text, source) = match &definition {
-            Definition::Text { text, source } => (text, source.as_deref()),
+        let (text, source, place) = match &definition {
+            Definition::Text {
+                text,
+                source,
+                place,
+            } => (text, source.as_deref(), place),
             Definition::Hosts(hosts) => return Ok(Arc::clone(hosts)),
         };
         let grammar = Grammar {
@@ -317,10 +321,13 @@ impl<'a> Resolver<'a> {
         let hosts = self.evaluate(text, scope).map(Arc::new);
         hosts.map_err(|NodeSetError { span, fault }| match fault {
             // What is wrong with a group inside is said where that group is.
-            Fault::InDefinition { .. } | Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) => fault,
+            Fault::InDefinition { .. } => fault,
+            // The names of the groups say enough where no place can be shown.
+            Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) if place.is_none() => fault,
             _ => Fault::InDefinition {
                 what: what.into(),
                 text: excerpt(text, span).into(),
+                place: place.clone(),
                 fault: Box::new(fault),
             },
         })

@@ -3,6 +3,7 @@
 //! The module does no input or output; the readers of group sources and the reader of hosts
 //! files implement these traits.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::list::HostList;
@@ -28,9 +29,24 @@ pub enum Definition {
         text: String,
         /// The source of the groups that it names without their source.
         source: Option<String>,
+        /// Its place, if it is in a file that errors can quote.
+        place: Option<Arc<DefinitionPlace>>,
     },
     /// Hosts about which more is known than an expression can say.
     Hosts(Arc<HostList>),
+}
+
+/// The place of a definition in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionPlace {
+    /// Name of the file.
+    pub file: Arc<str>,
+    /// Line number, counted from 1.
+    pub line: usize,
+    /// Text of the line.
+    pub text: String,
+    /// Bytes of the definition in the line.
+    pub span: Range<usize>,
 }
 
 /// Why a group cannot be looked up.
@@ -73,6 +89,14 @@ pub enum GroupError {
         name: String,
         /// What it was asked for.
         what: &'static str,
+    },
+    /// A file of the source cannot be read.
+    #[error("{message}")]
+    Unreadable {
+        /// The file, and why.
+        message: String,
+        /// What to do about it, if that is known.
+        help: Option<String>,
     },
     /// The source failed.
     #[error("{0}")]

@@ -56,6 +56,6 @@ pub use error::{Fault, NodeSetError};
 pub use eval::Resolver;
 pub use joined::Joined;
 pub use list::{Filter, Host, HostList, Options, Says};
-pub use lookup::{Definition, GroupError, GroupSource, HostFiles, Nothing};
+pub use lookup::{Definition, DefinitionPlace, GroupError, GroupSource, HostFiles, Nothing};
 pub use parse::positions;
 pub use set::{NodeSet, fold};

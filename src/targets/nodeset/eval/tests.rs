@@ -32,6 +32,7 @@ impl GroupSource for Groups {
             Some(definition) => Ok(Definition::Text {
                 text: (*definition).to_owned(),
                 source: source.map(str::to_owned),
+                place: None,
             }),
             None => Err(GroupError::UnknownGroup {
                 name: group.to_owned(),
@@ -45,6 +46,7 @@ impl GroupSource for Groups {
         Ok(all.map(|text| Definition::Text {
             text: text.to_string(),
             source: source.map(str::to_owned),
+            place: None,
         }))
     }
 
@@ -204,7 +206,11 @@ impl GroupSource for Doubling {
             _ => format!("@{0},@{0}", number - 1),
         };
         let source = source.map(str::to_owned);
-        Ok(Definition::Text { text, source })
+        Ok(Definition::Text {
+            text,
+            source,
+            place: None,
+        })
     }
 
     fn all(&self, _: Option<&str>) -> Result<Option<Definition>, GroupError> {

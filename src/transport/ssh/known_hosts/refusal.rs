@@ -100,8 +100,8 @@ pub enum CertificateFault {
 pub enum HostKeyError {
     /// Nothing is known of the host.
     #[error(
-        "no {} host key is known for {host} and you have requested strict checking{}; its key is \
-         {fingerprint}: once it is checked, 'ssh-keyscan' or StrictHostKeyChecking=accept-new adds it",
+        "no {} host key is known for {host}, and strict host key checking is the default{}; its key is \
+         {fingerprint}: once it is checked, 'ssh-keyscan' or --ssh-option StrictHostKeyChecking=accept-new adds it",
         kind.word(), because(certificate.as_ref())
     )]
     Unknown {
@@ -158,12 +158,12 @@ impl HostKeyError {
         let (common, help) = match self {
             HostKeyError::Unknown { certificate, .. } => (
                 format!(
-                    "no host key is known, and you have requested strict checking{}",
+                    "no host key is known, and strict host key checking is the default{}",
                     because(certificate.as_ref())
                 ),
                 Some(
-                    "once their keys are checked, 'ssh-keyscan' or StrictHostKeyChecking=accept-new adds them; \
-                     -v shows each key",
+                    "once their keys are checked, 'ssh-keyscan' or --ssh-option StrictHostKeyChecking=accept-new \
+                     adds them; -v shows each key",
                 ),
             ),
             HostKeyError::Changed { changed, .. } => (

@@ -222,7 +222,7 @@ fn refusals_have_opensshs_words() {
         verdict.refusal(&names, &key).unwrap().to_string()
     };
     insta::assert_snapshot!(refusal(&first, "h"), @r#"REMOTE HOST IDENTIFICATION HAS CHANGED: h sent the ED25519 key SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA; offending RSA key in /k:7; if the change is known to be right, remove it with: ssh-keygen -f "/k" -R "h""#);
-    insta::assert_snapshot!(refusal(&first, "x"), @"no ED25519 host key is known for x and you have requested strict checking; its key is SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA: once it is checked, 'ssh-keyscan' or StrictHostKeyChecking=accept-new adds it");
+    insta::assert_snapshot!(refusal(&first, "x"), @"no ED25519 host key is known for x, and strict host key checking is the default; its key is SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA: once it is checked, 'ssh-keyscan' or --ssh-option StrictHostKeyChecking=accept-new adds it");
     insta::assert_snapshot!(refusal(&second, "x"), @"REVOKED HOST KEY DETECTED: the ED25519 host key SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA of x is marked as revoked in /k:8; it may be a stolen key");
 }
 
