@@ -1,4 +1,4 @@
-//! What can be typed and what cannot, and that the README says the same.
+//! What can be typed and what cannot, and that the manual and the README say the same.
 
 use super::*;
 use clap::CommandFactory;
@@ -293,14 +293,18 @@ fn bad_values_are_named() {
 }
 
 #[test]
-fn the_readme_names_every_option_and_no_other() {
-    let readme = include_str!("../../README.md");
+fn the_manual_names_every_option_and_no_page_names_another() {
+    let pages = [
+        ("docs/manual.md", include_str!("../../docs/manual.md")),
+        ("README.md", include_str!("../../README.md")),
+    ];
     let command = crate::config::command();
-    let is_in = |name: &str| {
-        readme.match_indices(name).any(|(at, _)| {
+    let (_, manual) = pages[0];
+    let is_in_manual = |name: &str| {
+        manual.match_indices(name).any(|(at, _)| {
             let around = [
-                readme[..at].chars().next_back(),
-                readme[at + name.len()..].chars().next(),
+                manual[..at].chars().next_back(),
+                manual[at + name.len()..].chars().next(),
             ];
             let part_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
             !around.into_iter().flatten().any(part_of_a_word)
@@ -309,29 +313,41 @@ fn the_readme_names_every_option_and_no_other() {
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
         let short = arg.get_short().map(|c| format!("-{c}"));
         let long = arg.get_long().map(|long| format!("--{long}"));
-        let named = long.iter().chain(&short).any(|name| is_in(name));
-        assert!(named || arg.is_positional(), "README.md lacks {long:?}");
+        for name in long.iter().chain(&short) {
+            assert!(is_in_manual(name), "docs/manual.md lacks {name}");
+        }
     }
-    let cargos = [
+    // clap adds the first two when it parses; the others are options of cargo and of tests/run.
+    let others = [
+        "help",
+        "version",
+        "quick",
         "release",
         "open",
         "document-private-items",
         "no-default-features",
     ];
-    for (at, _) in readme.match_indices("--") {
-        let word: String = readme[at + 2..]
-            .chars()
-            .take_while(|&c| c.is_ascii_lowercase() || c == '-')
-            .collect();
-        let known = command
-            .get_arguments()
-            .any(|arg| arg.get_long() == Some(&word));
-        let is_option =
-            word.starts_with(|c: char| c.is_ascii_lowercase()) && !readme[..at].ends_with('-');
-        // NAME stands for any: --no-NAME.
-        assert!(
-            !is_option || known || word == "no-" || cargos.contains(&word.as_str()),
-            "--{word} is no option"
-        );
+    for (page, text) in pages {
+        for (at, _) in text.match_indices("--") {
+            let word: String = text[at + 2..]
+                .chars()
+                .take_while(|&c| c.is_ascii_lowercase() || c == '-')
+                .collect();
+            let known = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(&word));
+            let is_option =
+                word.starts_with(|c: char| c.is_ascii_lowercase()) && !text[..at].ends_with('-');
+            // The README compares this program with others.
+            let foreign = usage::FOREIGN
+                .iter()
+                .any(|(name, _)| name.strip_prefix("--") == Some(&word));
+            // NAME stands for any: --no-NAME.
+            let other = foreign || word == "no-" || others.contains(&word.as_str());
+            assert!(
+                !is_option || known || other,
+                "{page}: --{word} is no option"
+            );
+        }
     }
 }

@@ -464,7 +464,7 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     demo(&["-n"], "n[1-3]", "exit 7").status(0);
 }
 
-/// What the README's examples of jq give of the run below, in their order.
+/// What the manual's examples of jq give of the run below, in their order.
 const JQ: [&str; 5] = [
     "n2: exited 1\n",
     "n1\n",
@@ -482,8 +482,8 @@ fn the_examples_of_jq_work() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("run.json");
     std::fs::write(&file, &ended.stdout).unwrap();
-    let readme = include_str!("../../README.md");
-    let examples: Vec<&str> = readme
+    let manual = include_str!("../../docs/manual.md");
+    let examples: Vec<&str> = manual
         .lines()
         .filter_map(|line| line.trim().strip_prefix("mrsh --json "))
         .filter_map(|line| Some(line.split_once("| jq ")?.1))

@@ -1,4 +1,4 @@
-//! The tables of faults in tests/README.md: every test that they name is there, and they have every class, and
+//! The tables of faults in docs/testing.md: every test that they name is there, and they have every class, and
 //! every hostile ssh server.
 
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ fn tests(folders: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_fault_has_its_test_and_every_class_its_fault() {
-    let text = fs::read_to_string(Path::new(ROOT).join("tests/README.md")).unwrap();
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/testing.md")).unwrap();
     let rows = rows(&text, "Faults");
     assert!(rows.len() > 40, "{} rows", rows.len());
     let tests = tests(&["src", "tests/it"]);
@@ -90,7 +90,7 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
 
 #[test]
 fn every_hostile_ssh_server_has_its_test_and_every_test_its_row() {
-    let text = fs::read_to_string(Path::new(ROOT).join("tests/README.md")).unwrap();
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/testing.md")).unwrap();
     let tests = tests(&["tests/it/ssh_hostile"]);
     assert!(tests.len() > 60, "{} tests", tests.len());
     let mut named = BTreeSet::new();

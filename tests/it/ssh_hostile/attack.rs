@@ -234,7 +234,7 @@ pub(super) fn words(end: &Finished) -> String {
     }
 }
 
-/// A row of the tables of hostile servers in tests/README.md.
+/// A row of the tables of hostile servers in docs/testing.md.
 pub(super) struct Row {
     pub(super) mrsh: String,
     pub(super) ssh: String,
@@ -254,7 +254,7 @@ impl Row {
     }
 
     fn find(is_it: impl Fn(&str) -> bool) -> Row {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/README.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/testing.md");
         let text = fs::read_to_string(path).unwrap();
         let line = text.lines().find(|line| is_it(line));
         let line = line.unwrap_or("| no such row | | | |");

@@ -1,6 +1,6 @@
 //! Every message about channels, legal or not, in every state of a channel.
 //!
-//! A server for each message and an honest one are called in one run. The table in tests/README.md has the
+//! A server for each message and an honest one are called in one run. The table in docs/testing.md has the
 //! outcome of every message at every stage, for mrsh and for the system's `ssh`.
 
 use super::attack::{Clients, Row, own_key};

@@ -1,7 +1,7 @@
 //! Ssh servers that do wrong on purpose, at every step before and after login.
 //!
 //! Each test calls a scripted server together with an honest one in the same run, and holds both mrsh and the
-//! system's `ssh` against the test's row of the table in tests/README.md. A host that has not proved its key
+//! system's `ssh` against the test's row of the table in docs/testing.md. A host that has not proved its key
 //! sees no login and no command, no hostile host succeeds by a lie, and the honest host is unharmed.
 
 mod attack;
