@@ -507,10 +507,12 @@ impl Responder {
                 return;
             }
             self.again.pop_front();
+            let mut is_open = false;
             for from in [called, elsewhere(called)] {
                 // A client on the other end of the cable accepts or refuses at once.
                 let flags = SocketFlags::CLOEXEC;
                 if let Some(socket) = connect_reserved(from, client, &mut self.next_port, flags) {
+                    is_open = true;
                     let _ = rustix::net::send(&socket, b"forged\n", SendFlags::NOSIGNAL);
                     self.kept.push_back(socket);
                 }
@@ -518,7 +520,8 @@ impl Responder {
             while self.kept.len() > 64 {
                 self.kept.pop_front();
             }
-            if left > 1 {
+            // Once its listener is closed, the port may be another run's.
+            if is_open && left > 1 {
                 let at = Instant::now() + AGAIN_AFTER;
                 self.again.push_back((at, called, client, left - 1));
             }
