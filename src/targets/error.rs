@@ -51,8 +51,8 @@ pub enum TargetError {
     AllExcluded(usize),
     /// None of the positions of a slice is in the list.
     #[error(
-        "no targets: there are {0}, and the slice takes none of them{}",
-        help_line("the first has the number 0")
+        "no targets: there are {0}, and the slice takes none of them{help}",
+        help = help_line("the first has the number 0")
     )]
     NothingAt(usize),
 }

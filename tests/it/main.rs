@@ -26,6 +26,8 @@ mod reports;
 #[cfg(test)]
 mod ssh_config_diff;
 #[cfg(test)]
+mod ssh_endless;
+#[cfg(test)]
 mod ssh_faults;
 #[cfg(test)]
 mod ssh_hostile;

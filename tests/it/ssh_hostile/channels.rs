@@ -257,7 +257,9 @@ fn global(wants_reply: bool) -> Vec<u8> {
         .done()
 }
 
-/// True if a cell of the table has this outcome. What comes after the close may find the client gone: its cells have both.
+/// True if a cell of the table has this outcome. Outcomes with a slash between them race: a client ends the connection once it
+/// has read the close, and then reads what is sent after that only if it has arrived. For OpenSSH's ssh, an early close of the
+/// server is such a close as well. Before the close, every client reads the messages in the order of the connection.
 fn is_one_of(outcome: &str, cell: &str) -> bool {
     cell.split('/').any(|word| word == outcome)
 }

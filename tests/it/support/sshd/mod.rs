@@ -92,6 +92,8 @@ pub(crate) struct Talk {
     pub(crate) key: HostKey,
     /// The client's number for the channel, once there is one.
     pub(crate) channel: u32,
+    /// Bytes that the client took on the channel at first.
+    window: u32,
     seen: Arc<Mutex<Seen>>,
     client_version: Vec<u8>,
     client_offer: Vec<u8>,
@@ -110,6 +112,7 @@ impl Talk {
             version: "SSH-2.0-scripted".to_owned(),
             key,
             channel: 0,
+            window: 0,
             seen,
             client_version: Vec::new(),
             client_offer: Vec::new(),

@@ -65,6 +65,7 @@ impl Talk {
         let mut fields = Fields(&request[1..]);
         fields.text()?;
         self.channel = fields.number()?;
+        self.window = fields.number()?;
         between(self, Stage::Opening)?;
         self.send(&confirmation(self.channel))?;
         between(self, Stage::Open)?;
@@ -91,6 +92,25 @@ impl Talk {
             self.send(&to(kind::CHANNEL_FAILURE, self.channel).done())?;
         }
         Ok(is_exec)
+    }
+
+    /// Writes to both streams of the command, as far as the client's window goes, until the client goes.
+    pub(crate) fn write_without_end(&mut self) -> io::Result<()> {
+        let text = "x".repeat(63) + "\n";
+        let text = text.repeat(256);
+        let both = u32::try_from(2 * text.len()).unwrap();
+        let messages = [data(self.channel, &text), extended(self.channel, 1, &text)];
+        let mut window = self.window;
+        loop {
+            while window >= both {
+                self.send_together(&messages)?;
+                window -= both;
+            }
+            let adjust = self.until(kind::CHANNEL_WINDOW_ADJUST)?;
+            let mut fields = Fields(&adjust[1..]);
+            fields.number()?;
+            window = window.saturating_add(fields.number()?);
+        }
     }
 
     /// A whole honest connection.
