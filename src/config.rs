@@ -231,7 +231,8 @@ pub(crate) fn command() -> Command {
     let mut command = Cli::command().mut_args(|arg| {
         let names = arg.get_value_names().unwrap_or_default();
         let is_number = names.iter().any(|name| NUMBERS.contains(&name.as_str()));
-        match is_number && !arg.is_positional() {
+        // A switch has a value's name as well, and no value.
+        match is_number && matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) {
             true => arg.allow_hyphen_values(true),
             false => arg,
         }

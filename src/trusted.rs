@@ -77,9 +77,12 @@ mod tests {
         let said = || {
             let stat = fstat(File::open(&path).unwrap()).unwrap();
             let checked = check(Path::new("/etc/x"), &stat);
-            checked
-                .err()
-                .map(|error| (error.to_string(), help(&error).unwrap_or_default().to_owned()))
+            checked.err().map(|error| {
+                (
+                    error.to_string(),
+                    help(&error).unwrap_or_default().to_owned(),
+                )
+            })
         };
         set(0o644);
         let own = said();

@@ -86,10 +86,7 @@ pub(super) const FOREIGN: [(&[&str], &str); 31] = [
         "no files are copied yet: send one with -i 'cat >FILE' <FILE, fetch one with -o DIR 'cat FILE', or \
          use rsync",
     ),
-    (
-        &["--check"],
-        "what would be done is told by -n",
-    ),
+    (&["--check"], "what would be done is told by -n"),
     (
         &["-C"],
         "Ansible: what would be done is told by -n; pdsh: Slurm is not asked, name hosts with -w EXPR or -g GROUP",
@@ -149,7 +146,10 @@ pub(crate) fn message(error: &clap::Error) -> String {
 pub(crate) fn grouped(args: &[OsString], option: char, value: &str) -> Option<String> {
     let command = crate::config::command();
     let is_option = |letter: char| {
-        "hV".contains(letter) || command.get_arguments().any(|arg| arg.get_short() == Some(letter))
+        "hV".contains(letter)
+            || command
+                .get_arguments()
+                .any(|arg| arg.get_short() == Some(letter))
     };
     if !value.chars().all(is_option) || args.iter().any(|word| word == value) {
         return None;

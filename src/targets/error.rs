@@ -202,7 +202,13 @@ impl Diagnostic {
         let origin = Origin::line(&place.file, place.line);
         let message = format!("in {what}: {fault}");
         let span = place.span.clone();
-        Some(Diagnostic::new(&origin, &place.text, span, message, fault.help()))
+        Some(Diagnostic::new(
+            &origin,
+            &place.text,
+            span,
+            message,
+            fault.help(),
+        ))
     }
 }
 

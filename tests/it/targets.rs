@@ -142,7 +142,11 @@ fn a_fault_of_a_group_is_shown_where_the_configuration_has_it() {
     let file = dir.path().join("config.toml");
     let path = file.to_str().unwrap();
     let said = |groups: &str, args: &[&str]| {
-        std::fs::write(&file, format!("jobs = 3\n[groups]\n{groups}\n")).unwrap();
+        std::fs::write(
+            &file,
+            format!("group-source = \"mrsh\"\n[groups]\n{groups}\n"),
+        )
+        .unwrap();
         let ended = Mrsh::new().args(&["--config", path]).args(args).run();
         ended.status(2).stderr.replace(path, "config.toml")
     };
@@ -178,7 +182,10 @@ fn a_fault_of_a_group_is_shown_where_the_configuration_has_it() {
     // A line of a hosts file is shown itself, with the place of the definition.
     let hosts = dir.path().join("hosts");
     std::fs::write(&hosts, "@web\n").unwrap();
-    let message = said("web = \"n[9-3]\"", &["--count", "-f", hosts.to_str().unwrap()]);
+    let message = said(
+        "web = \"n[9-3]\"",
+        &["--count", "-f", hosts.to_str().unwrap()],
+    );
     let words = "mrsh: in the group @web (n[9-3] at config.toml:3): the range 9-3 runs backwards\n";
     assert!(message.starts_with(words), "{message}");
     let message = said("web = \"n[9-3]\"\nok = \"n1\"", &["--groups", "-v"]);

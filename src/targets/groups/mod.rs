@@ -256,21 +256,18 @@ impl Groups {
             });
         }
         let own_name = if name == "*" { table::ALL } else { name };
-        Ok(found
-            .into_iter()
-            .next()
-            .map(|(source, text)| match source {
-                OWN => Definition::Text {
-                    text,
-                    source: None,
-                    place: self.own_places.get(own_name).cloned(),
-                },
-                source => Definition::Text {
-                    text,
-                    source: Some(source.to_owned()),
-                    place: None,
-                },
-            }))
+        Ok(found.into_iter().next().map(|(source, text)| match source {
+            OWN => Definition::Text {
+                text,
+                source: None,
+                place: self.own_places.get(own_name).cloned(),
+            },
+            source => Definition::Text {
+                text,
+                source: Some(source.to_owned()),
+                place: None,
+            },
+        }))
     }
 
     fn loaded(&self) -> Result<&Loaded, GroupError> {

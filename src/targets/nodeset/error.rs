@@ -128,7 +128,9 @@ pub enum Fault {
 
 /// Words for the place of a definition, after its text.
 fn at(place: Option<&DefinitionPlace>) -> String {
-    place.map_or_else(String::new, |place| format!(" at {}:{}", place.file, place.line))
+    place.map_or_else(String::new, |place| {
+        format!(" at {}:{}", place.file, place.line)
+    })
 }
 
 /// Longer names are refused: it is the limit of the DNS, and of `NAME_MAX` for files named by host.
