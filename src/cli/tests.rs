@@ -339,9 +339,11 @@ fn the_manual_names_every_option_and_no_page_names_another() {
             let is_option =
                 word.starts_with(|c: char| c.is_ascii_lowercase()) && !text[..at].ends_with('-');
             // The README compares this program with others.
-            let foreign = usage::FOREIGN
-                .iter()
-                .any(|(name, _)| name.strip_prefix("--") == Some(&word));
+            let foreign = usage::FOREIGN.iter().any(|(names, _)| {
+                names
+                    .iter()
+                    .any(|name| name.strip_prefix("--") == Some(&word))
+            });
             // NAME stands for any: --no-NAME.
             let other = foreign || word == "no-" || others.contains(&word.as_str());
             assert!(

@@ -18,7 +18,7 @@ use crate::targets::{Target, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
-use crate::transport::rsh::wrap::{EndMarker, MAX_COMMAND};
+use crate::transport::rsh::wrap::{self, EndMarker, MAX_COMMAND};
 use crate::transport::ssh::config::{HostConfig, SYSTEM_FILE, Sources, SshConfig, UserFile};
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
 use crate::transport::{Input, StderrMode};
@@ -205,7 +205,7 @@ pub(super) fn decide(
         true => Some(OpenSshOptions {
             user: cli.user.clone(),
             port: cli.port,
-            command: command.to_owned(),
+            command: ssh_command(cli, command),
             stderr,
             config: cli.ssh_config.clone(),
             options: ssh_settings(cli)?,
@@ -249,6 +249,16 @@ pub(super) fn decide(
     })
 }
 
+/// Returns the command as an ssh server gets it. Standard error is merged by the remote shell, for the server loses the
+/// order of the two streams.
+fn ssh_command(cli: &Cli, command: &[u8]) -> Vec<u8> {
+    if cli.stderr_mode() == StderrMode::Merge && !cli.raw {
+        wrap::merged(command)
+    } else {
+        command.to_owned()
+    }
+}
+
 fn ssh(
     cli: &Cli,
     targets: &[Target],
@@ -290,7 +300,7 @@ fn ssh(
     Ok(SshOptions {
         user: cli.user.clone(),
         port: cli.port,
-        command: command.to_owned(),
+        command: ssh_command(cli, command),
         stderr: cli.stderr_mode(),
         raw: cli.raw,
         input: None,

@@ -250,7 +250,13 @@ fn a_full_disk_behind_standard_output_leaves_the_other_reports_whole() {
     let ended = call.run().status(4);
     assert!(ended.stderr.contains("3 failed: "), "{ended:?}");
     ended.says(&["mrsh: cannot write to standard output: No space left on device"]);
-    assert_eq!(std::fs::read_to_string(&list).unwrap(), "n1\nn2\nn3\n");
+    // A busy machine may stop hosts before their command has ended, which a comment says.
+    let listed = std::fs::read_to_string(&list).unwrap();
+    let hosts: Vec<&str> = listed
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(hosts, ["n1", "n2", "n3"]);
 }
 
 #[test]

@@ -83,10 +83,7 @@ impl EndMarker {
             Reads::Stream => line.extend_from_slice(b"cat|("),
         }
         line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c ");
-        line.extend_from_slice(match encoding {
-            Encoding::Quoted => b"\"$1\"",
-            Encoding::Octal => b"\"$(printf %b \"$1\")\"",
-        });
+        line.extend_from_slice(encoding.argument());
         if reads == Reads::Nothing {
             line.extend_from_slice(b" </dev/null");
         }
@@ -136,6 +133,23 @@ impl EndMarker {
     }
 }
 
+/// Returns a command line that runs `command` in the login shell with standard error in the stream of standard output.
+///
+/// For ssh, whose servers read the two streams of a command apart, so that their order is lost. `command` must not
+/// contain NUL.
+#[must_use]
+pub fn merged(command: &[u8]) -> Vec<u8> {
+    let encoding = Encoding::of(command);
+    let mut line = b"exec /bin/sh -c 'exec \"${SHELL:-/bin/sh}\" -c ".to_vec();
+    line.extend_from_slice(encoding.argument());
+    line.extend_from_slice(b" 2>&1' sh '");
+    for &byte in command {
+        encoding.push(byte, &mut line);
+    }
+    line.push(b'\'');
+    line
+}
+
 /// The form in which the command is an argument in single quotes of an unknown login shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
@@ -154,6 +168,14 @@ impl Encoding {
             Encoding::Quoted
         } else {
             Encoding::Octal
+        }
+    }
+
+    /// Returns the expression of `/bin/sh` that is the command again.
+    fn argument(self) -> &'static [u8] {
+        match self {
+            Encoding::Quoted => b"\"$1\"",
+            Encoding::Octal => b"\"$(printf %b \"$1\")\"",
         }
     }
 

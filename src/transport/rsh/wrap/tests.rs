@@ -325,3 +325,26 @@ proptest! {
         prop_assert_eq!(run("/bin/sh", &echo, false).0, command);
     }
 }
+
+#[test]
+fn merged_streams_keep_their_order_under_every_login_shell() {
+    let command = "echo a; echo 'b!' >&2; echo \"it's \\\\\"; echo d >&2; exit 3";
+    let octal = "echo a; echo 'b!' >&2\necho \"it's \\\\\"; echo d >&2; exit 3";
+    for shell in ["sh", "dash", "bash", "zsh", "ksh93", "csh", "tcsh", "fish"] {
+        for command in [command, octal] {
+            let mut run = Command::new(shell);
+            run.arg("-c")
+                .arg(OsString::from_vec(merged(command.as_bytes())));
+            // The shell of the account, which reads the command itself.
+            let Ok(ended) = run.env("SHELL", "/bin/sh").output() else {
+                continue;
+            };
+            let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+            assert_eq!(
+                (said.as_str(), ended.stderr.as_slice(), ended.status.code()),
+                ("a\nb!\nit's \\\nd\n", b"".as_slice(), Some(3)),
+                "{shell}"
+            );
+        }
+    }
+}
