@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use signal_hook::consts::SIGPIPE;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::run::event::{CancelReason, RunStats};
+use crate::event::{CancelReason, RunStats};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `mrsh` runs one command on many hosts at once, over rsh or ssh, from one process.
 //!
 //! Data flows one way: argv ([`cli`]) → [`plan`] → dispatcher ([`run`]) → [`transport`] →
-//! [events](run::event) → [`report`] → [`exit`] status. Imports point down only: `plan` knows the
+//! [events](event) → [`report`] → [`exit`] status. Imports point down only: `plan` knows the
 //! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
 //! `report` sees only events.
 
@@ -18,13 +18,13 @@ use std::sync::Arc;
 use config::{Config, ConfigError};
 use demo::Demo;
 use error::Error;
+use event::Note;
 use exit::ExitStatus;
 use help::with_help;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use reader::Reader;
 use report::{Console, Reports, Words};
-use run::event::Note;
 use run::signal::SignalSource;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use targets::{Target, TargetId, TransportKind};
@@ -43,6 +43,7 @@ pub mod config;
 pub mod demo;
 pub mod dry_run;
 pub mod error;
+pub mod event;
 pub mod exit;
 pub mod generate;
 mod help;

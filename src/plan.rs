@@ -16,12 +16,12 @@ use uzers::os::unix::UserExt;
 
 use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
+use crate::event::Note;
 use crate::listing::{Form, Listing};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::reader::Reader;
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
-use crate::run::event::Note;
 use crate::run::signal::Keys;
 use crate::targets::groups::{Groups, OwnGroup};
 use crate::targets::{Selection, TargetError};

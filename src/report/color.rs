@@ -6,7 +6,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::transport::Stream;
+use crate::event::Stream;
 
 /// Which of our two streams are coloured. Decided once, where the run is planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::fd::FdWriter;
+use crate::event::Stream;
 use crate::reader::Reader;
-use crate::transport::Stream;
 
 /// What Linux writes to a pipe in one piece: `PIPE_BUF`.
 pub(super) const ATOMIC: usize = 4096;

@@ -13,9 +13,9 @@ use super::incomplete::Incomplete;
 use super::replaced::ReplacedFile;
 use super::summary::{left_running, may_be_running};
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, Finished, Outcome, RunStats};
+use crate::event::Stream;
+use crate::event::{Event, Finished, Outcome, RunStats};
 use crate::targets::{Limits, NO_TARGET_FAILED, Network, Target, TargetId, TargetListBuilder};
-use crate::transport::Stream;
 
 /// Where the failed targets are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,8 +156,9 @@ mod tests {
     use super::super::Terminals;
     use super::super::testing::{Recorder, finished, succeeded};
     use super::*;
-    use crate::run::event::CancelReason;
-    use crate::transport::{RemoteExit, TransportError};
+    use crate::event::CancelReason;
+    use crate::event::RemoteExit;
+    use crate::transport::TransportError;
 
     const HOSTS: &str = "\
 ada
@@ -226,7 +227,7 @@ operator@console:1514
             succeeded(1),
             finished(5, Outcome::NotStarted(CancelReason::Signal(15))),
             finished(0, Outcome::Exited(RemoteExit::Code(1))),
-            finished(2, Outcome::Failed(TransportError::Refused)),
+            finished(2, Outcome::Failed(TransportError::Refused.into())),
             finished(4, Outcome::Exited(RemoteExit::Unknown)),
         ];
         assert_eq!(run(&to, events), "");

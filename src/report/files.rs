@@ -21,9 +21,9 @@ use super::incomplete::Incomplete;
 use super::place;
 use super::replaced::failed;
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, RunStats};
+use crate::event::{Chunk, Stream};
+use crate::event::{Event, RunStats};
 use crate::targets::TargetId;
-use crate::transport::{Chunk, Stream};
 
 /// How many files stay open, within what the run leaves of the descriptors.
 const OPEN: usize = 16;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::RunInfo;
 use super::files::FilesSpec;
+use crate::event::Stream;
 use crate::targets::TargetId;
 use crate::targets::nodeset::fold;
-use crate::transport::Stream;
 
 /// The targets with such files, shared by the reporters of one run.
 #[derive(Clone, Debug, Default)]

@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::terminal::partial_character;
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, Finished, Note, Outcome, RunStats};
+use crate::event::{Chunk, Stream};
+use crate::event::{Event, Finished, Note, Outcome, RunStats};
 use crate::targets::TargetId;
-use crate::transport::{Chunk, Stream};
 use record::{Bytes, Record};
 
 mod record;
@@ -93,7 +93,7 @@ impl Json {
             }
         }
         let class = match &finished.outcome {
-            Outcome::Failed(error) => Some(record::class(error.class())),
+            Outcome::Failed(failure) => Some(failure.class.name()),
             Outcome::Internal(_) => Some(record::INTERNAL),
             Outcome::Exited(_) | Outcome::Cancelled(_) | Outcome::NotStarted(_) => None,
         };

@@ -14,9 +14,9 @@ use memchr::memchr;
 use super::color::{Colors, Frame, Palette};
 use super::tail::{Tail, print_line};
 use super::{Console, LabelFormat, Reporter, RunInfo};
-use crate::run::event::{Event, RunStats};
+use crate::event::{Chunk, Stream};
+use crate::event::{Event, RunStats};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, Stream};
 
 /// An unfinished line longer than this goes to a temporary file.
 const LONG: usize = 1024 * 1024;

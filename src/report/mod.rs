@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use crate::run::event::{Event, Message, RunStats};
-use crate::transport::Stream;
+use crate::event::Stream;
+use crate::event::{Event, Message, RunStats};
 
 mod color;
 mod console;
@@ -332,8 +332,7 @@ mod tests {
 
     use super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
     use super::*;
-    use crate::run::event::{CancelReason, Outcome};
-    use crate::transport::RemoteExit;
+    use crate::event::{CancelReason, Outcome, RemoteExit};
 
     fn spec() -> ReportSpec {
         ReportSpec {

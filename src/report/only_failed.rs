@@ -13,9 +13,9 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::{Console, Reporter};
-use crate::run::event::{Event, Finished, RunStats};
+use crate::event::{Chunk, Stream};
+use crate::event::{Event, Finished, RunStats};
 use crate::targets::TargetId;
-use crate::transport::{Chunk, Stream};
 
 /// How much output of all hosts together is kept in memory; the buffers may have room for twice that.
 const MEMORY: usize = 8 * 1024 * 1024;
@@ -189,8 +189,8 @@ mod tests {
     use super::super::testing::{Recorder, finished, output, run_started, succeeded};
     use super::super::{Colors, Terminals};
     use super::*;
-    use crate::run::event::Outcome;
-    use crate::transport::RemoteExit;
+    use crate::event::Outcome;
+    use crate::event::RemoteExit;
 
     fn only_failed(limit: usize) -> OnlyFailed {
         OnlyFailed {

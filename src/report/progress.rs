@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use super::summary::duration;
 use super::terminal::harmless_line;
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, Outcome, RunStats};
+use crate::event::{Event, Outcome, RunStats};
 use crate::targets::TargetId;
 
 /// A run that is over before that needs no bar.
@@ -283,8 +283,8 @@ mod tests {
     use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
     use super::super::{Colors, Terminals};
     use super::*;
-    use crate::run::event::CancelReason;
-    use crate::transport::{RemoteExit, Stream};
+    use crate::event::CancelReason;
+    use crate::event::{RemoteExit, Stream};
 
     const BOTH: Terminals = Terminals {
         out: true,

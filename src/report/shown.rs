@@ -3,8 +3,8 @@
 use std::io;
 
 use super::{Console, Reporter};
-use crate::run::event::{Event, RunStats};
-use crate::transport::Stream;
+use crate::event::Stream;
+use crate::event::{Event, RunStats};
 
 /// Passes everything on to another reporter, except the output of the streams that are not shown.
 #[derive(Debug)]

@@ -10,11 +10,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::summary::{duration, say};
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, Finished, RunStats};
-use crate::targets::TargetId;
 #[cfg(doc)]
-use crate::transport::Facts;
-use crate::transport::Side;
+use crate::event::Facts;
+use crate::event::Side;
+use crate::event::{Event, Finished, RunStats};
+use crate::targets::TargetId;
 
 /// How many of the slowest hosts are named.
 const SLOWEST: usize = 5;
@@ -217,8 +217,8 @@ fn time(time: Duration) -> String {
 mod tests {
     use super::super::testing::{finished, run_info};
     use super::*;
-    use crate::run::event::{CancelReason, Outcome};
-    use crate::transport::{Facts, Left, RemoteExit};
+    use crate::event::{CancelReason, Outcome};
+    use crate::event::{Facts, Left, RemoteExit};
 
     #[test]
     fn the_slowest_and_what_they_did_are_named() {

@@ -14,11 +14,10 @@ use std::time::Duration;
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
 use crate::error::{plain, without_numbers};
+use crate::event::{CancelReason, Event, Note, Outcome, PasswordUse, RemoteExit, RunStats, Stream};
 use crate::help::HELP;
-use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
-use crate::transport::{PasswordUse, RemoteExit, Stream};
 
 /// Several causes share a line up to this many characters.
 const WIDTH: usize = 100;
@@ -102,11 +101,11 @@ impl Summary {
         let mut details = None;
         let mut help = None;
         let mut password = PasswordUse::None;
-        if let Outcome::Failed(error) = outcome {
-            password = error.password_use();
-            if error.common().is_some() {
-                details = Some(cut(error.to_string()));
-                help = error.help();
+        if let Outcome::Failed(failure) = outcome {
+            password = failure.password;
+            if failure.common.is_some() {
+                details = Some(cut(failure.message.clone()));
+                help = failure.help;
             }
         }
         if let Some(text) = details.take_if(|_| self.verbose) {
@@ -308,9 +307,9 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
                 None => write!(cause, "killed by signal {signal}"),
             }
         }
-        Outcome::Failed(error) => match error.common() {
+        Outcome::Failed(failure) => match &failure.common {
             Some(common) => write!(cause, "{common}"),
-            None => write!(cause, "{error}"),
+            None => write!(cause, "{failure}"),
         },
         Outcome::Cancelled(CancelReason::Deadline) => write!(cause, "not done at the deadline"),
         Outcome::Cancelled(_) => write!(cause, "not done when the run was stopped"),

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, Write};
 use super::color::Frame;
 use super::console::{Console, LongLine};
 use super::terminal::{shown_line, shown_part};
-use crate::transport::Stream;
+use crate::event::Stream;
 
 /// How much of a file is held in memory while it is copied out.
 const PIECE: usize = 64 * 1024;

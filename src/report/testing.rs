@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::lines::Lines;
 use super::{Colors, Console, Reporter, Rules, RunInfo, Terminals};
-use crate::run::event::{Event, Finished, Outcome};
+use crate::event::{Chunk, Facts, RemoteExit, Stream};
+use crate::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId, TransportKind};
-use crate::transport::{Chunk, Facts, RemoteExit, Stream};
 
 type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::event::CancelReason;
+use crate::event::CancelReason;
 
 /// What becomes of the hosts that run, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::cancel::Canceller;
-use super::event::{CancelReason, Event, Message, RunStats};
 use super::host_task::Context;
 use super::pace::Pace;
 use super::signal::SignalSource;
 use super::state::Dispatcher;
 use super::{RunSpec, limits};
+use crate::event::{CancelReason, Event, Message, RunStats};
 use crate::transport::{Alarm, Lag, Transport};
 
 /// How many pieces of output wait for the dispatcher; at 64 KiB each they bound its memory.

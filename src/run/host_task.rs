@@ -8,17 +8,18 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::cancel::Cancelled;
-use super::event::{CancelReason, Outcome};
 use super::limit::{Span, last_read, out_of_time};
 use super::pace::Pace;
 use super::policy::Policy;
 use super::retry;
 use super::waiting::{SHORTAGE_REST, Wait};
+use crate::event::{
+    CancelReason, Chunk, Facts, Failure, FailureClass, Left, Outcome, Phase, RemoteExit,
+};
 use crate::reader::Reader;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Chunk, Facts, Lag, Left, Output, Phase, RemoteExit, RemoteSignal, Route, Session,
-    Setback, Transport, TransportError,
+    Budget, Lag, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError,
 };
 
 /// How long the streams of a killed command have to end, before the connection is reset.
@@ -231,7 +232,7 @@ fn after_failure<T>(
     if !again && retry::may_have_started(&error) {
         facts.left = Left::MayRun;
     }
-    let outcome = Outcome::Failed(error);
+    let outcome = Outcome::Failed(error.into());
     Next::Ended(Ended { outcome, facts })
 }
 
@@ -317,7 +318,7 @@ async fn carry<T: Transport>(
             biased;
             cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
             // Before the output: timers do not fire once a stream without end has used up the task's turn.
-            error = out_of_time(context, &span, facts) => Outcome::Failed(error),
+            error = out_of_time(context, &span, facts) => Outcome::Failed(error.into()),
             ended = session.pump(output) => return by_itself(ended),
         };
         let patient = match outcome {
@@ -332,7 +333,10 @@ async fn carry<T: Transport>(
         }
         match outcome {
             // It was not silent after all.
-            Outcome::Failed(TransportError::IdleTimeout { .. }) if output.sent() > sent => {}
+            Outcome::Failed(Failure {
+                class: FailureClass::IdleTimeout,
+                ..
+            }) if output.sent() > sent => {}
             outcome => break outcome,
         }
     };
@@ -345,7 +349,7 @@ fn by_itself(ended: Result<RemoteExit, TransportError>) -> (Outcome, Left) {
     let left = left(&ended);
     match ended {
         Ok(exit) => (Outcome::Exited(exit), left),
-        Err(error) => (Outcome::Failed(error), left),
+        Err(error) => (Outcome::Failed(error.into()), left),
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::time::sleep;
 
 use super::cancel::Cancelled;
 use super::host_task::Context;
-use crate::transport::{Facts, Lag, Output, RemoteExit, Session, TransportError};
+use crate::event::{Facts, RemoteExit};
+use crate::transport::{Lag, Output, Session, TransportError};
 
 /// The most pieces of output that are read of a command whose time is over, to see whether it had ended:
 /// more than the buffers of two kernels hold.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::event::Note;
+use crate::event::Note;
 
 /// Descriptors beside those of the hosts: the standard three, epoll, netlink, the listeners for
 /// standard error (32, more only if hosts cannot share them), name look-ups (32 at most) and a few to spare.

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::event::Note;
 use crate::reader::Reader;
 use crate::targets::Target;
 use crate::transport::Input;
 
 mod cancel;
 mod dispatcher;
-pub mod event;
+
 mod give_up;
 mod host_task;
 mod limit;
@@ -50,7 +51,7 @@ pub struct RunSpec {
     /// What the commands read, to be told which targets have ended.
     pub input: Option<Input>,
     /// Remarks to be told before anything else.
-    pub notes: Vec<event::Note>,
+    pub notes: Vec<Note>,
     /// The reader of the reports, for whose slowness no target is charged.
     pub reader: Reader,
     /// Whether retries and waves are told of.

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use crate::event::Phase;
 #[cfg(doc)]
 use crate::transport::Setback;
-use crate::transport::{Phase, TransportError};
+use crate::transport::TransportError;
 
 /// Before the first retry, at most.
 const FIRST: Duration = Duration::from_millis(500);

@@ -9,14 +9,15 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::cancel::{Cancel, Canceller, Urgency};
-use super::event::{CancelReason, Event, Finished, Note, Outcome, RunStats};
 use super::give_up::GiveUp;
 use super::host_task::{self, Attempts, Context, Ended, Next};
 use super::signal::Wish;
 use super::waiting::{Wait, Waiting};
 use super::words::{failed, hosts_in_words, panic_text};
+use crate::event::{CancelReason, Event, Finished, Note, Outcome, RunStats};
+use crate::event::{Chunk, Facts, Left, RemoteExit};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Alarm, Chunk, Facts, Input, Left, RemoteExit, Transport, TransportError};
+use crate::transport::{Alarm, Input, Transport, TransportError};
 
 /// The most events that wait for the reporter, those included that wait for the output before them.
 const MOST_EVENTS: usize = 1024;

@@ -10,16 +10,18 @@ use proptest::prelude::*;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
 use super::policy::Policy;
 use super::signal::{SignalSource, Wish};
 use super::*;
+use crate::event;
+use crate::event::FailureClass;
+use crate::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
+use crate::event::{Chunk, Facts, Left, Phase, RemoteExit, Side, Stream};
 use crate::ports::PortWait;
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::{
-    Budget, Chunk, Facts, Left, Output, Phase, RemoteExit, RemoteSignal, Route, Session, Setback,
-    Side, Stream, Transport, TransportError,
+    Budget, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError,
 };
 
 mod reader;
@@ -457,7 +459,10 @@ async fn every_kind_of_end_is_told_and_counted() {
     assert!(matches!(ends[&6], Outcome::Internal(text) if text == "a defect"));
     assert!(matches!(
         ends[&3],
-        Outcome::Failed(TransportError::ConnectTimeout { .. })
+        Outcome::Failed(event::Failure {
+            class: FailureClass::ConnectTimeout,
+            ..
+        })
     ));
 }
 
@@ -496,7 +501,13 @@ async fn a_shortage_is_waited_out_for_a_minute() {
     check_rules(&events, &stats, 3);
     let ends = ends(&events);
     assert!(matches!(ends[&0], Outcome::Exited(_)), "{ends:?}");
-    let lacking = matches!(ends[&1], Outcome::Failed(TransportError::LocalResources(_)));
+    let lacking = matches!(
+        ends[&1],
+        Outcome::Failed(event::Failure {
+            class: FailureClass::LocalResources,
+            ..
+        })
+    );
     assert!(lacking, "{ends:?}");
     assert!(matches!(ends[&2], Outcome::Exited(_)), "{ends:?}");
     let elapsed = start.elapsed().as_secs();
@@ -541,7 +552,10 @@ async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
         if let Event::Finished(end) = event {
             assert!(matches!(
                 end.outcome,
-                Outcome::Failed(TransportError::CommandTimeout { .. })
+                Outcome::Failed(event::Failure {
+                    class: FailureClass::CommandTimeout,
+                    ..
+                })
             ));
             let grace = Duration::from_secs(if end.target.0 == 0 { 0 } else { 2 });
             assert!(

@@ -7,10 +7,8 @@ use super::exec::openssh::{OpenSshSession, OpenSshTransport};
 use super::exec::{ExecTransport, LocalProcess};
 use super::rsh::{RshSession, RshTransport};
 use super::ssh::{SshSession, SshTransport};
-use super::{
-    Budget, Output, RemoteExit, RemoteSignal, Route, Session, Setback, Side, Transport,
-    TransportError,
-};
+use super::{Budget, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError};
+use crate::event::{RemoteExit, Side};
 use crate::targets::{Target, TargetId, TransportKind};
 
 /// The transports of a run.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Lag, Phase, TransportError};
+use super::{Lag, TransportError};
+use crate::event::Phase;
 
 /// What is left of a host's connect timeout. It is charged for look-up, connection and the daemon's
 /// answer, and not for waiting for a port, a slot or a turn, nor for time in which this process was

@@ -5,7 +5,8 @@ use rustix::io::Errno;
 use std::io;
 use std::net::SocketAddr;
 
-use super::{Budget, Phase, Route, Setback, TransportError};
+use super::{Budget, Route, Setback, TransportError};
+use crate::event::Phase;
 use crate::ports::PortPool;
 use crate::ports::bind::{self, ConnectError, Outgoing};
 

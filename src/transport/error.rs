@@ -5,47 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::InputError;
-
-/// What a session was doing when its time ran out or its connection broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Phase {
-    /// Looking up the host's name.
-    Resolve,
-    /// Waiting for the TCP connection.
-    Connect,
-    /// Connected, agreeing with an ssh server on keys.
-    Handshake,
-    /// Checking that the server is the one that is known.
-    HostKey,
-    /// Waiting for the server to let the user in.
-    Auth,
-    /// Waiting for `ssh` to log in.
-    Login,
-    /// Connected, waiting for the daemon's connection for standard error.
-    CallBack,
-    /// Waiting for the daemon's word that the command started.
-    Start,
-    /// The command was running.
-    Run,
-}
-
-impl Phase {
-    /// The words for "while …", as the error messages use them.
-    #[must_use]
-    pub fn doing(self) -> &'static str {
-        match self {
-            Phase::Resolve => "looking up the name",
-            Phase::Connect => "connecting",
-            Phase::Handshake => "waiting for the ssh handshake",
-            Phase::HostKey => "checking the host key",
-            Phase::Auth => "authenticating",
-            Phase::Login => "logging in",
-            Phase::CallBack => "waiting for its connection back for stderr",
-            Phase::Start => "waiting for the daemon to start the command",
-            Phase::Run => "the command was running",
-        }
-    }
-}
+use crate::event::{Failure, FailureClass, PasswordUse, Phase};
 
 /// Why a target failed other than by its command's exit status. The summary folds hosts by these
 /// messages, so they name neither host nor address; for those that must, there is [`TransportError::common`].
@@ -217,18 +177,6 @@ pub enum TransportError {
     },
 }
 
-/// The use of a run's password in a failed login.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PasswordUse {
-    /// There is none, or it played no part.
-    #[default]
-    None,
-    /// The server got it and did not let the user in.
-    Sent,
-    /// The server did not get it, since another one has refused it.
-    Withheld,
-}
-
 /// The fault of a host key that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostKeyFault {
@@ -250,59 +198,6 @@ impl HostKeyFault {
             help: None,
         }
     }
-}
-
-/// The kinds of failure, for counting: a [`TransportError`] without its details.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FailureClass {
-    /// See [`TransportError::Name`] and [`TransportError::NameService`].
-    Name,
-    /// See [`TransportError::Refused`].
-    Refused,
-    /// See [`TransportError::Unreachable`].
-    Unreachable,
-    /// See [`TransportError::ConnectTimeout`].
-    ConnectTimeout,
-    /// See [`TransportError::NoCallback`].
-    NoCallback,
-    /// See [`TransportError::Closed`].
-    Closed,
-    /// See [`TransportError::Handshake`].
-    Handshake,
-    /// See [`TransportError::Busy`].
-    Busy,
-    /// See [`TransportError::HostKey`].
-    HostKey,
-    /// See [`TransportError::AuthFailed`].
-    AuthFailed,
-    /// See [`TransportError::Jump`].
-    Jump,
-    /// See [`TransportError::Config`].
-    Config,
-    /// See [`TransportError::Denied`].
-    Denied,
-    /// See [`TransportError::ClosedBeforeStatus`].
-    ClosedBeforeStatus,
-    /// See [`TransportError::Reset`].
-    Reset,
-    /// See [`TransportError::NoEndMarker`].
-    NoEndMarker,
-    /// See [`TransportError::CommandTimeout`].
-    CommandTimeout,
-    /// See [`TransportError::IdleTimeout`].
-    IdleTimeout,
-    /// See [`TransportError::LocalResources`].
-    LocalResources,
-    /// See [`TransportError::Protocol`].
-    Protocol,
-    /// See [`TransportError::Input`].
-    Input,
-    /// See [`TransportError::Spawn`].
-    Spawn,
-    /// See [`TransportError::OpenSsh`].
-    OpenSsh,
-    /// See [`TransportError::Io`].
-    Io,
 }
 
 impl TransportError {
@@ -407,6 +302,25 @@ impl TransportError {
             | TransportError::Protocol { phase, .. }
             | TransportError::Reset { phase, .. }
             | TransportError::Io { phase, .. } => phase,
+        }
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Failure {
+        Failure::from(&error)
+    }
+}
+
+impl From<&TransportError> for Failure {
+    fn from(error: &TransportError) -> Failure {
+        Failure {
+            class: error.class(),
+            phase: error.phase(),
+            message: error.to_string(),
+            common: error.common(),
+            help: error.help(),
+            password: error.password_use(),
         }
     }
 }

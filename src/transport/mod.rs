@@ -15,7 +15,7 @@ pub mod ssh;
 mod stream;
 
 pub use budget::{Budget, Excused};
-pub use error::{FailureClass, HostKeyFault, PasswordUse, Phase, TransportError};
+pub use error::{HostKeyFault, TransportError};
 pub use input::{Input, InputReader};
 #[cfg(test)]
 pub(crate) use lag::lose_the_cpu;
@@ -26,32 +26,12 @@ pub use resolve::{LOOKUP_THREADS, Resolver};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::event::{Facts, Phase, RemoteExit, Side};
 use crate::ports::PortWait;
 use crate::targets::{Target, TargetId};
-
-/// One of a command's two output streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stream {
-    /// The remote command's standard output.
-    Stdout,
-    /// The remote command's standard error.
-    Stderr,
-}
-
-/// A piece of a target's output as it came from the network: any bytes, cut anywhere, never empty.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// Whose output it is.
-    pub target: TargetId,
-    /// Which stream it came on.
-    pub stream: Stream,
-    /// The bytes, at most 64 KiB.
-    pub data: Vec<u8>,
-}
 
 /// What becomes of the remote command's standard error (`--stderr`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,17 +43,6 @@ pub enum StderrMode {
     Merge,
     /// It is thrown away, on the far side where possible.
     Drop,
-}
-
-/// How a remote command ended, as far as the transport can know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RemoteExit {
-    /// It exited with this status.
-    Code(u8),
-    /// A signal with this number ended it, and the transport said so.
-    Signaled(u8),
-    /// It ended, and nothing says how: plain rsh carries no status. Never taken for 0.
-    Unknown,
 }
 
 /// Why an attempt to connect has not led to a session.
@@ -130,93 +99,6 @@ impl Route {
     pub fn nowhere() -> Route {
         Route::new([])
     }
-}
-
-/// What became known about a host beside how it ended, for reports that tell more than that. A time
-/// is `None` if the host did not get so far. What a host's time has beyond all of them is
-/// [`delayed`](Facts::delayed).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Looking up the name.
-    pub resolve: Option<Duration>,
-    /// Waiting for a source port, and for a turn to connect after that.
-    pub port_wait: Option<Duration>,
-    /// Pauses before further attempts, and waiting for a turn to connect after them.
-    pub retry_wait: Option<Duration>,
-    /// Making connections, all attempts together.
-    pub connect: Option<Duration>,
-    /// From the connection to the command's start, or to the end of the attempt; all together.
-    pub start: Option<Duration>,
-    /// From the command's start to the end of its streams.
-    pub run: Option<Duration>,
-    /// How many connections were tried.
-    pub attempts: u32,
-    /// The source port of the last connection that was made.
-    pub local_port: Option<u16>,
-    /// Which side closed the connection first, if there was one.
-    pub closed_first: Option<Side>,
-    /// What is known of a command that has not been seen to end.
-    pub left: Left,
-}
-
-impl Facts {
-    /// What is known after a further attempt, of which `later` is known.
-    #[must_use]
-    pub fn and(&self, later: &Facts) -> Facts {
-        let sum = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
-        };
-        Facts {
-            resolve: sum(self.resolve, later.resolve),
-            port_wait: sum(self.port_wait, later.port_wait),
-            retry_wait: sum(self.retry_wait, later.retry_wait),
-            connect: sum(self.connect, later.connect),
-            start: sum(self.start, later.start),
-            run: sum(self.run, later.run),
-            attempts: self.attempts + later.attempts,
-            local_port: later.local_port.or(self.local_port),
-            closed_first: later.closed_first.or(self.closed_first),
-            left: self.left.max(later.left),
-        }
-    }
-
-    /// The part of a host's time that belongs to no phase: this process did not get the CPU, or the
-    /// machine was short of descriptors, processes or memory.
-    #[must_use]
-    pub fn delayed(&self, elapsed: Duration) -> Duration {
-        let phases = [
-            self.resolve,
-            self.port_wait,
-            self.retry_wait,
-            self.connect,
-            self.start,
-            self.run,
-        ];
-        elapsed.saturating_sub(phases.into_iter().flatten().sum())
-    }
-}
-
-/// What is known of a command that has not been seen to end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Left {
-    /// It has ended, or never started.
-    #[default]
-    Nothing,
-    /// It may have been started, or may have ended: its host was given up after it had been asked for the
-    /// command, or the connection was reset while the command ran.
-    MayRun,
-    /// It was started, and could not be stopped or was lost sight of.
-    Runs,
-}
-
-/// One end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// This program, which then resets the connection.
-    Local,
-    /// The daemon.
-    Remote,
 }
 
 /// A signal for a remote command.

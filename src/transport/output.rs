@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::{Chunk, Lag};
+use super::Lag;
+use crate::event::Chunk;
 use crate::reader::Reader;
 
 /// One target's end of the queue of output.
@@ -173,8 +174,8 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Stream;
     use crate::targets::TargetId;
-    use crate::transport::Stream;
     use tokio::time::{advance, sleep};
 
     fn chunk() -> Chunk {

@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use super::{Budget, Phase, TransportError};
+use super::{Budget, TransportError};
+use crate::event::Phase;
 
 /// How many look-ups run at once. More make common name servers drop questions, and each dropped one
 /// costs five seconds (5,000 names: 0.24 s with 32 at once, 5.2 s with 512).

@@ -8,7 +8,7 @@ use memchr::memrchr;
 
 use super::super::tail::Tail;
 use super::tree::{Cursor, TextReader, Tree};
-use crate::transport::Stream;
+use crate::event::Stream;
 
 /// An unfinished line longer than this waits in a temporary file, where two streams are merged.
 const UNFINISHED: usize = 64 * 1024;

@@ -19,7 +19,7 @@ use super::super::tail::print_line;
 use super::print::{buffered, print_next};
 use super::tree::Cursor;
 use super::view::{Group, View};
-use crate::transport::Stream;
+use crate::event::Stream;
 
 /// Lines around a difference that are shown with it.
 const CONTEXT: usize = 3;

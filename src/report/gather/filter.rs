@@ -16,9 +16,9 @@ use super::super::{Console, GatherSpec};
 use super::collect::Collected;
 use super::print::print_long_line;
 use super::view::{Labels, View};
+use crate::event::Stream;
 use crate::targets::nodeset::{Nothing, Resolver};
 use crate::targets::{Limits, ranks};
-use crate::transport::Stream;
 
 /// How much of a line is in memory. A host's name stands within this, or there is none.
 const PIECE: u64 = 64 * 1024;

@@ -12,7 +12,7 @@ use super::label::{Field, LabelFormat};
 use super::summary::write_cause;
 use super::terminal::harmless_line;
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, Finished, Outcome, RunStats};
+use crate::event::{Event, Finished, Outcome, RunStats};
 use crate::targets::Target;
 
 mod collect;

@@ -8,7 +8,7 @@ use super::super::Console;
 use super::super::color::Frame;
 use super::super::tail::{print_line, print_piece};
 use super::super::terminal::shown_line;
-use crate::transport::Stream;
+use crate::event::Stream;
 
 /// How much of a text is in memory at a time.
 const PIECE: usize = 64 * 1024;

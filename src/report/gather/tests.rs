@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::super::Terminals;
 use super::super::testing::{Recorder, finished, output, run_started, succeeded};
 use super::*;
-use crate::transport::{RemoteExit, Stream, TransportError};
+use crate::event::{RemoteExit, Stream};
+use crate::transport::TransportError;
 
 use Stream::{Stderr, Stdout};
 
@@ -302,7 +303,7 @@ fn a_host_that_was_lost_stands_apart() {
     let lost = |target| {
         finished(
             target,
-            Outcome::Failed(TransportError::NoEndMarker { hint: "lost" }),
+            Outcome::Failed(TransportError::NoEndMarker { hint: "lost" }.into()),
         )
     };
     let events = [

@@ -14,8 +14,8 @@ use super::super::{Console, GatherForm};
 use super::collect::{Collected, End};
 use super::print::print_text;
 use super::tree::Cursor;
+use crate::event::Stream;
 use crate::targets::nodeset::fold;
-use crate::transport::Stream;
 
 /// Above and below the names, as ClusterShell has it.
 const RULE: &[u8] = b"---------------";

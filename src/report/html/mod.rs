@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use super::gather::{Collected, end_words};
 use super::replaced::ReplacedFile;
 use super::{Console, Reporter, RunInfo};
-use crate::run::event::{Event, Finished, Outcome, RunStats};
+use crate::event::{Event, Finished, Outcome, RunStats};
 use page::Page;
 use times::HostTimes;
 

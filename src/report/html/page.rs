@@ -13,7 +13,7 @@ use super::super::{RunInfo, summary};
 use super::escape::{Count, Hosts, Text};
 use super::racks::racks;
 use super::times::{Class, HostTimes, PHASES};
-use crate::run::event::{CancelReason, RunStats};
+use crate::event::{CancelReason, RunStats};
 use crate::targets::nodeset::fold;
 
 const STYLE: &str = include_str!("style.css");

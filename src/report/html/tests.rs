@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::super::Terminals;
 use super::super::testing::{Recorder, output, run_info, run_started};
 use super::*;
-use crate::run::event::CancelReason;
+use crate::event::{CancelReason, Facts, RemoteExit, Stream};
 use crate::targets::TargetId;
-use crate::transport::{Facts, RemoteExit, Stream, TransportError};
+use crate::transport::TransportError;
 
 use Stream::{Stderr, Stdout};
 
@@ -85,7 +85,7 @@ fn a_page_says_everything() {
         ended(0, exit(0), 0, [1, 0, 2, 3, 100]),
         ended(1, exit(0), 1, [1, 5, 2, 3, 110]),
         ended(2, exit(1), 2, [1, 0, 2, 3, 90]),
-        ended(3, Outcome::Failed(lost), 3, [1, 0, 2, 0, 0]),
+        ended(3, Outcome::Failed(lost.into()), 3, [1, 0, 2, 0, 0]),
         ended(4, exit(0), 4, [1, 0, 2, 3, 0]),
         ended(5, exit(0), 4, [1, 0, 2, 3, 1]),
     ];
@@ -292,7 +292,7 @@ proptest! {
         for (host, text) in (0..).zip(&texts) {
             events.push(output(host, Stdout, text));
             events.push(output(host, Stderr, &texts[0]));
-            let outcome = Outcome::Failed(TransportError::Denied { text: String::from_utf8_lossy(text).into_owned() });
+            let outcome = Outcome::Failed(TransportError::Denied { text: String::from_utf8_lossy(text).into_owned() }.into());
             events.push(ended(host, outcome, 0, [1, 1, 1, 1, 1]));
         }
         let events: Vec<Event> = events.into_iter().filter(|event| !matches!(event, Event::Output(chunk) if chunk.data.is_empty())).collect();

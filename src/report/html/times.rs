@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use crate::run::event::{Finished, Outcome};
+use crate::event::{Finished, Outcome};
 
 /// A time in tenths of a millisecond; after five days it stays what it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,9 +9,9 @@ use serde::{Serialize, Serializer};
 
 use super::super::RunInfo;
 use crate::error::plain;
-use crate::run::event::{CancelReason, Finished, Outcome, RunStats};
+use crate::event::{CancelReason, Finished, Outcome, RunStats};
+use crate::event::{Left, RemoteExit, Side, Stream};
 use crate::targets::{Target, TargetId};
-use crate::transport::{FailureClass, Left, Phase, RemoteExit, Side, Stream};
 
 /// The class, and the outcome, of a defect of this program.
 pub(super) const INTERNAL: &str = "internal";
@@ -328,11 +328,11 @@ impl<'a> Record<'a> {
                 "signaled"
             }
             Outcome::Exited(RemoteExit::Unknown) => "ended",
-            Outcome::Failed(error) => {
+            Outcome::Failed(failure) => {
                 end.failure = Some(Failure {
-                    class: class(error.class()),
-                    phase: Some(phase(error.phase())),
-                    message: plain(error),
+                    class: failure.class.name(),
+                    phase: Some(failure.phase.name()),
+                    message: failure.message.clone(),
                 });
                 "failed"
             }
@@ -391,48 +391,5 @@ fn side(side: Side) -> &'static str {
     match side {
         Side::Local => "local",
         Side::Remote => "remote",
-    }
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Resolve => "resolve",
-        Phase::Connect => "connect",
-        Phase::Handshake => "handshake",
-        Phase::HostKey => "host-key",
-        Phase::Auth => "auth",
-        Phase::Login => "login",
-        Phase::CallBack => "call-back",
-        Phase::Start => "start",
-        Phase::Run => "run",
-    }
-}
-
-pub(super) fn class(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::Name => "name",
-        FailureClass::Refused => "refused",
-        FailureClass::Unreachable => "unreachable",
-        FailureClass::ConnectTimeout => "connect-timeout",
-        FailureClass::NoCallback => "no-callback",
-        FailureClass::Closed => "closed",
-        FailureClass::Handshake => "handshake",
-        FailureClass::Busy => "busy",
-        FailureClass::HostKey => "host-key",
-        FailureClass::AuthFailed => "auth",
-        FailureClass::Jump => "jump",
-        FailureClass::Config => "config",
-        FailureClass::Denied => "denied",
-        FailureClass::ClosedBeforeStatus => "closed-before-status",
-        FailureClass::Reset => "reset",
-        FailureClass::NoEndMarker => "no-end-marker",
-        FailureClass::CommandTimeout => "command-timeout",
-        FailureClass::IdleTimeout => "idle-timeout",
-        FailureClass::LocalResources => "local-resources",
-        FailureClass::Protocol => "protocol",
-        FailureClass::Input => "stdin",
-        FailureClass::Spawn => "cannot-start",
-        FailureClass::OpenSsh => "ssh",
-        FailureClass::Io => "io",
     }
 }

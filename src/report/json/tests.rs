@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
 use super::super::{Rules, Terminals};
 use super::*;
-use crate::run::event::CancelReason;
-use crate::transport::{Facts, Left, Phase, RemoteExit, Side, TransportError};
+use crate::event::CancelReason;
+use crate::event::{Facts, Left, Phase, RemoteExit, Side};
+use crate::transport::TransportError;
 use std::time::Duration;
 
 /// The lines for these events, and those of the run's end.
@@ -88,11 +89,14 @@ fn everything() -> Vec<Event> {
         Outcome::Exited(RemoteExit::Code(7)),
         Outcome::Exited(RemoteExit::Signaled(15)),
         Outcome::Exited(RemoteExit::Unknown),
-        Outcome::Failed(TransportError::Refused),
-        Outcome::Failed(TransportError::ConnectTimeout {
-            phase: Phase::CallBack,
-            after: Duration::from_secs(10),
-        }),
+        Outcome::Failed(TransportError::Refused.into()),
+        Outcome::Failed(
+            TransportError::ConnectTimeout {
+                phase: Phase::CallBack,
+                after: Duration::from_secs(10),
+            }
+            .into(),
+        ),
         Outcome::Cancelled(CancelReason::Signal(15)),
         Outcome::NotStarted(CancelReason::ReportFailed),
         Outcome::Cancelled(CancelReason::Deadline),
@@ -116,7 +120,7 @@ fn everything() -> Vec<Event> {
         end.facts = facts;
     }
     let timeout = TransportError::NoCallback { hint: "none" };
-    events.push(finished(0, Outcome::Failed(timeout)));
+    events.push(finished(0, Outcome::Failed(timeout.into())));
     if let Some(Event::Finished(end)) = events.last_mut() {
         end.facts.left = Left::MayRun;
     }

@@ -232,7 +232,7 @@ proptest! {
 
 mod fuzzed {
     use super::super::super::testing::printed;
-    use crate::transport::Stream;
+    use crate::event::Stream;
     use proptest::prelude::*;
 
     include!(concat!(

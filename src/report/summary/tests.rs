@@ -3,8 +3,9 @@
 use super::super::Terminals;
 use super::super::testing::{Recorder, finished, run_started, succeeded};
 use super::*;
-use crate::run::event::CancelReason;
-use crate::transport::{HostKeyFault, Phase, TransportError};
+use crate::event::CancelReason;
+use crate::event::Phase;
+use crate::transport::{HostKeyFault, TransportError};
 
 /// Names that do not fold: how names fold is tested where it is done.
 const NAMES: [&str; 10] = [
@@ -55,16 +56,22 @@ fn exit(code: u8) -> Outcome {
 }
 
 fn timeout(phase: Phase) -> Outcome {
-    Outcome::Failed(TransportError::ConnectTimeout {
-        phase,
-        after: Duration::from_secs(10),
-    })
+    Outcome::Failed(
+        TransportError::ConnectTimeout {
+            phase,
+            after: Duration::from_secs(10),
+        }
+        .into(),
+    )
 }
 
 fn denied(text: &str) -> Outcome {
-    Outcome::Failed(TransportError::Denied {
-        text: text.to_owned(),
-    })
+    Outcome::Failed(
+        TransportError::Denied {
+            text: text.to_owned(),
+        }
+        .into(),
+    )
 }
 
 #[test]
@@ -230,22 +237,22 @@ fn the_culprit_comes_before_those_that_were_stopped_with_it() {
 
 #[test]
 fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
-    let login = |text: &str, password| {
-        Outcome::Failed(TransportError::AuthFailed {
-            text: text.to_owned(),
-            password,
-        })
+    let login = |text: &str, password| TransportError::AuthFailed {
+        text: text.to_owned(),
+        password,
     };
-    let withheld = || {
-        let text = "the password is not sent, for eve has refused it for ops";
-        login(text, PasswordUse::Withheld)
-    };
-    let sent = || {
+    let first = || {
         login(
             "tried the password; the server takes password",
             PasswordUse::Sent,
         )
     };
+    let next = || {
+        let text = "the password is not sent, for eve has refused it for ops";
+        login(text, PasswordUse::Withheld)
+    };
+    let sent = || Outcome::Failed(first().into());
+    let withheld = || Outcome::Failed(next().into());
     let outcomes = vec![withheld(), withheld(), withheld(), exit(1), sent(), exit(1)];
     insta::assert_snapshot!(said(false, 6, outcomes), @r"
     mrsh: 6 of 6 failed:
@@ -255,15 +262,15 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
     ");
     // By way of a host that refused it.
     let through = |source| {
-        Outcome::Failed(TransportError::Jump {
-            jump: "gw".to_owned(),
-            source: Box::new(source),
-        })
+        Outcome::Failed(
+            TransportError::Jump {
+                jump: "gw".to_owned(),
+                source: Box::new(source),
+            }
+            .into(),
+        )
     };
-    let [Outcome::Failed(first), Outcome::Failed(next)] = [sent(), withheld()] else {
-        unreachable!()
-    };
-    insta::assert_snapshot!(said(false, 3, vec![withheld(), through(next), through(first)]), @r"
+    insta::assert_snapshot!(said(false, 3, vec![withheld(), through(next()), through(first())]), @r"
     mrsh: 3 of 3 failed:
       cas through gw: permission denied: tried the password; the server takes password
       ada permission denied: the password is not sent, for eve has refused it for ops
@@ -367,13 +374,16 @@ fn a_quiet_summary_answers_and_says_no_more() {
 #[test]
 fn causes_that_differ_in_the_hosts_name_and_key_are_one_line_with_one_help() {
     let unknown = |name: &str, kind: &str| {
-        Outcome::Failed(TransportError::HostKey {
-            fault: Box::new(HostKeyFault {
-                text: format!("no {kind} key is known for {name}: ask somebody"),
-                common: "no key is known for it".to_owned(),
-                help: Some("ask somebody"),
-            }),
-        })
+        Outcome::Failed(
+            TransportError::HostKey {
+                fault: Box::new(HostKeyFault {
+                    text: format!("no {kind} key is known for {name}: ask somebody"),
+                    common: "no key is known for it".to_owned(),
+                    help: Some("ask somebody"),
+                }),
+            }
+            .into(),
+        )
     };
     let outcomes = || {
         let kinds = ["RSA", "ED25519", "RSA"];

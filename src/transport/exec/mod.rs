@@ -4,7 +4,8 @@
 //! These two do start a process per host. They are how this program rides on engines that exist already
 //! (kubectl, docker, srun), and on what libssh2 cannot do (GSSAPI, security keys, `ProxyCommand`).
 
-use super::{Budget, Facts, Input, Phase, Route, Setback, StderrMode, Transport, TransportError};
+use super::{Budget, Input, Route, Setback, StderrMode, Transport, TransportError};
+use crate::event::{Facts, Phase};
 use crate::targets::{Target, TargetId};
 
 pub mod openssh;

@@ -16,11 +16,12 @@ use std::time::Duration;
 use memchr::memmem;
 
 use super::process::{self, LocalProcess};
+use crate::event::{Phase, RemoteExit, Side, Stream};
 use crate::random;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Input, Output, Phase, RemoteExit, RemoteSignal, Route, Session, Setback, Side,
-    StderrMode, Stream, Transport, TransportError,
+    Budget, Input, Output, RemoteSignal, Route, Session, Setback, StderrMode, Transport,
+    TransportError,
 };
 
 /// The most that `ssh` may say before it has logged in, in bytes.

@@ -15,13 +15,13 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 
+use crate::event::{Chunk, RemoteExit, Side, Stream};
 use crate::ports::bind;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::scratch;
 use crate::transport::{
-    Chunk, Input, InputReader, Output, Place, RemoteExit, RemoteSignal, Session, Setback, Side,
-    StderrMode, Stream, TransportError,
+    Input, InputReader, Output, Place, RemoteSignal, Session, Setback, StderrMode, TransportError,
 };
 
 /// How many descriptors a process takes here: three pipes and what tells of its end.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::callback::{Expected, Listeners, News};
+use crate::event::Phase;
 use crate::ports::PortLease;
 use crate::ports::bind::Outgoing;
 use crate::transport::stream::Connection;
-use crate::transport::{Alarm, Lag, Phase, TransportError};
+use crate::transport::{Alarm, Lag, TransportError};
 
 /// How long after the daemon's answer its call may still arrive, though it was made before: the last
 /// segment of a handshake that was lost is repeated after a second.

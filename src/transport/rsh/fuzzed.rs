@@ -19,9 +19,10 @@ mod wire {
 }
 
 mod end_marker {
+    use crate::event::RemoteExit;
+    use crate::transport::TransportError;
     use crate::transport::rsh::output::MainStream;
     use crate::transport::rsh::wrap::EndMarker;
-    use crate::transport::{RemoteExit, TransportError};
 
     include!(concat!(
         env!("CARGO_MANIFEST_DIR"),

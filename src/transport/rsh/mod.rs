@@ -12,9 +12,8 @@ use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, Read};
-use super::{
-    Budget, Input, Lag, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
-};
+use super::{Budget, Input, Lag, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use crate::event::Phase;
 use crate::ports::bind;
 use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Network, Target, TargetId};

@@ -2,7 +2,8 @@
 
 use super::wire::{Beginning, beginning};
 use super::wrap::MarkerDecoder;
-use crate::transport::{Phase, RemoteExit, TransportError};
+use crate::event::{Phase, RemoteExit};
+use crate::transport::TransportError;
 
 const KILLED: &str = "the command was killed, or its login shell runs no commands";
 const SILENT: &str = "no output and no end marker; was it killed, or is its login shell missing?";

@@ -8,13 +8,12 @@ use tokio::time::Instant;
 use super::feed::{self, Fed, Feed};
 use super::output::MainStream;
 use crate::clock::reached;
+use crate::event::{Chunk, RemoteExit, Side, Stream};
 use crate::ports::PortLease;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::stream::{Connection, Read};
-use crate::transport::{
-    Chunk, Output, Place, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
-};
+use crate::transport::{Output, Place, RemoteSignal, Session, TransportError};
 
 /// A command that an rsh daemon says it has started. The sockets come before the lease: fields are
 /// dropped in this order.

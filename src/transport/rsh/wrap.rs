@@ -23,7 +23,7 @@ use std::io;
 
 use memchr::{memmem, memrchr};
 
-use crate::transport::RemoteExit;
+use crate::event::RemoteExit;
 
 /// The longest command that Linux takes as one argument of `execve`: `MAX_ARG_STRLEN` less its NUL.
 pub const MAX_COMMAND: usize = 128 * 1024 - 1;

@@ -12,7 +12,8 @@ use super::ffi::{Fault, Peer, Signature};
 use super::keys::{Candidate, With, asked};
 use super::trials::{Trials, Turn};
 use super::trust::chain;
-use crate::transport::{Excused, PasswordUse, Phase, TransportError};
+use crate::event::{PasswordUse, Phase};
+use crate::transport::{Excused, TransportError};
 
 /// The methods that there are here, by their names in the protocol.
 pub(super) const PUBLIC_KEY: &str = "publickey";

@@ -11,7 +11,8 @@ use super::gate::{Proof, Violation};
 use super::greeting::NoServer;
 use super::pipe::{Ended, Line, Pipe};
 use super::public::KeyType;
-use crate::transport::{Budget, Excused, Phase, TransportError};
+use crate::event::Phase;
+use crate::transport::{Budget, Excused, TransportError};
 
 /// What mrsh calls itself to servers.
 const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));

@@ -15,10 +15,11 @@ use super::connect::{self, EXCHANGES, Failure, Progress};
 use super::pipe::Line;
 use super::session::{SshSession, State, Streams};
 use super::trials::Trials;
+use crate::event::{RemoteExit, Stream};
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::output::Output;
-use crate::transport::{Budget, Lag, RemoteExit, Session, Stream, TransportError};
+use crate::transport::{Budget, Lag, Session, TransportError};
 
 /// Maximum time for a session whose server ends at once when it has nothing more to say.
 const MOST: Duration = Duration::from_secs(30);

@@ -18,8 +18,9 @@ use super::config::HostConfig;
 use super::drive::Turns;
 use super::ffi::{Fault, Peer};
 use super::tunnel::{Tunnel, any_ready};
+use crate::event::Phase;
 use crate::ports::PortLease;
-use crate::transport::{Phase, TransportError};
+use crate::transport::TransportError;
 
 /// How long all sessions with a host must have been busy opening channels before there is another one.
 const PATIENCE: Duration = Duration::from_millis(300);

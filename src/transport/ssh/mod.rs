@@ -14,9 +14,8 @@ use socket2::SockRef;
 use tokio::sync::Semaphore;
 
 use super::dial::dial;
-use super::{
-    Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Stream, Transport, TransportError,
-};
+use super::{Budget, Input, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use crate::event::{Phase, Stream};
 use crate::ports::bind::Outgoing;
 use crate::ports::{PortLease, PortPool};
 use crate::targets::{Target, TargetId};

@@ -11,13 +11,12 @@ use super::drive::Turns;
 use super::ffi::{Channel, Exit, Peer};
 use super::pipe::Ended;
 use crate::clock::reached;
+use crate::event::{Chunk, Phase, RemoteExit, Side, Stream};
 use crate::ports::PortLease;
 use crate::targets::TargetId;
 use crate::transport::input::{InputError, InputReader};
 use crate::transport::scratch;
-use crate::transport::{
-    Chunk, Output, Phase, RemoteExit, RemoteSignal, Session, Side, Stream, TransportError,
-};
+use crate::transport::{Output, RemoteSignal, Session, TransportError};
 
 /// How long the server may take to close, once all is said: it closes first, so that the TIME_WAIT is its own.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);

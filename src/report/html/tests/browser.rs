@@ -49,10 +49,13 @@ fn big_run() -> (RunInfo, Vec<Event>, RunStats) {
             31 => {
                 times = [2, 0, 3000, 0, 0];
                 stats.failed += 1;
-                Outcome::Failed(TransportError::ConnectTimeout {
-                    phase: crate::transport::Phase::Connect,
-                    after: Duration::from_secs(3),
-                })
+                Outcome::Failed(
+                    TransportError::ConnectTimeout {
+                        phase: crate::event::Phase::Connect,
+                        after: Duration::from_secs(3),
+                    }
+                    .into(),
+                )
             }
             _ if host == 3333 => {
                 times[4] = 4100;

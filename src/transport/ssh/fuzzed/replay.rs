@@ -30,7 +30,7 @@ fn the_corpus_of_the_channel_layer_passes() {
 
 #[test]
 fn a_session_without_anything_odd_succeeds() {
-    use crate::transport::RemoteExit;
+    use crate::event::RemoteExit;
 
     let (end, _) = play(&[]);
     assert!(matches!(end.exit, Ok(RemoteExit::Code(7))), "{end:?}");

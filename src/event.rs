@@ -7,8 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+mod facts;
+mod failure;
+
+pub use facts::{Facts, Left, Side};
+pub use failure::{Failure, FailureClass, PasswordUse, Phase};
+
 use crate::targets::{Target, TargetId};
-use crate::transport::{Chunk, Facts, RemoteExit, TransportError};
 
 /// What goes from the run to the reporter thread: events in bunches, since handing over costs more
 /// than most events do.
@@ -83,7 +88,7 @@ pub enum Outcome {
     /// Its command ran to an end.
     Exited(RemoteExit),
     /// Something else failed: see the error for what and when.
-    Failed(TransportError),
+    Failed(Failure),
     /// It had been started when the run was cancelled.
     Cancelled(CancelReason),
     /// It had not been started when the run was cancelled.
@@ -144,4 +149,35 @@ pub struct RunStats {
     /// Connections between the run's source ports and its hosts that this machine keeps in TIME_WAIT
     /// since it began; `None` if that is not known, or the ports are the kernel's choice.
     pub time_wait: Option<usize>,
+}
+
+/// One of a command's two output streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// The remote command's standard output.
+    Stdout,
+    /// The remote command's standard error.
+    Stderr,
+}
+
+/// A piece of a target's output as it came from the network: any bytes, cut anywhere, never empty.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Whose output it is.
+    pub target: TargetId,
+    /// Which stream it came on.
+    pub stream: Stream,
+    /// The bytes, at most 64 KiB.
+    pub data: Vec<u8>,
+}
+
+/// How a remote command ended, as far as the transport can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RemoteExit {
+    /// It exited with this status.
+    Code(u8),
+    /// A signal with this number ended it, and the transport said so.
+    Signaled(u8),
+    /// It ended, and nothing says how: plain rsh carries no status. Never taken for 0.
+    Unknown,
 }
