@@ -55,12 +55,15 @@ pub(super) fn start(
     reads: bool,
 ) -> Result<LocalProcess, Setback> {
     let (program, arguments) = words.split_first().expect("a command has a word");
-    let cannot = |source: io::Error| match is_shortage(&source) {
-        true => Setback::Shortage(source),
-        false => Setback::Failed(TransportError::Spawn {
-            program: program.to_string_lossy().escape_debug().to_string(),
-            source,
-        }),
+    let cannot = |source: io::Error| {
+        if is_shortage(&source) {
+            Setback::Shortage(source)
+        } else {
+            Setback::Failed(TransportError::Spawn {
+                program: program.to_string_lossy().escape_debug().to_string(),
+                source,
+            })
+        }
     };
     let mut command = Command::new(program);
     command

@@ -77,9 +77,10 @@ impl<'a> Progress<'a> {
 
     pub(super) fn called_from_elsewhere(&self) -> TransportError {
         TransportError::NoCallback {
-            hint: match *self.sent {
-                true => ELSEWHERE_SENT,
-                false => ELSEWHERE,
+            hint: if *self.sent {
+                ELSEWHERE_SENT
+            } else {
+                ELSEWHERE
             },
         }
     }

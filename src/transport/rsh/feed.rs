@@ -62,9 +62,10 @@ impl Feed {
         match main.write(&bytes) {
             Ok(n) => {
                 self.reader.advance(n);
-                match self.counted && self.reader.left() == Some(0) {
-                    true => Fed::All,
-                    false => Fed::Some,
+                if self.counted && self.reader.left() == Some(0) {
+                    Fed::All
+                } else {
+                    Fed::Some
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Fed::Some,

@@ -118,9 +118,10 @@ impl RshTransport {
     /// # Errors
     /// The system has no random bytes for the end marker.
     pub fn new(options: RshOptions, pool: PortPool, resolver: Resolver) -> io::Result<Self> {
-        let marker = match options.raw {
-            true => None,
-            false => Some(EndMarker::random()?),
+        let marker = if options.raw {
+            None
+        } else {
+            Some(EndMarker::random()?)
         };
         let discard = options.stderr == StderrMode::Drop;
         let reads = match &options.input {
@@ -313,12 +314,13 @@ impl RshTransport {
             return TransportError::NoCallback { hint };
         }
         let hint = Some(self.objection(length));
-        match reset {
-            true => TransportError::Reset {
+        if reset {
+            TransportError::Reset {
                 phase: Phase::Start,
                 hint,
-            },
-            false => TransportError::ClosedBeforeStatus { hint },
+            }
+        } else {
+            TransportError::ClosedBeforeStatus { hint }
         }
     }
 
@@ -330,9 +332,10 @@ impl RshTransport {
                  this one has {length}"
             );
         }
-        match self.options.reserved_callers {
-            true => "the daemon may not know this host's name, or refuse it".to_owned(),
-            false => "the daemon may demand a source port in 512-1023".to_owned(),
+        if self.options.reserved_callers {
+            "the daemon may not know this host's name, or refuse it".to_owned()
+        } else {
+            "the daemon may demand a source port in 512-1023".to_owned()
         }
     }
 }
@@ -495,9 +498,10 @@ fn setback(error: TransportError, sent: bool) -> Setback {
         TransportError::Denied { text } => wire::is_temporary(text),
         _ => false,
     };
-    match not_started {
-        true => Setback::NotStarted(error),
-        false => Setback::Failed(error),
+    if not_started {
+        Setback::NotStarted(error)
+    } else {
+        Setback::Failed(error)
     }
 }
 
@@ -506,12 +510,13 @@ fn no_listener(error: io::Error) -> Setback {
         let again = Instant::now() + LISTENER_RETRY;
         return Setback::NoPort(PortWait::until(again));
     }
-    match bind::is_shortage(&error) {
-        true => Setback::Shortage(error),
-        false => Setback::Failed(TransportError::Io {
+    if bind::is_shortage(&error) {
+        Setback::Shortage(error)
+    } else {
+        Setback::Failed(TransportError::Io {
             phase: Phase::Connect,
             source: error,
-        }),
+        })
     }
 }
 

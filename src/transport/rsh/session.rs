@@ -79,10 +79,12 @@ impl RshSession {
                     *feed = None;
                     // A connection that was reset leaves no trace; the other kind leaves it where it was
                     // closed first.
-                    match main.was_reset() {
-                        true => {}
-                        false if main.closes_first() => lease.local_closed_first(),
-                        false => lease.remote_closed_first(),
+                    if !main.was_reset() {
+                        if main.closes_first() {
+                            lease.local_closed_first();
+                        } else {
+                            lease.remote_closed_first();
+                        }
                     }
                     stream.end(main.was_reset())
                 }
@@ -197,9 +199,10 @@ impl Session for RshSession {
     }
 
     fn closes_first(&self) -> Option<Side> {
-        Some(match self.main.closes_first() {
-            true => Side::Local,
-            false => Side::Remote,
+        Some(if self.main.closes_first() {
+            Side::Local
+        } else {
+            Side::Remote
         })
     }
 }

@@ -152,12 +152,13 @@ pub fn beginning(output: &[u8]) -> Beginning {
     if let Some(denial) = DENIALS.iter().find(whole) {
         return Beginning::Denial(denial);
     }
-    match DENIALS
+    if DENIALS
         .iter()
         .any(|denial| denial.as_bytes().starts_with(output))
     {
-        true => Beginning::Unclear,
-        false => Beginning::Output,
+        Beginning::Unclear
+    } else {
+        Beginning::Output
     }
 }
 

@@ -109,9 +109,10 @@ impl EndMarker {
     #[must_use]
     pub fn wrapped_len(command: &[u8], discard_stderr: bool, reads: bool) -> usize {
         let marker = EndMarker::from_bytes([0; TOKEN_LENGTH]);
-        let reads = match reads {
-            true => Reads::Bytes(u64::MAX),
-            false => Reads::Nothing,
+        let reads = if reads {
+            Reads::Bytes(u64::MAX)
+        } else {
+            Reads::Nothing
         };
         marker.wrap(command, discard_stderr, reads).len()
     }

@@ -200,15 +200,16 @@ fn applied(
     supported: &[&str],
 ) -> Result<String, TransportError> {
     let names = spec.apply(usual, supported);
-    match names.is_empty() {
-        false => Ok(names.join(",")),
-        true => Err(TransportError::Config {
+    if names.is_empty() {
+        Err(TransportError::Config {
             reason: format!(
                 "{keyword}: none of {} is known here ({} are): try -R openssh",
                 spec.list.join(", "),
                 supported.join(", ")
             ),
-        }),
+        })
+    } else {
+        Ok(names.join(","))
     }
 }
 

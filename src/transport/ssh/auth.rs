@@ -319,10 +319,7 @@ async fn prove(
                 if peer.pipe().ended().is_some() || peer.pipe().farewell().is_some() {
                     return Err(fault);
                 }
-                return refused(fault).map(|_| match signed {
-                    true => Try::NotEnough,
-                    false => Try::Refused,
-                });
+                return refused(fault).map(|_| if signed { Try::NotEnough } else { Try::Refused });
             }
         }
     }

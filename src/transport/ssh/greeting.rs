@@ -53,9 +53,10 @@ impl Greeting {
         let text = shown(&self.line);
         self.line.clear();
         if let Some(version) = text.strip_prefix("SSH-") {
-            match version.starts_with("2.") || version.starts_with("1.99-") {
-                true => self.version = Some(text),
-                false => self.failed = Some(NoServer::Old(text)),
+            if version.starts_with("2.") || version.starts_with("1.99-") {
+                self.version = Some(text);
+            } else {
+                self.failed = Some(NoServer::Old(text));
             }
         } else if text.starts_with("HTTP/") {
             self.failed = Some(NoServer::Stranger(text));

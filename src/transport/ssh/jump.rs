@@ -301,10 +301,8 @@ impl Lane {
         let opened = match self.peer.open_through(&demand.host, demand.port) {
             Ok(None) => return Ok(false),
             Ok(Some(channel)) => Ok(channel),
-            Err(fault) => match fault.is_of_channel() {
-                true => Err(fault),
-                false => return Err(fault),
-            },
+            Err(fault) if fault.is_of_channel() => Err(fault),
+            Err(fault) => return Err(fault),
         };
         let Some(demand) = self.opening.take() else {
             return Ok(false);
@@ -338,13 +336,14 @@ impl Lane {
 /// Why the host on the way does not connect on.
 fn refusal(fault: &Fault) -> TransportError {
     let text = &fault.text;
-    match text.contains("connect failed") {
-        true => TransportError::Unreachable(std::io::Error::other(
+    if text.contains("connect failed") {
+        TransportError::Unreachable(std::io::Error::other(
             "the host on the way cannot connect to it",
-        )),
-        false => TransportError::Denied {
+        ))
+    } else {
+        TransportError::Denied {
             text: format!("the host on the way does not connect to it: {text}"),
-        },
+        }
     }
 }
 

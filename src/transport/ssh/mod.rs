@@ -188,11 +188,12 @@ impl SshTransport {
     ) -> Result<Vec<SocketAddr>, TransportError> {
         let found = self.resolver.lookup(&host.host_name, host.port, budget);
         let addresses = of_family(found.await?, host.address_family);
-        match addresses.is_empty() {
-            false => Ok(addresses),
-            true => Err(TransportError::Name {
+        if addresses.is_empty() {
+            Err(TransportError::Name {
                 reason: "no address of the family that AddressFamily wants".to_owned(),
-            }),
+            })
+        } else {
+            Ok(addresses)
         }
     }
 
@@ -388,8 +389,8 @@ impl Transport for SshTransport {
         let hops = self.hops(&host).map_err(Setback::Failed)?;
         let mut tries = Tries::default();
         loop {
-            let (line, address, lease) = match hops.is_empty() {
-                true => match dial(&self.pool, route, budget).await {
+            let (line, address, lease) = if hops.is_empty() {
+                match dial(&self.pool, route, budget).await {
                     Ok((address, outgoing)) => {
                         tune(&outgoing, &host);
                         let Outgoing { stream, lease } = outgoing;
@@ -400,20 +401,19 @@ impl Transport for SshTransport {
                         continue;
                     }
                     Err(setback) => return Err(setback),
-                },
-                false => {
-                    route.phase = Phase::Connect;
-                    route.facts.attempts += 1;
-                    let inner = budget.clone();
-                    let before = budget.left();
-                    let line = budget
-                        .spend(self.through(&hops, &host.host_name, host.port, inner))
-                        .await;
-                    *route.facts.connect.get_or_insert_default() += before - budget.left();
-                    let line = line.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
-                    let line = line.map_err(|error| Setback::Failed(by_way_of(&hops, error)))?;
-                    (Line::Through(line), None, None)
                 }
+            } else {
+                route.phase = Phase::Connect;
+                route.facts.attempts += 1;
+                let inner = budget.clone();
+                let before = budget.left();
+                let line = budget
+                    .spend(self.through(&hops, &host.host_name, host.port, inner))
+                    .await;
+                *route.facts.connect.get_or_insert_default() += before - budget.left();
+                let line = line.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
+                let line = line.map_err(|error| Setback::Failed(by_way_of(&hops, error)))?;
+                (Line::Through(line), None, None)
             };
             let mut progress = Progress::new(budget, &mut route.asked);
             let before = budget.left();

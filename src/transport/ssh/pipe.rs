@@ -411,9 +411,10 @@ impl Pipe {
 
     /// Tells libssh2 that nothing more will come, unless it has something to give before.
     fn end(&self) -> io::Result<usize> {
-        match self.fresh || self.held {
-            true => Err(io::ErrorKind::WouldBlock.into()),
-            false => Ok(0),
+        if self.fresh || self.held {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(0)
         }
     }
 
@@ -469,9 +470,10 @@ impl Pipe {
 
     /// Waits until the socket has something, or takes something if there is something for it. Cancel safe.
     pub(super) async fn ready(&self) -> io::Result<()> {
-        let interest = match self.has_waiting() {
-            true => Interest::READABLE | Interest::WRITABLE,
-            false => Interest::READABLE,
+        let interest = if self.has_waiting() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
         };
         self.line.ready(interest).await
     }

@@ -222,9 +222,10 @@ pub fn from_descriptor(fd: u32) -> Result<Secret, PromptError> {
     if line.len() > LONGEST {
         return Err(PromptError::TooLong);
     }
-    match line.is_empty() {
-        true => Err(PromptError::Empty { fd }),
-        false => Ok(Secret(line)),
+    if line.is_empty() {
+        Err(PromptError::Empty { fd })
+    } else {
+        Ok(Secret(line))
     }
 }
 

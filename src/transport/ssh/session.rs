@@ -194,9 +194,10 @@ impl SshSession {
             Ok(Some(0) | None) => Ok(Read::Nothing),
             Ok(Some(n)) => {
                 peer.pipe_mut().pay(n);
-                Ok(Read::Some(match wanted {
-                    true => buffer[..n].to_vec(),
-                    false => Vec::new(),
+                Ok(Read::Some(if wanted {
+                    buffer[..n].to_vec()
+                } else {
+                    Vec::new()
                 }))
             }
             Err(fault) => Err(lost(peer, Phase::Run, fault)),
@@ -264,9 +265,10 @@ impl SshSession {
         };
         alive.next = Instant::now() + alive.interval;
         let received = self.peer.pipe().received();
-        match received == alive.received {
-            true => alive.missed += 1,
-            false => alive.missed = 0,
+        if received == alive.received {
+            alive.missed += 1;
+        } else {
+            alive.missed = 0;
         }
         alive.received = received;
         if alive.missed > alive.most {

@@ -251,9 +251,10 @@ fn password(
     };
     let secret = secret.map_err(SshError::Password)?;
     let text = str::from_utf8(secret.bytes()).map_err(|_| SshError::PasswordText)?;
-    match text.contains('\0') {
-        true => Err(SshError::PasswordText),
-        false => Ok(Some(Zeroizing::new(text.to_owned()))),
+    if text.contains('\0') {
+        Err(SshError::PasswordText)
+    } else {
+        Ok(Some(Zeroizing::new(text.to_owned())))
     }
 }
 

@@ -97,28 +97,25 @@ impl SshTransport {
         }
         let mut tries = Tries::default();
         loop {
-            let (line, address, lease) = match before.is_empty() {
-                true => {
-                    let found = self.addresses(host, &mut budget).await;
-                    let mut route = Route::new(found.map_err(|error| by_way_of(hops, error))?);
-                    match dial(&self.pool, &mut route, &mut budget).await {
-                        Ok((address, outgoing)) => {
-                            tune(&outgoing, host);
-                            let Outgoing { stream, lease } = outgoing;
-                            (Line::Direct(stream), Some(address), Some(lease))
-                        }
-                        Err(Setback::Failed(error)) => {
-                            tries.not_reached(error, &mut budget).await.map_err(own)?;
-                            continue;
-                        }
-                        Err(setback) => return Err(own(setback)),
+            let (line, address, lease) = if before.is_empty() {
+                let found = self.addresses(host, &mut budget).await;
+                let mut route = Route::new(found.map_err(|error| by_way_of(hops, error))?);
+                match dial(&self.pool, &mut route, &mut budget).await {
+                    Ok((address, outgoing)) => {
+                        tune(&outgoing, host);
+                        let Outgoing { stream, lease } = outgoing;
+                        (Line::Direct(stream), Some(address), Some(lease))
                     }
+                    Err(Setback::Failed(error)) => {
+                        tries.not_reached(error, &mut budget).await.map_err(own)?;
+                        continue;
+                    }
+                    Err(setback) => return Err(own(setback)),
                 }
-                false => {
-                    let line = self.through(before, &host.host_name, host.port, budget.clone());
-                    let line = line.await.map_err(|error| by_way_of(before, error))?;
-                    (Line::Through(line), None, None)
-                }
+            } else {
+                let line = self.through(before, &host.host_name, host.port, budget.clone());
+                let line = line.await.map_err(|error| by_way_of(before, error))?;
+                (Line::Through(line), None, None)
             };
             // Jump hosts run no command.
             let mut asked = false;

@@ -182,9 +182,10 @@ impl Shared {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let connection = Connection::new(call);
         let mut table = self.lock();
-        match self.reserved_callers && !RESERVED.contains(&from.port()) {
-            true => table.refuse(from),
-            false => table.dispatch(index, connection, from, &mut self.opener()),
+        if self.reserved_callers && !RESERVED.contains(&from.port()) {
+            table.refuse(from);
+        } else {
+            table.dispatch(index, connection, from, &mut self.opener());
         }
     }
 

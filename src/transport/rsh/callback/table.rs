@@ -299,9 +299,10 @@ impl<L, C> Table<L, C> {
             let unused = all
                 .rev()
                 .find(|&i| self.listeners[i].can_be_private(&callee));
-            let limit = match callee.own_listener {
-                true => self.most,
-                false => KEPT.min(self.most),
+            let limit = if callee.own_listener {
+                self.most
+            } else {
+                KEPT.min(self.most)
             };
             if callee.own_listener && unused.is_none() && self.open >= self.most {
                 self.close_idle();

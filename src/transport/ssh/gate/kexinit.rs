@@ -106,9 +106,12 @@ impl KexInit {
         let kex = first(KEX, "key exchange")?;
         let host_key = first(HOST_KEY, "host key")?;
         let ciphers = [real(CIPHERS[0], "cipher")?, real(CIPHERS[1], "cipher")?];
-        let mac = |way: usize| match AUTHENTICATING.contains(&ciphers[way].as_str()) {
-            true => Ok(find(MACS[way])),
-            false => real(MACS[way], "MAC").map(Some),
+        let mac = |way: usize| {
+            if AUTHENTICATING.contains(&ciphers[way].as_str()) {
+                Ok(find(MACS[way]))
+            } else {
+                real(MACS[way], "MAC").map(Some)
+            }
         };
         let macs = [mac(0)?, mac(1)?];
         let compression = [
