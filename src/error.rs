@@ -67,9 +67,9 @@ pub enum Error {
         /// What execve takes.
         most: usize,
     },
-    /// A `%` in a local command that stands for nothing.
+    /// An unknown placeholder in a local command.
     #[error(transparent)]
-    Template(#[from] crate::transport::exec::UnknownLetter),
+    Template(#[from] crate::transport::exec::UnknownPlaceholder),
     /// The program of a local command is not there.
     #[error("there is no program {program:?}{}", if *shell { "; for a line of shell write sh -c 'LINE'" } else { "" })]
     NoProgram {

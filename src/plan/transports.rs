@@ -399,7 +399,7 @@ fn rsh(
         input: None,
     };
     if let SourcePorts::Range(range) = source_ports
-        && options.calls_back()
+        && options.has_callback()
         && ports::candidates(range.clone()).usable.len() == 1
     {
         return Err(Error::TooFewPorts {

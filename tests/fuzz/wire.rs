@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::transport::rsh::wire::{Beginning, RefusalText, beginning, request};
+use mrsh::transport::rsh::wire::{OutputStart, RefusalText, classify_start, request};
 
 include!("properties/wire.rs");
 

@@ -1,8 +1,8 @@
-//! Local processes in the place of connections: a command for each host (`-R exec`), and the system's `ssh`
-//! (`-R openssh`).
+//! Local processes instead of connections: a command for each host (`-R exec`), and the system's `ssh` (`-R
+//! openssh`).
 //!
-//! These two do start a process per host. They are how this program rides on engines that exist already
-//! (kubectl, docker, srun), and on what libssh2 cannot do (GSSAPI, security keys, `ProxyCommand`).
+//! Both start a process for each host. They give access to other tools (kubectl, docker, srun) and to features that
+//! libssh2 lacks (GSSAPI, security keys, `ProxyCommand`).
 
 use super::{Budget, Input, Route, Setback, StderrMode, Transport, TransportError};
 use crate::event::{Facts, Phase};
@@ -13,20 +13,20 @@ mod process;
 mod template;
 
 pub use process::{DESCRIPTORS, LocalProcess};
-pub use template::{Fill, Template, UnknownLetter};
+pub use template::{Template, TemplateValues, UnknownPlaceholder};
 
 use std::time::Instant;
 
-/// What all local commands of a run have in common.
+/// Settings that all local commands of a run share.
 #[derive(Debug)]
 pub struct ExecOptions {
-    /// The command, with `%` letters.
+    /// Command with placeholders.
     pub template: Template,
-    /// `%u` for targets that name no user.
+    /// Value of `%u` for targets that name no user.
     pub user: String,
-    /// What becomes of standard error.
+    /// Destination of standard error.
     pub stderr: StderrMode,
-    /// What the commands read; `None` is an end of file.
+    /// Standard input of the commands; `None` is an end of file.
     pub input: Option<Input>,
 }
 
@@ -37,7 +37,7 @@ pub struct ExecTransport {
 }
 
 impl ExecTransport {
-    /// A transport with nothing started yet.
+    /// Creates a transport that has started nothing yet.
     #[must_use]
     pub fn new(options: ExecOptions) -> Self {
         ExecTransport { options }
@@ -47,7 +47,7 @@ impl ExecTransport {
 impl Transport for ExecTransport {
     type Session = LocalProcess;
 
-    /// There is nothing to look up: what a host's name means is the command's business.
+    /// Looks up nothing: the command interprets the host's name.
     async fn route(&self, _: &Target, _: &mut Budget) -> Result<Route, TransportError> {
         Ok(Route::nowhere())
     }
@@ -60,7 +60,7 @@ impl Transport for ExecTransport {
         _: &mut Budget,
     ) -> Result<LocalProcess, Setback> {
         route.phase = Phase::Start;
-        let words = self.options.template.fill(Fill {
+        let words = self.options.template.fill(TemplateValues {
             host: &target.host,
             user: target.user.as_deref().unwrap_or(&self.options.user),
             rank: id.0,

@@ -1,11 +1,12 @@
-//! The system's `ssh`, a process for each host: for what libssh2 cannot do.
+//! The system's `ssh`, one process for each host, for features that libssh2 lacks.
 //!
-//! `ssh` itself says neither when the remote command starts nor whether status 255 is its own. So it is told
-//! to run a local command when it has logged in (`LocalCommand`), which writes a random word: what ends
-//! before that word did not start the command, what comes after it is the command's.
+//! `ssh` reports neither when the remote command starts nor if status 255 is its own. So it runs a local command
+//! after the login (`LocalCommand`), which writes a random token. A process that ends before the token did not start
+//! the command. Output after the token is the command's.
 //!
 //! Some `ssh` run no local command: other programs of that name, and OpenSSH's if `$SHELL` runs no commands. Then
-//! OpenSSH's other promises count: nothing on standard output is `ssh`'s own, and only status 255 may be.
+//! OpenSSH's other guarantees are used: `ssh` itself writes nothing to standard output, and its own status is always
+//! 255.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -24,33 +25,33 @@ use crate::transport::{
     TransportError,
 };
 
-/// The most that `ssh` may say before it has logged in, in bytes.
+/// Maximum output of `ssh` before the login, in bytes.
 const MAX_PREAMBLE: usize = 64 * 1024;
 
-/// The status of `ssh` for its own failures.
-const OWN_FAILURE: u8 = 255;
+/// Exit status of `ssh` for its own failures.
+const SSH_FAILURE: u8 = 255;
 
-/// The most of its words that a message holds, in bytes.
-const MAX_WORDS: usize = 600;
+/// Maximum length of a message of `ssh` in an error, in bytes.
+const MAX_MESSAGE: usize = 600;
 
-/// What all `ssh` processes of a run have in common.
+/// Settings that all `ssh` processes of a run share.
 #[derive(Debug)]
 pub struct OpenSshOptions {
-    /// The remote user of targets that name none, if one was given.
+    /// Remote user for targets that name none, if one was given.
     pub user: Option<String>,
-    /// The port of targets that name none, if one was given.
+    /// Port for targets that name none, if one was given.
     pub port: Option<u16>,
-    /// The command, without NUL.
+    /// Command, without NUL.
     pub command: Vec<u8>,
-    /// What becomes of standard error.
+    /// Destination of standard error.
     pub stderr: StderrMode,
-    /// `-F`, if given.
+    /// Value of `-F`, if given.
     pub config: Option<PathBuf>,
-    /// `-o` as `Key=Value`, each.
+    /// Values of `-o`, as `Key=Value`.
     pub options: Vec<String>,
-    /// The connect timeout; `ssh` gives up by itself when it is over.
+    /// Connect timeout; `ssh` itself gives up after it.
     pub connect_timeout: Duration,
-    /// What the commands read; `None` is an end of file.
+    /// Standard input of the commands; `None` is an end of file.
     pub input: Option<Input>,
 }
 
@@ -58,21 +59,21 @@ pub struct OpenSshOptions {
 #[derive(Debug)]
 pub struct OpenSshTransport {
     options: OpenSshOptions,
-    /// What is written when the login has succeeded.
+    /// Line that the local command writes after the login.
     token: String,
-    /// True if an `ssh` has run the command and not the local one.
-    ignores_token: AtomicBool,
+    /// True if an `ssh` has run the command without the local one.
+    has_no_login_token: AtomicBool,
 }
 
-/// The output of an `ssh` that may not have logged in yet.
+/// Output of an `ssh` that may not have logged in yet.
 #[derive(Debug, Default)]
-struct Early {
+struct EarlyOutput {
     out: Vec<u8>,
     err: Vec<u8>,
 }
 
 impl OpenSshTransport {
-    /// A transport with nothing started yet.
+    /// Creates a transport that has started nothing yet.
     ///
     /// # Errors
     /// The system has no random bytes.
@@ -80,11 +81,11 @@ impl OpenSshTransport {
         Ok(OpenSshTransport {
             options,
             token: random::token()?,
-            ignores_token: AtomicBool::new(false),
+            has_no_login_token: AtomicBool::new(false),
         })
     }
 
-    /// The arguments for one host.
+    /// Returns the arguments for one host.
     fn words(&self, target: &Target) -> Vec<OsString> {
         let OpenSshOptions {
             user,
@@ -101,21 +102,21 @@ impl OpenSshTransport {
         if let Some(file) = config {
             words.extend(["-F".into(), file.into()]);
         }
-        // The first of two values counts: what was asked for here comes before what is needed.
-        let needed = [
-            // Nobody sits at two hundred prompts.
+        // `ssh` uses the first of two values: options that the user gave come before the defaults.
+        let defaults = [
+            // No user can answer the prompts of hundreds of hosts.
             "BatchMode=yes".to_owned(),
             format!("ConnectTimeout={seconds}"),
         ];
-        // A shared connection runs no local command.
-        let mine = [
+        // A shared connection (`ControlPath`) runs no local command.
+        let required = [
             "ControlPath=none".to_owned(),
             "PermitLocalCommand=yes".to_owned(),
             format!("LocalCommand=echo {}", self.token),
         ];
         let own = target.inventory.as_ref().map(|from| from.own_settings());
         let own = own.unwrap_or_default();
-        for option in mine.iter().chain(options).chain(&own).chain(&needed) {
+        for option in required.iter().chain(options).chain(&own).chain(&defaults) {
             words.extend(["-o".into(), option.into()]);
         }
         if let Some(user) = target.user.as_deref().or(user.as_deref()) {
@@ -129,12 +130,12 @@ impl OpenSshTransport {
         words
     }
 
-    /// Reads until the login has succeeded.
+    /// Reads output until the login has succeeded.
     async fn login(
         &self,
         target: &Target,
         process: &mut LocalProcess,
-        early: &mut Early,
+        early: &mut EarlyOutput,
     ) -> Result<(), TransportError> {
         let lost = |source| TransportError::Io {
             phase: Phase::Login,
@@ -155,47 +156,47 @@ impl OpenSshTransport {
                 return Ok(());
             }
             if early.out.len() > MAX_PREAMBLE {
-                self.ignores_token.store(true, Ordering::Relaxed);
+                self.has_no_login_token.store(true, Ordering::Relaxed);
                 return Ok(());
             }
             if early.out.len() + early.err.len() > MAX_PREAMBLE {
                 return Err(TransportError::Protocol {
                     phase: Phase::Start,
-                    expected: "a login that can be told from its command",
-                    text: words_of(&[&*early.out, &early.err].concat(), ""),
+                    expected: "an ssh that shows when it has logged in",
+                    text: one_line(&[&*early.out, &early.err].concat(), ""),
                 });
             }
         }
         let exit = process.wait().await.map_err(lost)?;
-        let is_own = !matches!(exit, RemoteExit::Code(code) if code != OWN_FAILURE);
+        let is_own = !matches!(exit, RemoteExit::Code(code) if code != SSH_FAILURE);
         if is_own && early.out.is_empty() {
-            return Err(failure(&words_of(&early.err, &target.host), exit));
+            return Err(login_error(&one_line(&early.err, &target.host), exit));
         }
-        self.ignores_token.store(true, Ordering::Relaxed);
+        self.has_no_login_token.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// What `ssh` said, on one line, without the host's name, so that hosts with the same fault are told of
-/// together.
-fn words_of(said: &[u8], host: &str) -> String {
+/// Returns the output of `ssh` on one line and without the host's name, so that hosts with the same failure are
+/// reported together.
+fn one_line(said: &[u8], host: &str) -> String {
     let said = String::from_utf8_lossy(said);
-    // What matters most comes in a frame of these.
+    // OpenSSH frames its most important warnings in lines of `@`.
     let lines = said
         .lines()
         .map(|line| line.trim().trim_matches('@').trim());
-    let meant = lines.filter(|line| !line.is_empty());
+    let nonempty = lines.filter(|line| !line.is_empty());
     let own = format!("@{host}: ");
     let without_own = |line: &'_ str| match line.split_once(&own) {
         Some((user, rest)) if !user.contains(' ') => rest.to_owned(),
         _ => line.to_owned(),
     };
-    let mut words = meant.map(without_own).collect::<Vec<_>>().join("; ");
+    let mut words = nonempty.map(without_own).collect::<Vec<_>>().join("; ");
     if !host.is_empty() {
         words = words.replace(&format!(" {host} "), " ");
         words = words.replace(&format!(" {host}:"), ":");
     }
-    let mut end = words.len().min(MAX_WORDS);
+    let mut end = words.len().min(MAX_MESSAGE);
     while !words.is_char_boundary(end) {
         end -= 1;
     }
@@ -207,8 +208,8 @@ fn words_of(said: &[u8], host: &str) -> String {
         .replace("\\\"", "\"")
 }
 
-/// The failure of a login, in this program's terms where `ssh`'s own words allow it.
-fn failure(words: &str, exit: RemoteExit) -> TransportError {
+/// Classifies a failed login by the text of `ssh`, as far as possible.
+fn login_error(words: &str, exit: RemoteExit) -> TransportError {
     let after = |mark: &str| words.split_once(mark).map(|(_, after)| after.to_owned());
     if let Some(reason) = after("Could not resolve hostname: ") {
         return TransportError::Name { reason };
@@ -228,19 +229,21 @@ fn failure(words: &str, exit: RemoteExit) -> TransportError {
         }
     }
     let text = match (words, exit) {
-        ("", RemoteExit::Code(code)) => format!("it ended with status {code} and said nothing"),
-        ("", _) => "it was killed and said nothing".to_owned(),
+        ("", RemoteExit::Code(code)) => {
+            format!("it ended with status {code} and without a message")
+        }
+        ("", _) => "it was killed without a message".to_owned(),
         (words, _) => words.to_owned(),
     };
     TransportError::OpenSsh { text }
 }
 
-/// Whether a failed login is worth another try. A refused one is not: servers count those.
-fn may_pass(error: &TransportError) -> bool {
+/// True if a failed login may be tried again. A refused login is not: servers count those.
+fn is_retryable(error: &TransportError) -> bool {
     match error {
         TransportError::Refused | TransportError::Unreachable(_) => true,
         TransportError::Name { reason } => reason.starts_with("Temporary failure"),
-        // The server, or the network, cut the connection before it was asked for anything.
+        // The connection was cut before the server was asked for anything.
         TransportError::OpenSsh { text } => {
             text.contains("kex_exchange_identification: ") || text.ends_with("Connection timed out")
         }
@@ -251,7 +254,7 @@ fn may_pass(error: &TransportError) -> bool {
 impl Transport for OpenSshTransport {
     type Session = OpenSshSession;
 
-    /// `ssh` looks names up itself: its configuration may know the host by another.
+    /// Looks up nothing: `ssh` does, and its configuration may know the host by another name.
     async fn route(&self, _: &Target, _: &mut Budget) -> Result<Route, TransportError> {
         Ok(Route::nowhere())
     }
@@ -268,16 +271,16 @@ impl Transport for OpenSshTransport {
         let reads = self.options.input.is_some();
         let mut process = process::start(id, &self.words(target), self.options.stderr, reads)?;
         route.facts.attempts += 1;
-        let mut early = Early::default();
+        let mut early = EarlyOutput::default();
         let login = budget.spend(self.login(target, &mut process, &mut early));
         let login = login.await;
         route.facts.start = Some(before - budget.left());
         match login {
             Some(Ok(())) => {}
-            Some(Err(error)) if may_pass(&error) => return Err(Setback::NotStarted(error)),
+            Some(Err(error)) if is_retryable(&error) => return Err(Setback::NotStarted(error)),
             Some(Err(error)) => return Err(Setback::Failed(error)),
-            // `ssh` itself writes nothing there: the command runs.
-            None if !early.out.is_empty() => self.ignores_token.store(true, Ordering::Relaxed),
+            // `ssh` itself writes nothing to standard output, so the command runs.
+            None if !early.out.is_empty() => self.has_no_login_token.store(true, Ordering::Relaxed),
             None => return Err(Setback::Failed(budget.exhausted(Phase::Login))),
         }
         process.put_back(Stream::Stderr, early.err);
@@ -287,7 +290,7 @@ impl Transport for OpenSshTransport {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let ignored = self.ignores_token.load(Ordering::Relaxed);
+        let ignored = self.has_no_login_token.load(Ordering::Relaxed);
         let remark = "ssh has run no LocalCommand, which shows when it has logged in: some output came late, and the \
                       connect timeout counted for commands as well";
         ignored.then(|| remark.to_owned()).into_iter().collect()
@@ -303,7 +306,7 @@ impl Session for OpenSshSession {
         self.0.pump(output).await
     }
 
-    /// `ssh` passes no signals on, and what it has started outlives it.
+    /// Returns false: `ssh` passes no signals on, and a remote command outlives it.
     fn signal(&mut self, _: RemoteSignal) -> bool {
         false
     }
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_an_inventory_come_after_those_that_were_typed() {
+    fn settings_of_an_inventory_follow_those_of_the_command_line() {
         let from = InventoryVariables {
             ssh_options: vec![("inv:1".into(), "IdentityFile=\"k\"".to_owned())],
             ..InventoryVariables::default()
@@ -361,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_are_options_the_host_and_the_command() {
+    fn the_arguments_are_options_the_host_and_the_command() {
         let transport = transport();
         let words = |target| {
             let words = transport.words(&target);
@@ -378,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_temporary_failures_are_retryable() {
         for (said, passes) in [
             ("ssh: connect to host n1 port 22: Connection refused", true),
             (
@@ -400,17 +403,17 @@ mod tests {
             ("ops@n1: Permission denied (publickey).", false),
             ("Host key verification failed.", false),
         ] {
-            let words = words_of(said.as_bytes(), "n1");
-            let error = failure(&words, RemoteExit::Code(255));
-            assert_eq!(may_pass(&error), passes, "{said}");
+            let words = one_line(said.as_bytes(), "n1");
+            let error = login_error(&words, RemoteExit::Code(255));
+            assert_eq!(is_retryable(&error), passes, "{said}");
         }
     }
 
     #[test]
-    fn what_ssh_says_becomes_this_programs_words() {
-        let told = |said: &str| {
-            let words = words_of(said.as_bytes(), "n1");
-            failure(&words, RemoteExit::Code(255)).to_string()
+    fn messages_of_ssh_become_errors_of_this_program() {
+        let message = |said: &str| {
+            let words = one_line(said.as_bytes(), "n1");
+            login_error(&words, RemoteExit::Code(255)).to_string()
         };
         for (said, expected) in [
             (
@@ -433,10 +436,10 @@ mod tests {
                 "ops@n1: Permission denied (publickey).\n",
                 "ssh: Permission denied (publickey).",
             ),
-            ("", "ssh: it ended with status 255 and said nothing"),
+            ("", "ssh: it ended with status 255 and without a message"),
             ("a\x1b[31m\n", "ssh: a\\u{1b}[31m"),
         ] {
-            assert_eq!(told(said), expected);
+            assert_eq!(message(said), expected);
         }
     }
 }

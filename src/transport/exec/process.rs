@@ -1,8 +1,7 @@
-//! A local process in a session of its own: both of its streams to their end, then its status.
+//! A local process in a session of its own: reads both streams to their end, then the status.
 //!
-//! Made by [`ExecTransport`](super::ExecTransport) and by [`OpenSshTransport`](super::openssh::OpenSshTransport).
-//! The process is not reaped before its streams have ended, so that a signal to its group can never reach a
-//! stranger that got its number.
+//! [`ExecTransport`](super::ExecTransport) and [`OpenSshTransport`](super::openssh::OpenSshTransport) start it. It is
+//! reaped after its streams have ended. So a signal to its group never reaches another process that got its number.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -24,30 +23,30 @@ use crate::transport::{
     Input, InputReader, Output, Place, RemoteSignal, Session, Setback, StderrMode, TransportError,
 };
 
-/// How many descriptors a process takes here: three pipes and what tells of its end.
+/// Number of descriptors of a process: three pipes and its pidfd.
 pub const DESCRIPTORS: u32 = 4;
 
-/// A local command that runs for a host. Dropping it kills its whole group.
+/// A local command that runs for a host. Dropping it kills its process group.
 #[derive(Debug)]
 pub struct LocalProcess {
     pub(super) id: TargetId,
     child: Child,
-    /// The group's number; `None` once the process has been reaped.
+    /// Process group; `None` after the process was reaped.
     group: Option<Pid>,
     out: Option<Receiver>,
     err: Option<Receiver>,
-    /// Output that was read before the session began.
+    /// Output that was read before the session started.
     early: VecDeque<(Stream, Vec<u8>)>,
-    /// Its standard input, until that has ended.
+    /// Standard input, until it has ended.
     input: Option<Sender>,
     reader: Option<InputReader>,
 }
 
-/// Starts a program with these arguments in a session of its own. Its standard input is at its end, or, if
-/// it `reads`, what [`LocalProcess::feed`] gives it.
+/// Starts a program with these arguments in a session of its own. If `reads` is true, its standard input comes from
+/// [`LocalProcess::feed`], else it is at its end.
 ///
 /// # Errors
-/// [`Setback::Shortage`] if this machine lacks processes, memory or descriptors; else the host has failed.
+/// [`Setback::Shortage`] if this machine lacks processes, memory or descriptors; else [`Setback::Failed`].
 pub(super) fn start(
     id: TargetId,
     words: &[OsString],
@@ -92,10 +91,10 @@ pub(super) fn start(
         }
     }
     command.stdout(far);
-    own_session(command.as_std_mut()).map_err(cannot)?;
+    start_new_session(command.as_std_mut()).map_err(cannot)?;
     let out = Some(receiver(out).map_err(cannot)?);
     let child = command.spawn().map_err(cannot)?;
-    // The far ends of the pipes are in `command`, and would keep them open.
+    // `command` holds the child's ends of the pipes and would keep them open.
     drop(command);
     let group = child
         .id()
@@ -113,12 +112,12 @@ pub(super) fn start(
     })
 }
 
-/// Has a command start in a session of its own, and so in a process group of its own, as pdsh's commands do.
+/// Starts a command in a session of its own, and so in a process group of its own, as pdsh does.
 ///
-/// In a group of its own within the session of the terminal, a command that asked for the terminal (a password,
-/// `stty`) would be stopped for ever. In a session of its own it has no terminal, and an error says so.
-fn own_session(command: &mut std::process::Command) -> io::Result<()> {
-    // The other of the two commands is for wrappers that belong together.
+/// A group of its own in the terminal's session would not do: a command that uses the terminal (a password, `stty`)
+/// would be stopped for ever. In a session of its own it has no terminal and reports an error.
+fn start_new_session(command: &mut std::process::Command) -> io::Result<()> {
+    // The second argument is for wrappers that depend on each other.
     let unused = CommandWrap::with_new("", |_| {});
     ProcessSession.pre_spawn(command, &unused)
 }
@@ -127,15 +126,14 @@ fn receiver(pipe: io::PipeReader) -> io::Result<Receiver> {
     Receiver::from_owned_fd(pipe.into())
 }
 
-/// Whether an error of starting a process passes when others have ended: fork(2) says of the limit on
-/// processes that it is to be tried again.
+/// True if starting a process may succeed after others have ended. fork(2) returns EAGAIN at the limit on processes.
 fn is_shortage(error: &io::Error) -> bool {
     let too_many = rustix::io::Errno::AGAIN.raw_os_error();
     bind::is_shortage(error) || error.raw_os_error() == Some(too_many)
 }
 
 impl LocalProcess {
-    /// Has it read the run's input from now on; without one it reads the end.
+    /// Connects the run's input to the process, or ends its input.
     pub(super) fn feed(&mut self, input: Option<&Input>) {
         match input {
             Some(input) => self.reader = Some(input.reader(self.id)),
@@ -143,7 +141,8 @@ impl LocalProcess {
         }
     }
 
-    /// Reads what is there of a stream; nothing and `None` in the field when it has ended.
+    /// Reads the available output of a stream. Returns nothing and sets the field to `None` when the stream has
+    /// ended.
     pub(super) fn read(&mut self, stream: Stream) -> io::Result<Vec<u8>> {
         let place = match stream {
             Stream::Stdout => &mut self.out,
@@ -170,12 +169,12 @@ impl LocalProcess {
         }
     }
 
-    /// Gives output back that was read too early, to come before all other.
+    /// Returns output that was read too early. It is emitted before all other.
     pub(super) fn put_back(&mut self, stream: Stream, data: Vec<u8>) {
         self.early.push_back((stream, data));
     }
 
-    /// Waits until a stream can be read, or has ended; for ever once both have. Cancel safe.
+    /// Waits until a stream is readable or has ended. Never returns after both have ended. Cancel safe.
     pub(super) async fn readable(&self) -> io::Result<Stream> {
         ready(None, self.out.as_ref(), self.err.as_ref()).await
     }
@@ -184,14 +183,14 @@ impl LocalProcess {
         self.out.is_some() || self.err.is_some()
     }
 
-    /// Waits for the end of the process, whose streams have ended. Cancel safe.
+    /// Waits for the process to end, after its streams have. Cancel safe.
     pub(super) async fn wait(&mut self) -> io::Result<RemoteExit> {
         let status = self.child.wait().await?;
-        Ok(self.reaped(status))
+        Ok(self.record_exit(status))
     }
 
-    /// Says how it ended; its number may be a stranger's from now on.
-    fn reaped(&mut self, status: ExitStatus) -> RemoteExit {
+    /// Returns the exit. Forgets the process group, whose number another process may get.
+    fn record_exit(&mut self, status: ExitStatus) -> RemoteExit {
         use std::os::unix::process::ExitStatusExt;
         self.group = None;
         let small = |n: i32| u8::try_from(n).ok();
@@ -205,17 +204,20 @@ impl LocalProcess {
         }
     }
 
-    /// Decides what follows when input was written.
-    fn on_fed(&mut self, fed: Result<Fed, Arc<InputError>>) -> Result<(), TransportError> {
+    /// Handles the result of writing input.
+    fn on_input_written(
+        &mut self,
+        fed: Result<InputState, Arc<InputError>>,
+    ) -> Result<(), TransportError> {
         match fed {
-            Ok(Fed::Some) => Ok(()),
-            Ok(Fed::All) => {
+            Ok(InputState::Some) => Ok(()),
+            Ok(InputState::All) => {
                 self.input = None;
                 self.reader = None;
                 Ok(())
             }
             Err(error) => {
-                // Before it can read an end of file: the pipe is closed when this is dropped.
+                // Killed before the pipe is closed, so that it reads no end of file.
                 self.signal(RemoteSignal::Kill);
                 Err(TransportError::Input(error))
             }
@@ -223,7 +225,7 @@ impl LocalProcess {
     }
 }
 
-/// Waits until a stream can be read, or has ended; early output is there already. Cancel safe.
+/// Waits until a stream is readable or has ended. Early output is readable at once. Cancel safe.
 async fn ready(
     early: Option<Stream>,
     out: Option<&Receiver>,
@@ -245,44 +247,44 @@ async fn readable(pipe: Option<&Receiver>) -> io::Result<()> {
     }
 }
 
-/// What a session waits for, when it has come.
-enum Step<'a> {
-    /// There is something to read on this stream.
+/// Next thing that a running process needs.
+enum ProcessEvent<'a> {
+    /// A stream is readable.
     Readable(Stream),
-    /// There is room for it in the queue.
+    /// The event queue has room for a chunk.
     Room(Place<'a>),
-    /// Input was written, or all of it, or as much as the process wants.
-    Fed(Result<Fed, Arc<InputError>>),
+    /// Input was written or has ended.
+    InputState(Result<InputState, Arc<InputError>>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fed {
+enum InputState {
     Some,
     All,
 }
 
-/// Waits for room in the pipe and for input, and writes some; never returns without either. Cancel safe.
+/// Waits for room in the pipe and for input, and writes a part. Never returns without a pipe or input. Cancel safe.
 async fn write(
     pipe: Option<&Sender>,
     reader: Option<&mut InputReader>,
-) -> Result<Fed, Arc<InputError>> {
+) -> Result<InputState, Arc<InputError>> {
     let (Some(pipe), Some(reader)) = (pipe, reader) else {
         return std::future::pending().await;
     };
     if pipe.writable().await.is_err() {
-        return Ok(Fed::All);
+        return Ok(InputState::All);
     }
     let bytes = reader.peek().await?;
     if bytes.is_empty() {
-        return Ok(Fed::All);
+        return Ok(InputState::All);
     }
     match pipe.try_write(&bytes) {
         Ok(n) => reader.advance(n),
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-        // It reads no more, which is its own affair.
-        Err(_) => return Ok(Fed::All),
+        // The process reads no more, which is no failure.
+        Err(_) => return Ok(InputState::All),
     }
-    Ok(Fed::Some)
+    Ok(InputState::Some)
 }
 
 impl Session for LocalProcess {
@@ -292,14 +294,14 @@ impl Session for LocalProcess {
             let early = self.early.front().map(|(stream, _)| *stream);
             let step = tokio::select! {
                 ready = ready(early, self.out.as_ref(), self.err.as_ref()), if found.is_none() => {
-                    Step::Readable(ready.map_err(TransportError::lost)?)
+                    ProcessEvent::Readable(ready.map_err(TransportError::lost)?)
                 }
-                permit = output.room(), if found.is_some() => Step::Room(permit),
-                fed = write(self.input.as_ref(), self.reader.as_mut()) => Step::Fed(fed),
+                permit = output.room(), if found.is_some() => ProcessEvent::Room(permit),
+                fed = write(self.input.as_ref(), self.reader.as_mut()) => ProcessEvent::InputState(fed),
             };
             match step {
-                Step::Readable(stream) => found = Some(stream),
-                Step::Room(permit) => {
+                ProcessEvent::Readable(stream) => found = Some(stream),
+                ProcessEvent::Room(permit) => {
                     let Some(stream) = found.take() else { continue };
                     let (stream, data) = match self.early.pop_front() {
                         Some(early) => early,
@@ -313,14 +315,14 @@ impl Session for LocalProcess {
                         });
                     }
                 }
-                Step::Fed(fed) => self.on_fed(fed)?,
+                ProcessEvent::InputState(fed) => self.on_input_written(fed)?,
             }
         }
-        // It may read on, though it says no more.
+        // The process may still read input after it has closed its output.
         loop {
             tokio::select! {
-                exit = self.child.wait() => return exit.map(|exit| self.reaped(exit)).map_err(TransportError::lost),
-                fed = write(self.input.as_ref(), self.reader.as_mut()) => self.on_fed(fed)?,
+                exit = self.child.wait() => return exit.map(|exit| self.record_exit(exit)).map_err(TransportError::lost),
+                fed = write(self.input.as_ref(), self.reader.as_mut()) => self.on_input_written(fed)?,
             }
         }
     }
@@ -334,7 +336,7 @@ impl Session for LocalProcess {
             .is_some_and(|group| kill_process_group(group, signal).is_ok())
     }
 
-    /// There is no connection.
+    /// Returns `None`: there is no connection.
     fn closes_first(&self) -> Option<Side> {
         None
     }
@@ -342,7 +344,7 @@ impl Session for LocalProcess {
 
 impl Drop for LocalProcess {
     fn drop(&mut self) {
-        // It fails only if there is nobody left in the group. tokio reaps the process itself.
+        // It fails only if the group is empty. tokio reaps the process itself.
         self.signal(RemoteSignal::Kill);
     }
 }

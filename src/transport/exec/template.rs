@@ -1,45 +1,46 @@
-//! The words of a local command with `%h`, `%u`, `%n` and `%%` in them, filled in for each host. No I/O.
+//! Words of a local command with the placeholders `%h`, `%u`, `%n` and `%%`, which are replaced for each host. No
+//! I/O.
 //!
-//! The letters are pdsh's (`-R exec`). Each word stays one word whatever is filled in, and no shell reads
-//! it, so nothing in a host's name can become anything else.
+//! The placeholders are those of pdsh (`-R exec`). Each word stays one word after the replacement, and no shell reads
+//! it, so a host's name cannot become anything else.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// What `%` letters stand for.
+/// Values of the placeholders for one host.
 #[derive(Clone, Copy, Debug)]
-pub struct Fill<'a> {
-    /// `%h`: the host's name or address.
+pub struct TemplateValues<'a> {
+    /// `%h`: name or address of the host.
     pub host: &'a str,
-    /// `%u`: the remote user's name.
+    /// `%u`: name of the remote user.
     pub user: &'a str,
-    /// `%n`: the host's place in the list of targets, from 0.
+    /// `%n`: position of the host in the list of targets, from 0.
     pub rank: u32,
 }
 
-/// A command whose words may have `%` letters in them; checked.
+/// A checked command whose words may have placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     words: Vec<OsString>,
 }
 
-/// A `%` with something behind it that stands for nothing.
+/// A `%` that starts no known placeholder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{found:?} in {word:?} stands for nothing: with -R exec %h is the host, %u the user, %n its number, and \
-     %% a percent sign"
+    "unknown placeholder {found:?} in {word:?}: with -R exec %h is the host, %u the user, %n its number, and %% a \
+     percent sign"
 )]
-pub struct UnknownLetter {
+pub struct UnknownPlaceholder {
     found: String,
     word: String,
 }
 
 impl Template {
-    /// Takes the words of a command, of which there must be one at least.
+    /// Checks the words of a command. There must be at least one.
     ///
     /// # Errors
-    /// A `%` is followed by something that it has no meaning with.
-    pub fn new(words: Vec<OsString>) -> Result<Template, UnknownLetter> {
+    /// A `%` starts no known placeholder.
+    pub fn new(words: Vec<OsString>) -> Result<Template, UnknownPlaceholder> {
         for word in &words {
             let mut rest = word.as_bytes();
             while let Some(at) = memchr::memchr(b'%', rest) {
@@ -48,7 +49,7 @@ impl Template {
                     other => {
                         let mut found = vec![b'%'];
                         found.extend(other);
-                        return Err(UnknownLetter {
+                        return Err(UnknownPlaceholder {
                             found: String::from_utf8_lossy(&found).into_owned(),
                             word: word.to_string_lossy().into_owned(),
                         });
@@ -59,17 +60,17 @@ impl Template {
         Ok(Template { words })
     }
 
-    /// The program, if it is the same for every host.
+    /// Returns the program, if it is the same for every host.
     #[must_use]
     pub fn program(&self) -> Option<&OsStr> {
         let first = self.words.first()?;
         (!first.as_bytes().contains(&b'%')).then_some(first)
     }
 
-    /// True if some word has the user in it.
+    /// True if a word depends on the remote user.
     #[must_use]
     pub fn has_user(&self) -> bool {
-        let with = |user| Fill {
+        let with = |user| TemplateValues {
             host: "",
             user,
             rank: 0,
@@ -77,14 +78,17 @@ impl Template {
         self.fill(with("")) != self.fill(with("user"))
     }
 
-    /// The words for one host.
+    /// Returns the words for one host.
     #[must_use]
-    pub fn fill(&self, fill: Fill<'_>) -> Vec<OsString> {
-        self.words.iter().map(|word| one(word, fill)).collect()
+    pub fn fill(&self, fill: TemplateValues<'_>) -> Vec<OsString> {
+        self.words
+            .iter()
+            .map(|word| fill_word(word, fill))
+            .collect()
     }
 }
 
-fn one(word: &OsStr, fill: Fill<'_>) -> OsString {
+fn fill_word(word: &OsStr, fill: TemplateValues<'_>) -> OsString {
     let mut filled = Vec::with_capacity(word.len());
     let mut rest = word.as_bytes();
     while let Some(at) = memchr::memchr(b'%', rest) {
@@ -106,7 +110,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FILL: Fill<'static> = Fill {
+    const FILL: TemplateValues<'static> = TemplateValues {
         host: "node7",
         user: "ops",
         rank: 12,
@@ -117,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_filled_in_within_their_words() {
+    fn placeholders_are_replaced_within_their_words() {
         let template = Template::new(words(&["ping", "%h", "-%n=%u@%h%%", "%%h", ""])).unwrap();
         let filled = template.fill(FILL);
         assert_eq!(
@@ -133,16 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn letters_without_a_meaning_are_refused() {
+    fn unknown_placeholders_are_refused() {
         for word in ["%", "a%x", "%%%", "%é"] {
             let error = Template::new(words(&["echo", word])).unwrap_err();
-            assert!(error.to_string().contains("stands for nothing"), "{error}");
+            assert!(error.to_string().contains("unknown placeholder"), "{error}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_has_no_percent_sign_is_left_alone(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn text_without_placeholders_is_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let doubled: Vec<u8> = bytes
                 .iter()
                 .flat_map(|&b| if b == b'%' { vec![b'%', b'%'] } else { vec![b] })

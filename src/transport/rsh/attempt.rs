@@ -1,168 +1,170 @@
-//! An attempt to start a command: what has happened in it, and the wait for the daemon's call.
+//! An attempt to start a command: its progress, and the wait for the daemon's callback.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::callback::{Expected, Listeners, News};
+use super::callback::{CallbackEvent, ExpectedCallback, Listeners};
 use crate::event::Phase;
 use crate::ports::PortLease;
 use crate::ports::bind::Outgoing;
 use crate::transport::stream::Connection;
 use crate::transport::{Alarm, Lag, TransportError};
 
-/// How long after the daemon's answer its call may still arrive, though it was made before: the last
-/// segment of a handshake that was lost is repeated after a second.
-const CALL_PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum time between the daemon's answer and its callback. The callback was made first, but the last segment of
+/// its handshake may be lost, and TCP repeats it after a second.
+const LATE_CALLBACK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Time that a session waits for its own call after one from elsewhere, before it starts again with a
-/// listener to itself. Most daemons call within milliseconds.
-const OWN_LISTENER_AFTER: Duration = Duration::from_millis(300);
+/// Time that a session waits for its own callback after one from an unknown address. Then it starts again with a
+/// listener of its own. Most daemons call back within milliseconds.
+const OWN_LISTENER_DELAY: Duration = Duration::from_millis(300);
 
-pub(super) const GAVE_UP: &str = "the daemon closed instead; a firewall may block its connection back to a port \
+pub(super) const HINT_CLOSED: &str = "the daemon closed instead; a firewall may block its connection back to a port \
      in 512-1023 here, it may have no port left, not know this host's name, or have been started too often for \
      its inetd: try --stderr merge, or --retries";
-pub(super) const TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
+pub(super) const HINT_TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
      try --stderr merge, or a longer -t";
-const ANSWERED: &str = "the daemon answered without it: try --stderr merge";
-pub(super) const ELSEWHERE: &str = "one came from an address that is not known to be the host's: if it is, name it with \
+const HINT_ANSWERED: &str = "the daemon answered without it: try --stderr merge";
+pub(super) const HINT_UNKNOWN_ADDRESS: &str = "one came from an address that is not known to be the host's: if it is, name it with \
      callback= in the hosts file or --callback-from, or try --stderr merge";
-const ELSEWHERE_SENT: &str = "one came from an address that is not known to be the host's, and the command may be \
+const HINT_UNKNOWN_ADDRESS_SENT: &str = "one came from an address that is not known to be the host's, and the command may be \
      running: if the address is the host's, name it with callback= in the hosts file or --callback-from, or \
      try --stderr merge";
 
-/// A connection that is reset when it is dropped, and after that gives its source port back.
+/// Main connection with the lease on its source port. Dropping it resets the connection, then returns the port.
 #[derive(Debug)]
-pub(super) struct Connected {
+pub(super) struct MainConnection {
     pub(super) main: Connection,
     pub(super) lease: PortLease,
 }
 
-impl Connected {
-    pub(super) fn new(Outgoing { stream, lease }: Outgoing) -> Connected {
-        Connected {
+impl MainConnection {
+    pub(super) fn new(Outgoing { stream, lease }: Outgoing) -> MainConnection {
+        MainConnection {
             main: Connection::new(stream),
             lease,
         }
     }
 }
 
-/// What has happened in an attempt to start a command.
+/// Progress of an attempt to start a command.
 #[derive(Debug)]
-pub(super) struct Progress<'a> {
+pub(super) struct StartProgress<'a> {
     pub(super) phase: Phase,
-    /// The moment from which the command counts as running.
+    /// Time from which the command counts as running.
     pub(super) answered: Option<Instant>,
-    /// True if the command was sent.
+    /// True if the whole request was sent.
     pub(super) sent: &'a mut bool,
-    /// A call came from an address that belongs to no waiting session.
-    pub(super) elsewhere: bool,
-    /// An earlier attempt ended for such a call.
-    again: bool,
-    /// Such a call came, and another attempt with a listener of its own may succeed.
-    pub(super) may_move: bool,
+    /// True if a callback came from an address that belongs to no waiting session.
+    pub(super) unknown_address: bool,
+    /// True if an earlier attempt ended because of such a callback.
+    is_restart: bool,
+    /// True if such a callback came and an attempt with a listener of its own may succeed.
+    pub(super) can_restart: bool,
 }
 
-impl<'a> Progress<'a> {
-    pub(super) fn new(again: bool, sent: &'a mut bool) -> Progress<'a> {
-        Progress {
+impl<'a> StartProgress<'a> {
+    pub(super) fn new(is_restart: bool, sent: &'a mut bool) -> StartProgress<'a> {
+        StartProgress {
             phase: Phase::Start,
             answered: None,
             sent,
-            elsewhere: false,
-            again,
-            may_move: false,
+            unknown_address: false,
+            is_restart,
+            can_restart: false,
         }
     }
 
-    pub(super) fn called_from_elsewhere(&self) -> TransportError {
+    pub(super) fn unknown_address_error(&self) -> TransportError {
         TransportError::NoCallback {
             hint: if *self.sent {
-                ELSEWHERE_SENT
+                HINT_UNKNOWN_ADDRESS_SENT
             } else {
-                ELSEWHERE
+                HINT_UNKNOWN_ADDRESS
             },
         }
     }
 }
 
-/// Why a command has not been started.
+/// Reason why a command was not started.
 #[derive(Debug)]
-pub(super) enum Unstarted {
+pub(super) enum StartError {
     Failed(TransportError),
-    /// The daemon seems to have called from an address that nobody has named. The command was not sent.
+    /// The daemon has probably called back from an address that the user has not named. The command was not sent.
     NeedsOwnListener,
 }
 
-impl From<TransportError> for Unstarted {
-    fn from(error: TransportError) -> Unstarted {
-        Unstarted::Failed(error)
+impl From<TransportError> for StartError {
+    fn from(error: TransportError) -> StartError {
+        StartError::Failed(error)
     }
 }
 
-/// Waits for the call before the command is sent. `None` if the daemon says something first, or ends the
+/// Waits for the callback before the command is sent. Returns `None` if the daemon answers first or closes the
 /// connection.
-pub(super) async fn call_first(
+pub(super) async fn wait_for_callback(
     main: &mut Connection,
-    expected: &mut Expected,
-    progress: &mut Progress<'_>,
+    expected: &mut ExpectedCallback,
+    progress: &mut StartProgress<'_>,
     listeners: Option<&Listeners>,
     lag: &Lag,
-) -> Result<Option<Connection>, Unstarted> {
-    let mut patience: Option<Alarm> = None;
+) -> Result<Option<Connection>, StartError> {
+    let mut own_listener_alarm: Option<Alarm> = None;
     loop {
         let rung = async {
-            match &patience {
+            match &own_listener_alarm {
                 Some(alarm) => alarm.rung().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
-            news = expected.news() => match news {
-                News::Call(call) => return Ok(Some(call)),
-                News::Elsewhere => {
-                    progress.elsewhere = true;
-                    if !progress.again && listeners.is_some_and(Listeners::have_unused_port) {
-                        progress.may_move = true;
-                        patience = Some(lag.alarm(OWN_LISTENER_AFTER));
+            event = expected.next_event() => match event {
+                CallbackEvent::Connection(callback) => return Ok(Some(callback)),
+                CallbackEvent::UnknownAddress => {
+                    progress.unknown_address = true;
+                    if !progress.is_restart && listeners.is_some_and(Listeners::have_unused_port) {
+                        progress.can_restart = true;
+                        own_listener_alarm = Some(lag.alarm(OWN_LISTENER_DELAY));
                     }
                 }
             },
             _ = main.readable() => return Ok(None),
             () = rung => {
                 return match expected.arrived() {
-                    Some(call) => Ok(Some(call)),
-                    None => Err(Unstarted::NeedsOwnListener),
+                    Some(callback) => Ok(Some(callback)),
+                    None => Err(StartError::NeedsOwnListener),
                 };
             }
         }
     }
 }
 
-pub(super) async fn next_news(expected: &mut Option<Expected>) -> News {
+pub(super) async fn next_callback_event(expected: &mut Option<ExpectedCallback>) -> CallbackEvent {
     match expected {
-        Some(expected) => expected.news().await,
+        Some(expected) => expected.next_event().await,
         None => std::future::pending().await,
     }
 }
 
-/// Waits for a call that was made before the daemon's answer and is still on its way.
-pub(super) async fn last_call(
-    expected: &mut Expected,
-    progress: &mut Progress<'_>,
+/// Waits for a callback that was made before the daemon's answer and has not arrived yet.
+pub(super) async fn wait_for_late_callback(
+    expected: &mut ExpectedCallback,
+    progress: &mut StartProgress<'_>,
 ) -> Result<Connection, TransportError> {
-    let call = async {
+    let callback = async {
         loop {
-            match expected.news().await {
-                News::Call(call) => return call,
-                News::Elsewhere => progress.elsewhere = true,
+            match expected.next_event().await {
+                CallbackEvent::Connection(callback) => return callback,
+                CallbackEvent::UnknownAddress => progress.unknown_address = true,
             }
         }
     };
-    match tokio::time::timeout(CALL_PATIENCE, call).await {
-        Ok(call) => Ok(call),
-        Err(_) if progress.elsewhere => Err(progress.called_from_elsewhere()),
-        Err(_) => Err(TransportError::NoCallback { hint: ANSWERED }),
+    match tokio::time::timeout(LATE_CALLBACK_TIMEOUT, callback).await {
+        Ok(callback) => Ok(callback),
+        Err(_) if progress.unknown_address => Err(progress.unknown_address_error()),
+        Err(_) => Err(TransportError::NoCallback {
+            hint: HINT_ANSWERED,
+        }),
     }
 }

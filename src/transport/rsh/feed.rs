@@ -1,4 +1,4 @@
-//! Standard input on its way to one command, beside the command's output.
+//! Standard input that is sent to one command while its output is read.
 
 use std::io;
 use std::sync::Arc;
@@ -7,75 +7,75 @@ use crate::transport::InputReader;
 use crate::transport::input::InputError;
 use crate::transport::stream::Connection;
 
-/// What is sent to the end although the command has ended, since the `head` that counts it waits for it.
-/// If more is left the connection is half-closed instead: that takes a port for a minute, and this much
-/// to a thousand hosts takes a network for ten seconds.
-const LEFTOVER: u64 = 1 << 20;
+/// Maximum length of input that is sent to a command after its end. The `head` that counts the input waits for it. A
+/// longer rest is not sent: the connection is half-closed, which keeps the port in TIME_WAIT for a minute. This
+/// length times a thousand hosts takes a network ten seconds.
+const MAX_LEFTOVER: u64 = 1 << 20;
 
-/// The input of one command, while there is any to send.
+/// Input of one command, until it has ended.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct InputFeed {
     reader: InputReader,
-    /// The far side knows how many bytes will come.
+    /// True if the wrapper knows how many bytes will come.
     counted: bool,
 }
 
-/// What became of sending.
+/// Result of one write of input.
 #[derive(Debug)]
-pub(super) enum Fed {
-    /// Some was sent.
+pub(super) enum SendOutcome {
+    /// A part was sent.
     Some,
-    /// All was sent that there is.
+    /// All input is sent.
     All,
-    /// The other side takes no more.
+    /// The connection takes no more input.
     Broken,
-    /// The rest cannot be had.
+    /// The input cannot be read.
     Failed(Arc<InputError>),
 }
 
-impl Feed {
+impl InputFeed {
     pub(super) fn new(reader: InputReader, counted: bool) -> Self {
-        Feed { reader, counted }
+        InputFeed { reader, counted }
     }
 
-    /// Whether the end of the input has to be shown by closing.
+    /// True if the end of the input is shown by a half-close.
     pub(super) fn ends_by_close(&self) -> bool {
         !self.counted
     }
 
-    /// Whether it is better to close than to send what is left to a command that has ended.
+    /// True if a half-close costs less than to send the rest to a command that has ended.
     pub(super) fn is_much(&self) -> bool {
-        !self.counted || self.reader.left().is_none_or(|left| left > LEFTOVER)
+        !self.counted || self.reader.left().is_none_or(|left| left > MAX_LEFTOVER)
     }
 
-    /// Waits for room and for input, and sends some. Cancel safe.
-    async fn send(&mut self, main: &Connection) -> Fed {
-        // A connection that can be written to first: what waits for room is not held in memory.
+    /// Waits for room in the connection and for input, and sends a part. Cancel safe.
+    async fn send(&mut self, main: &Connection) -> SendOutcome {
+        // The connection is awaited first, so that no input is held in memory for a slow host.
         if main.writable().await.is_err() {
-            return Fed::Broken;
+            return SendOutcome::Broken;
         }
         let bytes = match self.reader.peek().await {
-            Ok(bytes) if bytes.is_empty() => return Fed::All,
+            Ok(bytes) if bytes.is_empty() => return SendOutcome::All,
             Ok(bytes) => bytes,
-            Err(error) => return Fed::Failed(error),
+            Err(error) => return SendOutcome::Failed(error),
         };
         match main.write(&bytes) {
             Ok(n) => {
                 self.reader.advance(n);
                 if self.counted && self.reader.left() == Some(0) {
-                    Fed::All
+                    SendOutcome::All
                 } else {
-                    Fed::Some
+                    SendOutcome::Some
                 }
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => Fed::Some,
-            Err(_) => Fed::Broken,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => SendOutcome::Some,
+            Err(_) => SendOutcome::Broken,
         }
     }
 }
 
-/// Sends some of what there is to send; never returns if that is nothing. Cancel safe.
-pub(super) async fn send(feed: &mut Option<Feed>, main: &Connection) -> Fed {
+/// Sends a part of the input; never returns if there is none. Cancel safe.
+pub(super) async fn send(feed: &mut Option<InputFeed>, main: &Connection) -> SendOutcome {
     match feed {
         Some(feed) => feed.send(main).await,
         None => std::future::pending().await,

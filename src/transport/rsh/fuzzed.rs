@@ -1,4 +1,4 @@
-//! Holds the properties of tests/fuzz against their corpora and against random bytes, where no fuzzer is.
+//! Runs the properties of tests/fuzz on their corpora and on random bytes, without a fuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 mod wire {
-    use crate::transport::rsh::wire::{Beginning, RefusalText, beginning, request};
+    use crate::transport::rsh::wire::{OutputStart, RefusalText, classify_start, request};
 
     include!(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -34,7 +34,7 @@ mod end_marker {
     }
 }
 
-/// Every input of a corpus.
+/// Returns every input of a corpus.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fuzz/corpus")
@@ -55,7 +55,7 @@ fn the_fuzz_corpora_pass() {
         .for_each(|bytes| end_marker::run(bytes));
 }
 
-/// Bytes among which those that mean something are frequent.
+/// Random bytes in which the protocol's own bytes are frequent.
 fn input() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         4 => prop::sample::select(vec![0xfa, 0xfb, b'\n', b'0', b'7', b'a', b'b', b'c', b':', 0, 1, b' ']),
@@ -68,12 +68,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn the_wire_holds_for_random_bytes(bytes in input()) {
+    fn wire_properties_hold_for_random_bytes(bytes in input()) {
         wire::run(&bytes);
     }
 
     #[test]
-    fn the_end_marker_holds_for_random_bytes(bytes in input()) {
+    fn end_marker_properties_hold_for_random_bytes(bytes in input()) {
         end_marker::run(&bytes);
     }
 }

@@ -1,7 +1,7 @@
-//! rsh, the reason this program exists: the protocol of rshd(8), with the remote side closing first.
+//! The rsh transport: the protocol of rshd(8). The remote side closes first, so TIME_WAIT stays there.
 //!
-//! [`RshTransport`] connects and starts the command; [`RshSession`] carries its output to the end of both
-//! connections, and only then closes. [`wire`] and [`wrap`] do no I/O; `callback` has the listeners.
+//! [`RshTransport`] connects and starts the command. [`RshSession`] carries the output until both connections have
+//! ended, and closes only then. [`wire`] and [`wrap`] do no I/O. `callback` has the listeners.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,13 +18,14 @@ use crate::ports::bind;
 use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Network, Target, TargetId};
 use attempt::{
-    Connected, ELSEWHERE, GAVE_UP, Progress, TIMED_OUT, Unstarted, call_first, last_call, next_news,
+    HINT_CLOSED, HINT_TIMED_OUT, HINT_UNKNOWN_ADDRESS, MainConnection, StartError, StartProgress,
+    next_callback_event, wait_for_callback, wait_for_late_callback,
 };
-use callback::{Callee, Expected, Listeners, News};
-use feed::Feed;
+use callback::{CallbackEvent, Caller, ExpectedCallback, Listeners};
+use feed::InputFeed;
 use output::MainStream;
 use wire::{RefusalText, Status};
-use wrap::{EndMarker, Reads};
+use wrap::{EndMarker, InputMode};
 
 mod attempt;
 mod callback;
@@ -38,43 +39,43 @@ pub mod wrap;
 
 pub use session::RshSession;
 
-/// What all rsh sessions of a run have in common.
+/// Settings that all rsh sessions of a run share.
 #[derive(Debug)]
 pub struct RshOptions {
-    /// Who asks: the caller's own name.
+    /// Name of the local user, as sent to the daemon.
     pub local_user: String,
-    /// The remote user of targets that name none.
+    /// Remote user for targets that name none.
     pub remote_user: String,
-    /// The port of targets that name none; 514 is `shell`.
+    /// Port for targets that name none; 514 is `shell`.
     pub port: u16,
-    /// The command, unwrapped, without NUL.
+    /// Command without wrapper. It contains no NUL.
     pub command: Vec<u8>,
-    /// Send the command as it is: no end marker, so no exit status.
+    /// True if the command is sent without a wrapper: no end marker, so no exit status.
     pub raw: bool,
-    /// What becomes of standard error.
+    /// Destination of standard error.
     pub stderr: StderrMode,
-    /// Whether the daemons' call-backs must come from ports 512–1023.
+    /// True if callbacks must come from source ports in 512–1023.
     pub reserved_callers: bool,
-    /// The networks from which any host may call back.
+    /// Networks from which any host may call back.
     pub callback_from: Arc<[Network]>,
-    /// True if some target names such networks of its own.
+    /// True if at least one target has such networks of its own.
     pub own_callback_from: bool,
-    /// True if commands are never held back until the daemon has called back. For embedded daemons, which read
-    /// the whole request first; real ones call back when they have read the port.
+    /// True if commands are sent without waiting for the callback. For embedded daemons, which read the whole request
+    /// first. Real daemons call back when they have read the port.
     pub at_once: bool,
-    /// Whether the connections that this machine keeps in TIME_WAIT are counted at the end.
+    /// True if connections of this machine in TIME_WAIT are counted at the end of the run.
     pub count_time_wait: bool,
-    /// What the commands read; `None` is an end of file.
+    /// Standard input of the commands; `None` is an end of file.
     pub input: Option<Input>,
 }
 
 impl RshOptions {
-    /// True if the daemons make a second connection.
+    /// True if the daemons open a callback connection.
     #[must_use]
-    pub fn calls_back(&self) -> bool {
+    pub fn has_callback(&self) -> bool {
         match self.stderr {
             StderrMode::Separate => true,
-            // Unwrapped, there is nobody over there to throw it away.
+            // Without a wrapper nothing on the host discards standard error.
             StderrMode::Drop => self.raw,
             StderrMode::Merge => false,
         }
@@ -85,35 +86,35 @@ impl RshOptions {
 #[derive(Debug)]
 pub struct RshTransport {
     options: RshOptions,
-    lines: Lines,
+    sent_command: SentCommand,
     marker: Option<EndMarker>,
     pool: PortPool,
     begun: std::time::Instant,
     resolver: Resolver,
-    /// `None` if no second connection is asked for.
+    /// `None` if no callbacks are asked for.
     listeners: Option<Listeners>,
 }
 
-/// The command as sent.
+/// Command in the forms in which it is sent.
 #[derive(Debug)]
-struct Lines {
-    /// For a command that reads nothing, or as much as comes; or as it is.
+struct SentCommand {
+    /// Form for a command without input, with input of unknown length, or without a wrapper.
     plain: Vec<u8>,
-    /// For one that reads so many bytes as there are in all: made when that is known.
+    /// Form for a command with input of known length. Made when the length is known.
     counted: OnceLock<Vec<u8>>,
 }
 
-/// When the rest of a refusal is no longer waited for.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum time to read the rest of a refusal.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// When a machine on which other programs hold every port is asked for a listener again.
-const LISTENER_RETRY: Duration = Duration::from_secs(1);
+/// Pause before the next listener is tried when other programs hold every port.
+const LISTENER_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// rsh-redone's longest command, in bytes: a longer one is answered with a reset.
-const SHORTEST_LIMIT: usize = 1023;
+/// Longest command that rsh-redone accepts, in bytes. It answers a longer one with a reset.
+const RSH_REDONE_MAX_COMMAND: usize = 1023;
 
 impl RshTransport {
-    /// A transport with nothing opened yet.
+    /// Creates a transport that has no open socket yet.
     ///
     /// # Errors
     /// The system has no random bytes for the end marker.
@@ -125,8 +126,8 @@ impl RshTransport {
         };
         let discard = options.stderr == StderrMode::Drop;
         let reads = match &options.input {
-            Some(_) => Reads::Stream,
-            None => Reads::Nothing,
+            Some(_) => InputMode::Stream,
+            None => InputMode::Nothing,
         };
         let plain = match &marker {
             Some(marker) => marker.wrap(&options.command, discard, reads),
@@ -134,11 +135,11 @@ impl RshTransport {
         };
         let networks = options.own_callback_from || !options.callback_from.is_empty();
         let listeners = options
-            .calls_back()
+            .has_callback()
             .then(|| Listeners::new(pool.clone(), options.reserved_callers, networks));
         Ok(RshTransport {
             options,
-            lines: Lines {
+            sent_command: SentCommand {
                 plain,
                 counted: OnceLock::new(),
             },
@@ -150,29 +151,34 @@ impl RshTransport {
         })
     }
 
-    /// The command for a host that is asked now, and whether it counts what it reads.
-    fn line(&self) -> (&[u8], bool) {
+    /// Returns the command for the next request, and true if it reads a counted number of bytes.
+    fn sent_command(&self) -> (&[u8], bool) {
         let length = self.options.input.as_ref().and_then(Input::length);
         let (Some(marker), Some(length)) = (&self.marker, length) else {
-            return (&self.lines.plain, false);
+            return (&self.sent_command.plain, false);
         };
-        let line = self.lines.counted.get_or_init(|| {
+        let sent_command = self.sent_command.counted.get_or_init(|| {
             let reads = match length {
-                0 => Reads::Nothing,
-                n => Reads::Bytes(n),
+                0 => InputMode::Nothing,
+                n => InputMode::Bytes(n),
             };
             let discard = self.options.stderr == StderrMode::Drop;
             marker.wrap(&self.options.command, discard, reads)
         });
-        (line, true)
+        (sent_command, true)
     }
 
-    /// Finds a listener that can take a session with this host. Costs the host no time.
-    async fn listener(&self, target: &Target, route: &Route, peer: SocketAddr) -> Option<Expected> {
+    /// Registers a session with a listener. The wait is not charged to the host's connect timeout.
+    async fn listener(
+        &self,
+        target: &Target,
+        route: &Route,
+        peer: SocketAddr,
+    ) -> Option<ExpectedCallback> {
         let listeners = self.listeners.as_ref()?;
         let networks = networks(&self.options.callback_from, target);
-        let callee = Callee::new(peer.ip(), &route.resolved, networks, route.own_listener);
-        Some(listeners.expect(callee).await)
+        let caller = Caller::new(peer.ip(), &route.resolved, networks, route.own_listener);
+        Some(listeners.expect(caller).await)
     }
 
     /// Sends the request and reads the answer.
@@ -180,31 +186,31 @@ impl RshTransport {
         &self,
         id: TargetId,
         target: &Target,
-        Connected { mut main, lease }: Connected,
-        mut expected: Option<Expected>,
-        progress: &mut Progress<'_>,
+        MainConnection { mut main, lease }: MainConnection,
+        mut expected: Option<ExpectedCallback>,
+        progress: &mut StartProgress<'_>,
         lag: &Lag,
-    ) -> Result<Box<RshSession>, Unstarted> {
+    ) -> Result<Box<RshSession>, StartError> {
         progress.phase = Phase::Start;
-        let port = expected.as_ref().map_or(0, Expected::port);
+        let port = expected.as_ref().map_or(0, ExpectedCallback::port);
         let user = target.user.as_deref().unwrap_or(&self.options.remote_user);
-        let (line, counted) = self.line();
-        let request = wire::request(port, &self.options.local_user, user, line);
-        let mut call = None;
+        let (sent_command, counted) = self.sent_command();
+        let request = wire::request(port, &self.options.local_user, user, sent_command);
+        let mut callback = None;
         if expected.is_some() {
             progress.phase = Phase::CallBack;
         }
-        // A daemon that resets at once may have said why: what it sent is read below, and an error of
-        // this write shows there too.
+        // A write error is ignored here: a daemon that resets may have sent its reason first. The loop below reads
+        // the reason or finds the error.
         let rest_of_request = match &mut expected {
             Some(expected) if !expected.at_once() && !self.options.at_once => {
                 let (port, rest) = wire::split(&request);
                 let _ = main.write_all(port).await;
                 // Boxed, since every session's size would be that of this rarer path.
                 let listeners = self.listeners.as_ref();
-                let first = call_first(&mut main, expected, progress, listeners, lag);
-                call = Box::pin(first).await?;
-                call.as_ref().map(|_| rest)
+                let first = wait_for_callback(&mut main, expected, progress, listeners, lag);
+                callback = Box::pin(first).await?;
+                callback.as_ref().map(|_| rest)
             }
             _ => Some(request.as_slice()),
         };
@@ -213,20 +219,20 @@ impl RshTransport {
             let _ = main.write_all(rest).await;
         }
         let asked = Instant::now();
-        if call.is_some() {
+        if callback.is_some() {
             progress.phase = Phase::Start;
         }
         let (status, rest) = loop {
-            // The call comes before the answer, so it is looked for first.
+            // Every daemon calls back before it answers, so the callback is polled first.
             let ready = tokio::select! {
                 biased;
-                news = next_news(&mut expected), if call.is_none() => {
-                    match news {
-                        News::Call(connection) => {
-                            call = Some(connection);
+                event = next_callback_event(&mut expected), if callback.is_none() => {
+                    match event {
+                        CallbackEvent::Connection(connection) => {
+                            callback = Some(connection);
                             progress.phase = Phase::Start;
                         }
-                        News::Elsewhere => progress.elsewhere = true,
+                        CallbackEvent::UnknownAddress => progress.unknown_address = true,
                     }
                     continue;
                 }
@@ -245,28 +251,31 @@ impl RshTransport {
             match read {
                 Read::Data((first, rest)) => break (first, rest),
                 Read::Nothing => {}
-                // Its call was reset, and it has noticed.
-                Read::End if progress.may_move && !*progress.sent => {
-                    return Err(Unstarted::NeedsOwnListener);
+                // The daemon closed because its callback was reset.
+                Read::End if progress.can_restart && !*progress.sent => {
+                    return Err(StartError::NeedsOwnListener);
                 }
                 Read::End => {
-                    call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
-                    let called = call.is_some() || expected.is_none();
-                    return Err(self.ended_early(&main, called, line.len(), progress).into());
+                    callback =
+                        callback.or_else(|| expected.as_mut().and_then(ExpectedCallback::claim));
+                    let called = callback.is_some() || expected.is_none();
+                    return Err(self
+                        .ended_early(&main, called, sent_command.len(), progress)
+                        .into());
                 }
             }
         };
-        progress.answered = Some(answer_came(asked, !rest.is_empty(), lag));
+        progress.answered = Some(answered_at(asked, !rest.is_empty(), lag));
         match Status::of(status) {
             Status::Accepted => {}
-            // Boxed, since a session's size is that of its largest path.
+            // Boxed, since the future would have the size of this rare path.
             Status::Refused => return Err(Box::pin(refusal(main, &rest)).await.into()),
-            Status::Other => return Err(stranger(status, &rest).into()),
+            Status::Other => return Err(protocol_error(status, &rest).into()),
         }
-        if let (None, Some(expected)) = (&call, &mut expected) {
-            call = match expected.claim() {
-                Some(call) => Some(call),
-                None => Some(Box::pin(last_call(expected, progress)).await?),
+        if let (None, Some(expected)) = (&callback, &mut expected) {
+            callback = match expected.claim() {
+                Some(callback) => Some(callback),
+                None => Some(Box::pin(wait_for_late_callback(expected, progress)).await?),
             };
         }
         let decoder = self.marker.as_ref().map(EndMarker::decoder);
@@ -274,46 +283,46 @@ impl RshTransport {
         Ok(Box::new(RshSession {
             id,
             main,
-            err: call,
+            err: callback,
             lease,
             show_stderr,
             early: rest,
             stream: MainStream::new(decoder),
             failed_input: None,
             feed: match &self.options.input {
-                // Nobody over there reads, and nobody waits for an end.
+                // The command gets an end of file from `/dev/null`, so nothing is sent.
                 Some(input) if counted && input.length() == Some(0) => {
                     input.target_ended(id);
                     None
                 }
-                Some(input) => Some(Feed::new(input.reader(id), counted)),
+                Some(input) => Some(InputFeed::new(input.reader(id), counted)),
                 None => None,
             },
         }))
     }
 
-    /// The connection ended before the daemon's answer. A daemon that gives up has mostly not read the
-    /// whole request, so that its close is a reset.
+    /// Returns the error for a connection that ended before the answer. A daemon that gives up has usually not read
+    /// the whole request, so its close is a reset.
     fn ended_early(
         &self,
         main: &Connection,
         called: bool,
         length: usize,
-        progress: &Progress<'_>,
+        progress: &StartProgress<'_>,
     ) -> TransportError {
         let reset = main.was_reset();
-        // A call that was reset before it could be accepted has no address and counts as none; that is
-        // what follows too long a command, and from an unreserved port there is another likely cause.
-        let other_cause = length > SHORTEST_LIMIT || !self.options.reserved_callers;
+        // A callback that was reset before it was accepted has no address and counts as none. Such a reset also
+        // follows a command that is too long, and an unreserved port has another likely cause.
+        let other_cause = length > RSH_REDONE_MAX_COMMAND || !self.options.reserved_callers;
         if !(called || reset && other_cause) {
-            let hint = if progress.elsewhere {
-                ELSEWHERE
+            let hint = if progress.unknown_address {
+                HINT_UNKNOWN_ADDRESS
             } else {
-                GAVE_UP
+                HINT_CLOSED
             };
             return TransportError::NoCallback { hint };
         }
-        let hint = Some(self.objection(length));
+        let hint = Some(self.likely_objection(length));
         if reset {
             TransportError::Reset {
                 phase: Phase::Start,
@@ -324,11 +333,11 @@ impl RshTransport {
         }
     }
 
-    /// What daemons that say nothing usually object to.
-    fn objection(&self, length: usize) -> String {
-        if length > SHORTEST_LIMIT {
+    /// Returns the most likely reason for a daemon that closes without a text.
+    fn likely_objection(&self, length: usize) -> String {
+        if length > RSH_REDONE_MAX_COMMAND {
             return format!(
-                "some daemons take {SHORTEST_LIMIT} bytes of command at most, and with its wrapper \
+                "some daemons take {RSH_REDONE_MAX_COMMAND} bytes of command at most, and with its wrapper \
                  this one has {length}"
             );
         }
@@ -340,7 +349,7 @@ impl RshTransport {
     }
 }
 
-/// The networks from which a target may call back, beside its addresses.
+/// Returns the networks from which a target may call back, in addition to its addresses.
 fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> {
     match &target.callback_from {
         None if common.is_empty() => None,
@@ -350,10 +359,10 @@ fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> 
     }
 }
 
-/// The moment from which the command counts as running. If output came in one piece with the answer, or the
-/// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
-/// since a command must not seem to take less time than it took.
-fn answer_came(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
+/// Returns the time from which the command counts as running. If output came together with the answer, or this
+/// process got the CPU late, the answer had arrived before it was read. Then the earliest possible time is used: the
+/// reported duration must not be too short.
+fn answered_at(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
     let now = Instant::now();
     let earliest = if with_output {
         lag.last_turn().unwrap_or(now)
@@ -363,7 +372,7 @@ fn answer_came(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
     earliest.clamp(asked, now)
 }
 
-/// Reads the rest of a refusal, within bounds of size and time.
+/// Reads the rest of a refusal, up to a maximum size and time.
 async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
     let mut text = RefusalText::default();
     text.push(first);
@@ -374,15 +383,15 @@ async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
             }
         }
     };
-    // However it ends, what came so far is the text.
-    let _ = tokio::time::timeout(REFUSAL_PATIENCE, rest).await;
+    // A timeout is no error: the text read so far is used.
+    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, rest).await;
     TransportError::Denied {
         text: text.into_line(),
     }
 }
 
-/// Something else than rshd answered.
-fn stranger(first: u8, rest: &[u8]) -> TransportError {
+/// Returns the error for an answer that no rshd sends.
+fn protocol_error(first: u8, rest: &[u8]) -> TransportError {
     let mut text = RefusalText::default();
     text.push(&[first]);
     text.push(rest);
@@ -394,7 +403,7 @@ fn stranger(first: u8, rest: &[u8]) -> TransportError {
 }
 
 impl Transport for RshTransport {
-    /// Boxed, since what a host's task holds it holds several times over.
+    /// Boxed, since the task of a host holds the session several times.
     type Session = Box<RshSession>;
 
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
@@ -420,11 +429,11 @@ impl Transport for RshTransport {
             listeners.prepare().map_err(no_listener)?;
         }
         let (peer, outgoing) = dial(&self.pool, route, budget).await?;
-        let connected = Connected::new(outgoing);
+        let connected = MainConnection::new(outgoing);
         let expected = self.listener(target, route, peer).await;
-        let private = expected.as_ref().is_some_and(Expected::is_private);
+        let private = expected.as_ref().is_some_and(ExpectedCallback::is_private);
         let (before, lag, begun) = (budget.left(), budget.lag(), Instant::now());
-        let mut progress = Progress::new(route.own_listener, &mut route.asked);
+        let mut progress = StartProgress::new(route.own_listener, &mut route.asked);
         let start = self.start(id, target, connected, expected, &mut progress, &lag);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
@@ -435,17 +444,22 @@ impl Transport for RshTransport {
             charged.min(until_answered.unwrap_or(charged));
         let error = match started {
             Some(Ok(session)) => return Ok(session),
-            Some(Err(Unstarted::NeedsOwnListener)) => {
-                // Nothing was started: the next attempt follows at once, and the host has lost no time.
+            Some(Err(StartError::NeedsOwnListener)) => {
+                // The daemon has not got the command. The next attempt follows at once and costs the host no time.
                 route.own_listener = true;
                 return Err(Setback::NoPort(PortWait::until(Instant::now())));
             }
-            Some(Err(Unstarted::Failed(error))) => error,
+            Some(Err(StartError::Failed(error))) => error,
             None => match progress.phase {
-                // With a listener to itself it is the host's own call, which was not taken yet.
-                Phase::CallBack if progress.elsewhere && private => budget.exhausted(Phase::Start),
-                Phase::CallBack if progress.elsewhere => progress.called_from_elsewhere(),
-                Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+                // A private listener gets no callbacks of other hosts: the callback was the host's own and was not
+                // claimed yet.
+                Phase::CallBack if progress.unknown_address && private => {
+                    budget.exhausted(Phase::Start)
+                }
+                Phase::CallBack if progress.unknown_address => progress.unknown_address_error(),
+                Phase::CallBack => TransportError::NoCallback {
+                    hint: HINT_TIMED_OUT,
+                },
                 phase => budget.exhausted(phase),
             },
         };
@@ -462,7 +476,7 @@ impl Transport for RshTransport {
 
     fn remarks(&self) -> Vec<String> {
         const HELP: &str =
-            "; if that is the address of a host, name it with callback= or --callback-from";
+            "; if that is the address of a host, name it with callback= or --expected-from";
         let strays = self
             .listeners
             .as_ref()
@@ -481,20 +495,21 @@ impl Transport for RshTransport {
     }
 }
 
-/// Whether another try may follow. Every daemon says that it accepts before it runs the command, and what
-/// it sent before it closed arrives before its close: no answer means no command. A daemon that was given
-/// up while it may still have read the request proves nothing, and what it refuses for good it refuses
-/// again.
+/// Classifies a failure before the command started. Every daemon answers before it runs the command, and data sent
+/// before a close arrives before it: no answer means no command. After a timeout the daemon may still read the
+/// request, so no attempt may follow. A refusal for good would be repeated.
 fn setback(error: TransportError, sent: bool) -> Setback {
     let not_started = match &error {
-        // Without the command's last byte no daemon runs it.
+        // A daemon does not run a command without its last byte.
         TransportError::NoCallback { .. } if !sent => true,
         TransportError::ClosedBeforeStatus { .. }
         | TransportError::Reset {
             phase: Phase::Start,
             ..
         } => true,
-        TransportError::NoCallback { hint } => *hint == GAVE_UP || *hint == ELSEWHERE,
+        TransportError::NoCallback { hint } => {
+            *hint == HINT_CLOSED || *hint == HINT_UNKNOWN_ADDRESS
+        }
         TransportError::Denied { text } => wire::is_temporary(text),
         _ => false,
     };
@@ -507,7 +522,7 @@ fn setback(error: TransportError, sent: bool) -> Setback {
 
 fn no_listener(error: io::Error) -> Setback {
     if error.kind() == io::ErrorKind::AddrInUse {
-        let again = Instant::now() + LISTENER_RETRY;
+        let again = Instant::now() + LISTENER_RETRY_DELAY;
         return Setback::NoPort(PortWait::until(again));
     }
     if bind::is_shortage(&error) {
@@ -526,30 +541,30 @@ mod tests {
     use crate::transport::lose_the_cpu;
 
     #[tokio::test(start_paused = true)]
-    async fn a_command_runs_from_the_earliest_moment_that_is_possible() {
+    async fn a_command_runs_from_the_earliest_possible_time() {
         let lag = Lag::default();
         let measuring = tokio::spawn(lag.clone().measure());
         let asked = Instant::now();
         tokio::time::sleep(Duration::from_secs(3)).await;
-        // Read in time.
-        assert_eq!(answer_came(asked, false, &lag), Instant::now());
-        // The process gets no CPU for a second, in which the answer comes, and output after it or none.
+        // The answer is read when it comes.
+        assert_eq!(answered_at(asked, false, &lag), Instant::now());
+        // The process gets no CPU for a second. The answer comes in that time, with or without output after it.
         let in_time = Instant::now();
         lose_the_cpu(Duration::from_secs(1));
         for with_output in [false, true] {
-            let answered = answer_came(asked, with_output, &lag);
+            let answered = answered_at(asked, with_output, &lag);
             let difference = answered.max(in_time) - answered.min(in_time);
             assert!(difference <= Duration::from_millis(20), "{difference:?}");
         }
-        // Never before the daemon was asked.
+        // The result is never earlier than the request.
         let asked = Instant::now();
-        assert_eq!(answer_came(asked, true, &lag), asked);
+        assert_eq!(answered_at(asked, true, &lag), asked);
         measuring.abort();
     }
 
     #[test]
-    fn without_measuring_the_answer_came_when_it_was_read() {
+    fn without_a_lag_measurement_the_read_time_counts() {
         let asked = Instant::now() - Duration::from_secs(1);
-        assert!(answer_came(asked, true, &Lag::default()) > asked);
+        assert!(answered_at(asked, true, &Lag::default()) > asked);
     }
 }

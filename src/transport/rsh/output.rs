@@ -1,29 +1,30 @@
-//! The main stream of a session made into output and an end, without I/O.
+//! Separates the main stream of a session into output and exit status. No I/O.
 
-use super::wire::{Beginning, beginning};
+use super::wire::{OutputStart, classify_start};
 use super::wrap::MarkerDecoder;
 use crate::event::{Phase, RemoteExit};
 use crate::transport::TransportError;
 
-const KILLED: &str = "the command was killed, or its login shell runs no commands";
-const SILENT: &str = "no output and no end marker; was it killed, or is its login shell missing?";
+const HINT_KILLED: &str = "the command was killed, or its login shell runs no commands";
+const HINT_NO_OUTPUT: &str =
+    "no output and no end marker; was it killed, or is its login shell missing?";
 
-/// Takes the end marker out of the stream, and a refusal that comes as output.
+/// Decoder of the main stream: removes the end marker, and detects a refusal that comes as output.
 #[derive(Debug)]
 pub struct MainStream {
     /// `None` for a command that is not wrapped.
     decoder: Option<MarkerDecoder>,
-    /// All output so far, held back as long as it may be a refusal in disguise.
+    /// All output so far, while it may still be a refusal in disguise.
     head: Option<Vec<u8>>,
-    /// How the command ended, once the stream has.
+    /// Exit of the command, set when the stream has ended.
     end: Option<Result<RemoteExit, TransportError>>,
 }
 
 impl MainStream {
-    /// A stream that has not begun.
+    /// Creates a decoder for a new stream.
     #[must_use]
     pub fn new(decoder: Option<MarkerDecoder>) -> Self {
-        // Of a command that is not wrapped nothing can be told.
+        // Without a wrapper a command's output and a refusal look the same.
         let head = decoder.is_some().then(Vec::new);
         MainStream {
             decoder,
@@ -32,7 +33,7 @@ impl MainStream {
         }
     }
 
-    /// Takes the next bytes and gives those that are output.
+    /// Takes the next bytes and returns the output among them.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let Some(decoder) = &mut self.decoder else {
             return bytes.to_vec();
@@ -43,22 +44,22 @@ impl MainStream {
             return output;
         };
         head.append(&mut output);
-        match beginning(&head) {
-            Beginning::Output => head,
-            Beginning::Unclear | Beginning::Denial(_) => {
+        match classify_start(&head) {
+            OutputStart::Output => head,
+            OutputStart::Unclear | OutputStart::Denial(_) => {
                 self.head = Some(head);
                 Vec::new()
             }
         }
     }
 
-    /// Whether the command has ended, though its stream has not.
+    /// True if the end marker has come. The stream may still go on.
     #[must_use]
     pub fn has_marker(&self) -> bool {
         self.decoder.as_ref().is_some_and(MarkerDecoder::has_found)
     }
 
-    /// The stream has ended, by a reset or not: gives the output that was still held back.
+    /// Ends the stream and returns the output that was still held back.
     pub fn end(&mut self, reset: bool) -> Vec<u8> {
         let Some(mut decoder) = self.decoder.take() else {
             self.end = (!reset).then_some(Ok(RemoteExit::Unknown));
@@ -68,10 +69,10 @@ impl MainStream {
         let silent = self.head.as_ref().is_some_and(Vec::is_empty) && held.is_empty();
         let mut rest = self.head.take().unwrap_or_default();
         rest.append(&mut held);
-        let hint = if silent { SILENT } else { KILLED };
-        self.end = match (exit, beginning(&rest)) {
+        let hint = if silent { HINT_NO_OUTPUT } else { HINT_KILLED };
+        self.end = match (exit, classify_start(&rest)) {
             (Some(exit), _) => Some(Ok(exit)),
-            (None, Beginning::Denial(text)) => {
+            (None, OutputStart::Denial(text)) => {
                 rest.clear();
                 Some(Err(TransportError::Denied {
                     text: text.to_owned(),
@@ -83,11 +84,11 @@ impl MainStream {
         rest
     }
 
-    /// How the command ended, for the one who asks first. A stream that was cut has no end of its own.
+    /// Takes the exit of the command. A stream that was reset has none, unless its marker came first.
     ///
     /// # Errors
-    /// It did not end as commands do.
-    pub fn verdict(&mut self) -> Result<RemoteExit, TransportError> {
+    /// The stream ended without an exit status, or was a refusal.
+    pub fn take_exit(&mut self) -> Result<RemoteExit, TransportError> {
         let cut = TransportError::Reset {
             phase: Phase::Run,
             hint: None,
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
     use crate::transport::rsh::wrap::EndMarker;
 
-    /// Feeds a stream byte by byte and gives all output and the end.
+    /// Decodes a stream byte by byte; `@` stands for an end marker with status 7. Returns the output and the exit.
     fn run(stream: &[u8], reset: bool) -> (Vec<u8>, Result<RemoteExit, TransportError>) {
         let marker = EndMarker::random().unwrap();
         let full: Vec<u8> = stream
@@ -114,11 +115,11 @@ mod tests {
         let mut main = MainStream::new(Some(marker.decoder()));
         let mut output: Vec<u8> = full.iter().flat_map(|&b| main.feed(&[b])).collect();
         output.extend(main.end(reset));
-        (output, main.verdict())
+        (output, main.take_exit())
     }
 
     #[test]
-    fn the_marker_alone_says_how_it_ended() {
+    fn the_exit_status_comes_from_the_marker_alone() {
         let code = RemoteExit::Code(7);
         let (output, end) = run(b"out\n@", false);
         assert_eq!((output.as_slice(), end.unwrap()), (&b"out\n"[..], code));
@@ -131,11 +132,13 @@ mod tests {
         assert_eq!(output, b"cut");
         assert!(matches!(
             end,
-            Err(TransportError::NoEndMarker { hint: KILLED })
+            Err(TransportError::NoEndMarker { hint: HINT_KILLED })
         ));
         assert!(matches!(
             run(b"", false).1,
-            Err(TransportError::NoEndMarker { hint: SILENT })
+            Err(TransportError::NoEndMarker {
+                hint: HINT_NO_OUTPUT
+            })
         ));
         assert!(matches!(
             run(b"cut", true).1,
@@ -150,7 +153,7 @@ mod tests {
         assert!(
             matches!(end, Err(TransportError::Denied { text }) if text == "Authentication failure")
         );
-        // A command that prints the same and ends as commands do.
+        // A command that prints the same text and has an end marker.
         let (output, end) = run(b"Authentication failure\n@", false);
         assert_eq!(output, b"Authentication failure\n");
         assert_eq!(end.unwrap(), RemoteExit::Code(7));
@@ -162,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn unwrapped_there_is_no_status_to_know() {
+    fn without_a_wrapper_the_exit_status_is_unknown() {
         let mut main = MainStream::new(None);
         assert_eq!(main.feed(b"Permission denied\n"), b"Permission denied\n");
         main.end(false);
-        assert_eq!(main.verdict().unwrap(), RemoteExit::Unknown);
+        assert_eq!(main.take_exit().unwrap(), RemoteExit::Unknown);
         let mut cut = MainStream::new(None);
         cut.end(true);
-        assert!(cut.verdict().is_err());
+        assert!(cut.take_exit().is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! A running rsh session: both streams to their end, then the close.
+//! A running rsh session: reads both streams to their end, then closes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::feed::{self, Fed, Feed};
+use super::feed::{self, InputFeed, SendOutcome};
 use super::output::MainStream;
 use crate::clock::reached;
 use crate::event::{Chunk, RemoteExit, Side, Stream};
@@ -15,34 +15,34 @@ use crate::transport::input::InputError;
 use crate::transport::stream::{Connection, Read};
 use crate::transport::{Output, Place, RemoteSignal, Session, TransportError};
 
-/// A command that an rsh daemon says it has started. The sockets come before the lease: fields are
-/// dropped in this order.
+/// A command that an rsh daemon has accepted. The sockets are declared before the lease, since fields are dropped in
+/// this order.
 #[derive(Debug)]
 pub struct RshSession {
     pub(super) id: TargetId,
     pub(super) main: Connection,
-    /// Standard error and signals, if asked for.
+    /// Callback connection, for standard error and signals.
     pub(super) err: Option<Connection>,
     pub(super) lease: PortLease,
     pub(super) show_stderr: bool,
-    /// Output that came in one piece with the daemon's answer.
+    /// Output that was read together with the daemon's answer.
     pub(super) early: Vec<u8>,
     pub(super) stream: MainStream,
-    /// What is still to be sent to the command.
-    pub(super) feed: Option<Feed>,
-    /// Why its input is not to be had whole, and until when it may take to end.
+    /// Input that is not sent yet.
+    pub(super) feed: Option<InputFeed>,
+    /// Input error, and the time until which the killed command may end.
     pub(super) failed_input: Option<(Arc<InputError>, Instant)>,
 }
 
-/// How long the streams of a command that is killed for want of its input have to end.
-const AFTER_KILL: Duration = Duration::from_millis(500);
+/// Time for a command to end after it was killed because its input failed.
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl RshSession {
     fn err_is_open(&self) -> bool {
         self.err.as_ref().is_some_and(Connection::is_open)
     }
 
-    /// Reads what a stream has and passes it on.
+    /// Reads the available bytes of a stream and emits them.
     fn read(&mut self, stream: Stream, permit: Place<'_>) -> Result<(), TransportError> {
         let early = std::mem::take(&mut self.early);
         let data = match stream {
@@ -105,90 +105,89 @@ impl RshSession {
     }
 }
 
-/// What a session waits for, when it has come.
-enum Step<'a> {
-    /// There is something to read on this stream.
+/// Next thing that a running session handles.
+enum SessionEvent<'a> {
+    /// A stream is readable.
     Readable(Stream),
-    /// There is room for it in the queue.
+    /// The event queue has room for a chunk.
     Room(Place<'a>),
-    /// Input was sent.
-    Fed(Fed),
-    /// A command whose input failed has had its time to end.
+    /// A part of the input was sent, or none can be sent any more.
+    SendOutcome(SendOutcome),
+    /// The time for a killed command to end is over.
     GivenUp,
 }
 
 impl RshSession {
-    /// Decides what follows when input was sent.
-    fn on_fed(&mut self, fed: Fed) {
-        match fed {
-            Fed::Some => self.leave_the_rest(),
-            Fed::All => {
+    /// Handles the result of sending input.
+    fn on_input_sent(&mut self, outcome: SendOutcome) {
+        match outcome {
+            SendOutcome::Some => self.leave_the_rest(),
+            SendOutcome::All => {
                 if self.feed.take().is_some_and(|feed| feed.ends_by_close()) {
                     self.main.half_close();
                 }
             }
-            Fed::Broken => {
+            SendOutcome::Broken => {
                 self.feed = None;
                 self.main.write_failed();
             }
-            Fed::Failed(error) => {
+            SendOutcome::Failed(error) => {
                 self.feed = None;
-                // It must not read an end of file where there was none to read.
+                // Killed first: the command must not take a failed input for a complete one.
                 self.signal(RemoteSignal::Kill);
-                self.failed_input = Some((error, Instant::now() + AFTER_KILL));
+                self.failed_input = Some((error, Instant::now() + KILL_TIMEOUT));
             }
         }
     }
 
-    /// Sends no more to a command that has ended.
+    /// Stops sending to a command that has ended.
     fn leave_the_rest(&mut self) {
-        if self.stream.has_marker() && self.feed.as_ref().is_some_and(Feed::is_much) {
+        if self.stream.has_marker() && self.feed.as_ref().is_some_and(InputFeed::is_much) {
             self.feed = None;
             self.main.half_close();
         }
     }
 
-    fn verdict(&mut self) -> Result<RemoteExit, TransportError> {
+    fn take_exit(&mut self) -> Result<RemoteExit, TransportError> {
         match self.failed_input.take() {
             Some((error, _)) => Err(TransportError::Input(error)),
-            None => self.stream.verdict(),
+            None => self.stream.take_exit(),
         }
     }
 }
 
 impl Session for RshSession {
     async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
-        // Output waits for room in the queue, input for room in the connection and for more of it, and
-        // none of these for another.
+        // Input and output must not wait for each other: a command may stop reading until its output is taken.
         let mut found = None;
         while !self.early.is_empty() || self.main.is_open() || self.err_is_open() {
             let early = !self.early.is_empty();
             let give_up_at = self.failed_input.as_ref().map(|(_, at)| *at);
             let step = tokio::select! {
                 found = readable(early, &self.main, self.err.as_ref()), if found.is_none() => {
-                    Step::Readable(found.map_err(TransportError::lost)?)
+                    SessionEvent::Readable(found.map_err(TransportError::lost)?)
                 }
-                permit = output.room(), if found.is_some() => Step::Room(permit),
-                fed = feed::send(&mut self.feed, &self.main) => Step::Fed(fed),
-                () = reached(give_up_at) => Step::GivenUp,
+                permit = output.room(), if found.is_some() => SessionEvent::Room(permit),
+                outcome = feed::send(&mut self.feed, &self.main) => SessionEvent::SendOutcome(outcome),
+                () = reached(give_up_at) => SessionEvent::GivenUp,
             };
             match step {
-                Step::Readable(stream) => found = Some(stream),
-                Step::Room(permit) => {
+                SessionEvent::Readable(stream) => found = Some(stream),
+                SessionEvent::Room(permit) => {
                     if let Some(stream) = found.take() {
                         self.read(stream, permit)?;
                         self.leave_the_rest();
                     }
                 }
-                Step::Fed(fed) => self.on_fed(fed),
-                Step::GivenUp => break,
+                SessionEvent::SendOutcome(outcome) => self.on_input_sent(outcome),
+                SessionEvent::GivenUp => break,
             }
         }
-        self.verdict()
+        self.take_exit()
     }
 
     fn signal(&mut self, signal: RemoteSignal) -> bool {
-        // rshd(8): a byte on this connection is a signal number for the command's process group.
+        // A byte on the callback connection is a signal number for the command's process group (rshd(8)).
         let number = match signal {
             RemoteSignal::Term => 15,
             RemoteSignal::Kill => 9,
@@ -207,7 +206,7 @@ impl Session for RshSession {
     }
 }
 
-/// Waits until a stream has something to read, or its end. Cancel safe.
+/// Waits until a stream is readable or has ended. Cancel safe.
 async fn readable(
     early: bool,
     main: &Connection,

@@ -1,13 +1,11 @@
-//! The bytes of the BSD remote-shell protocol, without I/O: the request, and the daemon's answer.
+//! Format of the BSD remote-shell protocol: the request, and the daemon's answer. No I/O.
 //!
-//! No RFC defines rsh; rshd(8) and the BSD sources are the specification. Everything that comes from
-//! the network is bounded here.
+//! No RFC defines rsh. rshd(8) and the BSD sources are the specification. All data from the network is bounded here.
 
-/// The request: the port of the listener for standard error (0 for none), the caller's name, the
-/// remote user's name and the command, each ended by NUL. The daemons read it byte by byte, so it goes
-/// out in one write.
+/// Returns a request: the port of the listener for standard error (0 for none), the local user's name, the remote
+/// user's name and the command, each with a final NUL. Daemons read it byte by byte, so it is sent in one write.
 ///
-/// None of the parts may contain NUL; the plan has seen to that.
+/// None of the fields may contain NUL. The plan has checked that.
 #[must_use]
 pub fn request(stderr_port: u16, local_user: &str, remote_user: &str, command: &[u8]) -> Vec<u8> {
     let port = stderr_port.to_string();
@@ -25,26 +23,26 @@ pub fn request(stderr_port: u16, local_user: &str, remote_user: &str, command: &
     bytes
 }
 
-/// The port with its NUL, and the rest of a request. A daemon calls back when it has read the first part.
+/// Splits a request after the port and its NUL. A daemon calls back when it has read that first field.
 #[must_use]
 pub fn split(request: &[u8]) -> (&[u8], &[u8]) {
     let end = request.iter().position(|&byte| byte == 0);
     request.split_at(end.map_or(request.len(), |at| at + 1))
 }
 
-/// What the first byte of the daemon's answer says.
+/// Meaning of the first byte of the daemon's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The daemon accepts; the streams follow. rsh-redone says so before it has checked anyone.
+    /// The daemon accepts, and the streams follow. rsh-redone sends this before it has checked the user.
     Accepted,
-    /// The daemon refuses; a text follows.
+    /// The daemon refuses, and a text follows.
     Refused,
-    /// No rshd: the byte belongs to whatever it says instead.
+    /// The server is no rshd. The byte is the first of its text.
     Other,
 }
 
 impl Status {
-    /// Reads the first byte.
+    /// Classifies the first byte.
     #[must_use]
     pub fn of(byte: u8) -> Self {
         match byte {
@@ -55,10 +53,10 @@ impl Status {
     }
 }
 
-/// The longest refusal text that is kept; daemons' own are below 200 bytes.
-const MAX_TEXT: usize = 1024;
+/// Maximum length of a refusal text in bytes. The texts of known daemons are shorter than 200 bytes.
+const MAX_REFUSAL: usize = 1024;
 
-/// A refusal text as it arrives.
+/// Refusal text that is still arriving.
 #[derive(Debug, Default)]
 pub struct RefusalText {
     bytes: Vec<u8>,
@@ -66,7 +64,7 @@ pub struct RefusalText {
 }
 
 impl RefusalText {
-    /// Takes the next bytes. The text ends at its newline, or where it grows too long.
+    /// Takes the next bytes. The text ends at its newline or at the maximum length.
     pub fn push(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             if self.complete {
@@ -75,20 +73,20 @@ impl RefusalText {
             let line = piece.strip_suffix(b"\n");
             self.bytes.extend_from_slice(line.unwrap_or(piece));
             self.complete = line.is_some() && !self.bytes.trim_ascii().is_empty();
-            if self.bytes.len() >= MAX_TEXT {
-                self.bytes.truncate(MAX_TEXT);
+            if self.bytes.len() >= MAX_REFUSAL {
+                self.bytes.truncate(MAX_REFUSAL);
                 self.complete = true;
             }
         }
     }
 
-    /// True if nothing more of it is to be read.
+    /// True if the rest need not be read.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// The text as one printable line; words for an empty one.
+    /// Returns the text as one printable line, with a substitute for an empty text.
     #[must_use]
     pub fn into_line(self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
@@ -107,8 +105,8 @@ fn printable(c: char) -> char {
     }
 }
 
-/// Whether a refusal is one that may pass: the words of netkit's and inetutils' daemons that could not
-/// fork, and of a name service that could not tell who calls.
+/// True if a refusal is temporary: netkit and inetutils could not fork, or a name service could not resolve the
+/// client's address.
 #[must_use]
 pub fn is_temporary(refusal: &str) -> bool {
     let refusal = refusal.to_ascii_lowercase();
@@ -117,9 +115,9 @@ pub fn is_temporary(refusal: &str) -> bool {
         .any(|words| refusal.contains(words))
 }
 
-/// What PAM's `pam_strerror` says when it denies: rsh-redone writes one of these, and a newline, as the
-/// command's *output*, after the byte that says "accepted".
-const DENIALS: [&str; 12] = [
+/// Texts of `pam_strerror` for denials. rsh-redone sends "accepted" first, then writes one of these and a newline as
+/// the command's *output*.
+const PAM_DENIALS: [&str; 12] = [
     "Authentication failure",
     "Permission denied",
     "Authentication service cannot retrieve authentication info",
@@ -134,31 +132,31 @@ const DENIALS: [&str; 12] = [
     "System error",
 ];
 
-/// What the output of a session, from its first byte, may be.
+/// Classification of a session's output from its first byte on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// A command's output.
+pub enum OutputStart {
+    /// Output of a command.
     Output,
-    /// Too short to tell.
+    /// Too short to classify.
     Unclear,
-    /// All of a late refusal: if nothing follows, not even an end marker, it is one.
+    /// A whole refusal. It is one only if nothing follows, not even an end marker.
     Denial(&'static str),
 }
 
-/// Looks whether `output`, all that came after the "accepted" byte, is a refusal in disguise.
+/// Classifies `output`, which is everything after the "accepted" byte.
 #[must_use]
-pub fn beginning(output: &[u8]) -> Beginning {
+pub fn classify_start(output: &[u8]) -> OutputStart {
     let whole = |denial: &&&str| output.strip_suffix(b"\n") == Some(denial.as_bytes());
-    if let Some(denial) = DENIALS.iter().find(whole) {
-        return Beginning::Denial(denial);
+    if let Some(denial) = PAM_DENIALS.iter().find(whole) {
+        return OutputStart::Denial(denial);
     }
-    if DENIALS
+    if PAM_DENIALS
         .iter()
         .any(|denial| denial.as_bytes().starts_with(output))
     {
-        Beginning::Unclear
+        OutputStart::Unclear
     } else {
-        Beginning::Output
+        OutputStart::Output
     }
 }
 
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_temporary() {
+    fn only_temporary_refusals_are_recognised() {
         for text in [
             "Can't fork; try again.",
             "Try again.",
@@ -213,22 +211,28 @@ mod tests {
     }
 
     #[test]
-    fn a_late_denial_is_all_of_the_output_or_none() {
-        let denial = Beginning::Denial("Authentication failure");
-        assert_eq!(beginning(b"Authentication failure\n"), denial);
-        assert_eq!(beginning(b"Authentication failure"), Beginning::Unclear);
-        assert_eq!(beginning(b""), Beginning::Unclear);
-        assert_eq!(beginning(b"A\n"), Beginning::Output);
-        assert_eq!(beginning(b"Authentication failure\n\n"), Beginning::Output);
+    fn a_late_denial_is_the_whole_output() {
+        let denial = OutputStart::Denial("Authentication failure");
+        assert_eq!(classify_start(b"Authentication failure\n"), denial);
+        assert_eq!(
+            classify_start(b"Authentication failure"),
+            OutputStart::Unclear
+        );
+        assert_eq!(classify_start(b""), OutputStart::Unclear);
+        assert_eq!(classify_start(b"A\n"), OutputStart::Output);
+        assert_eq!(
+            classify_start(b"Authentication failure\n\n"),
+            OutputStart::Output
+        );
     }
 
     proptest! {
         #[test]
-        fn refusal_text_is_bounded_whatever_comes(pieces in prop::collection::vec(any::<Vec<u8>>(), 0..50)) {
+        fn refusal_text_is_bounded_for_every_input(pieces in prop::collection::vec(any::<Vec<u8>>(), 0..50)) {
             let mut text = RefusalText::default();
             for piece in &pieces {
                 text.push(piece);
-                prop_assert!(text.bytes.len() <= MAX_TEXT);
+                prop_assert!(text.bytes.len() <= MAX_REFUSAL);
             }
             let line = text.into_line();
             prop_assert!(!line.is_empty() && !line.contains(|c: char| c.is_control()));

@@ -1,23 +1,21 @@
-//! The command as it is sent: wrapped so that it reads end of file, is interpreted by the user's own
-//! login shell, and reports its exit status, which rsh does not carry. No I/O.
+//! The wrapper around a command: the command reads end of file, the user's own login shell interprets it, and its
+//! exit status is reported, which rsh itself does not carry. No I/O.
 //!
-//! The login shell, whatever it is, reads one `exec /bin/sh -c '…' sh '…'` that means the same to dash,
-//! bash, zsh, ksh, csh, tcsh and fish. `/bin/sh` starts the login shell again for the command, with input
-//! from `/dev/null`, and prints the end marker: a token made for the run, a colon, the status, a newline.
-//! Only a second process can report the status of a command that says `exec`, ends its own shell or has
-//! a syntax error. That is one process and two program starts more than plain rsh. A command with bytes
-//! that no quoting protects in all seven shells is sent in octal. Decoding it costs another process.
+//! Every login shell reads one `exec /bin/sh -c '…' sh '…'`, which means the same to dash, bash, zsh, ksh, csh, tcsh
+//! and fish. `/bin/sh` starts the login shell again for the command, with input from `/dev/null`, and prints the end
+//! marker: a token made for the run, a colon, the status, a newline. Only a second process can report the status of a
+//! command that says `exec`, ends its own shell or has a syntax error. It costs one process and two program starts
+//! more than plain rsh. A command with bytes that no quoting protects in all seven shells is sent in octal. Decoding
+//! costs another process.
 //!
-//! With standard input the command reads a pipe instead. In front of it is `head -c N`, which ends when
-//! so many bytes have come, so that nobody has to close the connection; or `cat`, if only the end of the
-//! connection's stream says how many there are. Behind it, after the marker, `cat` reads what the command
-//! has left: a daemon's system that closes a connection with unread bytes resets it and throws away
-//! what it has not sent yet, the marker first of all. The status is the command's, not `head`'s. A
-//! `head` that knows no `-c` is found out before anything is run, and then there is no marker.
+//! With standard input the command reads from a pipe. `head -c N` writes to it and ends after that number of bytes,
+//! so the connection need not be closed. If the length is unknown, `cat` writes to it until the stream ends. After
+//! the marker, a second `cat` reads what the command has left: a system that closes a connection with unread bytes
+//! resets it and drops unsent data, the marker first of all. The status is the command's, not `head`'s. A `head`
+//! without `-c` is found before the command runs, and then there is no marker.
 //!
-//! The marker is found as bytes, wherever a line or a packet may end, and taken out; the output before
-//! it is exact. What a background child writes after it is output like any other. A second marker can
-//! only be forged, and then none is believed.
+//! The marker is found as bytes, independent of lines and packets, and removed; the output before it is exact. A
+//! background child may write more output after it. A second marker can only be forged, and then neither counts.
 
 use std::io;
 
@@ -25,31 +23,31 @@ use memchr::{memmem, memrchr};
 
 use crate::event::RemoteExit;
 
-/// The longest command that Linux takes as one argument of `execve`: `MAX_ARG_STRLEN` less its NUL.
+/// Maximum length of one argument of `execve` on Linux: `MAX_ARG_STRLEN` without its NUL.
 pub const MAX_COMMAND: usize = 128 * 1024 - 1;
 
 const TOKEN_LENGTH: usize = 13;
 
-/// What the command is to read.
+/// Standard input of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
+pub enum InputMode {
     /// End of file at once.
     Nothing,
-    /// So many bytes of the connection's stream.
+    /// This number of bytes from the connection.
     Bytes(u64),
-    /// The connection's stream to its end.
+    /// All bytes from the connection up to its end.
     Stream,
 }
 
-/// The end marker of a run. Its token has 65 random bits.
+/// End marker of a run. Its token has 65 random bits.
 #[derive(Clone, Debug)]
 pub struct EndMarker {
-    /// Token and colon.
+    /// Token and colon of the marker.
     needle: Box<[u8]>,
 }
 
 impl EndMarker {
-    /// A marker that no output can contain by accident.
+    /// Creates a marker that no output contains by accident.
     ///
     /// # Errors
     /// The system has no random bytes to give.
@@ -59,7 +57,7 @@ impl EndMarker {
         Ok(EndMarker::from_bytes(bytes))
     }
 
-    /// A marker whose token is known: for tests.
+    /// Creates a marker with a known token, for tests.
     #[must_use]
     pub fn from_bytes(bytes: [u8; TOKEN_LENGTH]) -> Self {
         const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -69,22 +67,22 @@ impl EndMarker {
         }
     }
 
-    /// The command line for the login shell. `discard_stderr` sends standard error to `/dev/null` over
-    /// there. `command` must not contain NUL.
+    /// Returns the command line for the login shell. `discard_stderr` redirects standard error to `/dev/null` on the
+    /// host. `command` must not contain NUL.
     #[must_use]
-    pub fn wrap(&self, command: &[u8], discard_stderr: bool, reads: Reads) -> Vec<u8> {
+    pub fn wrap(&self, command: &[u8], discard_stderr: bool, reads: InputMode) -> Vec<u8> {
         let encoding = Encoding::of(command);
         let mut line = b"exec /bin/sh -c '".to_vec();
         match reads {
-            Reads::Nothing => {}
-            Reads::Bytes(n) => {
+            InputMode::Nothing => {}
+            InputMode::Bytes(n) => {
                 line.extend_from_slice(format!("head -c1 </dev/null&&head -c{n}|(").as_bytes());
             }
-            Reads::Stream => line.extend_from_slice(b"cat|("),
+            InputMode::Stream => line.extend_from_slice(b"cat|("),
         }
         line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c ");
         line.extend_from_slice(encoding.argument());
-        if reads == Reads::Nothing {
+        if reads == InputMode::Nothing {
             line.extend_from_slice(b" </dev/null");
         }
         if discard_stderr {
@@ -93,7 +91,7 @@ impl EndMarker {
         line.extend_from_slice(b";printf \"");
         line.extend_from_slice(&self.needle);
         line.extend_from_slice(b"%d\\n\" $?");
-        if reads != Reads::Nothing {
+        if reads != InputMode::Nothing {
             line.extend_from_slice(b";cat >/dev/null)");
         }
         line.extend_from_slice(b"' sh '");
@@ -104,39 +102,38 @@ impl EndMarker {
         line
     }
 
-    /// How long [`wrap`](EndMarker::wrap) makes a command at most, whatever the marker, and whatever there
-    /// is to read if it reads.
+    /// Maximum length of a command after [`wrap`](EndMarker::wrap), for every marker and every length of the input.
     #[must_use]
     pub fn wrapped_len(command: &[u8], discard_stderr: bool, reads: bool) -> usize {
         let marker = EndMarker::from_bytes([0; TOKEN_LENGTH]);
         let reads = if reads {
-            Reads::Bytes(u64::MAX)
+            InputMode::Bytes(u64::MAX)
         } else {
-            Reads::Nothing
+            InputMode::Nothing
         };
         marker.wrap(command, discard_stderr, reads).len()
     }
 
-    /// Token and colon.
+    /// Returns token and colon of the marker.
     #[must_use]
     pub fn needle(&self) -> &[u8] {
         &self.needle
     }
 
-    /// Looks for this marker in one stream.
+    /// Creates a decoder that finds this marker in one stream.
     #[must_use]
     pub fn decoder(&self) -> MarkerDecoder {
         MarkerDecoder {
             needle: self.needle.clone(),
-            held: Vec::new(),
-            found: Found::None,
+            unparsed: Vec::new(),
+            found: MarkersFound::None,
         }
     }
 }
 
 /// Returns a command line that runs `command` in the login shell with standard error in the stream of standard output.
 ///
-/// For ssh, whose servers read the two streams of a command apart, so that their order is lost. `command` must not
+/// For ssh: its servers read the two streams of a command separately, so their order is lost. `command` must not
 /// contain NUL.
 #[must_use]
 pub fn merged(command: &[u8]) -> Vec<u8> {
@@ -151,19 +148,19 @@ pub fn merged(command: &[u8]) -> Vec<u8> {
     line
 }
 
-/// The form in which the command is an argument in single quotes of an unknown login shell.
+/// Form of the command as an argument in single quotes of an unknown login shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
-    /// As it is, with the quotes interrupted for the three bytes that they do not protect: `'` in all
-    /// shells, `!` in csh and tcsh, and `\` in fish.
+    /// Plain text. The quotes are interrupted for the three bytes that they do not protect: `'` in all shells, `!` in
+    /// csh and tcsh, and `\` in fish.
     Quoted,
-    /// For `printf %b`. csh and tcsh accept no newline in any quotes, and the shells differ in control
+    /// Octal, for `printf %b`. csh and tcsh accept no newline in any quotes, and the shells differ in control
     /// characters and in bytes that are not ASCII.
     Octal,
 }
 
 impl Encoding {
-    /// The cheaper form that can carry the command.
+    /// Returns the cheapest form that can carry the command.
     fn of(command: &[u8]) -> Encoding {
         if command.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             Encoding::Quoted
@@ -172,7 +169,7 @@ impl Encoding {
         }
     }
 
-    /// Returns the expression of `/bin/sh` that is the command again.
+    /// Returns the expression with which `/bin/sh` restores the command.
     fn argument(self) -> &'static [u8] {
         match self {
             Encoding::Quoted => b"\"$1\"",
@@ -197,42 +194,41 @@ impl Encoding {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum MarkersFound {
     None,
     Once(RemoteExit),
     Twice,
 }
 
-/// Separates a stream into output and end marker.
+/// Decoder that separates a stream into output and end marker.
 #[derive(Debug)]
 pub struct MarkerDecoder {
     needle: Box<[u8]>,
-    /// The end of what came so far, as long as it may be the beginning of a marker: at most
-    /// token, colon and three digits.
-    held: Vec<u8>,
-    found: Found,
+    /// End of the stream so far, while it may be the start of a marker: at most token, colon and three digits.
+    unparsed: Vec<u8>,
+    found: MarkersFound,
 }
 
-/// What follows a token and its colon.
-enum Tail {
-    /// A marker, this long, with this status.
+/// Classification of the bytes after a token and its colon.
+enum MarkerTail {
+    /// Rest of a marker, with its length and status.
     Complete(usize, RemoteExit),
-    /// It may become one.
+    /// Start of a marker, perhaps.
     Partial,
-    /// It is output.
+    /// Output.
     No,
 }
 
 const MAX_DIGITS: usize = 3;
 
 impl MarkerDecoder {
-    /// Takes the next bytes of the stream and adds what is certainly output to `out`. Holds back only
-    /// what may be the beginning of a marker.
+    /// Takes the next bytes of the stream and appends the output among them to `out`. Holds back only bytes that may
+    /// start a marker.
     pub fn feed(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        if self.held.is_empty() {
+        if self.unparsed.is_empty() {
             return self.scan(data, out);
         }
-        let mut joined = std::mem::take(&mut self.held);
+        let mut joined = std::mem::take(&mut self.unparsed);
         joined.extend_from_slice(data);
         self.scan(&joined, out);
     }
@@ -242,18 +238,18 @@ impl MarkerDecoder {
             let (before, from) = data.split_at(at);
             out.extend_from_slice(before);
             match tail(&from[self.needle.len()..]) {
-                Tail::Complete(length, exit) => {
+                MarkerTail::Complete(length, exit) => {
                     self.found = match self.found {
-                        Found::None => Found::Once(exit),
-                        Found::Once(_) | Found::Twice => Found::Twice,
+                        MarkersFound::None => MarkersFound::Once(exit),
+                        MarkersFound::Once(_) | MarkersFound::Twice => MarkersFound::Twice,
                     };
                     data = &from[self.needle.len() + length..];
                 }
-                Tail::Partial => {
-                    self.held.extend_from_slice(from);
+                MarkerTail::Partial => {
+                    self.unparsed.extend_from_slice(from);
                     return;
                 }
-                Tail::No => {
+                MarkerTail::No => {
                     let (token, rest) = from.split_at(self.needle.len());
                     out.extend_from_slice(token);
                     data = rest;
@@ -263,13 +259,13 @@ impl MarkerDecoder {
         let kept = self.partial_token(data);
         let (output, kept) = data.split_at(data.len() - kept);
         out.extend_from_slice(output);
-        self.held.extend_from_slice(kept);
+        self.unparsed.extend_from_slice(kept);
     }
 
-    /// The length of the longest end of `data` that is a beginning of the token.
+    /// Returns the length of the longest end of `data` that is a start of the token.
     fn partial_token(&self, data: &[u8]) -> usize {
         let window = &data[data.len().saturating_sub(self.needle.len() - 1)..];
-        // Lines end in newlines and tokens begin with letters, so this is mostly one look.
+        // Tokens start with a letter and output usually ends in a newline, so one search is usually enough.
         let mut end = window.len();
         let mut longest = 0;
         while let Some(at) = memrchr(self.needle[0], &window[..end]) {
@@ -281,44 +277,44 @@ impl MarkerDecoder {
         longest
     }
 
-    /// Whether a marker has come.
+    /// True if a marker has come.
     #[must_use]
     pub fn has_found(&self) -> bool {
-        self.found != Found::None
+        self.found != MarkersFound::None
     }
 
-    /// The stream has ended: gives what was held back and proved to be output, and the status that the
-    /// one marker carried. `None` if there was no marker, or more than one.
+    /// Ends the stream. Returns the bytes that were held back and are output, and the status of the marker: `None`
+    /// without a marker, or with more than one.
     #[must_use]
     pub fn finish(&mut self) -> (Vec<u8>, Option<RemoteExit>) {
         let exit = match self.found {
-            Found::Once(exit) => Some(exit),
-            Found::None | Found::Twice => None,
+            MarkersFound::Once(exit) => Some(exit),
+            MarkersFound::None | MarkersFound::Twice => None,
         };
-        (std::mem::take(&mut self.held), exit)
+        (std::mem::take(&mut self.unparsed), exit)
     }
 }
 
-fn tail(bytes: &[u8]) -> Tail {
+fn tail(bytes: &[u8]) -> MarkerTail {
     let digits = bytes
         .iter()
         .take(MAX_DIGITS + 1)
         .take_while(|b| b.is_ascii_digit())
         .count();
     match bytes.get(digits) {
-        _ if digits > MAX_DIGITS => Tail::No,
-        None => Tail::Partial,
+        _ if digits > MAX_DIGITS => MarkerTail::No,
+        None => MarkerTail::Partial,
         Some(b'\n') if digits > 0 => {
             let number = bytes[..digits]
                 .iter()
                 .fold(0, |n, d| n * 10 + u16::from(d - b'0'));
-            Tail::Complete(digits + 1, exit(number))
+            MarkerTail::Complete(digits + 1, exit(number))
         }
-        Some(_) => Tail::No,
+        Some(_) => MarkerTail::No,
     }
 }
 
-/// The meaning of a shell's `$?`: above 255 it is ksh93's 256 + signal, where others say 128 + signal.
+/// Converts a shell's `$?`. Above 255 it is ksh93's 256 + signal; other shells use 128 + signal.
 fn exit(number: u16) -> RemoteExit {
     match u8::try_from(number) {
         Ok(code) => RemoteExit::Code(code),

@@ -41,7 +41,7 @@ fn check(bytes: &[u8]) {
         shown.extend(main.feed(piece));
     }
     shown.extend(main.end(reset));
-    match (main.verdict(), expected) {
+    match (main.take_exit(), expected) {
         (Ok(exit), expected) => {
             assert_eq!(Some(exit), expected);
             assert_eq!(shown, output);

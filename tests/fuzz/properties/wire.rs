@@ -1,5 +1,5 @@
-// Included by the fuzz target and by the unit test that replays its corpus. Expects `Beginning`,
-// `RefusalText`, `beginning` and `request` in scope.
+// Included by the fuzz target and by the unit test that replays its corpus. Expects `OutputStart`,
+// `RefusalText`, `classify_start` and `request` in scope.
 
 /// What holds for any bytes that a daemon answers with. The first says how they are cut.
 fn check(bytes: &[u8]) {
@@ -24,10 +24,10 @@ fn check(bytes: &[u8]) {
     // What is output remains output, and what is a denial has ended as one.
     let mut output = false;
     for length in 0..=bytes.len().min(200) {
-        let found = beginning(&bytes[..length]);
-        assert!(!output || found == Beginning::Output, "after {length} bytes");
-        output = found == Beginning::Output;
-        if let Beginning::Denial(text) = found {
+        let found = classify_start(&bytes[..length]);
+        assert!(!output || found == OutputStart::Output, "after {length} bytes");
+        output = found == OutputStart::Output;
+        if let OutputStart::Denial(text) = found {
             assert_eq!(&bytes[..length], format!("{text}\n").as_bytes());
         }
     }

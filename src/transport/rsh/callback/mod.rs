@@ -1,6 +1,6 @@
-//! The listeners to which daemons call back for standard error, shared by all sessions of a run.
+//! Sockets of the callback listeners, which all sessions of a run share. Daemons connect to them for standard error.
 //!
-//! [`table`] has the rules for who gets which call; here are the sockets.
+//! [`table`] decides which session gets a callback.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -17,77 +17,77 @@ use tokio::task::JoinHandle;
 
 use crate::ports::{ListenerLease, PortPool, RESERVED, bind};
 use crate::transport::stream::Connection;
-pub(super) use callee::Callee;
+pub(super) use caller::Caller;
 pub(super) use table::Strays;
-use table::{Place, Table, Word};
+use table::{CallbackMessage, ListenerTable, Registration};
 
-mod callee;
+mod caller;
 mod table;
 #[cfg(test)]
 mod tests;
 
-/// Pause after an accept that failed, for want of descriptors for example.
+/// Pause after a failed accept, for example without a free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The most listeners of a run whose ports are the kernel's choice.
-const MOST_EPHEMERAL: usize = 256;
+/// Maximum number of listeners if the kernel chooses their ports.
+const MAX_EPHEMERAL: usize = 256;
 
-/// Attempts to get a port from the kernel that has not been used before.
+/// Number of attempts to get an unused port from the kernel.
 const EPHEMERAL_ATTEMPTS: usize = 8;
 
-/// All listeners of a run. Dropping it closes them.
+/// All listeners of a run. Dropping this closes them.
 #[derive(Debug)]
 pub(super) struct Listeners {
-    shared: Arc<Shared>,
+    shared: Arc<SharedListeners>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedListeners {
     pool: PortPool,
-    /// Whether callers must have a source port in 512–1023.
+    /// True if callbacks must come from a source port in 512–1023.
     reserved_callers: bool,
-    table: Mutex<Table<Open, Connection>>,
+    table: Mutex<ListenerTable<OpenListener, Connection>>,
 }
 
-/// A listener that accepts calls until this is dropped.
+/// A listener that accepts callbacks until it is dropped.
 #[derive(Debug)]
-struct Open {
+struct OpenListener {
     listener: Arc<TcpListener>,
     accepting: JoinHandle<()>,
 }
 
-impl Drop for Open {
+impl Drop for OpenListener {
     fn drop(&mut self) {
-        // The task is dropped later, and its port would count as listened on until then. It can fail only on
-        // a socket that is gone.
+        // The task and its socket are dropped later, and the port would count as listened on until then. A shutdown
+        // can fail only on a socket that is closed already.
         let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
         self.accepting.abort();
     }
 }
 
 impl Listeners {
-    /// No listener yet; they are opened as sessions need them. With `networks` the user has named networks
-    /// from which some hosts call back.
+    /// Creates an empty set; listeners are opened when sessions need them. `networks` is true if the user has named
+    /// networks from which some hosts call back.
     pub(super) fn new(pool: PortPool, reserved_callers: bool, networks: bool) -> Self {
-        // No connection can be made from a port with a listener, so half of them are left for those.
+        // No connection can start at a port with a listener, so half of the ports are left for connections.
         let (most, ports) = match pool.span() {
             Some((_, ports)) => (ports / 2, ports),
-            None => (MOST_EPHEMERAL, usize::MAX),
+            None => (MAX_EPHEMERAL, usize::MAX),
         };
-        let shared = Shared {
+        let shared = SharedListeners {
             pool,
             reserved_callers,
-            table: Mutex::new(Table::new(most, ports, networks)),
+            table: Mutex::new(ListenerTable::new(most, ports, networks)),
         };
         Listeners {
             shared: Arc::new(shared),
         }
     }
 
-    /// Sees to it that there is a listener at all, so that no session connects in vain.
+    /// Opens the first listener, so that no session connects without one.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::AddrInUse`] if other programs have all ports now.
+    /// A system error; [`io::ErrorKind::AddrInUse`] if other programs use all ports.
     pub(super) fn prepare(&self) -> io::Result<()> {
         let mut table = self.shared.lock();
         if !table.has_listener() {
@@ -99,30 +99,36 @@ impl Listeners {
         Ok(())
     }
 
-    /// Enlists a session that will name its listener's port to the daemon of `callee`. Waits until there is
-    /// a listener that can take it.
-    pub(super) async fn expect(&self, callee: Callee) -> Expected {
-        let placed = {
+    /// Registers a session whose daemon `caller` gets the listener's port. Waits until a listener can take it.
+    pub(super) async fn expect(&self, caller: Caller) -> ExpectedCallback {
+        let registered = {
             let mut table = self.shared.lock();
-            let placed = table.place(callee, &mut self.shared.opener());
-            placed.map_err(|callee| table.queue(callee))
+            let registered = table.register(caller, &mut self.shared.opener());
+            registered.map_err(|caller| table.queue(caller))
         };
-        match placed {
-            Ok(place) => Expected::new(Arc::clone(&self.shared), place),
-            // Boxed, since every session's size would be that of this rarer path.
-            Err(place) => {
+        match registered {
+            Ok(registration) => ExpectedCallback::new(Arc::clone(&self.shared), registration),
+            // Boxed, since the future would have the size of this rare path.
+            Err(registration) => {
                 let shared = Arc::clone(&self.shared);
-                Box::pin(Queuing { shared, place }.wait()).await
+                Box::pin(
+                    QueuedSession {
+                        shared,
+                        registration,
+                    }
+                    .wait(),
+                )
+                .await
             }
         }
     }
 
-    /// True if there may be a port of which no host has been told.
+    /// True if there may be a port that no host has been told.
     pub(super) fn have_unused_port(&self) -> bool {
         self.shared.lock().has_unused_port()
     }
 
-    /// The connections so far that no session expected.
+    /// Returns the connections so far that no session expected.
     pub(super) fn strays(&self) -> Strays {
         self.shared.lock().strays()
     }
@@ -134,28 +140,28 @@ impl Drop for Listeners {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Table<Open, Connection>> {
-        // Every change below the lock is complete in itself.
+impl SharedListeners {
+    fn lock(&self) -> MutexGuard<'_, ListenerTable<OpenListener, Connection>> {
+        // Every change under the lock is complete in itself.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens further listeners for the table.
+    /// Returns a function that opens further listeners for the table.
     fn opener(
         self: &Arc<Self>,
-    ) -> impl FnMut(&dyn Fn(u16) -> Option<usize>) -> Option<(u16, Open)> {
+    ) -> impl FnMut(&dyn Fn(u16) -> Option<usize>) -> Option<(u16, OpenListener)> {
         let shared = Arc::clone(self);
-        // No port or no descriptor for another listener only means that sessions share.
+        // Without a port or descriptor for another listener the sessions share.
         move |index| shared.open(true, index).ok()
     }
 
-    /// Opens a listener on a port for which `index` has an index.
+    /// Opens a listener on a port that `index` accepts.
     fn open(
         self: &Arc<Self>,
         wanted: bool,
         index: &dyn Fn(u16) -> Option<usize>,
-    ) -> io::Result<(u16, Open)> {
-        // A session may be dropped after the run's end.
+    ) -> io::Result<(u16, OpenListener)> {
+        // A session may be dropped after the runtime has ended.
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         for _ in 0..EPHEMERAL_ATTEMPTS {
             let allowed = |port| index(port).is_some();
@@ -167,7 +173,7 @@ impl Shared {
                 let accepting = runtime.spawn(accepting);
                 return Ok((
                     port,
-                    Open {
+                    OpenListener {
                         listener,
                         accepting,
                     },
@@ -177,10 +183,10 @@ impl Shared {
         Err(io::ErrorKind::AddrInUse.into())
     }
 
-    /// Gives an accepted call to the session that it belongs to; dropping it resets it.
-    fn dispatch(self: &Arc<Self>, index: usize, call: TcpStream, from: SocketAddr) {
+    /// Passes an accepted callback to its session. Dropping it resets it.
+    fn dispatch(self: &Arc<Self>, index: usize, callback: TcpStream, from: SocketAddr) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let connection = Connection::new(call);
+        let connection = Connection::new(callback);
         let mut table = self.lock();
         if self.reserved_callers && !RESERVED.contains(&from.port()) {
             table.refuse(from);
@@ -189,7 +195,7 @@ impl Shared {
         }
     }
 
-    /// Takes in the calls that the kernel has for a listener already, without waiting.
+    /// Accepts the callbacks that the kernel has already queued for a listener, without waiting.
     fn drain(self: &Arc<Self>, index: usize) {
         let Some(listener) = self.lock().listener(index).map(|o| Arc::clone(&o.listener)) else {
             return;
@@ -209,9 +215,9 @@ impl Shared {
     }
 }
 
-/// Accepts calls until it is aborted. The lease is given back after the listener is closed.
+/// Accepts callbacks until the task is aborted. The lease is returned after the listener is closed.
 async fn accept(
-    shared: Arc<Shared>,
+    shared: Arc<SharedListeners>,
     index: usize,
     listener: Arc<TcpListener>,
     lease: ListenerLease,
@@ -220,115 +226,123 @@ async fn accept(
     let listener = listener;
     loop {
         match listener.accept().await {
-            Ok((call, from)) => shared.dispatch(index, call, from),
-            // Reset by the daemon before it could be accepted.
+            Ok((callback, from)) => shared.dispatch(index, callback, from),
+            // The daemon reset the connection before it was accepted.
             Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-/// A session that waits for a listener. Dropped when it has been given one, it gives it back.
-struct Queuing {
-    shared: Arc<Shared>,
-    place: oneshot::Receiver<Place<Connection>>,
+/// A session that waits for a listener. If it is dropped after it got one, it returns it.
+struct QueuedSession {
+    shared: Arc<SharedListeners>,
+    registration: oneshot::Receiver<Registration<Connection>>,
 }
 
-impl Queuing {
-    async fn wait(mut self) -> Expected {
-        match (&mut self.place).await {
-            Ok(place) => Expected::new(Arc::clone(&self.shared), place),
-            // The listeners are gone, so the run is ending and drops this future.
+impl QueuedSession {
+    async fn wait(mut self) -> ExpectedCallback {
+        match (&mut self.registration).await {
+            Ok(registration) => ExpectedCallback::new(Arc::clone(&self.shared), registration),
+            // The listeners are closed, so the run is ending and drops this future.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Queuing {
+impl Drop for QueuedSession {
     fn drop(&mut self) {
-        self.place.close();
-        if let Ok(place) = self.place.try_recv() {
-            drop(Expected::new(Arc::clone(&self.shared), place));
+        self.registration.close();
+        if let Ok(registration) = self.registration.try_recv() {
+            drop(ExpectedCallback::new(
+                Arc::clone(&self.shared),
+                registration,
+            ));
         }
     }
 }
 
-/// A session's right to a call. Dropped without one, it takes care that a late call is not taken for another
-/// session's.
+/// A session's right to a callback. If it is dropped without one, a late callback is not given to another session.
 #[derive(Debug)]
-pub(super) struct Expected {
-    shared: Arc<Shared>,
-    place: Place<Connection>,
+pub(super) struct ExpectedCallback {
+    shared: Arc<SharedListeners>,
+    registration: Registration<Connection>,
 }
 
-/// What a session that waits for its call learns.
+/// Event for a session that waits for its callback.
 #[derive(Debug)]
-pub(super) enum News {
-    /// The call.
-    Call(Connection),
-    /// A call has come from an address that belongs to no waiting session.
-    Elsewhere,
+pub(super) enum CallbackEvent {
+    /// Its callback.
+    Connection(Connection),
+    /// A callback came from an address that belongs to no waiting session.
+    UnknownAddress,
 }
 
-impl Expected {
-    fn new(shared: Arc<Shared>, place: Place<Connection>) -> Expected {
-        Expected { shared, place }
+impl ExpectedCallback {
+    fn new(
+        shared: Arc<SharedListeners>,
+        registration: Registration<Connection>,
+    ) -> ExpectedCallback {
+        ExpectedCallback {
+            shared,
+            registration,
+        }
     }
 
-    /// The port to name to the daemon.
+    /// Port that the request names to the daemon.
     pub(super) fn port(&self) -> u16 {
-        self.place.port
+        self.registration.port
     }
 
-    /// True if the command can be sent before the call has come.
+    /// True if the command can be sent before the callback has come.
     pub(super) fn at_once(&self) -> bool {
-        self.place.at_once
+        self.registration.at_once
     }
 
-    /// True if a call from any address may be taken.
+    /// True if a callback from any address may be taken.
     pub(super) fn is_private(&self) -> bool {
-        self.place.private
+        self.registration.private
     }
 
-    /// The next news. Cancel safe. Not to be asked again after the call.
-    pub(super) async fn news(&mut self) -> News {
-        match (&mut self.place.words).await {
-            Ok(Word::Call(call)) => News::Call(call),
-            Ok(Word::Elsewhere(more)) => {
-                self.place.words = more;
-                News::Elsewhere
+    /// Waits for the next event. Cancel safe. Must not be called again after the callback.
+    pub(super) async fn next_event(&mut self) -> CallbackEvent {
+        match (&mut self.registration.messages).await {
+            Ok(CallbackMessage::Connection(callback)) => CallbackEvent::Connection(callback),
+            Ok(CallbackMessage::UnknownAddress(more)) => {
+                self.registration.messages = more;
+                CallbackEvent::UnknownAddress
             }
-            // The listeners are gone, so the run is ending and drops this future.
+            // The listeners are closed, so the run is ending and drops this future.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// The call, if it is there already.
+    /// Returns the callback if it has arrived.
     pub(super) fn arrived(&mut self) -> Option<Connection> {
-        self.shared.drain(self.place.listener);
+        self.shared.drain(self.registration.listener);
         loop {
-            match self.place.words.try_recv() {
-                Ok(Word::Call(call)) => return Some(call),
-                Ok(Word::Elsewhere(more)) => self.place.words = more,
+            match self.registration.messages.try_recv() {
+                Ok(CallbackMessage::Connection(callback)) => return Some(callback),
+                Ok(CallbackMessage::UnknownAddress(more)) => self.registration.messages = more,
                 Err(_) => return None,
             }
         }
     }
 
-    /// The call, if it is there already: to be asked when the daemon has answered, since every daemon
-    /// calls before it does. Takes one from an unexpected address if it can only be this session's.
+    /// Returns the callback if it has arrived. For use after the daemon's answer, since every daemon calls back
+    /// before it answers. Takes a callback from an unknown address if it can only be this session's.
     pub(super) fn claim(&mut self) -> Option<Connection> {
-        if let Some(call) = self.arrived() {
-            return Some(call);
+        if let Some(callback) = self.arrived() {
+            return Some(callback);
         }
         let mut table = self.shared.lock();
-        table.claim(&self.place, &mut self.shared.opener())
+        table.claim(&self.registration, &mut self.shared.opener())
     }
 }
 
-impl Drop for Expected {
+impl Drop for ExpectedCallback {
     fn drop(&mut self) {
         let mut table = self.shared.lock();
-        table.leave(&self.place, &mut self.shared.opener());
+        table.leave(&self.registration, &mut self.shared.opener());
     }
 }

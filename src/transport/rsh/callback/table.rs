@@ -1,144 +1,145 @@
-//! The rules for call-backs, without sockets: which session is told of which listener, and which session a
-//! call belongs to.
+//! Rules for callbacks, without sockets: which listener a session gets, and which session gets a callback.
 //!
-//! A call from an address that belongs to a session's host (see [`Callee`]) is that session's. Sessions
-//! whose hosts have no address in common share a listener. Sessions whose hosts could be confused never do.
+//! A callback from an address of a session's host (see [`Caller`]) belongs to that session. Sessions whose hosts have
+//! no address in common share a listener. Sessions whose hosts could be confused never do.
 //!
-//! A call from any other address is taken for a session only if the session has the listener to itself and
-//! no other host has been told of that port in this run. Even then it waits, unclaimed, until the
-//! daemon answers, since a call from the host's own address is better. Port numbers are remembered when a
-//! listener is closed, since a host can call again at any time.
+//! A callback from any other address is given to a session only if no other session uses the listener and no other
+//! host has been told its port in this run. It stays unclaimed until the daemon answers, since a callback from the
+//! host's own address takes precedence. Ports are remembered after a listener is closed, since a host can call back
+//! at any time.
 //!
-//! All other calls are reset. A session that shares its listener, and has not sent its command yet, is told
-//! of them: it may start again with a listener to itself.
+//! All other callbacks are reset. A session that shares its listener is informed of them before it sends its command.
+//! It may start again with a listener of its own.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::sync::oneshot;
 
-use super::callee::Callee;
+use super::caller::Caller;
 
-/// The number of listeners that a run opens without need. Each takes its port from every other program,
-/// and at the default fan-out each session has one to itself.
-const KEPT: usize = 32;
+/// Number of listeners up to which sessions do not share. Each listener takes its port from every other program. At
+/// the default fan-out each session has a listener of its own.
+const MAX_UNSHARED: usize = 32;
 
-/// The number of calls from expected addresses after which commands are sent without waiting for the call.
-/// One call from an unexpected address ends that.
-const TRUST_AFTER: u32 = 256;
+/// Number of callbacks from expected addresses after which commands are sent without waiting for the callback. One
+/// callback from an unexpected address ends that.
+const MIN_EXPECTED_CALLBACKS: u32 = 256;
 
-/// The most calls from unexpected addresses that are kept for one session. Two are too many already: none of
-/// them is taken.
+/// Maximum number of callbacks from unexpected addresses that are kept for one session. None of two is taken, so more
+/// need not be kept.
 const MAX_UNCLAIMED: usize = 2;
 
-/// Opens a listener: the first argument gives the index for a port, or `None` for one that must not be
-/// used. Returns the port and what keeps the listener open; `None` if there is none to be had now.
-pub(super) type Open<'a, L> = &'a mut dyn FnMut(&dyn Fn(u16) -> Option<usize>) -> Option<(u16, L)>;
+/// Function that opens a listener. Its argument returns the index for a port, or `None` for a port that must not be
+/// used. It returns the port and the handle that keeps the listener open, or `None` if there is none now.
+pub(super) type OpenFn<'a, L> =
+    &'a mut dyn FnMut(&dyn Fn(u16) -> Option<usize>) -> Option<(u16, L)>;
 
-/// The listeners of a run and the sessions that wait on them. `L` keeps a listener open, `C` is a call.
+/// Listeners of a run and the sessions that wait on them. `L` keeps a listener open; `C` is a callback connection.
 #[derive(Debug)]
-pub(super) struct Table<L, C> {
-    listeners: Vec<Listener<L, C>>,
-    /// Sessions that no listener can take now, the first to be served first.
-    queue: VecDeque<Queued<C>>,
-    /// The number of open listeners.
+pub(super) struct ListenerTable<L, C> {
+    listeners: Vec<CallbackListener<L, C>>,
+    /// Sessions that no listener can take now, in order of arrival.
+    queue: VecDeque<ListenerRequest<C>>,
+    /// Number of open listeners.
     open: usize,
-    /// The most listeners that may be open.
+    /// Maximum number of open listeners.
     most: usize,
-    /// The number of ports that listeners can have.
+    /// Number of ports on which listeners may be opened.
     ports: usize,
-    /// The addresses of all hosts called so far, if networks are named for some.
+    /// Addresses of all hosts contacted so far, if networks are named for some.
     called: Option<HashSet<IpAddr>>,
     next_id: u64,
-    /// The number of calls from expected addresses.
+    /// Number of callbacks from expected addresses.
     expected: u32,
-    /// True if there was a call from an unexpected address.
+    /// True if a callback came from an unexpected address.
     unexpected: bool,
     strays: Strays,
 }
 
-/// One port on which this run listens or has listened.
+/// A port on which this run listens or has listened.
 #[derive(Debug)]
-struct Listener<L, C> {
+struct CallbackListener<L, C> {
     port: u16,
-    /// `None` if it is closed now.
+    /// `None` if the port has no listener now.
     open: Option<L>,
-    users: Users,
-    /// By the address that was called. No two of these hosts have an address in common.
-    waiting: HashMap<IpAddr, Waiter<C>>,
-    /// The number of waiting sessions whose hosts may call from several addresses.
-    wide: usize,
-    /// True if the only session that waits has the listener to itself.
+    informed_hosts: InformedHosts,
+    /// Waiting sessions by their host's address. No two of the hosts have an address in common.
+    waiting: HashMap<IpAddr, WaitingSession<C>>,
+    /// Number of waiting sessions whose hosts may call back from several addresses.
+    several_addresses: usize,
+    /// True if the only waiting session has the listener to itself.
     private: bool,
-    /// Calls from unexpected addresses for that session.
-    unclaimed: Vec<Call<C>>,
-    /// Hosts whose sessions ended while a call could still be on its way: another session of such a
-    /// host must not get it.
+    /// Callbacks from unexpected addresses for that session.
+    unclaimed: Vec<UnclaimedCallback<C>>,
+    /// Addresses of sessions that ended while a callback could still arrive. Another session of such a host must not
+    /// get it.
     late: HashSet<IpAddr>,
 }
 
-/// The hosts that have been told of a port.
+/// Hosts that have been told a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Users {
+enum InformedHosts {
     Nobody,
     One(IpAddr),
     Several,
 }
 
-/// A session that waits for its call.
+/// A session that waits for its callback.
 #[derive(Debug)]
-struct Waiter<C> {
+struct WaitingSession<C> {
     id: u64,
-    callee: Callee,
-    /// True once the daemon has answered: it calls before that, so a call that is still unclaimed is its own.
+    caller: Caller,
+    /// True if the daemon has answered. It calls back before that, so an unclaimed callback is its own.
     answered: bool,
-    /// True once the session knows of a call from elsewhere.
-    knows: bool,
-    tell: oneshot::Sender<Word<C>>,
+    /// True if the session knows of a callback from an unknown address.
+    is_informed: bool,
+    sender: oneshot::Sender<CallbackMessage<C>>,
 }
 
-/// A session without a listener.
+/// A session that waits for a listener.
 #[derive(Debug)]
-struct Queued<C> {
-    callee: Callee,
-    give: oneshot::Sender<Place<C>>,
+struct ListenerRequest<C> {
+    caller: Caller,
+    sender: oneshot::Sender<Registration<C>>,
 }
 
 #[derive(Debug)]
-struct Call<C> {
+struct UnclaimedCallback<C> {
     connection: C,
     from: SocketAddr,
 }
 
-/// A session's right to a call on one listener.
+/// Registration of a session with one listener.
 #[derive(Debug)]
-pub(super) struct Place<C> {
+pub(super) struct Registration<C> {
     pub(super) listener: usize,
     pub(super) port: u16,
     pub(super) host: IpAddr,
     pub(super) id: u64,
-    /// True if a call from any address may be taken.
+    /// True if a callback from any address may be taken.
     pub(super) private: bool,
-    /// True if the command can be sent before the call has come.
+    /// True if the command can be sent before the callback has come.
     pub(super) at_once: bool,
-    pub(super) words: oneshot::Receiver<Word<C>>,
+    pub(super) messages: oneshot::Receiver<CallbackMessage<C>>,
 }
 
-/// What a waiting session is told.
+/// Message to a waiting session.
 #[derive(Debug)]
-pub(super) enum Word<C> {
-    /// Its call.
-    Call(C),
-    /// A call has come from an address that belongs to no waiting session. More follows here.
-    Elsewhere(oneshot::Receiver<Word<C>>),
+pub(super) enum CallbackMessage<C> {
+    /// Its callback.
+    Connection(C),
+    /// A callback came from an address that belongs to no waiting session. The next message comes through this
+    /// receiver.
+    UnknownAddress(oneshot::Receiver<CallbackMessage<C>>),
 }
 
 /// Connections to the listeners that no session expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::transport::rsh) struct Strays {
-    /// Their number.
+    /// Number of connections.
     pub(in crate::transport::rsh) count: u64,
-    /// The source of the first.
+    /// Source of the first one.
     pub(in crate::transport::rsh) first: Option<SocketAddr>,
 }
 
@@ -149,60 +150,61 @@ impl Strays {
     }
 }
 
-impl<L, C> Listener<L, C> {
+impl<L, C> CallbackListener<L, C> {
     fn new(port: u16, open: L) -> Self {
-        Listener {
+        CallbackListener {
             port,
             open: Some(open),
-            users: Users::Nobody,
+            informed_hosts: InformedHosts::Nobody,
             waiting: HashMap::new(),
-            wide: 0,
+            several_addresses: 0,
             private: false,
             unclaimed: Vec::new(),
             late: HashSet::new(),
         }
     }
 
-    /// True if `callee` can have it to itself, and no other host knows of it.
-    fn can_be_private(&self, callee: &Callee) -> bool {
-        let known_to_others = match self.users {
-            Users::Nobody => false,
-            Users::One(host) => host != callee.host,
-            Users::Several => true,
+    /// True if `caller` can have the listener to itself and no other host knows its port.
+    fn can_be_private(&self, caller: &Caller) -> bool {
+        let known_to_others = match self.informed_hosts {
+            InformedHosts::Nobody => false,
+            InformedHosts::One(host) => host != caller.host,
+            InformedHosts::Several => true,
         };
         self.open.is_some()
             && self.waiting.is_empty()
             && !known_to_others
-            && !self.late.contains(&callee.host)
+            && !self.late.contains(&caller.host)
     }
 
-    /// True if no call can be both `callee`'s and a waiting session's.
-    fn can_be_shared(&self, callee: &Callee) -> bool {
-        if self.open.is_none() || self.private || self.waiting.contains_key(&callee.host) {
+    /// True if no callback can belong to both `caller` and a waiting session.
+    fn can_be_shared(&self, caller: &Caller) -> bool {
+        if self.open.is_none() || self.private || self.waiting.contains_key(&caller.host) {
             return false;
         }
-        if self.wide == 0 && !callee.is_wide() {
+        if self.several_addresses == 0 && !caller.has_several_addresses() {
             return true;
         }
-        !self.waiting.values().any(|waiter| {
-            (waiter.callee.is_wide() || callee.is_wide()) && waiter.callee.overlaps(callee)
+        !self.waiting.values().any(|session| {
+            (session.caller.has_several_addresses() || caller.has_several_addresses())
+                && session.caller.overlaps(caller)
         })
     }
 
-    /// The session to whose host the address belongs.
+    /// Returns the waiting session to whose host the address belongs.
     fn owner(&self, address: IpAddr, called: Option<&HashSet<IpAddr>>) -> Option<IpAddr> {
         if self.waiting.contains_key(&address) {
             return Some(address);
         }
-        if self.wide == 0 {
+        if self.several_addresses == 0 {
             return None;
         }
         let mut waiting = self.waiting.iter();
-        let by_name = waiting.find(|(_, waiter)| waiter.callee.has(address));
+        let by_name = waiting.find(|(_, session)| session.caller.has(address));
         let mut waiting = self.waiting.iter();
         let found = by_name.or_else(|| {
-            waiting.find(|(_, waiter)| match waiter.callee.network_of(address) {
-                // Somebody else's own address, unless the user has named just that.
+            waiting.find(|(_, session)| match session.caller.network_of(address) {
+                // The address is another host's own, unless the user has named it as a single address.
                 Some(network) => {
                     network.is_single() || !called.is_some_and(|all| all.contains(&address))
                 }
@@ -212,18 +214,18 @@ impl<L, C> Listener<L, C> {
         found.map(|(host, _)| *host)
     }
 
-    fn remove(&mut self, host: IpAddr) -> Option<Waiter<C>> {
-        let waiter = self.waiting.remove(&host)?;
-        self.wide -= usize::from(waiter.callee.is_wide());
-        Some(waiter)
+    fn remove(&mut self, host: IpAddr) -> Option<WaitingSession<C>> {
+        let session = self.waiting.remove(&host)?;
+        self.several_addresses -= usize::from(session.caller.has_several_addresses());
+        Some(session)
     }
 }
 
-impl<L, C> Table<L, C> {
-    /// A table without listeners; at most `most` of `ports` may be open at a time. With `networks` some
-    /// hosts may call from networks that the user has named.
+impl<L, C> ListenerTable<L, C> {
+    /// Creates a table without listeners. At most `most` of `ports` may be open at a time. `networks` is true if some
+    /// hosts may call back from networks that the user has named.
     pub(super) fn new(most: usize, ports: usize, networks: bool) -> Self {
-        Table {
+        ListenerTable {
             listeners: Vec::new(),
             queue: VecDeque::new(),
             open: 0,
@@ -249,12 +251,12 @@ impl<L, C> Table<L, C> {
         self.strays.clone()
     }
 
-    /// True if there may be a port of which no host has been told.
+    /// True if there may be a port that no host has been told.
     pub(super) fn has_unused_port(&self) -> bool {
         self.listeners.len() < self.ports
     }
 
-    /// Takes a listener that was opened, as `None` of [`Open`] said it could be.
+    /// Adds a listener that an [`OpenFn`] has opened.
     pub(super) fn add(&mut self, port: u16, open: L) -> usize {
         self.open += 1;
         match self.index_of(port) {
@@ -263,7 +265,7 @@ impl<L, C> Table<L, C> {
                 index
             }
             None => {
-                self.listeners.push(Listener::new(port, open));
+                self.listeners.push(CallbackListener::new(port, open));
                 self.listeners.len() - 1
             }
         }
@@ -273,7 +275,7 @@ impl<L, C> Table<L, C> {
         self.listeners.iter().position(|l| l.port == port)
     }
 
-    /// The index of a listener on a port that has never been used.
+    /// Returns an index for the port if it has never been used.
     pub(super) fn unused(&self, port: u16) -> Option<usize> {
         match self.index_of(port) {
             None => Some(self.listeners.len()),
@@ -286,25 +288,29 @@ impl<L, C> Table<L, C> {
         self.listeners[index].open.is_none().then_some(index)
     }
 
-    fn open_unused(&mut self, open: Open<'_, L>) -> Option<usize> {
+    fn open_unused(&mut self, open: OpenFn<'_, L>) -> Option<usize> {
         let (port, handle) = open(&|port| self.unused(port))?;
         Some(self.add(port, handle))
     }
 
-    /// Finds a listener for a session. The error is the session itself, if it has to wait for one.
-    pub(super) fn place(&mut self, callee: Callee, open: Open<'_, L>) -> Result<Place<C>, Callee> {
-        // A host whose addresses are named needs no listener to itself.
-        if callee.own_listener || callee.networks.is_none() {
+    /// Finds a listener for a session. Returns the session as an error if it has to wait for one.
+    pub(super) fn register(
+        &mut self,
+        caller: Caller,
+        open: OpenFn<'_, L>,
+    ) -> Result<Registration<C>, Caller> {
+        // A host with named networks needs no listener of its own.
+        if caller.own_listener || caller.networks.is_none() {
             let all = 0..self.listeners.len();
             let unused = all
                 .rev()
-                .find(|&i| self.listeners[i].can_be_private(&callee));
-            let limit = if callee.own_listener {
+                .find(|&i| self.listeners[i].can_be_private(&caller));
+            let limit = if caller.own_listener {
                 self.most
             } else {
-                KEPT.min(self.most)
+                MAX_UNSHARED.min(self.most)
             };
-            if callee.own_listener && unused.is_none() && self.open >= self.most {
+            if caller.own_listener && unused.is_none() && self.open >= self.most {
                 self.close_idle();
             }
             let private = match unused {
@@ -312,37 +318,37 @@ impl<L, C> Table<L, C> {
                 found => found,
             };
             if let Some(index) = private {
-                return Ok(self.enlist(index, callee, true));
+                return Ok(self.add_session(index, caller, true));
             }
-            // When another session is served there may be one to be had.
-            if callee.own_listener && self.has_unused_port() && self.somebody_waits() {
-                return Err(callee);
+            // The end of another session may make one available.
+            if caller.own_listener && self.has_unused_port() && self.is_in_use() {
+                return Err(caller);
             }
         }
-        let late = |l: &Listener<L, C>| l.late.contains(&callee.host);
-        if let Some(index) = self.least_crowded(&callee, |l| !late(l)) {
-            return Ok(self.enlist(index, callee, false));
+        let late = |l: &CallbackListener<L, C>| l.late.contains(&caller.host);
+        if let Some(index) = self.least_used(&caller, |l| !late(l)) {
+            return Ok(self.add_session(index, caller, false));
         }
         if self.open < self.most {
-            // Ports that have been used before are good enough.
+            // Used ports are good enough here, and unused ones stay available.
             let opened =
                 open(&|port| self.closed(port)).or_else(|| open(&|port| self.unused(port)));
             if let Some((port, handle)) = opened {
                 let index = self.add(port, handle);
-                return Ok(self.enlist(index, callee, false));
+                return Ok(self.add_session(index, caller, false));
             }
         }
-        match self.least_crowded(&callee, |_| true) {
-            Some(index) => Ok(self.enlist(index, callee, false)),
-            None => Err(callee),
+        match self.least_used(&caller, |_| true) {
+            Some(index) => Ok(self.add_session(index, caller, false)),
+            None => Err(caller),
         }
     }
 
-    fn somebody_waits(&self) -> bool {
+    fn is_in_use(&self) -> bool {
         self.listeners.iter().any(|l| !l.waiting.is_empty())
     }
 
-    /// Closes a listener on which nobody waits.
+    /// Closes a listener without waiting sessions.
     fn close_idle(&mut self) {
         let mut listeners = self.listeners.iter_mut();
         let idle = listeners.find(|l| l.open.is_some() && l.waiting.is_empty());
@@ -352,16 +358,16 @@ impl<L, C> Table<L, C> {
         }
     }
 
-    fn least_crowded(
+    fn least_used(
         &self,
-        callee: &Callee,
-        fits: impl Fn(&Listener<L, C>) -> bool,
+        caller: &Caller,
+        fits: impl Fn(&CallbackListener<L, C>) -> bool,
     ) -> Option<usize> {
         let mut best: Option<(usize, usize)> = None;
         for (index, listener) in self.listeners.iter().enumerate() {
             let crowd = listener.waiting.len();
             if best.is_none_or(|(least, _)| crowd < least)
-                && listener.can_be_shared(callee)
+                && listener.can_be_shared(caller)
                 && fits(listener)
             {
                 best = Some((crowd, index));
@@ -370,175 +376,185 @@ impl<L, C> Table<L, C> {
         best.map(|(_, index)| index)
     }
 
-    fn enlist(&mut self, index: usize, callee: Callee, private: bool) -> Place<C> {
+    fn add_session(&mut self, index: usize, caller: Caller, private: bool) -> Registration<C> {
         let id = self.next_id;
         self.next_id += 1;
         if let Some(called) = &mut self.called {
-            called.extend(callee.others.iter().copied().chain([callee.host]));
+            called.extend(caller.others.iter().copied().chain([caller.host]));
         }
         let listener = &mut self.listeners[index];
-        listener.users = match listener.users {
-            Users::Nobody => Users::One(callee.host),
-            Users::One(host) if host == callee.host => Users::One(host),
-            Users::One(_) | Users::Several => Users::Several,
+        listener.informed_hosts = match listener.informed_hosts {
+            InformedHosts::Nobody => InformedHosts::One(caller.host),
+            InformedHosts::One(host) if host == caller.host => InformedHosts::One(host),
+            InformedHosts::One(_) | InformedHosts::Several => InformedHosts::Several,
         };
         listener.private = private;
-        listener.wide += usize::from(callee.is_wide());
-        let (tell, words) = oneshot::channel();
-        let host = callee.host;
-        let waiter = Waiter {
+        listener.several_addresses += usize::from(caller.has_several_addresses());
+        let (sender, messages) = oneshot::channel();
+        let host = caller.host;
+        let session = WaitingSession {
             id,
-            callee,
+            caller,
             answered: false,
-            knows: false,
-            tell,
+            is_informed: false,
+            sender,
         };
-        listener.waiting.insert(host, waiter);
-        Place {
+        listener.waiting.insert(host, session);
+        Registration {
             listener: index,
             port: listener.port,
             host,
             id,
             private,
-            at_once: private || (self.expected >= TRUST_AFTER && !self.unexpected),
-            words,
+            at_once: private || (self.expected >= MIN_EXPECTED_CALLBACKS && !self.unexpected),
+            messages,
         }
     }
 
-    /// Has a session wait until a listener can take it.
-    pub(super) fn queue(&mut self, callee: Callee) -> oneshot::Receiver<Place<C>> {
-        let (give, place) = oneshot::channel();
-        self.queue.push_back(Queued { callee, give });
-        place
+    /// Queues a session until a listener can take it.
+    pub(super) fn queue(&mut self, caller: Caller) -> oneshot::Receiver<Registration<C>> {
+        let (sender, registration) = oneshot::channel();
+        self.queue.push_back(ListenerRequest { caller, sender });
+        registration
     }
 
-    /// Counts a call that is refused whoever waits for it.
+    /// Counts a callback that is refused for every session.
     pub(super) fn refuse(&mut self, from: SocketAddr) {
         self.strays.add(from);
     }
 
-    /// Gives a call to the session that it belongs to. A call that belongs to none is dropped, which resets it.
+    /// Gives a callback to the session that it belongs to. A callback without a session is dropped, which resets it.
     pub(super) fn dispatch(
         &mut self,
         index: usize,
         connection: C,
         from: SocketAddr,
-        open: Open<'_, L>,
+        open: OpenFn<'_, L>,
     ) {
         let listener = &mut self.listeners[index];
         let owner = listener.owner(from.ip(), self.called.as_ref());
-        if let Some(waiter) = owner.and_then(|host| listener.remove(host)) {
+        if let Some(session) = owner.and_then(|host| listener.remove(host)) {
             self.expected = self.expected.saturating_add(1);
-            // Not taken if the session has just ended, which is no news.
-            let _ = waiter.tell.send(Word::Call(connection));
+            // The send fails if the session has just ended, which is no error.
+            let _ = session.sender.send(CallbackMessage::Connection(connection));
             return self.settle(index, open);
         }
         if listener.late.contains(&from.ip()) {
-            // Its host has been given up and reported.
+            // The session of this host has failed and was reported.
             return;
         }
         self.unexpected = true;
-        let call = Call { connection, from };
+        let callback = UnclaimedCallback { connection, from };
         if listener.private {
             let host = listener.waiting.keys().next().copied();
-            let answered = listener.waiting.values().any(|waiter| waiter.answered);
-            // After several calls nobody can tell which one is the host's, and a further one changes nothing.
+            let answered = listener.waiting.values().any(|session| session.answered);
+            // With several callbacks it is unknown which one is the host's, so a further one changes nothing.
             let is_first = listener.unclaimed.is_empty();
             if answered
                 && is_first
-                && let Some(waiter) = host.and_then(|host| listener.remove(host))
+                && let Some(session) = host.and_then(|host| listener.remove(host))
             {
-                let _ = waiter.tell.send(Word::Call(call.connection));
+                let _ = session
+                    .sender
+                    .send(CallbackMessage::Connection(callback.connection));
                 return self.settle(index, open);
             }
             if listener.unclaimed.len() < MAX_UNCLAIMED {
-                listener.unclaimed.push(call);
+                listener.unclaimed.push(callback);
             } else {
                 self.strays.add(from);
             }
         } else {
             self.strays.add(from);
         }
-        listener.tell_all();
+        listener.report_unknown_address();
     }
 
-    /// The call of a session whose daemon has answered, from whatever address, if there is exactly one.
-    pub(super) fn claim(&mut self, place: &Place<C>, open: Open<'_, L>) -> Option<C> {
-        let listener = &mut self.listeners[place.listener];
-        let waiter = listener.waiting.get_mut(&place.host)?;
-        if waiter.id != place.id {
+    /// Returns the callback of a session whose daemon has answered, from any address, if there is exactly one.
+    pub(super) fn claim(
+        &mut self,
+        registration: &Registration<C>,
+        open: OpenFn<'_, L>,
+    ) -> Option<C> {
+        let listener = &mut self.listeners[registration.listener];
+        let session = listener.waiting.get_mut(&registration.host)?;
+        if session.id != registration.id {
             return None;
         }
-        waiter.answered = true;
+        session.answered = true;
         if !listener.private || listener.unclaimed.len() != 1 {
             return None;
         }
-        let call = listener.unclaimed.pop()?;
-        listener.remove(place.host);
-        self.settle(place.listener, open);
-        Some(call.connection)
+        let callback = listener.unclaimed.pop()?;
+        listener.remove(registration.host);
+        self.settle(registration.listener, open);
+        Some(callback.connection)
     }
 
-    /// Ends a session's wait without a call, which may still come.
-    pub(super) fn leave(&mut self, place: &Place<C>, open: Open<'_, L>) {
-        let listener = &mut self.listeners[place.listener];
-        let is_this = |waiter: &Waiter<C>| waiter.id == place.id;
-        if !listener.waiting.get(&place.host).is_some_and(is_this) {
+    /// Ends a session's wait without a callback, which may still come.
+    pub(super) fn leave(&mut self, registration: &Registration<C>, open: OpenFn<'_, L>) {
+        let listener = &mut self.listeners[registration.listener];
+        let is_this = |session: &WaitingSession<C>| session.id == registration.id;
+        if !listener
+            .waiting
+            .get(&registration.host)
+            .is_some_and(is_this)
+        {
             return;
         }
-        if let Some(waiter) = listener.remove(place.host) {
-            listener.late.insert(place.host);
-            listener.late.extend(waiter.callee.others.iter().copied());
+        if let Some(session) = listener.remove(registration.host) {
+            listener.late.insert(registration.host);
+            listener.late.extend(session.caller.others.iter().copied());
         }
-        self.settle(place.listener, open);
+        self.settle(registration.listener, open);
     }
 
-    /// Puts a listener that has one session less to other use.
-    fn settle(&mut self, index: usize, open: Open<'_, L>) {
+    /// Reassigns a listener after one of its sessions has left.
+    fn settle(&mut self, index: usize, open: OpenFn<'_, L>) {
         let listener = &mut self.listeners[index];
         if listener.waiting.is_empty() {
             listener.private = false;
-            for call in listener.unclaimed.drain(..) {
-                self.strays.add(call.from);
+            for callback in listener.unclaimed.drain(..) {
+                self.strays.add(callback.from);
             }
         }
         self.serve(open);
-        if self.listeners[index].waiting.is_empty() && self.open > KEPT {
+        if self.listeners[index].waiting.is_empty() && self.open > MAX_UNSHARED {
             self.listeners[index].open = None;
             self.open -= 1;
-            // That may be what another session needs to open one.
+            // The descriptor may be the one that another session needs.
             self.serve(open);
         }
     }
 
-    /// Finds listeners for sessions that wait for one.
-    fn serve(&mut self, open: Open<'_, L>) {
-        // What has failed once in this round fails again.
+    /// Finds listeners for queued sessions.
+    fn serve(&mut self, open: OpenFn<'_, L>) {
+        // A kind of session that failed once in this round fails again.
         let (mut hosts, mut own, mut named) = (HashSet::new(), false, false);
         let mut at = 0;
         while let Some(queued) = self.queue.get(at) {
-            let callee = &queued.callee;
-            let (needs_own, has_networks) = (callee.own_listener, callee.networks.is_some());
+            let caller = &queued.caller;
+            let (needs_own, has_networks) = (caller.own_listener, caller.networks.is_some());
             let hopeless =
-                hosts.contains(&callee.host) || own && needs_own || named && has_networks;
-            if hopeless && !queued.give.is_closed() {
+                hosts.contains(&caller.host) || own && needs_own || named && has_networks;
+            if hopeless && !queued.sender.is_closed() {
                 at += 1;
                 continue;
             }
-            let Some(Queued { callee, give }) = self.queue.remove(at) else {
+            let Some(ListenerRequest { caller, sender }) = self.queue.remove(at) else {
                 return;
             };
-            if give.is_closed() {
+            if sender.is_closed() {
                 continue;
             }
-            match self.place(callee, open) {
-                // Its receiver is there, as was just seen: nothing runs in between.
-                Ok(place) => drop(give.send(place)),
-                Err(callee) => {
-                    hosts.insert(callee.host);
+            match self.register(caller, open) {
+                // The receiver is open: it was checked above, and nothing runs in between.
+                Ok(registration) => drop(sender.send(registration)),
+                Err(caller) => {
+                    hosts.insert(caller.host);
                     own |= needs_own;
                     named |= has_networks;
-                    self.queue.insert(at, Queued { callee, give });
+                    self.queue.insert(at, ListenerRequest { caller, sender });
                     at += 1;
                 }
             }
@@ -553,14 +569,14 @@ impl<L, C> Table<L, C> {
     }
 }
 
-impl<L, C> Listener<L, C> {
-    /// Tells every waiting session, once, of a call from elsewhere.
-    fn tell_all(&mut self) {
-        for waiter in self.waiting.values_mut().filter(|w| !w.knows) {
-            waiter.knows = true;
-            let (tell, more) = oneshot::channel();
-            let told = std::mem::replace(&mut waiter.tell, tell);
-            let _ = told.send(Word::Elsewhere(more));
+impl<L, C> CallbackListener<L, C> {
+    /// Informs every waiting session, once, of a callback from an unknown address.
+    fn report_unknown_address(&mut self) {
+        for session in self.waiting.values_mut().filter(|w| !w.is_informed) {
+            session.is_informed = true;
+            let (sender, more) = oneshot::channel();
+            let told = std::mem::replace(&mut session.sender, sender);
+            let _ = told.send(CallbackMessage::UnknownAddress(more));
         }
     }
 }

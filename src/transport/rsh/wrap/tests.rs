@@ -14,7 +14,7 @@ fn text(exit: &str) -> Vec<u8> {
     [&marker().needle, exit.as_bytes(), b"\n"].concat()
 }
 
-/// Feeds `stream` in pieces of the given sizes, in turn.
+/// Decodes `stream` in pieces of the given sizes, in turn.
 fn decode(stream: &[u8], sizes: &[usize]) -> (Vec<u8>, Option<RemoteExit>) {
     let mut decoder = marker().decoder();
     let mut out = Vec::new();
@@ -43,14 +43,14 @@ fn output_is_exact_with_and_without_a_last_newline() {
 }
 
 #[test]
-fn a_line_is_passed_on_at_once() {
+fn a_whole_line_is_not_held_back() {
     let mut out = Vec::new();
     marker().decoder().feed(b"step 1 of 9\n", &mut out);
     assert_eq!(out, b"step 1 of 9\n");
 }
 
 #[test]
-fn late_output_follows_and_a_second_marker_spoils_both() {
+fn late_output_is_kept_and_a_second_marker_voids_both() {
     let late = [b"a\n".as_slice(), &text("1"), b"late\n"].concat();
     assert_eq!(
         decode(&late, &[1]),
@@ -61,8 +61,8 @@ fn late_output_follows_and_a_second_marker_spoils_both() {
 }
 
 #[test]
-fn what_only_looks_like_a_marker_is_output() {
-    // As `ps` shows the wrapper itself, and other things that are none.
+fn text_that_resembles_a_marker_is_output() {
+    // The first is the wrapper itself, as `ps` shows it.
     for tail in ["%d\\n\" $?", "1234\n", "12", "\n", "x"] {
         let stream = [&marker().needle, tail.as_bytes()].concat();
         assert_eq!(decode(&stream, &[5]), (stream.clone(), None), "{tail:?}");
@@ -70,18 +70,18 @@ fn what_only_looks_like_a_marker_is_output() {
 }
 
 #[test]
-fn statuses_are_what_shells_say() {
+fn statuses_follow_the_shells_conventions() {
     assert_eq!(decode(&text("137"), &[9]).1, Some(RemoteExit::Code(137)));
     assert_eq!(decode(&text("265"), &[9]).1, Some(RemoteExit::Signaled(9)));
     assert_eq!(decode(&text("0"), &[9]).1, Some(RemoteExit::Code(0)));
 }
 
 #[test]
-fn the_wrapper_leaves_most_of_the_shortest_limit_to_the_command() {
+fn the_wrapper_leaves_most_of_rsh_redones_limit_to_the_command() {
     for (reads, most) in [
-        (Reads::Nothing, 100),
-        (Reads::Stream, 110),
-        (Reads::Bytes(1 << 40), 145),
+        (InputMode::Nothing, 100),
+        (InputMode::Stream, 110),
+        (InputMode::Bytes(1 << 40), 145),
     ] {
         for (command, octal) in [(b"".as_slice(), 0), (b"\n", 21)] {
             let line = marker().wrap(command, false, reads);
@@ -98,7 +98,7 @@ fn the_wrapper_leaves_most_of_the_shortest_limit_to_the_command() {
 #[test]
 fn only_bytes_that_quotes_do_not_protect_cost_a_process() {
     let substitutes = |command: &[u8]| {
-        let line = marker().wrap(command, false, Reads::Nothing);
+        let line = marker().wrap(command, false, InputMode::Nothing);
         memmem::find(&line, b"$(printf %b").is_some()
     };
     let printable: Vec<u8> = (b' '..=b'~').collect();
@@ -123,14 +123,14 @@ fn every_login_shell_passes_the_command_on() {
     let shells = ["dash", "bash", "zsh", "ksh93", "bsd-csh", "tcsh", "fish"];
     let installed = shells.map(|name| format!("/usr/bin/{name}"));
     let installed = installed.iter().filter(|path| Path::new(path).exists());
-    // It prints what it was told to run, as the login shell that is started for the command.
+    // A login shell that prints the command instead of running it.
     let directory = tempfile::tempdir().unwrap();
     let printer = directory.path().join("printer");
     std::fs::write(&printer, "#!/bin/sh\nprintf %s \"$2\"\n").unwrap();
     std::fs::set_permissions(&printer, PermissionsExt::from_mode(0o755)).unwrap();
     for shell in installed {
         for command in commands {
-            let line = marker().wrap(command.as_bytes(), false, Reads::Nothing);
+            let line = marker().wrap(command.as_bytes(), false, InputMode::Nothing);
             let done = Command::new(shell)
                 .arg("-c")
                 .arg(OsString::from_vec(line))
@@ -148,17 +148,20 @@ fn every_login_shell_passes_the_command_on() {
 }
 
 #[test]
-fn the_longest_command_is_as_long_as_the_system_takes() {
+fn the_longest_command_is_the_longest_that_execve_takes() {
     let padded = |length: usize| {
         let empty = EndMarker::wrapped_len(b"exit 7 #", false, false);
         let mut command = b"exit 7 #".to_vec();
         command.resize(command.len() + length - empty, b'x');
-        assert_eq!(marker().wrap(&command, false, Reads::Nothing).len(), length);
+        assert_eq!(
+            marker().wrap(&command, false, InputMode::Nothing).len(),
+            length
+        );
         command
     };
     let (_, _, exit) = run("/bin/sh", &padded(MAX_COMMAND), false);
     assert_eq!(exit, Some(RemoteExit::Code(7)));
-    let line = marker().wrap(&padded(MAX_COMMAND + 1), false, Reads::Nothing);
+    let line = marker().wrap(&padded(MAX_COMMAND + 1), false, InputMode::Nothing);
     let refused = Command::new("/bin/sh")
         .arg("-c")
         .arg(OsString::from_vec(line))
@@ -169,9 +172,9 @@ fn the_longest_command_is_as_long_as_the_system_takes() {
     );
 }
 
-/// Runs the wrapped command as rshd would.
+/// Runs the wrapped command as rshd does.
 fn run(shell: &str, command: &[u8], discard: bool) -> (Vec<u8>, Vec<u8>, Option<RemoteExit>) {
-    let line = OsString::from_vec(marker().wrap(command, discard, Reads::Nothing));
+    let line = OsString::from_vec(marker().wrap(command, discard, InputMode::Nothing));
     let done = Command::new(shell)
         .arg("-c")
         .arg(line)
@@ -184,13 +187,13 @@ fn run(shell: &str, command: &[u8], discard: bool) -> (Vec<u8>, Vec<u8>, Option<
     (out, done.stderr, exit)
 }
 
-/// Runs the wrapped command as rshd would, with `input` on a connection that stays open unless
-/// `reads` says that its end is to be seen. Gives the output and the status.
-fn fed(
+/// Runs the wrapped command as rshd does, with `input` on a connection. The connection stays open unless `reads`
+/// needs its end. Returns the output and the status.
+fn run_with_input(
     shell: &str,
     command: &str,
     input: &[u8],
-    reads: Reads,
+    reads: InputMode,
     path: &str,
 ) -> (Vec<u8>, Option<RemoteExit>) {
     use std::io::{Read, Write};
@@ -213,9 +216,9 @@ fn fed(
     let mut out = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // It fails where nobody reads any more, which is what the command wanted.
+            // It fails if the command ends without reading.
             let _ = (&ours).write_all(input);
-            if reads == Reads::Stream {
+            if reads == InputMode::Stream {
                 let _ = ours.shutdown(Shutdown::Write);
             }
         });
@@ -228,14 +231,14 @@ fn fed(
 }
 
 #[test]
-fn a_command_reads_what_was_counted_and_not_more() {
+fn a_command_reads_the_counted_bytes_and_no_more() {
     let all: Vec<u8> = (0..300_000_u32).map(|i| (i % 256) as u8).collect();
     let code = |n| Some(RemoteExit::Code(n));
     for shell in ["/bin/sh", "/bin/bash"] {
-        for reads in [Reads::Bytes(all.len() as u64), Reads::Stream] {
-            let run = |command| fed(shell, command, &all, reads, "/usr/bin:/bin");
+        for reads in [InputMode::Bytes(all.len() as u64), InputMode::Stream] {
+            let run = |command| run_with_input(shell, command, &all, reads, "/usr/bin:/bin");
             assert!(run("cat") == (all.clone(), code(0)), "{reads:?}");
-            // What reads less, or nothing, ends as it would, and what it leaves is read away.
+            // A command that reads less ends as usual, and the wrapper reads the rest.
             assert_eq!(run("head -c 3; exit 3"), (vec![0, 1, 2], code(3)));
             assert_eq!(run("true"), (vec![], code(0)));
             assert_eq!(run("exec false"), (vec![], code(1)));
@@ -243,11 +246,11 @@ fn a_command_reads_what_was_counted_and_not_more() {
             assert_eq!(run("exec <&-; echo x; exit 4"), (b"x\n".to_vec(), code(4)));
             assert_eq!(run("wc -c < /dev/stdin").1, code(0));
         }
-        let few = fed(
+        let few = run_with_input(
             shell,
             "cat; exit 2",
             b"abcd",
-            Reads::Bytes(4),
+            InputMode::Bytes(4),
             "/usr/bin:/bin",
         );
         assert_eq!(few, (b"abcd".to_vec(), code(2)));
@@ -255,7 +258,7 @@ fn a_command_reads_what_was_counted_and_not_more() {
 }
 
 #[test]
-fn a_head_that_cannot_count_is_no_success() {
+fn a_head_without_option_c_is_no_success() {
     let directory = tempfile::tempdir().unwrap();
     let head = directory.path().join("head");
     std::fs::write(
@@ -265,12 +268,12 @@ fn a_head_that_cannot_count_is_no_success() {
     .unwrap();
     std::fs::set_permissions(&head, PermissionsExt::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", directory.path().display());
-    let (out, exit) = fed("/bin/sh", "echo ran", b"", Reads::Bytes(4), &path);
+    let (out, exit) = run_with_input("/bin/sh", "echo ran", b"", InputMode::Bytes(4), &path);
     assert_eq!((out, exit), (vec![], None));
 }
 
 #[test]
-fn real_shells_run_it_and_report() {
+fn real_shells_run_the_command_and_report_its_status() {
     let code = |n| Some(RemoteExit::Code(n));
     for shell in ["/bin/sh", "/bin/bash"] {
         let ok = |command: &str| run(shell, command.as_bytes(), false);
@@ -293,7 +296,7 @@ fn real_shells_run_it_and_report() {
 
 proptest! {
     #[test]
-    fn any_cut_of_any_stream_decodes_alike(
+    fn the_decoder_does_not_depend_on_the_cut_of_the_stream(
         output in prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b':'), Just(b'\n'), any::<u8>()], 0..80),
         late in prop::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), Just(b'0')], 0..20),
         sizes in prop::collection::vec(1..20_usize, 1..10),
@@ -305,7 +308,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_lost_and_little_is_held(stream in any::<Vec<u8>>(), sizes in prop::collection::vec(1..9_usize, 1..4)) {
+    fn a_stream_without_a_marker_is_passed_on_whole(stream in any::<Vec<u8>>(), sizes in prop::collection::vec(1..9_usize, 1..4)) {
         prop_assert_eq!(decode(&stream, &sizes), (stream, None));
     }
 
@@ -316,7 +319,7 @@ proptest! {
             prop::collection::vec(b' '..=b'~', 0..40),
         ],
     ) {
-        // Through /bin/sh's printf, as `$1` of a command that prints it back.
+        // The command is printed back by printf of /bin/sh.
         let quoted: Vec<u8> = command.iter().flat_map(|&b| match b {
             b'\'' => b"'\\''".to_vec(),
             b => vec![b],
@@ -335,7 +338,7 @@ fn merged_streams_keep_their_order_under_every_login_shell() {
             let mut run = Command::new(shell);
             run.arg("-c")
                 .arg(OsString::from_vec(merged(command.as_bytes())));
-            // The shell of the account, which reads the command itself.
+            // Login shell of the account, which interprets the command.
             let Ok(ended) = run.env("SHELL", "/bin/sh").output() else {
                 continue;
             };

@@ -1,32 +1,32 @@
-//! The addresses from which a called host may call back.
+//! Addresses from which a host may call back.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::targets::Network;
 
-/// A host that is told the port of a listener.
+/// A host that gets the port of a listener, so that it may call back.
 #[derive(Clone, Debug)]
-pub(in crate::transport::rsh) struct Callee {
-    /// The address that was called.
+pub(in crate::transport::rsh) struct Caller {
+    /// Address to which the main connection goes.
     pub(super) host: IpAddr,
-    /// All addresses of its name, if there are several.
+    /// All addresses of the host's name, if it has several.
     pub(super) others: Box<[IpAddr]>,
-    /// The networks that the user has named for it.
+    /// Networks that the user has named for the host.
     pub(super) networks: Option<Arc<[Network]>>,
-    /// True for a host that seems to call back from an address that nobody has named: it needs a
-    /// listener that no other host has been told of.
+    /// True if the host has probably called back from an address that the user has not named. It needs a listener
+    /// whose port no other host has been told.
     pub(super) own_listener: bool,
 }
 
-impl Callee {
+impl Caller {
     pub(in crate::transport::rsh) fn new(
         host: IpAddr,
         others: &[IpAddr],
         networks: Option<Arc<[Network]>>,
         own_listener: bool,
-    ) -> Callee {
-        Callee {
+    ) -> Caller {
+        Caller {
             host: host.to_canonical(),
             others: others.iter().map(IpAddr::to_canonical).collect(),
             networks,
@@ -34,19 +34,19 @@ impl Callee {
         }
     }
 
-    /// True if the address is one that was called, or one of the name's.
+    /// True if the address belongs to the host by its connection or its name.
     pub(super) fn has(&self, address: IpAddr) -> bool {
         self.host == address || self.others.contains(&address)
     }
 
-    /// The network named for the host that holds the address.
+    /// Returns the network of the host that contains the address.
     pub(super) fn network_of(&self, address: IpAddr) -> Option<&Network> {
         let mut networks = self.networks.iter().flat_map(|networks| networks.iter());
         networks.find(|network| network.contains(address))
     }
 
-    /// True if a call may come from other addresses than the one that was called.
-    pub(super) fn is_wide(&self) -> bool {
+    /// True if a callback may come from more than one address.
+    pub(super) fn has_several_addresses(&self) -> bool {
         !self.others.is_empty() || self.networks.is_some()
     }
 
@@ -54,9 +54,9 @@ impl Callee {
         self.has(address) || self.network_of(address).is_some()
     }
 
-    /// True if a call from some address could be either host's.
-    pub(super) fn overlaps(&self, other: &Callee) -> bool {
-        let reaches = |from: &Callee, to: &Callee| {
+    /// True if one address could belong to both hosts.
+    pub(super) fn overlaps(&self, other: &Caller) -> bool {
+        let reaches = |from: &Caller, to: &Caller| {
             to.may_call_from(from.host) || from.others.iter().any(|&ip| to.may_call_from(ip))
         };
         if reaches(self, other) || reaches(other, self) {
