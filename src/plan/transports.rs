@@ -114,9 +114,9 @@ impl TransportPlan {
                 fault,
             };
             let host = ssh.host(target).map_err(unusable)?;
-            let way = match host.jumps.is_empty() {
+            let jump_route = match host.jumps.is_empty() {
                 true => None,
-                false => Some(way(&ssh.hops(&host).map_err(unusable)?)),
+                false => Some(jump_route(&ssh.jump_hosts(&host).map_err(unusable)?)),
             };
             decided.push(Some(Decided {
                 host: match *host.host_name == *target.host {
@@ -125,7 +125,7 @@ impl TransportPlan {
                 },
                 user: texts.shared(&host.user),
                 port: host.port,
-                by_way_of: way.map(|way| texts.shared(&way)),
+                by_way_of: jump_route.map(|jump_route| texts.shared(&jump_route)),
             }));
         }
         Ok(decided)
@@ -160,10 +160,15 @@ impl Texts {
 }
 
 /// The hosts on the way, for people.
-fn way(hops: &[HostConfig]) -> String {
-    let words: Vec<String> = hops
+fn jump_route(jump_hosts: &[HostConfig]) -> String {
+    let words: Vec<String> = jump_hosts
         .iter()
-        .map(|hop| format!("{}@{} port {}", hop.user, hop.host_name, hop.port))
+        .map(|jump_host| {
+            format!(
+                "{}@{} port {}",
+                jump_host.user, jump_host.host_name, jump_host.port
+            )
+        })
         .collect();
     words.join(" and ")
 }

@@ -404,7 +404,7 @@ fn a_cause_is_said_once() {
     let ended = ended.run().status(2);
     assert_eq!(
         ended.stderr,
-        "mrsh: no password: file descriptor 99: No such file or directory\n"
+        "mrsh: cannot read the password: file descriptor 99: No such file or directory\n"
     );
 }
 

@@ -1,5 +1,6 @@
-//! The ssh agent (draft-ietf-sshm-ssh-agent): one connection for all sessions of a run that use the same
-//! socket. It is asked for its keys once, and signs one request after the other, as agents do anyhow.
+//! Client of the ssh agent (draft-ietf-sshm-ssh-agent): one connection for all sessions of a run that use the same
+//! socket. Keys are listed once. Signatures are requested one after the other, since agents handle them in turn
+//! anyway.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,15 @@ use tokio::time::timeout;
 use super::public::KeyType;
 use super::wire::{Reader, put_string};
 
-/// No message is longer (OpenSSH's bound).
-const LONGEST: u32 = 256 * 1024;
+/// Maximum length of a message, as in OpenSSH.
+const MAX_MESSAGE: u32 = 256 * 1024;
 
-/// No agent has more keys (OpenSSH's bound).
-const MOST_KEYS: u32 = 2048;
+/// Maximum number of keys, as in OpenSSH.
+const MAX_KEYS: u32 = 2048;
 
-/// To list its keys an agent asks nobody. (To sign it may ask its user; the host's own time limits that.)
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time to list the keys, for which an agent asks nobody. (For a signature it may ask its user; the host's
+/// own timeout limits that.)
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const FAILURE: u8 = 5;
 const REQUEST_IDENTITIES: u8 = 11;
@@ -29,68 +31,68 @@ const IDENTITIES_ANSWER: u8 = 12;
 const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
 
-/// Flags that ask an RSA key for another signature than SHA-1.
+/// Flags for RSA signatures other than SHA-1.
 const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
 
-/// A key in the agent: a plain one, or a certificate.
+/// A plain key or a certificate in the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentKey {
-    /// What the server is shown, and how the agent knows it.
+    /// Public key or certificate in wire format, by which the server and the agent know it.
     pub blob: Arc<[u8]>,
-    /// What its owner calls it.
+    /// Comment that its owner gave it.
     pub comment: String,
 }
 
-/// An agent that does not do what it should.
+/// Failure of an agent.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// There is no agent, or it may not be talked to.
+    /// There is no agent, or its socket is not accessible.
     #[error("cannot reach the ssh agent at {}", socket.display())]
     Connect {
-        /// Its socket.
+        /// Socket of the agent.
         socket: PathBuf,
-        /// Why.
+        /// Cause.
         #[source]
         source: io::Error,
     },
-    /// The conversation broke off.
+    /// The connection failed.
     #[error("lost the ssh agent at {}", socket.display())]
     Lost {
-        /// Its socket.
+        /// Socket of the agent.
         socket: PathBuf,
-        /// Why.
+        /// Cause.
         #[source]
         source: io::Error,
     },
-    /// What it says is not the protocol.
+    /// The answer violates the protocol.
     #[error("the ssh agent at {} answered {what}", socket.display())]
     Answer {
-        /// Its socket.
+        /// Socket of the agent.
         socket: PathBuf,
-        /// What was wrong with the answer.
+        /// Fault of the answer.
         what: String,
     },
-    /// It will not sign: the key is gone, or its user said no.
+    /// The agent refuses to sign: the key is gone, or its user declined.
     #[error("the ssh agent refused to sign with the key {key}")]
     Refused {
-        /// Its fingerprint.
+        /// Fingerprint of the key.
         key: String,
     },
 }
 
-/// The way to one agent. Connects when it is first asked, and again after a request that was broken
-/// off, whose answer would be taken for the next one's.
+/// Connection to one agent. It connects for the first request, and again after a request that was cancelled, whose
+/// answer would be taken for that of the next.
 #[derive(Debug)]
 pub struct AgentClient {
     socket: PathBuf,
-    /// Empty while a request is under way: dropping that leaves no half-read connection behind.
+    /// Empty during a request: if that is cancelled, the half-read connection is dropped with it.
     connection: Mutex<Option<UnixStream>>,
     keys: OnceCell<Vec<AgentKey>>,
 }
 
 impl AgentClient {
-    /// The agent that listens at that socket.
+    /// Creates a client for the agent at this socket.
     #[must_use]
     pub fn new(socket: PathBuf) -> AgentClient {
         AgentClient {
@@ -100,19 +102,19 @@ impl AgentClient {
         }
     }
 
-    /// Where it listens.
+    /// Returns the agent's socket.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// The keys that it has. It is asked once.
+    /// Returns the agent's keys. They are requested once.
     ///
     /// # Errors
-    /// It is not there, answers nonsense, or nothing for a while.
+    /// The agent is not there, violates the protocol, or does not answer in time.
     pub async fn keys(&self) -> Result<&[AgentKey], AgentError> {
         let asked = async {
-            match timeout(PATIENCE, self.list()).await {
+            match timeout(LIST_TIMEOUT, self.list()).await {
                 Ok(keys) => keys,
                 Err(_) => Err(AgentError::Lost {
                     socket: self.socket.clone(),
@@ -129,19 +131,18 @@ impl AgentClient {
         let mut reader = Reader::new(&answer);
         match reader.byte() {
             Some(IDENTITIES_ANSWER) => keys(reader).map_err(|what| self.answered(what)),
-            // That is how a locked one says that it has none to show.
+            // A locked agent answers with a failure.
             Some(FAILURE) => Ok(Vec::new()),
             kind => Err(self.answered(&unexpected(kind))),
         }
     }
 
-    /// Signs data with a key that it has, by an algorithm (of a certificate: that of its key or its own),
-    /// and gives the signature without the algorithm's name and its own length: what libssh2's sign
-    /// callback hands back. That of a security key has its length and is followed by flags and counter.
-    /// Cancel safe.
+    /// Signs data with a key of the agent. For a certificate the algorithm may be that of its key or its own. Returns
+    /// the signature without the algorithm's name and without its length, as libssh2's sign callback needs it. The
+    /// signature of a security key has its length, and flags and a counter follow. Cancel safe.
     ///
     /// # Errors
-    /// It is not there, does not sign, or signs otherwise.
+    /// The agent is not there, does not sign, or uses another algorithm.
     pub async fn sign(
         &self,
         blob: &[u8],
@@ -178,11 +179,11 @@ impl AgentClient {
             source,
         };
         let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
-        if length > LONGEST {
+        if length > MAX_MESSAGE {
             return Err(lost(io::Error::other("the request is too long for it")));
         }
-        let mut place = self.connection.lock().await;
-        let mut connection = match place.take() {
+        let mut connection_slot = self.connection.lock().await;
+        let mut connection = match connection_slot.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
@@ -190,12 +191,12 @@ impl AgentClient {
         message.extend_from_slice(request);
         connection.write_all(&message).await.map_err(lost)?;
         let length = connection.read_u32().await.map_err(lost)?;
-        if !(1..=LONGEST).contains(&length) {
+        if !(1..=MAX_MESSAGE).contains(&length) {
             return Err(self.answered(&format!("with {length} bytes")));
         }
         let mut answer = vec![0; length as usize];
         connection.read_exact(&mut answer).await.map_err(lost)?;
-        *place = Some(connection);
+        *connection_slot = Some(connection);
         Ok(answer)
     }
 
@@ -222,10 +223,10 @@ fn unexpected(kind: Option<u8>) -> String {
     )
 }
 
-/// The list of keys. Those of a type that nobody here knows are left out.
+/// Parses the list of keys. Keys of an unknown type are left out.
 fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
     let count = reader.u32().ok_or("with half a list")?;
-    if count > MOST_KEYS {
+    if count > MAX_KEYS {
         return Err("with more keys than any agent has");
     }
     let mut keys = Vec::new();
@@ -243,7 +244,7 @@ fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
     Ok(keys)
 }
 
-/// The signature in an answer, if it was made with that algorithm.
+/// Returns the signature in an answer, if it has the requested algorithm.
 fn signature(mut reader: Reader<'_>, algorithm: &str) -> Result<Vec<u8>, String> {
     let half = || "with half a signature".to_owned();
     let mut signature = Reader::new(reader.string().ok_or_else(half)?);

@@ -1,5 +1,5 @@
-//! Algorithms that a host is asked for: those of libssh2 that OpenSSH's client offers too, in libssh2's order, changed by
-//! the user's files and by the keys that are known for the host.
+//! Algorithms that are offered to a host: those of libssh2 that OpenSSH's client offers too, in libssh2's order,
+//! changed by the user's files and by the known keys of the host.
 
 use ssh2::MethodType;
 
@@ -12,7 +12,7 @@ use crate::transport::TransportError;
 
 /// The algorithms that OpenSSH 9.2's client offers unless its configuration says otherwise, as far as libssh2 may have
 /// them. Others, such as CBC ciphers and SHA-1 signatures, are offered only if the user's files ask for them.
-const USUAL: [&str; 34] = [
+const DEFAULTS: [&str; 34] = [
     // Key exchange.
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
@@ -53,14 +53,14 @@ const USUAL: [&str; 34] = [
     "hmac-sha1",
 ];
 
-/// The algorithms of a list that are offered unless the user's files say otherwise.
-fn usual(supported: &[&'static str]) -> Vec<&'static str> {
+/// Returns the algorithms of a list that are offered by default.
+fn defaults(supported: &[&'static str]) -> Vec<&'static str> {
     let mut names = supported.to_vec();
-    names.retain(|name| USUAL.contains(name));
+    names.retain(|name| DEFAULTS.contains(name));
     names
 }
 
-/// What libssh2 can do, in its order of preference.
+/// Algorithms of libssh2, in its order of preference.
 #[derive(Clone, Debug)]
 pub(super) struct Supported {
     kex: Vec<&'static str>,
@@ -69,25 +69,25 @@ pub(super) struct Supported {
     macs: Vec<&'static str>,
 }
 
-/// The algorithms to ask for, in order.
+/// Algorithms to offer, in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Algorithms {
     pub(super) kex: String,
     pub(super) host_key: String,
     pub(super) ciphers: String,
     pub(super) macs: String,
-    /// `None` for libssh2's own.
+    /// `None` for libssh2's defaults.
     pub(super) signatures: Option<String>,
     pub(super) compression: bool,
 }
 
 impl Supported {
-    /// Asks libssh2.
+    /// Reads the lists from libssh2.
     pub(super) fn find() -> Result<Supported, Fault> {
         let session = ssh2::Session::new()?;
         let list = |kind| -> Result<Vec<&'static str>, Fault> {
             let mut names = session.supported_algs(kind)?;
-            // libssh2 adds these, which are no methods, by itself.
+            // These are no algorithms; libssh2 adds them by itself.
             names.retain(|name| *name != "ext-info-c" && !name.starts_with("kex-strict-"));
             Ok(names)
         };
@@ -99,7 +99,7 @@ impl Supported {
         })
     }
 
-    /// What to ask a host for, whose known keys are of these types.
+    /// Returns the algorithms to offer to a host that has known keys of these types.
     pub(super) fn choose(
         &self,
         host: &HostConfig,
@@ -107,19 +107,19 @@ impl Supported {
         authority: bool,
     ) -> Result<Algorithms, TransportError> {
         Ok(Algorithms {
-            kex: changed("KexAlgorithms", host.kex_algorithms.as_ref(), &self.kex)?,
+            kex: list_to_offer("KexAlgorithms", host.kex_algorithms.as_ref(), &self.kex)?,
             host_key: match &host.host_key_algorithms {
-                Some(_) => changed(
+                Some(_) => list_to_offer(
                     "HostKeyAlgorithms",
                     host.host_key_algorithms.as_ref(),
                     &self.host_keys(authority),
                 )?,
                 None => self.ordered(known, authority).join(","),
             },
-            ciphers: changed("Ciphers", host.ciphers.as_ref(), &self.ciphers)?,
-            macs: changed("MACs", host.macs.as_ref(), &self.macs)?,
+            ciphers: list_to_offer("Ciphers", host.ciphers.as_ref(), &self.ciphers)?,
+            macs: list_to_offer("MACs", host.macs.as_ref(), &self.macs)?,
             signatures: match &host.pubkey_accepted_algorithms {
-                Some(spec) => Some(applied(
+                Some(spec) => Some(apply_spec(
                     "PubkeyAcceptedAlgorithms",
                     spec,
                     &signing(),
@@ -131,8 +131,8 @@ impl Supported {
         })
     }
 
-    /// Those for host keys; certificates only where one would be believed, for libssh2 asks for them first
-    /// and a server that has one shows nothing else.
+    /// Returns the host key algorithms. Those of certificates are included only if an authority is known: libssh2
+    /// prefers them, and a server with a certificate then shows no plain key.
     fn host_keys(&self, authority: bool) -> Vec<&'static str> {
         let mut names = self.host_keys.clone();
         names.retain(|name| match KeyType::of_algorithm(name) {
@@ -142,9 +142,10 @@ impl Supported {
         names
     }
 
-    /// Those whose keys are known come first, so that a host that has several shows one that can be checked.
+    /// Returns the host key algorithms, those with known keys first, so that a host with several keys shows one that
+    /// can be checked.
     fn ordered(&self, known: &[KeyType], authority: bool) -> Vec<&'static str> {
-        let mut names = usual(&self.host_keys(authority));
+        let mut names = defaults(&self.host_keys(authority));
         names.sort_by_key(|name| match KeyType::of_algorithm(name) {
             Some((_, true)) => 0,
             Some((kind, false)) if known.contains(&kind) => 1,
@@ -154,13 +155,13 @@ impl Supported {
     }
 }
 
-/// The algorithms with which keys may sign, by what is configured.
+/// Returns the signature algorithms that are configured.
 pub(super) fn accepted(spec: &AlgorithmSpec) -> Vec<String> {
     let all = signing();
     spec.apply(&all, &all)
 }
 
-/// All algorithms with which keys, and certificates on them, sign.
+/// Returns all signature algorithms of keys and certificates.
 fn signing() -> Vec<&'static str> {
     let of = |kind: &KeyType| {
         let certificates = kind.certificate_algorithms().iter();
@@ -169,8 +170,8 @@ fn signing() -> Vec<&'static str> {
     KeyType::ALL.iter().flat_map(of).collect()
 }
 
-/// The algorithms with which a key, or a certificate on one, is used.
-pub(super) fn of_key(blob: &[u8]) -> &'static [&'static str] {
+/// Returns the signature algorithms of a key or certificate.
+pub(super) fn key_algorithms(blob: &[u8]) -> &'static [&'static str] {
     match KeyType::of_blob(blob) {
         Some(kind) => kind.algorithms(),
         None => Certificate::parse_own(blob).map_or(&[][..], |certificate| {
@@ -179,27 +180,27 @@ pub(super) fn of_key(blob: &[u8]) -> &'static [&'static str] {
     }
 }
 
-/// The list to offer: the usual one, or what the user's files make of it.
-fn changed(
+/// Returns the list to offer: the default, or the user's.
+fn list_to_offer(
     keyword: &str,
     spec: Option<&AlgorithmSpec>,
     supported: &[&'static str],
 ) -> Result<String, TransportError> {
-    let usual = usual(supported);
+    let defaults = defaults(supported);
     match spec {
-        Some(spec) => applied(keyword, spec, &usual, supported),
-        None => Ok(usual.join(",")),
+        Some(spec) => apply_spec(keyword, spec, &defaults, supported),
+        None => Ok(defaults.join(",")),
     }
 }
 
-/// A list that the user's files have changed.
-fn applied(
+/// Applies the user's list to the default.
+fn apply_spec(
     keyword: &str,
     spec: &AlgorithmSpec,
-    usual: &[&str],
+    defaults: &[&str],
     supported: &[&str],
 ) -> Result<String, TransportError> {
-    let names = spec.apply(usual, supported);
+    let names = spec.apply(defaults, supported);
     if names.is_empty() {
         Err(TransportError::Config {
             reason: format!(
@@ -224,7 +225,7 @@ pub(super) fn pin(peer: &mut Peer, methods: &Methods) -> Result<(), Fault> {
 }
 
 impl Algorithms {
-    /// Tells a peer.
+    /// Sets the algorithms of a peer.
     pub(super) fn set(&self, peer: &mut Peer) -> Result<(), Fault> {
         let lists = [
             (MethodType::Kex, &self.kex),

@@ -1,4 +1,4 @@
-//! Logging in: the methods that the server takes, in the user's order, with no more tries than needed.
+//! Login with the methods that the server accepts, in the user's order, with as few requests as possible.
 
 use std::fmt::Write;
 
@@ -6,30 +6,30 @@ use libssh2_sys as raw;
 use zeroize::Zeroizing;
 
 use super::agent::AgentClient;
-use super::connect::{Progress, lost};
-use super::drive::Turns;
+use super::connect::{LoginProgress, lost};
+use super::drive::CallPacer;
 use super::ffi::{Fault, Peer, Signature};
 use super::keys::{Candidate, With, asked};
-use super::trials::{Trials, Turn};
+use super::trials::{TrialTurn, Trials};
 use super::trust::chain;
 use crate::event::{PasswordUse, Phase};
 use crate::transport::{Excused, TransportError};
 
-/// The methods that there are here, by their names in the protocol.
+/// Supported methods, by their names in the protocol.
 pub(super) const PUBLIC_KEY: &str = "publickey";
 pub(super) const KEYBOARD_INTERACTIVE: &str = "keyboard-interactive";
 pub(super) const PASSWORD: &str = "password";
 
-/// A key that the user has, or a certificate on one, and who signs with it.
+/// A key or certificate of the user, with its signer.
 #[derive(Debug)]
-pub(super) struct Key<'a> {
+pub(super) struct LoginKey<'a> {
     pub(super) candidate: Candidate,
-    /// The agent that has it, if it is one that has.
+    /// Agent that holds the key, if it is not in memory.
     pub(super) agent: Option<&'a AgentClient>,
 }
 
-impl Key<'_> {
-    /// Signs a request to be let in.
+impl LoginKey<'_> {
+    /// Signs an authentication request.
     async fn sign(&self, request: &[u8]) -> Result<Vec<u8>, String> {
         match (&self.candidate.with, self.agent) {
             (With::Memory(signer), _) => {
@@ -46,91 +46,92 @@ impl Key<'_> {
     }
 }
 
-/// Who the user claims to be, and how that is proved.
+/// User name and the means to prove it.
 #[derive(Debug)]
-pub(super) struct Claim<'a> {
+pub(super) struct Credentials<'a> {
     pub(super) user: &'a str,
-    /// The methods, in the order in which they are tried.
+    /// Methods in the order in which they are tried.
     pub(super) methods: &'a [String],
-    pub(super) keys: &'a [Key<'a>],
+    pub(super) keys: &'a [LoginKey<'a>],
     pub(super) password: Option<&'a Zeroizing<String>>,
-    /// The host, for the others that wait until it has answered to the password.
+    /// Host, as named to other hosts that wait for its answer to the password.
     pub(super) host: &'a str,
     pub(super) trials: &'a Trials,
 }
 
-/// What was tried, for the message when none of it did.
+/// Methods that were tried, for the message if all fail.
 #[derive(Debug, Default)]
-struct Tried {
+struct TriedMethods {
     keys: Vec<String>,
     password: bool,
-    /// The host that has refused the password, which is why it was not tried.
+    /// Host that has refused the password; then the password is not sent to this one.
     withheld: Option<String>,
-    /// Why a key could not sign, or a question not be answered.
-    faults: Vec<String>,
+    /// Errors of signing and of unanswered questions.
+    errors: Vec<String>,
 }
 
-/// How one try ended.
+/// Result of one method.
 #[derive(Debug, PartialEq, Eq)]
-enum Try {
-    In,
+enum AuthReply {
+    Accepted,
     Refused,
-    /// The server took the key and its signature and wants something else still, or found it wrong.
-    NotEnough,
+    /// The server accepted the key but wants another method too, or the signature was wrong.
+    Partial,
 }
 
 /// Logs in.
 pub(super) async fn log_in(
     peer: &mut Peer,
-    claim: &Claim<'_>,
-    progress: &mut Progress<'_>,
+    credentials: &Credentials<'_>,
+    progress: &mut LoginProgress<'_>,
 ) -> Result<(), TransportError> {
     progress.phase = Phase::Auth;
-    let mut attempt = Attempt {
-        claim,
-        tried: Tried::default(),
-        turn: None,
+    let mut login = Login {
+        credentials,
+        tried: TriedMethods::default(),
+        trial_turn: None,
         passed: false,
         wants_more: false,
     };
-    let result = attempt.run(peer, &progress.excused).await;
-    attempt.answer(peer, &result);
+    let result = login.run(peer, &progress.excused).await;
+    login.answer(peer, &result);
     result
 }
 
-/// One login.
-struct Attempt<'a> {
-    claim: &'a Claim<'a>,
-    tried: Tried,
-    /// The part in the password's trial, once the server wants a password.
-    turn: Option<Turn>,
-    /// The server has shown that the password is right.
+/// State of one login.
+struct Login<'a> {
+    credentials: &'a Credentials<'a>,
+    tried: TriedMethods,
+    /// Turn in the password trial, after the server has asked for a password.
+    trial_turn: Option<TrialTurn>,
+    /// True if the server has shown that the password is right.
     passed: bool,
-    /// After the password the server takes none any more: it was right, or there are no more tries.
+    /// True if the server accepts no further password after the first: it was right, or the requests are used up.
     wants_more: bool,
 }
 
-impl Attempt<'_> {
+impl Login<'_> {
     async fn run(&mut self, peer: &mut Peer, excused: &Excused) -> Result<(), TransportError> {
-        let claim = self.claim;
-        let Some(mut taken) = methods(peer, claim, &self.tried).await? else {
+        let credentials = self.credentials;
+        let Some(mut accepted) = methods(peer, credentials, &self.tried).await? else {
             return Ok(());
         };
-        for method in claim.methods {
-            // A method that the server wants only after another is not in its first list.
-            if !takes(&taken, method) {
+        for method in credentials.methods {
+            // The first list does not have a method that is accepted only after another.
+            if !accepts(&accepted, method) {
                 continue;
             }
             let mut not_enough = false;
             match method.as_str() {
                 PUBLIC_KEY => {
-                    for key in claim.keys {
+                    for key in credentials.keys {
                         self.tried.keys.push(key.candidate.name.clone());
-                        let tried_key = prove(peer, claim.user, key, &mut self.tried.faults).await;
-                        match outcome(peer, claim, &self.tried, &taken, tried_key)? {
-                            Try::In => return Ok(()),
-                            Try::Refused => {}
-                            Try::NotEnough => {
+                        let tried_key =
+                            prove(peer, credentials.user, key, &mut self.tried.errors).await;
+                        match outcome(peer, credentials, &self.tried, &accepted, tried_key)? {
+                            AuthReply::Accepted => return Ok(()),
+                            AuthReply::Refused => {}
+                            AuthReply::Partial => {
                                 not_enough = true;
                                 break;
                             }
@@ -138,54 +139,56 @@ impl Attempt<'_> {
                     }
                 }
                 KEYBOARD_INTERACTIVE | PASSWORD => {
-                    let Some(password) = claim.password else {
+                    let Some(password) = credentials.password else {
                         continue;
                     };
-                    if !self.may_try(excused).await {
+                    if !self.wait_for_trial(excused).await {
                         continue;
                     }
                     let answered = self.offer(peer, method, password).await;
-                    match outcome(peer, claim, &self.tried, &taken, answered)? {
-                        Try::In => return Ok(()),
-                        // libssh2 does not tell a wrong password from one that is not enough.
-                        Try::Refused | Try::NotEnough => not_enough = true,
+                    match outcome(peer, credentials, &self.tried, &accepted, answered)? {
+                        AuthReply::Accepted => return Ok(()),
+                        // libssh2 reports a wrong password and a partial success alike.
+                        AuthReply::Refused | AuthReply::Partial => not_enough = true,
                     }
                 }
                 _ => {}
             }
             if not_enough {
-                // What the server takes next may be something else; asking counts as a try there, so it is
-                // asked only where there is something to gain.
-                let Some(next) = methods(peer, claim, &self.tried).await? else {
+                // The server may accept other methods now. The question counts as an attempt on the server, so it is
+                // sent only after a partial success.
+                let Some(next) = methods(peer, credentials, &self.tried).await? else {
                     return Ok(());
                 };
-                self.wants_more |= self.tried.password && !takes(&next, method);
-                taken = next;
+                self.wants_more |= self.tried.password && !accepts(&next, method);
+                accepted = next;
             }
         }
-        Err(denied(claim, &self.tried, Some(&taken), None))
+        Err(denied(credentials, &self.tried, Some(&accepted), None))
     }
 
     /// Waits for the turn to try the password; false if another host has refused it.
-    async fn may_try(&mut self, excused: &Excused) -> bool {
-        if self.turn.is_none() {
-            let turn = excused.wait(self.claim.trials.turn(self.claim.user)).await;
-            if let Turn::Withheld(host) = &turn {
+    async fn wait_for_trial(&mut self, excused: &Excused) -> bool {
+        if self.trial_turn.is_none() {
+            let trial_turn = excused
+                .wait(self.credentials.trials.turn(self.credentials.user))
+                .await;
+            if let TrialTurn::Withheld(host) = &trial_turn {
                 self.tried.withheld = Some(host.clone());
             }
-            self.turn = Some(turn);
+            self.trial_turn = Some(trial_turn);
         }
         self.tried.withheld.is_none()
     }
 
-    /// Offers the password by one of the two methods for it.
+    /// Sends the password with one of the two methods for it.
     async fn offer(
         &mut self,
         peer: &mut Peer,
         method: &str,
         password: &Zeroizing<String>,
-    ) -> Result<Try, Fault> {
-        let user = self.claim.user;
+    ) -> Result<AuthReply, Fault> {
+        let user = self.credentials.user;
         let answered = if method == PASSWORD {
             self.tried.password = true;
             peer.drive(|peer| peer.password(user, password)).await
@@ -196,7 +199,7 @@ impl Attempt<'_> {
                 Some(true) => self.tried.password = true,
                 Some(false) => {
                     let fault = "the server asks for something else than a password";
-                    self.tried.faults.push(fault.to_owned());
+                    self.tried.errors.push(fault.to_owned());
                 }
                 None => {}
             }
@@ -204,89 +207,94 @@ impl Attempt<'_> {
         };
         self.passed = match &answered {
             Ok(()) => true,
-            // An expired password is the right one.
+            // A server calls only the right password expired.
             Err(fault) => fault.code == raw::LIBSSH2_ERROR_PASSWORD_EXPIRED,
         };
-        answered.map(|()| Try::In).or_else(refused)
+        answered.map(|()| AuthReply::Accepted).or_else(refused)
     }
 
-    /// Tells the hosts that wait how the server has answered to the password, if it has.
+    /// Informs the waiting hosts of the server's answer to the password, if it has answered.
     fn answer(&mut self, peer: &Peer, result: &Result<(), TransportError>) {
-        let Some(turn) = self.turn.as_mut().filter(|_| self.tried.password) else {
+        let Some(trial_turn) = self.trial_turn.as_mut().filter(|_| self.tried.password) else {
             return;
         };
-        let host = self.claim.host;
+        let host = self.credentials.host;
         match result {
-            _ if self.passed => turn.taken(),
-            Ok(()) if self.wants_more => turn.taken(),
-            Ok(()) | Err(TransportError::AuthFailed { .. }) => turn.refused(host),
-            Err(_) if peer.pipe().ended().is_some() => turn.closed(host),
-            // Its time has run out, or what it sent makes no sense.
+            _ if self.passed => trial_turn.taken(),
+            Ok(()) if self.wants_more => trial_turn.taken(),
+            Ok(()) | Err(TransportError::AuthFailed { .. }) => trial_turn.refused(host),
+            Err(_) if peer.pipe().ended().is_some() => trial_turn.closed(host),
+            // The attempt timed out or the server broke the protocol: no answer.
             Err(_) => {}
         }
     }
 }
 
-/// True if a server that takes these methods takes that one.
-fn takes(methods: &str, method: &str) -> bool {
+/// True if the list of methods contains the method.
+fn accepts(methods: &str, method: &str) -> bool {
     methods.split(',').any(|name| name == method)
 }
 
-/// The methods that the server takes now; `None` if it lets the user in without any.
+/// Returns the methods that the server accepts now; `None` if it accepts the user without any.
 async fn methods(
     peer: &mut Peer,
-    claim: &Claim<'_>,
-    tried: &Tried,
+    credentials: &Credentials<'_>,
+    tried: &TriedMethods,
 ) -> Result<Option<String>, TransportError> {
-    let methods = peer.drive(|peer| peer.methods(claim.user)).await;
-    methods.map_err(|fault| cut_off(peer, claim, tried, fault))
+    let methods = peer.drive(|peer| peer.methods(credentials.user)).await;
+    methods.map_err(|fault| cut_off(peer, credentials, tried, fault))
 }
 
-/// Sorts out a try that failed with the connection.
+/// Converts the fault of a method that failed with its connection.
 fn outcome(
     peer: &Peer,
-    claim: &Claim<'_>,
-    tried: &Tried,
-    taken: &str,
-    result: Result<Try, Fault>,
-) -> Result<Try, TransportError> {
+    credentials: &Credentials<'_>,
+    tried: &TriedMethods,
+    accepted: &str,
+    result: Result<AuthReply, Fault>,
+) -> Result<AuthReply, TransportError> {
     result.map_err(|fault| match fault.code {
         raw::LIBSSH2_ERROR_PASSWORD_EXPIRED => denied(
-            claim,
+            credentials,
             tried,
-            Some(taken),
+            Some(accepted),
             Some("the password has expired; log in by hand and change it"),
         ),
-        _ => cut_off(peer, claim, tried, fault),
+        _ => cut_off(peer, credentials, tried, fault),
     })
 }
 
-/// The server ended the connection instead of answering.
-fn cut_off(peer: &Peer, claim: &Claim<'_>, tried: &Tried, fault: Fault) -> TransportError {
+/// Returns the error for a connection that ended during the login.
+fn cut_off(
+    peer: &Peer,
+    credentials: &Credentials<'_>,
+    tried: &TriedMethods,
+    fault: Fault,
+) -> TransportError {
     match peer.pipe().farewell() {
-        Some(text) => denied(claim, tried, None, Some(text)),
+        Some(text) => denied(credentials, tried, None, Some(text)),
         None => lost(peer, Phase::Auth, fault),
     }
 }
 
-/// A try that the server refused, as opposed to one that could not be made.
-fn refused(fault: Fault) -> Result<Try, Fault> {
+/// Separates a refusal from a request that could not be made.
+fn refused(fault: Fault) -> Result<AuthReply, Fault> {
     match fault.code {
         raw::LIBSSH2_ERROR_AUTHENTICATION_FAILED | raw::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
-            Ok(Try::Refused)
+            Ok(AuthReply::Refused)
         }
         _ => Err(fault),
     }
 }
 
-/// Proves that the user has a key, if the server takes it.
+/// Proves the possession of a key, if the server accepts it.
 async fn prove(
     peer: &mut Peer,
     user: &str,
-    key: &Key<'_>,
-    faults: &mut Vec<String>,
-) -> Result<Try, Fault> {
-    let mut turns = Turns::default();
+    key: &LoginKey<'_>,
+    errors: &mut Vec<String>,
+) -> Result<AuthReply, Fault> {
+    let mut pacer = CallPacer::default();
     let mut wanted: Option<Vec<u8>> = None;
     let mut answer: Option<Result<Vec<u8>, String>> = None;
     let mut signed = false;
@@ -300,7 +308,7 @@ async fn prove(
                         Signature::Made(signature)
                     }
                     Err(text) => {
-                        faults.push(text);
+                        errors.push(text);
                         Signature::Refused
                     }
                 };
@@ -309,28 +317,34 @@ async fn prove(
             Signature::Later
         };
         match peer.public_key(user, &key.candidate.blob, &mut sign) {
-            Ok(Some(())) => return Ok(Try::In),
+            Ok(Some(())) => return Ok(AuthReply::Accepted),
             Ok(None) => match wanted.take() {
                 Some(data) => answer = Some(key.sign(&data).await),
-                None => turns.wait(peer).await,
+                None => pacer.wait(peer).await,
             },
             Err(fault) => {
-                // A connection that has ended fails with the same code as a wrong signature.
+                // libssh2 reports a closed connection with the code of a wrong signature.
                 if peer.pipe().ended().is_some() || peer.pipe().farewell().is_some() {
                     return Err(fault);
                 }
-                return refused(fault).map(|_| if signed { Try::NotEnough } else { Try::Refused });
+                return refused(fault).map(|_| {
+                    if signed {
+                        AuthReply::Partial
+                    } else {
+                        AuthReply::Refused
+                    }
+                });
             }
         }
     }
 }
 
-/// The failure of a user whom the server does not let in.
+/// Returns the error for a user whom the server does not accept.
 fn denied(
-    claim: &Claim<'_>,
-    tried: &Tried,
-    taken: Option<&str>,
-    said: Option<&str>,
+    credentials: &Credentials<'_>,
+    tried: &TriedMethods,
+    accepted: Option<&str>,
+    message: Option<&str>,
 ) -> TransportError {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -346,25 +360,25 @@ fn denied(
             write!(text, "tried {}", names.join(", "))
         }
     };
-    for fault in &tried.faults {
+    for fault in &tried.errors {
         let _ = write!(text, "; {fault}");
     }
-    if let Some(said) = said {
-        let _ = write!(text, "; the server says: {said}");
+    if let Some(message) = message {
+        let _ = write!(text, "; the server says: {message}");
     }
     if let Some(host) = &tried.withheld {
         let start = if text.is_empty() { "" } else { "; " };
-        let user = claim.user;
+        let user = credentials.user;
         let _ = write!(
             text,
             "{start}the password is not sent, for {host} has refused it for {user}"
         );
-    } else if let Some(taken) = taken {
-        let _ = write!(text, "; the server takes {}", taken.replace(',', ", "));
-        let wants_password = taken
+    } else if let Some(accepted) = accepted {
+        let _ = write!(text, "; the server takes {}", accepted.replace(',', ", "));
+        let wants_password = accepted
             .split(',')
             .any(|name| name == PASSWORD || name == KEYBOARD_INTERACTIVE);
-        if wants_password && claim.password.is_none() {
+        if wants_password && credentials.password.is_none() {
             text.push_str(" (--password asks for one)");
         }
     }

@@ -1,103 +1,103 @@
-//! From a connection to a command that runs: greeting, keys, login, and the request.
+//! The phases between a connection and a running command: handshake, host key, login, command.
 
 use libssh2_sys as raw;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
 use super::algorithms::{Algorithms, pin};
-use super::drive::Turns;
+use super::drive::CallPacer;
 use super::ffi::{Channel, Fault, Peer};
 use super::gate::{Proof, Violation};
-use super::greeting::NoServer;
-use super::pipe::{Ended, Line, Pipe};
+use super::greeting::OtherProtocol;
+use super::pipe::{Pipe, ServerStream, StreamEnd};
 use super::public::KeyType;
 use crate::event::Phase;
 use crate::transport::{Budget, Excused, TransportError};
 
-/// What mrsh calls itself to servers.
+/// Version line of mrsh.
 const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
 
-/// What a protocol error calls the other side.
+/// Name of the other side in protocol errors.
 const SERVER: &str = "an ssh server";
 
-/// So many steps of key exchanges, each of which may take a millisecond to compute, are made before everybody
-/// else gets a turn: however many hosts are greeted at once, what streams waits behind no more of them.
+/// Number of key exchange steps that run before other tasks get a turn. A step may compute for a millisecond. So the
+/// output of running hosts waits for this many steps at most, even if thousands of hosts connect at once.
 pub(super) const EXCHANGES: usize = 4;
 
-/// Why no session came of a connection.
+/// Reason why a connection became no session.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// The server closed before it had done any work for us, as one does that has too many connections.
-    /// What it said, if anything.
+pub(super) enum ConnectFailure {
+    /// The server closed before it did any work, as one does that has too many connections. Holds the text it sent,
+    /// if any.
     TurnedAway(Option<String>),
-    /// The server has shown a key of a type that is not known; of these types its keys are.
+    /// The server has shown a host key of an unknown type; host keys of these types are known.
     AskFor(Vec<KeyType>),
-    /// The host has failed.
+    /// The attempt has failed.
     Failed(TransportError),
 }
 
-impl From<TransportError> for Failure {
-    fn from(error: TransportError) -> Failure {
-        Failure::Failed(error)
+impl From<TransportError> for ConnectFailure {
+    fn from(error: TransportError) -> ConnectFailure {
+        ConnectFailure::Failed(error)
     }
 }
 
-/// How far an attempt has come, for the message when its time runs out.
+/// Progress of an attempt, for the message at a timeout.
 #[derive(Debug)]
-pub(super) struct Progress<'a> {
+pub(super) struct LoginProgress<'a> {
     pub(super) phase: Phase,
-    /// What the server said instead of a greeting.
-    pub(super) words: String,
-    /// The time that the attempt's budget does not charge.
+    /// Text that the server sent instead of a version line.
+    pub(super) text: String,
+    /// Time that is not charged to the attempt's budget.
     pub(super) excused: Excused,
-    /// True if the server has been asked for the command.
+    /// True if the request for the command was sent.
     asked: &'a mut bool,
 }
 
-impl<'a> Progress<'a> {
-    pub(super) fn new(budget: &Budget, asked: &'a mut bool) -> Progress<'a> {
-        Progress {
+impl<'a> LoginProgress<'a> {
+    pub(super) fn new(budget: &Budget, asked: &'a mut bool) -> LoginProgress<'a> {
+        LoginProgress {
             phase: Phase::Handshake,
-            words: String::new(),
+            text: String::new(),
             excused: budget.excused(),
             asked,
         }
     }
 
-    /// The failure of a server that said something else than it should, and then nothing.
-    pub(super) fn stranger(&self) -> Option<TransportError> {
-        (self.phase == Phase::Handshake && !self.words.is_empty())
-            .then(|| not_a_server(self.words.clone()))
+    /// Returns the error for a server that sent some text and then nothing.
+    pub(super) fn protocol_error(&self) -> Option<TransportError> {
+        (self.phase == Phase::Handshake && !self.text.is_empty())
+            .then(|| not_a_server(self.text.clone()))
     }
 }
 
-/// A connection whose server has proved that it owns a host key, which nobody has judged yet.
+/// A connection whose server has proved that it owns a host key. The key is not checked yet.
 #[derive(Debug)]
-pub(super) struct Proved {
+pub(super) struct ProvedPeer {
     peer: Peer,
-    /// The key, as it travels in the protocol.
+    /// Public host key in wire format.
     pub(super) host_key: Vec<u8>,
 }
 
-/// Greets the server and agrees with it on keys, in turn with the other exchanges, up to the proof of its identity.
+/// Runs the handshake up to the proof of the server's identity, in turn with the other key exchanges.
 pub(super) async fn prove(
-    line: Line,
+    stream: ServerStream,
     algorithms: &Algorithms,
     exchanges: &Semaphore,
-    progress: &mut Progress<'_>,
-) -> Result<Proved, Failure> {
+    progress: &mut LoginProgress<'_>,
+) -> Result<ProvedPeer, ConnectFailure> {
     progress.phase = Phase::Handshake;
     let prepare = || {
-        let mut peer = Peer::new(Pipe::new(line))?;
+        let mut peer = Peer::new(Pipe::new(stream))?;
         peer.introduce(VERSION)?;
         algorithms.set(&mut peer)?;
         Ok(peer)
     };
     let mut peer =
         prepare().map_err(|fault: Fault| TransportError::Handshake { reason: fault.text })?;
-    let mut turns = Turns::default();
+    let mut pacer = CallPacer::default();
     loop {
-        let step = in_turn(exchanges, || {
+        let step = with_permit(exchanges, || {
             peer.pipe_mut().begin();
             peer.handshake()
         });
@@ -108,9 +108,9 @@ pub(super) async fn prove(
                     return settle(peer, proof);
                 }
                 if !peer.pipe().greeting().is_complete() {
-                    progress.words = peer.pipe().greeting().words();
+                    progress.text = peer.pipe().greeting().text_before_version();
                 }
-                turns.wait(&mut peer).await;
+                pacer.wait(&mut peer).await;
             }
             Ok(Some(())) => return Err(no_handshake(&peer, no_proof())),
             Err(fault) => return Err(no_handshake(&peer, fault)),
@@ -118,9 +118,9 @@ pub(super) async fn prove(
     }
 }
 
-/// Compares what was proved with what libssh2 has, and fixes the algorithms. No encrypted packet has reached libssh2
-/// yet, so nobody can have changed its mind.
-fn settle(mut peer: Peer, proof: Proof) -> Result<Proved, Failure> {
+/// Compares the proof with the state of libssh2, and fixes the algorithms. No encrypted packet has reached libssh2
+/// yet, so its state cannot have changed.
+fn settle(mut peer: Peer, proof: Proof) -> Result<ProvedPeer, ConnectFailure> {
     if let Some(what) = peer.difference(&proof) {
         peer.pipe_mut().refuse(Violation::Disagreement(what));
         return Err(no_handshake(&peer, no_proof()));
@@ -128,16 +128,19 @@ fn settle(mut peer: Peer, proof: Proof) -> Result<Proved, Failure> {
     pin(&mut peer, &proof.methods)
         .map_err(|fault| TransportError::Handshake { reason: fault.text })?;
     peer.hold_to_key(proof.host_key.clone());
-    Ok(Proved {
+    Ok(ProvedPeer {
         peer,
         host_key: proof.host_key,
     })
 }
 
-/// Lets a server whose host key was judged go on, up to the service for authentication.
-pub(super) async fn proceed(proved: Proved, progress: &mut Progress<'_>) -> Result<Peer, Failure> {
+/// Continues the handshake after the host key was accepted, up to the authentication service.
+pub(super) async fn proceed(
+    proved: ProvedPeer,
+    progress: &mut LoginProgress<'_>,
+) -> Result<Peer, ConnectFailure> {
     progress.phase = Phase::Handshake;
-    let Proved { mut peer, .. } = proved;
+    let ProvedPeer { mut peer, .. } = proved;
     peer.pipe_mut().open_gate();
     match peer.drive(Peer::handshake).await {
         Ok(()) => Ok(peer),
@@ -145,7 +148,7 @@ pub(super) async fn proceed(proved: Proved, progress: &mut Progress<'_>) -> Resu
     }
 }
 
-/// The fault of a handshake that libssh2 calls done without a proof.
+/// Returns the error for a handshake that libssh2 finished without a proof.
 fn no_proof() -> Fault {
     Fault {
         code: raw::LIBSSH2_ERROR_PROTO,
@@ -153,22 +156,22 @@ fn no_proof() -> Fault {
     }
 }
 
-/// Does some work when it is its turn, which lasts until everybody else has had one. Cancel safe.
-async fn in_turn<T>(turns: &Semaphore, work: impl FnOnce() -> T) -> T {
-    // It is never closed.
-    let _turn = turns.acquire().await;
+/// Runs `work` with a permit and holds the permit until all other tasks had a turn. Cancel safe.
+async fn with_permit<T>(permits: &Semaphore, work: impl FnOnce() -> T) -> T {
+    // The semaphore is never closed.
+    let _turn = permits.acquire().await;
     let done = work();
     yield_now().await;
     done
 }
 
-/// What a failed handshake says about the host.
-fn no_handshake(peer: &Peer, fault: Fault) -> Failure {
+/// Classifies a failed handshake.
+fn no_handshake(peer: &Peer, fault: Fault) -> ConnectFailure {
     let pipe = peer.pipe();
     if let Some(no_server) = pipe.greeting().failed() {
         let text = match no_server {
-            NoServer::Old(version) => format!("{version} speaks only the old protocol 1"),
-            NoServer::Stranger(words) => words.clone(),
+            OtherProtocol::Version1(version) => format!("{version} speaks only the old protocol 1"),
+            OtherProtocol::Unknown(text) => text.clone(),
         };
         return not_a_server(text).into();
     }
@@ -179,9 +182,9 @@ fn no_handshake(peer: &Peer, fault: Fault) -> Failure {
         }
         .into();
     }
-    let words = Some(pipe.greeting().words()).filter(|words| !words.is_empty());
+    let text = Some(pipe.greeting().text_before_version()).filter(|text| !text.is_empty());
     match pipe.ended() {
-        Some(Ended::Closed | Ended::Reset) => Failure::TurnedAway(words),
+        Some(StreamEnd::Closed | StreamEnd::Reset) => ConnectFailure::TurnedAway(text),
         Some(_) => lost(peer, Phase::Handshake, fault).into(),
         None => TransportError::Handshake {
             reason: reason(fault),
@@ -190,7 +193,7 @@ fn no_handshake(peer: &Peer, fault: Fault) -> Failure {
     }
 }
 
-/// libssh2's words, where they say enough.
+/// Returns libssh2's error text, with more detail for codes whose text is vague.
 fn reason(fault: Fault) -> String {
     match fault.code {
         raw::LIBSSH2_ERROR_KEX_FAILURE => format!(
@@ -212,7 +215,7 @@ pub(super) fn not_a_server(text: String) -> TransportError {
     }
 }
 
-/// The failure of a connection that ended, or made no sense any more.
+/// Returns the error for a connection that has ended or violates the protocol.
 pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
     let pipe = peer.pipe();
     if let Some(text) = pipe.farewell() {
@@ -222,14 +225,14 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
         };
     }
     match pipe.ended() {
-        Some(Ended::Closed) => TransportError::Closed { phase, hint: None },
-        Some(Ended::Reset) => TransportError::Reset { phase, hint: None },
-        Some(Ended::Flood) => TransportError::Protocol {
+        Some(StreamEnd::Closed) => TransportError::Closed { phase, hint: None },
+        Some(StreamEnd::Reset) => TransportError::Reset { phase, hint: None },
+        Some(StreamEnd::Flood) => TransportError::Protocol {
             phase,
             expected: SERVER,
             text: "it sends without end".to_owned(),
         },
-        Some(Ended::Refused(violation)) => match violation {
+        Some(StreamEnd::Refused(violation)) => match violation {
             Violation::NothingInCommon { .. } | Violation::Guess => TransportError::Handshake {
                 reason: violation.to_string(),
             },
@@ -239,7 +242,7 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
                 text: violation.to_string(),
             },
         },
-        Some(Ended::Other(text)) => TransportError::Io {
+        Some(StreamEnd::Other(text)) => TransportError::Io {
             phase,
             source: std::io::Error::other(text.clone()),
         },
@@ -250,12 +253,12 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
     }
 }
 
-/// Opens a channel and has the server start the command.
+/// Opens a channel and starts the command on it.
 pub(super) async fn exec(
     peer: &mut Peer,
     command: &[u8],
     environment: &[(String, String)],
-    progress: &mut Progress<'_>,
+    progress: &mut LoginProgress<'_>,
 ) -> Result<Channel, TransportError> {
     progress.phase = Phase::Start;
     let refused = |peer: &Peer, fault: Fault| match fault.code {
@@ -273,7 +276,7 @@ pub(super) async fn exec(
     for (name, value) in environment {
         let set = peer.drive(|peer| peer.set_variable(channel, name, value));
         match set.await {
-            // As with ssh: a server that takes none of it is no failure.
+            // OpenSSH ignores this too: servers accept only the variables of AcceptEnv.
             Err(fault) if fault.code != raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
                 return Err(lost(peer, Phase::Start, fault));
             }
@@ -298,14 +301,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_streams_waits_behind_few_key_exchanges() {
-        let turns = Arc::new(Semaphore::new(EXCHANGES));
+        let permits = Arc::new(Semaphore::new(EXCHANGES));
         let steps = Arc::new(AtomicUsize::new(0));
         let mut hosts = JoinSet::new();
         for _ in 0..200 {
-            let (turns, steps) = (Arc::clone(&turns), Arc::clone(&steps));
+            let (permits, steps) = (Arc::clone(&permits), Arc::clone(&steps));
             hosts.spawn(async move {
                 for _ in 0..5 {
-                    in_turn(&turns, || steps.fetch_add(1, Ordering::Relaxed)).await;
+                    with_permit(&permits, || steps.fetch_add(1, Ordering::Relaxed)).await;
                 }
             });
         }

@@ -1,4 +1,4 @@
-//! libssh2's calls as futures: called again whenever the socket has something for them.
+//! libssh2's calls as futures: a call is repeated whenever the socket is ready.
 
 use std::time::Duration;
 
@@ -6,45 +6,45 @@ use tokio::time::sleep;
 
 use super::ffi::{Fault, Peer, Step};
 
-/// libssh2 can say "again" without having looked at the socket. Twice in a row is no rule of the
-/// protocol, so it is given time.
+/// Pause before a call is repeated that read nothing. libssh2 can return EAGAIN without having read the socket, which
+/// is no rule of the protocol.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a peer that cannot say what it waits for is left alone at most.
-const FRUITLESS: u32 = 2;
+/// Number of repeated calls without new data before the first pause.
+const MAX_FRUITLESS: u32 = 2;
 
 impl Peer {
-    /// Makes a call until it is done. It is always the same call: libssh2 keeps its state between them.
-    /// Cancel safe as far as the caller makes the same call again, or none but to drop the peer.
+    /// Repeats a call until it is done. libssh2 keeps the state of a call between repetitions, so the same call must
+    /// be repeated. Cancel safe if the caller then repeats that call or drops the peer.
     pub(super) async fn drive<T>(
         &mut self,
         mut call: impl FnMut(&mut Peer) -> Step<T>,
     ) -> Result<T, Fault> {
-        let mut turns = Turns::default();
+        let mut pacer = CallPacer::default();
         loop {
             self.pipe_mut().begin();
             if let Some(done) = call(self)? {
                 return Ok(done);
             }
-            turns.wait(self).await;
+            pacer.wait(self).await;
         }
     }
 }
 
-/// What was seen of a peer between calls.
+/// Waits between repetitions of a call.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct CallPacer {
     received: u64,
     fruitless: u32,
 }
 
-impl Turns {
-    /// Waits until it makes sense to make a call again that could not be done. Cancel safe.
+impl CallPacer {
+    /// Waits until a call that could not finish may be repeated. Cancel safe.
     pub(super) async fn wait(&mut self, peer: &mut Peer) {
         peer.pipe_mut().flush();
         if peer.pipe().is_drained() {
             self.fruitless = 0;
-            // An error of the socket is found by the next call.
+            // The next call finds an error of the socket.
             let _ = peer.pipe().ready().await;
             return;
         }
@@ -56,7 +56,7 @@ impl Turns {
             self.received = received;
         }
         match self.fruitless {
-            0..=FRUITLESS => tokio::task::yield_now().await,
+            0..=MAX_FRUITLESS => tokio::task::yield_now().await,
             _ => sleep(PAUSE).await,
         }
     }

@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::algorithms::Algorithms;
-use super::auth::{Claim, PASSWORD, log_in};
-use super::connect::{self, EXCHANGES, Failure, Progress};
-use super::pipe::Line;
-use super::session::{SshSession, State, Streams};
+use super::auth::{Credentials, PASSWORD, log_in};
+use super::connect::{self, ConnectFailure, EXCHANGES, LoginProgress};
+use super::pipe::ServerStream;
+use super::session::{SessionState, SshSession, StreamOptions};
 use super::trials::Trials;
 use crate::event::{RemoteExit, Stream};
 use crate::reader::Reader;
@@ -21,12 +21,12 @@ use crate::targets::TargetId;
 use crate::transport::output::Output;
 use crate::transport::{Budget, Lag, Session, TransportError};
 
-/// Maximum time for a session whose server ends at once when it has nothing more to say.
-const MOST: Duration = Duration::from_secs(30);
+/// Maximum duration of a session whose server closes when it has sent everything.
+const MAX_DURATION: Duration = Duration::from_secs(30);
 
 /// The end of a session.
 #[derive(Debug)]
-pub struct End {
+pub struct SessionEnd {
     /// The exit of the command, or the failure.
     pub exit: Result<RemoteExit, TransportError>,
     /// The bytes of output.
@@ -34,7 +34,7 @@ pub struct End {
 }
 
 /// Runs a command on the server at the other end of `stream`, whatever its host key. Panics if it does not end.
-pub fn session(stream: net::UnixStream) -> End {
+pub fn session(stream: net::UnixStream) -> SessionEnd {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -55,23 +55,23 @@ pub fn session(stream: net::UnixStream) -> End {
             output
         };
         let both = async { tokio::join!(run, count) };
-        let (exit, output) = timeout(MOST, both).await.expect("the session ends");
-        End { exit, output }
+        let (exit, output) = timeout(MAX_DURATION, both).await.expect("the session ends");
+        SessionEnd { exit, output }
     })
 }
 
 async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, TransportError> {
     let failed = |failure| match failure {
-        Failure::Failed(error) => error,
+        ConnectFailure::Failed(error) => error,
         other => TransportError::Handshake {
             reason: format!("{other:?}"),
         },
     };
     stream.set_nonblocking(true).expect("it is a socket");
-    let line = Line::Through(UnixStream::from_std(stream).expect("the runtime is there"));
+    let line = ServerStream::Tunnel(UnixStream::from_std(stream).expect("the runtime is there"));
     let exchanges = Semaphore::new(EXCHANGES);
     let mut asked = false;
-    let mut progress = Progress::new(&Budget::new(MOST, Lag::default()), &mut asked);
+    let mut progress = LoginProgress::new(&Budget::new(MAX_DURATION, Lag::default()), &mut asked);
     let algorithms = Algorithms {
         kex: "curve25519-sha256".to_owned(),
         host_key: "ssh-ed25519".to_owned(),
@@ -84,7 +84,7 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
     let mut peer = connect::proceed(proved, &mut progress)
         .await
         .map_err(failed)?;
-    let claim = Claim {
+    let credentials = Credentials {
         user: "user",
         methods: &[PASSWORD.to_owned()],
         keys: &[],
@@ -92,7 +92,7 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
         host: "host",
         trials: &Trials::default(),
     };
-    log_in(&mut peer, &claim, &mut progress).await?;
+    log_in(&mut peer, &credentials, &mut progress).await?;
     let channel = connect::exec(&mut peer, b"command", &[], &mut progress).await?;
     let mut session = SshSession {
         id: TargetId(0),
@@ -100,13 +100,13 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
         channel,
         lease: None,
         alive: None,
-        options: Streams {
+        options: StreamOptions {
             stderr: Some(Stream::Stderr),
             raw: false,
         },
         input: None,
         input_ended: false,
-        state: State::Running,
+        state: SessionState::Running,
         signal: None,
     };
     session.pump(output).await

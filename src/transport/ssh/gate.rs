@@ -1,4 +1,4 @@
-//! The watch over the plain text with which an ssh connection begins, in both directions. No I/O.
+//! Parser of the plain text at the start of an ssh connection, in both directions. No I/O.
 //!
 //! libssh2 accepts messages before the server has proved its identity that it should refuse (see
 //! `docs/ssh-safety.md`), so its state after a handshake proves nothing. A [`Gate`] stands between libssh2 and
@@ -11,9 +11,9 @@
 //! | the answer to each message of the agreed key exchange | the messages of that key exchange |
 //! | one NEWKEYS | one NEWKEYS |
 //!
-//! libssh2 sends NEWKEYS only after it has verified the server's signature. Its NEWKEYS on the way out is therefore the
-//! proof, and the key in the server's last answer is the key that is proved. Everything from the server's own NEWKEYS
-//! on is held back until then; what is encrypted is held back until the gate is [opened](Gate::open).
+//! libssh2 sends NEWKEYS only after it has verified the server's signature. Its NEWKEYS is therefore the proof, and
+//! the key in the server's last answer is the key that is proved. All data from the server's own NEWKEYS on is held
+//! back until then. Encrypted data is held back until the gate is [opened](Gate::open).
 
 use super::greeting::Greeting;
 use super::wire::Reader;
@@ -43,13 +43,13 @@ const DEBUG: u8 = 4;
 const KEXINIT: u8 = 20;
 const NEWKEYS: u8 = 21;
 
-/// The watch over both directions of a connection.
+/// Parser of both directions of a connection.
 #[derive(Debug, Default)]
 pub struct Gate {
     greeting: Greeting,
-    server: Server,
-    client: Client,
-    /// What the server has sent and libssh2 has not taken.
+    server: ServerState,
+    client: ClientState,
+    /// Data from the server that libssh2 has not taken.
     queue: Vec<u8>,
     /// Length of the front of `queue` that libssh2 may take.
     released: usize,
@@ -58,8 +58,8 @@ pub struct Gate {
     /// Length of the front of `queue` that ends with the last answer of the key exchange.
     answer_left: usize,
     /// True if the server has sent something before its KEXINIT.
-    talked_before: bool,
-    /// What the client has sent and does not make a whole packet yet.
+    sent_before_kexinit: bool,
+    /// Data from libssh2 that is no whole packet yet.
     sent: Vec<u8>,
     client_lists: Option<KexInit>,
     server_lists: Option<KexInit>,
@@ -67,24 +67,24 @@ pub struct Gate {
     methods: Option<Methods>,
     host_key: Option<Vec<u8>>,
     proof: Option<Proof>,
-    /// True if the key that was proved has been judged.
+    /// True if the proved key was accepted.
     opened: bool,
     farewell: Option<String>,
     failed: Option<Violation>,
 }
 
-/// What a server has proved: that it owns a host key. Nobody has judged the key yet.
+/// Proof that a server owns a host key. The key is not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// The public host key, as it travels in the protocol.
+    /// Public host key in wire format.
     pub host_key: Vec<u8>,
-    /// The algorithms of the connection.
+    /// Algorithms of the connection.
     pub methods: Methods,
 }
 
-/// The next thing that is expected from the server.
+/// State of the server: the next message that is expected from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Server {
+enum ServerState {
     #[default]
     Version,
     KexInit,
@@ -93,15 +93,15 @@ enum Server {
     NewKeys,
     /// Encrypted packets, which wait for the gate to be opened.
     Sealed,
-    /// Nothing: it has sent DISCONNECT.
+    /// No message: DISCONNECT has been sent.
     Gone,
     /// Anything: the gate is open.
     Open,
 }
 
-/// The next thing that is expected from the client.
+/// State of the client: the next message that is expected from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Client {
+enum ClientState {
     #[default]
     Version,
     KexInit,
@@ -109,7 +109,6 @@ enum Client {
     Message(usize),
     /// Encrypted packets.
     Encrypted,
-    /// Nothing: it has sent DISCONNECT.
     Gone,
 }
 
@@ -164,10 +163,10 @@ pub enum Violation {
     #[error("it sends without end before it has proved its identity")]
     Flood,
     /// libssh2 sends what it must not send at this point.
-    #[error("libssh2 was led astray: it sent message {0} out of order")]
+    #[error("it misled libssh2, which sent message {0} out of order")]
     Client(u8),
     /// libssh2 and the gate disagree on what was agreed on.
-    #[error("libssh2 was led astray: it has another {0} than was agreed on")]
+    #[error("it misled libssh2, which has another {0} than was agreed on")]
     Disagreement(&'static str),
     /// A later key exchange in which nothing was agreed on.
     #[error("it offers none of the agreed algorithms in a later key exchange")]
@@ -178,41 +177,41 @@ pub enum Violation {
 }
 
 impl Gate {
-    /// Takes in bytes from the server, cut anywhere.
+    /// Takes bytes from the server, cut anywhere.
     ///
     /// # Errors
-    /// The connection cannot be used. Every later call says the same.
+    /// The connection cannot be used. Every later call returns the same error.
     pub fn from_server(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.check()?;
         match self.server {
-            Server::Open => {
+            ServerState::Open => {
                 self.queue.extend_from_slice(bytes);
                 self.released = self.queue.len();
             }
-            Server::Gone => {}
-            Server::Version => self.greet(bytes)?,
+            ServerState::Gone => {}
+            ServerState::Version => self.greet(bytes)?,
             _ => self.enqueue(bytes)?,
         }
         self.advance()
     }
 
-    /// Takes in bytes that libssh2 sends, cut anywhere.
+    /// Takes bytes that libssh2 sends, cut anywhere.
     ///
     /// # Errors
     /// They must not be sent. The connection cannot be used.
     pub fn from_client(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.check()?;
-        if self.client == Client::Encrypted {
+        if self.client == ClientState::Encrypted {
             return Ok(());
         }
         self.sent.extend_from_slice(bytes);
-        if self.client == Client::Version
+        if self.client == ClientState::Version
             && let Some(end) = memchr::memchr(b'\n', &self.sent)
         {
             self.sent.drain(..=end);
-            self.client = Client::KexInit;
+            self.client = ClientState::KexInit;
         }
-        while !matches!(self.client, Client::Version | Client::Encrypted) {
+        while !matches!(self.client, ClientState::Version | ClientState::Encrypted) {
             let sent = std::mem::take(&mut self.sent);
             let packet = Packet::parse(&sent).map_err(|_| Violation::Client(0));
             let Some(packet) = packet.or_else(|violation| self.fail(violation))? else {
@@ -224,13 +223,13 @@ impl Gate {
             }
             self.sent = sent[packet.length..].to_vec();
         }
-        if self.client == Client::Encrypted {
+        if self.client == ClientState::Encrypted {
             self.sent = Vec::new();
         }
         self.advance()
     }
 
-    /// Hands out what libssh2 may read now; returns the number of bytes, 0 if there are none.
+    /// Copies data that libssh2 may read now; returns the number of bytes, 0 if there are none.
     pub fn take(&mut self, buffer: &mut [u8]) -> usize {
         if self.failed.is_some() {
             return 0;
@@ -243,22 +242,22 @@ impl Gate {
         n
     }
 
-    /// The proof that the server owns its host key, once libssh2 has found it valid.
+    /// Returns the proof that the server owns its host key, after libssh2 has verified the signature.
     #[must_use]
     pub fn proof(&self) -> Option<&Proof> {
         self.proof.as_ref()
     }
 
-    /// Lets everything pass once both sides have sent NEWKEYS. The host key must have been judged before. Without a
-    /// proof nothing happens.
+    /// Lets everything pass after both sides have sent NEWKEYS. The host key must have been accepted before. Without
+    /// a proof this does nothing.
     pub fn open(&mut self) {
         self.opened = self.proof.is_some();
         self.unseal();
     }
 
     fn unseal(&mut self) {
-        if self.opened && self.failed.is_none() && self.server == Server::Sealed {
-            self.server = Server::Open;
+        if self.opened && self.failed.is_none() && self.server == ServerState::Sealed {
+            self.server = ServerState::Open;
             self.released = self.queue.len();
         }
     }
@@ -266,16 +265,16 @@ impl Gate {
     /// True if everything passes in both directions and nothing is left to take.
     #[must_use]
     pub fn is_passed(&self) -> bool {
-        self.server == Server::Open && self.queue.is_empty()
+        self.server == ServerState::Open && self.queue.is_empty()
     }
 
-    /// True if what the client sends is encrypted and needs no watch.
+    /// True if the client's data is encrypted, so that it is not parsed.
     #[must_use]
     pub fn is_client_encrypted(&self) -> bool {
-        self.client == Client::Encrypted
+        self.client == ClientState::Encrypted
     }
 
-    /// Reason why the connection cannot be used, if it cannot.
+    /// Returns the reason why the connection cannot be used, if it cannot.
     #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
         self.failed.as_ref()
@@ -286,12 +285,12 @@ impl Gate {
         self.failed.get_or_insert(violation);
     }
 
-    /// What the server says before its version line, and that line.
+    /// Returns the text before the version line, and that line.
     pub(super) fn greeting(&self) -> &Greeting {
         &self.greeting
     }
 
-    /// The server's reason for ending the connection, if it gave one in plain text.
+    /// Returns the server's reason for the end of the connection, if it sent one in plain text.
     pub(super) fn farewell(&self) -> Option<&str> {
         self.farewell.as_deref()
     }
@@ -308,7 +307,7 @@ impl Gate {
         Err(violation)
     }
 
-    /// Reads lines up to the version. libssh2 gets none but that.
+    /// Reads lines up to the version line. libssh2 gets that one only.
     fn greet(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         let before = self.queue.len();
         self.queue.extend_from_slice(bytes);
@@ -327,7 +326,7 @@ impl Gate {
         self.queue.drain(..start);
         self.released = used - start;
         self.seen = self.queue.len() - self.released;
-        self.server = Server::KexInit;
+        self.server = ServerState::KexInit;
         Ok(())
     }
 
@@ -340,11 +339,11 @@ impl Gate {
         Ok(())
     }
 
-    /// Examines the server's packets in their order, as far as they are whole and the client has come.
+    /// Checks the server's packets in their order, as far as they are whole and the client has sent its part.
     fn advance(&mut self) -> Result<(), Violation> {
         while matches!(
             self.server,
-            Server::KexInit | Server::Answer(_) | Server::NewKeys
+            ServerState::KexInit | ServerState::Answer(_) | ServerState::NewKeys
         ) {
             let before = self.server;
             let queue = std::mem::take(&mut self.queue);
@@ -355,7 +354,7 @@ impl Gate {
                 Ok(length) => self.released += length,
                 Err(violation) => return self.fail(violation),
             }
-            if before != self.server && self.server == Server::NewKeys {
+            if before != self.server && self.server == ServerState::NewKeys {
                 self.answer_left = self.released;
             }
         }
@@ -363,7 +362,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Examines the packet at the front; returns its length if it may be released.
+    /// Checks the first packet; returns its length if it may be released.
     fn server_packet(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
         if let Some(kind) = Packet::check_header(bytes)? {
             self.check_kind(kind)?;
@@ -374,9 +373,9 @@ impl Gate {
         match (packet.kind, self.server) {
             (DISCONNECT, _) => {
                 self.farewell = farewell(packet.body);
-                self.server = Server::Gone;
+                self.server = ServerState::Gone;
             }
-            (..=DEBUG, _) => self.talked_before |= self.server == Server::KexInit,
+            (..=DEBUG, _) => self.sent_before_kexinit |= self.server == ServerState::KexInit,
             (KEXINIT, _) => {
                 if self.server_lists.is_none() {
                     let lists = KexInit::parse(packet.body);
@@ -390,13 +389,13 @@ impl Gate {
                 if !packet.body.is_empty() {
                     return Err(Violation::Malformed("NEWKEYS"));
                 }
-                if self.client != Client::Encrypted {
+                if self.client != ClientState::Encrypted {
                     return Ok(0);
                 }
-                self.server = Server::Sealed;
+                self.server = ServerState::Sealed;
             }
-            (_, Server::Answer(index)) => {
-                if !matches!(self.client, Client::Message(sent) if sent > index) {
+            (_, ServerState::Answer(index)) => {
+                if !matches!(self.client, ClientState::Message(sent) if sent > index) {
                     return Ok(0);
                 }
                 self.answer(index, packet.body)?;
@@ -412,16 +411,18 @@ impl Gate {
         match (kind, self.server) {
             (DISCONNECT, _) => Ok(()),
             (2..=DEBUG, _) if !self.strict => Ok(()),
-            (KEXINIT, Server::KexInit) | (NEWKEYS, Server::NewKeys) => Ok(()),
+            (KEXINIT, ServerState::KexInit) | (NEWKEYS, ServerState::NewKeys) => Ok(()),
             (KEXINIT, _) => Err(Violation::SecondKexInit),
-            (kind, Server::Answer(index)) if messages.get(index).is_some_and(|m| m.1 == kind) => {
+            (kind, ServerState::Answer(index))
+                if messages.get(index).is_some_and(|m| m.1 == kind) =>
+            {
                 Ok(())
             }
             (kind, _) => Err(Violation::Order(kind)),
         }
     }
 
-    /// Settles the algorithms; false if the client's lists are not known yet.
+    /// Determines the algorithms; false if the client's lists are not known yet.
     fn agree(&mut self) -> Result<bool, Violation> {
         let (Some(client), Some(server)) = (&self.client_lists, &self.server_lists) else {
             return Ok(false);
@@ -431,20 +432,20 @@ impl Gate {
         }
         self.methods = Some(KexInit::agree(client, server)?);
         self.strict = KexInit::is_strict(client, server);
-        if self.strict && self.talked_before {
+        if self.strict && self.sent_before_kexinit {
             return Err(Violation::NotFirst);
         }
-        self.server = Server::Answer(0);
+        self.server = ServerState::Answer(0);
         Ok(true)
     }
 
-    /// Takes in an answer of the key exchange. The last one begins with the host key.
+    /// Handles an answer of the key exchange. The last one begins with the host key.
     fn answer(&mut self, index: usize, body: &[u8]) -> Result<(), Violation> {
         let Some(methods) = &self.methods else {
             return Err(Violation::Malformed("key exchange"));
         };
         if index + 1 < methods.messages().len() {
-            self.server = Server::Answer(index + 1);
+            self.server = ServerState::Answer(index + 1);
             return Ok(());
         }
         let key = Reader::new(body).string();
@@ -454,22 +455,22 @@ impl Gate {
             return Err(Violation::KeyType(methods.key_type().to_owned()));
         }
         self.host_key = Some(key.to_vec());
-        self.server = Server::NewKeys;
+        self.server = ServerState::NewKeys;
         Ok(())
     }
 
     fn client_packet(&mut self, kind: u8, body: &[u8]) -> Result<(), Violation> {
         let messages = self.methods.as_ref().map_or(&[][..], Methods::messages);
         self.client = match (kind, self.client) {
-            (DISCONNECT, Client::KexInit | Client::Message(_)) => Client::Gone,
-            (KEXINIT, Client::KexInit) => {
+            (DISCONNECT, ClientState::KexInit | ClientState::Message(_)) => ClientState::Gone,
+            (KEXINIT, ClientState::KexInit) => {
                 let lists = KexInit::parse(body);
                 self.client_lists = Some(lists.ok_or(Violation::Client(kind))?);
-                Client::Message(0)
+                ClientState::Message(0)
             }
-            (NEWKEYS, Client::Message(_)) => {
-                // Whoever has not read the whole answer has verified nothing.
-                let proof = (self.server == Server::NewKeys && self.answer_left == 0)
+            (NEWKEYS, ClientState::Message(_)) => {
+                // A client that has not read the whole answer has verified nothing.
+                let proof = (self.server == ServerState::NewKeys && self.answer_left == 0)
                     .then(|| {
                         Some(Proof {
                             host_key: self.host_key.take()?,
@@ -478,10 +479,12 @@ impl Gate {
                     })
                     .flatten();
                 self.proof = Some(proof.ok_or(Violation::Client(kind))?);
-                Client::Encrypted
+                ClientState::Encrypted
             }
-            (kind, Client::Message(index)) if messages.get(index).is_some_and(|m| m.0 == kind) => {
-                Client::Message(index + 1)
+            (kind, ClientState::Message(index))
+                if messages.get(index).is_some_and(|m| m.0 == kind) =>
+            {
+                ClientState::Message(index + 1)
             }
             (kind, _) => return Err(Violation::Client(kind)),
         };
@@ -506,7 +509,7 @@ impl<'a> Packet<'a> {
         };
         match *bytes.get(4..).unwrap_or_default() {
             [padding, ref rest @ ..] => {
-                // At least one byte of payload, beside the two lengths.
+                // A packet has at least one byte of payload, in addition to its two lengths.
                 if padding < 4 || usize::from(padding) + 6 > length {
                     return Err(Violation::Length);
                 }
@@ -516,7 +519,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Length of the whole packet that begins here, if that much of it has come.
+    /// Returns the length of the packet that begins here, if the length field has come.
     fn length(bytes: &[u8]) -> Result<Option<usize>, Violation> {
         let Some(length) = Reader::new(bytes).u32() else {
             return Ok(None);
@@ -530,7 +533,7 @@ impl<'a> Packet<'a> {
         Ok(Some(length))
     }
 
-    /// The packet that begins here, if it is whole.
+    /// Returns the packet that begins here, if it is whole.
     fn parse(bytes: &'a [u8]) -> Result<Option<Packet<'a>>, Violation> {
         let Some(kind) = Self::check_header(bytes)? else {
             return Ok(None);
@@ -550,7 +553,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The text of a DISCONNECT message, bounded and on one line.
+/// Returns the text of a DISCONNECT message, cut and on one line.
 fn farewell(body: &[u8]) -> Option<String> {
     const MOST: usize = 200;
     let mut reader = Reader::new(body);

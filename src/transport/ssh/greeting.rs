@@ -1,36 +1,36 @@
-//! What a server says before it speaks ssh: the line with its version, or something else. No I/O.
+//! Parser of a server's first text: the version line, or something else. No I/O.
 
-/// The most that may come before the line with the version, as OpenSSH's client has it.
+/// Maximum length of the text before the version line, as in OpenSSH's client.
 const MAX_BEFORE: usize = 8192;
 
-/// What of a line is kept for a message.
-const SHOWN: usize = 120;
+/// Maximum length of a line in a message.
+const MAX_SHOWN: usize = 120;
 
-/// A server's first words, as far as they have come.
+/// First text of a server, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Greeting {
-    /// The line at hand, up to what is worth keeping.
+    /// Current line, cut at the maximum length.
     line: Vec<u8>,
-    /// The first line that was not the version.
+    /// First line before the version line.
     first: Option<String>,
-    /// The version, once it has come.
+    /// Version line, after it has come.
     version: Option<String>,
     seen: usize,
-    failed: Option<NoServer>,
+    failed: Option<OtherProtocol>,
 }
 
-/// Why no ssh server is at the other end.
+/// Protocol of a server that does not speak ssh 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoServer {
-    /// It speaks only the protocol before this one.
-    Old(String),
-    /// It speaks something else.
-    Stranger(String),
+pub(super) enum OtherProtocol {
+    /// ssh 1 only. Holds the version line.
+    Version1(String),
+    /// An unknown protocol. Holds its first text.
+    Unknown(String),
 }
 
 impl Greeting {
-    /// Takes in what came, cut anywhere. Returns the number of bytes up to the end of the version line, or of all
-    /// bytes if that has not come.
+    /// Takes the next bytes. Returns the number of bytes up to the end of the version line, or of all bytes if that
+    /// has not come.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> usize {
         for (index, &byte) in bytes.iter().enumerate() {
             if self.version.is_some() || self.failed.is_some() {
@@ -39,11 +39,11 @@ impl Greeting {
             self.seen += 1;
             if byte == b'\n' {
                 self.end_line();
-            } else if self.line.len() < SHOWN {
+            } else if self.line.len() < MAX_SHOWN {
                 self.line.push(byte);
             }
             if self.seen > MAX_BEFORE && self.version.is_none() {
-                self.failed = Some(NoServer::Stranger(self.words()));
+                self.failed = Some(OtherProtocol::Unknown(self.text_before_version()));
             }
         }
         bytes.len()
@@ -56,26 +56,26 @@ impl Greeting {
             if version.starts_with("2.") || version.starts_with("1.99-") {
                 self.version = Some(text);
             } else {
-                self.failed = Some(NoServer::Old(text));
+                self.failed = Some(OtherProtocol::Version1(text));
             }
         } else if text.starts_with("HTTP/") {
-            self.failed = Some(NoServer::Stranger(text));
+            self.failed = Some(OtherProtocol::Unknown(text));
         } else if !text.is_empty() {
             self.first.get_or_insert(text);
         }
     }
 
-    /// Whether the version has come, or never will.
+    /// True if the version line has come or never will.
     pub(super) fn is_complete(&self) -> bool {
         self.version.is_some() || self.failed.is_some()
     }
 
-    pub(super) fn failed(&self) -> Option<&NoServer> {
+    pub(super) fn failed(&self) -> Option<&OtherProtocol> {
         self.failed.as_ref()
     }
 
-    /// What came instead of a version, on one line; empty if nothing did.
-    pub(super) fn words(&self) -> String {
+    /// Returns the text before the version line, on one line; empty if there was none.
+    pub(super) fn text_before_version(&self) -> String {
         match &self.first {
             Some(first) => first.clone(),
             None if self.version.is_none() => shown(&self.line),
@@ -84,7 +84,7 @@ impl Greeting {
     }
 }
 
-/// Bytes as text on one line, with what is not printable escaped.
+/// Returns bytes as printable text on one line.
 fn shown(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     line.escape_ascii().to_string()
@@ -103,7 +103,7 @@ mod tests {
         }
         assert_eq!(whole.version, cut.version);
         assert_eq!(whole.failed, cut.failed);
-        assert_eq!(whole.words(), cut.words());
+        assert_eq!(whole.text_before_version(), cut.text_before_version());
         whole
     }
 
@@ -116,7 +116,7 @@ mod tests {
         }
         let after_words = greeted(b"Welcome\r\nto this\r\nSSH-2.0-x\r\n");
         assert!(after_words.is_complete());
-        assert_eq!(after_words.words(), "Welcome");
+        assert_eq!(after_words.text_before_version(), "Welcome");
     }
 
     #[test]
@@ -124,22 +124,27 @@ mod tests {
         let old = greeted(b"SSH-1.5-OpenSSH_2.3\n");
         assert_eq!(
             old.failed(),
-            Some(&NoServer::Old("SSH-1.5-OpenSSH_2.3".to_owned()))
+            Some(&OtherProtocol::Version1("SSH-1.5-OpenSSH_2.3".to_owned()))
         );
         let http = greeted(b"HTTP/1.1 400 Bad Request\r\n");
         assert_eq!(
             http.failed(),
-            Some(&NoServer::Stranger("HTTP/1.1 400 Bad Request".to_owned()))
+            Some(&OtherProtocol::Unknown(
+                "HTTP/1.1 400 Bad Request".to_owned()
+            ))
         );
         let endless = greeted(&[b'x'; MAX_BEFORE + 1]);
         assert_eq!(
             endless.failed(),
-            Some(&NoServer::Stranger("x".repeat(SHOWN)))
+            Some(&OtherProtocol::Unknown("x".repeat(MAX_SHOWN)))
         );
         let busy = greeted(b"Exceeded MaxStartups\r\n");
         assert!(!busy.is_complete());
-        assert_eq!(busy.words(), "Exceeded MaxStartups");
-        assert_eq!(greeted(b"\x1b[31mred").words(), "\\x1b[31mred");
-        assert_eq!(greeted(b"").words(), "");
+        assert_eq!(busy.text_before_version(), "Exceeded MaxStartups");
+        assert_eq!(
+            greeted(b"\x1b[31mred").text_before_version(),
+            "\\x1b[31mred"
+        );
+        assert_eq!(greeted(b"").text_before_version(), "");
     }
 }

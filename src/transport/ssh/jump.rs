@@ -1,9 +1,9 @@
-//! Hosts on the way (ProxyJump): sessions with them that carry connections to other hosts.
+//! Jump hosts (ProxyJump): sessions that carry connections to other hosts.
 //!
-//! The targets behind a host share its sessions: a session is a task that pumps any number of channels,
-//! each to one end of a socket pair whose other end is the target's connection. libssh2 opens one channel
-//! at a time, and a channel to a dead host opens for as long as the host on the way is patient. So there is
-//! a further session whenever all that there are have been opening one for a while.
+//! Targets share the sessions with their jump host. A session is a task with any number of channels. Each channel is
+//! connected to one end of a socket pair, whose other end is the target's connection. libssh2 opens one channel at a
+//! time, and opening one to a dead host takes as long as the jump host's TCP allows. So another session is made when
+//! all sessions have been opening a channel for some time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,120 +15,121 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::HostConfig;
-use super::drive::Turns;
+use super::drive::CallPacer;
 use super::ffi::{Fault, Peer};
 use super::tunnel::{Tunnel, any_ready};
 use crate::event::Phase;
 use crate::ports::PortLease;
 use crate::transport::TransportError;
 
-/// How long all sessions with a host must have been busy opening channels before there is another one.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// Time for which all sessions with a host must be busy opening channels before another one is made.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// All sessions with hosts on the way. They end with it.
+/// All sessions with jump hosts. Dropping this ends them.
 #[derive(Debug, Default)]
-pub(super) struct Jumps {
-    /// By the way there, with all that is configured of it: who was trusted or logged in to by other rules is
-    /// another host.
-    hosts: Mutex<HashMap<Vec<HostConfig>, Arc<Hop>>>,
+pub(super) struct JumpSessions {
+    /// Jump hosts by their route and its whole configuration: sessions with other rules for trust or login are not
+    /// shared.
+    hosts: Mutex<HashMap<Vec<HostConfig>, Arc<JumpHost>>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// The sessions with one such host.
+/// Sessions with one jump host.
 #[derive(Debug, Default)]
-pub(super) struct Hop {
-    lanes: Mutex<Lanes>,
-    /// A lane has become free, or has ended.
-    news: Notify,
+pub(super) struct JumpHost {
+    pool: Mutex<JumpSessionPool>,
+    /// Notified when a session becomes idle or ends.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Lanes {
-    idle: Vec<mpsc::Sender<Demand>>,
-    /// Someone is making a session.
+struct JumpSessionPool {
+    idle: Vec<mpsc::Sender<ConnectionRequest>>,
+    /// True if a session is being made.
     connecting: bool,
-    /// When the last thing happened to them.
-    since: Option<Instant>,
-    alive: usize,
+    /// Time of the last change to the pool.
+    last_change: Option<Instant>,
+    sessions: usize,
 }
 
-/// A demand for a connection.
+/// A request for a connection through a jump host.
 #[derive(Debug)]
-struct Demand {
+struct ConnectionRequest {
     host: String,
     port: u16,
     answer: oneshot::Sender<Result<UnixStream, TransportError>>,
 }
 
-/// A session with a host on the way.
+/// A new session with a jump host.
 #[derive(Debug)]
-pub(super) struct Reached {
+pub(super) struct LoggedInJumpHost {
     pub(super) peer: Peer,
-    /// The right to its source port, if the session is not itself within another.
+    /// Lease on the source port; `None` if the session is itself tunnelled.
     pub(super) lease: Option<PortLease>,
 }
 
-/// What to do for want of a free session.
-enum Turn {
-    Use(mpsc::Sender<Demand>),
-    Connect(Connecting),
+/// Next step of a target that needs a session.
+enum SessionChoice {
+    Idle(mpsc::Sender<ConnectionRequest>),
+    Connect(ConnectPermit),
     Wait(Option<Instant>),
 }
 
-/// The right to make a session, which is given back when it is dropped.
-struct Connecting {
-    hop: Arc<Hop>,
+/// Permission to make a session, returned when it is dropped.
+struct ConnectPermit {
+    jump_host: Arc<JumpHost>,
 }
 
-impl Drop for Connecting {
+impl Drop for ConnectPermit {
     fn drop(&mut self) {
-        self.hop.lock().connecting = false;
-        self.hop.news.notify_waiters();
+        self.jump_host.lock().connecting = false;
+        self.jump_host.changed.notify_waiters();
     }
 }
 
-impl Jumps {
-    /// The sessions with the last of these hosts, through the others.
-    pub(super) fn hop(&self, way: &[HostConfig]) -> Arc<Hop> {
+impl JumpSessions {
+    /// Returns the sessions with the last of these hosts, reached through the others.
+    pub(super) fn jump_host(&self, way: &[HostConfig]) -> Arc<JumpHost> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         match hosts.get(way) {
-            Some(hop) => Arc::clone(hop),
+            Some(jump_host) => Arc::clone(jump_host),
             None => Arc::clone(hosts.entry(way.to_vec()).or_default()),
         }
     }
 
-    /// A connection from the host on the way to another one. `connect` makes a session with the former.
+    /// Opens a connection from the jump host to another host. `connect` makes a session with the jump host.
     pub(super) async fn connection<F>(
         &self,
-        hop: &Arc<Hop>,
+        jump_host: &Arc<JumpHost>,
         host: &str,
         port: u16,
         connect: impl Fn() -> F,
     ) -> Result<UnixStream, TransportError>
     where
-        F: Future<Output = Result<Reached, TransportError>>,
+        F: Future<Output = Result<LoggedInJumpHost, TransportError>>,
     {
         loop {
-            let news = hop.news.notified();
-            let mut news = std::pin::pin!(news);
-            news.as_mut().enable();
-            let lane = match hop.turn() {
-                Turn::Use(lane) => lane,
-                Turn::Connect(right) => {
-                    let reached = connect().await?;
-                    let (sender, demands) = mpsc::channel(1);
-                    let lane = Lane::new(reached, demands, Arc::clone(hop), sender.clone());
-                    hop.lock().alive += 1;
-                    self.spawn(lane);
-                    drop(right);
+            let changed = jump_host.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            let session = match jump_host.choose() {
+                SessionChoice::Idle(session) => session,
+                SessionChoice::Connect(permit) => {
+                    let login = connect().await?;
+                    let (sender, requests) = mpsc::channel(1);
+                    let session =
+                        JumpSession::new(login, requests, Arc::clone(jump_host), sender.clone());
+                    jump_host.lock().sessions += 1;
+                    self.spawn(session);
+                    drop(permit);
                     sender
                 }
-                Turn::Wait(until) => {
-                    // Either way, whether there is a lane now is seen above.
+                SessionChoice::Wait(until) => {
+                    // The next iteration finds out if there is an idle session.
                     let _ = match until {
-                        Some(until) => timeout_at(until, news).await,
+                        Some(until) => timeout_at(until, changed).await,
                         None => {
-                            news.await;
+                            changed.await;
                             Ok(())
                         }
                     };
@@ -136,13 +137,13 @@ impl Jumps {
                 }
             };
             let (answer, answered) = oneshot::channel();
-            let demand = Demand {
+            let request = ConnectionRequest {
                 host: host.to_owned(),
                 port,
                 answer,
             };
-            // One that has ended meanwhile is no longer among the idle; the next turn finds another.
-            if lane.send(demand).await.is_ok()
+            // A session that has ended is no longer idle, so the next iteration takes another.
+            if session.send(request).await.is_ok()
                 && let Ok(answer) = answered.await
             {
                 return answer;
@@ -150,102 +151,104 @@ impl Jumps {
         }
     }
 
-    fn spawn(&self, lane: Lane) {
+    fn spawn(&self, session: JumpSession) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that have ended are let go of.
+        // Removes the tasks that have ended.
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(lane.run());
+        tasks.spawn(session.run());
     }
 }
 
-impl Hop {
-    fn turn(self: &Arc<Self>) -> Turn {
-        let mut lanes = self.lock();
+impl JumpHost {
+    fn choose(self: &Arc<Self>) -> SessionChoice {
+        let mut pool = self.lock();
         let now = Instant::now();
-        if let Some(lane) = lanes.idle.pop() {
-            lanes.since = Some(now);
-            return Turn::Use(lane);
+        if let Some(session) = pool.idle.pop() {
+            pool.last_change = Some(now);
+            return SessionChoice::Idle(session);
         }
-        if lanes.connecting {
-            return Turn::Wait(None);
+        if pool.connecting {
+            return SessionChoice::Wait(None);
         }
-        let wait_until = lanes.since.map(|since| since + PATIENCE);
-        if lanes.alive > 0
+        let wait_until = pool
+            .last_change
+            .map(|last_change| last_change + BUSY_TIMEOUT);
+        if pool.sessions > 0
             && let Some(until) = wait_until
             && until > now
         {
-            return Turn::Wait(Some(until));
+            return SessionChoice::Wait(Some(until));
         }
-        lanes.connecting = true;
-        lanes.since = Some(now);
-        Turn::Connect(Connecting {
-            hop: Arc::clone(self),
+        pool.connecting = true;
+        pool.last_change = Some(now);
+        SessionChoice::Connect(ConnectPermit {
+            jump_host: Arc::clone(self),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, JumpSessionPool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One session with a host on the way.
-struct Lane {
-    /// Before the lease: fields are dropped in this order.
+/// One session with a jump host.
+struct JumpSession {
+    /// Declared before the lease, since fields are dropped in this order.
     peer: Peer,
     _lease: Option<PortLease>,
-    /// It has been of use.
-    proven: bool,
-    demands: mpsc::Receiver<Demand>,
-    hop: Arc<Hop>,
-    /// What is put among the idle when it can open a channel.
-    sender: mpsc::Sender<Demand>,
-    opening: Option<Demand>,
+    /// True if a connection was opened through it.
+    has_connected: bool,
+    requests: mpsc::Receiver<ConnectionRequest>,
+    jump_host: Arc<JumpHost>,
+    /// Sender that is idle while no channel is being opened.
+    sender: mpsc::Sender<ConnectionRequest>,
+    opening: Option<ConnectionRequest>,
     tunnels: Vec<Tunnel>,
 }
 
-impl Drop for Lane {
+impl Drop for JumpSession {
     fn drop(&mut self) {
-        let mut lanes = self.hop.lock();
-        lanes.alive -= 1;
-        lanes.idle.retain(|idle| !idle.same_channel(&self.sender));
-        drop(lanes);
-        self.hop.news.notify_waiters();
+        let mut pool = self.jump_host.lock();
+        pool.sessions -= 1;
+        pool.idle.retain(|idle| !idle.same_channel(&self.sender));
+        drop(pool);
+        self.jump_host.changed.notify_waiters();
     }
 }
 
-impl Lane {
+impl JumpSession {
     fn new(
-        Reached { peer, lease }: Reached,
-        demands: mpsc::Receiver<Demand>,
-        hop: Arc<Hop>,
-        sender: mpsc::Sender<Demand>,
-    ) -> Lane {
-        Lane {
+        LoggedInJumpHost { peer, lease }: LoggedInJumpHost,
+        requests: mpsc::Receiver<ConnectionRequest>,
+        jump_host: Arc<JumpHost>,
+        sender: mpsc::Sender<ConnectionRequest>,
+    ) -> JumpSession {
+        JumpSession {
             peer,
             _lease: lease,
-            proven: false,
-            demands,
-            hop,
+            has_connected: false,
+            requests,
+            jump_host,
             sender,
             opening: None,
             tunnels: Vec::new(),
         }
     }
 
-    /// Pumps until the session ends; then the ends of the pairs are closed, which the targets notice.
+    /// Pumps until the session ends. Then the socket pairs are closed, which the targets notice.
     async fn run(mut self) {
-        let mut turns = Turns::default();
+        let mut pacer = CallPacer::default();
         loop {
             let moved = match self.step() {
                 Ok(moved) => moved,
                 Err(fault) => {
-                    // Of one that has ended behind our back, whoever asked hears nothing and tries another.
-                    if let Some(demand) = self.opening.take()
-                        && !self.proven
+                    // If the session worked before, the request gets no answer and goes to another session.
+                    if let Some(request) = self.opening.take()
+                        && !self.has_connected
                     {
                         let lost = super::connect::lost(&self.peer, Phase::Connect, fault);
-                        // Whoever asked may have given up.
-                        let _ = demand.answer.send(Err(lost));
+                        // The target may have timed out.
+                        let _ = request.answer.send(Err(lost));
                     }
                     return;
                 }
@@ -254,24 +257,24 @@ impl Lane {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let Lane {
+            let JumpSession {
                 peer,
-                demands,
+                requests,
                 opening,
                 tunnels,
                 ..
             } = &mut self;
             let is_busy = opening.is_some() || !tunnels.is_empty();
             tokio::select! {
-                demand = demands.recv(), if opening.is_none() => *opening = demand,
-                // Without a channel libssh2 reads nothing, and would not see what has come.
-                () = turns.wait(peer), if is_busy => {}
+                request = requests.recv(), if opening.is_none() => *opening = request,
+                // Without a channel libssh2 does not read the socket.
+                () = pacer.wait(peer), if is_busy => {}
                 () = any_ready(tunnels) => {}
             }
         }
     }
 
-    /// Does what can be done without waiting; whether that was anything.
+    /// Does all work that needs no waiting; true if there was any.
     fn step(&mut self) -> Result<bool, Fault> {
         let mut moved = self.open()?;
         for tunnel in &mut self.tunnels {
@@ -292,26 +295,26 @@ impl Lane {
         Ok(moved)
     }
 
-    /// Opens the channel that is wanted.
+    /// Opens the requested channel.
     fn open(&mut self) -> Result<bool, Fault> {
-        let Some(demand) = &self.opening else {
+        let Some(request) = &self.opening else {
             return Ok(false);
         };
         self.peer.pipe_mut().begin();
-        let opened = match self.peer.open_through(&demand.host, demand.port) {
+        let opened = match self.peer.open_through(&request.host, request.port) {
             Ok(None) => return Ok(false),
             Ok(Some(channel)) => Ok(channel),
             Err(fault) if fault.is_of_channel() => Err(fault),
             Err(fault) => return Err(fault),
         };
-        let Some(demand) = self.opening.take() else {
+        let Some(request) = self.opening.take() else {
             return Ok(false);
         };
         let answer = match opened {
             Err(fault) => Err(refusal(&fault)),
             Ok(channel) => match UnixStream::pair() {
                 Ok((end, theirs)) => {
-                    self.proven = true;
+                    self.has_connected = true;
                     self.tunnels.push(Tunnel::new(channel, end));
                     Ok(theirs)
                 }
@@ -322,27 +325,27 @@ impl Lane {
                 }
             },
         };
-        // Whoever asked may have given up; then the pair's other end is closed, and the tunnel ends by it.
-        let _ = demand.answer.send(answer);
-        let mut lanes = self.hop.lock();
-        lanes.idle.push(self.sender.clone());
-        lanes.since = Some(Instant::now());
-        drop(lanes);
-        self.hop.news.notify_waiters();
+        // The target may have timed out. Then its end of the pair is closed, which ends the tunnel.
+        let _ = request.answer.send(answer);
+        let mut pool = self.jump_host.lock();
+        pool.idle.push(self.sender.clone());
+        pool.last_change = Some(Instant::now());
+        drop(pool);
+        self.jump_host.changed.notify_waiters();
         Ok(true)
     }
 }
 
-/// Why the host on the way does not connect on.
+/// Returns the error for a jump host that does not connect to the target.
 fn refusal(fault: &Fault) -> TransportError {
     let text = &fault.text;
     if text.contains("connect failed") {
         TransportError::Unreachable(std::io::Error::other(
-            "the host on the way cannot connect to it",
+            "the jump host cannot connect to it",
         ))
     } else {
         TransportError::Denied {
-            text: format!("the host on the way does not connect to it: {text}"),
+            text: format!("the jump host does not connect to it: {text}"),
         }
     }
 }
@@ -352,17 +355,17 @@ mod tests {
     use super::*;
     use crate::transport::ssh::testing::configured;
 
-    fn gate(option: &str) -> HostConfig {
+    fn jump_config(option: &str) -> HostConfig {
         configured("gate", &[option])
     }
 
     #[test]
     fn a_session_is_shared_only_by_those_who_trust_alike() {
-        let jumps = Jumps::default();
-        let hop = jumps.hop(&[gate("StrictHostKeyChecking=no")]);
+        let jumps = JumpSessions::default();
+        let jump_host = jumps.jump_host(&[jump_config("StrictHostKeyChecking=no")]);
         assert!(Arc::ptr_eq(
-            &hop,
-            &jumps.hop(&[gate("StrictHostKeyChecking=off")])
+            &jump_host,
+            &jumps.jump_host(&[jump_config("StrictHostKeyChecking=off")])
         ));
         for other in [
             "StrictHostKeyChecking=yes",
@@ -371,7 +374,10 @@ mod tests {
             "IdentityFile=/other",
             "Ciphers=aes256-ctr",
         ] {
-            assert!(!Arc::ptr_eq(&hop, &jumps.hop(&[gate(other)])), "{other}");
+            assert!(
+                !Arc::ptr_eq(&jump_host, &jumps.jump_host(&[jump_config(other)])),
+                "{other}"
+            );
         }
     }
 }

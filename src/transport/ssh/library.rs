@@ -1,4 +1,4 @@
-//! The versions of the libraries under ssh, and the oldest libssh2 that may be used.
+//! Versions of the libraries under ssh, and the oldest libssh2 that may be used.
 
 use super::ffi;
 use super::setup::SshError;
@@ -19,7 +19,7 @@ pub fn versions() -> String {
 /// Checks the libssh2 that is linked, which may be the system's (`LIBSSH2_SYS_USE_PKG_CONFIG`).
 ///
 /// # Errors
-/// It is older than [`OLDEST`], or does not say how old it is.
+/// It is older than [`OLDEST`], or its version cannot be parsed.
 pub(super) fn check() -> Result<(), SshError> {
     check_version(ffi::version())
 }

@@ -1,10 +1,9 @@
-//! ssh through libssh2: no process and no thread for a host, but a task.
+//! The ssh transport, through libssh2: one task for each host, no process and no thread.
 //!
-//! [`SshTransport`] connects, checks whose key the server has, logs in and starts the command;
-//! [`SshSession`] carries its output and says how it ended. What the user's files say is read before the
-//! first connection: [`config`] how to reach a host, [`known_hosts`] whom to trust, [`keys`] and [`agent`]
-//! how to log in. libssh2 is in `ffi`, which has all of the library's unsafe code, over a `pipe` that
-//! reads and writes for it; `drive` makes futures of its calls.
+//! [`SshTransport`] connects, checks the server's host key, logs in and starts the command. [`SshSession`] carries
+//! the output and returns the exit. The user's files are read before the first connection: [`config`] (settings of
+//! hosts), [`known_hosts`] (trusted host keys), [`keys`] and [`agent`] (login keys). `ffi` contains all unsafe code
+//! of the library, above a `pipe` that reads and writes for it. `drive` turns its calls into futures.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,22 +18,22 @@ use crate::event::{Phase, Stream};
 use crate::ports::bind::Outgoing;
 use crate::ports::{PortLease, PortPool};
 use crate::targets::{Target, TargetId};
-use auth::{Claim, Key};
+use auth::{Credentials, LoginKey};
 use config::{AddressFamily, ConfigError, HostConfig, SshConfig};
-use connect::{EXCHANGES, Failure, Progress};
+use connect::{ConnectFailure, EXCHANGES, LoginProgress};
 use ffi::{Channel, Peer};
-use jump::Jumps;
+use file_notice::FileNotice;
+use jump::JumpSessions;
+use jump_hosts::jump_error;
 use keys::With;
 use known_hosts::HostNames;
-use note::Note;
-use pipe::Line;
+use pipe::ServerStream;
 use prompt::Ask;
 use public::{KeyType, rsa_bits};
-use session::{KeepAlive, State, Streams};
-use setup::Ready;
-use tries::Tries;
-use trust::Trusted;
-use way::by_way_of;
+use retries::ConnectRetries;
+use session::{KeepAlive, SessionState, StreamOptions};
+use setup::SshSetup;
+use trust::TrustDecision;
 
 pub mod agent;
 mod algorithms;
@@ -43,64 +42,64 @@ pub mod certificate;
 pub mod config;
 mod connect;
 mod drive;
+mod end_notices;
 mod ffi;
+pub mod file_notice;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 pub mod gate;
 mod greeting;
 mod jump;
+mod jump_hosts;
 pub mod keys;
 pub mod known_hosts;
 pub mod library;
-pub mod note;
 mod pipe;
 pub mod prompt;
 pub mod public;
-mod remarks;
+mod retries;
 mod session;
 mod setup;
 #[cfg(test)]
 mod testing;
 mod trials;
-mod tries;
 mod trust;
 mod tunnel;
-mod way;
 mod wire;
 
 pub use session::SshSession;
 pub use setup::{PasswordSource, SshError};
 
-/// What all ssh sessions of a run have in common.
+/// Settings that all ssh sessions of a run share.
 #[derive(Debug)]
 pub struct SshOptions {
-    /// The remote user of targets that name none, if one was given.
+    /// Remote user for targets that name none, if one was given.
     pub user: Option<String>,
-    /// The port of targets that name none, if one was given.
+    /// Port for targets that name none, if one was given.
     pub port: Option<u16>,
-    /// The command, which the user's login shell interprets over there.
+    /// Command, which the user's login shell interprets on the host.
     pub command: Vec<u8>,
-    /// What becomes of standard error.
+    /// Destination of standard error.
     pub stderr: StderrMode,
-    /// An end of which the server does not say how it was counts as one.
+    /// True if a missing exit status is a success (`--raw`).
     pub raw: bool,
-    /// What the commands read, if not an end of file at once.
+    /// Standard input of the commands; `None` is an end of file.
     pub input: Option<Input>,
-    /// What the configuration says.
+    /// Configuration of the run.
     pub config: SshConfig,
-    /// The same for targets that have settings of their own, by those settings.
+    /// Configurations of targets with settings of their own, by those settings.
     pub own_configs: BTreeMap<Vec<String>, SshConfig>,
-    /// Where the agent listens, if there is one.
+    /// Socket of the agent, if there is one.
     pub agent: Option<PathBuf>,
-    /// Where the password comes from.
+    /// Source of the password.
     pub password: PasswordSource,
 }
 
 impl SshOptions {
-    /// What the configuration says of a target. No I/O.
+    /// Returns the settings for a target. No I/O.
     ///
     /// # Errors
-    /// What it says cannot be done.
+    /// The settings for the target cannot be used.
     pub fn host(&self, target: &Target) -> Result<HostConfig, ConfigError> {
         self.config_of(target).host(
             &target.host,
@@ -116,12 +115,12 @@ impl SshOptions {
             .unwrap_or(&self.config)
     }
 
-    /// The hosts between here and a host, in the order in which they are visited. No I/O.
+    /// Returns the jump hosts of a host, in the order of the connections. No I/O.
     ///
     /// # Errors
-    /// As [`host`](SshOptions::host).
-    pub fn hops(&self, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
-        way::hops(&self.config, host)
+    /// Same as [`host`](SshOptions::host).
+    pub fn jump_hosts(&self, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
+        jump_hosts::jump_hosts(&self.config, host)
     }
 }
 
@@ -129,46 +128,45 @@ impl SshOptions {
 #[derive(Debug)]
 pub struct SshTransport {
     options: SshOptions,
-    ready: Ready,
+    setup: SshSetup,
     pool: PortPool,
     resolver: Resolver,
-    jumps: Jumps,
-    /// Whose turn it is to exchange keys.
+    jumps: JumpSessions,
+    /// Limit on simultaneous steps of key exchanges.
     exchanges: Semaphore,
 }
 
-/// How many descriptors a host takes at most: the connection, or both ends of what stands for it within
-/// another one.
+/// Maximum number of descriptors of a host: its connection, or both ends of the socket pair that stands for it.
 pub const DESCRIPTORS: u32 = 2;
 
-/// What a session is made of, when its command has started.
+/// Parts of a session whose command has started.
 struct Started {
     peer: Peer,
     channel: Channel,
 }
 
 impl SshTransport {
-    /// Reads the user's files and asks what is to be asked, for these targets. Within a runtime.
+    /// Reads the user's files and asks for secrets, for these targets. Must run within a runtime.
     ///
     /// # Errors
-    /// Nothing can be begun.
+    /// The run cannot start.
     pub async fn new<'t>(
         mut options: SshOptions,
         targets: impl Iterator<Item = &'t Target>,
         pool: PortPool,
         resolver: Resolver,
         asked: &mut dyn Ask,
-        notes: &mut Vec<Note>,
+        notes: &mut Vec<FileNotice>,
     ) -> Result<SshTransport, SshError> {
-        let ready = setup::prepare(&options, targets, asked, notes).await?;
-        // The one copy that is needed is there.
+        let setup = setup::prepare(&options, targets, asked, notes).await?;
+        // The set-up has its own copy.
         options.password = PasswordSource::None;
         Ok(SshTransport {
             options,
-            ready,
+            setup,
             pool,
             resolver,
-            jumps: Jumps::default(),
+            jumps: JumpSessions::default(),
             exchanges: Semaphore::new(EXCHANGES),
         })
     }
@@ -180,7 +178,7 @@ impl SshTransport {
         })
     }
 
-    /// The addresses of a host that this machine connects to itself.
+    /// Returns the addresses of a host that this machine connects to directly.
     async fn addresses(
         &self,
         host: &HostConfig,
@@ -197,33 +195,33 @@ impl SshTransport {
         }
     }
 
-    /// Logs in to a host over a connection.
+    /// Checks the host key and logs in, over a new connection.
     async fn enter(
         &self,
         host: &HostConfig,
         address: Option<SocketAddr>,
-        line: Line,
+        stream: ServerStream,
         ask_for: Option<&[KeyType]>,
-        progress: &mut Progress<'_>,
-    ) -> Result<Peer, Failure> {
+        progress: &mut LoginProgress<'_>,
+    ) -> Result<Peer, ConnectFailure> {
         let names = HostNames::new(&host.host_name, host.port, host.host_key_alias.as_deref());
         let names = match address {
             Some(address) if host.check_host_ip => names.with_address(address.ip(), host.port),
             _ => names,
         };
-        let expected = self.ready.trust.expected(host, &names);
+        let expected = self.setup.trust.expected(host, &names);
         let (types, authority, certain) = match (&expected, ask_for) {
             (Some(known), Some(types)) => (types, known.authority, true),
             (Some(known), None) => (known.types.as_slice(), known.authority, known.certain),
             (None, types) => (types.unwrap_or_default(), false, true),
         };
-        let algorithms = self.ready.supported.choose(host, types, authority)?;
-        let proved = connect::prove(line, &algorithms, &self.exchanges, progress).await?;
+        let algorithms = self.setup.supported.choose(host, types, authority)?;
+        let proved = connect::prove(stream, &algorithms, &self.exchanges, progress).await?;
         progress.phase = Phase::HostKey;
         let key = &proved.host_key;
-        let trusted = self.ready.trust.check(host, &names, key, certain)?;
-        if let Trusted::AskFor(types) = trusted {
-            return Err(Failure::AskFor(types));
+        let trusted = self.setup.trust.check(host, &names, key, certain)?;
+        if let TrustDecision::AskFor(types) = trusted {
+            return Err(ConnectFailure::AskFor(types));
         }
         let mut peer = connect::proceed(proved, progress).await?;
         self.log_in(host, &mut peer, &trusted, progress).await?;
@@ -234,11 +232,11 @@ impl SshTransport {
         &self,
         host: &HostConfig,
         peer: &mut Peer,
-        trusted: &Trusted,
-        progress: &mut Progress<'_>,
+        trusted: &TrustDecision,
+        progress: &mut LoginProgress<'_>,
     ) -> Result<(), TransportError> {
-        // To a server that may be another, nothing is shown that it could use elsewhere.
-        let secrets = *trusted == Trusted::Yes;
+        // A server that may be an impostor gets no password, which it could use on other hosts.
+        let secrets = *trusted == TrustDecision::Trusted;
         let is_on = |method: &String| match method.as_str() {
             auth::PUBLIC_KEY => host.pubkey_authentication,
             auth::KEYBOARD_INTERACTIVE => secrets && host.kbd_interactive_authentication,
@@ -247,16 +245,16 @@ impl SshTransport {
         };
         let preferred = host.preferred_authentications.iter();
         let methods: Vec<String> = preferred.filter(|&method| is_on(method)).cloned().collect();
-        let held = self.ready.agent(host, self.options.agent.as_deref());
-        let in_agent = held.map_or(&[][..], |held| &held.keys);
+        let loaded = self.setup.agent(host, self.options.agent.as_deref());
+        let in_agent = loaded.map_or(&[][..], |loaded| &loaded.keys);
         let mut candidates = self
-            .ready
+            .setup
             .identities
             .candidates(&setup::wanted(host), in_agent);
         let least = host.required_rsa_size;
         candidates.retain(|candidate| match rsa_bits(&candidate.blob) {
             Some(bits) if bits < least => {
-                self.ready.trust.remark(format!(
+                self.setup.trust.add_remark(format!(
                     "{}: an RSA key of {bits} bits is not used, for RequiredRSASize demands {least}",
                     candidate.name
                 ));
@@ -267,30 +265,30 @@ impl SshTransport {
         if let Some(spec) = &host.pubkey_accepted_algorithms {
             let accepted = algorithms::accepted(spec);
             candidates.retain(|candidate| {
-                algorithms::of_key(&candidate.blob)
+                algorithms::key_algorithms(&candidate.blob)
                     .iter()
                     .any(|name| accepted.iter().any(|accepted| accepted == name))
             });
         }
-        let keys: Vec<Key<'_>> = candidates
+        let keys: Vec<LoginKey<'_>> = candidates
             .into_iter()
-            .map(|candidate| Key {
+            .map(|candidate| LoginKey {
                 agent: match candidate.with {
-                    With::Agent(_) => held.map(|held| &held.client),
+                    With::Agent(_) => loaded.map(|loaded| &loaded.client),
                     With::Memory(_) => None,
                 },
                 candidate,
             })
             .collect();
-        let claim = Claim {
+        let credentials = Credentials {
             user: &host.user,
             methods: &methods,
             keys: &keys,
-            password: self.ready.password.as_ref(),
+            password: self.setup.password.as_ref(),
             host: &host.host_name,
-            trials: &self.ready.trials,
+            trials: &self.setup.trials,
         };
-        auth::log_in(peer, &claim, progress).await
+        auth::log_in(peer, &credentials, progress).await
     }
 
     /// Logs in and starts the command.
@@ -298,11 +296,11 @@ impl SshTransport {
         &self,
         host: &HostConfig,
         address: Option<SocketAddr>,
-        line: Line,
+        stream: ServerStream,
         ask_for: Option<&[KeyType]>,
-        progress: &mut Progress<'_>,
-    ) -> Result<Started, Failure> {
-        let mut peer = self.enter(host, address, line, ask_for, progress).await?;
+        progress: &mut LoginProgress<'_>,
+    ) -> Result<Started, ConnectFailure> {
+        let mut peer = self.enter(host, address, stream, ask_for, progress).await?;
         let environment = host.environment(self.options.config.environment());
         let command = &self.options.command;
         let channel = connect::exec(&mut peer, command, &environment, progress).await?;
@@ -328,7 +326,7 @@ impl SshTransport {
             alive: host
                 .server_alive_interval
                 .map(|interval| KeepAlive::new(interval, host.server_alive_count_max)),
-            options: Streams {
+            options: StreamOptions {
                 stderr: match self.options.stderr {
                     StderrMode::Separate => Some(Stream::Stderr),
                     StderrMode::Merge => Some(Stream::Stdout),
@@ -338,22 +336,22 @@ impl SshTransport {
             },
             input: self.options.input.as_ref().map(|input| input.reader(id)),
             input_ended: false,
-            state: State::Running,
+            state: SessionState::Running,
             signal: None,
         }
     }
 }
 
-/// Sets what a connection is to be like.
+/// Sets the options of a socket.
 fn tune(outgoing: &Outgoing, host: &HostConfig) {
-    // A connection that cannot be tuned works all the same, or shows what is wrong when it is used.
+    // An error is ignored: the connection works without these options, or fails at its first use.
     let _ = outgoing.stream.set_nodelay(true);
     if host.tcp_keep_alive {
         let _ = SockRef::from(&outgoing.stream).set_keepalive(true);
     }
 }
 
-/// The addresses of the family that the configuration wants.
+/// Keeps the addresses of the family that the configuration selects.
 fn of_family(addresses: Vec<SocketAddr>, family: AddressFamily) -> Vec<SocketAddr> {
     let mut addresses = addresses;
     addresses.retain(|address| match family {
@@ -386,18 +384,18 @@ impl Transport for SshTransport {
         budget: &mut Budget,
     ) -> Result<SshSession, Setback> {
         let host = self.host(target).map_err(Setback::Failed)?;
-        let hops = self.hops(&host).map_err(Setback::Failed)?;
-        let mut tries = Tries::default();
+        let jump_hosts = self.jump_hosts(&host).map_err(Setback::Failed)?;
+        let mut retries = ConnectRetries::default();
         loop {
-            let (line, address, lease) = if hops.is_empty() {
+            let (stream, address, lease) = if jump_hosts.is_empty() {
                 match dial(&self.pool, route, budget).await {
                     Ok((address, outgoing)) => {
                         tune(&outgoing, &host);
                         let Outgoing { stream, lease } = outgoing;
-                        (Line::Direct(stream), Some(address), Some(lease))
+                        (ServerStream::Tcp(stream), Some(address), Some(lease))
                     }
                     Err(Setback::Failed(error)) => {
-                        tries.not_reached(error, budget).await?;
+                        retries.after_connect_failure(error, budget).await?;
                         continue;
                     }
                     Err(setback) => return Err(setback),
@@ -407,21 +405,22 @@ impl Transport for SshTransport {
                 route.facts.attempts += 1;
                 let inner = budget.clone();
                 let before = budget.left();
-                let line = budget
-                    .spend(self.through(&hops, &host.host_name, host.port, inner))
+                let stream = budget
+                    .spend(self.connect_through(&jump_hosts, &host.host_name, host.port, inner))
                     .await;
                 *route.facts.connect.get_or_insert_default() += before - budget.left();
-                let line = line.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
-                let line = line.map_err(|error| Setback::Failed(by_way_of(&hops, error)))?;
-                (Line::Through(line), None, None)
+                let stream = stream.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
+                let stream =
+                    stream.map_err(|error| Setback::Failed(jump_error(&jump_hosts, error)))?;
+                (ServerStream::Tunnel(stream), None, None)
             };
-            let mut progress = Progress::new(budget, &mut route.asked);
+            let mut progress = LoginProgress::new(budget, &mut route.asked);
             let before = budget.left();
             let start = self.start(
                 &host,
                 address,
-                line,
-                tries.ask_for.as_deref(),
+                stream,
+                retries.ask_for.as_deref(),
                 &mut progress,
             );
             let started = budget.spend(start).await;
@@ -431,14 +430,14 @@ impl Transport for SshTransport {
                 Some(Ok(started)) => return Ok(self.session(id, &host, started, lease)),
                 Some(Err(failure)) => {
                     drop(lease);
-                    tries.again(failure, budget).await?;
+                    retries.after_failure(failure, budget).await?;
                 }
-                None => return Err(tries.out_of_time(&progress, budget)),
+                None => return Err(retries.out_of_time(&progress, budget)),
             }
         }
     }
 
     fn remarks(&self) -> Vec<String> {
-        self.ready.trust.remarks()
+        self.setup.trust.remarks()
     }
 }

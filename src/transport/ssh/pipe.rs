@@ -1,9 +1,8 @@
-//! The bytes under libssh2: its reads and writes go through here, to the socket that tokio watches.
+//! Transport below libssh2: its reads and writes go through here to tokio's socket.
 //!
-//! libssh2 calls [`Pipe::receive`] and [`Pipe::send`] instead of the system (see [`ffi`](super::ffi)). That
-//! bounds what one call may take in, so that no server can keep the loop to itself; it takes every
-//! write whole, so that libssh2 never has a half-sent packet for which it would refuse all others; and
-//! a [`Gate`] watches everything that passes before the server has proved its identity.
+//! libssh2 calls [`Pipe::receive`] and [`Pipe::send`] instead of the system (see [`ffi`](super::ffi)). A read is
+//! limited, so that no server can occupy the loop. A write is always taken whole: libssh2 refuses all other work
+//! while it has a half-sent packet. A [`Gate`] parses all data until the server has proved its identity.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -16,166 +15,166 @@ use zeroize::Zeroizing;
 use super::gate::{Gate, Proof, Violation};
 use super::greeting::Greeting;
 
-/// The most that one call of libssh2 takes from the network: some milliseconds of its work.
-const ALLOWANCE: usize = 256 * 1024;
+/// Maximum number of bytes that one call of libssh2 reads: some milliseconds of its work.
+const MAX_PER_CALL: usize = 256 * 1024;
 
-/// The most that waits for the kernel to take it. Standard input is not written unless nothing waits, so
-/// this is for libssh2's own messages; a peer that reads none of so many is not alive.
+/// Maximum number of bytes that wait for the kernel. Standard input is written only if nothing waits, so this is for
+/// libssh2's own messages. A peer that reads none of them has failed.
 const MAX_WAITING: usize = 256 * 1024;
 
-/// What a server may send before the command has started. Its longest messages then are lists of
-/// algorithms and keys of a few kilobytes.
+/// Maximum number of bytes from the server before the command has started. The longest messages are lists of
+/// algorithms and keys, a few kilobytes.
 const MAX_BEFORE_START: u64 = 1024 * 1024;
 
-/// What a server may send after that without anything coming of it: questions whether we are there, things
-/// to be ignored, and what libssh2 keeps that nobody will ask for.
-const MAX_UNPAID: u64 = 16 * 1024 * 1024;
+/// Maximum number of useless bytes after that: keep-alive requests, ignored messages, and data that libssh2 queues
+/// for no reader.
+const MAX_USELESS: u64 = 16 * 1024 * 1024;
 
-/// So many bytes on the wire are paid for by one byte of output, or of input that was sent: a packet is never
-/// more than this longer than what it carries.
-const WORTH: u64 = 128;
+/// Number of useless bytes that one byte of output or input makes up for. A packet is never longer than its payload
+/// by more than this.
+const BYTES_PER_USEFUL_BYTE: u64 = 128;
 
-/// And so many by a second, for those who say for days that they are there.
-const PER_SECOND: u64 = 1024;
+/// Allowance of useless bytes per second, for keep-alive requests over days.
+const KEEP_ALIVE_ALLOWANCE: u64 = 1024;
 
-/// Minimum size of a KEXINIT of ours on the wire, and more than any other packet that libssh2 sends within a read has,
-/// but for the next packet of the same key exchange.
-const MIN_OFFER: usize = 160;
+/// Minimum size of a KEXINIT of this side on the wire. No other packet that libssh2 sends within a read is that long,
+/// except the next packet of the same key exchange.
+const MIN_KEXINIT: usize = 160;
 
 /// Maximum number of bytes read at once before the server has proved its identity.
-const EARLY: usize = 4096;
+const EARLY_READ: usize = 4096;
 
 /// The connection to a server: by TCP, or through the session with a jump host.
 #[derive(Debug)]
-pub(super) enum Line {
-    Direct(TcpStream),
-    /// Our end of a pair whose other end is pumped through another session.
-    Through(UnixStream),
+pub(super) enum ServerStream {
+    Tcp(TcpStream),
+    /// This side's end of a socket pair. A jump session pumps the other end.
+    Tunnel(UnixStream),
 }
 
-impl Line {
+impl ServerStream {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Line::Direct(stream) => stream.try_read(buffer),
-            Line::Through(stream) => stream.try_read(buffer),
+            ServerStream::Tcp(stream) => stream.try_read(buffer),
+            ServerStream::Tunnel(stream) => stream.try_read(buffer),
         }
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Line::Direct(stream) => stream.try_write(bytes),
-            Line::Through(stream) => stream.try_write(bytes),
+            ServerStream::Tcp(stream) => stream.try_write(bytes),
+            ServerStream::Tunnel(stream) => stream.try_write(bytes),
         }
     }
 
     fn descriptor(&self) -> RawFd {
         match self {
-            Line::Direct(stream) => stream.as_raw_fd(),
-            Line::Through(stream) => stream.as_raw_fd(),
+            ServerStream::Tcp(stream) => stream.as_raw_fd(),
+            ServerStream::Tunnel(stream) => stream.as_raw_fd(),
         }
     }
 
     async fn ready(&self, interest: Interest) -> io::Result<()> {
         match self {
-            Line::Direct(stream) => stream.ready(interest).await.map(drop),
-            Line::Through(stream) => stream.ready(interest).await.map(drop),
+            ServerStream::Tcp(stream) => stream.ready(interest).await.map(drop),
+            ServerStream::Tunnel(stream) => stream.ready(interest).await.map(drop),
         }
     }
 
-    /// Makes sure that dropping it resets the connection: closing first would leave a TIME_WAIT here.
+    /// Makes dropping the stream reset the connection: closing first would leave a TIME_WAIT here.
     fn reset_on_drop(&self) {
-        // It can fail only on a socket that is gone already.
+        // It fails only on a socket that is closed already.
         let _ = match self {
-            Line::Direct(stream) => stream.set_zero_linger(),
-            Line::Through(stream) => {
+            ServerStream::Tcp(stream) => stream.set_zero_linger(),
+            ServerStream::Tunnel(stream) => {
                 rustix::net::shutdown(stream, rustix::net::Shutdown::Both).map_err(Into::into)
             }
         };
     }
 }
 
-/// A connection as libssh2 sees it.
+/// Connection below a libssh2 session.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    line: Line,
+    stream: ServerStream,
     gate: Gate,
     /// True if the gate is open and empty, so that reads go past it.
     is_passed: bool,
-    /// What the kernel has not taken yet.
+    /// Data that the kernel has not taken yet.
     waiting: Vec<u8>,
-    /// What libssh2 may still take in this call.
-    allowance: usize,
-    /// The last read found nothing more: waiting for the socket is worth while.
-    drained: bool,
-    /// Something came in this call.
-    fresh: bool,
-    /// Number of packets of at least [`MIN_OFFER`] bytes that libssh2 has sent in this call.
+    /// Number of bytes that libssh2 may still read in this call.
+    left_in_call: usize,
+    /// True if the last read found nothing more, so that waiting for the socket makes sense.
+    would_block: bool,
+    /// True if this call has read something.
+    has_read: bool,
+    /// Number of packets of at least [`MIN_KEXINIT`] bytes that libssh2 has sent in this call.
     offers: u32,
     /// True if the last packet that libssh2 has sent in this call is one of them.
     is_offer_last: bool,
-    /// The end is not to be told yet.
-    held: bool,
-    /// All bytes that came.
+    /// True if the end of the connection is hidden in this call.
+    end_held: bool,
+    /// Number of bytes received.
     received: u64,
-    /// What came of it that nothing has paid for.
-    unpaid: u64,
-    /// How much that may be.
-    most: u64,
-    /// Since when time pays; `None` until the command has started, when nothing does.
-    paid_since: Option<Instant>,
-    /// Nothing can be sent any more.
-    mute: bool,
-    /// Nothing passes any more.
+    /// Number of useless bytes received.
+    useless: u64,
+    /// Maximum number of useless bytes.
+    max_useless: u64,
+    /// Start of the allowance by time; `None` until the command has started.
+    allowance_since: Option<Instant>,
+    /// True if nothing can be sent any more.
+    write_failed: bool,
+    /// True if nothing can be sent or received any more.
     dead: bool,
-    ended: Option<Ended>,
-    /// Why the server says that it ends the connection.
+    ended: Option<StreamEnd>,
+    /// Server's reason for the end of the connection.
     farewell: Option<String>,
-    answers: Option<Answers>,
+    answers: Option<PasswordAnswer>,
 }
 
-/// How a connection ended.
+/// End of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum StreamEnd {
     /// The server closed it.
     Closed,
-    /// The server, or something on the way, reset it.
+    /// The server or the network reset it.
     Reset,
-    /// The server sent more than any honest one would.
+    /// The server sent more than an honest one does.
     Flood,
-    /// The server cannot be trusted to prove its identity.
+    /// The server broke the rules before the proof of its identity.
     Refused(Violation),
-    /// The system's words for anything else.
+    /// Another error of the system, as text.
     Other(String),
 }
 
-/// What to say when the server asks questions.
+/// Password for the server's questions.
 #[derive(Debug)]
-struct Answers {
+struct PasswordAnswer {
     password: Zeroizing<String>,
-    /// The server has asked something.
-    given: bool,
-    /// The server has been given the password.
-    shown: bool,
+    /// True if the server has asked something.
+    asked: bool,
+    /// True if the server got the password.
+    password_sent: bool,
 }
 
 impl Pipe {
-    pub(super) fn new(line: Line) -> Pipe {
+    pub(super) fn new(stream: ServerStream) -> Pipe {
         Pipe {
-            line,
+            stream,
             gate: Gate::default(),
             is_passed: false,
             waiting: Vec::new(),
-            allowance: ALLOWANCE,
-            drained: true,
-            fresh: false,
+            left_in_call: MAX_PER_CALL,
+            would_block: true,
+            has_read: false,
             offers: 0,
             is_offer_last: false,
-            held: false,
+            end_held: false,
             received: 0,
-            unpaid: 0,
-            most: MAX_BEFORE_START,
-            paid_since: None,
-            mute: false,
+            useless: 0,
+            max_useless: MAX_BEFORE_START,
+            allowance_since: None,
+            write_failed: false,
             dead: false,
             ended: None,
             farewell: None,
@@ -183,22 +182,22 @@ impl Pipe {
         }
     }
 
-    /// The socket's, as long as this lives.
+    /// Returns the socket's descriptor, valid while this exists.
     pub(super) fn descriptor(&self) -> RawFd {
-        self.line.descriptor()
+        self.stream.descriptor()
     }
 
-    /// What the server said before anything was encrypted.
+    /// Returns the server's text before the encryption.
     pub(super) fn greeting(&self) -> &Greeting {
         self.gate.greeting()
     }
 
-    /// The proof that the server owns its host key, once there is one.
+    /// Returns the proof that the server owns its host key, if there is one.
     pub(super) fn proof(&self) -> Option<&Proof> {
         self.gate.proof()
     }
 
-    /// Lets encrypted packets through: the host key that was proved has been judged.
+    /// Lets encrypted packets pass. The host key must have been accepted.
     pub(super) fn open_gate(&mut self) {
         self.gate.open();
     }
@@ -206,48 +205,48 @@ impl Pipe {
     /// Ends the connection for this reason.
     pub(super) fn refuse(&mut self, violation: Violation) {
         self.gate.refuse(violation.clone());
-        self.ended.get_or_insert(Ended::Refused(violation));
-        self.line.reset_on_drop();
+        self.ended.get_or_insert(StreamEnd::Refused(violation));
+        self.stream.reset_on_drop();
         self.dead = true;
     }
 
-    /// How the connection ended, if it has.
-    pub(super) fn ended(&self) -> Option<&Ended> {
+    /// Returns the end of the connection, if it has ended.
+    pub(super) fn ended(&self) -> Option<&StreamEnd> {
         self.ended.as_ref()
     }
 
-    /// All bytes that came so far.
+    /// Returns the number of bytes received.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// The command has started: from here on what comes of it may be much, if it is of use.
-    /// `sessions` is how many may go through it, each with windows of its own.
+    /// Replaces the limit for the start by the one for a running command. `sessions` is the number of sessions in
+    /// this connection, each with windows of its own.
     pub(super) fn lift_limit(&mut self, sessions: u64) {
-        self.unpaid = 0;
-        self.most = sessions * MAX_UNPAID;
-        self.paid_since = Some(Instant::now());
+        self.useless = 0;
+        self.max_useless = sessions * MAX_USELESS;
+        self.allowance_since = Some(Instant::now());
     }
 
-    /// So many bytes of a stream have passed, in or out.
-    pub(super) fn pay(&mut self, bytes: usize) {
-        let worth = WORTH.saturating_mul(bytes as u64);
-        self.unpaid = self.unpaid.saturating_sub(worth);
+    /// Counts useful bytes: those of a stream, in or out.
+    pub(super) fn count_useful(&mut self, bytes: usize) {
+        let credit = BYTES_PER_USEFUL_BYTE.saturating_mul(bytes as u64);
+        self.useless = self.useless.saturating_sub(credit);
     }
 
-    /// Whether the server has sent more than any honest one would.
+    /// True if the server has sent more useless bytes than an honest one does.
     fn is_flooded(&mut self) -> bool {
-        let Some(since) = &mut self.paid_since else {
-            return self.unpaid > self.most;
+        let Some(since) = &mut self.allowance_since else {
+            return self.useless > self.max_useless;
         };
-        if self.unpaid > self.most {
+        if self.useless > self.max_useless {
             let seconds = since.elapsed().as_secs();
             *since += Duration::from_secs(seconds);
-            self.unpaid = self
-                .unpaid
-                .saturating_sub(seconds.saturating_mul(PER_SECOND));
+            self.useless = self
+                .useless
+                .saturating_sub(seconds.saturating_mul(KEEP_ALIVE_ALLOWANCE));
         }
-        self.unpaid > self.most
+        self.useless > self.max_useless
     }
 
     pub(super) fn farewell(&self) -> Option<&str> {
@@ -260,10 +259,10 @@ impl Pipe {
 
     /// Answers the server's questions with this password, once.
     pub(super) fn answer_with(&mut self, password: Zeroizing<String>) {
-        self.answers = Some(Answers {
+        self.answers = Some(PasswordAnswer {
             password,
-            given: false,
-            shown: false,
+            asked: false,
+            password_sent: false,
         });
     }
 
@@ -271,20 +270,20 @@ impl Pipe {
     /// something else, and `None` if it has asked nothing.
     pub(super) fn end_answers(&mut self) -> Option<bool> {
         let answers = self.answers.take()?;
-        answers.given.then_some(answers.shown)
+        answers.asked.then_some(answers.password_sent)
     }
 
     /// Returns the answer to the hidden ones of the server's questions, if there is one; the others have none.
     pub(super) fn answer(&mut self, hidden: &[bool]) -> Option<Zeroizing<String>> {
         let answers = self.answers.as_mut()?;
-        // Asked again, the password was wrong: nothing else is known here.
-        if answers.given || hidden.is_empty() {
+        // A second question means that the password was wrong.
+        if answers.asked || hidden.is_empty() {
             return None;
         }
-        answers.given = true;
-        // Of several secrets it would not be known which is the password.
-        answers.shown = hidden.iter().filter(|hidden| **hidden).count() == 1;
-        answers.shown.then(|| answers.password.clone())
+        answers.asked = true;
+        // With several hidden questions it is unknown which one is for the password.
+        answers.password_sent = hidden.iter().filter(|hidden| **hidden).count() == 1;
+        answers.password_sent.then(|| answers.password.clone())
     }
 
     /// Lets nothing pass any more, and resets the connection when it is dropped.
@@ -292,16 +291,16 @@ impl Pipe {
         self.dead = true;
         self.waiting.clear();
         if self.ended.is_none() {
-            self.line.reset_on_drop();
+            self.stream.reset_on_drop();
         }
     }
 
-    /// Called before each call of libssh2.
+    /// Prepares for a call of libssh2; required before each.
     pub(super) fn begin(&mut self) {
-        self.allowance = ALLOWANCE;
-        self.drained = false;
-        self.fresh = false;
-        self.held = false;
+        self.left_in_call = MAX_PER_CALL;
+        self.would_block = false;
+        self.has_read = false;
+        self.end_held = false;
         self.offers = 0;
         self.is_offer_last = false;
     }
@@ -315,22 +314,23 @@ impl Pipe {
         self.offers == 1 && self.is_offer_last
     }
 
-    /// Hides the end from libssh2 during this call: once it knows, it gives nothing of what it has.
+    /// Hides the end of the connection from libssh2 during this call. After libssh2 knows of the end, it returns no
+    /// more of its queued data.
     pub(super) fn hold_end(&mut self) {
-        self.held = true;
+        self.end_held = true;
     }
 
-    /// Whether libssh2 has taken all that there is. If not, it is to be called again instead of waiting.
+    /// True if libssh2 has read everything. If not, the call must be repeated without waiting.
     pub(super) fn is_drained(&self) -> bool {
-        self.drained
+        self.would_block
     }
 
-    /// Whether something of ours has not been taken by the kernel.
+    /// True if data waits for the kernel.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// libssh2 reads.
+    /// Handles a read of libssh2.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.dead {
             return Ok(0);
@@ -338,14 +338,14 @@ impl Pipe {
         if !self.is_passed {
             return self.receive_watched(buffer);
         }
-        if self.allowance == 0 {
+        if self.left_in_call == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = buffer.len().min(self.allowance);
+        let n = buffer.len().min(self.left_in_call);
         self.read(&mut buffer[..n])
     }
 
-    /// libssh2 reads what the gate lets through.
+    /// Handles a read before the gate is open and empty.
     fn receive_watched(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let taken = self.gate.take(buffer);
@@ -353,17 +353,17 @@ impl Pipe {
             if taken > 0 {
                 return Ok(taken);
             }
-            if self.allowance == 0 {
+            if self.left_in_call == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let mut early = [0; EARLY];
+            let mut early = [0; EARLY_READ];
             let n = self.read(&mut early)?;
             if n == 0 {
                 return Ok(0);
             }
             if let Err(violation) = self.gate.from_server(&early[..n]) {
                 match violation {
-                    // The greeting says more, and the end is like any other.
+                    // The greeting has more detail, so the connection simply ends.
                     Violation::NoServer => self.dead = true,
                     violation => self.refuse(violation),
                 }
@@ -375,21 +375,21 @@ impl Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match self.ended {
             Some(_) => Ok(0),
-            None => self.line.try_read(buffer),
+            None => self.stream.try_read(buffer),
         };
         match read {
             Ok(0) if !buffer.is_empty() => {
-                self.ended.get_or_insert(Ended::Closed);
+                self.ended.get_or_insert(StreamEnd::Closed);
                 self.end()
             }
             Ok(n) => {
-                self.fresh = true;
-                self.allowance = self.allowance.saturating_sub(n);
+                self.has_read = true;
+                self.left_in_call = self.left_in_call.saturating_sub(n);
                 self.received += n as u64;
-                self.unpaid += n as u64;
+                self.useless += n as u64;
                 if self.is_flooded() {
-                    self.ended.get_or_insert(Ended::Flood);
-                    self.line.reset_on_drop();
+                    self.ended.get_or_insert(StreamEnd::Flood);
+                    self.stream.reset_on_drop();
                     self.dead = true;
                     return Ok(0);
                 }
@@ -397,29 +397,29 @@ impl Pipe {
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => {
-                    self.drained = true;
+                    self.would_block = true;
                     Err(error)
                 }
                 io::ErrorKind::Interrupted => Err(io::ErrorKind::WouldBlock.into()),
                 _ => {
-                    self.note(&error);
+                    self.record_error(&error);
                     self.end()
                 }
             },
         }
     }
 
-    /// Tells libssh2 that nothing more will come, unless it has something to give before.
+    /// Reports the end of the connection to libssh2, or EAGAIN if it must first process what it has read.
     fn end(&self) -> io::Result<usize> {
-        if self.fresh || self.held {
+        if self.has_read || self.end_held {
             Err(io::ErrorKind::WouldBlock.into())
         } else {
             Ok(0)
         }
     }
 
-    /// libssh2 writes. All of it is taken. What cannot be sent any more is taken, too: what the server sent
-    /// before is read then, which may say why, and after it the end.
+    /// Handles a write of libssh2, which is always taken whole. If sending fails, that is not reported: the server's
+    /// data, which may contain its reason, is read first, and then the end.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.dead || self.waiting.len() + bytes.len() > MAX_WAITING {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -430,7 +430,7 @@ impl Pipe {
             self.refuse(violation);
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.is_offer_last = bytes.len() >= MIN_OFFER;
+        self.is_offer_last = bytes.len() >= MIN_KEXINIT;
         self.offers += u32::from(self.is_offer_last);
         if self.waiting.is_empty() {
             let sent = self.write(bytes);
@@ -441,23 +441,23 @@ impl Pipe {
         Ok(bytes.len())
     }
 
-    /// Gives the kernel what it takes.
+    /// Passes bytes to the kernel; returns the number that it has taken.
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
-        while sent < bytes.len() && !self.mute {
-            match self.line.try_write(&bytes[sent..]) {
+        while sent < bytes.len() && !self.write_failed {
+            match self.stream.try_write(&bytes[sent..]) {
                 Ok(n) => sent += n,
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return sent,
                     io::ErrorKind::Interrupted => {}
-                    _ => self.mute = true,
+                    _ => self.write_failed = true,
                 },
             }
         }
         bytes.len()
     }
 
-    /// Gives the kernel what has been waiting, as far as it takes it.
+    /// Passes waiting data to the kernel.
     pub(super) fn flush(&mut self) {
         if self.waiting.is_empty() {
             return;
@@ -468,21 +468,21 @@ impl Pipe {
         self.waiting.drain(..sent);
     }
 
-    /// Waits until the socket has something, or takes something if there is something for it. Cancel safe.
+    /// Waits until the socket is readable, or writable if data waits. Cancel safe.
     pub(super) async fn ready(&self) -> io::Result<()> {
         let interest = if self.has_waiting() {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
         };
-        self.line.ready(interest).await
+        self.stream.ready(interest).await
     }
 
-    /// Reads past all that still comes until the server has closed; true if it has.
+    /// Reads and discards data until the server has closed; true if it has.
     pub(super) fn read_past(&mut self) -> bool {
-        let mut buffer = [0; EARLY];
+        let mut buffer = [0; EARLY_READ];
         while self.ended.is_none() {
-            self.allowance = ALLOWANCE;
+            self.left_in_call = MAX_PER_CALL;
             match self.read(&mut buffer) {
                 Ok(_) => {}
                 Err(_) => return self.ended.is_some(),
@@ -491,10 +491,10 @@ impl Pipe {
         true
     }
 
-    fn note(&mut self, error: &io::Error) {
+    fn record_error(&mut self, error: &io::Error) {
         let ended = match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Ended::Reset,
-            _ => Ended::Other(error.to_string()),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => StreamEnd::Reset,
+            _ => StreamEnd::Other(error.to_string()),
         };
         self.ended.get_or_insert(ended);
     }

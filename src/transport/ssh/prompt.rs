@@ -1,12 +1,12 @@
-//! Secrets that come from the user: passphrases of keys, and the password of `--password`. They are
-//! asked on the terminal, without showing them, before the first connection; or read from a file
-//! descriptor that a script has opened; and wiped from memory after their last use.
+//! Secrets from the user: passphrases of keys, and the password of `--password`. They are asked on the terminal
+//! without echo before the first connection, or read from a file descriptor that a script has opened. They are wiped
+//! from memory after their last use.
 //!
-//! Every copy in this program's own memory is wiped: the buffers for reading, the secret, the answer to a server's
-//! question, the text of a key file, and a decrypted key up to the point where OpenSSL takes it over, which wipes its own
-//! numbers. Copies that are not in its hands: the packets in which libssh2 puts a password together (it wipes some and
-//! frees others as they are), blocks that OpenSSL works on, and the kernel's buffers for terminals and pipes. A core dump
-//! or swap space may hold any of them.
+//! Every copy in this program's own memory is wiped: read buffers, the secret, the answer to a server's question, the
+//! text of a key file, and a decrypted key until OpenSSL takes it over and wipes its own numbers. Other copies are
+//! out of its control: the packets in which libssh2 assembles a password (it wipes some and frees others as they
+//! are), buffers of OpenSSL, and the kernel's buffers for terminals and pipes. A core dump or swap space may hold any
+//! of them.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -17,27 +17,27 @@ use std::path::Path;
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
-/// Longer secrets are refused (OpenSSH's bound).
-const LONGEST: usize = 1024;
+/// Maximum length of a secret, as in OpenSSH.
+const MAX_SECRET: usize = 1024;
 
-/// A passphrase or a password. It does not show itself, and is wiped when dropped.
+/// A passphrase or a password. Its `Debug` form hides it, and it is wiped when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes a secret over.
+    /// Creates a secret from bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Secret {
         Secret(Zeroizing::new(bytes))
     }
 
-    /// The secret itself.
+    /// Returns the bytes of the secret.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether nothing was typed.
+    /// True if the secret is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -50,50 +50,50 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A secret that did not come.
+/// Reason why there is no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
-    /// There is nobody to ask.
+    /// The process has no terminal.
     #[error("there is no terminal to ask on")]
     NoTerminal,
-    /// Nobody wants to be asked.
-    #[error("BatchMode says that nobody is asked")]
+    /// `BatchMode` forbids questions.
+    #[error("BatchMode forbids questions")]
     BatchMode,
-    /// The user has ended the input.
+    /// The user ended the input.
     #[error("the question was not answered")]
     NotAnswered,
-    /// The user wants to end the program.
+    /// The user pressed ^C or ^\.
     #[error("interrupted")]
     Interrupted,
-    /// It is not a secret.
-    #[error("it is longer than {LONGEST} bytes")]
+    /// The secret is too long.
+    #[error("it is longer than {MAX_SECRET} bytes")]
     TooLong,
-    /// The descriptor holds no line.
+    /// The descriptor has no line.
     #[error("file descriptor {fd} has no line with the password")]
     Empty {
-        /// As given.
+        /// Number of the descriptor, as given.
         fd: u32,
     },
     /// The terminal or the descriptor fails.
     #[error("{what}: {source}")]
     Io {
-        /// What was read.
+        /// Source of the secret.
         what: String,
-        /// Why it cannot be.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
-/// Somebody who can be asked for a secret.
+/// A source of secrets that asks a question.
 pub trait Ask {
-    /// Asks, with a prompt that ends in a colon and a blank.
+    /// Asks with a prompt, which ends in a colon and a space.
     ///
     /// # Errors
-    /// No answer.
+    /// There is no answer.
     fn ask(&mut self, prompt: &str) -> Result<Secret, PromptError>;
 }
 
-/// The terminal of the session, if it has one: `/dev/tty`, whatever standard input is.
+/// The controlling terminal: `/dev/tty`, whatever standard input is.
 #[derive(Debug, Default)]
 pub struct Terminal;
 
@@ -105,121 +105,122 @@ impl Ask for Terminal {
             what: "/dev/tty".to_owned(),
             source,
         };
-        let silent = Silent::new(&terminal).map_err(failed)?;
+        let echo_off = EchoOff::new(&terminal).map_err(failed)?;
         (&terminal).write_all(prompt.as_bytes()).map_err(failed)?;
         let line = type_line(&terminal);
-        drop(silent);
-        // The user's own line end was not shown.
+        drop(echo_off);
+        // The terminal did not echo the newline that the user typed.
         (&terminal).write_all(b"\n").map_err(failed)?;
         match line.map_err(failed)? {
-            Typed::Line(line) if line.len() > LONGEST => Err(PromptError::TooLong),
-            Typed::Line(line) => Ok(Secret(line)),
-            Typed::End => Err(PromptError::NotAnswered),
-            Typed::Interrupt => Err(PromptError::Interrupted),
+            TypedLine::Line(line) if line.len() > MAX_SECRET => Err(PromptError::TooLong),
+            TypedLine::Line(line) => Ok(Secret(line)),
+            TypedLine::End => Err(PromptError::NotAnswered),
+            TypedLine::Interrupt => Err(PromptError::Interrupted),
         }
     }
 }
 
-/// A terminal that shows nothing and gives every key as a byte, until this is dropped. ^C comes as a byte
-/// too: a signal would end the program with the terminal still silent.
-struct Silent<'a> {
+/// A terminal without echo that returns every key as a byte, until this is dropped. ^C is a byte too: a signal would
+/// end the program and leave the terminal without echo.
+struct EchoOff<'a> {
     terminal: &'a File,
     before: Termios,
 }
 
-impl Silent<'_> {
-    fn new(terminal: &File) -> io::Result<Silent<'_>> {
+impl EchoOff<'_> {
+    fn new(terminal: &File) -> io::Result<EchoOff<'_>> {
         let before = termios::tcgetattr(terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes -= LocalModes::ECHO
+        let mut echo_off = before.clone();
+        echo_off.local_modes -= LocalModes::ECHO
             | LocalModes::ECHONL
             | LocalModes::ICANON
             | LocalModes::ISIG
             | LocalModes::IEXTEN;
-        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
-        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
-        // What was typed before the question is no answer to it.
-        termios::tcsetattr(terminal, OptionalActions::Flush, &silent)?;
-        Ok(Silent { terminal, before })
+        echo_off.special_codes[SpecialCodeIndex::VMIN] = 1;
+        echo_off.special_codes[SpecialCodeIndex::VTIME] = 0;
+        // Input typed before the prompt is discarded: it is no answer to it.
+        termios::tcsetattr(terminal, OptionalActions::Flush, &echo_off)?;
+        Ok(EchoOff { terminal, before })
     }
 }
 
-impl Drop for Silent<'_> {
+impl Drop for EchoOff<'_> {
     fn drop(&mut self) {
-        // A terminal that is gone needs no care.
+        // An error means that the terminal is gone.
         let _ = termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
     }
 }
 
-/// What was typed.
-enum Typed {
+/// Result of reading a line.
+enum TypedLine {
     Line(Zeroizing<Vec<u8>>),
     End,
     Interrupt,
 }
 
-/// Reads a line key by key, with the few that correct it.
-fn type_line(mut from: impl Read) -> io::Result<Typed> {
+/// Reads a line key by key and handles the keys that edit it.
+fn type_line(mut from: impl Read) -> io::Result<TypedLine> {
     const INTERRUPT: u8 = 3;
     const END: u8 = 4;
     const BACKSPACE: u8 = 8;
     const QUIT: u8 = 0x1c;
     const DELETE: u8 = 0x7f;
     const KILL: u8 = 0x15;
-    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 2));
     let mut byte = Zeroizing::new([0]);
     loop {
         match from.read(&mut *byte) {
-            Ok(0) => return Ok(Typed::End),
+            Ok(0) => return Ok(TypedLine::End),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
         match byte[0] {
-            b'\n' | b'\r' => return Ok(Typed::Line(line)),
-            INTERRUPT | QUIT => return Ok(Typed::Interrupt),
-            END if line.is_empty() => return Ok(Typed::End),
-            END => return Ok(Typed::Line(line)),
+            b'\n' | b'\r' => return Ok(TypedLine::Line(line)),
+            INTERRUPT | QUIT => return Ok(TypedLine::Interrupt),
+            END if line.is_empty() => return Ok(TypedLine::End),
+            END => return Ok(TypedLine::Line(line)),
             KILL => line.clear(),
-            // A character may be several bytes.
+            // A character of UTF-8 may have several bytes.
             BACKSPACE | DELETE => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
-            byte if line.len() <= LONGEST => line.push(byte),
+            byte if line.len() <= MAX_SECRET => line.push(byte),
             _ => {}
         }
     }
 }
 
-/// Nobody, for those who want no questions (`BatchMode yes`).
+/// A source that refuses every question (`BatchMode yes`).
 #[derive(Debug, Default)]
-pub struct Nobody;
+pub struct NoPrompt;
 
-impl Ask for Nobody {
+impl Ask for NoPrompt {
     fn ask(&mut self, _: &str) -> Result<Secret, PromptError> {
         Err(PromptError::BatchMode)
     }
 }
 
-/// Reads the password that a script holds ready: the first line of a descriptor of this process, and
-/// not a byte more, so that what follows on standard input can go to the hosts.
+/// Reads the password that a script provides: the first line of a descriptor of this process, and not a byte more. So
+/// the rest of standard input can go to the hosts.
 ///
 /// # Errors
-/// It is not open, has no line, or one that is no password.
+/// The descriptor is not open, has no line, or a line that is too long.
 pub fn from_descriptor(fd: u32) -> Result<Secret, PromptError> {
     let failed = |source| PromptError::Io {
         what: format!("file descriptor {fd}"),
         source,
     };
     let line = match fd {
-        // The one that others may read on from, so not by a new description with a place of its own.
+        // The hosts' input is read from this descriptor later, so its own offset must advance. Opening it again could
+        // make a new offset.
         0 => read_line(Descriptor(rustix::stdio::stdin())),
         fd => {
-            // By way of the kernel's own name for it, which takes no unsafe code.
+            // The kernel's name of a descriptor can be opened without unsafe code.
             let path = Path::new("/proc/self/fd").join(fd.to_string());
             read_line(File::open(path).map_err(failed)?)
         }
     };
     let line = line.map_err(failed)?;
-    if line.len() > LONGEST {
+    if line.len() > MAX_SECRET {
         return Err(PromptError::TooLong);
     }
     if line.is_empty() {
@@ -229,11 +230,11 @@ pub fn from_descriptor(fd: u32) -> Result<Secret, PromptError> {
     }
 }
 
-/// Reads up to a line end, which is taken but not given.
+/// Reads up to a newline, which is consumed but not returned.
 fn read_line(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 2));
     let mut byte = Zeroizing::new([0]);
-    while line.len() <= LONGEST {
+    while line.len() <= MAX_SECRET {
         match from.read(&mut *byte) {
             Ok(0) => break,
             Ok(_) if *byte == *b"\n" => break,
@@ -248,7 +249,7 @@ fn read_line(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(line)
 }
 
-/// Reads without a buffer.
+/// A reader without a buffer.
 struct Descriptor<D>(D);
 
 impl<D: AsFd> Read for Descriptor<D> {

@@ -1,4 +1,4 @@
-//! A running command over ssh: both streams to their end, its exit, and the end of the connection.
+//! A running ssh session: reads both streams to their end, then the exit, and closes the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::lost;
-use super::drive::Turns;
+use super::drive::CallPacer;
 use super::ffi::{Channel, Exit, Peer};
-use super::pipe::Ended;
+use super::pipe::StreamEnd;
 use crate::clock::reached;
 use crate::event::{Chunk, Phase, RemoteExit, Side, Stream};
 use crate::ports::PortLease;
@@ -18,62 +18,55 @@ use crate::transport::input::{InputError, InputReader};
 use crate::transport::scratch;
 use crate::transport::{Output, RemoteSignal, Session, TransportError};
 
-/// How long the server may take to close, once all is said: it closes first, so that the TIME_WAIT is its own.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum time for the server to close after the exit. The server should close first, so that it gets the TIME_WAIT.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// libssh2's number for the stream of standard error.
+/// Number of standard error in libssh2.
 const STDERR: i32 = 1;
 
-/// Maximum number of reads of one stream before the other one has its turn.
-const MOST_READS: usize = 16;
+/// Maximum number of reads of one stream before the other one is read.
+const MAX_READS: usize = 16;
 
 /// A command that an ssh server has started.
 #[derive(Debug)]
 pub struct SshSession {
     pub(super) id: TargetId,
-    /// Before the lease: fields are dropped in this order.
+    /// Declared before the lease, since fields are dropped in this order.
     pub(super) peer: Peer,
     pub(super) channel: Channel,
-    /// The right to the source port; a connection through another host has none.
+    /// Lease on the source port; `None` for a connection through a jump host.
     pub(super) lease: Option<PortLease>,
     pub(super) alive: Option<KeepAlive>,
-    pub(super) options: Streams,
-    /// What the command reads, while there is any of it.
+    pub(super) options: StreamOptions,
+    /// Standard input, until it has ended.
     pub(super) input: Option<InputReader>,
-    /// The command has been told that its input has ended.
+    /// True if the end of the input was sent.
     pub(super) input_ended: bool,
-    pub(super) state: State,
-    /// A signal that libssh2 could not send at once.
+    pub(super) state: SessionState,
+    /// Signal that is not sent yet.
     pub(super) signal: Option<&'static str>,
 }
 
-/// What is done with the streams and the end of a command.
+/// Treatment of the streams and of a missing exit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Streams {
-    /// What stderr is shown as, if it is.
+pub(super) struct StreamOptions {
+    /// Output stream for standard error; `None` discards it.
     pub(super) stderr: Option<Stream>,
-    /// An end of which the server does not say how it was is one, and no failure.
+    /// True if a missing exit is a success (`--raw`).
     pub(super) raw: bool,
 }
 
-/// How far a session has come.
+/// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum SessionState {
     Running,
     /// Both streams have ended.
     Ending,
-    /// The server has said how the command ended, or not.
-    Ended(Verdict),
+    /// The channel is closed. `None` if the server sent no exit.
+    Ended(Option<RemoteExit>),
 }
 
-/// How a command ended, as far as its server says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Exit(RemoteExit),
-    Unsaid,
-}
-
-/// The questions that only show whether the server is there (`ServerAliveInterval`).
+/// Keep-alive requests, which check that the server still answers (`ServerAliveInterval`).
 #[derive(Debug)]
 pub(super) struct KeepAlive {
     interval: Duration,
@@ -96,22 +89,22 @@ impl KeepAlive {
 }
 
 impl SshSession {
-    /// Carries both streams until they have ended.
-    async fn carry(&mut self, output: &Output) -> Result<(), TransportError> {
-        let mut turns = Turns::default();
+    /// Reads both streams until they have ended.
+    async fn copy_streams(&mut self, output: &Output) -> Result<(), TransportError> {
+        let mut pacer = CallPacer::default();
         let mut looked_again = false;
         loop {
-            self.say()?;
+            self.send_pending()?;
             let before = self.peer.queued(self.channel);
-            let moved = self.round(output).await?;
+            let moved = self.read_streams(output).await?;
             if self.peer.at_end(self.channel) {
                 return Ok(());
             }
             let after = self.peer.queued(self.channel);
             let is_foreign = !moved && before.is_readable && before.bytes == after.bytes;
             if is_foreign {
-                // Extended data of a type that does not exist (RFC 4254, section 5.2), thrown away as ssh does it.
-                // libssh2 would keep it for ever, and never tell of the channel's end.
+                // Extended data of an unknown type (RFC 4254, section 5.2) is dropped, as ssh does. libssh2 would
+                // keep it and never report the end of the channel.
                 self.drop_queued(after.bytes)?;
                 if self.peer.at_end(self.channel) {
                     return Ok(());
@@ -119,20 +112,20 @@ impl SshSession {
             }
             let has_widened = !before.is_readable && after.is_readable;
             let has_progress = moved || has_widened || (is_foreign && after.bytes > 0);
-            // What came while one stream was read may be the other's.
+            // Data that came while one stream was read may belong to the other.
             if has_progress || (after.bytes > 0 && !looked_again) {
                 looked_again = !has_progress;
-                // A server that writes without end must not keep the timers of this host from being looked at.
+                // A server that writes without end must not delay the timers of this host.
                 yield_now().await;
                 continue;
             }
             looked_again = false;
-            self.wait(&mut turns).await?;
+            self.wait(&mut pacer).await?;
         }
     }
 
-    /// Sends what is to be sent: the end of the input, a signal.
-    fn say(&mut self) -> Result<(), TransportError> {
+    /// Sends the end of the input and a pending signal.
+    fn send_pending(&mut self) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
         if !self.input_ended && self.input.is_none() {
             peer.pipe_mut().begin();
@@ -154,21 +147,21 @@ impl SshSession {
         Ok(())
     }
 
-    /// Reads both streams until there is nothing, or as much as one turn takes; true if there was anything.
-    async fn round(&mut self, output: &Output) -> Result<bool, TransportError> {
+    /// Reads both streams until they are empty or one turn is over; true if there was data.
+    async fn read_streams(&mut self, output: &Output) -> Result<bool, TransportError> {
         let mut moved = false;
         for (number, stream) in [(0, Some(Stream::Stdout)), (STDERR, self.options.stderr)] {
-            for _ in 0..MOST_READS {
+            for _ in 0..MAX_READS {
                 let permit = output.room().await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
-                    (Read::Nothing, _) => break,
-                    (Read::Some(data), Some(stream)) => permit.send(Chunk {
+                    (None, _) => break,
+                    (Some(data), Some(stream)) => permit.send(Chunk {
                         target: self.id,
                         stream,
                         data,
                     }),
-                    (Read::Some(_), None) => {}
+                    (Some(_), None) => {}
                 }
                 moved = true;
             }
@@ -176,7 +169,7 @@ impl SshSession {
         Ok(moved)
     }
 
-    /// Throws away what is first in the queue.
+    /// Drops the first bytes of the queue.
     fn drop_queued(&mut self, bytes: usize) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
         peer.pipe_mut().begin();
@@ -184,17 +177,17 @@ impl SshSession {
         dropped.map_err(|fault| lost(peer, Phase::Run, fault))
     }
 
-    fn read(&mut self, number: i32, wanted: bool) -> Result<Read, TransportError> {
+    fn read(&mut self, number: i32, wanted: bool) -> Result<Option<Vec<u8>>, TransportError> {
         let Self { peer, channel, .. } = self;
         peer.pipe_mut().begin();
         if peer.has_output(*channel) {
             peer.pipe_mut().hold_end();
         }
         scratch::with(|buffer| match peer.read(*channel, number, buffer) {
-            Ok(Some(0) | None) => Ok(Read::Nothing),
+            Ok(Some(0) | None) => Ok(None),
             Ok(Some(n)) => {
-                peer.pipe_mut().pay(n);
-                Ok(Read::Some(if wanted {
+                peer.pipe_mut().count_useful(n);
+                Ok(Some(if wanted {
                     buffer[..n].to_vec()
                 } else {
                     Vec::new()
@@ -204,8 +197,8 @@ impl SshSession {
         })
     }
 
-    /// Waits for anything to happen, and sends of the input what the server takes.
-    async fn wait(&mut self, turns: &mut Turns) -> Result<(), TransportError> {
+    /// Waits for data, a keep-alive timer or input. Sends as much input as the server accepts.
+    async fn wait(&mut self, pacer: &mut CallPacer) -> Result<(), TransportError> {
         let Self {
             peer,
             channel,
@@ -214,23 +207,23 @@ impl SshSession {
             ..
         } = self;
         let takes = !peer.pipe().has_waiting() && peer.window(*channel) > 0;
-        let ask_at = alive.as_ref().map(|alive| alive.next);
+        let keep_alive_at = alive.as_ref().map(|alive| alive.next);
         tokio::select! {
-            () = turns.wait(peer) => Ok(()),
-            () = reached(ask_at) => self.ask(),
+            () = pacer.wait(peer) => Ok(()),
+            () = reached(keep_alive_at) => self.keep_alive(),
             bytes = next_input(input), if takes => self.feed(bytes),
         }
     }
 
-    /// Sends some of the input, or notes its end.
+    /// Sends a part of the input, or records its end.
     fn feed(&mut self, bytes: Result<Vec<u8>, Arc<InputError>>) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
-                // An end that is none must not be shown to the command.
+                // The command must not take a failed input for a complete one.
                 self.signal = Some("KILL");
-                self.say()?;
+                self.send_pending()?;
                 return Err(TransportError::Input(error));
             }
         };
@@ -241,7 +234,7 @@ impl SshSession {
         peer.pipe_mut().begin();
         match peer.write(*channel, &bytes) {
             Ok(Some(n)) => {
-                peer.pipe_mut().pay(n);
+                peer.pipe_mut().count_useful(n);
                 if let Some(input) = &mut self.input {
                     input.advance(n);
                 }
@@ -249,7 +242,7 @@ impl SshSession {
             }
             Ok(None) => Ok(()),
             Err(fault) if fault.is_of_channel() => {
-                // The command reads no more; how it ends is another matter.
+                // The command has closed its input, which says nothing about its exit.
                 self.input = None;
                 self.input_ended = true;
                 Ok(())
@@ -258,8 +251,8 @@ impl SshSession {
         }
     }
 
-    /// Asks the server for a sign of life, unless it owes too many.
-    fn ask(&mut self) -> Result<(), TransportError> {
+    /// Sends a keep-alive request. Fails if too many are unanswered.
+    fn keep_alive(&mut self) -> Result<(), TransportError> {
         let Some(alive) = &mut self.alive else {
             return Ok(());
         };
@@ -285,12 +278,12 @@ impl SshSession {
         asked.map_err(|fault| lost(&self.peer, Phase::Run, fault))
     }
 
-    /// Waits for the server to say how the command ended.
-    async fn verdict(&mut self) -> Result<Verdict, TransportError> {
+    /// Waits for the exit of the command.
+    async fn wait_for_exit(&mut self) -> Result<Option<RemoteExit>, TransportError> {
         let channel = self.channel;
-        let mut turns = Turns::default();
-        // A command can close its streams and go on, with its input too, so this takes as long as it takes;
-        // but a server that has said how it ended has nothing more to say.
+        let mut pacer = CallPacer::default();
+        // A command may close its streams and still run and read input, so there is no time limit. After the exit,
+        // the server has only the close left to send.
         let mut until = None;
         loop {
             self.peer.pipe_mut().begin();
@@ -299,35 +292,35 @@ impl SshSession {
             match closed {
                 Ok(Some(())) => break,
                 Ok(None) if is_said => {
-                    let until = *until.get_or_insert_with(|| Instant::now() + CLOSE_PATIENCE);
-                    if timeout_at(until, turns.wait(&mut self.peer)).await.is_err() {
+                    let until = *until.get_or_insert_with(|| Instant::now() + CLOSE_TIMEOUT);
+                    if timeout_at(until, pacer.wait(&mut self.peer)).await.is_err() {
                         break;
                     }
                 }
                 Ok(None) => {
-                    self.say()?;
-                    self.wait(&mut turns).await?;
+                    self.send_pending()?;
+                    self.wait(&mut pacer).await?;
                 }
                 Err(_) if is_said => break,
                 Err(fault) => return Err(lost(&self.peer, Phase::Run, fault)),
             }
         }
         Ok(match self.peer.exit(channel) {
-            Exit::Signal(name) => Verdict::Exit(RemoteExit::Signaled(signal_number(&name))),
+            Exit::Signal(name) => Some(RemoteExit::Signaled(signal_number(&name))),
             Exit::Status(status) => {
-                // Never 0 for what is not.
-                Verdict::Exit(RemoteExit::Code(u8::try_from(status).unwrap_or(u8::MAX)))
+                // A status above 255 must not become 0.
+                Some(RemoteExit::Code(u8::try_from(status).unwrap_or(u8::MAX)))
             }
-            Exit::Unsaid => Verdict::Unsaid,
+            Exit::Unsaid => None,
         })
     }
 
-    /// Ends the connection, and lets the server close it first.
-    async fn part(&mut self) {
+    /// Closes the connection and lets the server close it first.
+    async fn disconnect(&mut self) {
         let Self { peer, channel, .. } = self;
         let channel = *channel;
         let closing = async {
-            // It is over whatever these say.
+            // The session is over, so errors are ignored.
             let _ = peer.drive(|peer| peer.close(channel)).await;
             let _ = peer.drive(Peer::disconnect).await;
             loop {
@@ -337,8 +330,8 @@ impl SshSession {
                 }
             }
         };
-        // Past that it is reset, which leaves no TIME_WAIT here either.
-        let _ = timeout(CLOSE_PATIENCE, closing).await;
+        // After the timeout the connection is reset, which leaves no TIME_WAIT on this side either.
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
         if self.closes_first() == Some(Side::Remote)
             && let Some(lease) = &mut self.lease
         {
@@ -347,7 +340,7 @@ impl SshSession {
     }
 }
 
-/// Waits for some of the input; for ever if there is none. Cancel safe.
+/// Waits for input; never returns if there is none. Cancel safe.
 async fn next_input(input: &mut Option<InputReader>) -> Result<Vec<u8>, Arc<InputError>> {
     match input {
         Some(input) => input.peek().await,
@@ -355,35 +348,29 @@ async fn next_input(input: &mut Option<InputReader>) -> Result<Vec<u8>, Arc<Inpu
     }
 }
 
-/// What a read brought.
-enum Read {
-    Some(Vec<u8>),
-    Nothing,
-}
-
 impl Session for SshSession {
     async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
-        if self.state == State::Running {
-            self.carry(output).await?;
-            self.state = State::Ending;
+        if self.state == SessionState::Running {
+            self.copy_streams(output).await?;
+            self.state = SessionState::Ending;
         }
-        let verdict = match self.state {
-            State::Ended(verdict) => verdict,
-            State::Running | State::Ending => self.verdict().await?,
+        let exit = match self.state {
+            SessionState::Ended(exit) => exit,
+            SessionState::Running | SessionState::Ending => self.wait_for_exit().await?,
         };
-        self.state = State::Ended(verdict);
-        self.part().await;
-        match verdict {
-            Verdict::Exit(exit) => Ok(exit),
-            Verdict::Unsaid if self.options.raw => Ok(RemoteExit::Unknown),
-            Verdict::Unsaid => Err(TransportError::NoEndMarker {
-                hint: "the server sent none; --raw takes that for an end like any other",
+        self.state = SessionState::Ended(exit);
+        self.disconnect().await;
+        match exit {
+            Some(exit) => Ok(exit),
+            None if self.options.raw => Ok(RemoteExit::Unknown),
+            None => Err(TransportError::NoEndMarker {
+                hint: "the server sent none; --raw accepts that",
             }),
         }
     }
 
     fn signal(&mut self, signal: RemoteSignal) -> bool {
-        if matches!(self.state, State::Ended(_)) {
+        if matches!(self.state, SessionState::Ended(_)) {
             return false;
         }
         let name = match signal {
@@ -391,22 +378,22 @@ impl Session for SshSession {
             RemoteSignal::Kill => "KILL",
         };
         self.signal = Some(name);
-        // What is sent now needs no more pumping.
-        self.say().is_ok()
+        // The session may not be pumped again.
+        self.send_pending().is_ok()
     }
 
     fn closes_first(&self) -> Option<Side> {
-        // A connection within another one is not this machine's.
+        // A tunnelled connection is no TCP connection of this machine.
         self.lease.as_ref()?;
         Some(match self.peer.pipe().ended() {
-            Some(Ended::Closed) => Side::Remote,
+            Some(StreamEnd::Closed) => Side::Remote,
             _ => Side::Local,
         })
     }
 }
 
-/// The number of a signal by the name that the protocol has for it, which may end with `@` and a domain.
-/// 0 if there is none: a signal it was.
+/// Returns the number of a signal by its name in the protocol, which may end with `@` and a domain. Returns 0 for an
+/// unknown name: the command was killed all the same.
 fn signal_number(name: &str) -> u8 {
     let name = name.split('@').next().unwrap_or(name);
     let is = |number: &i32| {

@@ -1,5 +1,5 @@
-//! What is done once for a run, before its first connection: files are read, agents are asked what they
-//! have, and the user is asked for what only the user knows.
+//! Set-up of a run before its first connection: reads the files, lists the agents' keys and asks the user for
+//! secrets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -10,99 +10,99 @@ use super::SshOptions;
 use super::agent::{AgentClient, AgentKey};
 use super::algorithms::Supported;
 use super::config::{Agent, ConfigError, HostConfig};
+use super::file_notice::FileNotice;
 use super::keys::{Identities, UnlockError, Wanted};
 use super::library;
-use super::note::Note;
 use super::prompt::{self, Ask, PromptError, Secret};
 use super::trials::Trials;
 use super::trust::{Trust, TrustError, chain};
 use crate::targets::Target;
 use crate::targets::nodeset::fold;
 
-/// The names in the question for the password take up to this many characters.
-const LONGEST_LIST: usize = 100;
+/// Maximum length of the names in the password prompt, in characters.
+const MAX_LIST: usize = 100;
 
-/// Where the password comes from (`--password`, `--password-fd`).
+/// Source of the password (`--password`, `--password-fd`).
 #[derive(Clone, Debug, Default)]
 pub enum PasswordSource {
-    /// There is none.
+    /// No password.
     #[default]
     None,
-    /// The user is asked.
+    /// The user is asked on the terminal.
     Ask,
-    /// A script has it ready on this descriptor.
+    /// A script provides it on this descriptor.
     Descriptor(u32),
-    /// It has been read.
-    Held(Secret),
+    /// The password has been read.
+    Read(Secret),
 }
 
 impl PasswordSource {
-    /// Reads what a script has ready. It may stand before what the commands are to read.
+    /// Reads the password from the descriptor. It may precede the input of the commands there.
     ///
     /// # Errors
-    /// There is no password.
+    /// The descriptor has no password.
     pub fn read(&mut self) -> Result<(), SshError> {
         if let PasswordSource::Descriptor(fd) = *self {
             let secret = prompt::from_descriptor(fd).map_err(SshError::Password)?;
-            *self = PasswordSource::Held(secret);
+            *self = PasswordSource::Read(secret);
         }
         Ok(())
     }
 }
 
-/// Why nothing can be begun.
+/// Reason why a run cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
-    /// The configuration, or what it says of one of the hosts.
+    /// An error in the configuration, or in the settings for a host.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Known hosts.
+    /// An unreadable file of known hosts or revoked keys.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// A key stays locked.
+    /// A key that cannot be decrypted.
     #[error(transparent)]
     Unlock(#[from] UnlockError),
-    /// No password.
-    #[error("no password: {0}")]
+    /// A missing password.
+    #[error("cannot read the password: {0}")]
     Password(#[source] PromptError),
     /// A password that the protocol cannot carry.
     #[error("the password is no UTF-8 text, or has a zero byte")]
     PasswordText,
-    /// The libssh2 that is linked is older than what was tested.
+    /// The linked libssh2 is older than the oldest tested one.
     #[error(
         "cannot use the system's libssh2 {found}: version {needed} or later is needed; \
          build mrsh without LIBSSH2_SYS_USE_PKG_CONFIG, or use -R openssh"
     )]
     OldLibrary {
-        /// The version that is linked.
+        /// Linked version.
         found: String,
-        /// The oldest version that may be used.
+        /// Oldest version that may be used.
         needed: String,
     },
-    /// libssh2 cannot be set up.
+    /// libssh2 cannot be initialized.
     #[error("libssh2: {0}")]
     Library(String),
 }
 
-/// An agent, and the keys that it had at the start.
+/// An agent with the keys that it had at the start.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LoadedAgent {
     pub(super) client: AgentClient,
     pub(super) keys: Vec<AgentKey>,
 }
 
-/// All that was found out.
-pub(super) struct Ready {
+/// Results of the set-up.
+pub(super) struct SshSetup {
     pub(super) supported: Supported,
     pub(super) trust: Trust,
     pub(super) identities: Identities,
-    pub(super) agents: HashMap<PathBuf, Held>,
+    pub(super) agents: HashMap<PathBuf, LoadedAgent>,
     pub(super) password: Option<Zeroizing<String>>,
-    /// The hosts that try the password before the others.
+    /// Trials of the password.
     pub(super) trials: Trials,
 }
 
-impl std::fmt::Debug for Ready {
+impl std::fmt::Debug for SshSetup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ready")
             .field("trust", &self.trust)
@@ -111,14 +111,14 @@ impl std::fmt::Debug for Ready {
     }
 }
 
-impl Ready {
-    /// The agent that a host's configuration names.
-    pub(super) fn agent(&self, host: &HostConfig, default: Option<&Path>) -> Option<&Held> {
+impl SshSetup {
+    /// Returns the agent that a host's configuration names.
+    pub(super) fn agent(&self, host: &HostConfig, default: Option<&Path>) -> Option<&LoadedAgent> {
         self.agents.get(socket(host, default)?)
     }
 }
 
-/// Which keys a host's configuration wants.
+/// Returns the settings of a host that select its keys.
 pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
     Wanted {
         identity_files: &host.identity_files,
@@ -129,7 +129,7 @@ pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
     }
 }
 
-/// Where the agent of a host listens, if there is one.
+/// Returns the socket of a host's agent, if it has one.
 fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Path> {
     match &host.identity_agent {
         Agent::Default => default,
@@ -138,13 +138,13 @@ fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Pat
     }
 }
 
-/// Reads and asks everything for these targets.
+/// Reads all files and asks for all secrets for these targets.
 pub(super) async fn prepare<'t>(
     options: &SshOptions,
     targets: impl Iterator<Item = &'t Target>,
     asked: &mut dyn Ask,
-    notes: &mut Vec<Note>,
-) -> Result<Ready, SshError> {
+    notes: &mut Vec<FileNotice>,
+) -> Result<SshSetup, SshError> {
     library::check()?;
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
     let mut trust = Trust::default();
@@ -154,12 +154,14 @@ pub(super) async fn prepare<'t>(
     let mut logins = Logins::default();
     for target in targets {
         let host = options.host(target)?;
-        let hops = options.hops(&host)?;
+        let jump_hosts = options.jump_hosts(&host)?;
         if matches!(options.password, PasswordSource::Ask) {
-            hops.iter().for_each(|hop| logins.add(hop, &hop.host_name));
+            jump_hosts
+                .iter()
+                .for_each(|jump_host| logins.add(jump_host, &jump_host.host_name));
             logins.add(&host, &target.host);
         }
-        for host in hops.iter().chain([&host]) {
+        for host in jump_hosts.iter().chain([&host]) {
             ignored.extend(host.notes.iter().cloned());
             trust.read(host, notes)?;
             if host.pubkey_authentication {
@@ -168,7 +170,7 @@ pub(super) async fn prepare<'t>(
             }
         }
     }
-    notes.extend(ignored.iter().map(|note| Note {
+    notes.extend(ignored.iter().map(|note| FileNotice {
         verbose: true,
         text: note.to_string(),
     }));
@@ -178,21 +180,21 @@ pub(super) async fn prepare<'t>(
         let client = AgentClient::new(socket.clone());
         let keys = client.keys().await.map(<[AgentKey]>::to_vec);
         match keys {
-            Ok(keys) => drop(agents.insert(socket, Held { client, keys })),
-            // Keys in files may do, as they do for ssh.
-            Err(error) => notes.push(Note {
+            Ok(keys) => drop(agents.insert(socket, LoadedAgent { client, keys })),
+            // Keys in files may be enough, so this is no error, as in ssh.
+            Err(error) => notes.push(FileNotice {
                 verbose: true,
                 text: chain(&error),
             }),
         }
     }
-    let held: Vec<AgentKey> = agents
+    let loaded: Vec<AgentKey> = agents
         .values()
-        .flat_map(|held| held.keys.iter().cloned())
+        .flat_map(|loaded| loaded.keys.iter().cloned())
         .collect();
-    identities.unlock(&held, password.is_some(), asked)?;
+    identities.unlock(&loaded, password.is_some(), asked)?;
     notes.extend(identities.notes().iter().cloned());
-    Ok(Ready {
+    Ok(SshSetup {
         supported,
         trust,
         identities,
@@ -202,7 +204,7 @@ pub(super) async fn prepare<'t>(
     })
 }
 
-/// The logins that a password may be for: hosts by remote user.
+/// Logins for which a password may be used: hosts by remote user.
 #[derive(Debug, Default)]
 struct Logins(BTreeMap<String, BTreeSet<String>>);
 
@@ -214,7 +216,7 @@ impl Logins {
         }
     }
 
-    /// The question for the password: for whom it is, folded, and counted if that is long.
+    /// Returns the password prompt with the logins, folded, or counted if the list is long.
     fn prompt(&self) -> String {
         let logins: Vec<String> = self
             .0
@@ -222,7 +224,7 @@ impl Logins {
             .map(|(user, hosts)| format!("{user}@{}", fold(hosts.iter().map(String::as_str))))
             .collect();
         let mut whom = logins.join(", ");
-        if whom.chars().count() > LONGEST_LIST {
+        if whom.chars().count() > MAX_LIST {
             let hosts: usize = self.0.values().map(BTreeSet::len).sum();
             whom = match self.0.first_key_value() {
                 Some((user, _)) if self.0.len() == 1 => format!("{user} on {hosts} hosts"),
@@ -232,7 +234,7 @@ impl Logins {
         if whom.is_empty() {
             return "Password: ".to_owned();
         }
-        // A terminal must not be told more than names.
+        // Control characters in a name must not reach the terminal.
         let whom = whom.replace(char::is_control, "?");
         format!("Password for {whom}: ")
     }
@@ -247,7 +249,7 @@ fn password(
         PasswordSource::None => return Ok(None),
         PasswordSource::Ask => asked.ask(&logins.prompt()),
         PasswordSource::Descriptor(fd) => prompt::from_descriptor(*fd),
-        PasswordSource::Held(secret) => Ok(secret.clone()),
+        PasswordSource::Read(secret) => Ok(secret.clone()),
     };
     let secret = secret.map_err(SshError::Password)?;
     let text = str::from_utf8(secret.bytes()).map_err(|_| SshError::PasswordText)?;
@@ -263,7 +265,7 @@ mod tests {
     use super::*;
     use crate::transport::ssh::testing::configured;
 
-    /// The question for the password of these users on these hosts.
+    /// Returns the password prompt for these users on these hosts.
     fn prompt(logins: &[(&str, &str)]) -> String {
         let mut all = Logins::default();
         for (user, host) in logins {

@@ -1,4 +1,4 @@
-//! What the tests of keys and trust share: OpenSSH's own programs, which they are held against.
+//! Helpers for tests that compare with OpenSSH's own programs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -7,13 +7,13 @@ use tempfile::TempDir;
 
 use super::config::{Environment, HostConfig, Sources, SshConfig, UserFile};
 
-/// A folder for one test, in which OpenSSH's programs run. Its path is short enough for sockets.
+/// A directory for one test, in which OpenSSH's programs run. Its path is short enough for sockets.
 pub(super) struct Bench {
     folder: TempDir,
 }
 
 impl Bench {
-    /// `None`, said aloud, if OpenSSH is not installed; in CI it must be.
+    /// Returns `None` and prints a message if OpenSSH is not installed; in CI it must be.
     pub(super) fn new() -> Option<Bench> {
         let there = Command::new("ssh-keygen")
             .arg("-?")
@@ -60,31 +60,31 @@ impl Bench {
         command
     }
 
-    /// Runs it, which must succeed.
+    /// Runs a program, which must succeed.
     pub(super) fn run(&self, program: &str, args: &[&str]) -> Output {
         let output = self.command(program).args(args).output().unwrap();
         assert!(output.status.success(), "{program} {args:?}: {output:?}");
         output
     }
 
-    /// Makes a key pair and gives the private file's path.
+    /// Makes a key pair and returns the private file's path.
     pub(super) fn key(&self, name: &str, args: &[&str]) -> PathBuf {
         self.key_with(name, "", args)
     }
 
-    /// Makes a key pair under that passphrase.
+    /// Makes a key pair with this passphrase.
     pub(super) fn key_with(&self, name: &str, passphrase: &str, args: &[&str]) -> PathBuf {
         let more = ["-q", "-C", "some comment", "-N", passphrase, "-f", name];
         self.run("ssh-keygen", &[&more[..], args].concat());
         self.path(name)
     }
 
-    /// The blob of a public key or certificate file.
+    /// Returns the blob of a public key or certificate file.
     pub(super) fn blob(&self, name: &str) -> Vec<u8> {
         blob_of(&self.path(name))
     }
 
-    /// The type and key of a public key file as a known_hosts line has them.
+    /// Returns type and key of a public key file, as in a known_hosts line.
     pub(super) fn line(&self, name: &str) -> String {
         let text = self.read(name);
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -92,7 +92,7 @@ impl Bench {
     }
 }
 
-/// The blob of a public key or certificate file.
+/// Returns the blob of a public key or certificate file.
 pub(super) fn blob_of(path: &Path) -> Vec<u8> {
     use base64::Engine as _;
     let text = std::fs::read_to_string(path).unwrap();
@@ -102,7 +102,7 @@ pub(super) fn blob_of(path: &Path) -> Vec<u8> {
         .unwrap()
 }
 
-/// What a host's configuration is under these options, without any file.
+/// Returns a host's configuration with these options and without any file.
 pub(super) fn configured(host: &str, options: &[&str]) -> HostConfig {
     let config = SshConfig::load(Sources {
         user_file: UserFile::Nothing,

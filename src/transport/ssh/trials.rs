@@ -1,91 +1,90 @@
-//! Passwords on trial: until a server has taken a user's password, one server at a time gets it.
+//! Password trials: until a server has accepted a user's password, one server at a time gets it.
 //!
 //! An account is locked after a few wrong passwords, in a directory for all hosts at once. So a typing error must not
-//! become a failed login on every host of a run. The first host that gets as far as a password tries it, and the others
-//! wait. Once it is taken, all others get it. If it is refused, no other host gets it. A host that dies or runs out of
-//! time meanwhile has not answered, and the next one takes its place.
+//! become a failed login on every host of a run. The first host that asks for a password gets it, and the others
+//! wait. If it is accepted, all others get it. If it is refused, no other host gets it. If the host fails or times
+//! out without an answer, the next one takes its place.
 //!
-//! Each remote user has a trial of its own: the account is what is locked. Jump hosts take part like targets.
+//! Each remote user has a trial of its own, since accounts are locked by user. Jump hosts take part like targets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Some servers close the connection where others refuse: after so many, a password counts as refused.
-const MOST_CLOSED: u32 = 3;
+/// Number of closed connections after which a password counts as refused. Some servers close where others refuse.
+const MAX_CLOSED: u32 = 3;
 
-/// The trials of a run's password, by remote user.
+/// Trials of a run's password, by remote user.
 #[derive(Debug, Default)]
-pub(super) struct Trials(Mutex<HashMap<String, Arc<AsyncMutex<State>>>>);
+pub(super) struct Trials(Mutex<HashMap<String, Arc<AsyncMutex<TrialState>>>>);
 
-/// The answer so far.
+/// Answer to the password so far.
 #[derive(Debug, Default)]
-enum State {
+enum TrialState {
     /// No server has answered.
     #[default]
     Open,
-    /// No server has answered, and so many have closed the connection instead.
+    /// No server has answered, but this number of servers closed the connection.
     Closed(u32),
     Taken,
-    /// By this host.
+    /// This host has refused it.
     Refused(String),
 }
 
-/// The part of a host in a trial.
-pub(super) enum Turn {
-    /// The password is known to be right: the host gets it.
+/// Turn of a host in a trial.
+pub(super) enum TrialTurn {
+    /// The password is right: the host gets it.
     Free,
     /// The host gets the password, and the others wait for its answer.
-    First(First),
+    FirstUse(FirstUse),
     /// This other host has refused the password.
     Withheld(String),
 }
 
-/// The turn of the host that tries the password. Dropped without an answer, it is the next host's turn.
-pub(super) struct First(OwnedMutexGuard<State>);
+/// Turn of the host that tries the password. If it is dropped without an answer, the next host gets the turn.
+pub(super) struct FirstUse(OwnedMutexGuard<TrialState>);
 
 impl Trials {
-    /// Waits until it is known whether the user's password is right, or until it is this host's turn to find out. Cancel
-    /// safe.
-    pub(super) async fn turn(&self, user: &str) -> Turn {
+    /// Waits until the answer to the user's password is known, or until this host may try it. Cancel safe.
+    pub(super) async fn turn(&self, user: &str) -> TrialTurn {
         let trial = {
             let mut trials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(trials.entry(user.to_owned()).or_default())
         };
         let state = trial.lock_owned().await;
         match &*state {
-            State::Open | State::Closed(_) => Turn::First(First(state)),
-            State::Taken => Turn::Free,
-            State::Refused(host) => Turn::Withheld(host.clone()),
+            TrialState::Open | TrialState::Closed(_) => TrialTurn::FirstUse(FirstUse(state)),
+            TrialState::Taken => TrialTurn::Free,
+            TrialState::Refused(host) => TrialTurn::Withheld(host.clone()),
         }
     }
 }
 
-impl Turn {
-    /// The server has taken the password.
+impl TrialTurn {
+    /// Records that the server has accepted the password.
     pub(super) fn taken(&mut self) {
-        if let Turn::First(First(state)) = self {
-            **state = State::Taken;
+        if let TrialTurn::FirstUse(FirstUse(state)) = self {
+            **state = TrialState::Taken;
         }
     }
 
-    /// The server on this host has refused the password.
+    /// Records that the server on this host has refused the password.
     pub(super) fn refused(&mut self, host: &str) {
-        if let Turn::First(First(state)) = self {
-            **state = State::Refused(host.to_owned());
+        if let TrialTurn::FirstUse(FirstUse(state)) = self {
+            **state = TrialState::Refused(host.to_owned());
         }
     }
 
-    /// The server on this host has closed the connection when it had the password.
+    /// Records that the server on this host closed the connection after it got the password.
     pub(super) fn closed(&mut self, host: &str) {
-        if let Turn::First(First(state)) = self {
+        if let TrialTurn::FirstUse(FirstUse(state)) = self {
             **state = match **state {
-                State::Closed(before) if before + 1 >= MOST_CLOSED => {
-                    State::Refused(host.to_owned())
+                TrialState::Closed(before) if before + 1 >= MAX_CLOSED => {
+                    TrialState::Refused(host.to_owned())
                 }
-                State::Closed(before) => State::Closed(before + 1),
-                _ => State::Closed(1),
+                TrialState::Closed(before) => TrialState::Closed(before + 1),
+                _ => TrialState::Closed(1),
             };
         }
     }
@@ -100,8 +99,9 @@ mod tests {
 
     use super::*;
 
-    /// What 40 hosts do in a trial in which a host answers as `answer` does; how many got the password.
-    async fn tried(answer: fn(&mut Turn, u32) -> bool) -> (u32, u32) {
+    /// Runs a trial with 40 hosts that answer with `answer`. Returns the number of hosts that got the password and
+    /// that answered.
+    async fn tried(answer: fn(&mut TrialTurn, u32) -> bool) -> (u32, u32) {
         let trials = Arc::new(Trials::default());
         let mut hosts = JoinSet::new();
         for host in 0..40 {
@@ -109,9 +109,9 @@ mod tests {
             hosts.spawn(async move {
                 let mut turn = trials.turn("ops").await;
                 match turn {
-                    Turn::Free => (1, 0),
-                    Turn::Withheld(_) => (0, 0),
-                    Turn::First(_) => {
+                    TrialTurn::Free => (1, 0),
+                    TrialTurn::Withheld(_) => (0, 0),
+                    TrialTurn::FirstUse(_) => {
                         sleep(Duration::from_secs(1)).await;
                         (1, u32::from(answer(&mut turn, host)))
                     }
@@ -125,12 +125,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_host_tries_and_the_others_follow() {
-        let taken = |turn: &mut Turn, _| {
+        let taken = |turn: &mut TrialTurn, _| {
             turn.taken();
             true
         };
         assert_eq!(tried(taken).await, (40, 1));
-        let refused = |turn: &mut Turn, _| {
+        let refused = |turn: &mut TrialTurn, _| {
             turn.refused("h");
             true
         };
@@ -139,16 +139,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_without_an_answer_makes_way_for_the_next() {
-        // Those that run out of time say nothing.
-        let seventh = |turn: &mut Turn, host| {
+        // Hosts that time out give no answer.
+        let seventh = |turn: &mut TrialTurn, host| {
             if host == 6 {
                 turn.refused("h");
             }
             host == 6
         };
         assert_eq!(tried(seventh).await, (7, 1));
-        // Those that close the connection may mean a refusal.
-        let closed = |turn: &mut Turn, _| {
+        // A closed connection may be a refusal.
+        let closed = |turn: &mut TrialTurn, _| {
             turn.closed("h");
             true
         };
@@ -161,14 +161,14 @@ mod tests {
         let first = trials.turn("ops").await;
         let brief = Duration::from_secs(1);
         assert!(timeout(brief, trials.turn("ops")).await.is_err());
-        assert!(matches!(trials.turn("root").await, Turn::First(_)));
+        assert!(matches!(trials.turn("root").await, TrialTurn::FirstUse(_)));
         drop(first);
         let mut next = timeout(brief, trials.turn("ops")).await.unwrap();
-        assert!(matches!(next, Turn::First(_)));
+        assert!(matches!(next, TrialTurn::FirstUse(_)));
         next.refused("h7");
         drop(next);
         match trials.turn("ops").await {
-            Turn::Withheld(host) => assert_eq!(host, "h7"),
+            TrialTurn::Withheld(host) => assert_eq!(host, "h7"),
             _ => panic!("the password is sent on"),
         }
     }

@@ -1,5 +1,4 @@
-//! Whether a server is the one that it should be: what the user's files say of its key, and what is done
-//! about a key that they do not know.
+//! Trust in a server's host key: a comparison with the user's files, and the rules for unknown keys.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,28 +7,28 @@ use std::sync::Arc;
 
 use super::algorithms;
 use super::config::{HostConfig, StrictHostKeyChecking};
+use super::end_notices::EndNotices;
+use super::file_notice::FileNotice;
 use super::known_hosts::{
     HostKey, HostNames, KnownFile, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError,
     Verdict,
 };
-use super::note::Note;
 use super::public::{KeyType, rsa_bits};
-use super::remarks::Remarks;
 use crate::transport::{HostKeyFault, TransportError};
 
-/// Everything that says whom to trust, each file read once.
+/// Files with trusted and revoked host keys, each read once.
 #[derive(Default)]
 pub(super) struct Trust {
-    /// Each file once, however many sets it is in: a name may have a token for the host's.
+    /// Files by their path. Several sets may name the same file, since a name may contain a token for the host.
     files: HashMap<PathBuf, Arc<KnownFile>>,
-    /// By the files that count together.
+    /// Known hosts by the set of files.
     known: HashMap<Vec<PathBuf>, KnownHosts>,
     revoked: HashMap<PathBuf, RevokedKeys>,
-    /// What a person should read when the run has ended.
-    remarks: Remarks,
+    /// Notices for the end of the run.
+    notices: EndNotices,
 }
 
-/// Files that cannot be read, so that nobody could be trusted.
+/// A file that cannot be read, so that no host key can be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// A known_hosts file.
@@ -40,30 +39,30 @@ pub enum TrustError {
     Revoked(#[from] RevokedKeysError),
 }
 
-/// What came of looking at a key.
+/// Decision about a host key.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Trusted {
-    /// It is the one.
-    Yes,
-    /// It is another one than the files say, and the user wants to go on: with nothing that it could steal.
+pub(super) enum TrustDecision {
+    /// The key is known.
+    Trusted,
+    /// The key differs from the known one, and the user's configuration allows to go on. The server gets no password.
     ForKeysOnly,
     /// The files have keys of these types only, which were not asked for first.
     AskFor(Vec<KeyType>),
 }
 
-/// The action for a host whose key cannot be added anywhere.
+/// Action for a host whose key cannot be added anywhere.
 const NO_FILE: &str =
     "name a file with UserKnownHostsFile; /dev/null takes any key and remembers none";
 
-/// No more files of known hosts are named than a person reads.
-const MOST_FILES: usize = 10;
+/// Maximum number of files in a notice.
+const MAX_FILES: usize = 10;
 
 impl Trust {
-    /// Reads what a host's configuration names, unless it has been read.
+    /// Reads the files that a host's configuration names, if they are not read yet.
     pub(super) fn read(
         &mut self,
         host: &HostConfig,
-        notes: &mut Vec<Note>,
+        notes: &mut Vec<FileNotice>,
     ) -> Result<(), TrustError> {
         if let Entry::Vacant(place) = self.known.entry(files(host)) {
             let mut known = Vec::with_capacity(place.key().len());
@@ -89,20 +88,20 @@ impl Trust {
         Ok(())
     }
 
-    /// What is known of a host's keys before it has shown one.
+    /// Returns the known keys of a host, before it has shown one.
     pub(super) fn expected(&self, host: &HostConfig, names: &HostNames) -> Option<KnownKeys> {
         Some(self.known.get(&files(host))?.algorithms(names))
     }
 
-    /// Judges the key that a server has proved to have. `asked` says that keys of the types that are known
-    /// were asked for first.
+    /// Decides about the key that a server has proved to own. `asked` is true if keys of the known types were asked
+    /// for first.
     pub(super) fn check(
         &self,
         host: &HostConfig,
         names: &HostNames,
         blob: &[u8],
         asked: bool,
-    ) -> Result<Trusted, TransportError> {
+    ) -> Result<TrustDecision, TransportError> {
         let refused = |fault: HostKeyFault| TransportError::HostKey {
             fault: Box::new(fault),
         };
@@ -142,11 +141,11 @@ impl Trust {
         };
         let verdict = known.check(names, &key);
         let Some(refusal) = verdict.refusal(names, &key) else {
-            return Ok(Trusted::Yes);
+            return Ok(TrustDecision::Trusted);
         };
         match (&verdict, host.strict) {
             (Verdict::Changed(changed), _) if !asked && changed.is_of_another_type(key.kind()) => {
-                Ok(Trusted::AskFor(changed.known.clone()))
+                Ok(TrustDecision::AskFor(changed.known.clone()))
             }
             (
                 Verdict::Unknown { .. },
@@ -154,7 +153,7 @@ impl Trust {
             ) => {
                 let first = host.user_known_hosts_files.first();
                 let Some(file) = first.and_then(|path| known.file(path)) else {
-                    // As with ssh: accept-new without a memory would accept every key, each time.
+                    // Without a file to add to, accept-new would accept every key each time. OpenSSH refuses it too.
                     let mut fault = refusal.fault();
                     fault.common =
                         "no host key is known, and UserKnownHostsFile none leaves no file to add one to"
@@ -172,41 +171,41 @@ impl Trust {
                 if let Err(error) = file.append(names, &key, host.hash_known_hosts) {
                     let text = chain(&error);
                     let alone = format!("{}: {text}", names.name());
-                    self.remarks.add_for(names.name(), text, alone);
+                    self.notices.add_for(names.name(), text, alone);
                 }
-                Ok(Trusted::Yes)
+                Ok(TrustDecision::Trusted)
             }
             (Verdict::Changed(_), StrictHostKeyChecking::No) => {
                 let used = "it was used all the same, for StrictHostKeyChecking is off";
                 let HostKeyFault { text, common, .. } = refusal.fault();
-                self.remarks.add_for(
+                self.notices.add_for(
                     names.name(),
                     format!("{common}; {used}"),
                     format!("{text}; {used}"),
                 );
-                Ok(Trusted::ForKeysOnly)
+                Ok(TrustDecision::ForKeysOnly)
             }
             _ => Err(refused(refusal.fault())),
         }
     }
 
-    /// Keeps something for a person to read when the run has ended.
-    pub(super) fn remark(&self, text: String) {
-        self.remarks.add(text);
+    /// Adds a notice for the end of the run.
+    pub(super) fn add_remark(&self, text: String) {
+        self.notices.add(text);
     }
 
-    /// What a person should read when the run has ended: above all whom it has begun to trust.
+    /// Returns the notices for the end of the run: first the files to which keys were added.
     pub(super) fn remarks(&self) -> Vec<String> {
         let files = self.files.values();
         let mut all: Vec<String> = files.filter_map(|file| file.additions()).collect();
         all.sort_unstable();
-        if let Some(more @ 1..) = all.len().checked_sub(MOST_FILES) {
-            all.truncate(MOST_FILES);
+        if let Some(more @ 1..) = all.len().checked_sub(MAX_FILES) {
+            all.truncate(MAX_FILES);
             all.push(format!(
                 "permanently added to {more} more files of known hosts"
             ));
         }
-        all.extend(self.remarks.all());
+        all.extend(self.notices.all());
         all
     }
 }
@@ -219,7 +218,7 @@ impl std::fmt::Debug for Trust {
     }
 }
 
-/// The files in which a host's key is looked for.
+/// Returns the files in which a host's key is looked up.
 fn files(host: &HostConfig) -> Vec<PathBuf> {
     let user = host.user_known_hosts_files.iter();
     user.chain(&host.global_known_hosts_files)
@@ -227,7 +226,7 @@ fn files(host: &HostConfig) -> Vec<PathBuf> {
         .collect()
 }
 
-/// An error with its causes on one line.
+/// Returns an error with its causes on one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,5 +1,4 @@
-//! One connection through a session with a host on the way: a channel and a socket pair, and what waits
-//! between the two.
+//! One connection through a jump session: a channel, a socket pair, and the data between them.
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -7,32 +6,32 @@ use tokio::net::UnixStream;
 use super::ffi::{Channel, Fault, Peer};
 use crate::transport::scratch;
 
-/// What is read of a target's end at once: a packet's worth.
-const PIECE: usize = 32 * 1024;
+/// Maximum number of bytes read from a target at once: one packet.
+const READ_SIZE: usize = 32 * 1024;
 
-/// What of a channel may wait for a target that does not take it.
-const MOST_HELD: usize = 256 * 1024;
+/// Maximum number of bytes of a channel that wait for the target to read them.
+const MAX_BUFFERED: usize = 256 * 1024;
 
-/// One connection through it.
+/// One connection through a jump session.
 pub(super) struct Tunnel {
     pub(super) channel: Channel,
-    /// Our end of the pair.
+    /// This side's end of the socket pair.
     end: UnixStream,
-    /// What has come of the channel and waits for the target to take it.
+    /// Data from the channel for the target.
     to_target: Vec<u8>,
-    /// What the target has sent and the channel has not taken.
+    /// Data from the target for the channel.
     from_target: Vec<u8>,
-    /// The target sends no more.
+    /// True if the target sends no more.
     target_ended: bool,
-    /// It has been told so.
-    end_told: bool,
-    /// The other host sends no more.
+    /// True if the end was sent to the other host.
+    end_sent: bool,
+    /// True if the other host sends no more.
     host_ended: bool,
-    /// Nothing more will pass.
+    /// True if the tunnel can be freed.
     pub(super) closing: bool,
 }
 
-/// Waits until a target's end has something for us, or takes something from us.
+/// Waits until one target's end is readable or writable, as needed.
 pub(super) async fn any_ready(tunnels: &[Tunnel]) {
     let mut waits: Vec<_> = tunnels
         .iter()
@@ -61,13 +60,13 @@ impl Tunnel {
             to_target: Vec::new(),
             from_target: Vec::new(),
             target_ended: false,
-            end_told: false,
+            end_sent: false,
             host_ended: false,
             closing: false,
         }
     }
 
-    /// What to wait for at the target's end.
+    /// Returns the events to wait for at the target's end.
     fn interest(&self) -> Option<Interest> {
         let reads = !self.target_ended && self.from_target.is_empty();
         match (self.closing, reads, !self.to_target.is_empty()) {
@@ -78,7 +77,7 @@ impl Tunnel {
         }
     }
 
-    /// Moves what can be moved, both ways; whether anything was.
+    /// Copies data in both directions; true if there was any.
     pub(super) fn pump(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
         if self.closing {
             return Ok(false);
@@ -93,22 +92,22 @@ impl Tunnel {
 
     fn deliver(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
         let mut moved = false;
-        if !self.host_ended && self.to_target.len() < MOST_HELD {
+        if !self.host_ended && self.to_target.len() < MAX_BUFFERED {
             peer.pipe_mut().begin();
             let before = peer.queued(self.channel);
-            let held = &mut self.to_target;
+            let buffered = &mut self.to_target;
             let read = scratch::with(|buffer| {
                 let read = peer.read(self.channel, 0, buffer);
                 if let Ok(Some(n)) = read {
-                    held.extend_from_slice(&buffer[..n]);
+                    buffered.extend_from_slice(&buffer[..n]);
                 }
                 read
             })?;
-            peer.pipe_mut().pay(read.unwrap_or(0));
+            peer.pipe_mut().count_useful(read.unwrap_or(0));
             moved |= read.is_some_and(|n| n > 0);
             let after = peer.queued(self.channel);
             if read.is_none_or(|n| n == 0) && before.is_readable && before == after {
-                // A connection has one stream only. What else comes would hide its end.
+                // A TCP connection has one stream. Extended data would hide its end.
                 peer.pipe_mut().begin();
                 peer.drop_queued(self.channel, after.bytes)?;
                 moved |= after.bytes > 0;
@@ -124,7 +123,7 @@ impl Tunnel {
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(_) => {
-                    // The target has gone.
+                    // The target has closed its end.
                     self.closing = true;
                     break;
                 }
@@ -136,12 +135,12 @@ impl Tunnel {
     fn forward(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
         let mut moved = false;
         if !self.target_ended && self.from_target.is_empty() {
-            let mut piece = vec![0; PIECE];
-            match self.end.try_read(&mut piece) {
+            let mut bytes = vec![0; READ_SIZE];
+            match self.end.try_read(&mut bytes) {
                 Ok(0) => self.target_ended = true,
                 Ok(n) => {
-                    piece.truncate(n);
-                    self.from_target = piece;
+                    bytes.truncate(n);
+                    self.from_target = bytes;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => self.closing = true,
@@ -154,7 +153,7 @@ impl Tunnel {
             peer.pipe_mut().begin();
             match peer.write(self.channel, &self.from_target) {
                 Ok(Some(n)) if n > 0 => {
-                    peer.pipe_mut().pay(n);
+                    peer.pipe_mut().count_useful(n);
                     self.from_target.drain(..n);
                     moved = true;
                 }
@@ -166,15 +165,15 @@ impl Tunnel {
                 Err(fault) => return Err(fault),
             }
         }
-        if self.target_ended && self.from_target.is_empty() && !self.end_told {
+        if self.target_ended && self.from_target.is_empty() && !self.end_sent {
             peer.pipe_mut().begin();
             match peer.end_input(self.channel) {
-                Ok(told) => self.end_told = told.is_some(),
+                Ok(sent) => self.end_sent = sent.is_some(),
                 Err(fault) if fault.is_of_channel() => self.closing = true,
                 Err(fault) => return Err(fault),
             }
-            // Nobody is left to read what the other host still sends.
-            self.closing |= self.end_told;
+            // The target reads nothing that the other host still sends.
+            self.closing |= self.end_sent;
         }
         Ok(moved)
     }

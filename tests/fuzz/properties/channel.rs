@@ -112,7 +112,7 @@ impl Write for Counted {
 }
 
 /// Has a server play this input; the end of the session, and the bytes that the server sent.
-fn play(input: &[u8]) -> (End, u64) {
+fn play(input: &[u8]) -> (SessionEnd, u64) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_read_timeout(Some(IDLE)).unwrap();
     theirs.set_write_timeout(Some(IDLE)).unwrap();

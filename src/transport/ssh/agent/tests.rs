@@ -1,4 +1,4 @@
-//! Held against the real ssh-agent, and fed with what no agent says.
+//! Tests against the real ssh-agent, and with invalid answers.
 
 use std::process::{Child, Stdio};
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::transport::ssh::public::signed;
 use crate::transport::ssh::testing::Bench;
 
-/// A real agent, which ends with the test.
+/// A real agent, which is killed when dropped.
 struct Agent {
     child: Child,
 }
@@ -22,7 +22,7 @@ impl Agent {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // It says where it listens once it does.
+        // It prints its socket when it listens.
         let mut said = [0; 1];
         let mut out = child.stdout.take().unwrap();
         io::Read::read_exact(&mut out, &mut said).unwrap();
@@ -84,10 +84,10 @@ async fn keys_of_every_type_sign_in_a_real_agent() {
         }
     }
     assert_eq!(count, 7);
-    // A certificate's own names are those of its key's signatures.
+    // The algorithms of a certificate sign like those of its key.
     let certified = "rsa-sha2-512-cert-v01@openssh.com";
     assert!(client.sign(&keys[4].blob, b"data", certified).await.is_ok());
-    // Without a flag for it, an RSA key would sign by SHA-1.
+    // Without a flag an RSA key signs with SHA-1.
     let error = client.sign(&keys[3].blob, b"data", "ssh-ed25519").await;
     assert!(matches!(error, Err(AgentError::Answer { .. })), "{error:?}");
     let error = client.sign(b"no key", b"data", "ssh-ed25519").await;
@@ -98,7 +98,7 @@ async fn keys_of_every_type_sign_in_a_real_agent() {
     let long = vec![0; 300_000];
     let error = client.sign(&keys[0].blob, &long, "ssh-ed25519").await;
     assert!(matches!(error, Err(AgentError::Lost { .. })), "{error:?}");
-    // Nothing of that has been sent.
+    // Nothing of the long request was sent.
     assert!(
         client
             .sign(&keys[0].blob, b"data", "ssh-ed25519")
@@ -114,7 +114,7 @@ async fn keys_of_every_type_sign_in_a_real_agent() {
         matches!(error, Err(AgentError::Connect { .. })),
         "{error:?}"
     );
-    // What it had is remembered.
+    // The list of keys is kept.
     assert_eq!(client.keys().await.unwrap().len(), 5);
 }
 
@@ -134,7 +134,7 @@ async fn many_sessions_share_one_connection_and_a_dropped_request_harms_none() {
             let data = i.to_be_bytes();
             let sign = client.sign(&public, &data, "rsa-sha2-512");
             if i % 3 == 0 {
-                // Gives up at any point: not started, waiting its turn, or in the middle.
+                // Cancelled at any point: before the start, in the queue, or during the request.
                 let patience = Duration::from_micros(u64::from(i) * 300);
                 return timeout(patience, sign).await.is_err();
             }
@@ -193,7 +193,7 @@ async fn an_agent_that_dies_or_talks_nonsense_is_an_error() {
         assert!(error.contains(words), "{bytes:?}: {error}");
     }
     assert_eq!(answers(b"\0\0\0\x01\x05").await.unwrap(), []);
-    // A key of a type that nobody knows is none of ours.
+    // A key of an unknown type is left out.
     let strange = b"\0\0\0\x13\x0c\0\0\0\x01\0\0\0\x06\0\0\0\x02xy\0\0\0\0";
     assert_eq!(answers(strange).await.unwrap(), []);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{End, session};
+use super::{SessionEnd, session};
 
 #[path = "../../../../tests/it/support/sshd/mod.rs"]
 #[expect(

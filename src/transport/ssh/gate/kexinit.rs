@@ -15,11 +15,11 @@ const CIPHERS: [usize; 2] = [2, 3];
 const MACS: [usize; 2] = [4, 5];
 const COMPRESSION: [usize; 2] = [6, 7];
 
-/// Announcements of this side that stand in the list of key exchange methods and are none. libssh2 would select one
-/// that the server lists, and then exchange no keys at all.
+/// Flags of this side in the list of key exchange methods. They are no methods, but libssh2 would select one that the
+/// server lists too, and then exchange no keys at all.
 const CLIENT_MARKS: [&str; 2] = ["ext-info-c", STRICT_CLIENT];
 
-/// Announcements of either side that strict key exchange is meant.
+/// Flags of both sides for strict key exchange.
 const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 
@@ -172,7 +172,7 @@ impl Methods {
     }
 }
 
-/// A list of names as text for a message.
+/// Returns a list of names as text for a message.
 fn shown(list: &str) -> String {
     const MOST: usize = 200;
     let mut text: String = list.chars().take(MOST).collect();

@@ -15,15 +15,15 @@ const STRICT: &str = "curve25519-sha256,kex-strict-s-v00@openssh.com";
 const LAX: &str = "curve25519-sha256";
 const GEX: &str = "diffie-hellman-group-exchange-sha256";
 
-/// A connection whose client behaves as libssh2 does.
+/// A connection whose client behaves like libssh2.
 struct Connection {
     gate: Gate,
-    /// What libssh2 has been given.
+    /// Data that libssh2 has taken.
     taken: Vec<u8>,
 }
 
 impl Connection {
-    /// Both version lines, and the client's KEXINIT.
+    /// A connection after both version lines and the client's KEXINIT.
     fn begun() -> Connection {
         let mut gate = Gate::default();
         gate.from_client(b"SSH-2.0-client\r\n").unwrap();
@@ -38,7 +38,7 @@ impl Connection {
         begun
     }
 
-    /// The same, and KEXINIT of a server that takes this key exchange.
+    /// The same after KEXINIT of a server with this key exchange.
     fn agreed(kex: &str) -> Connection {
         let mut agreed = Connection::begun();
         agreed.server(&kexinit(kex, false)).unwrap();
@@ -46,7 +46,7 @@ impl Connection {
         agreed
     }
 
-    /// The same, the key exchange, and NEWKEYS of the client.
+    /// The same after the key exchange and NEWKEYS of the client.
     fn proved() -> Connection {
         let mut proved = Connection::agreed(STRICT);
         proved.client(&[30, 0]).unwrap();
@@ -75,17 +75,17 @@ impl Connection {
 }
 
 impl Gate {
-    /// A gate that lets everything pass.
+    /// Creates a gate that lets everything pass.
     pub(in crate::transport::ssh) fn passed() -> Gate {
         Gate {
-            server: Server::Open,
-            client: Client::Encrypted,
+            server: ServerState::Open,
+            client: ClientState::Encrypted,
             ..Gate::default()
         }
     }
 }
 
-/// A host key, as `answer` makes it.
+/// Returns the host key that `answer` makes.
 fn key(argument: u8) -> Vec<u8> {
     let answer = answer(31, argument);
     Reader::new(&answer[1..]).string().unwrap().to_vec()
@@ -103,7 +103,7 @@ fn a_verified_signature_is_the_proof() {
         proof.methods.macs.map(Option::unwrap),
         ["hmac-sha2-256", "hmac-sha2-256"]
     );
-    // NEWKEYS of the server was held until then, and what follows waits for the judgement.
+    // NEWKEYS of the server was held back until the proof, and the data after it waits until the key is accepted.
     assert_eq!(proved.read(), packet(&[21]).len());
     proved.gate.from_server(b"encrypted").unwrap();
     assert_eq!(proved.read(), 0);
@@ -144,7 +144,7 @@ fn without_a_proof_nothing_opens() {
     unread.client(&[30, 0]).unwrap();
     unread.server(&answer(31, 1)).unwrap();
     assert_eq!(unread.client(&[21]), Err(Violation::Client(21)));
-    // Nor if there was no answer.
+    // The same without an answer.
     let mut unasked = Connection::agreed(STRICT);
     unasked.client(&[30, 0]).unwrap();
     assert_eq!(unasked.client(&[21]), Err(Violation::Client(21)));
@@ -223,7 +223,7 @@ fn what_must_not_come_before_the_proof() {
         assert_eq!(agreed.read(), 0);
         assert_eq!(agreed.gate.from_server(b""), Err(violation));
     }
-    // After the answer, too.
+    // The same after the answer.
     for kind in [6, 20, 31, 52, 94] {
         let mut answered = Connection::agreed(STRICT);
         answered.client(&[30, 0]).unwrap();
@@ -261,7 +261,7 @@ fn a_server_may_say_goodbye_at_any_time() {
         connection.server(&bye).unwrap();
         assert_eq!(connection.gate.farewell(), Some("too many\\nconnections"));
         assert_eq!(connection.read(), packet(&bye).len());
-        // Nothing counts after it.
+        // Later messages are ignored.
         connection.server(&kexinit(STRICT, false)).unwrap();
         assert_eq!(connection.read(), 0);
     }
@@ -418,7 +418,7 @@ fn too_much_before_the_proof() {
         lax.server(&payload).err()
     });
     assert_eq!(refused, Some(Violation::Flood));
-    // What is held back is bounded, too.
+    // The data that is held back is bounded too.
     let mut sealed = Connection::proved();
     sealed.read();
     let refused = (0..20).find_map(|_| sealed.gate.from_server(&[0xa5; 30_000]).err());
@@ -427,7 +427,7 @@ fn too_much_before_the_proof() {
 
 #[test]
 fn libssh2_is_watched_as_well() {
-    // Nothing but a key exchange may leave in plain text: no service is asked for, no password is sent.
+    // Only a key exchange may be sent in plain text: no service request and no password.
     for kind in [2, 3, 5, 6, 31, 50, 80, 90, 94] {
         let mut agreed = Connection::agreed(STRICT);
         assert_eq!(
@@ -439,13 +439,13 @@ fn libssh2_is_watched_as_well() {
     let mut twice = Connection::agreed(STRICT);
     let again = twice.client(&kexinit(CLIENT_KEX, false));
     assert_eq!(again, Err(Violation::Client(20)));
-    // A message that looks like NEWKEYS somewhere inside is none.
+    // NEWKEYS within another message is none.
     let mut hidden = Connection::agreed(STRICT);
     let mut payload = vec![30];
     payload.extend(packet(&[21]).repeat(20));
     hidden.client(&payload).unwrap();
     assert!(!hidden.gate.is_client_encrypted());
-    // What follows NEWKEYS is encrypted and not looked at.
+    // Data after NEWKEYS is encrypted and not parsed.
     let mut proved = Connection::proved();
     proved.gate.from_client(&[0; 100]).unwrap();
 }
@@ -458,7 +458,7 @@ fn the_fuzz_corpus_passes() {
     for file in files {
         check(&fs::read(file.unwrap().path()).unwrap());
     }
-    // The corpus is of use only if it reaches the proof.
+    // The corpus is useful only if it reaches the proof.
     for name in ["good", "gex"] {
         let steps = fs::read(format!("{corpus}/{name}")).unwrap();
         let played = play(&steps[1..], 3);
@@ -467,7 +467,7 @@ fn the_fuzz_corpus_passes() {
     }
 }
 
-/// Steps of a connection: mostly those of a good one, in order.
+/// Steps of a connection: usually those of a valid one, in order.
 fn steps() -> impl Strategy<Value = Vec<u8>> {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/gate");
     let good = ["good", "gex", "ignore"].map(|name| fs::read(format!("{corpus}/{name}")).unwrap());

@@ -10,7 +10,7 @@ use super::file::{Fault, KeyFile, Locked, read_public};
 use super::secret::Secret;
 use crate::transport::ssh::agent::AgentKey;
 use crate::transport::ssh::certificate::{Certificate, Validity};
-use crate::transport::ssh::note::Note;
+use crate::transport::ssh::file_notice::FileNotice;
 use crate::transport::ssh::prompt::{self, Ask, PromptError};
 use crate::transport::ssh::public::KeyType;
 
@@ -42,7 +42,7 @@ pub struct Identities {
     /// In the order in which they were first wanted.
     order: Vec<PathBuf>,
     certificates: HashMap<PathBuf, Option<Arc<[u8]>>>,
-    notes: Vec<Note>,
+    notes: Vec<FileNotice>,
 }
 
 /// A private key file and what stands beside it.
@@ -134,7 +134,7 @@ impl Identities {
 
     /// What could not be used, and why.
     #[must_use]
-    pub fn notes(&self) -> &[Note] {
+    pub fn notes(&self) -> &[FileNotice] {
         &self.notes
     }
 
@@ -168,7 +168,7 @@ impl Identities {
                     continue;
                 };
                 let whom: &mut dyn Ask = match batch_mode {
-                    true => &mut prompt::Nobody,
+                    true => &mut prompt::NoPrompt,
                     false => &mut *asked,
                 };
                 match open(locked, &path, &mut given, whom) {
@@ -326,7 +326,7 @@ impl Identities {
             MOST_NOTES => "more keys are not used".to_owned(),
             _ => return,
         };
-        self.notes.push(Note {
+        self.notes.push(FileNotice {
             verbose: !loud,
             text,
         });

@@ -366,7 +366,7 @@ fn a_passphrase_is_asked_once_and_only_where_it_helps() {
         UnlockError::Prompt { source, .. } => source.to_string(),
         error => panic!("{error}"),
     };
-    assert_eq!(source, "BatchMode says that nobody is asked");
+    assert_eq!(source, "BatchMode forbids questions");
     assert_eq!(script.asked, [""; 0]);
     identities.add(&wanted(&explicit[..1], true));
     identities.unlock(&[], true, &mut script).unwrap();
@@ -374,7 +374,7 @@ fn a_passphrase_is_asked_once_and_only_where_it_helps() {
 
     let mut identities = Identities::default();
     identities.add(&wanted(&explicit, true));
-    identities.unlock(&[], true, &mut prompt::Nobody).unwrap();
+    identities.unlock(&[], true, &mut prompt::NoPrompt).unwrap();
     assert_eq!(identities.notes().len(), 3);
     assert!(!identities.notes()[0].verbose);
 
@@ -492,7 +492,7 @@ fn a_public_half_stands_for_a_key_in_the_agent() {
         let mut identities = Identities::default();
         identities.add(&wanted(&files, true));
         identities
-            .unlock(&agent, false, &mut prompt::Nobody)
+            .unlock(&agent, false, &mut prompt::NoPrompt)
             .unwrap();
         let candidates = identities.candidates(&wanted(&files, true), &agent);
         let notes: Vec<(bool, &str)> = identities
@@ -530,7 +530,9 @@ fn a_hundred_thousand_missing_keys_make_few_notes() {
     let files: Vec<PathBuf> = (0..100_000).map(|n| format!("/none/{n}").into()).collect();
     let mut identities = Identities::default();
     identities.add(&wanted(&files, true));
-    identities.unlock(&[], false, &mut prompt::Nobody).unwrap();
+    identities
+        .unlock(&[], false, &mut prompt::NoPrompt)
+        .unwrap();
     assert_eq!(identities.notes().len(), 51);
 }
 

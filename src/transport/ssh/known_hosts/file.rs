@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Place;
 use super::line::{Line, Marker};
 use super::pattern::Names;
-use crate::transport::ssh::note::Note;
+use crate::transport::ssh::file_notice::FileNotice;
 use crate::transport::ssh::public::KeyType;
 
 /// What one known_hosts file says.
@@ -26,7 +26,7 @@ pub struct KnownFile {
     /// What the hashed lines have together, for when there are too many to ask each.
     pub(super) hashed_types: BTreeSet<KeyType>,
     pub(super) hashed_authority: bool,
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Vec<FileNotice>,
     /// Lines that were added in this run, so that one host under two labels has one key.
     added: Mutex<Vec<Added>>,
 }
@@ -85,7 +85,7 @@ impl KnownFile {
 
     /// What was not understood while reading.
     #[must_use]
-    pub fn notes(&self) -> &[Note] {
+    pub fn notes(&self) -> &[FileNotice] {
         &self.notes
     }
 

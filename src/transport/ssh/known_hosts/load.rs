@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::line;
 use super::{KnownFile, Place};
-use crate::transport::ssh::note::Note;
+use crate::transport::ssh::file_notice::FileNotice;
 
 /// A longer line is no key of anybody: the largest key takes 3 KB, names the rest.
 const LONGEST_LINE: usize = 256 * 1024;
@@ -69,7 +69,7 @@ impl KnownFile {
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Ok(()),
                 io::ErrorKind::PermissionDenied => {
-                    self.notes.push(Note {
+                    self.notes.push(FileNotice {
                         verbose: false,
                         text: format!("known hosts in {} are not known: {error}", path.display()),
                     });
@@ -121,7 +121,7 @@ impl Skipped {
     fn note(&mut self, known: &mut KnownFile, text: fmt::Arguments<'_>) {
         self.count += 1;
         if self.count <= MOST_NOTES {
-            known.notes.push(Note {
+            known.notes.push(FileNotice {
                 verbose: true,
                 text: text.to_string(),
             });
@@ -130,7 +130,7 @@ impl Skipped {
 
     fn rest(&self, known: &mut KnownFile, path: &Path) {
         if let Some(more @ 1..) = self.count.checked_sub(MOST_NOTES) {
-            known.notes.push(Note {
+            known.notes.push(FileNotice {
                 verbose: true,
                 text: format!("{}: {more} more lines skipped", path.display()),
             });

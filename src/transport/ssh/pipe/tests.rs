@@ -1,11 +1,11 @@
 use super::*;
 use std::io::{Read, Write};
 
-/// A pipe whose other end is in hand, with the greeting behind it.
+/// Returns a pipe and its other end, after a version line.
 fn greeted() -> (Pipe, std::os::unix::net::UnixStream) {
     let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
-    let mut pipe = Pipe::new(Line::Through(UnixStream::from_std(ours).unwrap()));
+    let mut pipe = Pipe::new(ServerStream::Tunnel(UnixStream::from_std(ours).unwrap()));
     theirs.write_all(b"SSH-2.0-x\r\n").unwrap();
     pipe.gate = Gate::passed();
     pipe.is_passed = true;
@@ -18,7 +18,7 @@ async fn all_that_is_written_is_taken_and_arrives() {
     let (mut pipe, mut theirs) = greeted();
     let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     let mut wanted = Vec::new();
-    // More than a socket holds, in pieces as libssh2 writes them.
+    // The data is larger than a socket buffer and comes in pieces, as from libssh2.
     for piece in bytes.chunks(1000) {
         pipe.ready_to_write().await;
         assert_eq!(pipe.send(piece).unwrap(), piece.len());
@@ -50,14 +50,14 @@ async fn what_comes_before_the_end_is_read_first() {
     pipe.begin();
     let n = pipe.receive(&mut buffer).unwrap();
     assert_eq!(&buffer[..n], b"SSH-2.0-x\r\nlast words");
-    // In the same call the end is hidden, and while something has to be got out first.
+    // The end is hidden in the same call, and with `hold_end`.
     assert!(pipe.receive(&mut buffer).is_err());
     pipe.begin();
     pipe.hold_end();
     assert!(pipe.receive(&mut buffer).is_err());
     pipe.begin();
     assert_eq!(pipe.receive(&mut buffer).unwrap(), 0);
-    assert_eq!(pipe.ended(), Some(&Ended::Closed));
+    assert_eq!(pipe.ended(), Some(&StreamEnd::Closed));
 }
 
 #[tokio::test]
@@ -75,20 +75,20 @@ async fn one_call_takes_so_much_and_a_flood_is_cut_off() {
         let before = pipe.received();
         pipe.begin();
         while let Ok(1..) = pipe.receive(&mut buffer) {}
-        assert!(pipe.received() - before <= ALLOWANCE as u64);
+        assert!(pipe.received() - before <= MAX_PER_CALL as u64);
         if pipe.is_drained() {
             pipe.ready().await.unwrap();
         }
     }
-    assert_eq!(pipe.ended(), Some(&Ended::Flood));
-    assert!(pipe.received() <= MAX_BEFORE_START + ALLOWANCE as u64);
+    assert_eq!(pipe.ended(), Some(&StreamEnd::Flood));
+    assert!(pipe.received() <= MAX_BEFORE_START + MAX_PER_CALL as u64);
     drop(pipe);
     writer.join().unwrap();
 }
 
-/// What is taken of a server that writes without end once the command has started, if of each piece
-/// so much pays.
-async fn taken_of_a_flood(paying: usize, enough: u64) -> Pipe {
+/// Reads from a server that writes without end after the start of the command. Of each piece at most `useful` bytes
+/// count as useful.
+async fn read_endless_stream(useful: usize, enough: u64) -> Pipe {
     let (mut pipe, mut theirs) = greeted();
     let writer =
         std::thread::spawn(move || while theirs.write(&[0; 65536]).is_ok_and(|n| n > 0) {});
@@ -97,29 +97,29 @@ async fn taken_of_a_flood(paying: usize, enough: u64) -> Pipe {
     while pipe.ended().is_none() && pipe.received() < enough {
         pipe.begin();
         while let Ok(n @ 1..) = pipe.receive(&mut buffer) {
-            pipe.pay(n.min(paying));
+            pipe.count_useful(n.min(useful));
         }
         if pipe.is_drained() {
             pipe.ready().await.unwrap();
         }
     }
     pipe.kill();
-    let _ = pipe.line_shut();
+    let _ = pipe.shut_down();
     writer.join().unwrap();
     pipe
 }
 
 #[tokio::test]
 async fn what_is_of_no_use_is_bounded_and_output_is_not() {
-    let enough = 6 * MAX_UNPAID;
-    let useless = taken_of_a_flood(0, enough).await;
-    assert_eq!(useless.ended(), Some(&Ended::Flood));
-    let slack = ALLOWANCE as u64 + PER_SECOND * 600;
-    assert!(useless.received() <= MAX_UNPAID + slack);
-    // A byte for each of many packets does not make up for them.
-    let nearly = taken_of_a_flood(1, enough).await;
-    assert_eq!(nearly.ended(), Some(&Ended::Flood));
-    let output = taken_of_a_flood(usize::MAX, enough).await;
+    let enough = 6 * MAX_USELESS;
+    let useless = read_endless_stream(0, enough).await;
+    assert_eq!(useless.ended(), Some(&StreamEnd::Flood));
+    let slack = MAX_PER_CALL as u64 + KEEP_ALIVE_ALLOWANCE * 600;
+    assert!(useless.received() <= MAX_USELESS + slack);
+    // One useful byte in each of many packets does not make up for them.
+    let nearly = read_endless_stream(1, enough).await;
+    assert_eq!(nearly.ended(), Some(&StreamEnd::Flood));
+    let output = read_endless_stream(usize::MAX, enough).await;
     assert_eq!(output.ended(), None);
     assert!(output.received() >= enough);
 }
@@ -150,22 +150,24 @@ async fn a_password_answers_one_hidden_question() {
 async fn signs_of_life_may_go_on_for_days() {
     let (mut pipe, _theirs) = greeted();
     pipe.lift_limit(1);
-    pipe.unpaid = MAX_UNPAID + 1;
+    pipe.useless = MAX_USELESS + 1;
     assert!(pipe.is_flooded());
     let day = Duration::from_secs(24 * 60 * 60);
-    pipe.paid_since = Instant::now().checked_sub(day);
-    assert!(pipe.paid_since.is_none() || !pipe.is_flooded());
+    pipe.allowance_since = Instant::now().checked_sub(day);
+    assert!(pipe.allowance_since.is_none() || !pipe.is_flooded());
 }
 
 impl Pipe {
-    fn line_shut(&self) -> rustix::io::Result<()> {
-        match &self.line {
-            Line::Through(stream) => rustix::net::shutdown(stream, rustix::net::Shutdown::Both),
-            Line::Direct(_) => Ok(()),
+    fn shut_down(&self) -> rustix::io::Result<()> {
+        match &self.stream {
+            ServerStream::Tunnel(stream) => {
+                rustix::net::shutdown(stream, rustix::net::Shutdown::Both)
+            }
+            ServerStream::Tcp(_) => Ok(()),
         }
     }
 
     async fn ready_to_write(&self) {
-        self.line.ready(Interest::WRITABLE).await.unwrap();
+        self.stream.ready(Interest::WRITABLE).await.unwrap();
     }
 }

@@ -1,14 +1,14 @@
-//! On a real terminal, which script(1) makes; the test program is its own child there.
+//! Tests on a real terminal, which script(1) makes. The test program runs itself as the child.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use super::*;
 
-/// Set for the child, which asks; its value says what the question is.
+/// Environment variable of the child. Its value is the prompt or the descriptor.
 const CHILD: &str = "MRSH_TEST_ASKS";
 
-/// What the child says after the answer, so that the screen shows whether that was seen.
+/// Asks and prints the result. The screen then shows if the answer was echoed.
 fn act_as_child(prompt: &str) {
     let said = match Terminal.ask(prompt) {
         Ok(secret) => format!("got {:?}", String::from_utf8_lossy(secret.bytes()).len()),
@@ -25,7 +25,7 @@ fn this_test(name: &str) -> String {
     )
 }
 
-/// Types each of these keys when the prompt is on the screen, and gives all that was there.
+/// Types these keys when the prompt is on the screen. Returns everything that was on the screen.
 fn screen(name: &str, keys: &[u8]) -> String {
     let text = format!("{}; stty -a", this_test(name));
     let mut child = Command::new("timeout")
@@ -62,7 +62,7 @@ fn a_secret_is_typed_and_not_shown() {
     for (keys, said) in [
         (&b"sesame\r"[..], "got 6"),
         (b"sesame\n", "got 6"),
-        // Two bytes for one key; then all is thrown away.
+        // ä has two bytes, and one DEL deletes it.
         ("sesam\u{e4}\x7fe\r".as_bytes(), "got 6"),
         (b"sesame\x15ses\r", "got 3"),
         (b"\r", "got 0"),
@@ -72,7 +72,7 @@ fn a_secret_is_typed_and_not_shown() {
         let shown = screen(name, keys);
         assert!(shown.contains(said), "{keys:?}: {shown}");
         assert!(!shown.contains("ses"), "{keys:?}: {shown}");
-        // The terminal is as it was: stty marks what is off with a dash.
+        // The terminal's modes are restored: stty marks a mode that is off with a dash.
         for mode in ["echo ", "icanon ", "isig "] {
             let on = shown.contains(mode) && !shown.contains(&format!("-{mode}"));
             assert!(on, "{keys:?} {mode}: {shown}");

@@ -1,11 +1,10 @@
-//! When a host is tried again within one attempt: a server that has too many connections just now is no
-//! host that has failed.
+//! Repeated connections within one attempt: a server that has too many connections now has not failed.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::connect::{Failure, Progress};
+use super::connect::{ConnectFailure, LoginProgress};
 use super::public::KeyType;
 use crate::transport::{Budget, Setback, TransportError};
 
@@ -13,31 +12,31 @@ use crate::transport::{Budget, Setback, TransportError};
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
-/// What became of the tries at one host so far.
+/// Failed connections to one host so far.
 #[derive(Debug, Default)]
-pub(super) struct Tries {
+pub(super) struct ConnectRetries {
     turned_away: u32,
-    said: Option<String>,
-    /// The types of host keys to ask for first, once it has turned out that others are not known.
+    text: Option<String>,
+    /// Types of host keys to ask for first, after the server showed one of an unknown type.
     pub(super) ask_for: Option<Vec<KeyType>>,
 }
 
-impl Tries {
-    /// Takes in a failure, and rests if it is one to try again after.
-    pub(super) async fn again(
+impl ConnectRetries {
+    /// Records a failure. Pauses if the connection may be repeated, else returns the error.
+    pub(super) async fn after_failure(
         &mut self,
-        failure: Failure,
+        failure: ConnectFailure,
         budget: &mut Budget,
     ) -> Result<(), Setback> {
         match failure {
-            Failure::Failed(error) => Err(Setback::Failed(error)),
-            Failure::AskFor(types) => {
+            ConnectFailure::Failed(error) => Err(Setback::Failed(error)),
+            ConnectFailure::AskFor(types) => {
                 self.ask_for = Some(types);
                 Ok(())
             }
-            Failure::TurnedAway(text) => {
+            ConnectFailure::TurnedAway(text) => {
                 self.turned_away += 1;
-                self.said = text.or(self.said.take());
+                self.text = text.or(self.text.take());
                 match budget.spend(sleep(rest(self.turned_away))).await {
                     Some(()) => Ok(()),
                     None => Err(Setback::Failed(self.busy())),
@@ -46,14 +45,17 @@ impl Tries {
         }
     }
 
-    /// The same for a connection that was not made: reset at once is as good as turned away.
-    pub(super) async fn not_reached(
+    /// Records a failed connection: a reset counts as a server with too many connections.
+    pub(super) async fn after_connect_failure(
         &mut self,
         error: TransportError,
         budget: &mut Budget,
     ) -> Result<(), Setback> {
         match error {
-            TransportError::Reset { .. } => self.again(Failure::TurnedAway(None), budget).await,
+            TransportError::Reset { .. } => {
+                self.after_failure(ConnectFailure::TurnedAway(None), budget)
+                    .await
+            }
             TransportError::ConnectTimeout { .. } if self.turned_away > 0 => {
                 Err(Setback::Failed(self.busy()))
             }
@@ -61,11 +63,11 @@ impl Tries {
         }
     }
 
-    /// The failure of a host whose time ran out.
-    pub(super) fn out_of_time(&self, progress: &Progress<'_>, budget: &Budget) -> Setback {
+    /// Returns the error for a host that timed out.
+    pub(super) fn out_of_time(&self, progress: &LoginProgress<'_>, budget: &Budget) -> Setback {
         Setback::Failed(match self.turned_away {
             0 => progress
-                .stranger()
+                .protocol_error()
                 .unwrap_or_else(|| budget.exhausted(progress.phase)),
             _ => self.busy(),
         })
@@ -74,7 +76,7 @@ impl Tries {
     fn busy(&self) -> TransportError {
         TransportError::Busy {
             attempts: self.turned_away,
-            text: self.said.clone(),
+            text: self.text.clone(),
         }
     }
 }
