@@ -8,11 +8,8 @@ use tokio::net::UnixStream;
 use super::config::{ConfigError, HostConfig, SshConfig};
 use super::connect::LoginProgress;
 use super::jump::LoggedInJumpHost;
-use super::pipe::ServerStream;
 use super::retries::ConnectRetries;
-use super::{SshTransport, tune};
-use crate::ports::bind::Outgoing;
-use crate::transport::dial::dial;
+use super::{NewConnection, SshTransport};
 use crate::transport::{Budget, Route, Setback, TransportError};
 
 /// Maximum number of jump hosts; more is a circle.
@@ -100,29 +97,24 @@ impl SshTransport {
         }
         let mut retries = ConnectRetries::default();
         loop {
-            let (stream, address, lease) = if before.is_empty() {
+            let connection = if before.is_empty() {
                 let found = self.addresses(host, &mut budget).await;
                 let mut route = Route::new(found.map_err(|error| jump_error(jump_hosts, error))?);
-                match dial(&self.pool, &mut route, &mut budget).await {
-                    Ok((address, outgoing)) => {
-                        tune(&outgoing, host);
-                        let Outgoing { stream, lease } = outgoing;
-                        (ServerStream::Tcp(stream), Some(address), Some(lease))
-                    }
-                    Err(Setback::Failed(error)) => {
-                        retries
-                            .after_connect_failure(error, &mut budget)
-                            .await
-                            .map_err(own)?;
-                        continue;
-                    }
-                    Err(setback) => return Err(own(setback)),
-                }
+                let connection = self.connect_directly(host, &mut route, &mut budget, &mut retries);
+                connection.await.map_err(own)?
             } else {
                 let stream =
                     self.connect_through(before, &host.host_name, host.port, budget.clone());
                 let stream = stream.await.map_err(|error| jump_error(before, error))?;
-                (ServerStream::Tunnel(stream), None, None)
+                Some(NewConnection::tunnel(stream))
+            };
+            let Some(NewConnection {
+                stream,
+                address,
+                lease,
+            }) = connection
+            else {
+                continue;
             };
             // Jump hosts run no command.
             let mut asked = false;

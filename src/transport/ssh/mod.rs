@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use socket2::SockRef;
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
 use super::dial::dial;
@@ -139,6 +140,25 @@ pub struct SshTransport {
 /// Maximum number of descriptors of a host: its connection, or both ends of the socket pair that stands for it.
 pub const DESCRIPTORS: u32 = 2;
 
+/// A connection on which nothing has been sent yet.
+struct NewConnection {
+    stream: ServerStream,
+    /// Address of the server; `None` through a jump host.
+    address: Option<SocketAddr>,
+    /// Lease on the source port; `None` through a jump host.
+    lease: Option<PortLease>,
+}
+
+impl NewConnection {
+    fn tunnel(stream: UnixStream) -> NewConnection {
+        NewConnection {
+            stream: ServerStream::Tunnel(stream),
+            address: None,
+            lease: None,
+        }
+    }
+}
+
 /// Parts of a session whose command has started.
 struct Started {
     peer: Peer,
@@ -192,6 +212,33 @@ impl SshTransport {
             })
         } else {
             Ok(addresses)
+        }
+    }
+
+    /// Connects to a host without jump hosts. Returns `None` after a failure and a pause, if the connection may be
+    /// repeated.
+    async fn connect_directly(
+        &self,
+        host: &HostConfig,
+        route: &mut Route,
+        budget: &mut Budget,
+        retries: &mut ConnectRetries,
+    ) -> Result<Option<NewConnection>, Setback> {
+        match dial(&self.pool, route, budget).await {
+            Ok((address, outgoing)) => {
+                tune(&outgoing, host);
+                let Outgoing { stream, lease } = outgoing;
+                Ok(Some(NewConnection {
+                    stream: ServerStream::Tcp(stream),
+                    address: Some(address),
+                    lease: Some(lease),
+                }))
+            }
+            Err(Setback::Failed(error)) => {
+                retries.after_connect_failure(error, budget).await?;
+                Ok(None)
+            }
+            Err(setback) => Err(setback),
         }
     }
 
@@ -387,19 +434,9 @@ impl Transport for SshTransport {
         let jump_hosts = self.jump_hosts(&host).map_err(Setback::Failed)?;
         let mut retries = ConnectRetries::default();
         loop {
-            let (stream, address, lease) = if jump_hosts.is_empty() {
-                match dial(&self.pool, route, budget).await {
-                    Ok((address, outgoing)) => {
-                        tune(&outgoing, &host);
-                        let Outgoing { stream, lease } = outgoing;
-                        (ServerStream::Tcp(stream), Some(address), Some(lease))
-                    }
-                    Err(Setback::Failed(error)) => {
-                        retries.after_connect_failure(error, budget).await?;
-                        continue;
-                    }
-                    Err(setback) => return Err(setback),
-                }
+            let connection = if jump_hosts.is_empty() {
+                self.connect_directly(&host, route, budget, &mut retries)
+                    .await?
             } else {
                 route.phase = Phase::Connect;
                 route.facts.attempts += 1;
@@ -412,14 +449,18 @@ impl Transport for SshTransport {
                 let stream = stream.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
                 let stream =
                     stream.map_err(|error| Setback::Failed(jump_error(&jump_hosts, error)))?;
-                (ServerStream::Tunnel(stream), None, None)
+                Some(NewConnection::tunnel(stream))
             };
+            let Some(connection) = connection else {
+                continue;
+            };
+            let lease = connection.lease;
             let mut progress = LoginProgress::new(budget, &mut route.asked);
             let before = budget.left();
             let start = self.start(
                 &host,
-                address,
-                stream,
+                connection.address,
+                connection.stream,
                 retries.ask_for.as_deref(),
                 &mut progress,
             );
