@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_offered_that_ssh_does_not_offer() {
+    fn only_algorithms_that_openssh_offers_are_offered() {
         let Some(bench) = Bench::new() else { return };
         let output = bench.run("ssh", &["-F", "none", "-G", "h"]);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn cbc_ciphers_are_offered_only_if_they_are_asked_for() {
+    fn cbc_ciphers_are_offered_only_on_request() {
         assert!(!chosen(&[]).ciphers.contains("cbc"));
         let added = chosen(&["Ciphers=+aes128-cbc"]).ciphers;
         assert!(added.ends_with(",aes128-cbc"), "{added}");

@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_streams_waits_behind_few_key_exchanges() {
+    async fn output_waits_for_few_key_exchanges() {
         let permits = Arc::new(Semaphore::new(EXCHANGES));
         let steps = Arc::new(AtomicUsize::new(0));
         let mut hosts = JoinSet::new();

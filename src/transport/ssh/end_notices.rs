@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remarks_of_many_hosts_are_folded() {
+    fn notices_of_many_hosts_are_folded() {
         let notices = EndNotices::default();
         for host in ["s2", "s10", "s1", "s2"] {
             notices.add_for(host, "no key".to_owned(), format!("{host} has no key"));

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_of_this_protocol() {
+    fn servers_of_ssh_2_are_recognised() {
         for line in ["SSH-2.0-OpenSSH_9.2p1 Debian-2", "SSH-1.99-Cisco-1.25"] {
             let greeting = greeted(format!("{line}\r\n\0\0\x05garbage\n").as_bytes());
             assert_eq!(greeting.version.as_deref(), Some(line));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn others() {
+    fn other_protocols_are_refused() {
         let old = greeted(b"SSH-1.5-OpenSSH_2.3\n");
         assert_eq!(
             old.failed(),

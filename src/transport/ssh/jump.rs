@@ -89,11 +89,11 @@ impl Drop for ConnectPermit {
 
 impl JumpSessions {
     /// Returns the sessions with the last of these hosts, reached through the others.
-    pub(super) fn jump_host(&self, way: &[HostConfig]) -> Arc<JumpHost> {
+    pub(super) fn jump_host(&self, route: &[HostConfig]) -> Arc<JumpHost> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        match hosts.get(way) {
+        match hosts.get(route) {
             Some(jump_host) => Arc::clone(jump_host),
-            None => Arc::clone(hosts.entry(way.to_vec()).or_default()),
+            None => Arc::clone(hosts.entry(route.to_vec()).or_default()),
         }
     }
 
@@ -340,9 +340,7 @@ impl JumpSession {
 fn refusal(fault: &Fault) -> TransportError {
     let text = &fault.text;
     if text.contains("connect failed") {
-        TransportError::Unreachable(std::io::Error::other(
-            "the jump host cannot connect to it",
-        ))
+        TransportError::Unreachable(std::io::Error::other("the jump host cannot connect to it"))
     } else {
         TransportError::Denied {
             text: format!("the jump host does not connect to it: {text}"),
@@ -360,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_shared_only_by_those_who_trust_alike() {
+    fn a_session_is_shared_only_by_equal_configurations() {
         let jumps = JumpSessions::default();
         let jump_host = jumps.jump_host(&[jump_config("StrictHostKeyChecking=no")]);
         assert!(Arc::ptr_eq(

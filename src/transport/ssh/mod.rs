@@ -29,7 +29,7 @@ use jump_hosts::jump_error;
 use keys::With;
 use known_hosts::HostNames;
 use pipe::ServerStream;
-use prompt::Ask;
+use prompt::SecretPrompt;
 use public::{KeyType, rsa_bits};
 use retries::ConnectRetries;
 use session::{KeepAlive, SessionState, StreamOptions};
@@ -175,7 +175,7 @@ impl SshTransport {
         targets: impl Iterator<Item = &'t Target>,
         pool: PortPool,
         resolver: Resolver,
-        asked: &mut dyn Ask,
+        asked: &mut dyn SecretPrompt,
         notes: &mut Vec<FileNotice>,
     ) -> Result<SshTransport, SshError> {
         let setup = setup::prepare(&options, targets, asked, notes).await?;

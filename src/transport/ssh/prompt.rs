@@ -85,7 +85,7 @@ pub enum PromptError {
 }
 
 /// A source of secrets that asks a question.
-pub trait Ask {
+pub trait SecretPrompt {
     /// Asks with a prompt, which ends in a colon and a space.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ pub trait Ask {
 #[derive(Debug, Default)]
 pub struct Terminal;
 
-impl Ask for Terminal {
+impl SecretPrompt for Terminal {
     fn ask(&mut self, prompt: &str) -> Result<Secret, PromptError> {
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
         let terminal = terminal.map_err(|_| PromptError::NoTerminal)?;
@@ -193,7 +193,7 @@ fn type_line(mut from: impl Read) -> io::Result<TypedLine> {
 #[derive(Debug, Default)]
 pub struct NoPrompt;
 
-impl Ask for NoPrompt {
+impl SecretPrompt for NoPrompt {
     fn ask(&mut self, _: &str) -> Result<Secret, PromptError> {
         Err(PromptError::BatchMode)
     }

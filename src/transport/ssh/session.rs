@@ -412,7 +412,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_by_name() {
+    fn signals_are_found_by_name() {
         for (name, number) in [
             ("TERM", 15),
             ("KILL", 9),

@@ -13,7 +13,7 @@ use super::config::{Agent, ConfigError, HostConfig};
 use super::file_notice::FileNotice;
 use super::keys::{Identities, UnlockError, Wanted};
 use super::library;
-use super::prompt::{self, Ask, PromptError, Secret};
+use super::prompt::{self, PromptError, Secret, SecretPrompt};
 use super::trials::Trials;
 use super::trust::{Trust, TrustError, chain};
 use crate::targets::Target;
@@ -142,7 +142,7 @@ fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Pat
 pub(super) async fn prepare<'t>(
     options: &SshOptions,
     targets: impl Iterator<Item = &'t Target>,
-    asked: &mut dyn Ask,
+    asked: &mut dyn SecretPrompt,
     notes: &mut Vec<FileNotice>,
 ) -> Result<SshSetup, SshError> {
     library::check()?;
@@ -243,7 +243,7 @@ impl Logins {
 fn password(
     source: &PasswordSource,
     logins: &Logins,
-    asked: &mut dyn Ask,
+    asked: &mut dyn SecretPrompt,
 ) -> Result<Option<Zeroizing<String>>, SshError> {
     let secret = match source {
         PasswordSource::None => return Ok(None),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_for_the_password_names_users_and_hosts() {
+    fn the_password_prompt_names_users_and_hosts() {
         let hosts: Vec<String> = (1..=40).map(|n| format!("node{n}")).collect();
         let of = |user: &'static str| hosts.iter().map(move |host| (user, &**host));
         let one: Vec<_> = of("admin").collect();

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_host_tries_and_the_others_follow() {
+    async fn one_host_tries_the_password_and_the_others_wait() {
         let taken = |turn: &mut TrialTurn, _| {
             turn.taken();
             true
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_host_without_an_answer_makes_way_for_the_next() {
+    async fn a_host_without_an_answer_gives_its_turn_to_the_next() {
         // Hosts that time out give no answer.
         let seventh = |turn: &mut TrialTurn, host| {
             if host == 6 {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dropped_host_leaves_no_lock_and_users_are_apart() {
+    async fn a_dropped_turn_is_returned_and_users_have_separate_trials() {
         let trials = Trials::default();
         let first = trials.turn("ops").await;
         let brief = Duration::from_secs(1);

@@ -244,7 +244,7 @@ mod tests {
     use crate::transport::ssh::testing::configured;
 
     #[test]
-    fn a_file_is_read_once_for_all_hosts() {
+    fn each_file_is_read_once_for_all_hosts() {
         let mut trust = Trust::default();
         for name in ["a", "b", "c", "a"] {
             let files = [

@@ -9,7 +9,7 @@ use super::table::{CallbackMessage, ListenerTable, Registration};
 use crate::targets::Network;
 
 /// A callback, represented by its source address.
-type Connection = IpAddr;
+type CallerAddress = IpAddr;
 
 fn ip(n: u16) -> IpAddr {
     let [high, low] = n.to_be_bytes();
@@ -35,7 +35,7 @@ fn needing_own_listener(n: u16) -> Caller {
 
 /// A table with listeners on the ports 600, 601 and so on.
 struct TestTable {
-    table: ListenerTable<u16, Connection>,
+    table: ListenerTable<u16, CallerAddress>,
     ports: u16,
 }
 
@@ -50,7 +50,7 @@ impl TestTable {
     fn with<T>(
         &mut self,
         act: impl FnOnce(
-            &mut ListenerTable<u16, Connection>,
+            &mut ListenerTable<u16, CallerAddress>,
             &mut dyn FnMut(&dyn Fn(u16) -> Option<usize>) -> Option<(u16, u16)>,
         ) -> T,
     ) -> T {
@@ -61,20 +61,20 @@ impl TestTable {
         })
     }
 
-    fn register(&mut self, caller: Caller) -> Option<Registration<Connection>> {
+    fn register(&mut self, caller: Caller) -> Option<Registration<CallerAddress>> {
         self.with(|table, open| table.register(caller, open).ok())
     }
 
-    fn call(&mut self, registration: &Registration<Connection>, n: u16) {
+    fn call(&mut self, registration: &Registration<CallerAddress>, n: u16) {
         let listener = registration.listener;
         self.with(|table, open| table.dispatch(listener, ip(n), from(n), open));
     }
 
-    fn claim(&mut self, registration: &Registration<Connection>) -> Option<Connection> {
+    fn claim(&mut self, registration: &Registration<CallerAddress>) -> Option<CallerAddress> {
         self.with(|table, open| table.claim(registration, open))
     }
 
-    fn leave(&mut self, registration: Registration<Connection>) {
+    fn leave(&mut self, registration: Registration<CallerAddress>) {
         self.with(|table, open| table.leave(&registration, open));
     }
 
@@ -84,7 +84,7 @@ impl TestTable {
 }
 
 /// Returns the callback that a session has received.
-fn received(registration: &mut Registration<Connection>) -> Option<Connection> {
+fn received(registration: &mut Registration<CallerAddress>) -> Option<CallerAddress> {
     loop {
         match registration.messages.try_recv() {
             Ok(CallbackMessage::Connection(call)) => return Some(call),
@@ -95,7 +95,7 @@ fn received(registration: &mut Registration<Connection>) -> Option<Connection> {
 }
 
 /// True if a session knows of a callback from an unknown address.
-fn knows_of_unknown_address(registration: &mut Registration<Connection>) -> bool {
+fn knows_of_unknown_address(registration: &mut Registration<CallerAddress>) -> bool {
     matches!(
         registration.messages.try_recv(),
         Ok(CallbackMessage::UnknownAddress(_))
@@ -277,7 +277,7 @@ fn a_large_run_needs_few_listeners() {
 #[derive(Clone, Debug)]
 enum TestStep {
     Start(u16, u8),
-    Connection(usize, u16),
+    CallerAddress(usize, u16),
     Answer(usize),
     End(usize),
 }
@@ -285,7 +285,7 @@ enum TestStep {
 fn test_step() -> impl Strategy<Value = TestStep> {
     prop_oneof![
         3 => (1..9_u16, 0..4_u8).prop_map(|(n, kind)| TestStep::Start(n, kind)),
-        4 => (any::<usize>(), 1..14_u16).prop_map(|(i, n)| TestStep::Connection(i, n)),
+        4 => (any::<usize>(), 1..14_u16).prop_map(|(i, n)| TestStep::CallerAddress(i, n)),
         2 => any::<usize>().prop_map(TestStep::Answer),
         2 => any::<usize>().prop_map(TestStep::End),
     ]
@@ -297,9 +297,9 @@ proptest! {
     #[test]
     fn no_callback_is_given_to_another_hosts_session(steps in prop::collection::vec(test_step(), 0..120)) {
         let mut table = TestTable::new(3, 6);
-        let mut sessions: Vec<(u16, u8, Registration<Connection>)> = Vec::new();
+        let mut sessions: Vec<(u16, u8, Registration<CallerAddress>)> = Vec::new();
         let mut told: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
-        let check = |n: u16, kind: u8, port: u16, call: Connection, told: &BTreeMap<u16, Vec<u16>>| {
+        let check = |n: u16, kind: u8, port: u16, call: CallerAddress, told: &BTreeMap<u16, Vec<u16>>| {
             let network: Network = "10.0.0.12/30".parse().unwrap();
             let expected = call == ip(n) || (kind == 2 && network.contains(call));
             let private = told[&port].iter().all(|&host| host == n);
@@ -318,7 +318,7 @@ proptest! {
                         sessions.push((n, kind, registration));
                     }
                 }
-                TestStep::Connection(i, n) if !sessions.is_empty() => {
+                TestStep::CallerAddress(i, n) if !sessions.is_empty() => {
                     let i = i % sessions.len();
                     table.call(&sessions[i].2, n);
                     let mut still = Vec::new();
@@ -342,7 +342,7 @@ proptest! {
                     let (_, _, registration) = sessions.swap_remove(i);
                     table.leave(registration);
                 }
-                TestStep::Connection(..) | TestStep::Answer(_) | TestStep::End(_) => {}
+                TestStep::CallerAddress(..) | TestStep::Answer(_) | TestStep::End(_) => {}
             }
         }
     }

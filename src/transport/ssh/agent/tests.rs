@@ -10,12 +10,12 @@ use crate::transport::ssh::public::signed;
 use crate::transport::ssh::testing::Bench;
 
 /// A real agent, which is killed when dropped.
-struct Agent {
+struct RunningAgent {
     child: Child,
 }
 
-impl Agent {
-    fn start(bench: &Bench) -> Agent {
+impl RunningAgent {
+    fn start(bench: &Bench) -> RunningAgent {
         let mut child = bench
             .command("ssh-agent")
             .args(["-D", "-a", "agent"])
@@ -26,11 +26,11 @@ impl Agent {
         let mut said = [0; 1];
         let mut out = child.stdout.take().unwrap();
         io::Read::read_exact(&mut out, &mut said).unwrap();
-        Agent { child }
+        RunningAgent { child }
     }
 }
 
-impl Drop for Agent {
+impl Drop for RunningAgent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -50,7 +50,7 @@ fn add(bench: &Bench, args: &[&str]) {
 #[tokio::test]
 async fn keys_of_every_type_sign_in_a_real_agent() {
     let Some(bench) = Bench::new() else { return };
-    let agent = Agent::start(&bench);
+    let agent = RunningAgent::start(&bench);
     let client = AgentClient::new(bench.path("agent"));
     assert_eq!(client.list().await.unwrap(), []);
     let types: [(&str, &[&str]); 4] = [
@@ -119,9 +119,9 @@ async fn keys_of_every_type_sign_in_a_real_agent() {
 }
 
 #[tokio::test]
-async fn many_sessions_share_one_connection_and_a_dropped_request_harms_none() {
+async fn sessions_share_a_connection_and_a_dropped_request_harms_none() {
     let Some(bench) = Bench::new() else { return };
-    let _agent = Agent::start(&bench);
+    let _agent = RunningAgent::start(&bench);
     bench.key("rsa", &["-t", "rsa", "-b", "2048"]);
     add(&bench, &["-q", "rsa"]);
     let client = Arc::new(AgentClient::new(bench.path("agent")));
@@ -173,7 +173,7 @@ async fn answers(bytes: &'static [u8]) -> Result<Vec<AgentKey>, AgentError> {
 }
 
 #[tokio::test]
-async fn an_agent_that_dies_or_talks_nonsense_is_an_error() {
+async fn an_agent_that_dies_or_breaks_the_protocol_is_an_error() {
     for (bytes, words) in [
         (&b""[..], "lost the ssh agent at "),
         (b"\0\0", "lost the ssh agent at "),
@@ -199,7 +199,7 @@ async fn an_agent_that_dies_or_talks_nonsense_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agent_that_says_nothing_is_waited_for_a_while() {
+async fn an_agent_without_an_answer_times_out() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("agent");
     let _listener = UnixListener::bind(&socket).unwrap();
@@ -221,7 +221,7 @@ async fn no_agent_is_an_error_that_names_the_socket() {
 
 proptest! {
     #[test]
-    fn any_answer_is_read(bytes in any::<Vec<u8>>()) {
+    fn every_answer_is_parsed_without_a_panic(bytes in any::<Vec<u8>>()) {
         let _ = keys(Reader::new(&bytes));
         let _ = signature(Reader::new(&bytes), "ssh-ed25519");
     }

@@ -29,7 +29,7 @@ fn the_corpus_of_the_channel_layer_passes() {
 }
 
 #[test]
-fn a_session_without_anything_odd_succeeds() {
+fn a_session_with_a_valid_server_succeeds() {
     use crate::event::RemoteExit;
 
     let (end, _) = play(&[]);

@@ -16,21 +16,21 @@ const LAX: &str = "curve25519-sha256";
 const GEX: &str = "diffie-hellman-group-exchange-sha256";
 
 /// A connection whose client behaves like libssh2.
-struct Connection {
+struct TestConnection {
     gate: Gate,
     /// Data that libssh2 has taken.
     taken: Vec<u8>,
 }
 
-impl Connection {
+impl TestConnection {
     /// A connection after both version lines and the client's KEXINIT.
-    fn begun() -> Connection {
+    fn begun() -> TestConnection {
         let mut gate = Gate::default();
         gate.from_client(b"SSH-2.0-client\r\n").unwrap();
         gate.from_server(b"SSH-2.0-server\r\n").unwrap();
         gate.from_client(&packet(&kexinit(CLIENT_KEX, false)))
             .unwrap();
-        let mut begun = Connection {
+        let mut begun = TestConnection {
             gate,
             taken: Vec::new(),
         };
@@ -39,16 +39,16 @@ impl Connection {
     }
 
     /// The same after KEXINIT of a server with this key exchange.
-    fn agreed(kex: &str) -> Connection {
-        let mut agreed = Connection::begun();
+    fn agreed(kex: &str) -> TestConnection {
+        let mut agreed = TestConnection::begun();
         agreed.server(&kexinit(kex, false)).unwrap();
         assert!(agreed.read() > 0);
         agreed
     }
 
     /// The same after the key exchange and NEWKEYS of the client.
-    fn proved() -> Connection {
-        let mut proved = Connection::agreed(STRICT);
+    fn proved() -> TestConnection {
+        let mut proved = TestConnection::agreed(STRICT);
         proved.client(&[30, 0]).unwrap();
         proved.server(&answer(31, 1)).unwrap();
         proved.server(&[21]).unwrap();
@@ -93,7 +93,7 @@ fn key(argument: u8) -> Vec<u8> {
 
 #[test]
 fn a_verified_signature_is_the_proof() {
-    let mut proved = Connection::proved();
+    let mut proved = TestConnection::proved();
     let proof = proved.gate.proof().unwrap().clone();
     assert_eq!(proof.host_key, key(1));
     assert_eq!(proof.methods.kex, "curve25519-sha256");
@@ -116,8 +116,8 @@ fn a_verified_signature_is_the_proof() {
 }
 
 #[test]
-fn a_judgement_may_come_before_newkeys_of_the_server() {
-    let mut early = Connection::agreed(LAX);
+fn the_key_may_be_accepted_before_newkeys_of_the_server() {
+    let mut early = TestConnection::agreed(LAX);
     early.client(&[30, 0]).unwrap();
     early.server(&answer(31, 1)).unwrap();
     early.read();
@@ -130,7 +130,7 @@ fn a_judgement_may_come_before_newkeys_of_the_server() {
 
 #[test]
 fn without_a_proof_nothing_opens() {
-    let mut agreed = Connection::agreed(STRICT);
+    let mut agreed = TestConnection::agreed(STRICT);
     agreed.gate.open();
     agreed.client(&[30, 0]).unwrap();
     agreed.server(&answer(31, 1)).unwrap();
@@ -140,24 +140,24 @@ fn without_a_proof_nothing_opens() {
     agreed.gate.open();
     assert_eq!(agreed.read(), 0);
     // The client's NEWKEYS is no proof if it has not read the answer.
-    let mut unread = Connection::agreed(STRICT);
+    let mut unread = TestConnection::agreed(STRICT);
     unread.client(&[30, 0]).unwrap();
     unread.server(&answer(31, 1)).unwrap();
     assert_eq!(unread.client(&[21]), Err(Violation::Client(21)));
     // The same without an answer.
-    let mut unasked = Connection::agreed(STRICT);
+    let mut unasked = TestConnection::agreed(STRICT);
     unasked.client(&[30, 0]).unwrap();
     assert_eq!(unasked.client(&[21]), Err(Violation::Client(21)));
 }
 
 #[test]
 fn a_group_exchange_has_two_answers() {
-    let mut group = Connection::agreed(GEX);
+    let mut group = TestConnection::agreed(GEX);
     group.client(&[34, 0]).unwrap();
     group.server(&answer(31, 2)).unwrap();
     group.read();
     assert_eq!(group.client(&[21]), Err(Violation::Client(21)));
-    let mut group = Connection::agreed(GEX);
+    let mut group = TestConnection::agreed(GEX);
     group.client(&[34, 0]).unwrap();
     group.server(&answer(31, 2)).unwrap();
     group.client(&[32, 0]).unwrap();
@@ -169,7 +169,7 @@ fn a_group_exchange_has_two_answers() {
 
 #[test]
 fn an_answer_waits_for_the_message_that_it_answers() {
-    let mut early = Connection::agreed(STRICT);
+    let mut early = TestConnection::agreed(STRICT);
     early.server(&answer(31, 1)).unwrap();
     assert_eq!(early.read(), 0);
     early.client(&[30, 0]).unwrap();
@@ -183,13 +183,13 @@ fn a_pseudo_method_is_no_key_exchange() {
         "kex-strict-c-v00@openssh.com",
         "curve25519-sha256,ext-info-c",
     ] {
-        let mut begun = Connection::begun();
+        let mut begun = TestConnection::begun();
         let refused = begun.server(&kexinit(kex, false));
         assert!(matches!(refused, Err(Violation::PseudoMethod(_))), "{kex}");
         assert_eq!(begun.read(), 0);
     }
     for kex in ["ext-info-s", "", "ext-info", "curve25519-sha25"] {
-        let mut begun = Connection::begun();
+        let mut begun = TestConnection::begun();
         let refused = begun.server(&kexinit(kex, false));
         assert!(
             matches!(refused, Err(Violation::NothingInCommon { .. })),
@@ -199,7 +199,7 @@ fn a_pseudo_method_is_no_key_exchange() {
 }
 
 #[test]
-fn what_must_not_come_before_the_proof() {
+fn messages_out_of_order_before_the_proof_are_refused() {
     let server_kexinit = kexinit(STRICT, false);
     for (payload, violation) in [
         (&server_kexinit[..], Violation::SecondKexInit),
@@ -217,7 +217,7 @@ fn what_must_not_come_before_the_proof() {
         (&[0], Violation::Order(0)),
         (&[255], Violation::Order(255)),
     ] {
-        let mut agreed = Connection::agreed(STRICT);
+        let mut agreed = TestConnection::agreed(STRICT);
         agreed.client(&[30, 0]).unwrap();
         assert_eq!(agreed.server(payload), Err(violation.clone()));
         assert_eq!(agreed.read(), 0);
@@ -225,7 +225,7 @@ fn what_must_not_come_before_the_proof() {
     }
     // The same after the answer.
     for kind in [6, 20, 31, 52, 94] {
-        let mut answered = Connection::agreed(STRICT);
+        let mut answered = TestConnection::agreed(STRICT);
         answered.client(&[30, 0]).unwrap();
         answered.server(&answer(31, 1)).unwrap();
         assert!(answered.server(&[kind, 0]).is_err(), "{kind}");
@@ -235,12 +235,12 @@ fn what_must_not_come_before_the_proof() {
 
 #[test]
 fn generic_messages_pass_unless_the_exchange_is_strict() {
-    let mut lax = Connection::begun();
+    let mut lax = TestConnection::begun();
     for payload in [&[2, 0, 0, 0, 0][..], &kexinit(LAX, false), &[4, 0], &[3, 0]] {
         lax.server(payload).unwrap();
         assert!(lax.read() > 0);
     }
-    let mut strict = Connection::begun();
+    let mut strict = TestConnection::begun();
     strict.server(&[2, 0, 0, 0, 0]).unwrap();
     assert_eq!(
         strict.server(&kexinit(STRICT, false)),
@@ -249,14 +249,14 @@ fn generic_messages_pass_unless_the_exchange_is_strict() {
 }
 
 #[test]
-fn a_server_may_say_goodbye_at_any_time() {
+fn a_server_may_disconnect_at_any_time() {
     let mut bye = vec![1, 0, 0, 0, 12];
     string(&mut bye, b"too many\nconnections");
     bye.extend([0; 4]);
     for mut connection in [
-        Connection::begun(),
-        Connection::agreed(STRICT),
-        Connection::agreed(LAX),
+        TestConnection::begun(),
+        TestConnection::agreed(STRICT),
+        TestConnection::agreed(LAX),
     ] {
         connection.server(&bye).unwrap();
         assert_eq!(connection.gate.farewell(), Some("too many\\nconnections"));
@@ -268,7 +268,7 @@ fn a_server_may_say_goodbye_at_any_time() {
 }
 
 #[test]
-fn impossible_lengths() {
+fn impossible_packet_lengths_are_refused() {
     for head in [
         [0, 0, 0, 0, 4, 20],
         [0, 0, 0, 4, 4, 20],
@@ -280,14 +280,14 @@ fn impossible_lengths() {
         [0x7f, 0xff, 0xff, 0xfc, 4, 20],
         [0xff, 0xff, 0xff, 0xfc, 4, 20],
     ] {
-        let mut begun = Connection::begun();
+        let mut begun = TestConnection::begun();
         assert_eq!(
             begun.gate.from_server(&head),
             Err(Violation::Length),
             "{head:?}"
         );
     }
-    let mut longest = Connection::begun();
+    let mut longest = TestConnection::begun();
     let mut payload = vec![2];
     payload.resize(MAX_PACKET - 11, 0);
     longest.server(&payload).unwrap();
@@ -295,41 +295,41 @@ fn impossible_lengths() {
 }
 
 #[test]
-fn a_kexinit_that_is_cut_short_or_too_long() {
+fn a_kexinit_that_is_too_short_or_too_long_is_refused() {
     let good = kexinit(STRICT, false);
     for length in 1..good.len() {
-        let mut begun = Connection::begun();
+        let mut begun = TestConnection::begun();
         let refused = begun.server(&good[..length]);
         assert_eq!(refused, Err(Violation::Malformed("KEXINIT")), "{length}");
     }
     let mut long = good.clone();
     long.push(0);
-    let refused = Connection::begun().server(&long);
+    let refused = TestConnection::begun().server(&long);
     assert_eq!(refused, Err(Violation::Malformed("KEXINIT")));
 }
 
 #[test]
-fn a_guess_is_refused() {
-    let refused = Connection::begun().server(&kexinit(STRICT, true));
+fn a_guessed_key_exchange_is_refused() {
+    let refused = TestConnection::begun().server(&kexinit(STRICT, true));
     assert_eq!(refused, Err(Violation::Guess));
 }
 
 #[test]
-fn the_key_is_of_the_agreed_type() {
-    let mut other = Connection::agreed(STRICT);
+fn a_host_key_of_another_type_is_refused() {
+    let mut other = TestConnection::agreed(STRICT);
     other.client(&[30, 0]).unwrap();
     assert!(matches!(
         other.server(&answer(31, 7)),
         Err(Violation::KeyType(_))
     ));
-    let mut none = Connection::agreed(STRICT);
+    let mut none = TestConnection::agreed(STRICT);
     none.client(&[30, 0]).unwrap();
     let refused = none.server(&[31, 0, 0, 1, 0, 9]);
     assert_eq!(refused, Err(Violation::Malformed("host key")));
 }
 
 #[test]
-fn the_algorithms_are_those_of_the_standard() {
+fn algorithms_are_chosen_as_the_standard_says() {
     let init = |lists: [&str; 10]| {
         let mut body = vec![7; 16];
         for list in lists {
@@ -383,7 +383,7 @@ fn the_algorithms_are_those_of_the_standard() {
 }
 
 #[test]
-fn version_lines() {
+fn version_lines_are_separated_from_text_before_them() {
     for (greeting, line) in [
         (&b"SSH-2.0-x\r\n"[..], &b"SSH-2.0-x\r\n"[..]),
         (b"Welcome\r\n\r\nto this\nSSH-2.0-x\n", b"SSH-2.0-x\n"),
@@ -409,8 +409,8 @@ fn version_lines() {
 }
 
 #[test]
-fn too_much_before_the_proof() {
-    let mut lax = Connection::begun();
+fn too_much_data_before_the_proof_is_refused() {
+    let mut lax = TestConnection::begun();
     let mut payload = vec![2];
     payload.resize(30_000, 0);
     let refused = (0..20).find_map(|_| {
@@ -419,34 +419,34 @@ fn too_much_before_the_proof() {
     });
     assert_eq!(refused, Some(Violation::Flood));
     // The data that is held back is bounded too.
-    let mut sealed = Connection::proved();
+    let mut sealed = TestConnection::proved();
     sealed.read();
     let refused = (0..20).find_map(|_| sealed.gate.from_server(&[0xa5; 30_000]).err());
     assert_eq!(refused, Some(Violation::Flood));
 }
 
 #[test]
-fn libssh2_is_watched_as_well() {
+fn messages_of_libssh2_are_checked_too() {
     // Only a key exchange may be sent in plain text: no service request and no password.
     for kind in [2, 3, 5, 6, 31, 50, 80, 90, 94] {
-        let mut agreed = Connection::agreed(STRICT);
+        let mut agreed = TestConnection::agreed(STRICT);
         assert_eq!(
             agreed.client(&[kind, 0]),
             Err(Violation::Client(kind)),
             "{kind}"
         );
     }
-    let mut twice = Connection::agreed(STRICT);
+    let mut twice = TestConnection::agreed(STRICT);
     let again = twice.client(&kexinit(CLIENT_KEX, false));
     assert_eq!(again, Err(Violation::Client(20)));
     // NEWKEYS within another message is none.
-    let mut hidden = Connection::agreed(STRICT);
+    let mut hidden = TestConnection::agreed(STRICT);
     let mut payload = vec![30];
     payload.extend(packet(&[21]).repeat(20));
     hidden.client(&payload).unwrap();
     assert!(!hidden.gate.is_client_encrypted());
     // Data after NEWKEYS is encrypted and not parsed.
-    let mut proved = Connection::proved();
+    let mut proved = TestConnection::proved();
     proved.gate.from_client(&[0; 100]).unwrap();
 }
 
@@ -496,7 +496,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn any_cut_and_any_change_gives_no_false_proof(cut in any::<u8>(), mut steps in steps()) {
+    fn no_cut_and_no_change_gives_a_false_proof(cut in any::<u8>(), mut steps in steps()) {
         if let Some(first) = steps.first_mut() {
             *first = cut;
         }

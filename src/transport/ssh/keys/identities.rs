@@ -11,7 +11,7 @@ use super::secret::Secret;
 use crate::transport::ssh::agent::AgentKey;
 use crate::transport::ssh::certificate::{Certificate, Validity};
 use crate::transport::ssh::file_notice::FileNotice;
-use crate::transport::ssh::prompt::{self, Ask, PromptError};
+use crate::transport::ssh::prompt::{self, PromptError, SecretPrompt};
 use crate::transport::ssh::public::KeyType;
 
 /// How often a passphrase is asked before the key is left alone, as in ssh.
@@ -148,7 +148,7 @@ impl Identities {
         &mut self,
         agent: &[AgentKey],
         other_way: bool,
-        asked: &mut dyn Ask,
+        asked: &mut dyn SecretPrompt,
     ) -> Result<(), UnlockError> {
         let mut given: Vec<prompt::Secret> = Vec::new();
         for explicit in [true, false] {
@@ -167,7 +167,7 @@ impl Identities {
                 else {
                     continue;
                 };
-                let whom: &mut dyn Ask = match batch_mode {
+                let whom: &mut dyn SecretPrompt = match batch_mode {
                     true => &mut prompt::NoPrompt,
                     false => &mut *asked,
                 };
@@ -349,7 +349,7 @@ fn open(
     locked: &Locked,
     path: &Path,
     given: &mut Vec<prompt::Secret>,
-    asked: &mut dyn Ask,
+    asked: &mut dyn SecretPrompt,
 ) -> Result<Secret, Refused> {
     for passphrase in given.iter() {
         match locked.unlock(passphrase.bytes()) {

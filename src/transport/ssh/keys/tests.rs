@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::file::{Fault, KeyFile};
 use super::*;
 use crate::transport::ssh::agent::AgentKey;
-use crate::transport::ssh::prompt::{self, Ask, PromptError};
+use crate::transport::ssh::prompt::{self, PromptError, SecretPrompt};
 use crate::transport::ssh::public::signed;
 use crate::transport::ssh::testing::Bench;
 use crate::transport::ssh::wire::put_string;
@@ -39,7 +39,7 @@ impl Script {
     }
 }
 
-impl Ask for Script {
+impl SecretPrompt for Script {
     fn ask(&mut self, prompt: &str) -> Result<prompt::Secret, PromptError> {
         let answer = self.answers.pop_front().ok_or(PromptError::NoTerminal)?;
         self.asked.push(prompt.to_owned());

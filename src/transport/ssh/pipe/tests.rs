@@ -14,7 +14,7 @@ fn greeted() -> (Pipe, std::os::unix::net::UnixStream) {
 }
 
 #[tokio::test]
-async fn all_that_is_written_is_taken_and_arrives() {
+async fn everything_that_is_written_arrives() {
     let (mut pipe, mut theirs) = greeted();
     let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     let mut wanted = Vec::new();
@@ -41,7 +41,7 @@ async fn all_that_is_written_is_taken_and_arrives() {
 }
 
 #[tokio::test]
-async fn what_comes_before_the_end_is_read_first() {
+async fn data_before_the_end_is_read_first() {
     let (mut pipe, mut theirs) = greeted();
     theirs.write_all(b"last words").unwrap();
     drop(theirs);
@@ -61,7 +61,7 @@ async fn what_comes_before_the_end_is_read_first() {
 }
 
 #[tokio::test]
-async fn one_call_takes_so_much_and_a_flood_is_cut_off() {
+async fn a_call_reads_a_limited_amount_and_a_flood_is_cut_off() {
     let (mut pipe, mut theirs) = greeted();
     let writer = std::thread::spawn(move || {
         let mut sent = 0_u64;
@@ -110,7 +110,7 @@ async fn read_endless_stream(useful: usize, enough: u64) -> Pipe {
 }
 
 #[tokio::test]
-async fn what_is_of_no_use_is_bounded_and_output_is_not() {
+async fn useless_data_is_bounded_and_output_is_not() {
     let enough = 6 * MAX_USELESS;
     let useless = read_endless_stream(0, enough).await;
     assert_eq!(useless.ended(), Some(&StreamEnd::Flood));
@@ -147,7 +147,7 @@ async fn a_password_answers_one_hidden_question() {
 }
 
 #[tokio::test]
-async fn signs_of_life_may_go_on_for_days() {
+async fn keep_alive_requests_are_allowed_for_days() {
     let (mut pipe, _theirs) = greeted();
     pipe.lift_limit(1);
     pipe.useless = MAX_USELESS + 1;

@@ -54,11 +54,11 @@ fn screen(name: &str, keys: &[u8]) -> String {
 }
 
 #[test]
-fn a_secret_is_typed_and_not_shown() {
+fn a_typed_secret_is_not_shown() {
     if let Some(prompt) = std::env::var_os(CHILD) {
         return act_as_child(&prompt.to_string_lossy());
     }
-    let name = "a_secret_is_typed_and_not_shown";
+    let name = "a_typed_secret_is_not_shown";
     for (keys, said) in [
         (&b"sesame\r"[..], "got 6"),
         (b"sesame\n", "got 6"),
@@ -88,11 +88,11 @@ fn a_secret_is_typed_and_not_shown() {
 }
 
 #[test]
-fn nobody_is_asked_without_a_terminal() {
+fn without_a_terminal_there_is_no_prompt() {
     if let Some(prompt) = std::env::var_os(CHILD) {
         return act_as_child(&prompt.to_string_lossy());
     }
-    let name = this_test("nobody_is_asked_without_a_terminal");
+    let name = this_test("without_a_terminal_there_is_no_prompt");
     let output = Command::new("setsid")
         .arg("--wait")
         .args(name.split(' '))
@@ -109,7 +109,7 @@ fn nobody_is_asked_without_a_terminal() {
 }
 
 #[test]
-fn a_password_comes_from_a_descriptor_and_no_byte_more() {
+fn a_password_is_read_from_a_descriptor_and_no_byte_more() {
     if let Some(fd) = std::env::var_os(CHILD) {
         let fd = fd.to_string_lossy().parse().unwrap();
         let said = match from_descriptor(fd) {
@@ -122,7 +122,7 @@ fn a_password_comes_from_a_descriptor_and_no_byte_more() {
         println!("\nleaves {rest}");
         return;
     }
-    let name = this_test("a_password_comes_from_a_descriptor_and_no_byte_more");
+    let name = this_test("a_password_is_read_from_a_descriptor_and_no_byte_more");
     for (fd, way, said, left) in [
         ("0", "printf 'sesame\\nrest' |", "sesame", "rest"),
         ("0", "printf 'sesame\\r\\nrest' >f; <f", "sesame", "rest"),
@@ -167,6 +167,6 @@ fn a_password_comes_from_a_descriptor_and_no_byte_more() {
 }
 
 #[test]
-fn a_secret_does_not_show_itself() {
+fn the_debug_form_of_a_secret_hides_it() {
     assert_eq!(format!("{:?}", Secret::new(b"sesame".to_vec())), "Secret");
 }
