@@ -44,7 +44,7 @@ impl InputFeed {
     }
 
     /// True if a half-close costs less than to send the rest to a command that has ended.
-    pub(super) fn is_much(&self) -> bool {
+    pub(super) fn has_large_rest(&self) -> bool {
         !self.counted || self.reader.left().is_none_or(|left| left > MAX_LEFTOVER)
     }
 

@@ -121,7 +121,7 @@ impl RshSession {
     /// Handles the result of sending input.
     fn on_input_sent(&mut self, outcome: SendOutcome) {
         match outcome {
-            SendOutcome::Some => self.leave_the_rest(),
+            SendOutcome::Some => self.drop_rest_of_input(),
             SendOutcome::All => {
                 if self.feed.take().is_some_and(|feed| feed.ends_by_close()) {
                     self.main.half_close();
@@ -141,8 +141,8 @@ impl RshSession {
     }
 
     /// Stops sending to a command that has ended.
-    fn leave_the_rest(&mut self) {
-        if self.stream.has_marker() && self.feed.as_ref().is_some_and(InputFeed::is_much) {
+    fn drop_rest_of_input(&mut self) {
+        if self.stream.has_marker() && self.feed.as_ref().is_some_and(InputFeed::has_large_rest) {
             self.feed = None;
             self.main.half_close();
         }
@@ -176,7 +176,7 @@ impl Session for RshSession {
                 SessionEvent::Room(permit) => {
                     if let Some(stream) = found.take() {
                         self.read(stream, permit)?;
-                        self.leave_the_rest();
+                        self.drop_rest_of_input();
                     }
                 }
                 SessionEvent::SendOutcome(outcome) => self.on_input_sent(outcome),

@@ -220,8 +220,8 @@ impl Login<'_> {
         };
         let host = self.credentials.host;
         match result {
-            _ if self.passed => trial_turn.taken(),
-            Ok(()) if self.wants_more => trial_turn.taken(),
+            _ if self.passed => trial_turn.accepted(),
+            Ok(()) if self.wants_more => trial_turn.accepted(),
             Ok(()) | Err(TransportError::AuthFailed { .. }) => trial_turn.refused(host),
             Err(_) if peer.pipe().ended().is_some() => trial_turn.closed(host),
             // The attempt timed out or the server broke the protocol: no answer.
@@ -271,7 +271,7 @@ fn cut_off(
     tried: &TriedMethods,
     fault: Fault,
 ) -> TransportError {
-    match peer.pipe().farewell() {
+    match peer.pipe().disconnect_reason() {
         Some(text) => denied(credentials, tried, None, Some(text)),
         None => lost(peer, Phase::Auth, fault),
     }
@@ -299,7 +299,7 @@ async fn prove(
     let mut answer: Option<Result<Vec<u8>, String>> = None;
     let mut signed = false;
     loop {
-        peer.pipe_mut().begin();
+        peer.pipe_mut().begin_call();
         let mut sign = |data: &[u8]| {
             if let Some(answer) = answer.take() {
                 return match answer {
@@ -324,7 +324,7 @@ async fn prove(
             },
             Err(fault) => {
                 // libssh2 reports a closed connection with the code of a wrong signature.
-                if peer.pipe().ended().is_some() || peer.pipe().farewell().is_some() {
+                if peer.pipe().ended().is_some() || peer.pipe().disconnect_reason().is_some() {
                     return Err(fault);
                 }
                 return refused(fault).map(|_| {

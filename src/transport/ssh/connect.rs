@@ -98,7 +98,7 @@ pub(super) async fn prove(
     let mut pacer = CallPacer::default();
     loop {
         let step = with_permit(exchanges, || {
-            peer.pipe_mut().begin();
+            peer.pipe_mut().begin_call();
             peer.handshake()
         });
         match step.await {
@@ -175,7 +175,7 @@ fn no_handshake(peer: &Peer, fault: Fault) -> ConnectFailure {
         };
         return not_a_server(text).into();
     }
-    if let Some(text) = pipe.farewell() {
+    if let Some(text) = pipe.disconnect_reason() {
         return TransportError::Closed {
             phase: Phase::Handshake,
             hint: Some(text.to_owned()),
@@ -218,7 +218,7 @@ pub(super) fn not_a_server(text: String) -> TransportError {
 /// Returns the error for a connection that has ended or violates the protocol.
 pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
     let pipe = peer.pipe();
-    if let Some(text) = pipe.farewell() {
+    if let Some(text) = pipe.disconnect_reason() {
         return TransportError::Closed {
             phase,
             hint: Some(text.to_owned()),

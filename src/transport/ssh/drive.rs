@@ -22,7 +22,7 @@ impl Peer {
     ) -> Result<T, Fault> {
         let mut pacer = CallPacer::default();
         loop {
-            self.pipe_mut().begin();
+            self.pipe_mut().begin_call();
             if let Some(done) = call(self)? {
                 return Ok(done);
             }

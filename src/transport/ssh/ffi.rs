@@ -837,7 +837,7 @@ unsafe extern "C" fn disconnected(
     };
     // Without its text the end is the same.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        pipe.set_farewell(message.escape_ascii().to_string());
+        pipe.set_disconnect_reason(message.escape_ascii().to_string());
     }));
 }
 

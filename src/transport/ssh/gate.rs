@@ -69,7 +69,7 @@ pub struct Gate {
     proof: Option<Proof>,
     /// True if the proved key was accepted.
     opened: bool,
-    farewell: Option<String>,
+    disconnect_reason: Option<String>,
     failed: Option<Violation>,
 }
 
@@ -291,8 +291,8 @@ impl Gate {
     }
 
     /// Returns the server's reason for the end of the connection, if it sent one in plain text.
-    pub(super) fn farewell(&self) -> Option<&str> {
-        self.farewell.as_deref()
+    pub(super) fn disconnect_reason(&self) -> Option<&str> {
+        self.disconnect_reason.as_deref()
     }
 
     fn check(&self) -> Result<(), Violation> {
@@ -372,7 +372,7 @@ impl Gate {
         };
         match (packet.kind, self.server) {
             (DISCONNECT, _) => {
-                self.farewell = farewell(packet.body);
+                self.disconnect_reason = disconnect_reason(packet.body);
                 self.server = ServerState::Gone;
             }
             (..=DEBUG, _) => self.sent_before_kexinit |= self.server == ServerState::KexInit,
@@ -554,7 +554,7 @@ impl<'a> Packet<'a> {
 }
 
 /// Returns the text of a DISCONNECT message, cut and on one line.
-fn farewell(body: &[u8]) -> Option<String> {
+fn disconnect_reason(body: &[u8]) -> Option<String> {
     const MOST: usize = 200;
     let mut reader = Reader::new(body);
     let _reason = reader.u32()?;

@@ -286,7 +286,7 @@ impl JumpSession {
                 kept.push(tunnel);
                 continue;
             }
-            self.peer.pipe_mut().begin();
+            self.peer.pipe_mut().begin_call();
             if self.peer.free(tunnel.channel)?.is_none() {
                 kept.push(tunnel);
             }
@@ -300,7 +300,7 @@ impl JumpSession {
         let Some(request) = &self.opening else {
             return Ok(false);
         };
-        self.peer.pipe_mut().begin();
+        self.peer.pipe_mut().begin_call();
         let opened = match self.peer.open_through(&request.host, request.port) {
             Ok(None) => return Ok(false),
             Ok(Some(channel)) => Ok(channel),
@@ -319,7 +319,7 @@ impl JumpSession {
                     Ok(theirs)
                 }
                 Err(error) => {
-                    self.peer.pipe_mut().begin();
+                    self.peer.pipe_mut().begin_call();
                     self.peer.free(channel)?;
                     Err(TransportError::LocalResources(error))
                 }

@@ -128,7 +128,7 @@ pub(super) struct Pipe {
     dead: bool,
     ended: Option<StreamEnd>,
     /// Server's reason for the end of the connection.
-    farewell: Option<String>,
+    disconnect_reason: Option<String>,
     answers: Option<PasswordAnswer>,
 }
 
@@ -177,7 +177,7 @@ impl Pipe {
             write_failed: false,
             dead: false,
             ended: None,
-            farewell: None,
+            disconnect_reason: None,
             answers: None,
         }
     }
@@ -249,12 +249,14 @@ impl Pipe {
         self.useless > self.max_useless
     }
 
-    pub(super) fn farewell(&self) -> Option<&str> {
-        self.farewell.as_deref().or(self.gate.farewell())
+    pub(super) fn disconnect_reason(&self) -> Option<&str> {
+        self.disconnect_reason
+            .as_deref()
+            .or(self.gate.disconnect_reason())
     }
 
-    pub(super) fn set_farewell(&mut self, text: String) {
-        self.farewell = Some(text);
+    pub(super) fn set_disconnect_reason(&mut self, text: String) {
+        self.disconnect_reason = Some(text);
     }
 
     /// Answers the server's questions with this password, once.
@@ -296,7 +298,7 @@ impl Pipe {
     }
 
     /// Prepares for a call of libssh2; required before each.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin_call(&mut self) {
         self.left_in_call = MAX_PER_CALL;
         self.would_block = false;
         self.has_read = false;

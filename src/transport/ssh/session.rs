@@ -128,14 +128,14 @@ impl SshSession {
     fn send_pending(&mut self) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
         if !self.input_ended && self.input.is_none() {
-            peer.pipe_mut().begin();
+            peer.pipe_mut().begin_call();
             let ended = peer.end_input(*channel);
             self.input_ended = ended
                 .map_err(|fault| lost(peer, Phase::Run, fault))?
                 .is_some();
         }
         if let Some(name) = self.signal {
-            peer.pipe_mut().begin();
+            peer.pipe_mut().begin_call();
             let sent = peer.signal(*channel, name);
             if sent
                 .map_err(|fault| lost(peer, Phase::Run, fault))?
@@ -172,14 +172,14 @@ impl SshSession {
     /// Drops the first bytes of the queue.
     fn drop_queued(&mut self, bytes: usize) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
-        peer.pipe_mut().begin();
+        peer.pipe_mut().begin_call();
         let dropped = peer.drop_queued(*channel, bytes);
         dropped.map_err(|fault| lost(peer, Phase::Run, fault))
     }
 
     fn read(&mut self, number: i32, wanted: bool) -> Result<Option<Vec<u8>>, TransportError> {
         let Self { peer, channel, .. } = self;
-        peer.pipe_mut().begin();
+        peer.pipe_mut().begin_call();
         if peer.has_output(*channel) {
             peer.pipe_mut().hold_end();
         }
@@ -231,7 +231,7 @@ impl SshSession {
             self.input = None;
             return Ok(());
         }
-        peer.pipe_mut().begin();
+        peer.pipe_mut().begin_call();
         match peer.write(*channel, &bytes) {
             Ok(Some(n)) => {
                 peer.pipe_mut().count_useful(n);
@@ -273,7 +273,7 @@ impl SshSession {
                 )),
             });
         }
-        self.peer.pipe_mut().begin();
+        self.peer.pipe_mut().begin_call();
         let asked = self.peer.keep_alive();
         asked.map_err(|fault| lost(&self.peer, Phase::Run, fault))
     }
@@ -286,7 +286,7 @@ impl SshSession {
         // the server has only the close left to send.
         let mut until = None;
         loop {
-            self.peer.pipe_mut().begin();
+            self.peer.pipe_mut().begin_call();
             let closed = self.peer.closed(channel);
             let is_said = self.peer.exit(channel) != Exit::Unsaid;
             match closed {

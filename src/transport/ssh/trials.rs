@@ -27,7 +27,7 @@ enum TrialState {
     Open,
     /// No server has answered, but this number of servers closed the connection.
     Closed(u32),
-    Taken,
+    Accepted,
     /// This host has refused it.
     Refused(String),
 }
@@ -55,7 +55,7 @@ impl Trials {
         let state = trial.lock_owned().await;
         match &*state {
             TrialState::Open | TrialState::Closed(_) => TrialTurn::FirstUse(FirstUse(state)),
-            TrialState::Taken => TrialTurn::Free,
+            TrialState::Accepted => TrialTurn::Free,
             TrialState::Refused(host) => TrialTurn::Withheld(host.clone()),
         }
     }
@@ -63,9 +63,9 @@ impl Trials {
 
 impl TrialTurn {
     /// Records that the server has accepted the password.
-    pub(super) fn taken(&mut self) {
+    pub(super) fn accepted(&mut self) {
         if let TrialTurn::FirstUse(FirstUse(state)) = self {
-            **state = TrialState::Taken;
+            **state = TrialState::Accepted;
         }
     }
 
@@ -125,11 +125,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_host_tries_the_password_and_the_others_wait() {
-        let taken = |turn: &mut TrialTurn, _| {
-            turn.taken();
+        let accepted = |turn: &mut TrialTurn, _| {
+            turn.accepted();
             true
         };
-        assert_eq!(tried(taken).await, (40, 1));
+        assert_eq!(tried(accepted).await, (40, 1));
         let refused = |turn: &mut TrialTurn, _| {
             turn.refused("h");
             true

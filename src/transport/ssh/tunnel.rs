@@ -93,7 +93,7 @@ impl Tunnel {
     fn deliver(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
         let mut moved = false;
         if !self.host_ended && self.to_target.len() < MAX_BUFFERED {
-            peer.pipe_mut().begin();
+            peer.pipe_mut().begin_call();
             let before = peer.queued(self.channel);
             let buffered = &mut self.to_target;
             let read = scratch::with(|buffer| {
@@ -108,7 +108,7 @@ impl Tunnel {
             let after = peer.queued(self.channel);
             if read.is_none_or(|n| n == 0) && before.is_readable && before == after {
                 // A TCP connection has one stream. Extended data would hide its end.
-                peer.pipe_mut().begin();
+                peer.pipe_mut().begin_call();
                 peer.drop_queued(self.channel, after.bytes)?;
                 moved |= after.bytes > 0;
             }
@@ -150,7 +150,7 @@ impl Tunnel {
             && peer.window(self.channel) > 0
             && !peer.pipe().has_waiting()
         {
-            peer.pipe_mut().begin();
+            peer.pipe_mut().begin_call();
             match peer.write(self.channel, &self.from_target) {
                 Ok(Some(n)) if n > 0 => {
                     peer.pipe_mut().count_useful(n);
@@ -166,7 +166,7 @@ impl Tunnel {
             }
         }
         if self.target_ended && self.from_target.is_empty() && !self.end_sent {
-            peer.pipe_mut().begin();
+            peer.pipe_mut().begin_call();
             match peer.end_input(self.channel) {
                 Ok(sent) => self.end_sent = sent.is_some(),
                 Err(fault) if fault.is_of_channel() => self.closing = true,

@@ -259,7 +259,10 @@ fn a_server_may_disconnect_at_any_time() {
         TestConnection::agreed(LAX),
     ] {
         connection.server(&bye).unwrap();
-        assert_eq!(connection.gate.farewell(), Some("too many\\nconnections"));
+        assert_eq!(
+            connection.gate.disconnect_reason(),
+            Some("too many\\nconnections")
+        );
         assert_eq!(connection.read(), packet(&bye).len());
         // Later messages are ignored.
         connection.server(&kexinit(STRICT, false)).unwrap();

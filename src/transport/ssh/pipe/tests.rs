@@ -47,15 +47,15 @@ async fn data_before_the_end_is_read_first() {
     drop(theirs);
     pipe.ready().await.unwrap();
     let mut buffer = [0; 1024];
-    pipe.begin();
+    pipe.begin_call();
     let n = pipe.receive(&mut buffer).unwrap();
     assert_eq!(&buffer[..n], b"SSH-2.0-x\r\nlast words");
     // The end is hidden in the same call, and with `hold_end`.
     assert!(pipe.receive(&mut buffer).is_err());
-    pipe.begin();
+    pipe.begin_call();
     pipe.hold_end();
     assert!(pipe.receive(&mut buffer).is_err());
-    pipe.begin();
+    pipe.begin_call();
     assert_eq!(pipe.receive(&mut buffer).unwrap(), 0);
     assert_eq!(pipe.ended(), Some(&StreamEnd::Closed));
 }
@@ -73,7 +73,7 @@ async fn a_call_reads_a_limited_amount_and_a_flood_is_cut_off() {
     let mut buffer = [0; 40_000];
     while pipe.ended().is_none() {
         let before = pipe.received();
-        pipe.begin();
+        pipe.begin_call();
         while let Ok(1..) = pipe.receive(&mut buffer) {}
         assert!(pipe.received() - before <= MAX_PER_CALL as u64);
         if pipe.is_drained() {
@@ -95,7 +95,7 @@ async fn read_endless_stream(useful: usize, enough: u64) -> Pipe {
     pipe.lift_limit(1);
     let mut buffer = vec![0; 40_000];
     while pipe.ended().is_none() && pipe.received() < enough {
-        pipe.begin();
+        pipe.begin_call();
         while let Ok(n @ 1..) = pipe.receive(&mut buffer) {
             pipe.count_useful(n.min(useful));
         }
