@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::{FakeRshd, Mrsh, host};
-use mrsh::demo::Script;
+use fake_rshd::Script;
 
 /// A call for these targets that runs local commands.
 fn exec(targets: &str) -> Mrsh {
