@@ -11,7 +11,7 @@ use std::time::Duration;
 use fake_rshd::{Connection, Observation, Script, Step};
 use rustix::process::Signal;
 
-use crate::support::{Ended, FakeRshd, Mrsh, host};
+use crate::support::{Ended, FakeRshd, Mrsh, host, lacks};
 
 const MB: usize = 1 << 20;
 
@@ -196,6 +196,9 @@ fn what_cannot_be_read_stops_the_run_before_it_begins() {
 
 #[test]
 fn a_terminal_can_be_typed_at() {
+    if lacks("script") {
+        return;
+    }
     // script(1) gives the program a terminal and passes on what is typed: text, and ^D.
     let program = env!("CARGO_BIN_EXE_mrsh");
     let command = format!("{program} --demo -q --color never -i -w h1 'cat; echo end'");
