@@ -16,18 +16,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::{Config, ConfigError};
-use demo::Demo;
 use error::Error;
 use event::Note;
 use exit::ExitStatus;
 use help::with_help;
+use fake_rshd::{CallbackPort, Daemons, Shell};
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use reader::Reader;
 use report::{Console, Reports, Words};
 use run::signal::SignalSource;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use targets::{Target, TargetId, TransportKind};
+use targets::{Target, TransportKind};
 use transport::any::AnyTransport;
 use transport::exec::ExecTransport;
 use transport::exec::openssh::OpenSshTransport;
@@ -40,7 +40,6 @@ pub mod cli;
 mod clock;
 mod complete;
 pub mod config;
-pub mod demo;
 pub mod dry_run;
 pub mod error;
 pub mod event;
@@ -395,34 +394,31 @@ async fn set_up(
     })
 }
 
-/// Starts embedded daemons for all targets and turns the plan towards them.
-fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
-    let labels = plan
-        .run
-        .targets
-        .iter()
-        .map(|target| (*target.label).into())
-        .collect();
+/// Starts embedded daemons for all targets and directs the plan to them.
+fn set_up_demo(plan: &mut RunPlan) -> Result<Daemons, Error> {
+    let labels = plan.run.targets.iter().map(|target| &*target.label);
     let token = random::token().map_err(Error::system("get random bytes"))?;
-    let demo =
-        Demo::start(labels, token.clone()).map_err(Error::system("start the embedded daemons"))?;
+    let shell = Shell::new(token.clone(), labels).label_variable("MRSH_HOST");
+    let daemons =
+        Daemons::run_commands(shell).map_err(Error::system("start the embedded daemons"))?;
+    let reserved = daemons.callback_port() == CallbackPort::Reserved;
     let mut targets = plan.run.targets.to_vec();
     for (index, target) in (0..).zip(&mut targets) {
-        target.host = demo.address(TargetId(index)).to_string().into();
-        target.port = Some(demo.port());
+        target.host = fake_rshd::address(index).to_string().into();
+        target.port = Some(daemons.port());
         target.transport = Some(TransportKind::Rsh);
     }
     plan.run.targets = targets.into();
-    plan.run.descriptors_per_host += demo::DESCRIPTORS_PER_SESSION;
+    plan.run.descriptors_per_host += fake_rshd::DESCRIPTORS_PER_SESSION;
     if let Some(rsh) = &mut plan.transports.rsh {
         rsh.local_user = token;
-        rsh.reserved_callers = demo.reserved();
+        rsh.reserved_callers = reserved;
     }
-    if !demo.reserved() {
+    if !reserved {
         plan.transports.source_ports = SourcePorts::Any;
     }
     let ports = match &plan.transports.source_ports {
-        SourcePorts::Any if demo.reserved() => "any".to_owned(),
+        SourcePorts::Any if reserved => "any".to_owned(),
         SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
         SourcePorts::Reserved => words(&RESERVED),
         SourcePorts::Range(range) => words(range),
@@ -433,7 +429,7 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Demo, Error> {
             "demo: embedded daemons on loopback answer for every host; source ports: {ports}"
         ),
     });
-    Ok(demo)
+    Ok(daemons)
 }
 
 /// A range as it is typed.

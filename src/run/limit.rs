@@ -42,8 +42,10 @@ impl<'a> Span<'a> {
     }
 
     fn left(&self, limit: Duration) -> Duration {
-        let held_back = self.output.held_back() - self.held_back;
-        let running = self.lag.running() - self.begun;
+        // A delay counts as running until it is long enough for a stop: then both sums shrink by it, perhaps below
+        // where they were at the beginning.
+        let held_back = self.output.held_back().saturating_sub(self.held_back);
+        let running = self.lag.running().saturating_sub(self.begun);
         limit.saturating_sub(running.saturating_sub(held_back))
     }
 
@@ -164,5 +166,27 @@ pub(super) async fn last_read<S: Session>(
         () = span.passed(LAST_READ) => None,
         ended = session.pump(output) => Some(ended),
         () = nothing_more => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::Reader;
+    use crate::transport::lose_the_cpu;
+    use tokio::sync::mpsc;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_may_begin_in_a_delay_that_becomes_a_stop() {
+        let lag = Lag::default();
+        let measuring = tokio::spawn(lag.clone().measure());
+        tokio::task::yield_now().await;
+        let (sender, _receiver) = mpsc::channel(1);
+        let output = Output::new(sender, Reader::default(), lag.clone());
+        lose_the_cpu(Duration::from_millis(450));
+        let span = Span::begin(&lag, &output);
+        lose_the_cpu(Duration::from_millis(100));
+        assert_eq!(span.left(Duration::from_secs(1)), Duration::from_secs(1));
+        measuring.abort();
     }
 }

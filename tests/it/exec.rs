@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{FakeRshd, Mrsh, host};
-use mrsh::demo::Script;
+use crate::support::{FakeRshd, Mrsh, host, lacks};
+use fake_rshd::Script;
 
 /// A call for these targets that runs local commands.
 fn exec(targets: &str) -> Mrsh {
@@ -193,6 +193,9 @@ fn with_signals(python: &str, args: &[&str]) -> std::process::Output {
 
 #[test]
 fn an_ignored_sigchld_changes_no_result() {
+    if lacks("python3") {
+        return;
+    }
     let ignored = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)";
     let script = "test $0 = p2 && exit 7; sleep 0.2";
     let args = ["-R", "exec", "-w", "p[1-3]", "sh", "-c", script, "%h"];
@@ -223,6 +226,9 @@ fn masks(lines: &[u8]) -> Vec<u64> {
 
 #[test]
 fn signals_that_were_blocked_or_ignored_stop_a_run_and_reach_its_commands() {
+    if lacks("python3") {
+        return;
+    }
     let python = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
 for number in [signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM]:
     signal.signal(number, signal.SIG_IGN)";
@@ -244,6 +250,9 @@ for number in [signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM]:
 
 #[test]
 fn what_nohup_ignores_stays_ignored_by_commands_too() {
+    if lacks("python3") {
+        return;
+    }
     let python = "for number in [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]:
     signal.signal(number, signal.SIG_IGN)";
     let script = "grep ^SigIgn /proc/self/status";
@@ -256,6 +265,9 @@ fn what_nohup_ignores_stays_ignored_by_commands_too() {
 
 #[test]
 fn commands_that_ask_for_the_terminal_do_not_hang() {
+    if lacks("script") {
+        return;
+    }
     // What stty sets, and what a password is asked for on, is the terminal of the session.
     let script = "stty -F /dev/tty tostop; read x < /dev/tty; echo > /dev/tty; echo done";
     let line = format!(
@@ -288,6 +300,9 @@ fn hosts_and_local_commands_run_side_by_side() {
 
 #[test]
 fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
+    if lacks("script") {
+        return;
+    }
     let shown = |options: &str| {
         let program = env!("CARGO_BIN_EXE_mrsh");
         let line = format!(

@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use mrsh::demo::{Script, Step, Wire};
+use fake_rshd::{Connection, Script, Step};
 use rustix::process::Signal;
 
 use crate::support::{Ended, FakeRshd, Mrsh, Running};
 
 /// A daemon whose command writes to both streams until its client goes.
 fn endless() -> Script {
-    Script::started()
+    Script::after_start()
         .then(Step::Repeat {
-            to: vec![Wire::Main, Wire::Err],
-            piece: format!("{}\n", "x".repeat(63)).repeat(1024).into_bytes(),
+            to: vec![Connection::Main, Connection::Callback],
+            bytes: format!("{}\n", "x".repeat(63)).repeat(1024).into_bytes(),
             times: usize::MAX,
         })
-        .then(Step::AwaitClient)
+        .then(Step::AwaitClose)
 }
 
 /// Runs it on three hosts, and on one that is silent, with output that nobody keeps.
 fn start(options: &[&str]) -> (FakeRshd, Running) {
-    let silent = Script::started().then(Step::AwaitClient);
+    let silent = Script::after_start().then(Step::AwaitClose);
     let fake = FakeRshd::playing_all(vec![endless(), endless(), endless(), silent]);
     let mrsh: Mrsh = fake.mrsh().args(options);
     let mrsh = mrsh.args(&["--kill-after", "0.5", "true"]);

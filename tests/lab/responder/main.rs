@@ -19,75 +19,13 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use rustix::process::{Resource, getrlimit};
 use rustix::time::Timespec;
 
-/// How the hosts of a network behave; `fleet` has the plan of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    None,
-    /// Accepts the connection and says nothing.
-    Silent,
-    /// Says that the command starts, without a call-back.
-    NoCallback,
-    /// Closes after the call-back, before the status byte.
-    Close,
-    /// The same, with a reset.
-    Reset,
-    /// Refuses.
-    Denied,
-    /// Is no rsh daemon.
-    Stranger,
-    /// Closes without the end marker.
-    Cut,
-    /// Resets in the middle of the output.
-    Lost,
-    /// The command ends with a status that the address tells.
-    Exit,
-    /// The command never ends.
-    Hang,
-    /// Answers late.
-    Slow,
-    /// Says that the command starts and then, as its output, that it does not.
-    DeniedLate,
-    /// Calls back from another address.
-    Elsewhere,
-    /// The same, and answers late.
-    ElsewhereSlow,
-    /// Is honest, and later calls the client's listener again and again.
-    Again,
-}
+mod fault;
+mod protocol;
+mod socket;
 
-impl Fault {
-    fn of(address: Ipv4Addr) -> Fault {
-        match address.octets() {
-            [10, 79, ..] => Fault::Silent,
-            [10, 82, ..] => Fault::NoCallback,
-            [10, 83, ..] => Fault::Close,
-            [10, 84, ..] => Fault::Reset,
-            [10, 85, ..] => Fault::Denied,
-            [10, 86, ..] => Fault::Stranger,
-            [10, 87, ..] => Fault::Cut,
-            [10, 88, ..] => Fault::Lost,
-            [10, 89, ..] => Fault::Exit,
-            [10, 90, ..] => Fault::Hang,
-            [10, 91, ..] => Fault::Slow,
-            [10, 92, ..] => Fault::DeniedLate,
-            [10, 93, ..] => Fault::Elsewhere,
-            [10, 94, ..] => Fault::ElsewhereSlow,
-            [10, 96, ..] => Fault::Again,
-            _ => Fault::None,
-        }
-    }
-}
-
-/// What [`Fault::Exit`] ends with: 1 to 250.
-fn exit_status(address: Ipv4Addr) -> u8 {
-    address.octets()[3]
-}
-
-/// The other address of a host, from which [`Fault::Elsewhere`] calls back.
-fn elsewhere(address: Ipv4Addr) -> Ipv4Addr {
-    let [_, _, c, d] = address.octets();
-    Ipv4Addr::new(10, 95, c, d)
-}
+use fault::{Fault, elsewhere, exit_status};
+use protocol::{command, end_marker};
+use socket::{connect_reserved, local_address, peer_address};
 
 /// The number of times that [`Fault::Again`] calls, from each of two addresses.
 const CALLS_AGAIN: u32 = 500;
@@ -533,79 +471,4 @@ impl Responder {
         self.sessions[index] = None;
         self.free.push(index);
     }
-}
-
-/// The command of a request, the fourth NUL-ended string, once it is there.
-fn command(request: &[u8]) -> Option<&[u8]> {
-    request
-        .split(|&byte| byte == 0)
-        .nth(3)
-        .filter(|_| request.iter().filter(|&&byte| byte == 0).count() >= 4)
-}
-
-/// What the command would print at its end: mrsh's wrapper has `printf "TOKEN:%d\n" $?`, pdsh -S appends
-/// `;echo XXRETCODE:$?`, and a plain command says nothing.
-fn end_marker(command: &[u8], status: u8, reply: &mut Vec<u8>) {
-    const BEFORE: &[u8] = br#"printf ""#;
-    if let Some(start) = find(command, BEFORE).map(|at| at + BEFORE.len())
-        && let Some(length) = find(&command[start..], b"\"")
-    {
-        let mut format = command[start..start + length].iter();
-        while let Some(&byte) = format.next() {
-            match byte {
-                b'\\' => reply.extend(format.next().map(|_| b'\n')),
-                b'%' => {
-                    format.next();
-                    reply.extend_from_slice(status.to_string().as_bytes());
-                }
-                _ => reply.push(byte),
-            }
-        }
-    } else if find(command, b";echo XXRETCODE:$?").is_some() {
-        reply.extend_from_slice(format!("XXRETCODE:{status}\n").as_bytes());
-    }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
-}
-
-fn local_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
-    let address = SocketAddrV4::try_from(rustix::net::getsockname(socket).ok()?);
-    address.ok().map(|address| *address.ip())
-}
-
-fn peer_address(socket: &OwnedFd) -> Option<Ipv4Addr> {
-    let address = SocketAddrV4::try_from(rustix::net::getpeername(socket).ok()??);
-    address.ok().map(|address| *address.ip())
-}
-
-/// Begins a connection from a reserved port of `from`. Every call starts one port further down, for with TCP timestamps
-/// off a port that was just used towards this client is no use for a minute.
-fn connect_reserved(
-    from: Ipv4Addr,
-    to: SocketAddrV4,
-    next_port: &mut u16,
-    flags: SocketFlags,
-) -> Option<OwnedFd> {
-    for _ in 512..=1023 {
-        let port = *next_port;
-        *next_port = if port == 512 { 1023 } else { port - 1 };
-        let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).ok()?;
-        sockopt::set_socket_reuseaddr(&socket, true).ok()?;
-        match rustix::net::bind(&socket, &SocketAddrV4::new(from, port)) {
-            Ok(()) => {}
-            Err(Errno::ADDRINUSE) => continue,
-            Err(_) => return None,
-        }
-        match rustix::net::connect(&socket, &to) {
-            Ok(()) | Err(Errno::INPROGRESS) => return Some(socket),
-            Err(Errno::ADDRNOTAVAIL) => {}
-            Err(_) => return None,
-        }
-    }
-    None
 }
