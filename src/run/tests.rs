@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use proptest::prelude::*;
+use reserved_ports::PortWait;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
@@ -14,7 +15,6 @@ use super::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
 use super::policy::Policy;
 use super::signal::{SignalSource, Wish};
 use super::*;
-use crate::ports::PortWait;
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::{

@@ -28,9 +28,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use reserved_ports::PortWait;
 use tokio::time::Instant;
 
-use crate::ports::PortWait;
 use crate::targets::{Target, TargetId};
 
 /// One of a command's two output streams.

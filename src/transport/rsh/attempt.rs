@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use reserved_ports::Outgoing;
+use reserved_ports::PortLease;
 use tokio::time::Instant;
 
 use super::callback::{Expected, Listeners, News};
-use crate::ports::PortLease;
-use crate::ports::bind::Outgoing;
 use crate::transport::stream::Connection;
 use crate::transport::{Alarm, Lag, Phase, TransportError};
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use reserved_ports::{PortPool, PortWait, is_shortage, kernel};
 use tokio::time::Instant;
 
 use super::dial::dial;
@@ -15,8 +16,6 @@ use super::stream::{Connection, Read};
 use super::{
     Budget, Input, Lag, Phase, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
-use crate::ports::bind;
-use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Network, Target, TargetId};
 use attempt::{
     Connected, ELSEWHERE, GAVE_UP, Progress, TIMED_OUT, Unstarted, call_first, last_call, next_news,
@@ -507,7 +506,7 @@ fn no_listener(error: io::Error) -> Setback {
         let again = Instant::now() + LISTENER_RETRY;
         return Setback::NoPort(PortWait::until(again));
     }
-    match bind::is_shortage(&error) {
+    match is_shortage(&error) {
         true => Setback::Shortage(error),
         false => Setback::Failed(TransportError::Io {
             phase: Phase::Connect,

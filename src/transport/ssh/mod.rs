@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use reserved_ports::Outgoing;
+use reserved_ports::{PortLease, PortPool};
 use socket2::SockRef;
 use tokio::sync::Semaphore;
 
@@ -17,8 +19,6 @@ use super::dial::dial;
 use super::{
     Budget, Input, Phase, Resolver, Route, Setback, StderrMode, Stream, Transport, TransportError,
 };
-use crate::ports::bind::Outgoing;
-use crate::ports::{PortLease, PortPool};
 use crate::targets::{Target, TargetId};
 use auth::{Claim, Key};
 use config::{AddressFamily, ConfigError, HostConfig, SshConfig};

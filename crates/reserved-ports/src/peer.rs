@@ -1,51 +1,48 @@
-//! What the pool remembers of the ports towards one peer: nothing for most, a few words for the rest.
+//! The pool's memory of the ports towards one peer: nothing for most ports, a few bytes for the others.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use crate::clock::reached;
-
-/// What a (port, peer) pair is doing.
+/// Use of a pair of a port and a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
-    /// A connection of this run has it.
+pub(crate) enum Use {
+    /// A lease of this pool has it.
     Leased,
-    /// The peer's kernel keeps it in TIME_WAIT: usable on most systems, but better left alone.
+    /// The peer's kernel keeps it in TIME_WAIT: usable on most systems, but others are better.
     CoolingThere { until: Instant },
     /// This kernel keeps it in TIME_WAIT: usable only where TCP timestamps are in use.
     CoolingHere { until: Instant },
-    /// This kernel has said that it cannot be had.
+    /// This kernel refused it.
     Blocked { until: Instant },
 }
 
-/// The ports towards one peer of which there is anything to say, sorted by port: small, since a run
-/// of twenty thousand hosts keeps twenty thousand of these.
+/// The ports with a known use towards one peer, sorted by port. Small: a program that calls twenty thousand hosts has
+/// twenty thousand of these.
 #[derive(Debug, Default)]
-pub(super) struct PeerPorts {
-    /// This run has asked for a port towards it; without that, other programs' sockets are all that is
-    /// known of it.
-    pub(super) called: bool,
+pub(crate) struct PeerPorts {
+    /// True if a port towards it was asked for; else only other programs' sockets are known.
+    pub(crate) called: bool,
     uses: Vec<(u16, Use)>,
     waiters: Option<Arc<Notify>>,
 }
 
 impl PeerPorts {
-    pub(super) fn get(&self, port: u16) -> Option<Use> {
+    pub(crate) fn get(&self, port: u16) -> Option<Use> {
         let at = self.uses.binary_search_by_key(&port, |u| u.0).ok()?;
         Some(self.uses[at].1)
     }
 
-    /// Remembers a use and gives the one before.
-    pub(super) fn set(&mut self, port: u16, to: Use) -> Option<Use> {
+    /// Sets the use of a port and returns the one before.
+    pub(crate) fn set(&mut self, port: u16, to: Use) -> Option<Use> {
         match self.uses.binary_search_by_key(&port, |u| u.0) {
             Ok(at) => Some(std::mem::replace(&mut self.uses[at].1, to)),
             Err(at) => {
                 if self.uses.capacity() == 0 {
-                    // Most peers get one connection in a run.
+                    // Most peers get one connection.
                     self.uses.reserve_exact(1);
                 }
                 self.uses.insert(at, (port, to));
@@ -54,17 +51,17 @@ impl PeerPorts {
         }
     }
 
-    pub(super) fn clear(&mut self, port: u16) {
+    pub(crate) fn clear(&mut self, port: u16) {
         if let Ok(at) = self.uses.binary_search_by_key(&port, |u| u.0) {
             self.uses.remove(at);
         }
     }
 
-    /// Enlists a waiter for this peer's next release, at the latest for `until`.
-    pub(super) fn wait(&mut self, until: Option<Instant>) -> PortWait {
+    /// Returns a wait for this peer's next release, which ends at `until` at the latest.
+    pub(crate) fn wait(&mut self, until: Option<Instant>) -> PortWait {
         let notify = self.waiters.get_or_insert_with(|| Arc::new(Notify::new()));
         let mut released = Box::pin(Arc::clone(notify).notified_owned());
-        // In the queue from now on: a release between this and the first poll is not missed.
+        // Queued from now on, so that a release before the first poll is not missed.
         released.as_mut().enable();
         PortWait {
             released: Some(released),
@@ -72,14 +69,14 @@ impl PeerPorts {
         }
     }
 
-    pub(super) fn wake_one(&self) {
+    pub(crate) fn wake_one(&self) {
         if let Some(waiters) = &self.waiters {
             waiters.notify_one();
         }
     }
 
-    /// True if dropping all this loses nothing.
-    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+    /// True if nothing here is needed any more.
+    pub(crate) fn is_forgettable(&self, now: Instant) -> bool {
         let waited_for = self
             .waiters
             .as_ref()
@@ -94,7 +91,7 @@ impl PeerPorts {
     }
 }
 
-/// What a host waits for when no port is free for its peer. It holds nothing while it waits.
+/// A wait for a free port towards a peer. It holds no port.
 #[derive(Debug)]
 pub struct PortWait {
     released: Option<Pin<Box<OwnedNotified>>>,
@@ -102,7 +99,7 @@ pub struct PortWait {
 }
 
 impl PortWait {
-    /// Waits for a point in time alone.
+    /// Returns a wait for a point in time alone.
     #[must_use]
     pub fn until(until: Instant) -> Self {
         PortWait {
@@ -111,13 +108,14 @@ impl PortWait {
         }
     }
 
-    /// When it ends at the latest, if that is known.
+    /// Time at which the wait ends at the latest, if that is known.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Returns when it is worth asking the pool again.
+    /// Waits until another attempt to lease a port makes sense. Several tasks may wait for one peer: each release ends
+    /// one wait.
     pub async fn wait(self) {
         let PortWait { released, until } = self;
         let released = async {
@@ -126,9 +124,15 @@ impl PortWait {
                 None => std::future::pending().await,
             }
         };
+        let reached = async {
+            match until {
+                Some(time) => sleep_until(time).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = released => {}
-            () = reached(until) => {}
+            () = reached => {}
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The condition under which the kernel lists a socket: that its local port is in a range.
+//! The filter of a dump: the kernel lists a socket only if its local port is in a range.
 //!
-//! Without it a machine with a hundred thousand connections writes, and this program reads, a message for each
-//! of them. The crate for netlink messages has no such attribute, so it is put together here; its form is
-//! in linux/inet_diag.h.
+//! Without it, the kernel writes a message for every connection of the machine, which may be a hundred thousand. The crate
+//! for netlink messages has no such attribute, so it is made here. Its form is in linux/inet_diag.h.
 
 use std::ops::RangeInclusive;
 
@@ -18,8 +17,8 @@ const SOURCE_AT_MOST: u8 = 3;
 /// The length of an instruction (`struct inet_diag_bc_op`). A comparison takes two.
 const INSTRUCTION: u8 = 4;
 
-/// Adds the condition to a finished netlink message.
-pub(super) fn append(message: &mut Vec<u8>, ports: &RangeInclusive<u16>) {
+/// Adds the filter to a complete netlink message.
+pub(crate) fn append(message: &mut Vec<u8>, ports: &RangeInclusive<u16>) {
     let comparisons = [
         (SOURCE_AT_LEAST, *ports.start()),
         (SOURCE_AT_MOST, *ports.end()),

@@ -1,7 +1,17 @@
-//! What the machine's TCP ports are doing now: one `sock_diag` dump (netlink) per address family.
+//! The TCP sockets of this machine, as `sock_diag` (netlink) lists them.
 //!
-//! Called once at the start of a run and by `--ports`. Works without privilege and sees the caller's
-//! network namespace only.
+//! Works without privileges, in the caller's network namespace. There is one dump for each address family.
+//!
+//! ```
+//! use reserved_ports::kernel::{self, KernelState};
+//!
+//! let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+//! let port = server.local_addr().unwrap().port();
+//! // Some sandboxes have no sock_diag.
+//! if let Ok(sockets) = kernel::sockets(&(port..=port)) {
+//!     assert!(sockets.iter().any(|socket| socket.state == KernelState::Listen));
+//! }
+//! ```
 
 use std::collections::HashSet;
 use std::io;
@@ -22,44 +32,44 @@ use netlink_packet_sock_diag::inet::{
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use super::filter;
+use crate::filter;
 
-/// What a socket on one of the ports is doing.
+/// State of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelState {
     /// It listens.
     Listen,
-    /// Only the kernel keeps it, in TIME_WAIT or as an orphan in FIN_WAIT_2, for this long.
+    /// Only the kernel keeps it, for this time: in TIME_WAIT, or as an orphan in FIN_WAIT_2.
     Waiting(Duration),
-    /// A program has it open, or its close is under way.
+    /// A program has it open or is closing it.
     Live,
 }
 
 /// A TCP socket of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelSocket {
-    /// Its own address and port.
+    /// Local address and port.
     pub local: SocketAddr,
-    /// The other end; unspecified for a listener.
+    /// Address and port of the peer; unspecified for a listener.
     pub peer: SocketAddr,
-    /// What it is doing.
+    /// State.
     pub state: KernelState,
 }
 
-/// Lists the TCP sockets, IPv4 and IPv6, whose local port is in `range`.
+/// Lists the TCP sockets, IPv4 and IPv6, whose local port is in `range`, without those that are only bound.
 ///
 /// # Errors
-/// The netlink socket's. The pool works without this list, by trial.
+/// The netlink socket fails. A pool works without this list, by trial.
 pub fn sockets(range: &RangeInclusive<u16>) -> io::Result<Vec<KernelSocket>> {
-    // A socket that is only bound has no peer to speak of; bind will tell.
+    // A socket that is only bound has no peer. The pool learns of it from bind.
     in_states(StateFlags::all() - StateFlags::CLOSE, range)
 }
 
-/// How many ports of `range` are listened on, by whatever program. Cheap, however many connections
-/// there are.
+/// Number of ports of `range` that have a listener of any program. The cost does not depend on the number of
+/// connections.
 ///
 /// # Errors
-/// The netlink socket's.
+/// The netlink socket fails.
 pub fn listened_on(range: &RangeInclusive<u16>) -> io::Result<usize> {
     let listeners = in_states(StateFlags::LISTEN, range)?;
     Ok(listeners
@@ -69,18 +79,18 @@ pub fn listened_on(range: &RangeInclusive<u16>) -> io::Result<usize> {
         .len())
 }
 
-/// How many connections between ports of `range` and these peers are in TIME_WAIT, and have not been for
-/// longer than since `begun`, whoever made them.
+/// Number of connections between ports of `range` and these peers that went into TIME_WAIT after `begun` and are still
+/// in it, of any program.
 ///
 /// # Errors
-/// The netlink socket's.
+/// The netlink socket fails.
 pub fn in_time_wait_since(
     begun: Instant,
     range: &RangeInclusive<u16>,
     peers: &HashSet<IpAddr>,
 ) -> io::Result<usize> {
     let sockets = in_states(StateFlags::TIME_WAIT, range)?;
-    /// How long a connection is kept, less what the kernel's clock may be off; what is left is known.
+    /// Time in TIME_WAIT, less the error of the kernel's timer.
     const KEPT: Duration = Duration::from_millis(59_900);
     let since = begun.elapsed();
     let is_new = |socket: &&KernelSocket| match socket.state {
@@ -99,7 +109,7 @@ fn in_states(states: StateFlags, range: &RangeInclusive<u16>) -> io::Result<Vec<
         let unfiltered = message.clone();
         filter::append(&mut message, range);
         if dump(&message, range, &mut found).is_err() {
-            // A kernel that takes no filter lists them all.
+            // A kernel that takes no filter lists all sockets.
             found.truncate(before);
             dump(&unfiltered, range, &mut found)?;
         }
@@ -116,7 +126,7 @@ fn dump(
     socket.bind_auto()?;
     socket.connect(&netlink_sys::SocketAddr::new(0, 0))?;
     socket.send(request, 0)?;
-    // The kernel fills what it is given up to 32 KiB: fewer calls than with one page.
+    // The kernel fills a buffer of up to 32 KiB, which takes fewer calls than one page.
     let mut buffer = vec![0_u8; 32 * 1024];
     loop {
         let n = socket.recv(&mut &mut buffer[..], 0)?;
@@ -153,7 +163,7 @@ fn request(family: u8, states: StateFlags) -> Vec<u8> {
     bytes
 }
 
-/// Reads one datagram of answers; true when it holds the end of the dump.
+/// Reads one datagram of answers; true if it has the end of the dump.
 fn read_messages(
     mut bytes: &[u8],
     range: &RangeInclusive<u16>,
@@ -185,7 +195,7 @@ fn read_messages(
     Ok(false)
 }
 
-/// One `struct inet_diag_msg` (linux/inet_diag.h).
+/// Reads one `struct inet_diag_msg` (linux/inet_diag.h).
 fn parse(payload: &[u8], range: &RangeInclusive<u16>) -> Option<KernelSocket> {
     let header = InetResponseHeader::parse(payload).ok()?;
     let id = &header.socket_id;
@@ -195,9 +205,9 @@ fn parse(payload: &[u8], range: &RangeInclusive<u16>) -> Option<KernelSocket> {
     let state = match header.state {
         TCP_CLOSE => return None,
         TCP_LISTEN => KernelState::Listen,
-        // inode 0: no program holds it.
+        // Inode 0 means that no program has it open.
         TCP_TIME_WAIT | TCP_FIN_WAIT2 if header.inode == 0 => {
-            // idiag_expires, in ms: the crate's header has it for the other timers, not for this one.
+            // The field idiag_expires, in ms, which the netlink crate reads for the other timers only.
             let expires = payload.get(52..56)?.first_chunk()?;
             KernelState::Waiting(Duration::from_millis(u32::from_ne_bytes(*expires).into()))
         }

@@ -1,7 +1,7 @@
-//! The one privileged act: sockets on the pool's ports, and what the kernel's answers mean.
+//! Sockets on the pool's ports, and the meaning of the kernel's answers. Nothing else binds a port.
 //!
-//! Every errno of `bind`, `connect` and `listen` that is about a port is evidence for the pool and never
-//! a host's result.
+//! Every errno of `bind`, `connect` and `listen` that is about a port goes to the pool. It is never the result of a
+//! connection.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -11,85 +11,105 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ListenerLease, PortLease, PortPool, PortWait, kernel};
+use crate::kernel;
+use crate::lease::{ListenerLease, PortLease};
+use crate::peer::PortWait;
+use crate::pool::PortPool;
 
-/// Why no connection was made.
+/// The reason why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// No port is free for this peer now. The host waits; it has not failed.
+    /// No port is free for this peer now. The caller waits and tries again.
     NoPort(PortWait),
-    /// This machine is short of descriptors or memory. Worth trying again when a host has ended.
+    /// This machine is short of descriptors or memory. Another attempt makes sense after other connections have ended.
     LocalResources(io::Error),
-    /// The network's or the host's answer.
+    /// The answer of the network or of the peer.
     Failed(io::Error),
 }
 
-/// A connection and the right to its port, in the order in which they are to be dropped.
+/// A connection and the lease of its port, in the order in which they must be dropped.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The connection.
     pub stream: TcpStream,
-    /// The right to its source port.
+    /// The lease of its source port.
     pub lease: PortLease,
 }
 
-/// Connects to `peer` from a port of the pool, trying the next one as long as ports are what is wrong.
+/// Connects to `peer` from a port of the pool. If a port or a pair is in use, tries the next one.
 ///
-/// Cancel safe: dropped before it is done, the attempt leaves nothing behind.
+/// The kernel checks a peer that is silent for half a minute, so that a peer that is gone is noticed within a minute.
+///
+/// Cancel safe: if the future is dropped, the connection is reset, and its port is free at once.
 ///
 /// # Errors
 /// See [`ConnectError`].
+///
+/// ```
+/// use reserved_ports::{PortPool, connect};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// let pool = PortPool::ephemeral();
+/// let outgoing = connect(&pool, server.local_addr().unwrap()).await.unwrap();
+/// assert_eq!(outgoing.stream.peer_addr().unwrap(), server.local_addr().unwrap());
+/// # }
+/// ```
 pub async fn connect(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, ConnectError> {
-    let mut wanted = Wanted(Some(start(pool, peer)?));
-    let stream = wanted.stream();
+    let mut pending = Pending(Some(start(pool, peer)?));
+    let stream = pending.stream();
     stream.writable().await.map_err(ConnectError::Failed)?;
     match stream.take_error() {
-        Ok(None) => Ok(wanted.0.take().expect("it is taken here only")),
+        Ok(None) => Ok(pending.0.take().expect("it is taken here only")),
         Ok(Some(error)) | Err(error) => Err(ConnectError::Failed(error)),
     }
 }
 
-/// A connection on its way. It may come about while it is given up: then it is reset, for closing it would
-/// leave its port in TIME_WAIT here.
-struct Wanted(Option<Outgoing>);
+/// A connection that is not established yet. It may be established while it is dropped. Then it is reset, because a close
+/// would leave its port in TIME_WAIT here.
+struct Pending(Option<Outgoing>);
 
-impl Wanted {
+impl Pending {
     fn stream(&self) -> &TcpStream {
         let outgoing = self.0.as_ref();
         &outgoing.expect("it is taken at the end only").stream
     }
 }
 
-impl Drop for Wanted {
+impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(outgoing) = &self.0 {
-            // It can fail only on a socket that is gone already.
+            // This fails only on a socket that is gone already.
             let _ = outgoing.stream.set_zero_linger();
         }
     }
 }
 
-/// How long a peer may say nothing at all before it is asked whether it is there, how often it is asked
-/// again, and how many questions it may leave open: a network that has ended is noticed within a
-/// minute, and a peer that is there is asked twice a minute at most.
-const SILENCE: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_secs(10);
-const QUESTIONS: u32 = 3;
+/// Time without any packet from a peer after which the kernel sends it a keep-alive probe. With the next two, a network
+/// that fails is noticed within a minute, and a peer gets at most two probes a minute.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 
-/// How long a signal to a remote command may go unacknowledged. While it does, the kernel does not ask.
+/// Time between two probes without an answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Number of probes without an answer after which the connection fails.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Time for which data on an accepted connection may stay unacknowledged. Meanwhile the kernel sends no probes.
 ///
-/// This is for connections on which next to nothing is sent. A peer that takes no more data for so long
-/// would be given up, too (measured: `ETIMEDOUT` from a window that stays zero), and a command may
-/// let its standard input wait for hours.
+/// This is for connections on which almost nothing is sent, as rshd's second one. It would also end a connection whose
+/// peer takes no more data (measured: `ETIMEDOUT` from a window that stays zero), and a remote command may not read its
+/// standard input for hours.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
-/// Has the kernel find out whether a silent peer is still there.
-fn keep_watch(socket: &Socket) -> io::Result<()> {
-    let questions = TcpKeepalive::new()
-        .with_time(SILENCE)
-        .with_interval(AGAIN)
-        .with_retries(QUESTIONS);
-    socket.set_tcp_keepalive(&questions)
+/// Turns on keep-alive probes.
+fn set_keepalive(socket: &Socket) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 /// Sends the SYN.
@@ -102,17 +122,17 @@ fn start(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, ConnectError> {
                 lease.port_is_foreign();
                 continue;
             }
-            Err(error) => return Err(sort(error)),
+            Err(error) => return Err(failed(error)),
         };
         match socket.connect(&peer.into()) {
             Err(error) if is(&error, Errno::ADDRNOTAVAIL) || is(&error, Errno::ADDRINUSE) => {
-                // The same errno says that this machine has no address to reach such a peer from.
+                // The same errno means that this machine has no source address for such a peer.
                 source_address(peer).map_err(ConnectError::Failed)?;
                 lease.pair_in_use();
             }
-            Err(error) if !is(&error, Errno::INPROGRESS) => return Err(sort(error)),
+            Err(error) if !is(&error, Errno::INPROGRESS) => return Err(failed(error)),
             _ => {
-                let stream = TcpStream::from_std(socket.into()).map_err(sort)?;
+                let stream = TcpStream::from_std(socket.into()).map_err(failed)?;
                 return Ok(Outgoing { stream, lease });
             }
         }
@@ -125,11 +145,11 @@ fn bound(peer: SocketAddr, port: u16) -> io::Result<Socket> {
         Type::STREAM.nonblocking().cloexec(),
         Some(Protocol::TCP),
     )?;
-    keep_watch(&socket)?;
+    set_keepalive(&socket)?;
     if port == 0 {
         return Ok(socket);
     }
-    // All or none: one socket on the port without it, and nobody else can bind.
+    // All sockets on the port need it: if one has not, no other can bind.
     socket.set_reuse_address(true)?;
     let local: SocketAddr = match peer {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
@@ -151,21 +171,19 @@ fn source_address(peer: SocketAddr) -> io::Result<()> {
     UdpSocket::bind(any)?.connect(peer)
 }
 
-/// Opens a listener for call-backs on an allowed port of the pool, for IPv4 and IPv6 where the machine has
-/// both.
+/// Opens a listener on an allowed port of the pool, for IPv4 and, if the machine has it, IPv6.
 ///
-/// No connection can be made from a port with a listener, by this run or another. So a listener that
-/// is only `wanted`, not needed, is not opened once half of the ports have one: any number of runs side
-/// by side leave each other ports to connect from.
+/// No program can connect from a port that has a listener. So an `optional` listener is not opened if half of the
+/// pool's ports have one: any number of programs side by side then leave each other ports for connections.
 ///
 /// # Errors
-/// The system's, where the port is not what is wrong; [`io::ErrorKind::AddrInUse`] if no port is left.
+/// [`io::ErrorKind::AddrInUse`] if no port is left; other errors of the system if they are not about the port.
 pub fn listen(
     pool: &PortPool,
-    wanted: bool,
+    optional: bool,
     allowed: &dyn Fn(u16) -> bool,
 ) -> io::Result<(TcpListener, ListenerLease)> {
-    if wanted && is_crowded(pool)? {
+    if optional && is_crowded(pool)? {
         return Err(io::ErrorKind::AddrInUse.into());
     }
     loop {
@@ -182,10 +200,10 @@ pub fn listen(
     }
 }
 
-/// The number of ports that are tried where the kernel does not tell which of them have listeners.
+/// Number of ports that are tried if the kernel does not list the listeners.
 const SAMPLE: usize = 16;
 
-/// True if half of the pool's ports, or more, have listeners, of whatever program.
+/// True if half of the pool's ports or more have listeners, of any program.
 fn is_crowded(pool: &PortPool) -> io::Result<bool> {
     let Some((range, ports)) = pool.span() else {
         return Ok(false);
@@ -193,7 +211,7 @@ fn is_crowded(pool: &PortPool) -> io::Result<bool> {
     if let Ok(listened_on) = kernel::listened_on(&range) {
         return Ok(listened_on >= ports / 2);
     }
-    // No sock_diag, as in gVisor or behind a seccomp filter. A bind tells, for one port.
+    // There is no sock_diag in gVisor or under some seccomp filters. There a bind tells it, for one port.
     let sample = pool.sample(SAMPLE);
     let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
     let mut taken = 0;
@@ -207,7 +225,7 @@ fn is_crowded(pool: &PortPool) -> io::Result<bool> {
     Ok(2 * taken >= sample.len())
 }
 
-/// Room for every session of a large run to be called back at once; the kernel caps it at
+/// Backlog of a listener: enough for every peer of a large program to connect at once. The kernel's maximum is
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
@@ -219,8 +237,8 @@ fn listening(port: u16) -> io::Result<Socket> {
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
-        // The connections that it accepts have it from here.
-        keep_watch(&socket)?;
+        // Accepted connections inherit this.
+        set_keepalive(&socket)?;
         socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
         if any.is_ipv6() {
             socket.set_only_v6(false)?;
@@ -230,7 +248,7 @@ fn listening(port: u16) -> io::Result<Socket> {
         Ok(socket)
     };
     match open(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into()) {
-        // A machine without IPv6: no such family, or no such address.
+        // A machine without IPv6 has no such family, or no such address.
         Err(error) if is(&error, Errno::AFNOSUPPORT) || is(&error, Errno::ADDRNOTAVAIL) => {
             open(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into())
         }
@@ -238,18 +256,18 @@ fn listening(port: u16) -> io::Result<Socket> {
     }
 }
 
-/// Whether this process may bind the ports of the pool: tries one that it may use, and nothing is sent.
+/// Checks that this process may bind at least one of the ports. Sends nothing.
 ///
 /// # Errors
-/// `EACCES` if it may bind none of them, or the system's error.
+/// `EACCES` if it may bind none of them; other errors of the system.
 pub fn may_bind(ports: &[u16]) -> io::Result<()> {
     let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
     let mut denied = None;
-    // `net.ipv4.ip_unprivileged_port_start` may lie within the range, so the highest counts too.
+    // `net.ipv4.ip_unprivileged_port_start` may lie within the range, so the highest are tried first.
     for &port in ports.iter().rev() {
         match bound(any, port) {
             Err(error) if is(&error, Errno::ACCESS) => denied = Some(error),
-            // Taken by another, but not forbidden.
+            // Another program uses it, so it is not forbidden.
             Err(error) if is(&error, Errno::ADDRINUSE) => return Ok(()),
             Err(error) => return Err(error),
             Ok(_) => return Ok(()),
@@ -265,7 +283,12 @@ fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
 }
 
-/// True for what another host's end can mend: no descriptors, no memory.
+/// True if the error is a shortage of descriptors or memory, which can end when other connections end.
+///
+/// ```
+/// let error = std::io::Error::from_raw_os_error(24); // EMFILE
+/// assert!(reserved_ports::is_shortage(&error));
+/// ```
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
@@ -273,10 +296,11 @@ pub fn is_shortage(error: &io::Error) -> bool {
         .any(|&e| is(error, e))
 }
 
-fn sort(error: io::Error) -> ConnectError {
-    match is_shortage(&error) {
-        true => ConnectError::LocalResources(error),
-        false => ConnectError::Failed(error),
+fn failed(error: io::Error) -> ConnectError {
+    if is_shortage(&error) {
+        ConnectError::LocalResources(error)
+    } else {
+        ConnectError::Failed(error)
     }
 }
 
@@ -288,12 +312,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_connection_that_is_given_up_as_it_comes_about_is_reset() {
+    async fn a_connection_that_is_dropped_while_it_is_established_is_reset() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let pool = PortPool::ephemeral();
         tokio::select! {
             biased;
-            // On loopback the handshake is done when the first poll returns, and nobody knows it yet.
+            // On loopback the handshake is complete when the first poll returns, and this side has not noticed it.
             _ = connect(&pool, listener.local_addr().unwrap()) => panic!("not given up"),
             () = std::future::ready(()) => {}
         }

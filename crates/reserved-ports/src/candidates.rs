@@ -1,14 +1,39 @@
-//! Which ports the pool may use at all: the range asked for, less what others on this machine need.
+//! The ports that a pool may use: a range without the ports that others on this machine need.
 
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-/// The source ports that rshd takes for a privileged caller's (rshd(8), `IPPORT_RESERVED/2` upward).
+/// Source ports that rshd accepts as those of a privileged program (rshd(8): from `IPPORT_RESERVED/2` on).
 pub const RESERVED: RangeInclusive<u16> = 512..=1023;
 
-/// Ports in 512–1023 that a server here may want to listen on later, or that never reach the network:
-/// a management controller that shares the network card swallows 623 and 664 (IPMI RMCP).
+/// A choice of source ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourcePorts {
+    /// [`RESERVED`], which rshd demands, without the ports that others need.
+    Reserved,
+    /// Ports that the kernel chooses, for daemons that do not check them.
+    Any,
+    /// Ports of this range.
+    Range(RangeInclusive<u16>),
+}
+
+impl SourcePorts {
+    /// True if rshd accepts all of them.
+    #[must_use]
+    pub fn are_reserved(&self) -> bool {
+        match self {
+            SourcePorts::Reserved => true,
+            SourcePorts::Any => false,
+            SourcePorts::Range(range) => {
+                RESERVED.contains(range.start()) && RESERVED.contains(range.end())
+            }
+        }
+    }
+}
+
+/// Ports in 512–1023 on which a server of this machine may want to listen later, or from which no packet arrives: a
+/// management controller that shares the network card takes the packets for 623 and 664 (IPMI RMCP).
 const WANTED_BY_OTHERS: [RangeInclusive<u16>; 26] = [
     512..=515,
     540..=540,
@@ -38,10 +63,10 @@ const WANTED_BY_OTHERS: [RangeInclusive<u16>; 26] = [
     995..=995,
 ];
 
-/// Why a port of the range is left alone.
+/// A reason not to use a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
-    /// Servers or management controllers want it.
+    /// Servers or management controllers need it.
     WantedByOthers,
     /// `/etc/bindresvport.blacklist` names it.
     Blacklist,
@@ -49,17 +74,25 @@ pub enum Skip {
     LocalReserved,
 }
 
-/// The ports of a range that the pool may use, and those that it leaves alone with the reason.
+/// Ports of a range that a pool may use, and the others with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidates {
-    /// In ascending order.
+    /// Ports to use, in ascending order.
     pub usable: Vec<u16>,
-    /// In ascending order.
+    /// Ports to leave unused, in ascending order.
     pub skipped: Vec<(u16, Skip)>,
 }
 
-/// Sorts out `range` by the machine's own lists. A list that cannot be read counts as empty: both are
-/// optional, and a port that is in use after all is found out at bind.
+/// Divides a range by the machine's own lists: `/etc/bindresvport.blacklist` and the setting
+/// `net.ipv4.ip_local_reserved_ports`. A list that cannot be read counts as empty, because both are optional.
+///
+/// ```
+/// use reserved_ports::{RESERVED, Skip, candidates};
+///
+/// let found = candidates(RESERVED);
+/// assert!(!found.usable.contains(&623));
+/// assert!(found.skipped.contains(&(623, Skip::WantedByOthers)));
+/// ```
 #[must_use]
 pub fn candidates(range: RangeInclusive<u16>) -> Candidates {
     let read = |path: &str| fs::read_to_string(Path::new(path)).unwrap_or_default();

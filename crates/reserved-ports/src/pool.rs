@@ -1,11 +1,8 @@
-//! From where: the pool of source ports, which cannot run dry.
+//! The pool: the state of every port and of every pair of a port and a peer.
 //!
-//! The unit is not the port but the pair (local port, peer): sockets that all set `SO_REUSEADDR` share a
-//! local port as long as their peers differ, so every peer has the whole range to itself. The pool
-//! knows what each pair is doing and learns from what the kernel answers; a pair that cannot be had
-//! now is waited for, never reported as a failure. There is no socket in this file: [`bind`] makes
-//! them, [`kernel`] reads what the machine's ports are doing at the start, and the tests run on a
-//! paused clock.
+//! The pool learns from the kernel's answers. If no pair is free, the caller waits; that is never an error. This file
+//! has no socket: [`bind`](crate::bind) makes them, [`kernel`](crate::kernel) lists those of the machine at the start, and
+//! the tests run on a paused clock.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -15,40 +12,50 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub mod bind;
-mod candidates;
-mod filter;
-pub mod kernel;
-mod lease;
-mod peer;
+use crate::kernel::{KernelSocket, KernelState};
+use crate::lease::{Ending, ListenerLease, PortLease};
+use crate::peer::{PeerPorts, PortWait, Use};
+
 #[cfg(test)]
 mod tests;
 
-pub use candidates::{Candidates, RESERVED, Skip, candidates};
-pub use lease::{ListenerLease, PortLease};
-pub use peer::PortWait;
-
-use kernel::{KernelSocket, KernelState};
-use peer::{PeerPorts, Use};
-
-/// How long Linux keeps a connection in TIME_WAIT, with the slack of its timer: 60 s by
+/// Time for which Linux keeps a connection in TIME_WAIT, with the slack of its timer: 60 s by
 /// `TCP_TIMEWAIT_LEN`, 62 s as measured. No setting shortens it.
 pub const TIME_WAIT: Duration = Duration::from_secs(62);
 
-/// When a port or pair that the kernel refused for a reason it does not give is tried again.
+/// Time until another attempt with a port or pair that the kernel refused without a reason.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// When a kernel that had no ephemeral port left is asked again.
+/// Time until another attempt after the kernel had no ephemeral port left.
 const EPHEMERAL_RETRY: Duration = Duration::from_millis(100);
 
-/// The number of ports from which a run connects as long as nothing is in the way. Different peers can share
-/// one port, and every port that is in use here is lost for programs that do not set `SO_REUSEADDR`.
+/// Number of ports from which a pool connects while they suffice. Different peers can share one port, and every port
+/// in use here is lost for programs that do not set `SO_REUSEADDR`.
 const WINDOW: usize = 16;
 
-/// The number of remembered peers below which forgetting is not worth a look.
+/// Number of remembered peers from which the pool looks for peers to forget.
 const FIRST_SWEEP: usize = 1024;
 
-/// The source ports of a run. Cheap to clone; all clones are one pool.
+/// A pool of source ports. A clone is cheap and is the same pool.
+///
+/// ```
+/// use reserved_ports::PortPool;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let pool = PortPool::new(vec![600, 601], 7);
+/// let (one, two) = ("192.0.2.1:514".parse().unwrap(), "192.0.2.2:514".parse().unwrap());
+///
+/// // Every peer has the whole range.
+/// let leases = [one, one, two, two].map(|peer| pool.lease(peer).unwrap());
+///
+/// // Both ports are in use towards the first peer. A lease that is dropped ends the wait.
+/// let wait = pool.lease(one).unwrap_err();
+/// drop(leases);
+/// wait.wait().await;
+/// assert!(pool.lease(one).is_ok());
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PortPool {
     shared: Arc<Mutex<State>>,
@@ -56,51 +63,36 @@ pub struct PortPool {
 
 #[derive(Debug)]
 struct State {
-    /// The ports in the order of this run's walk; empty if the kernel is to choose. The first [`WINDOW`] are
-    /// for connections, the rest for what these cannot serve; listeners come from the end.
+    /// Ports in the pool's own random order; empty if the kernel chooses. The first [`WINDOW`] are for connections, and
+    /// the next ones are used where these are taken. Listeners come from the end.
     walk: Vec<u16>,
-    /// What is known of each port whoever the peer, in the same order.
+    /// State of each port independent of the peer, in the same order.
     ports: Vec<PortUse>,
-    /// The place in the window where the next search starts.
+    /// Index in the window at which the next search starts.
     cursor: usize,
     peers: HashMap<SocketAddr, PeerPorts>,
-    /// The number of peers at which those with nothing left to remember are dropped.
+    /// Number of peers at which those with nothing left to remember are dropped.
     sweep_at: usize,
-    /// Until when the kernel has no port of its own choice to give.
+    /// Time before which the kernel is not asked for an ephemeral port again.
     ephemeral_after: Option<Instant>,
 }
 
-/// What is known of a port, whoever the peer.
+/// State of a port independent of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PortUse {
-    /// Nothing stands in the way.
+    /// Not known to be in use.
     Open,
-    /// Another program has connections on it and may or may not share it: taken after better ones.
+    /// Another program has connections on it and may or may not share it: used after better ones.
     Doubtful { until: Instant },
     /// Another program holds it or listens on it.
     Foreign { until: Instant },
-    /// This run listens on it for call-backs.
+    /// A listener lease holds it.
     Listening,
 }
 
-/// How a lease's connection ended, which decides when its pair is free again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// Nothing is left of it on either side: refused, reset, or never made.
-    NoTrace,
-    /// The other side closed first: its kernel keeps the pair in TIME_WAIT.
-    RemoteFirst,
-    /// This side closed first: this kernel keeps the pair in TIME_WAIT.
-    LocalFirst,
-    /// The kernel refused to connect: the pair is in use by something this pool does not know.
-    InUse,
-    /// The kernel refused to bind: another program holds the port.
-    Foreign,
-}
-
 impl PortPool {
-    /// A pool over `ports`, walked in an order made from `seed`, so that no two runs follow each other or
-    /// have the same window.
+    /// Returns a pool of `ports`, in a random order made from `seed`. Two programs side by side need different seeds, so
+    /// that they do not use the same ports first.
     #[must_use]
     pub fn new(mut ports: Vec<u16>, seed: u64) -> Self {
         fastrand::Rng::with_seed(seed).shuffle(&mut ports);
@@ -116,13 +108,14 @@ impl PortPool {
         }
     }
 
-    /// A pool that lets the kernel choose among its ephemeral ports.
+    /// Returns a pool that lets the kernel choose among its ephemeral ports.
     #[must_use]
     pub fn ephemeral() -> Self {
         PortPool::new(Vec::new(), 0)
     }
 
-    /// Takes in what the machine's sockets are doing. Called once, before the first lease.
+    /// Takes over the state of the machine's sockets, as [`kernel::sockets`](crate::kernel::sockets) lists them. To be
+    /// called once, before the first lease.
     pub fn observe(&self, sockets: &[KernelSocket]) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -163,14 +156,18 @@ impl PortPool {
         }
     }
 
-    /// Takes a port for a connection to `peer`, the best there is now.
+    /// Leases a port for a connection to `peer`.
     ///
-    /// In order: one that is not known to be anything, first in the run's window and then past it; one whose last connection to this peer the
-    /// peer closed first, longest ago; one on which another program has connections; one that this
-    /// side closed first, since Linux lets it be used again early where both sides use TCP timestamps.
+    /// The first of these that exists:
+    ///
+    /// 1. a port that is not known to be in use;
+    /// 2. a port whose last connection to this peer was closed first by the peer, the longest ago;
+    /// 3. a port on which another program has connections;
+    /// 4. a port whose last connection to this peer was closed first by this side: Linux lets it be used again early
+    ///    if both sides use TCP timestamps.
     ///
     /// # Errors
-    /// No pair is free: what to wait for. Waiting holds nothing.
+    /// No pair is free. The [`PortWait`] holds no port.
     pub fn lease(&self, peer: SocketAddr) -> Result<PortLease, PortWait> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -195,9 +192,8 @@ impl PortPool {
         }
     }
 
-    /// Takes one of the `allowed` ports to listen on for call-backs. Connections of this pool that are on the
-    /// same port already do no harm; none is put there while the lease lives. `None` if every port is
-    /// taken.
+    /// Leases one of the `allowed` ports for a listener; `None` if each is taken. The port may have connections of this
+    /// pool. It gets no new one until the lease is dropped.
     #[must_use]
     pub fn lease_listener(&self, allowed: &dyn Fn(u16) -> bool) -> Option<ListenerLease> {
         let now = Instant::now();
@@ -229,7 +225,7 @@ impl PortPool {
         })
     }
 
-    /// The lowest and the highest port, and how many there are; `None` if the kernel chooses.
+    /// The lowest port, the highest port, and the number of ports; `None` if the kernel chooses.
     #[must_use]
     pub fn span(&self) -> Option<(RangeInclusive<u16>, usize)> {
         let state = self.lock();
@@ -237,8 +233,8 @@ impl PortPool {
         Some((*lowest..=*highest, state.walk.len()))
     }
 
-    /// At most `most` ports, evenly from all of them in random order.
-    pub(super) fn sample(&self, most: usize) -> Vec<u16> {
+    /// At most `most` ports of the pool, chosen at random.
+    pub(crate) fn sample(&self, most: usize) -> Vec<u16> {
         let state = self.lock();
         let step = (state.walk.len() / most.max(1)).max(1);
         state
@@ -250,7 +246,7 @@ impl PortPool {
             .collect()
     }
 
-    /// The addresses that this run has called of late: those of the last minute at least.
+    /// Addresses to which connections were leased, those of the last minute at least.
     #[must_use]
     pub fn peers(&self) -> HashSet<IpAddr> {
         let state = self.lock();
@@ -258,7 +254,7 @@ impl PortPool {
         called.map(|(address, _)| address.ip()).collect()
     }
 
-    /// The number of ports that a peer with no history could be connected to from at once.
+    /// Number of ports from which a new peer could be connected to at once.
     #[cfg(test)]
     fn capacity(&self) -> usize {
         let state = self.lock();
@@ -279,7 +275,7 @@ impl PortPool {
         }
     }
 
-    fn release(&self, lease: &PortLease) {
+    pub(crate) fn release(&self, lease: &PortLease) {
         let now = Instant::now();
         let mut state = self.lock();
         if lease.port == 0 {
@@ -302,7 +298,7 @@ impl PortPool {
             (Ending::LocalFirst, _) => Some(Use::CoolingHere {
                 until: now + TIME_WAIT,
             }),
-            // The pair was tried early and the kernel said no: now the time that it needs is known.
+            // The pair was tried early and the kernel refused it: it is needed until TIME_WAIT ends.
             (Ending::InUse, Some(Use::CoolingHere { until })) if until > now => {
                 Some(Use::Blocked { until })
             }
@@ -321,18 +317,19 @@ impl PortPool {
         }
     }
 
-    fn release_listener(&self, lease: &ListenerLease) {
-        let after = match lease.foreign {
-            true => PortUse::Foreign {
+    pub(crate) fn release_listener(&self, lease: &ListenerLease) {
+        let after = if lease.foreign {
+            PortUse::Foreign {
                 until: Instant::now() + RETRY,
-            },
-            false => PortUse::Open,
+            }
+        } else {
+            PortUse::Open
         };
         self.lock().set_port(lease.port, after);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change below the lock is complete in itself, so a panic elsewhere spoils nothing here.
+        // Every change under the lock is complete in itself, so a panic elsewhere leaves the state valid.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -352,12 +349,12 @@ impl State {
 
 enum Search {
     Found(usize),
-    /// Nothing now; something may be had at this time, or when a lease ends.
+    /// No port now; there may be one at this time, or when a lease ends.
     Wait(Option<Instant>),
 }
 
-/// One walk over the ports: the first open one at once, else the least bad. The window is walked from
-/// `start` on, and what lies past it after that, so that only a conflict leads out of it.
+/// Searches the ports: returns the first open one, else the one with the lowest rank. The search starts at `start` in
+/// the window and leaves the window only if no port in it is open.
 fn best(walk: &[u16], ports: &[PortUse], start: usize, known: &PeerPorts, now: Instant) -> Search {
     // Rank, then the time that orders within it (the earlier to be free goes first), then the place.
     let mut found: Option<(u8, Instant, usize)> = None;
@@ -392,30 +389,5 @@ fn best(walk: &[u16], ports: &[PortUse], start: usize, known: &PeerPorts, now: I
     match found {
         Some((_, _, i)) => Search::Found(i),
         None => Search::Wait(earliest),
-    }
-}
-
-/// Which source ports a run uses (`--source-ports`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourcePorts {
-    /// 512–1023, which rshd demands, less the ports that others need.
-    Reserved,
-    /// Whatever the kernel chooses, for daemons that do not check.
-    Any,
-    /// These.
-    Range(RangeInclusive<u16>),
-}
-
-impl SourcePorts {
-    /// Whether all of them are ports that rshd takes for a privileged caller's.
-    #[must_use]
-    pub fn are_reserved(&self) -> bool {
-        match self {
-            SourcePorts::Reserved => true,
-            SourcePorts::Any => false,
-            SourcePorts::Range(range) => {
-                RESERVED.contains(range.start()) && RESERVED.contains(range.end())
-            }
-        }
     }
 }
