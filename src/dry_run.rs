@@ -14,7 +14,7 @@ use crate::plan::RunPlan;
 use crate::report::{Called, Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
 use crate::targets::TransportKind;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::transport::{Budget, Lag, Resolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.

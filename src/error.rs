@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::targets::TargetError;
+use crate::targets::{TargetError, group_help, help};
 
 /// A set-up failure; the program ends with status 2 before any connection.
 #[derive(Debug, thiserror::Error)]
@@ -14,10 +14,10 @@ pub enum Error {
     Targets(#[from] TargetError),
     /// Groups cannot be read.
     #[error(transparent)]
-    Groups(#[from] crate::targets::nodeset::GroupError),
+    Groups(#[from] nodeset::GroupError),
     /// A group's definition cannot be understood.
     #[error(transparent)]
-    Group(#[from] crate::targets::nodeset::Fault),
+    Group(#[from] nodeset::Fault),
     /// A word that should name hosts is not text.
     #[error("{word:?} names no hosts: it is not UTF-8")]
     NotText {
@@ -225,8 +225,8 @@ impl Error {
             {
                 Some(format!("-f names a hosts file; the fan-out is -j {name}"))
             }
-            Error::Groups(error) => error.help(),
-            Error::Group(fault) => fault.help(),
+            Error::Groups(error) => group_help(error),
+            Error::Group(fault) => help(fault),
             Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),
             Error::SettingAsDirectory { setting } => Some(format!(
                 "-o names a directory for output; a setting for ssh is --ssh-option {setting}"

@@ -15,7 +15,7 @@ use super::terminal::harmless_line;
 use super::{Console, Reporter};
 use crate::error::{plain, without_numbers};
 use crate::run::event::{CancelReason, Event, Note, Outcome, RunStats};
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::targets::{Target, TargetId};
 use crate::transport::{RemoteExit, Stream};
 

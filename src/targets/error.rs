@@ -8,7 +8,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::nodeset::NodeSetError;
+use nodeset::NodeSetError;
+
+use super::help;
 
 /// Why there is no list of targets.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +173,7 @@ impl Diagnostic {
 
     /// Points at what a node set's error is about.
     pub(super) fn from_nodeset(origin: &Origin, text: &str, error: &NodeSetError) -> Diagnostic {
-        let (message, help) = (error.fault.to_string(), error.fault.help());
+        let (message, help) = (error.fault.to_string(), help(&error.fault));
         Diagnostic::new(origin, text, error.span.clone(), message, help)
     }
 }

@@ -14,7 +14,7 @@ use super::super::{Console, GatherForm};
 use super::collect::{Collected, End};
 use super::print::print_text;
 use super::tree::Cursor;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::transport::Stream;
 
 /// Above and below the names, as ClusterShell has it.

@@ -1,8 +1,7 @@
 //! The grammar of expressions: operators, and the operands between them.
 //!
-//! Called with text by [`eval`](super::eval). Never expands anything and looks nothing up; counts are
-//! checked by arithmetic, so an expression costs time and memory in proportion to its own length,
-//! plus at most the limit where digits are written together with ranges.
+//! Called by [`eval`](crate::eval). Expands nothing and looks nothing up. Counts are checked by arithmetic, so an
+//! expression takes time and memory in proportion to its own length, and up to the limit where digits touch ranges.
 
 mod name;
 mod word;
@@ -10,22 +9,24 @@ mod word;
 use std::ops::Range;
 
 use self::word::WordParser;
-use super::error::{Fault, NodeSetError};
-use super::list::Options;
-use super::words::{HostWord, Names};
+pub use self::word::is_name_char;
+use crate::attributes::Attributes;
+use crate::error::{Fault, NodeSetError};
+use crate::list::{Data, ListWord};
+use crate::names::Names;
 
-/// How an operand changes what was named before it.
+/// An operator, which says how an operand changes the names before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Op {
-    /// `,` or white space: add.
+pub(crate) enum Op {
+    /// `,` or white space: adds names.
     Union,
-    /// `!`: take away.
+    /// `!`: removes names.
     Difference,
-    /// `&`: keep only these.
+    /// `&`: keeps only these names.
     Intersection,
-    /// `^`: add, but take away what is on both sides.
+    /// `^`: adds names, and removes those on both sides.
     Symmetric,
-    /// `-` before the operand, where a name could begin: take away from all there will be.
+    /// `-` before an operand: removes names from the whole list.
     Exclusion,
 }
 
@@ -40,8 +41,8 @@ impl Op {
         }
     }
 
-    /// As it is written.
-    pub(super) fn symbol(self) -> char {
+    /// The character of the operator.
+    pub(crate) fn symbol(self) -> char {
         match self {
             Op::Union => ',',
             Op::Difference => '!',
@@ -51,58 +52,56 @@ impl Op {
         }
     }
 
-    /// Whether the operand adds names.
-    pub(super) fn adds(self) -> bool {
-        matches!(self, Op::Union | Op::Symmetric)
+    /// True if only names count in the operand, and data has no meaning.
+    pub(crate) fn takes_only_names(self) -> bool {
+        matches!(self, Op::Difference | Op::Intersection)
     }
 }
 
-/// What an operator is applied to.
+/// An operand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Operand {
+pub(crate) enum Operand<A> {
     /// Names of hosts.
-    Hosts(HostWord),
-    /// `@group`, without the `@`, and what is said before it about all its hosts.
-    Groups { options: Options, names: Names },
-    /// Names with `*` and `?` in them.
-    Masks(HostWord),
+    Hosts(ListWord<A>),
+    /// Groups, without the `@`, and the data of all their hosts.
+    Groups { attributes: Data<A>, names: Names },
+    /// Names with `*` and `?`.
+    Masks(ListWord<A>),
     /// `^path`, or `-` for standard input.
     File(Box<str>),
     /// `/expression/`.
     Regex(Box<str>),
 }
 
-/// One operand with the operator before it.
+/// An operand with the operator before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) op: Op,
-    pub(super) span: Range<usize>,
-    pub(super) operand: Operand,
+pub(crate) struct Item<A> {
+    pub(crate) op: Op,
+    pub(crate) span: Range<usize>,
+    pub(crate) operand: Operand<A>,
 }
 
-/// What a text may contain, which depends on where it stands.
+/// The grammar of a text, which depends on its source.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Grammar {
-    /// The most names that one operand may stand for.
-    pub(super) limit: usize,
-    /// Whether pdsh's `^file`, `/regex/` and `-name` are understood: on a command line they are, in
-    /// the definition of a group they are not.
-    pub(super) pdsh: bool,
+pub(crate) struct Grammar {
+    /// Maximum number of names of one operand.
+    pub(crate) limit: usize,
+    /// True if pdsh's `^file`, `/regex/` and `-name` are allowed: on a command line, not in the definition of a group.
+    pub(crate) pdsh: bool,
 }
 
 fn error<T>(span: Range<usize>, fault: Fault) -> Result<T, NodeSetError> {
     Err(NodeSetError { span, fault })
 }
 
-/// Splits an expression into operands and calls `each` with every one, left to right.
+/// Divides an expression into operands and calls `each` with every one, from left to right.
 ///
-/// Commas may stand anywhere, since joined lists have them doubled or at an end; the other operators
-/// need an operand on both sides. A `^` where an operand has to come is not an operator but pdsh's
-/// mark of a file.
-pub(super) fn expression(
+/// Commas may be anywhere, because joined lists have doubled ones and some at an end. The other operators need an operand
+/// on both sides. A `^` where an operand is expected is not an operator but pdsh's mark of a file.
+pub(crate) fn expression<A: Attributes>(
     text: &str,
     grammar: Grammar,
-    mut each: impl FnMut(Item) -> Result<(), NodeSetError>,
+    mut each: impl FnMut(Item<A>) -> Result<(), NodeSetError>,
 ) -> Result<(), NodeSetError> {
     let mut pending: Option<(Op, usize)> = None;
     let mut operands = 0;
@@ -139,7 +138,15 @@ pub(super) fn expression(
     }
 }
 
-/// Reads positions below `end`, written like the ranges in brackets, in the given order.
+/// Reads positions below `end`, written as ranges without brackets, in the written order.
+///
+/// ```
+/// assert_eq!(nodeset::positions("0-2,9,4-100/2", 8)?, [0, 1, 2, 4, 6]);
+/// # Ok::<(), nodeset::NodeSetError>(())
+/// ```
+///
+/// # Errors
+/// The text is not a list of ranges.
 pub fn positions(text: &str, end: usize) -> Result<Vec<usize>, NodeSetError> {
     let parser = WordParser { text, limit: end };
     let mut positions = Vec::new();
@@ -150,7 +157,7 @@ pub fn positions(text: &str, end: usize) -> Result<Vec<usize>, NodeSetError> {
     Ok(positions)
 }
 
-/// Finds out what kind of operand comes, and where it ends.
+/// Parses operands: finds the kind and the end of each.
 struct OperandParser<'a> {
     text: &'a str,
     grammar: Grammar,
@@ -158,7 +165,7 @@ struct OperandParser<'a> {
 
 impl OperandParser<'_> {
     /// Parses the operand that starts at `start`.
-    fn item(&self, op: Op, start: usize) -> Result<Item, NodeSetError> {
+    fn item<A: Attributes>(&self, op: Op, start: usize) -> Result<Item<A>, NodeSetError> {
         let rest = &self.text[start..];
         if self.grammar.pdsh && rest.starts_with('-') && op == Op::Union {
             let after = start + 1;
@@ -189,7 +196,11 @@ impl OperandParser<'_> {
         })
     }
 
-    fn operand(&self, op: Op, start: usize) -> Result<(usize, Operand), NodeSetError> {
+    fn operand<A: Attributes>(
+        &self,
+        op: Op,
+        start: usize,
+    ) -> Result<(usize, Operand<A>), NodeSetError> {
         let rest = &self.text[start..];
         if self.grammar.pdsh {
             if let Some(path) = rest.strip_prefix('^') {
@@ -219,8 +230,8 @@ impl OperandParser<'_> {
     }
 }
 
-/// How long a regular expression is whose first slash is behind us, and whether it has a second one.
-/// As in pdsh, the second may be missing; a comma inside needs both.
+/// Returns the length of a regular expression after its first slash, and true if there is a second slash. As in pdsh, the
+/// second one may be missing; a comma in the expression needs both.
 fn regex_length(text: &str) -> (usize, bool) {
     let separates = |c: char| c == ',' || c.is_whitespace();
     let mut escaped = false;
@@ -237,7 +248,7 @@ fn regex_length(text: &str) -> (usize, bool) {
     (text.find(separates).unwrap_or(text.len()), false)
 }
 
-/// Where the word that starts at `start` ends: at an operator or white space outside brackets.
+/// Returns the end of the word that starts at `start`: an operator or white space outside brackets.
 fn word_end(text: &str, start: usize) -> Result<usize, NodeSetError> {
     let mut at = start;
     loop {

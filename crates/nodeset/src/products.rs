@@ -1,23 +1,22 @@
-//! Cuts sets of points into products of ranges, exactly as ClusterShell does.
+//! Divides sets of points into products of ranges, exactly as ClusterShell does.
 //!
-//! One dimension is easy. In several, a set can be cut in many ways; people compare our lines with
-//! those of `nodeset -f`, so [`products`] comes to the same cut: ClusterShell sorts single points,
-//! joins neighbours that differ in one dimension, sorts again, and so on until nothing changes; then
-//! it compares all with all. Here the first round works on whole rows, and the comparison of all with
-//! all is a look-up.
+//! A set in one dimension is one product. A set in several dimensions can be divided in many ways, and users compare the
+//! result with that of `nodeset -f`. ClusterShell sorts single points, joins neighbours that differ in one dimension, sorts
+//! again, and repeats this until nothing changes. Then it compares every product with every other. [`products`] gives
+//! the same result faster: its first round takes whole rows, and it looks the partners of a product up.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::grid::{Grid, Rest, Row};
-use super::index::Index;
+use crate::grid::{Grid, Rest, Row};
+use crate::index::Index;
 
 /// First and last index of a range, as numbers.
-pub(super) type Span = (u64, u64);
+pub(crate) type Span = (u64, u64);
 
-/// Cuts a set into products of ranges, in the order in which they are written.
-pub(super) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
+/// Divides a set into products of ranges, in the order of the folded text.
+pub(crate) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
     let Some(grid) = rest else {
         return vec![Vec::new()];
     };
@@ -44,7 +43,7 @@ pub(super) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
         .collect()
 }
 
-/// The set as one product, if it is one: often only one of several numbers in the names varies.
+/// Returns the set as one product, if it is one: often only one of several numbers in the names varies.
 fn single_product(grid: &Grid) -> Option<Vec<Rc<[Span]>>> {
     let mut product: Vec<Rc<[Span]>> = vec![spans_of(grid).into()];
     let mut rows = grid.rows();
@@ -68,17 +67,17 @@ fn spans_of(grid: &Grid) -> Vec<Span> {
         .collect()
 }
 
-/// A set of indexes of one dimension with what sorting needs.
+/// A set of indexes of one dimension, with its sort keys.
 struct Set {
     spans: Rc<[Span]>,
     len: u64,
-    /// First and last index as ClusterShell compares them: as text.
+    /// Sort keys of the first and last index. ClusterShell compares them as text.
     ends: [(u64, usize); 2],
     signature: Signature,
 }
 
-/// What is the same for equal sets, and adds up when sets that do not overlap are joined: the count
-/// of the indexes, their sum, and the sum of their squares.
+/// A checksum of a set: the number of its indexes, their sum, and the sum of their squares. The signature of a union of
+/// sets that do not overlap is the sum of their signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Signature([u64; 3]);
 
@@ -92,7 +91,7 @@ impl Signature {
                 n * first + sum,
                 n * first * first + 2 * first * sum + squares,
             ];
-            // The higher halves are not needed to tell sets apart.
+            // The lower halves are enough to distinguish sets.
             Signature(all.map(|number| number as u64))
         };
         let none = Signature([0; 3]);
@@ -104,7 +103,7 @@ impl Signature {
     }
 }
 
-/// A product of ranges: the number of a [`Set`] for each dimension.
+/// A product of ranges: the id of a [`Set`] for each dimension.
 type Vector = Box<[u32]>;
 
 #[derive(Default)]
@@ -112,28 +111,28 @@ struct Folder {
     sets: Vec<Set>,
     ids: HashMap<Rc<[Span]>, u32>,
     signatures: HashSet<Signature>,
-    /// Products that do not overlap and together are the whole set.
+    /// Products that do not overlap. Their union is the whole set.
     vectors: Vec<Vector>,
     current: Option<Current>,
 }
 
-/// The product that neighbours are being joined to.
+/// The product to which neighbours are joined.
 struct Current {
     vector: Vector,
     growing: Option<Growing>,
 }
 
-/// A dimension of the current product to which sets are to be added.
+/// A dimension of the current product with the sets to add to it.
 struct Growing {
     dimension: usize,
-    /// The set that is there and those that are to be added, which do not overlap.
+    /// The present set and those to add, which do not overlap.
     sets: Vec<u32>,
-    /// The signature of all of them together.
+    /// Signature of their union.
     signature: Signature,
 }
 
 impl Folder {
-    /// The number of this set, which is sorted and not empty.
+    /// Returns the id of a set, whose spans are sorted and not empty.
     fn id(&mut self, spans: &[Span]) -> u32 {
         if let Some(&id) = self.ids.get(spans) {
             return id;
@@ -156,7 +155,7 @@ impl Folder {
         id
     }
 
-    /// The union of sets that do not overlap.
+    /// Returns the union of sets that do not overlap.
     fn union(&mut self, ids: &[u32]) -> u32 {
         let mut spans: Vec<Span> = Vec::new();
         for &id in ids {
@@ -173,8 +172,8 @@ impl Folder {
         self.id(&spans)
     }
 
-    /// Walks the points in the order of their text and joins neighbours; a row of the last dimension
-    /// joins with itself, so only its first point is compared with what came before.
+    /// Joins neighbours in the order of the points' text. The points of one row of the last dimension always join, so
+    /// only the first of them is compared with the current product.
     fn first_round(&mut self, grid: &Grid, above: &mut Vec<u32>) {
         let mut entries: Vec<(u64, &Grid)> = Vec::new();
         for row in grid.rows() {
@@ -221,7 +220,7 @@ impl Folder {
         });
     }
 
-    /// Joins a product to the current one, if they differ in one dimension only.
+    /// Joins a product to the current one if they differ in one dimension only.
     fn join_current(&mut self, next: &[u32]) -> bool {
         if let Some(Current {
             vector,
@@ -244,7 +243,7 @@ impl Folder {
         true
     }
 
-    /// Adds a set to a dimension of the current product; if any grows already, it is this one.
+    /// Adds a set to a dimension of the current product. No other dimension may be growing.
     fn grow(&mut self, dimension: usize, set: u32) {
         let Some(current) = &mut self.current else {
             return;
@@ -259,7 +258,7 @@ impl Folder {
         growing.signature = growing.signature.joined(signature(set));
     }
 
-    /// Does the additions that the current product waits for.
+    /// Does the pending additions to the current product.
     fn settle_current(&mut self) {
         if let Some(mut current) = self.current.take() {
             if let Some(Growing {
@@ -299,7 +298,7 @@ impl Folder {
         self.vectors = keyed.into_iter().map(|(_, vector)| vector).collect();
     }
 
-    /// Joins runs of neighbours; says whether there were any.
+    /// Joins neighbours. Returns true if there were any.
     fn join_neighbours(&mut self) -> bool {
         let vectors = std::mem::take(&mut self.vectors);
         let before = vectors.len();
@@ -316,10 +315,10 @@ impl Folder {
         self.vectors.len() < before
     }
 
-    /// Joins every product with all later ones that it can be joined with; says whether any were.
+    /// Joins every product with all later ones that fit. Returns true if there were any.
     ///
-    /// A product with one dimension blanked out is the key under which those stand that can be
-    /// joined in that dimension, so the next partner is the earliest one under any of the keys.
+    /// Products that can be joined in a dimension are equal but for that dimension. So a product without one dimension is
+    /// the key of all its partners in it, and the next partner is the earliest one under any of its keys.
     fn join_all(&mut self) -> bool {
         let mut partners: HashMap<Vector, Vec<usize>> = HashMap::new();
         for (at, vector) in self.vectors.iter().enumerate() {
@@ -349,9 +348,9 @@ impl Folder {
         self.vectors.len() < before
     }
 
-    /// The first product after `reached` that can be joined to the current one, and in which
-    /// dimension. While one dimension grows, the others are only looked at when what it has grown to
-    /// may be a set that occurs elsewhere; so a long row of partners is added up once, at its end.
+    /// Returns the first product after `reached` that can be joined to the current one, and the dimension. While one
+    /// dimension grows, the others are tried only if its union may be a known set, by its signature. So a long row of
+    /// partners is joined once, at its end.
     fn next_partner(
         &mut self,
         partners: &HashMap<Vector, Vec<usize>>,
@@ -376,7 +375,7 @@ impl Folder {
             .min()
     }
 
-    /// The signature of the dimension that grows.
+    /// Signature of the growing dimension.
     fn current_signature(&self) -> Option<Signature> {
         let current = self.current.as_ref()?;
         current.growing.as_ref().map(|growing| growing.signature)
@@ -396,7 +395,7 @@ fn differs_only_in(a: &[u32], b: &[u32], dimension: usize) -> bool {
         .all(|(i, (a, b))| i == dimension || a == b)
 }
 
-/// The one dimension in which two products differ.
+/// Returns the dimension in which two products differ, if it is only one.
 fn single_difference(a: &[u32], b: &[u32]) -> Option<usize> {
     let mut differences = (0..a.len()).filter(|&i| a[i] != b[i]);
     differences.next().filter(|_| differences.next().is_none())

@@ -1,44 +1,49 @@
-//! The numbers of one pair of brackets as they were written: ranges, in the given order.
+//! The numbers of one pair of brackets: ranges in the written order.
 //!
-//! Made by [`parse`](super::parse), expanded by [`words`](super::words), and turned into a sorted set
-//! by [`grid`](super::grid). Nothing here depends on how many numbers a range has.
+//! Made by [`parse`](crate::parse), expanded by [`names`](crate::names), and turned into a sorted set by
+//! [`grid`](crate::grid). No cost here depends on the number of numbers in a range.
 
 use std::io::Write;
 
-use super::index::{Index, MAX_DIGITS, POW10};
+use crate::index::{Index, MAX_DIGITS, POW10};
 
-/// Indexes of one width at equal distances, first to last.
+/// Indexes of one width at equal distances, from first to last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    /// Digits of each index.
-    pub(super) width: usize,
+pub(crate) struct Run {
+    /// Number of digits of each index.
+    pub(crate) width: usize,
     /// Value of the first.
-    pub(super) first: u64,
-    /// Value of the last, which the steps reach exactly.
-    pub(super) last: u64,
+    pub(crate) first: u64,
+    /// Value of the last, a whole number of steps from the first.
+    pub(crate) last: u64,
     /// Distance from one to the next, at least 1.
-    pub(super) step: u64,
+    pub(crate) step: u64,
 }
 
 impl Run {
-    /// How many there are.
-    pub(super) fn len(self) -> u64 {
+    /// Number of indexes.
+    pub(crate) fn len(self) -> u64 {
         (self.last - self.first) / self.step + 1
     }
 
+    /// The value at this position, which must be less than the length.
+    pub(crate) fn value(self, position: u64) -> u64 {
+        self.first + position * self.step
+    }
+
     /// The values in order.
-    pub(super) fn values(self) -> impl Iterator<Item = u64> {
-        (0..self.len()).map(move |i| self.first + i * self.step)
+    pub(crate) fn values(self) -> impl Iterator<Item = u64> {
+        (0..self.len()).map(move |i| self.value(i))
     }
 
     /// Appends the digits of the first.
-    pub(super) fn first_digits(self, out: &mut Vec<u8>) {
+    pub(crate) fn first_digits(self, out: &mut Vec<u8>) {
         write!(out, "{:0width$}", self.first, width = self.width)
             .expect("a vector takes all that is written");
     }
 
     /// The first and the last index.
-    pub(super) fn ends(self) -> (Index, Index) {
+    pub(crate) fn ends(self) -> (Index, Index) {
         (
             Index::new(self.width, self.first),
             Index::new(self.width, self.last),
@@ -46,24 +51,24 @@ impl Run {
     }
 }
 
-/// Why two lists of ranges cannot be written one after the other.
+/// The reason why two lists of ranges cannot be concatenated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ConcatError {
-    /// The digits together are too many.
+pub(crate) enum ConcatError {
+    /// There would be too many digits.
     Digits,
-    /// The result would have this many numbers.
+    /// There would be this many numbers, more than the limit.
     Count(u128),
 }
 
-/// Ranges in the order in which they were written; a number may occur twice.
+/// Ranges in the written order. A number may occur twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     runs: Vec<Run>,
 }
 
 impl Ranges {
-    /// A list of one index.
-    pub(super) fn single(index: Index) -> Ranges {
+    /// Returns a list of one index.
+    pub(crate) fn single(index: Index) -> Ranges {
         let value = index.value();
         Ranges {
             runs: vec![Run {
@@ -76,7 +81,7 @@ impl Ranges {
     }
 
     /// Appends the values from `first` to `last`, each written with at least `width` digits.
-    pub(super) fn push(&mut self, width: usize, first: u64, last: u64, step: u64) {
+    pub(crate) fn push(&mut self, width: usize, first: u64, last: u64, step: u64) {
         let mut from = first;
         for (width, above) in POW10.iter().enumerate().skip(width.max(1)) {
             let end = last.min(above - 1);
@@ -97,22 +102,22 @@ impl Ranges {
     }
 
     /// The runs in the given order.
-    pub(super) fn runs(&self) -> &[Run] {
+    pub(crate) fn runs(&self) -> &[Run] {
         &self.runs
     }
 
-    /// How many numbers are written here, repeated ones included.
-    pub(super) fn len(&self) -> u128 {
+    /// Number of numbers, repeated ones included.
+    pub(crate) fn len(&self) -> u128 {
         self.runs.iter().map(|run| u128::from(run.len())).sum()
     }
 
-    /// The most digits that one of the numbers has.
-    pub(super) fn max_width(&self) -> usize {
+    /// Number of digits of the longest number.
+    pub(crate) fn max_width(&self) -> usize {
         self.runs.iter().map(|run| run.width).max().unwrap_or(0)
     }
 
-    /// Each number of `self` with each of `next` written after it: `1` and `[0-2]` give `[10-12]`.
-    pub(super) fn concat(&self, next: &Ranges, limit: usize) -> Result<Ranges, ConcatError> {
+    /// Appends each number of `next` to each number of `self`: `1` and `[0-2]` give `[10-12]`.
+    pub(crate) fn concat(&self, next: &Ranges, limit: usize) -> Result<Ranges, ConcatError> {
         if self.max_width() + next.max_width() > MAX_DIGITS {
             return Err(ConcatError::Digits);
         }
@@ -150,7 +155,7 @@ impl Ranges {
 }
 
 impl<'a> FromIterator<&'a (u64, u64)> for Ranges {
-    /// Collects ranges of indexes of one width each, as sets have them.
+    /// Collects ranges of a set, each of indexes of one width.
     fn from_iter<I: IntoIterator<Item = &'a (u64, u64)>>(spans: I) -> Ranges {
         let run = |&(first, last): &(u64, u64)| Run {
             width: Index(first).width(),

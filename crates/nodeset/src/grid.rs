@@ -1,64 +1,64 @@
 //! Sets of indexes in any number of dimensions, held as ranges.
 //!
-//! The names of one pattern (`r%sn%s`) are points, one dimension a hole. A [`Grid`] is the sorted
-//! list of ranges of the first dimension, each with the grid of what follows it; ranges that touch
-//! and are followed by the same are one. So equal sets are equal values, and one function does the
-//! whole algebra. All points of a grid have the same number of dimensions.
+//! The names of one pattern (`r%sn%s`) are points with one dimension for each hole. A [`Grid`] is the sorted list of ranges
+//! of the first dimension, each with the grid of the other dimensions. Two ranges that touch and have equal grids are
+//! joined. So equal sets are equal values, and one function does all set operations. All points of a grid have the
+//! same number of dimensions.
 
 use std::sync::Arc;
 
-use super::ranges::Ranges;
+use crate::ranges::Ranges;
 
-/// What follows an index: the rest of the dimensions, or `None` after the last.
-pub(super) type Rest = Option<Arc<Grid>>;
+/// The dimensions after an index; `None` after the last.
+pub(crate) type Rest = Option<Arc<Grid>>;
 
-/// A range of indexes (as numbered by [`Index`](super::index::Index)) with what follows each.
+/// A range of indexes, by the numbers of [`Index`](crate::index::Index), with the dimensions after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) first: u64,
-    pub(super) last: u64,
-    pub(super) rest: Rest,
+pub(crate) struct Row {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) rest: Rest,
 }
 
-/// A set of points: sorted rows that do not overlap and cannot be joined.
+/// A set of points: sorted rows that do not overlap and that cannot be joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     rows: Vec<Row>,
 }
 
-/// What an operation keeps: points of the left side only, of both, of the right side only.
+/// The points that an operation keeps: those of the left side only, of both sides, and of the right side only.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keep {
-    pub(super) left: bool,
-    pub(super) both: bool,
-    pub(super) right: bool,
+pub(crate) struct Keep {
+    pub(crate) left: bool,
+    pub(crate) both: bool,
+    pub(crate) right: bool,
 }
 
 impl Keep {
-    pub(super) const UNION: Keep = Keep {
+    pub(crate) const UNION: Keep = Keep {
         left: true,
         both: true,
         right: true,
     };
-    pub(super) const DIFFERENCE: Keep = Keep {
+    pub(crate) const DIFFERENCE: Keep = Keep {
         left: true,
         both: false,
         right: false,
     };
-    pub(super) const INTERSECTION: Keep = Keep {
+    pub(crate) const INTERSECTION: Keep = Keep {
         left: false,
         both: true,
         right: false,
     };
-    pub(super) const SYMMETRIC: Keep = Keep {
+    pub(crate) const SYMMETRIC: Keep = Keep {
         left: true,
         both: false,
         right: true,
     };
 }
 
-/// Combines what follows an index in two sets; the outer `None` is "not there".
-pub(super) fn combine(a: Option<&Rest>, b: Option<&Rest>, keep: Keep) -> Option<Rest> {
+/// Combines the dimensions after an index in two sets. The outer `None` means that the set has no such index.
+pub(crate) fn combine(a: Option<&Rest>, b: Option<&Rest>, keep: Keep) -> Option<Rest> {
     match (a, b) {
         (None, None) => None,
         (Some(a), None) => keep.left.then(|| a.clone()),
@@ -71,13 +71,13 @@ pub(super) fn combine(a: Option<&Rest>, b: Option<&Rest>, keep: Keep) -> Option<
     }
 }
 
-/// How many points there are behind an index.
-pub(super) fn count(rest: &Rest) -> u64 {
+/// Number of points after an index.
+pub(crate) fn count(rest: &Rest) -> u64 {
     rest.as_ref().map_or(1, |grid| grid.len())
 }
 
-/// Whether the point is behind an index.
-pub(super) fn contains(rest: &Rest, point: &[u64]) -> bool {
+/// True if the point is in the dimensions after an index.
+pub(crate) fn contains(rest: &Rest, point: &[u64]) -> bool {
     match (rest, point) {
         (None, []) => true,
         (Some(grid), [first, others @ ..]) => {
@@ -90,8 +90,8 @@ pub(super) fn contains(rest: &Rest, point: &[u64]) -> bool {
     }
 }
 
-/// All combinations of the dimensions' ranges.
-pub(super) fn product(dimensions: &[Ranges]) -> Rest {
+/// Returns all combinations of the dimensions' ranges.
+pub(crate) fn product(dimensions: &[Ranges]) -> Rest {
     let mut rest = None;
     for ranges in dimensions.iter().rev() {
         let mut spans = Vec::with_capacity(ranges.runs().len());
@@ -121,8 +121,8 @@ pub(super) fn product(dimensions: &[Ranges]) -> Rest {
     rest
 }
 
-/// The set of these points, given one after the other, `dimensions` numbers each.
-pub(super) fn from_points(dimensions: usize, mut points: Vec<u64>) -> Rest {
+/// Returns the set of points whose numbers are given one after the other, `dimensions` numbers for each point.
+pub(crate) fn from_points(dimensions: usize, mut points: Vec<u64>) -> Rest {
     match dimensions {
         0 => None,
         1 => {
@@ -141,7 +141,7 @@ pub(super) fn from_points(dimensions: usize, mut points: Vec<u64>) -> Rest {
     }
 }
 
-/// The set of these sorted points, which agree before dimension `at`.
+/// Returns the set of sorted points that are equal before dimension `at`.
 fn from_sorted(points: &[&[u64]], at: usize) -> Rest {
     if points.first().is_none_or(|point| at == point.len()) {
         return None;
@@ -154,8 +154,8 @@ fn from_sorted(points: &[&[u64]], at: usize) -> Rest {
     Some(Arc::new(grid))
 }
 
-/// The union of many sets, in pairs, so that the work stays proportional to their size.
-pub(super) fn union_all(mut sets: Vec<Rest>) -> Option<Rest> {
+/// Returns the union of many sets. Joins them in pairs, so that the work is proportional to their size.
+pub(crate) fn union_all(mut sets: Vec<Rest>) -> Option<Rest> {
     while sets.len() > 1 {
         sets = sets
             .chunks(2)
@@ -167,19 +167,19 @@ pub(super) fn union_all(mut sets: Vec<Rest>) -> Option<Rest> {
 
 impl Grid {
     /// The rows in order.
-    pub(super) fn rows(&self) -> &[Row] {
+    pub(crate) fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// How many points there are.
-    pub(super) fn len(&self) -> u64 {
+    /// Number of points.
+    pub(crate) fn len(&self) -> u64 {
         self.rows
             .iter()
             .map(|row| (row.last - row.first + 1) * count(&row.rest))
             .sum()
     }
 
-    /// Appends a range that does not start before the last one's end, joining the two if it can.
+    /// Appends a range that does not start before the end of the last one, and joins the two if possible.
     fn push(&mut self, first: u64, last: u64, rest: Rest) {
         match self.rows.last_mut() {
             Some(row) if first <= row.last + 1 && row.rest == rest => row.last = row.last.max(last),
@@ -187,11 +187,11 @@ impl Grid {
         }
     }
 
-    /// Walks both lists of rows, cutting them where either begins or ends a row.
+    /// Combines two lists of rows, which are divided where a row of either starts or ends.
     fn combine(&self, other: &Grid, keep: Keep) -> Grid {
         let mut out = Grid::default();
         let (mut left, mut right) = (self.rows.iter().peekable(), other.rows.iter().peekable());
-        let mut done = 0; // All indexes below this one are dealt with.
+        let mut done = 0; // All indexes below this one are in `out`.
         loop {
             let (a, b) = (left.peek().copied(), right.peek().copied());
             let starts = [a, b].map(|row| row.map(|row| row.first.max(done)));

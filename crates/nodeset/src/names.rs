@@ -1,25 +1,23 @@
-//! One word of an expression: the names that it stands for, in the order in which it says them.
+//! The names of one word of an expression, in the written order.
 //!
-//! Made by [`parse`](super::parse). A word is held as ranges; its names are written one after the
-//! other into one buffer when somebody walks them.
+//! Made by [`parse`](crate::parse). Names are held as ranges. A walk writes one name after the other into one buffer.
 
 use std::io;
-use std::sync::Arc;
 
-use super::grid::{self, Rest};
-use super::joined::{Joined, count_up};
-use super::pattern::{self, Piece};
-use super::ranges::Ranges;
-use crate::targets::TransportKind;
+use crate::grid::{self, Rest};
+use crate::index::Index;
+use crate::joined::{Joined, count_up};
+use crate::pattern::{self, Piece};
+use crate::ranges::Ranges;
 
 /// The names of one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Names {
+pub(crate) enum Names {
     /// A name without brackets.
     One(Box<str>),
-    /// All combinations of the ranges, the last dimension fastest.
+    /// All combinations of the ranges. The last dimension changes fastest.
     Product {
-        /// Where the ranges stand in the name.
+        /// The name with a hole for each of the ranges.
         pattern: Box<str>,
         /// The ranges, one for each hole.
         dimensions: Box<[Ranges]>,
@@ -27,16 +25,16 @@ pub(super) enum Names {
 }
 
 impl Names {
-    /// How many names, repeated ones included.
-    pub(super) fn len(&self) -> u128 {
+    /// Number of names, repeated ones included.
+    pub(crate) fn len(&self) -> u128 {
         match self {
             Names::One(_) => 1,
             Names::Product { dimensions, .. } => dimensions.iter().map(Ranges::len).product(),
         }
     }
 
-    /// Bytes of the longest name.
-    pub(super) fn max_bytes(&self) -> usize {
+    /// Length of the longest name in bytes.
+    pub(crate) fn max_bytes(&self) -> usize {
         match self {
             Names::One(name) => name.len(),
             Names::Product {
@@ -51,16 +49,16 @@ impl Names {
         }
     }
 
-    /// Calls `each` with every name in order, until it fails.
-    pub(super) fn try_for_each<E>(
+    /// Calls `each` with every name in order until it fails.
+    pub(crate) fn try_for_each<E>(
         &self,
         mut each: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<(), E> {
         self.try_for_each_point(|name, _| each(name))
     }
 
-    /// The same with the indexes in each name; a single name is not taken apart for them.
-    pub(super) fn try_for_each_point<E>(
+    /// Calls `each` with every name and its indexes in order until it fails. A single name is given without indexes.
+    pub(crate) fn try_for_each_point<E>(
         &self,
         mut each: impl FnMut(&str, &[u64]) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -76,8 +74,8 @@ impl Names {
         }
     }
 
-    /// Writes every name in order: those that differ in the last dimension only at once.
-    pub(super) fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
+    /// Writes every name in order. Names that differ in the last dimension only are written in one go.
+    pub(crate) fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
         let (pattern, dimensions) = match self {
             Names::One(name) => return out.push(name),
             Names::Product {
@@ -98,16 +96,16 @@ impl Names {
         Walk::new(each).names(&pieces[..last], dimensions)
     }
 
-    /// Whether the names are such that sets of them are written folded.
-    pub(super) fn fold(&self) -> bool {
+    /// True if all are host names, which fold.
+    pub(crate) fn fold(&self) -> bool {
         match self {
-            Names::One(name) => foldable(name),
-            Names::Product { pattern, .. } => foldable(pattern),
+            Names::One(name) => is_name(name),
+            Names::Product { pattern, .. } => is_name(pattern),
         }
     }
 
-    /// The pattern and the set of points of these names.
-    pub(super) fn to_points(&self) -> (String, Rest) {
+    /// Returns the pattern and the set of points of these names.
+    pub(crate) fn to_points(&self) -> (String, Rest) {
         match self {
             Names::One(name) => {
                 let (mut pattern, mut points) = (String::new(), Vec::new());
@@ -122,11 +120,11 @@ impl Names {
     }
 }
 
-/// A name that is being written, and what is done with it.
+/// A walk over names, which are written into one buffer.
 struct Walk<F> {
-    /// Text and digits, of which the digits are counted up where they stand.
+    /// The name. Its digits are incremented in place.
     name: Vec<u8>,
-    /// The indexes in the name.
+    /// The indexes of the name.
     point: Vec<u64>,
     each: F,
 }
@@ -140,11 +138,11 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
         }
     }
 
-    /// Writes all that can follow what is in the name.
+    /// Visits every name that starts with the present text of the buffer.
     fn names(&mut self, pieces: &[Piece<'_>], dimensions: &[Ranges]) -> Result<(), E> {
         let start = self.name.len();
         match (pieces, dimensions) {
-            ([], _) => return self.tell(),
+            ([], _) => return self.visit(),
             ([Piece::Text(text), pieces @ ..], _) => {
                 self.name.extend_from_slice(text.as_bytes());
                 self.names(pieces, dimensions)?;
@@ -161,7 +159,7 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
                         }
                         self.point.push(index.0 + n * run.step);
                         match pieces {
-                            [] => self.tell()?,
+                            [] => self.visit()?,
                             _ => self.names(pieces, dimensions)?,
                         }
                         self.point.pop();
@@ -175,30 +173,94 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
         Ok(())
     }
 
-    /// Hands a whole name on.
-    fn tell(&mut self) -> Result<(), E> {
+    /// Calls `each` with the complete name.
+    fn visit(&mut self) -> Result<(), E> {
         let name = std::str::from_utf8(&self.name).expect("text and digits are text");
         (self.each)(name, &self.point)
     }
 }
 
-/// Whether this is a host name, which folds, and no address with colons and no free text.
-pub(super) fn foldable(name: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"-_.%+~".contains(&b);
-    !name.is_empty() && name.bytes().all(fits)
+/// An iterator over the names of a product.
+#[derive(Clone, Debug)]
+pub(crate) struct ProductNames {
+    pattern: Box<str>,
+    dimensions: Box<[Ranges]>,
+    /// For each dimension, the run and the position in it of the next name; `None` after the last name.
+    next: Option<Vec<(usize, u64)>>,
 }
 
-/// Names one after the other in one text.
+impl ProductNames {
+    /// Returns an iterator over the names of a pattern with these ranges, of which none is empty.
+    pub(crate) fn new(pattern: Box<str>, dimensions: Box<[Ranges]>) -> ProductNames {
+        let next = Some(vec![(0, 0); dimensions.len()]);
+        ProductNames {
+            pattern,
+            dimensions,
+            next,
+        }
+    }
+}
+
+impl Iterator for ProductNames {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let at = self.next.as_mut()?;
+        let mut name = String::new();
+        let mut indexes = self.dimensions.iter().zip(&*at);
+        for piece in pattern::pieces(&self.pattern) {
+            match piece {
+                Piece::Text(text) => name.push_str(text),
+                Piece::Hole => {
+                    let (ranges, &(run, position)) = indexes.next()?;
+                    let run = ranges.runs().get(run)?;
+                    Index::new(run.width, run.value(position)).push_to(&mut name);
+                }
+            }
+        }
+        let mut dimensions = self.dimensions.iter().zip(at).rev();
+        let advanced = dimensions.any(|(ranges, (run, position))| {
+            let runs = ranges.runs();
+            if *position + 1 < runs[*run].len() {
+                *position += 1;
+            } else if *run + 1 < runs.len() {
+                (*run, *position) = (*run + 1, 0);
+            } else {
+                (*run, *position) = (0, 0);
+                return false;
+            }
+            true
+        });
+        if !advanced {
+            self.next = None;
+        }
+        Some(name)
+    }
+}
+
+/// True if the text has only characters of host names. Other texts, as addresses with colons, do not fold.
+///
+/// ```
+/// assert!(nodeset::is_name("node-7.cluster"));
+/// assert!(!nodeset::is_name("2001:db8::7"));
+/// ```
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"-_.%+~".contains(&b);
+    !text.is_empty() && text.bytes().all(fits)
+}
+
+/// Names in one text, one after the other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct NameRun {
+pub(crate) struct NameRun {
     text: String,
-    /// Where each name ends.
+    /// End of each name in the text.
     ends: Vec<u32>,
 }
 
 impl NameRun {
-    /// Adds a name; false if there is no room for it.
-    pub(super) fn push(&mut self, name: &str) -> bool {
+    /// Adds a name. Returns false if the text is full.
+    pub(crate) fn push(&mut self, name: &str) -> bool {
         let Ok(end) = u32::try_from(self.text.len() + name.len()) else {
             return false;
         };
@@ -208,7 +270,7 @@ impl NameRun {
     }
 
     /// The names in the order in which they were added.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let name = &self.text[start..end as usize];
@@ -217,37 +279,8 @@ impl NameRun {
         })
     }
 
-    /// Whether the names are such that sets of them are written folded.
-    pub(super) fn folds(&self) -> bool {
-        foldable(&self.text)
-    }
-}
-
-/// A word that names hosts: the names, and the user and port around them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HostWord {
-    /// The host names, without user, port and the brackets of an IPv6 address.
-    pub(super) names: Names,
-    /// What the user wrote before each name: `user@`, and the `[` of an address.
-    pub(super) before: Box<str>,
-    /// What the user wrote after each name: the `]` of an address, and `:port`.
-    pub(super) after: Box<str>,
-    /// The user, if one is given.
-    pub(super) user: Option<Arc<str>>,
-    /// The port, if one is given.
-    pub(super) port: Option<u16>,
-    /// The transport, if one is given.
-    pub(super) transport: Option<TransportKind>,
-}
-
-impl HostWord {
-    /// Whether there is nothing around the names.
-    pub(super) fn is_plain(&self) -> bool {
-        self.before.is_empty() && self.after.is_empty() && !self.says_something()
-    }
-
-    /// Whether more is said about the hosts than their names.
-    pub(super) fn says_something(&self) -> bool {
-        self.user.is_some() || self.port.is_some() || self.transport.is_some()
+    /// True if all are host names, which fold.
+    pub(crate) fn folds(&self) -> bool {
+        is_name(&self.text)
     }
 }

@@ -1,21 +1,20 @@
-//! The grammar of a name with brackets, and of the ranges inside them.
+//! The grammar of a name with brackets, and of the ranges in them.
 //!
-//! Part of [`WordParser`]. Digits that touch a bracket belong to the numbers in it: `n1[0-2]` is
-//! `n[10-12]`.
+//! Part of [`WordParser`]. Digits that touch a bracket belong to its numbers: `n1[0-2]` is `n[10-12]`.
 
 use std::ops::Range;
 
-use super::super::error::{Fault, NodeSetError};
-use super::super::index::Index;
-use super::super::pattern;
-use super::super::ranges::{ConcatError, Ranges};
-use super::super::words::Names;
 use super::error;
 use super::word::WordParser;
+use crate::error::{Fault, NodeSetError};
+use crate::index::Index;
+use crate::names::Names;
+use crate::pattern;
+use crate::ranges::{ConcatError, Ranges};
 
 impl WordParser<'_> {
-    /// Parses a name with any number of brackets, in which these characters may be.
-    pub(super) fn names(
+    /// Parses a name of allowed characters with any number of brackets.
+    pub(crate) fn names(
         &self,
         span: Range<usize>,
         allowed: fn(char) -> bool,
@@ -74,7 +73,7 @@ impl WordParser<'_> {
         })
     }
 
-    /// Writes numbers after those that stand directly before them, if any do.
+    /// Appends numbers to those directly before them, if there are any.
     fn append(
         &self,
         number: &mut Option<Ranges>,
@@ -101,8 +100,8 @@ impl WordParser<'_> {
         Ok(())
     }
 
-    /// Parses what is between brackets.
-    pub(super) fn ranges(&self, span: Range<usize>) -> Result<Ranges, NodeSetError> {
+    /// Parses the text between brackets.
+    pub(crate) fn ranges(&self, span: Range<usize>) -> Result<Ranges, NodeSetError> {
         let mut ranges = Ranges::default();
         let mut start = span.start;
         for part in self.text[span].split(',') {
@@ -158,7 +157,7 @@ impl WordParser<'_> {
         Ok(())
     }
 
-    /// Parses a number and gives its digits' count and its value.
+    /// Parses a number and returns the number of its digits and its value.
     fn number(&self, span: Range<usize>) -> Result<(usize, u64), NodeSetError> {
         let text = self.text[span.clone()].trim();
         let here = trimmed(&self.text[span.clone()], span.start);
@@ -175,7 +174,7 @@ impl WordParser<'_> {
     }
 }
 
-/// Ends a number: it becomes a dimension, and its place in the pattern a hole.
+/// Ends a number, which becomes a dimension and a hole in the pattern.
 fn flush(number: &mut Option<Ranges>, pattern: &mut String, dimensions: &mut Vec<Ranges>) {
     if let Some(ranges) = number.take() {
         pattern::push_hole(pattern);
@@ -183,7 +182,7 @@ fn flush(number: &mut Option<Ranges>, pattern: &mut String, dimensions: &mut Vec
     }
 }
 
-/// The span of `text`, which starts at `start`, without white space around it.
+/// Returns the span of `text`, which starts at `start`, without white space around it.
 fn trimmed(text: &str, start: usize) -> Range<usize> {
     let skipped = text.len() - text.trim_start().len();
     start + skipped..start + skipped + text.trim().len()

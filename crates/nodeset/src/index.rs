@@ -1,15 +1,14 @@
 //! Indexes: the runs of decimal digits in host names.
 //!
-//! `1`, `01` and `001` are parts of different names, so an index is its digits, not its value. All
-//! strings of up to [`MAX_DIGITS`] digits are numbered in one sequence, by length and then by value,
-//! and everything above this file works on plain ranges of those numbers. There is a gap after each
-//! length, so numbers that follow each other always have the same length.
+//! `1`, `01` and `001` are parts of different names, so an index is its digits, not its value. All strings of up to
+//! [`MAX_DIGITS`] digits are numbered in one sequence, by length and then by value. All other files work on plain ranges
+//! of these numbers. There is a gap after each length, so two numbers that follow each other have the same length.
 
-/// Longer runs of digits are treated as letters: such names do not fold and have no ranges.
-pub(super) const MAX_DIGITS: usize = 18;
+/// Maximum number of digits of an index. Longer runs of digits count as letters, so such names do not fold.
+pub(crate) const MAX_DIGITS: usize = 18;
 
 /// Powers of ten up to the largest value of [`MAX_DIGITS`] digits.
-pub(super) const POW10: [u64; MAX_DIGITS + 1] = {
+pub(crate) const POW10: [u64; MAX_DIGITS + 1] = {
     let mut table = [1; MAX_DIGITS + 1];
     let mut i = 1;
     while i < table.len() {
@@ -32,17 +31,17 @@ const BASE: [u64; MAX_DIGITS + 2] = {
 
 /// One string of digits, ordered by length and then by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Index(pub(super) u64);
+pub(crate) struct Index(pub(crate) u64);
 
 impl Index {
-    /// The index of this width with this value, which must fit.
-    pub(super) fn new(width: usize, value: u64) -> Index {
+    /// Returns the index of this width and value. The value must fit.
+    pub(crate) fn new(width: usize, value: u64) -> Index {
         debug_assert!((1..=MAX_DIGITS).contains(&width) && value < POW10[width]);
         Index(BASE[width] + value)
     }
 
     /// Reads a string of ASCII digits; `None` if there are none or too many.
-    pub(super) fn parse(digits: &[u8]) -> Option<Index> {
+    pub(crate) fn parse(digits: &[u8]) -> Option<Index> {
         if digits.is_empty() || digits.len() > MAX_DIGITS {
             return None;
         }
@@ -52,8 +51,8 @@ impl Index {
         Some(Index::new(digits.len(), value))
     }
 
-    /// How many digits it has.
-    pub(super) fn width(self) -> usize {
+    /// Number of digits.
+    pub(crate) fn width(self) -> usize {
         let mut width = 1;
         while self.0 >= BASE[width + 1] {
             width += 1;
@@ -61,25 +60,25 @@ impl Index {
         width
     }
 
-    /// What the digits are worth.
-    pub(super) fn value(self) -> u64 {
+    /// Value of the digits.
+    pub(crate) fn value(self) -> u64 {
         self.0 - BASE[self.width()]
     }
 
-    /// Whether it starts with a zero that its value does not need.
-    pub(super) fn is_padded(self) -> bool {
+    /// True if it starts with a zero that its value does not need.
+    pub(crate) fn is_padded(self) -> bool {
         let width = self.width();
         width > 1 && self.value() < POW10[width - 1]
     }
 
-    /// Whether it consists of nines, so that counting on gives one digit more.
-    pub(super) fn is_last_of_width(self) -> bool {
+    /// True if all digits are nines, so that the next number has one digit more.
+    pub(crate) fn is_last_of_width(self) -> bool {
         let width = self.width();
         self.value() == POW10[width] - 1
     }
 
     /// The index that follows in an unpadded range: `9` is followed by `10`.
-    pub(super) fn successor(self) -> Option<Index> {
+    pub(crate) fn successor(self) -> Option<Index> {
         if !self.is_last_of_width() {
             return Some(Index(self.0 + 1));
         }
@@ -87,14 +86,14 @@ impl Index {
         (width < MAX_DIGITS).then(|| Index::new(width + 1, POW10[width]))
     }
 
-    /// Orders indexes as strings are ordered: `10` before `2`.
-    pub(super) fn text_key(self) -> (u64, usize) {
+    /// Sort key for the order of strings: `10` before `2`.
+    pub(crate) fn text_key(self) -> (u64, usize) {
         let width = self.width();
         (self.value() * POW10[MAX_DIGITS - width], width)
     }
 
     /// Appends the digits.
-    pub(super) fn push_to(self, out: &mut String) {
+    pub(crate) fn push_to(self, out: &mut String) {
         push_digits(out, self.width(), self.value());
     }
 }

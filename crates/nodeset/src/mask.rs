@@ -1,9 +1,9 @@
-//! Masks of names, with `*` for any characters and `?` for one, as in a shell.
+//! Masks of names: `*` for any characters and `?` for one, as in a shell.
 
-/// Whether a name fits a mask with `*` and `?`.
-pub(super) fn fits(mask: &[char], name: &[char]) -> bool {
+/// True if a name fits a mask.
+pub(crate) fn fits(mask: &[char], name: &[char]) -> bool {
     let (mut m, mut n) = (0, 0);
-    // Where to go on after the last star, if what follows it does not fit here.
+    // Position in the mask after the last star, and in the name where the rest is tried next.
     let mut retry: Option<(usize, usize)> = None;
     while n < name.len() {
         match mask.get(m) {

@@ -1,22 +1,22 @@
 //! Writes sets of points as ranges in brackets, exactly as ClusterShell does.
 //!
-//! Called by [`set`](super::set) for every pattern. How a set in several dimensions is cut into
-//! products is decided in [`products`](super::products).
+//! Called by [`set`](crate::set) for every pattern. [`products`](crate::products) divides a set in several dimensions into
+//! products.
 
-use super::grid::Rest;
-use super::index::Index;
-use super::pattern::{self, Piece};
-use super::products::{Span, products};
+use crate::grid::Rest;
+use crate::index::Index;
+use crate::pattern::{self, Piece};
+use crate::products::{Span, products};
 
-/// Appends the comma between two parts of an expression, where there is a part before it.
-pub(super) fn push_separator(out: &mut String) {
+/// Appends the comma between two parts of an expression, if there is a part before it.
+pub(crate) fn push_separator(out: &mut String) {
     if !out.is_empty() {
         out.push(',');
     }
 }
 
-/// Appends the names of one pattern, each product of ranges with `before` and `after` around it.
-pub(super) fn push_folded(pattern: &str, rest: &Rest, before: &str, after: &str, out: &mut String) {
+/// Appends the names of one pattern with `before` and `after` around each product of ranges.
+pub(crate) fn push_folded(pattern: &str, rest: &Rest, before: &str, after: &str, out: &mut String) {
     let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
     for product in products(rest) {
         push_separator(out);
@@ -45,8 +45,8 @@ fn push_spans(spans: &[Span], out: &mut String) {
     }
     out.push('[');
     let mut spans = spans.iter().copied().peekable();
-    // ClusterShell looks whether a range is padded at its first index, but after a single index it
-    // goes on with what it knows, until the digits cannot fit: [09,16-121] is [09,16-99,100-121].
+    // ClusterShell finds the padding of a range at its first index. But after a single index it keeps the padding of
+    // that index while the number of digits fits: [09,16-121] is [09,16-99,100-121].
     let mut padded = false;
     let mut single = None;
     while let Some((first, mut last)) = spans.next() {

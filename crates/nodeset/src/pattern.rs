@@ -1,16 +1,15 @@
 //! Names as patterns and indexes: `r1n07-ib` is `r%sn%s-ib` with `1` and `07`.
 //!
-//! A pattern writes `%s` for each hole and `%%` for a percent sign, as ClusterShell does inside: so
-//! sorting patterns as text gives ClusterShell's order of names. Every run of digits is a hole,
-//! except runs too long to be an [`Index`], which stay letters.
+//! A pattern has `%s` for each hole and `%%` for a percent sign, as ClusterShell's patterns do. So patterns sorted as text
+//! give ClusterShell's order of names. Every run of digits is a hole, except runs too long for an [`Index`].
 
-use super::index::Index;
+use crate::index::Index;
 
-/// Stands in a pattern for an index.
+/// The mark of an index in a pattern.
 const HOLE: &str = "%s";
 
-/// Splits a name: its pattern is appended to `pattern`, its indexes to `points`.
-pub(super) fn split(name: &str, pattern: &mut String, points: &mut Vec<u64>) {
+/// Splits a name: appends its pattern to `pattern` and its indexes to `points`.
+pub(crate) fn split(name: &str, pattern: &mut String, points: &mut Vec<u64>) {
     let mut rest = name;
     while !rest.is_empty() {
         let letters = rest
@@ -33,7 +32,7 @@ pub(super) fn split(name: &str, pattern: &mut String, points: &mut Vec<u64>) {
 }
 
 /// Appends text that has no holes.
-pub(super) fn push_literal(pattern: &mut String, text: &str) {
+pub(crate) fn push_literal(pattern: &mut String, text: &str) {
     if text.contains('%') {
         pattern.push_str(&text.replace('%', "%%"));
     } else {
@@ -42,14 +41,14 @@ pub(super) fn push_literal(pattern: &mut String, text: &str) {
 }
 
 /// Appends a hole.
-pub(super) fn push_hole(pattern: &mut String) {
+pub(crate) fn push_hole(pattern: &mut String) {
     pattern.push_str(HOLE);
 }
 
 /// A piece of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
-    /// Text as it is in the name.
+pub(crate) enum Piece<'a> {
+    /// Text of the name.
     Text(&'a str),
     /// Place of the next index.
     Hole,
@@ -57,7 +56,7 @@ pub(super) enum Piece<'a> {
 
 impl<'a> Piece<'a> {
     /// The text; none in a hole.
-    pub(super) fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         match self {
             Piece::Text(text) => text,
             Piece::Hole => "",
@@ -66,7 +65,7 @@ impl<'a> Piece<'a> {
 }
 
 /// The pieces of a pattern in order.
-pub(super) fn pieces(pattern: &str) -> impl Iterator<Item = Piece<'_>> {
+pub(crate) fn pieces(pattern: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = pattern;
     std::iter::from_fn(move || {
         if rest.is_empty() {

@@ -1,28 +1,39 @@
-//! Names written one after the other: a million of them as text, in a few blocks and little memory.
+//! A writer of many names, in blocks and with little memory.
 //!
-//! Made by [`listing`](crate::listing) and handed down to whatever holds names. What is held as ranges
-//! makes no name on the way: names are the bytes of those before them, with the digits counted up.
+//! For a range, no name is formatted: each is a copy of the bytes of an earlier one with incremented digits.
 
 use std::io::{self, Write};
 
-use super::ranges::Run;
+use crate::ranges::Run;
 
-/// From this size on what has gathered is written.
+/// Size of the buffer from which on it is written.
 const BLOCK: usize = 64 * 1024;
 
-/// The most bytes of names that are copied at once.
+/// Maximum number of bytes of names that are copied at once.
 const COPIED: usize = 4 * 1024;
 
-/// A writer of names with a text between two.
+/// A writer of names with a separator, which is fast for the ranges of a set.
+///
+/// ```
+/// use nodeset::{Joined, NodeSet};
+///
+/// let mut text = Vec::new();
+/// let mut joined = Joined::new(&mut text, " ");
+/// NodeSet::parse("node[8-10]")?.write_to(&mut joined)?;
+/// joined.end_line();
+/// joined.finish()?;
+/// assert_eq!(text, b"node8 node9 node10\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Joined<'a> {
     out: &'a mut dyn Write,
     separator: &'a [u8],
-    /// What is not written yet: names with the separator behind each, and ended lines.
+    /// Buffer: names with the separator after each, and complete lines.
     text: Vec<u8>,
 }
 
 impl<'a> Joined<'a> {
-    /// A writer to `out`, which puts the separator between two names of a line.
+    /// Returns a writer to `out` with a separator between the names of a line.
     pub fn new(out: &'a mut dyn Write, separator: &'a str) -> Joined<'a> {
         Joined {
             out,
@@ -34,7 +45,7 @@ impl<'a> Joined<'a> {
     /// Writes a name.
     ///
     /// # Errors
-    /// Those of the writer below.
+    /// Writing fails.
     pub fn push(&mut self, name: &str) -> io::Result<()> {
         self.flush_block(self.separator.len())?;
         self.text.extend_from_slice(name.as_bytes());
@@ -42,8 +53,8 @@ impl<'a> Joined<'a> {
         Ok(())
     }
 
-    /// Writes the names that have these numbers between a prefix and a suffix.
-    pub(super) fn push_run(&mut self, prefix: &str, run: Run, suffix: &str) -> io::Result<()> {
+    /// Writes names: each of these numbers between a prefix and a suffix.
+    pub(crate) fn push_run(&mut self, prefix: &str, run: Run, suffix: &str) -> io::Result<()> {
         self.flush_block(self.separator.len())?;
         let start = self.text.len();
         self.text.extend_from_slice(prefix.as_bytes());
@@ -52,7 +63,7 @@ impl<'a> Joined<'a> {
         self.text.extend_from_slice(suffix.as_bytes());
         self.text.extend_from_slice(self.separator);
         let name = self.text.len() - start;
-        // How many names are copied at once: a power of ten, for the digits below it are the same in the copies.
+        // Number of names to copy at once: a power of ten, because the digits below it are the same in the copies.
         let (mut many, mut left) = (1, run.len() - 1);
         while left > 0 {
             if run.len() - left == 10 * many as u64 && 10 * many * name <= COPIED {
@@ -71,22 +82,22 @@ impl<'a> Joined<'a> {
         Ok(())
     }
 
-    /// Ends a line behind a name, or a line without any.
+    /// Ends a line, which may have no names.
     pub fn end_line(&mut self) {
         let end = self.text.len().saturating_sub(self.separator.len());
         self.text.truncate(end);
         self.text.push(b'\n');
     }
 
-    /// Writes what is left.
+    /// Writes the rest of the buffer.
     ///
     /// # Errors
-    /// Those of the writer below.
+    /// Writing fails.
     pub fn finish(self) -> io::Result<()> {
         self.out.write_all(&self.text)
     }
 
-    /// Writes what has gathered, if it is enough, but for so many bytes at the end that are needed yet.
+    /// Writes a full buffer, but for this many bytes at its end, which are still needed.
     fn flush_block(&mut self, keep: usize) -> io::Result<()> {
         if self.text.len() >= BLOCK {
             let end = self.text.len().saturating_sub(keep);
@@ -97,8 +108,8 @@ impl<'a> Joined<'a> {
     }
 }
 
-/// Adds to the number that these digits are; they are enough for the sum.
-pub(super) fn count_up(digits: &mut [u8], mut by: u64) {
+/// Adds to the number of these digits, which must be enough for the sum.
+pub(crate) fn count_up(digits: &mut [u8], mut by: u64) {
     for digit in digits.iter_mut().rev() {
         let sum = u64::from(*digit - b'0') + by;
         if sum < 10 {

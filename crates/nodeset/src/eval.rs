@@ -1,7 +1,6 @@
-//! Evaluates expressions: applies the operators, and looks up groups, masks and files.
+//! Evaluation of expressions: applies the operators, and looks up groups, masks and files.
 //!
-//! [`Resolver`] is the way in for everybody who has text. Groups may name groups; how deep is
-//! bounded, a circle is found and named, and each group is evaluated once however often it is named.
+//! Groups may name groups. The depth is bounded, a cycle is an error, and each group is evaluated once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,38 +9,41 @@ use std::sync::Arc;
 
 use regex_lite::Regex;
 
-use super::error::{Fault, NodeSetError};
-use super::list::{Filter, HostList, Options, Test};
-use super::lookup::{Definition, GroupError, GroupSource, HostFiles, Nothing};
-use super::mask::fits;
-use super::parse::{self, Grammar, Item, Op, Operand};
-use super::set::NodeSet;
-use super::words::{HostWord, Names};
+use crate::attributes::Attributes;
+use crate::error::{Fault, NodeSetError};
+use crate::list::{Data, Filter, ListWord, NodeList, Test};
+use crate::lookup::{Definition, GroupError, GroupSource, HostFiles, NoLookup};
+use crate::mask::fits;
+use crate::names::Names;
+use crate::parse::{self, Grammar, Item, Op, Operand};
+use crate::set::NodeSet;
 
-/// Groups may name groups this deep.
+/// Maximum depth of groups in groups.
 const MAX_DEPTH: usize = 50;
 
-/// How often names may be compared with masks; a mask with ranges is many masks.
+/// Maximum number of comparisons of names with masks. A mask with ranges is many masks.
 const MAX_MATCHES: u128 = 50_000_000;
 
 /// A source and a group in it.
 type GroupName = (Option<String>, String);
 
-/// Evaluates expressions with the same sources and the same limit.
-pub struct Resolver<'a> {
+/// An evaluator of expressions, with a limit, a source of groups, and a reader of files.
+///
+/// Each group is looked up once, so use one resolver for all expressions. [`GroupSource`] has an example.
+pub struct Resolver<'a, A = ()> {
     limit: usize,
-    groups: &'a dyn GroupSource,
-    files: &'a dyn HostFiles,
-    /// Groups that are evaluated already.
-    known: RefCell<HashMap<GroupName, Arc<HostList>>>,
+    groups: &'a dyn GroupSource<A>,
+    files: &'a dyn HostFiles<A>,
+    /// Groups that were evaluated before.
+    known: RefCell<HashMap<GroupName, Arc<NodeList<A>>>>,
 }
 
-/// Where an expression stands.
+/// The context of an expression.
 #[derive(Clone, Copy)]
 struct Scope<'a> {
-    /// The source whose groups are named without a source.
+    /// The source of groups that are named without one.
     source: Option<&'a str>,
-    /// The groups in whose definitions this is, innermost first.
+    /// The groups whose definitions are being evaluated, innermost first.
     inside: Option<&'a Frame<'a>>,
     grammar: Grammar,
 }
@@ -51,22 +53,32 @@ struct Frame<'a> {
     outer: Option<&'a Frame<'a>>,
 }
 
-impl HostList {
-    /// Reads an expression without groups and files that names at most `limit` hosts.
-    pub fn parse(text: &str, limit: usize) -> Result<HostList, NodeSetError> {
-        Resolver::new(limit, &Nothing, &Nothing).hosts(text)
+impl<A: Attributes> NodeList<A> {
+    /// Reads an expression of a command line, with pdsh's forms and without groups and files.
+    ///
+    /// # Errors
+    /// The expression has a fault, or names more than `limit` hosts.
+    pub fn parse(text: &str, limit: usize) -> Result<Self, NodeSetError> {
+        Resolver::new(limit, &NoLookup, &NoLookup).hosts(text)
     }
 
-    /// The same for an expression that stands in a file, where pdsh's forms mean nothing.
-    pub fn parse_in_file(text: &str, limit: usize) -> Result<HostList, NodeSetError> {
-        Resolver::new(limit, &Nothing, &Nothing).hosts_in_file(text)
+    /// Reads an expression of a file, without pdsh's forms and without groups.
+    ///
+    /// # Errors
+    /// The expression has a fault, or names more than `limit` hosts.
+    pub fn parse_in_file(text: &str, limit: usize) -> Result<Self, NodeSetError> {
+        Resolver::new(limit, &NoLookup, &NoLookup).hosts_in_file(text)
     }
 }
 
-impl<'a> Resolver<'a> {
-    /// Expressions may name at most `limit` hosts, before any operator takes some away.
+impl<'a, A: Attributes> Resolver<'a, A> {
+    /// Returns an evaluator of expressions that name at most `limit` hosts. Hosts that an operator removes count.
     #[must_use]
-    pub fn new(limit: usize, groups: &'a dyn GroupSource, files: &'a dyn HostFiles) -> Self {
+    pub fn new(
+        limit: usize,
+        groups: &'a dyn GroupSource<A>,
+        files: &'a dyn HostFiles<A>,
+    ) -> Resolver<'a, A> {
         Resolver {
             limit,
             groups,
@@ -75,18 +87,27 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The hosts that an expression from a command line names, pdsh's forms included.
-    pub fn hosts(&self, text: &str) -> Result<HostList, NodeSetError> {
+    /// Evaluates an expression of a command line, with pdsh's forms.
+    ///
+    /// # Errors
+    /// The expression has a fault, names too many hosts, or needs something that cannot be looked up.
+    pub fn hosts(&self, text: &str) -> Result<NodeList<A>, NodeSetError> {
         self.evaluate(text, self.scope(true))
     }
 
-    /// The hosts that an expression from a file names: files and exclusions do not stand there.
-    pub fn hosts_in_file(&self, text: &str) -> Result<HostList, NodeSetError> {
+    /// Evaluates an expression of a file, without pdsh's forms.
+    ///
+    /// # Errors
+    /// The expression has a fault, names too many hosts, or needs something that cannot be looked up.
+    pub fn hosts_in_file(&self, text: &str) -> Result<NodeList<A>, NodeSetError> {
         self.evaluate(text, self.scope(false))
     }
 
-    /// The hosts of a group, whatever its name looks like.
-    pub fn group(&self, source: Option<&str>, name: &str) -> Result<Arc<HostList>, Fault> {
+    /// Looks up a group, whose name may have any characters.
+    ///
+    /// # Errors
+    /// The group cannot be looked up, or its definition has a fault.
+    pub fn group(&self, source: Option<&str>, name: &str) -> Result<Arc<NodeList<A>>, Fault> {
         let name = (source.map(str::to_owned), name.to_owned());
         self.group_hosts(name, self.scope(false))
     }
@@ -103,8 +124,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn evaluate(&self, text: &str, scope: Scope<'_>) -> Result<HostList, NodeSetError> {
-        let mut list = HostList::default();
+    fn evaluate(&self, text: &str, scope: Scope<'_>) -> Result<NodeList<A>, NodeSetError> {
+        let mut list = NodeList::default();
         parse::expression(text, scope.grammar, |Item { op, span, operand }| {
             self.apply(&mut list, op, operand, scope)
                 .and_then(|()| self.check(list.mentions()))
@@ -123,9 +144,9 @@ impl<'a> Resolver<'a> {
 
     fn apply(
         &self,
-        list: &mut HostList,
+        list: &mut NodeList<A>,
         op: Op,
-        operand: Operand,
+        operand: Operand<A>,
         scope: Scope<'_>,
     ) -> Result<(), Fault> {
         let operand = match operand {
@@ -148,12 +169,12 @@ impl<'a> Resolver<'a> {
                 return Ok(());
             }
             Operand::Hosts(word) => {
-                let mut hosts = HostList::default();
+                let mut hosts = NodeList::default();
                 hosts.push_word(word);
                 Arc::new(hosts)
             }
             Operand::Masks(word) => self.matching(&word, scope)?,
-            Operand::Groups { options, names } => self.groups(&options, &names, scope)?,
+            Operand::Groups { attributes, names } => self.groups(&attributes, &names, scope)?,
             Operand::File(path) => {
                 let hosts = self.files.read(&path);
                 hosts.map_err(|message| Fault::File(message.into()))?
@@ -164,7 +185,7 @@ impl<'a> Resolver<'a> {
             keeps,
         };
         match op {
-            Op::Union => list.push_list(operand, Options::default()),
+            Op::Union => list.push_data(operand, None, None),
             Op::Difference => list.push_filter(set(false)),
             Op::Intersection => list.push_filter(set(true)),
             Op::Exclusion => list.push_overall(set(false)),
@@ -174,30 +195,30 @@ impl<'a> Resolver<'a> {
                     keeps: false,
                 };
                 list.push_filter(set(false));
-                list.push_list_except(operand, Options::default(), Some(before));
+                list.push_data(operand, None, Some(before));
             }
         }
         Ok(())
     }
 
-    /// The hosts of all groups that a word names.
+    /// Evaluates the groups of a word.
     fn groups(
         &self,
-        options: &Options,
+        attributes: &Data<A>,
         names: &Names,
         scope: Scope<'_>,
-    ) -> Result<Arc<HostList>, Fault> {
-        let mut list = HostList::default();
+    ) -> Result<Arc<NodeList<A>>, Fault> {
+        let mut list = NodeList::default();
         names.try_for_each(|name| {
-            // `@@source` names the groups themselves.
+            // `@@source` stands for the names of the groups.
             if let Some(source) = name.strip_prefix('@') {
                 let source = Some(source).filter(|source| !source.is_empty());
-                let mut groups = HostList::default();
+                let mut groups = NodeList::default();
                 for name in self.groups.list(source.or(scope.source))? {
-                    // Any character may be in the name of a group.
+                    // The name of a group may have any characters.
                     groups.push_name(&name);
                 }
-                list.push_list(Arc::new(groups), options.clone());
+                list.push_data(Arc::new(groups), attributes.clone(), None);
                 return Ok(());
             }
             let (source, group) = match name.split_once(':') {
@@ -208,14 +229,14 @@ impl<'a> Resolver<'a> {
                 "*" => self.all(source, scope)?,
                 _ => self.group_hosts((source.map(str::to_owned), group.to_owned()), scope)?,
             };
-            list.push_list(hosts, options.clone());
+            list.push_data(hosts, attributes.clone(), None);
             self.check(list.mentions())
         })?;
         Ok(Arc::new(list))
     }
 
-    /// The hosts of one group.
-    fn group_hosts(&self, name: GroupName, scope: Scope<'_>) -> Result<Arc<HostList>, Fault> {
+    /// Evaluates one group.
+    fn group_hosts(&self, name: GroupName, scope: Scope<'_>) -> Result<Arc<NodeList<A>>, Fault> {
         check_frames(&name, scope)?;
         if let Some(hosts) = self.known.borrow().get(&name) {
             return Ok(Arc::clone(hosts));
@@ -234,8 +255,8 @@ impl<'a> Resolver<'a> {
         Ok(hosts)
     }
 
-    /// All hosts of a source.
-    fn all(&self, source: Option<&str>, scope: Scope<'_>) -> Result<Arc<HostList>, Fault> {
+    /// Evaluates the list of all hosts of a source.
+    fn all(&self, source: Option<&str>, scope: Scope<'_>) -> Result<Arc<NodeList<A>>, Fault> {
         let all = (source.map(str::to_owned), "*".to_owned());
         check_frames(&all, scope)?;
         if let Some(hosts) = self.known.borrow().get(&all) {
@@ -252,13 +273,13 @@ impl<'a> Resolver<'a> {
         let hosts = match self.groups.all(source)? {
             Some(definition) => self.defined(definition, "the list of all hosts", scope)?,
             None => {
-                // Groups overlap, so their hosts are counted as a set and not as mentions.
+                // Groups overlap, so their hosts are counted as a set.
                 let mut hosts = NodeSet::default();
                 for group in self.groups.list(source)? {
                     let name = (source.map(str::to_owned), group);
                     hosts = hosts.union(&self.group_hosts(name, scope)?.to_set());
                 }
-                let mut list = HostList::default();
+                let mut list = NodeList::default();
                 hosts.for_each(|name| list.push_name(name));
                 Arc::new(list)
             }
@@ -267,14 +288,14 @@ impl<'a> Resolver<'a> {
         Ok(hosts)
     }
 
-    /// The hosts among all that fit a mask, with the user and port that stand around it.
-    fn matching(&self, word: &HostWord, scope: Scope<'_>) -> Result<Arc<HostList>, Fault> {
+    /// Returns those of all hosts that fit a mask, with the data of the mask's word.
+    fn matching(&self, word: &ListWord<A>, scope: Scope<'_>) -> Result<Arc<NodeList<A>>, Fault> {
         let all = self.all(scope.source, scope)?;
         let count = word.names.len() * all.mentions();
         if count > MAX_MATCHES {
             return Err(Fault::TooManyMasks);
         }
-        let mut list = HostList::default();
+        let mut list = NodeList::default();
         let mut name = Vec::new();
         word.names.try_for_each(|mask| {
             let mask: Vec<char> = mask.chars().collect();
@@ -283,7 +304,7 @@ impl<'a> Resolver<'a> {
                 name.extend(host.name.chars());
                 if fits(&mask, &name) {
                     let names = Names::One(host.name.into());
-                    list.push_word(HostWord {
+                    list.push_word(ListWord {
                         names,
                         ..word.clone()
                     });
@@ -294,13 +315,13 @@ impl<'a> Resolver<'a> {
         Ok(Arc::new(list))
     }
 
-    /// Evaluates a definition, which the user did not write here; `what` says what it defines.
+    /// Evaluates a definition. `what` names the group for errors.
     fn defined(
         &self,
-        definition: Definition,
+        definition: Definition<A>,
         what: &str,
         scope: Scope<'_>,
-    ) -> Result<Arc<HostList>, Fault> {
+    ) -> Result<Arc<NodeList<A>>, Fault> {
         let (text, source) = match &definition {
             Definition::Text { text, source } => (text, source.as_deref()),
             Definition::Hosts(hosts) => return Ok(Arc::clone(hosts)),
@@ -316,7 +337,7 @@ impl<'a> Resolver<'a> {
         };
         let hosts = self.evaluate(text, scope).map(Arc::new);
         hosts.map_err(|NodeSetError { span, fault }| match fault {
-            // What is wrong with a group inside is said where that group is.
+            // A fault of a group inside already names that group.
             Fault::InDefinition { .. } | Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) => fault,
             _ => Fault::InDefinition {
                 what: what.into(),
@@ -327,7 +348,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Refuses a group within its own definition, and groups in groups without end.
+/// Checks that a group is not within its own definition and not too deep.
 fn check_frames(name: &GroupName, scope: Scope<'_>) -> Result<(), Fault> {
     let frames = || std::iter::successors(scope.inside, |frame| frame.outer);
     if let Some(start) = frames().position(|frame| frame.group == name) {
@@ -352,7 +373,7 @@ fn shown((source, group): &GroupName) -> String {
     }
 }
 
-/// A text, or if it is long the part of it that is at fault and what follows.
+/// Returns a text; if it is long, the part of it from the fault on.
 fn excerpt(text: &str, span: Range<usize>) -> &str {
     const LONG: usize = 60;
     let text = text.trim();
