@@ -1,4 +1,4 @@
-//! Host lists: node lists whose names have users, ports, transports and what inventories say.
+//! Host lists: node lists whose names have users, ports, transports and variables of inventories.
 //!
 //! Built from expressions by a [`Resolver`] and by the readers of hosts files and inventories, walked by
 //! [`TargetListBuilder`](super::TargetListBuilder). The syntax of one word is in [`word`].

@@ -1,6 +1,6 @@
 //! The syntax of a word that names hosts: `[scheme://][user@]names[:port]`, and addresses.
 //!
-//! Called for every word of an expression. The ranges and masks in the names are the business of the node set's parser.
+//! Called for every word of an expression. The ranges and masks in the names are left to the parser of node sets.
 
 use std::net::Ipv6Addr;
 use std::ops::Range;

@@ -211,7 +211,7 @@ fn is_crowded(pool: &PortPool) -> io::Result<bool> {
     if let Ok(listened_on) = kernel::listened_on(&range) {
         return Ok(listened_on >= ports / 2);
     }
-    // There is no sock_diag in gVisor or under some seccomp filters. There a bind tells it, for one port.
+    // gVisor and some seccomp filters have no sock_diag. Without it, a bind shows the state of one port.
     let sample = pool.sample(SAMPLE);
     let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
     let mut taken = 0;

@@ -189,7 +189,7 @@ async fn different_peers_share_a_few_ports() {
         .map(|_| pool.lease_listener(&|_| true).unwrap())
         .collect();
     assert!(listeners.iter().all(|l| !used.contains(&l.port())));
-    // One peer has all the others, and nobody else leaves the window for it.
+    // One peer takes all the others, and the other peers stay in the window.
     let rest = 512 - 64 - 1;
     let many: Vec<PortLease> = (0..rest).map(|_| pool.lease(peer(1)).unwrap()).collect();
     assert!(pool.lease(peer(1)).is_err());
@@ -235,7 +235,7 @@ async fn peers_with_nothing_left_to_say_are_forgotten() {
     );
 }
 
-/// What a scripted world does to the pool.
+/// One step of a random schedule.
 #[derive(Clone, Debug)]
 enum Act {
     Lease(u8),
@@ -256,8 +256,8 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    /// Against a plain model: no pair twice, no port that is listened on, nothing before its time;
-    /// and a refusal always has a reason that will pass.
+    /// Compares the pool with a plain model: no pair is leased twice, no port with a listener is leased, and nothing is
+    /// leased before its time. A refusal always has a reason that passes.
     #[test]
     fn never_grants_what_is_taken_and_never_refuses_for_ever(acts in prop::collection::vec(act(), 0..200)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -312,7 +312,7 @@ proptest! {
                     }
                     Act::CloseListener(i) if !listeners.is_empty() => {
                         let listener = listeners.swap_remove(i % listeners.len());
-                        // It was ours, so it is free now, whatever was thought of it before.
+                        // This pool held it, so it is free now.
                         foreign.remove(&listener.port);
                     }
                     Act::Pass(ms) => tokio::time::advance(Duration::from_millis(ms)).await,
