@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
+use reserved_ports::SourcePorts;
 
-use crate::ports::SourcePorts;
 use crate::run::policy::Share;
 use crate::run::signal::Keys;
 use crate::targets::{Network, TransportKind};

@@ -13,11 +13,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
+use nodeset::{GroupSource as _, NoLookup};
 
 use crate::config::{self, LISTINGS};
-use crate::targets::Limits;
 use crate::targets::groups::{Groups, Places};
-use crate::targets::nodeset::{GroupSource as _, Nothing, Resolver};
+use crate::targets::{Limits, Resolver};
 use crate::transport::ssh::config::keywords;
 
 /// The first argument that asks for completions.
@@ -343,7 +343,7 @@ impl Known for Machine {
 
     fn hosts(&self, start: &str) -> Vec<String> {
         let mut found = known_hosts();
-        let resolver = Resolver::new(MOST_HOSTS, &self.groups, &Nothing);
+        let resolver = Resolver::new(MOST_HOSTS, &self.groups, &NoLookup);
         for source in self.searched() {
             if let Ok(hosts) = resolver.hosts(&format!("@{source}:*")) {
                 hosts.for_each(|host| {

@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reserved_ports::{RESERVED, SourcePorts, candidates, may_bind};
 use tokio::task::JoinSet;
 
 use crate::error::plain;
 use crate::plan::RunPlan;
-use crate::ports::{self, RESERVED, SourcePorts, bind};
 use crate::report::{Called, Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
 use crate::run::policy::Policy;
 use crate::targets::TransportKind;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::transport::{Budget, Lag, Resolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
@@ -272,8 +272,8 @@ fn source_ports(plan: &RunPlan) -> String {
         SourcePorts::Reserved => RESERVED,
         SourcePorts::Range(range) => range.clone(),
     };
-    let usable = ports::candidates(range.clone()).usable;
-    let right = match bind::may_bind(&usable) {
+    let usable = candidates(range.clone()).usable;
+    let right = match may_bind(&usable) {
         Ok(()) => String::new(),
         Err(error) => format!("; they cannot be used: {}", plain(&error)),
     };

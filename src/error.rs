@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use crate::cli::usage;
 use crate::config::ConfigError;
-use crate::targets::nodeset::Fault;
-use crate::targets::{Diagnostic, TargetError};
+use crate::targets::{Diagnostic, TargetError, group_help, help};
 use crate::trusted;
+use nodeset::Fault;
 
 /// A set-up failure; the program ends with status 2 before any connection.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum Error {
     Targets(#[from] TargetError),
     /// Groups cannot be read.
     #[error(transparent)]
-    Groups(#[from] crate::targets::nodeset::GroupError),
+    Groups(#[from] nodeset::GroupError),
     /// A group's definition cannot be understood.
     #[error(transparent)]
     Group(Fault),
@@ -243,8 +243,8 @@ impl Error {
                 trusted::help(source).map(str::to_owned)
             }
             Error::NoOutput => Some("to drop the output, write >/dev/null".to_owned()),
-            Error::Groups(error) => error.help(),
-            Error::Group(fault) => fault.help(),
+            Error::Groups(error) => group_help(error),
+            Error::Group(fault) => help(fault),
             Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),
             Error::SettingAsDirectory { setting } => Some(format!(
                 "-o names a directory for output; a setting for ssh is --ssh-option {setting}"

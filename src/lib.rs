@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: argv ([`cli`]) → [`plan`] → dispatcher ([`run`]) → [`transport`] →
 //! [events](event) → [`report`] → [`exit`] status. Imports point down only: `plan` knows the
-//! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
+//! others, `run` knows transports by their trait, `transport` takes its ports from [`reserved_ports`], and
 //! `report` sees only events.
 
 #![cfg(target_os = "linux")]
@@ -19,12 +19,12 @@ use config::{Config, ConfigError};
 use error::Error;
 use event::Note;
 use exit::ExitStatus;
-use help::with_help;
 use fake_rshd::{CallbackPort, Daemons, Shell};
+use help::with_help;
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
-use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use reader::Reader;
 use report::{Console, Reports, Words};
+use reserved_ports::{PortPool, RESERVED, SourcePorts, candidates, kernel, may_bind};
 use run::signal::SignalSource;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use targets::{Target, TransportKind};
@@ -50,7 +50,6 @@ mod inherited;
 pub mod listing;
 pub mod multi_rsh;
 pub mod plan;
-pub mod ports;
 pub mod privilege;
 mod random;
 pub mod reader;
@@ -202,7 +201,7 @@ fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
     print(report::ports::describe(
         range,
-        &ports::candidates(range.clone()),
+        &candidates(range.clone()),
         &sockets,
     ))?;
     Ok(ExitStatus::SUCCESS)
@@ -454,13 +453,13 @@ fn port_pool(
         SourcePorts::Reserved => RESERVED,
         SourcePorts::Range(range) => range.clone(),
     };
-    let usable = ports::candidates(range.clone()).usable;
+    let usable = candidates(range.clone()).usable;
     if usable.is_empty() {
         return Err(Error::NoPorts {
             range: words(&range),
         });
     }
-    bind::may_bind(&usable).map_err(|error| match error.kind() {
+    may_bind(&usable).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied if source_ports.are_reserved() => Error::NoRightToBind {
             range: words(&range),
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mrsh")),

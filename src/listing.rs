@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use nodeset::{GroupError, GroupSource, Joined, NoLookup, NodeSet};
+
 use crate::error::Error;
 use crate::targets::groups::{Groups, regroup};
-use crate::targets::nodeset::{GroupError, GroupSource, Joined, NodeSet, Nothing, Resolver, fold};
-use crate::targets::{Limits, Selection};
+use crate::targets::{Limits, Resolver, Selection, fold};
 
 /// How targets are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +111,7 @@ impl Listing {
             Some(source) => vec![source.to_owned()],
             None => groups.sources()?,
         };
-        let resolver = Resolver::new(limits.max_targets, groups, &Nothing);
+        let resolver = Resolver::new(limits.max_targets, groups, &NoLookup);
         let (mut text, mut failed) = (String::new(), Vec::new());
         let all = source.is_none();
         for source in sources {

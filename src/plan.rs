@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reserved_ports::{RESERVED, SourcePorts};
 use uzers::os::unix::UserExt;
 
 use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
 use crate::event::Note;
 use crate::listing::{Form, Listing};
-use crate::ports::{RESERVED, SourcePorts};
 use crate::reader::Reader;
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use reserved_ports::SourcePorts;
 
-use crate::ports::SourcePorts;
 use crate::run::policy::Share;
 use crate::targets::TransportKind;
 use crate::transport::StderrMode;

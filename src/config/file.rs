@@ -14,9 +14,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, FileFault, Layer, Source, Value, argument, check, keys};
 use crate::targets::groups::OwnGroup;
-use crate::targets::nodeset::DefinitionPlace;
 use crate::targets::suggest::nearest;
 use crate::targets::{Diagnostic, Origin};
+use nodeset::DefinitionPlace;
 
 /// One configuration file.
 pub(super) struct File<'a> {

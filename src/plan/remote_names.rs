@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::targets::{Target, TransportKind};
 
 /// The characters that a shell obeys, in a user's name.

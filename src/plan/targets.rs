@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use crate::cli::Cli;
 use crate::error::Error;
+use crate::targets::fold;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::inventory::Inventory;
-use crate::targets::nodeset::{NodeSet, fold};
 use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
+use nodeset::NodeSet;
 
 const STANDARD_INPUT: &str = "standard input";
 

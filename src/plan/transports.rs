@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
 
+use reserved_ports::{SourcePorts, candidates};
+
 use super::remote_names;
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::ports::{self, SourcePorts};
 use crate::privilege::Privilege;
 use crate::report::Decided;
 use crate::targets::{Target, TransportKind};
@@ -400,7 +401,7 @@ fn rsh(
     };
     if let SourcePorts::Range(range) = source_ports
         && options.calls_back()
-        && ports::candidates(range.clone()).usable.len() == 1
+        && candidates(range.clone()).usable.len() == 1
     {
         return Err(Error::TooFewPorts {
             range: format!("{}-{}", range.start(), range.end()),

@@ -7,7 +7,7 @@ use super::RunInfo;
 use super::files::FilesSpec;
 use crate::event::Stream;
 use crate::targets::TargetId;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 
 /// The targets with such files, shared by the reporters of one run.
 #[derive(Clone, Debug, Default)]

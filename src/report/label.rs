@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::targets::{Diagnostic, Origin};
 
 /// A name is not padded to more than this.

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::ports::kernel::{KernelSocket, KernelState};
-use crate::ports::{Candidates, Skip};
+use reserved_ports::kernel::{KernelSocket, KernelState};
+use reserved_ports::{Candidates, Skip};
 
 /// The sockets on one port.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use super::{Console, Reporter};
 use crate::error::{plain, without_numbers};
 use crate::event::{CancelReason, Event, Note, Outcome, PasswordUse, RemoteExit, RunStats, Stream};
 use crate::help::HELP;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::targets::{Target, TargetId};
 
 /// Several causes share a line up to this many characters.

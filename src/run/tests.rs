@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use proptest::prelude::*;
+use reserved_ports::PortWait;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
@@ -17,7 +18,6 @@ use crate::event;
 use crate::event::FailureClass;
 use crate::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
 use crate::event::{Chunk, Facts, Left, Phase, RemoteExit, Side, Stream};
-use crate::ports::PortWait;
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::{

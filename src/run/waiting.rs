@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use reserved_ports::PortWait;
 use tokio::task::JoinSet;
 
 use super::cancel::Cancelled;
 use super::host_task::Attempts;
-use crate::ports::PortWait;
 use crate::targets::TargetId;
 use crate::transport::Lag;
 

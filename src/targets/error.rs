@@ -8,7 +8,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::nodeset::{Fault, NodeSetError};
+use nodeset::{Fault, NodeSetError};
+
+use super::help;
 use crate::help::help_line;
 
 /// Why there is no list of targets.
@@ -185,7 +187,7 @@ impl Diagnostic {
         fault: &Fault,
     ) -> Diagnostic {
         Diagnostic::of_definition(fault)
-            .unwrap_or_else(|| Diagnostic::new(origin, text, span, fault.to_string(), fault.help()))
+            .unwrap_or_else(|| Diagnostic::new(origin, text, span, fault.to_string(), help(fault)))
     }
 
     /// Points at the definition that a fault is in, if its place is known.
@@ -207,7 +209,7 @@ impl Diagnostic {
             &place.text,
             span,
             message,
-            fault.help(),
+            help(fault),
         ))
     }
 }

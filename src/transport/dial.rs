@@ -1,5 +1,6 @@
 //! The connection to the first address of a route that answers, for transports that make their own.
 
+use reserved_ports::{ConnectError, Outgoing, PortPool, connect};
 use rustix::io::Errno;
 
 use std::io;
@@ -7,8 +8,6 @@ use std::net::SocketAddr;
 
 use super::{Budget, Route, Setback, TransportError};
 use crate::event::Phase;
-use crate::ports::PortPool;
-use crate::ports::bind::{self, ConnectError, Outgoing};
 
 /// Connects at the budget's cost, and writes down what that showed. Addresses that fail are taken off the
 /// route, all but the last.
@@ -23,7 +22,7 @@ pub(super) async fn dial(
         let peer = *route.addresses.front().expect("a route has an address");
         // Every address gets its share, so that a dead first one leaves time for the next.
         let before = budget.left();
-        let attempt = budget.spend_up_to(before / tries, bind::connect(pool, peer));
+        let attempt = budget.spend_up_to(before / tries, connect(pool, peer));
         let connected = attempt.await;
         if !matches!(connected, Some(Err(ConnectError::NoPort(_)))) {
             route.facts.attempts += 1;

@@ -27,10 +27,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use reserved_ports::PortWait;
 use tokio::time::Instant;
 
 use crate::event::{Facts, Phase, RemoteExit, Side};
-use crate::ports::PortWait;
 use crate::targets::{Target, TargetId};
 
 /// What becomes of the remote command's standard error (`--stderr`).

@@ -449,7 +449,8 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     let ended = call.args(&["-w", hosts, "uptime"]).run().status(3);
     let text = String::from_utf8_lossy(&ended.stdout);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].contains("as ops, name not resolved: "), "{text}");
+    // A machine without a name service does not know whether the name exists.
+    assert!(lines[0].contains("as ops, name not resolved"), "{text}");
     assert_eq!(lines[1], "127.0.0.1: rsh to 127.0.0.1 port 9 as ops");
     assert!(lines[2].starts_with("localhost: rsh to localhost port 9 as ops, address "));
     assert_eq!(

@@ -9,6 +9,7 @@ use std::net::Ipv6Addr;
 use std::rc::Rc;
 
 use memchr::memchr;
+use nodeset::NoLookup;
 
 use super::super::color::{Colors, Frame, Palette};
 use super::super::tail::print_line;
@@ -17,8 +18,7 @@ use super::collect::Collected;
 use super::print::print_long_line;
 use super::view::{Labels, View};
 use crate::event::Stream;
-use crate::targets::nodeset::{Nothing, Resolver};
-use crate::targets::{Limits, ranks};
+use crate::targets::{Limits, Resolver, ranks};
 
 /// How much of a line is in memory. A host's name stands within this, or there is none.
 const PIECE: u64 = 64 * 1024;
@@ -46,7 +46,7 @@ impl Names {
         }
         let mut hosts = Vec::new();
         if key.contains(['[', ',']) {
-            let resolver = Resolver::new(Limits::default().max_targets, &Nothing, &Nothing);
+            let resolver = Resolver::new(Limits::default().max_targets, &NoLookup, &NoLookup);
             if let Ok(list) = resolver.hosts_in_file(key) {
                 list.for_each(|host| hosts.push(self.number(host.label)));
             }

@@ -15,7 +15,7 @@ use super::collect::{Collected, End};
 use super::print::print_text;
 use super::tree::Cursor;
 use crate::event::Stream;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 
 /// Above and below the names, as ClusterShell has it.
 const RULE: &[u8] = b"---------------";

@@ -14,7 +14,7 @@ use super::escape::{Count, Hosts, Text};
 use super::racks::racks;
 use super::times::{Class, HostTimes, PHASES};
 use crate::event::{CancelReason, RunStats};
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");

@@ -16,7 +16,6 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 
 use crate::event::{Chunk, RemoteExit, Side, Stream};
-use crate::ports::bind;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::scratch;
@@ -128,7 +127,7 @@ fn receiver(pipe: io::PipeReader) -> io::Result<Receiver> {
 /// processes that it is to be tried again.
 fn is_shortage(error: &io::Error) -> bool {
     let too_many = rustix::io::Errno::AGAIN.raw_os_error();
-    bind::is_shortage(error) || error.raw_os_error() == Some(too_many)
+    reserved_ports::is_shortage(error) || error.raw_os_error() == Some(too_many)
 }
 
 impl LocalProcess {

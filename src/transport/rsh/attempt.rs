@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use reserved_ports::Outgoing;
+use reserved_ports::PortLease;
 use tokio::time::Instant;
 
 use super::callback::{Expected, Listeners, News};
 use crate::event::Phase;
-use crate::ports::PortLease;
-use crate::ports::bind::Outgoing;
 use crate::transport::stream::Connection;
 use crate::transport::{Alarm, Lag, TransportError};
 

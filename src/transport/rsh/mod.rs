@@ -8,14 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use reserved_ports::{PortPool, PortWait, is_shortage, kernel};
 use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, Read};
 use super::{Budget, Input, Lag, Resolver, Route, Setback, StderrMode, Transport, TransportError};
 use crate::event::Phase;
-use crate::ports::bind;
-use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Network, Target, TargetId};
 use attempt::{
     Connected, ELSEWHERE, GAVE_UP, Progress, TIMED_OUT, Unstarted, call_first, last_call, next_news,
@@ -506,7 +505,7 @@ fn no_listener(error: io::Error) -> Setback {
         let again = Instant::now() + LISTENER_RETRY;
         return Setback::NoPort(PortWait::until(again));
     }
-    match bind::is_shortage(&error) {
+    match is_shortage(&error) {
         true => Setback::Shortage(error),
         false => Setback::Failed(TransportError::Io {
             phase: Phase::Connect,

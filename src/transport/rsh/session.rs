@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reserved_ports::PortLease;
 use tokio::time::Instant;
 
 use super::feed::{self, Fed, Feed};
 use super::output::MainStream;
 use crate::clock::reached;
 use crate::event::{Chunk, RemoteExit, Side, Stream};
-use crate::ports::PortLease;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::stream::{Connection, Read};

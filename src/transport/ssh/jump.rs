@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reserved_ports::PortLease;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -19,7 +20,6 @@ use super::drive::Turns;
 use super::ffi::{Fault, Peer};
 use super::tunnel::{Tunnel, any_ready};
 use crate::event::Phase;
-use crate::ports::PortLease;
 use crate::transport::TransportError;
 
 /// How long all sessions with a host must have been busy opening channels before there is another one.

@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use reserved_ports::Outgoing;
+use reserved_ports::{PortLease, PortPool};
 use socket2::SockRef;
 use tokio::sync::Semaphore;
 
 use super::dial::dial;
 use super::{Budget, Input, Resolver, Route, Setback, StderrMode, Transport, TransportError};
 use crate::event::{Phase, Stream};
-use crate::ports::bind::Outgoing;
-use crate::ports::{PortLease, PortPool};
 use crate::targets::{Target, TargetId};
 use auth::{Claim, Key};
 use config::{AddressFamily, ConfigError, HostConfig, SshConfig};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reserved_ports::PortLease;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -12,7 +13,6 @@ use super::ffi::{Channel, Exit, Peer};
 use super::pipe::Ended;
 use crate::clock::reached;
 use crate::event::{Chunk, Phase, RemoteExit, Side, Stream};
-use crate::ports::PortLease;
 use crate::targets::TargetId;
 use crate::transport::input::{InputError, InputReader};
 use crate::transport::scratch;

@@ -17,7 +17,7 @@ use super::prompt::{self, Ask, PromptError, Secret};
 use super::trials::Trials;
 use super::trust::{Trust, TrustError, chain};
 use crate::targets::Target;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 
 /// The names in the question for the password take up to this many characters.
 const LONGEST_LIST: usize = 100;

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 
+use reserved_ports::Outgoing;
 use tokio::net::UnixStream;
 
 use super::config::{ConfigError, HostConfig, SshConfig};
@@ -11,7 +12,6 @@ use super::jump::Reached;
 use super::pipe::Line;
 use super::tries::Tries;
 use super::{SshTransport, tune};
-use crate::ports::bind::Outgoing;
 use crate::transport::dial::dial;
 use crate::transport::{Budget, Route, Setback, TransportError};
 

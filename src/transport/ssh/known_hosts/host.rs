@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::refusal::CertificateFault;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::transport::ssh::certificate::Certificate;
 use crate::transport::ssh::public::{KeyType, fingerprint};
 
