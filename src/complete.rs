@@ -13,12 +13,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
+use ssh_files::keywords;
 
 use crate::config::{self, LISTINGS};
 use crate::targets::Limits;
 use crate::targets::groups::{Groups, Places};
 use crate::targets::nodeset::{GroupSource as _, Nothing, Resolver};
-use crate::transport::ssh::config::keywords;
 
 /// The first argument that asks for completions.
 pub(crate) const ARGUMENT: &str = "--complete";
