@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
 use nodeset::{GroupSource as _, NoLookup};
+use ssh_files::keywords;
 
 use crate::config::{self, LISTINGS};
 use crate::targets::groups::{Groups, Places};
 use crate::targets::{Limits, Resolver};
-use crate::transport::ssh::config::keywords;
 
 /// The first argument that asks for completions.
 pub(crate) const ARGUMENT: &str = "--complete";

@@ -87,7 +87,7 @@ pub enum Error {
         /// The target.
         label: String,
         /// With its file and line.
-        fault: crate::transport::ssh::config::ConfigError,
+        fault: crate::transport::ssh::config_fault::ConfigFault,
     },
     /// A target that cannot be reached as its inventory says.
     #[error("{label}: {reason}")]

@@ -3,13 +3,14 @@
 use std::env;
 use std::path::Path;
 
+use ssh_files::keywords;
+
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::report::{
     Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
     Terminals, Words,
 };
-use crate::transport::ssh::config::keywords;
 
 /// Decides what is shown.
 ///

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use reserved_ports::{SourcePorts, candidates};
+use ssh_files::{ConfigOption, ConfigSources, HostConfig, SYSTEM_FILE, SshConfig, UserFile};
 
 use super::remote_names;
 use crate::cli::Cli;
@@ -20,7 +21,7 @@ use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::rsh::wrap::{self, EndMarker, MAX_COMMAND};
-use crate::transport::ssh::config::{HostConfig, SYSTEM_FILE, Sources, SshConfig, UserFile};
+use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
 use crate::transport::{Input, StderrMode};
 
@@ -278,13 +279,16 @@ fn ssh(
         });
     }
     let (local_user, home) = super::account()?;
-    let sources = Sources {
+    let sources = ConfigSources {
         user_file: match &cli.ssh_config {
             Some(file) => UserFile::named(file),
             None => UserFile::Default,
         },
         system_file: SYSTEM_FILE.into(),
-        options: ssh_settings(cli)?,
+        options: ssh_settings(cli)?
+            .into_iter()
+            .map(|text| ConfigOption::new("--ssh-option", text))
+            .collect(),
         home,
         local_user,
         uid: uzers::get_current_uid(),
@@ -305,7 +309,7 @@ fn ssh(
         stderr: cli.stderr_mode(),
         raw: cli.raw,
         input: None,
-        config: SshConfig::load(sources.clone()).map_err(SshError::from)?,
+        config: load(sources.clone()).map_err(SshError::from)?,
         own_configs: own_configs(targets.iter().filter(of_ssh), &sources)?,
         agent: env::var_os("SSH_AUTH_SOCK")
             .filter(|socket| !socket.is_empty())
@@ -318,10 +322,14 @@ fn ssh(
     })
 }
 
+fn load(sources: ConfigSources) -> Result<SshConfig, ConfigFault> {
+    Ok(SshConfig::load(sources)?)
+}
+
 /// The configurations of targets that have settings of their own, by those settings.
 fn own_configs<'t>(
     targets: impl Iterator<Item = &'t Target>,
-    sources: &Sources,
+    sources: &ConfigSources,
 ) -> Result<BTreeMap<Vec<String>, SshConfig>, Error> {
     let mut configs = BTreeMap::new();
     for target in targets {
@@ -332,8 +340,12 @@ fn own_configs<'t>(
         if own.is_empty() || configs.contains_key(&own) {
             continue;
         }
-        let config = SshConfig::load_for(sources.clone(), &from.ssh_options);
-        let config = config.map_err(|fault| Error::SshTarget {
+        let mut sources = sources.clone();
+        let settings = from.ssh_options.iter();
+        sources.options.extend(
+            settings.map(|(origin, text)| ConfigOption::new(Arc::clone(origin), text.as_str())),
+        );
+        let config = load(sources).map_err(|fault| Error::SshTarget {
             label: target.label.to_string(),
             fault,
         })?;

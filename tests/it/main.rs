@@ -24,7 +24,6 @@ mod progress;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
-mod ssh_config_diff;
 #[cfg(test)]
 mod ssh_endless;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,8 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
-use super::public::KeyType;
-use super::wire::{Reader, put_string};
+use ssh_files::{AgentKey, KeyType, WireReader, fingerprint, put_string, signing_algorithm};
 
 /// No message is longer (OpenSSH's bound).
 const LONGEST: u32 = 256 * 1024;
@@ -32,15 +30,6 @@ const SIGN_RESPONSE: u8 = 14;
 /// Flags that ask an RSA key for another signature than SHA-1.
 const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
-
-/// A key in the agent: a plain one, or a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentKey {
-    /// What the server is shown, and how the agent knows it.
-    pub blob: Arc<[u8]>,
-    /// What its owner calls it.
-    pub comment: String,
-}
 
 /// An agent that does not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +115,7 @@ impl AgentClient {
 
     async fn list(&self) -> Result<Vec<AgentKey>, AgentError> {
         let answer = self.request(&[REQUEST_IDENTITIES]).await?;
-        let mut reader = Reader::new(&answer);
+        let mut reader = WireReader::new(&answer);
         match reader.byte() {
             Some(IDENTITIES_ANSWER) => keys(reader).map_err(|what| self.answered(what)),
             // That is how a locked one says that it has none to show.
@@ -148,7 +137,7 @@ impl AgentClient {
         data: &[u8],
         algorithm: &str,
     ) -> Result<Vec<u8>, AgentError> {
-        let algorithm = super::keys::plain_algorithm(algorithm);
+        let algorithm = signing_algorithm(algorithm);
         let flags = match algorithm {
             "rsa-sha2-256" => RSA_SHA2_256,
             "rsa-sha2-512" => RSA_SHA2_512,
@@ -159,13 +148,13 @@ impl AgentClient {
         put_string(&mut request, data);
         request.extend(flags.to_be_bytes());
         let answer = self.request(&request).await?;
-        let mut reader = Reader::new(&answer);
+        let mut reader = WireReader::new(&answer);
         match reader.byte() {
             Some(SIGN_RESPONSE) => {
                 signature(reader, algorithm).map_err(|what| self.answered(&what))
             }
             Some(FAILURE) => Err(AgentError::Refused {
-                key: super::public::fingerprint(blob),
+                key: fingerprint(blob),
             }),
             kind => Err(self.answered(&unexpected(kind))),
         }
@@ -223,7 +212,7 @@ fn unexpected(kind: Option<u8>) -> String {
 }
 
 /// The list of keys. Those of a type that nobody here knows are left out.
-fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
+fn keys(mut reader: WireReader<'_>) -> Result<Vec<AgentKey>, &'static str> {
     let count = reader.u32().ok_or("with half a list")?;
     if count > MOST_KEYS {
         return Err("with more keys than any agent has");
@@ -232,7 +221,7 @@ fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
     for _ in 0..count {
         let blob = reader.string().ok_or("with half a list")?;
         let comment = reader.string().ok_or("with half a list")?;
-        let name = Reader::new(blob).text().unwrap_or_default();
+        let name = WireReader::new(blob).text().unwrap_or_default();
         if KeyType::of_blob(blob).is_some() || KeyType::of_certificate_name(name).is_some() {
             keys.push(AgentKey {
                 blob: blob.into(),
@@ -244,9 +233,9 @@ fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
 }
 
 /// The signature in an answer, if it was made with that algorithm.
-fn signature(mut reader: Reader<'_>, algorithm: &str) -> Result<Vec<u8>, String> {
+fn signature(mut reader: WireReader<'_>, algorithm: &str) -> Result<Vec<u8>, String> {
     let half = || "with half a signature".to_owned();
-    let mut signature = Reader::new(reader.string().ok_or_else(half)?);
+    let mut signature = WireReader::new(reader.string().ok_or_else(half)?);
     let name = signature.text().ok_or_else(half)?;
     if name != algorithm {
         return Err(format!("with a signature by {name:?}, not {algorithm}"));

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use libssh2_sys as raw;
+use ssh_files::{KeyCandidate, KeyHolder, signature_request};
 use zeroize::Zeroizing;
 
 use super::agent::AgentClient;
 use super::connect::{Progress, lost};
 use super::drive::Turns;
 use super::ffi::{Fault, Peer, Signature};
-use super::keys::{Candidate, With, asked};
 use super::trials::{Trials, Turn};
 use super::trust::chain;
 use crate::event::{PasswordUse, Phase};
@@ -23,7 +23,7 @@ pub(super) const PASSWORD: &str = "password";
 /// A key that the user has, or a certificate on one, and who signs with it.
 #[derive(Debug)]
 pub(super) struct Key<'a> {
-    pub(super) candidate: Candidate,
+    pub(super) candidate: KeyCandidate,
     /// The agent that has it, if it is one that has.
     pub(super) agent: Option<&'a AgentClient>,
 }
@@ -31,17 +31,18 @@ pub(super) struct Key<'a> {
 impl Key<'_> {
     /// Signs a request to be let in.
     async fn sign(&self, request: &[u8]) -> Result<Vec<u8>, String> {
-        match (&self.candidate.with, self.agent) {
-            (With::Memory(signer), _) => {
+        match (&self.candidate.holder, self.agent) {
+            (KeyHolder::Memory(signer), _) => {
                 let signed = signer.sign_request(request);
                 signed.map_err(|error| format!("{}: {error}", self.candidate.name))
             }
-            (With::Agent(blob), Some(agent)) => {
-                let (algorithm, _) = asked(request).ok_or("the request makes no sense")?;
+            (KeyHolder::Agent(blob), Some(agent)) => {
+                let (algorithm, _) =
+                    signature_request(request).ok_or("the request makes no sense")?;
                 let signed = agent.sign(blob, request, algorithm).await;
                 signed.map_err(|error| chain(&error))
             }
-            (With::Agent(_), None) => Err(format!("{}: no agent has it", self.candidate.name)),
+            (KeyHolder::Agent(_), None) => Err(format!("{}: no agent has it", self.candidate.name)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a connection to a command that runs: greeting, keys, login, and the request.
 
 use libssh2_sys as raw;
+use ssh_files::KeyType;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
@@ -10,7 +11,6 @@ use super::ffi::{Channel, Fault, Peer};
 use super::gate::{Proof, Violation};
 use super::greeting::NoServer;
 use super::pipe::{Ended, Line, Pipe};
-use super::public::KeyType;
 use crate::event::Phase;
 use crate::transport::{Budget, Excused, TransportError};
 

@@ -16,8 +16,8 @@
 //! on is held back until then; what is encrypted is held back until the gate is [opened](Gate::open).
 
 use super::greeting::Greeting;
-use super::wire::Reader;
 use kexinit::KexInit;
+use ssh_files::WireReader;
 
 mod kexinit;
 #[cfg(test)]
@@ -447,9 +447,9 @@ impl Gate {
             self.server = Server::Answer(index + 1);
             return Ok(());
         }
-        let key = Reader::new(body).string();
+        let key = WireReader::new(body).string();
         let key = key.ok_or(Violation::Malformed("host key"))?;
-        let kind = Reader::new(key).text();
+        let kind = WireReader::new(key).text();
         if kind != Some(methods.key_type()) {
             return Err(Violation::KeyType(methods.key_type().to_owned()));
         }
@@ -518,7 +518,7 @@ impl<'a> Packet<'a> {
 
     /// Length of the whole packet that begins here, if that much of it has come.
     fn length(bytes: &[u8]) -> Result<Option<usize>, Violation> {
-        let Some(length) = Reader::new(bytes).u32() else {
+        let Some(length) = WireReader::new(bytes).u32() else {
             return Ok(None);
         };
         let length = usize::try_from(length)
@@ -553,7 +553,7 @@ impl<'a> Packet<'a> {
 /// The text of a DISCONNECT message, bounded and on one line.
 fn farewell(body: &[u8]) -> Option<String> {
     const MOST: usize = 200;
-    let mut reader = Reader::new(body);
+    let mut reader = WireReader::new(body);
     let _reason = reader.u32()?;
     let text = reader.string()?;
     let text = &text[..text.len().min(MOST)];

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reserved_ports::PortLease;
+use ssh_files::HostConfig;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::config::HostConfig;
 use super::drive::Turns;
 use super::ffi::{Fault, Peer};
 use super::tunnel::{Tunnel, any_ready};

@@ -1,9 +1,8 @@
 //! ssh through libssh2: no process and no thread for a host, but a task.
 //!
 //! [`SshTransport`] connects, checks whose key the server has, logs in and starts the command;
-//! [`SshSession`] carries its output and says how it ended. What the user's files say is read before the
-//! first connection: [`config`] how to reach a host, [`known_hosts`] whom to trust, [`keys`] and [`agent`]
-//! how to log in. libssh2 is in `ffi`, which has all of the library's unsafe code, over a `pipe` that
+//! [`SshSession`] carries its output and says how it ended. The user's files are read before the first
+//! connection, by the crate `ssh-files`. libssh2 is in `ffi`, which has all of the library's unsafe code, over a `pipe` that
 //! reads and writes for it; `drive` makes futures of its calls.
 
 use std::collections::BTreeMap;
@@ -13,6 +12,7 @@ use std::path::PathBuf;
 use reserved_ports::Outgoing;
 use reserved_ports::{PortLease, PortPool};
 use socket2::SockRef;
+use ssh_files::{AddressFamily, HostConfig, HostNames, KeyHolder, KeyType, SshConfig, rsa_bits};
 use tokio::sync::Semaphore;
 
 use super::dial::dial;
@@ -20,16 +20,13 @@ use super::{Budget, Input, Resolver, Route, Setback, StderrMode, Transport, Tran
 use crate::event::{Phase, Stream};
 use crate::targets::{Target, TargetId};
 use auth::{Claim, Key};
-use config::{AddressFamily, ConfigError, HostConfig, SshConfig};
+use config_fault::ConfigFault;
 use connect::{EXCHANGES, Failure, Progress};
 use ffi::{Channel, Peer};
 use jump::Jumps;
-use keys::With;
-use known_hosts::HostNames;
 use note::Note;
 use pipe::Line;
 use prompt::Ask;
-use public::{KeyType, rsa_bits};
 use session::{KeepAlive, State, Streams};
 use setup::Ready;
 use tries::Tries;
@@ -39,8 +36,7 @@ use way::by_way_of;
 pub mod agent;
 mod algorithms;
 mod auth;
-pub mod certificate;
-pub mod config;
+pub mod config_fault;
 mod connect;
 mod drive;
 mod ffi;
@@ -48,14 +44,12 @@ mod ffi;
 pub mod fuzzed;
 pub mod gate;
 mod greeting;
+mod host_key_fault;
 mod jump;
-pub mod keys;
-pub mod known_hosts;
 pub mod library;
 pub mod note;
 mod pipe;
 pub mod prompt;
-pub mod public;
 mod remarks;
 mod session;
 mod setup;
@@ -66,7 +60,6 @@ mod tries;
 mod trust;
 mod tunnel;
 mod way;
-mod wire;
 
 pub use session::SshSession;
 pub use setup::{PasswordSource, SshError};
@@ -101,12 +94,13 @@ impl SshOptions {
     ///
     /// # Errors
     /// What it says cannot be done.
-    pub fn host(&self, target: &Target) -> Result<HostConfig, ConfigError> {
-        self.config_of(target).host(
+    pub fn host(&self, target: &Target) -> Result<HostConfig, ConfigFault> {
+        let host = self.config_of(target).host(
             &target.host,
             target.user.as_deref().or(self.user.as_deref()),
             target.port.or(self.port),
-        )
+        );
+        Ok(host?)
     }
 
     fn config_of(&self, target: &Target) -> &SshConfig {
@@ -120,8 +114,8 @@ impl SshOptions {
     ///
     /// # Errors
     /// As [`host`](SshOptions::host).
-    pub fn hops(&self, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
-        way::hops(&self.config, host)
+    pub fn hops(&self, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigFault> {
+        Ok(self.config.jump_hosts(host)?)
     }
 }
 
@@ -212,8 +206,8 @@ impl SshTransport {
         };
         let expected = self.ready.trust.expected(host, &names);
         let (types, authority, certain) = match (&expected, ask_for) {
-            (Some(known), Some(types)) => (types, known.authority, true),
-            (Some(known), None) => (known.types.as_slice(), known.authority, known.certain),
+            (Some(known), Some(types)) => (types, known.has_authority, true),
+            (Some(known), None) => (known.types.as_slice(), known.has_authority, known.is_exact),
             (None, types) => (types.unwrap_or_default(), false, true),
         };
         let algorithms = self.ready.supported.choose(host, types, authority)?;
@@ -251,7 +245,7 @@ impl SshTransport {
         let mut candidates = self
             .ready
             .identities
-            .candidates(&setup::wanted(host), in_agent);
+            .candidates(&setup::identity_settings(host), in_agent);
         let least = host.required_rsa_size;
         candidates.retain(|candidate| match rsa_bits(&candidate.blob) {
             Some(bits) if bits < least => {
@@ -274,9 +268,9 @@ impl SshTransport {
         let keys: Vec<Key<'_>> = candidates
             .into_iter()
             .map(|candidate| Key {
-                agent: match candidate.with {
-                    With::Agent(_) => held.map(|held| &held.client),
-                    With::Memory(_) => None,
+                agent: match candidate.holder {
+                    KeyHolder::Agent(_) => held.map(|held| &held.client),
+                    KeyHolder::Memory(_) => None,
                 },
                 candidate,
             })

@@ -1,10 +1,28 @@
-//! What the rooms of ssh have to tell the user about files, before a run.
+//! Notices about files before a run.
 
-/// Something that the user may want to know.
+use ssh_files::{FileNotice, FileNoticeKind};
+
+/// A notice for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Whether it is told only to those who asked for more (`-v`).
+    /// True if the notice is shown only with `-v`.
     pub verbose: bool,
     /// A line of text.
     pub text: String,
+}
+
+impl From<&FileNotice> for Note {
+    fn from(notice: &FileNotice) -> Note {
+        let text = &notice.text;
+        Note {
+            verbose: notice.is_detail,
+            text: match notice.kind {
+                FileNoticeKind::UnsupportedKey => {
+                    format!("{text}; -R openssh has ssh itself use it")
+                }
+                FileNoticeKind::SecurityKey => format!("{text}, or use -R openssh"),
+                _ => text.clone(),
+            },
+        }
+    }
 }

@@ -37,6 +37,11 @@ impl Secret {
         &self.0
     }
 
+    /// Takes the secret out.
+    pub(super) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     /// Whether nothing was typed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use ssh_files::{
+    AgentKey, AgentSetting, HostConfig, Identities, IdentitySettings, PassphraseRequest,
+    PassphraseSource, UnlockError,
+};
 use zeroize::Zeroizing;
 
 use super::SshOptions;
-use super::agent::{AgentClient, AgentKey};
+use super::agent::AgentClient;
 use super::algorithms::Supported;
-use super::config::{Agent, ConfigError, HostConfig};
-use super::keys::{Identities, UnlockError, Wanted};
+use super::config_fault::{self, ConfigFault};
 use super::library;
 use super::note::Note;
 use super::prompt::{self, Ask, PromptError, Secret};
@@ -55,13 +58,23 @@ impl PasswordSource {
 pub enum SshError {
     /// The configuration, or what it says of one of the hosts.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ConfigFault),
     /// Known hosts.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// A key stays locked.
+    /// A key stays encrypted: there is no terminal to ask for its passphrase.
+    #[error(
+        "the key {} is encrypted, and there is no terminal to ask for its passphrase: load it into \
+         ssh-agent with ssh-add first",
+        path.display()
+    )]
+    NoTerminal {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// A key stays encrypted for another reason.
     #[error(transparent)]
-    Unlock(#[from] UnlockError),
+    Unlock(UnlockError<PromptError>),
     /// No password.
     #[error("no password: {0}")]
     Password(#[source] PromptError),
@@ -82,6 +95,35 @@ pub enum SshError {
     /// libssh2 cannot be set up.
     #[error("libssh2: {0}")]
     Library(String),
+}
+
+impl From<UnlockError<PromptError>> for SshError {
+    fn from(error: UnlockError<PromptError>) -> SshError {
+        match error.source {
+            PromptError::NoTerminal => SshError::NoTerminal { path: error.path },
+            _ => SshError::Unlock(error),
+        }
+    }
+}
+
+/// Asks for the passphrases of keys, with the words of ssh.
+struct Passphrases<'a>(&'a mut dyn Ask);
+
+impl PassphraseSource for Passphrases<'_> {
+    type Error = PromptError;
+
+    fn passphrase(
+        &mut self,
+        request: &PassphraseRequest<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+        let prompt = format!("Enter passphrase for key '{}': ", request.path.display());
+        let secret = if request.batch_mode {
+            prompt::Nobody.ask(&prompt)
+        } else {
+            self.0.ask(&prompt)
+        };
+        Ok(secret?.into_bytes())
+    }
 }
 
 /// An agent, and the keys that it had at the start.
@@ -118,11 +160,11 @@ impl Ready {
     }
 }
 
-/// Which keys a host's configuration wants.
-pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
-    Wanted {
+/// The settings of a host that select its keys.
+pub(super) fn identity_settings(host: &HostConfig) -> IdentitySettings<'_> {
+    IdentitySettings {
         identity_files: &host.identity_files,
-        explicit: host.identity_explicit,
+        is_explicit: host.identity_explicit,
         certificate_files: &host.certificate_files,
         identities_only: host.identities_only,
         batch_mode: host.batch_mode,
@@ -132,9 +174,9 @@ pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
 /// Where the agent of a host listens, if there is one.
 fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Path> {
     match &host.identity_agent {
-        Agent::Default => default,
-        Agent::None => None,
-        Agent::Path(path) => Some(path),
+        AgentSetting::Default => default,
+        AgentSetting::None => None,
+        AgentSetting::Path(path) => Some(path),
     }
 }
 
@@ -160,17 +202,17 @@ pub(super) async fn prepare<'t>(
             logins.add(&host, &target.host);
         }
         for host in hops.iter().chain([&host]) {
-            ignored.extend(host.notes.iter().cloned());
+            ignored.extend(host.ignored.iter().cloned());
             trust.read(host, notes)?;
             if host.pubkey_authentication {
-                identities.add(&wanted(host));
+                identities.add(&identity_settings(host));
                 sockets.extend(socket(host, options.agent.as_deref()).map(Path::to_owned));
             }
         }
     }
-    notes.extend(ignored.iter().map(|note| Note {
+    notes.extend(ignored.iter().map(|setting| Note {
         verbose: true,
-        text: note.to_string(),
+        text: config_fault::ignored(setting),
     }));
     let password = password(&options.password, &logins, asked)?;
     let mut agents = HashMap::new();
@@ -190,8 +232,8 @@ pub(super) async fn prepare<'t>(
         .values()
         .flat_map(|held| held.keys.iter().cloned())
         .collect();
-    identities.unlock(&held, password.is_some(), asked)?;
-    notes.extend(identities.notes().iter().cloned());
+    identities.unlock(&held, password.is_some(), &mut Passphrases(asked))?;
+    notes.extend(identities.notices().iter().map(Note::from));
     Ok(Ready {
         supported,
         trust,

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use ssh_files::KeyType;
 use tokio::time::sleep;
 
 use super::connect::{Failure, Progress};
-use super::public::KeyType;
 use crate::transport::{Budget, Setback, TransportError};
 
 /// How long a server that has too many connections is left alone at first, and at most.

@@ -6,22 +6,22 @@ use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::algorithms;
-use super::config::{HostConfig, StrictHostKeyChecking};
-use super::known_hosts::{
-    HostKey, HostNames, KnownFile, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError,
-    Verdict,
+use ssh_files::{
+    HostConfig, HostKey, HostKeyStatus, HostNames, KeyType, KnownHosts, KnownHostsError,
+    KnownHostsFile, KnownKeys, RevokedKeys, RevokedKeysError, StrictHostKeyChecking, rsa_bits,
 };
+
+use super::algorithms;
+use super::host_key_fault;
 use super::note::Note;
-use super::public::{KeyType, rsa_bits};
-use super::remarks::Remarks;
+use super::remarks::{Remarks, additions};
 use crate::transport::{HostKeyFault, TransportError};
 
 /// Everything that says whom to trust, each file read once.
 #[derive(Default)]
 pub(super) struct Trust {
     /// Each file once, however many sets it is in: a name may have a token for the host's.
-    files: HashMap<PathBuf, Arc<KnownFile>>,
+    files: HashMap<PathBuf, Arc<KnownHostsFile>>,
     /// By the files that count together.
     known: HashMap<Vec<PathBuf>, KnownHosts>,
     revoked: HashMap<PathBuf, RevokedKeys>,
@@ -34,10 +34,22 @@ pub(super) struct Trust {
 pub enum TrustError {
     /// A known_hosts file.
     #[error(transparent)]
-    Known(#[from] LoadError),
+    Known(#[from] KnownHostsError),
     /// A list of revoked keys.
     #[error(transparent)]
-    Revoked(#[from] RevokedKeysError),
+    Revoked(RevokedKeysError),
+    /// A list of revoked keys in the binary form, which ssh reads.
+    #[error("{0}, or use -R openssh")]
+    BinaryList(RevokedKeysError),
+}
+
+impl From<RevokedKeysError> for TrustError {
+    fn from(error: RevokedKeysError) -> TrustError {
+        match error {
+            RevokedKeysError::Binary { .. } => TrustError::BinaryList(error),
+            _ => TrustError::Revoked(error),
+        }
+    }
 }
 
 /// What came of looking at a key.
@@ -71,8 +83,8 @@ impl Trust {
                 let file = match self.files.get(path) {
                     Some(file) => Arc::clone(file),
                     None => {
-                        let file = Arc::new(KnownFile::load(path)?);
-                        notes.extend(file.notes().iter().cloned());
+                        let file = Arc::new(KnownHostsFile::load(path)?);
+                        notes.extend(file.notices().iter().map(Note::from));
                         self.files.insert(path.clone(), Arc::clone(&file));
                         file
                     }
@@ -91,7 +103,7 @@ impl Trust {
 
     /// What is known of a host's keys before it has shown one.
     pub(super) fn expected(&self, host: &HostConfig, names: &HostNames) -> Option<KnownKeys> {
-        Some(self.known.get(&files(host))?.algorithms(names))
+        Some(self.known.get(&files(host))?.known_keys(names))
     }
 
     /// Judges the key that a server has proved to have. `asked` says that keys of the types that are known
@@ -113,7 +125,7 @@ impl Trust {
             )));
         };
         let key = match &host.ca_signature_algorithms {
-            Some(spec) => key.signed_by_one_of(&algorithms::accepted(spec)),
+            Some(spec) => key.accept_ca_algorithms(&algorithms::accepted(spec)),
             None => key,
         };
         if let Some(bits) = rsa_bits(blob).filter(|&bits| bits < host.required_rsa_size) {
@@ -125,7 +137,9 @@ impl Trust {
         if let Some(path) = &host.revoked_host_keys {
             let revoked = self.revoked.get(path);
             let refusal = match revoked {
-                Some(revoked) => revoked.refusal(names.name(), &key),
+                Some(list) => list
+                    .contains(&key)
+                    .then(|| host_key_fault::revoked(list, names, &key)),
                 None => Some(HostKeyFault::same(format!(
                     "RevokedHostKeys {} was not read",
                     path.display()
@@ -140,22 +154,25 @@ impl Trust {
                 "its known_hosts files were not read".to_owned(),
             )));
         };
-        let verdict = known.check(names, &key);
-        let Some(refusal) = verdict.refusal(names, &key) else {
+        let status = known.check(names, &key);
+        let Some(error) = status.error(names, &key) else {
             return Ok(Trusted::Yes);
         };
-        match (&verdict, host.strict) {
-            (Verdict::Changed(changed), _) if !asked && changed.is_of_another_type(key.kind()) => {
+        let refusal = host_key_fault::refused(&error);
+        match (&status, host.strict) {
+            (HostKeyStatus::Changed(changed), _)
+                if !asked && changed.is_of_another_type(key.kind()) =>
+            {
                 Ok(Trusted::AskFor(changed.known.clone()))
             }
             (
-                Verdict::Unknown { .. },
+                HostKeyStatus::Unknown { .. },
                 StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No,
             ) => {
                 let first = host.user_known_hosts_files.first();
                 let Some(file) = first.and_then(|path| known.file(path)) else {
                     // As with ssh: accept-new without a memory would accept every key, each time.
-                    let mut fault = refusal.fault();
+                    let mut fault = refusal;
                     fault.common =
                         "no host key is known, and UserKnownHostsFile none leaves no file to add one to"
                             .to_owned();
@@ -176,9 +193,9 @@ impl Trust {
                 }
                 Ok(Trusted::Yes)
             }
-            (Verdict::Changed(_), StrictHostKeyChecking::No) => {
+            (HostKeyStatus::Changed(_), StrictHostKeyChecking::No) => {
                 let used = "it was used all the same, for StrictHostKeyChecking is off";
-                let HostKeyFault { text, common, .. } = refusal.fault();
+                let HostKeyFault { text, common, .. } = refusal;
                 self.remarks.add_for(
                     names.name(),
                     format!("{common}; {used}"),
@@ -186,7 +203,7 @@ impl Trust {
                 );
                 Ok(Trusted::ForKeysOnly)
             }
-            _ => Err(refused(refusal.fault())),
+            _ => Err(refused(refusal)),
         }
     }
 
@@ -198,7 +215,7 @@ impl Trust {
     /// What a person should read when the run has ended: above all whom it has begun to trust.
     pub(super) fn remarks(&self) -> Vec<String> {
         let files = self.files.values();
-        let mut all: Vec<String> = files.filter_map(|file| file.additions()).collect();
+        let mut all: Vec<String> = files.filter_map(|file| additions(file)).collect();
         all.sort_unstable();
         if let Some(more @ 1..) = all.len().checked_sub(MOST_FILES) {
             all.truncate(MOST_FILES);

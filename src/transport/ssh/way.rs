@@ -6,7 +6,6 @@ use std::pin::Pin;
 use reserved_ports::Outgoing;
 use tokio::net::UnixStream;
 
-use super::config::{ConfigError, HostConfig, SshConfig};
 use super::connect::Progress;
 use super::jump::Reached;
 use super::pipe::Line;
@@ -14,40 +13,10 @@ use super::tries::Tries;
 use super::{SshTransport, tune};
 use crate::transport::dial::dial;
 use crate::transport::{Budget, Route, Setback, TransportError};
-
-/// So many hosts may lie between; more is a circle.
-const MOST_HOPS: usize = 8;
+use ssh_files::HostConfig;
 
 /// Of so many sessions through one host all may be held up at once with full windows.
 const MOST_STALLED: u64 = 64;
-
-/// The hosts between here and there, in the order in which they are visited.
-pub(super) fn hops(config: &SshConfig, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
-    let mut hops = Vec::new();
-    for (index, jump) in host.jumps.iter().enumerate() {
-        hops.push(config.jump(jump, index == 0)?);
-    }
-    // The first one may itself be reached through others.
-    while let Some(first) = hops.first()
-        && !first.jumps.is_empty()
-    {
-        if hops.len() >= MOST_HOPS {
-            return Err(ConfigError::Way {
-                host: host.host_name.clone(),
-                most: MOST_HOPS,
-            });
-        }
-        let before: Result<Vec<_>, _> = first
-            .jumps
-            .iter()
-            .enumerate()
-            .map(|(index, jump)| config.jump(jump, index == 0))
-            .collect();
-        hops[0].jumps.clear();
-        hops.splice(0..0, before?);
-    }
-    Ok(hops)
-}
 
 impl SshTransport {
     /// The hosts between here and there.
