@@ -25,7 +25,7 @@ mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
 pub use inventory::InventoryVariables;
-pub use kind::{TransportKind, UnknownTransport};
+pub use kind::{RSH_PORT, SSH_PORT, TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;

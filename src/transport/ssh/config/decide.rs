@@ -13,9 +13,8 @@ use super::jump::Jump;
 use super::keywords::{Keyword, Treatment};
 use super::tokens::{Environment, Tokens, expand_tilde};
 use super::value::Value;
+use crate::targets::SSH_PORT;
 
-/// ssh's port.
-const PORT: u16 = 22;
 /// The methods of logging in, in the order in which ssh tries them.
 const METHODS: &str = "gssapi-with-mic,hostbased,publickey,keyboard-interactive,password";
 /// How often a server is asked for a sign of life if nobody is there to notice: Debian's default.
@@ -50,7 +49,7 @@ pub(super) fn decide(
     let user = user.unwrap_or(&local.user);
     let port = port
         .or_else(|| number(chosen, Keyword::Port).and_then(|port| u16::try_from(port).ok()))
-        .unwrap_or(PORT);
+        .unwrap_or(SSH_PORT);
     let alias = chosen
         .text(Keyword::HostKeyAlias)
         .map(str::to_ascii_lowercase);
@@ -295,7 +294,7 @@ fn jumps(
     }
     if let Some(last) = jumps.last()
         && last.host == tokens.host
-        && last.port.unwrap_or(PORT) == tokens.port
+        && last.port.unwrap_or(SSH_PORT) == tokens.port
         && last.user.as_deref().unwrap_or(tokens.user) == tokens.user
     {
         return Err(fault(format!(
