@@ -43,9 +43,9 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     runtime.shutdown_background();
     let all_found = !found.iter().any(|found| matches!(found, Some(Err(_))));
     let mut text = targets(&plan.info, &found);
-    text.push_str(&failures(&plan.info, &found, &plan.run.policy));
-    let fanout = plan.run.fanout;
-    let descriptors = limits::descriptors(fanout, plan.run.descriptors_per_host);
+    text.push_str(&failures(&plan.info, &found, &plan.policy));
+    let fanout = plan.fanout;
+    let descriptors = limits::descriptors(fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     Ok((text, all_found))
 }
@@ -73,7 +73,7 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
             && let Some((index, host)) = names.next()
         {
             let resolver = resolver.clone();
-            let mut budget = Budget::new(plan.run.connect_timeout, Lag::default());
+            let mut budget = Budget::new(plan.connect_timeout, Lag::default());
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
         match tasks.join_next().await {

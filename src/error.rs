@@ -202,7 +202,23 @@ pub(crate) fn plain(error: &dyn std::fmt::Display) -> String {
     text
 }
 
-/// Takes the system's numbers of errors out of a text.
+/// Returns the text of an error with its causes, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let cause_text = error.to_string();
+        // Some errors of other crates have the text of their cause in their own.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Removes the system's numbers of errors from a text.
 pub(crate) fn without_numbers(text: &mut String) {
     const START: &str = " (os error ";
     let mut from = 0;

@@ -38,7 +38,10 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
-/// The one right that is kept.
+/// Error context for dropping setuid or file capabilities.
+pub(crate) const DROP: &str = "drop the privileges of the program's file";
+
+/// The only capability that is kept.
 const BIND: CapabilitySet = CapabilitySet::NET_BIND_SERVICE;
 
 /// Whose the right to bind reserved ports is.

@@ -14,23 +14,17 @@ use crate::error::Error;
 use crate::ports::{self, SourcePorts};
 use crate::privilege::Privilege;
 use crate::report::Decided;
-use crate::targets::{Target, TransportKind};
+use crate::targets::{RSH_PORT, SSH_PORT, Target, TransportKind};
+use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::rsh::wrap::{self, EndMarker, MAX_COMMAND};
 use crate::transport::ssh::config::{HostConfig, SYSTEM_FILE, Sources, SshConfig, UserFile};
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
-use crate::transport::{Input, StderrMode};
-
-/// The port of rshd, the only one that the program's own right to reserved source ports is good for.
-const RSH_PORT: u16 = 514;
 
 /// Where root names the ports of services.
 const SERVICES: &str = "/etc/services";
-
-/// The port of sshd.
-const SSH_PORT: u16 = 22;
 
 /// The transports of a run, all decided. Those that no target takes are `None`.
 #[derive(Debug)]
@@ -65,33 +59,6 @@ impl TransportPlan {
         };
         let ssh = self.ssh.as_ref().map_or(0, |_| ssh::DESCRIPTORS);
         rsh.max(processes).max(ssh)
-    }
-
-    /// Reads the password that a script has ready.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn read_password(&mut self) -> Result<(), Error> {
-        match &mut self.ssh {
-            Some(ssh) => Ok(ssh.password.read()?),
-            None => Ok(()),
-        }
-    }
-
-    /// Has all commands read this.
-    pub fn feed(&mut self, input: &Input) {
-        if let Some(rsh) = &mut self.rsh {
-            rsh.input = Some(input.clone());
-        }
-        if let Some(ssh) = &mut self.ssh {
-            ssh.input = Some(input.clone());
-        }
-        if let Some(openssh) = &mut self.openssh {
-            openssh.input = Some(input.clone());
-        }
-        if let Some(exec) = &mut self.exec {
-            exec.input = Some(input.clone());
-        }
     }
 
     /// How the targets are called of which ssh's configuration decides that, by their numbers.
@@ -403,7 +370,7 @@ fn rsh(
         && ports::candidates(range.clone()).usable.len() == 1
     {
         return Err(Error::TooFewPorts {
-            range: format!("{}-{}", range.start(), range.end()),
+            range: super::range_text(range),
         });
     }
     Ok(options)

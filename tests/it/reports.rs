@@ -470,6 +470,23 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     demo(&["-n"], "n[1-3]", "exit 7").status(0);
 }
 
+#[test]
+fn a_dry_run_counts_the_descriptors_of_embedded_daemons() {
+    let wanted = |ended: Ended| {
+        let text = String::from_utf8(ended.status(0).stdout).unwrap();
+        let (_, rest) = text.split_once("descriptors: ").unwrap();
+        rest.split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    let options = ["-n", "-j", "10", "--source-ports", "any"];
+    let with_daemons = wanted(demo(&options, "127.0.0.1", "true"));
+    let without = Mrsh::new().args(&options);
+    let without = wanted(without.args(&["-w", "127.0.0.1", "true"]).run());
+    assert_eq!(
+        with_daemons - without,
+        10 * fake_rshd::DESCRIPTORS_PER_SESSION
+    );
+}
+
 /// What the manual's examples of jq give of the run below, in their order.
 const JQ: [&str; 5] = [
     "n2: exited 1\n",

@@ -11,7 +11,7 @@ use super::drive::Turns;
 use super::ffi::{Fault, Peer, Signature};
 use super::keys::{Candidate, With, asked};
 use super::trials::{Trials, Turn};
-use super::trust::chain;
+use crate::error::with_causes;
 use crate::event::{PasswordUse, Phase};
 use crate::transport::{Excused, TransportError};
 
@@ -39,7 +39,7 @@ impl Key<'_> {
             (With::Agent(blob), Some(agent)) => {
                 let (algorithm, _) = asked(request).ok_or("the request makes no sense")?;
                 let signed = agent.sign(blob, request, algorithm).await;
-                signed.map_err(|error| chain(&error))
+                signed.map_err(|error| with_causes(&error))
             }
             (With::Agent(_), None) => Err(format!("{}: no agent has it", self.candidate.name)),
         }
