@@ -19,9 +19,9 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use values::{GenerateArg, OnlyArg, Shares, StderrArg, WhenArg};
+pub use values::{GenerateArg, OnlyArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
-use values::{grace, share, shares, size, source_ports, transport};
+use values::{share, shares, size, source_ports, time_or_zero, transport};
 
 /// Run one command on many hosts at once, over rsh or ssh, from one process.
 #[derive(Debug, Parser)]
@@ -66,7 +66,7 @@ pub struct Cli {
     )]
     pub groups_named: Vec<String>,
 
-    /// Group source for groups that are named without one, and for -a [default: the only one that has them]
+    /// Group source to ask first for groups that are named without one, and for -a [default: none]
     #[arg(long = "group-source", value_name = "SOURCE", help_heading = "Targets")]
     pub group_source: Option<String>,
 
@@ -151,7 +151,7 @@ pub struct Cli {
     pub deadline: Option<Duration>,
 
     /// Time from TERM to KILL for a command that must end
-    #[arg(long = "kill-after", value_name = "TIME", default_value = "2", value_parser = grace, help_heading = "Running")]
+    #[arg(long = "kill-after", value_name = "TIME", default_value = "2", value_parser = time_or_zero, help_heading = "Running")]
     pub kill_after: Duration,
 
     /// Maximum number of further attempts if the command cannot have started
@@ -179,16 +179,16 @@ pub struct Cli {
     #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, overrides_with = "fail_fast", help_heading = "Running")]
     pub max_failures: Option<Share>,
 
-    /// Run in waves of these sizes, as in 1,10%,100%; the last size repeats, and a wave with a failure is the last,
-    /// unless --max-failures allows more [default: no waves]
+    /// Run in waves of these sizes, as in 1,10%,100%; the last size repeats, and a failure ends the run after its
+    /// wave [default: no waves]
     #[arg(long = "batch", value_name = "SIZES", value_parser = shares, help_heading = "Running")]
-    pub batch: Option<Shares>,
+    pub batch: Option<WaveSizes>,
 
     /// Send standard input to every target; without it, commands read end of file at once
     #[arg(short = 'i', long = "stdin", help_heading = "Running")]
     pub stdin: bool,
 
-    /// With -i: maximum amount of standard input to keep for slow targets and for targets that start later
+    /// Maximum amount of standard input (-i) to keep for slow targets and for targets that start later
     #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
     pub stdin_spool: usize,
 
@@ -226,7 +226,7 @@ pub struct Cli {
     #[arg(long = "diff", help_heading = "Output")]
     pub diff: bool,
 
-    /// With gathered output, print the lines as they come as well
+    /// Print the lines as they come as well, before the gathered output
     #[arg(long = "live", help_heading = "Output")]
     pub live: bool,
 

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_by_the_name() {
+    fn the_name_of_the_program_chooses_multi_rsh() {
         for (name, is) in [
             ("multi-rsh", true),
             ("/usr/local/bin/multi-rsh", true),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn errors_name_the_missing_or_wrong_word() {
         for (args, words) in [
             (&["uptime"][..], "no hosts"),
             (&[], "COMMAND"),
