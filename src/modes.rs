@@ -23,7 +23,7 @@ use crate::{complete, dry_run, generate, inherited, multi_rsh, privilege, setup}
 pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
     // Before any file is opened: the caller may lack the right to open it.
     privilege::settle().map_err(Error::system(privilege::DROP))?;
-    inherited::settle_signals().map_err(Error::system("take over signals"))?;
+    inherited::reset_signals().map_err(Error::system("take over signals"))?;
     if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
         print(complete::answer(&args[2..]))?;
         return Ok(ExitStatus::SUCCESS);

@@ -18,7 +18,7 @@ use uzers::os::unix::UserExt;
 use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
 use crate::event::Note;
-use crate::listing::{Form, Listing};
+use crate::listing::{Listing, ListingForm};
 use crate::ports::{RESERVED, SourcePorts};
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::policy::Policy;
@@ -68,7 +68,7 @@ pub enum Plan {
 /// Everything that is decided about gathering standard input.
 #[derive(Debug)]
 pub struct FilterPlan {
-    /// Form of the output.
+    /// ListingForm of the output.
     pub gather: GatherSpec,
     /// True if hosts are named.
     pub label: bool,
@@ -191,7 +191,7 @@ impl Plan {
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
-            rules: rules::words(&policy, targets.len()),
+            rules: rules::for_reports(&policy, targets.len()),
             stderr: match cli.stderr_mode() {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
@@ -257,11 +257,11 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, 
     }
     let separator = |default: &str| cli.separator.clone().unwrap_or_else(|| default.to_owned());
     let form = match cli {
-        Cli { list: true, .. } => Form::Each(separator("\n")),
-        Cli { expand: true, .. } => Form::Each(separator(" ")),
-        Cli { fold: true, .. } => Form::Folded,
-        Cli { regroup: true, .. } => Form::Regrouped,
-        Cli { count: true, .. } => Form::Count,
+        Cli { list: true, .. } => ListingForm::Each(separator("\n")),
+        Cli { expand: true, .. } => ListingForm::Each(separator(" ")),
+        Cli { fold: true, .. } => ListingForm::Folded,
+        Cli { regroup: true, .. } => ListingForm::Regrouped,
+        Cli { count: true, .. } => ListingForm::Count,
         _ => return Ok(None),
     };
     let words = targets::expressions(cli)?;

@@ -456,7 +456,7 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
         lines[3..5],
         [
             "1 of 3 targets would fail: no-such-host.invalid",
-            "3 targets, 2 at once, in 2 waves"
+            "3 targets, fan-out 2, in 2 waves"
         ]
     );
     ended.stderr("");
@@ -465,7 +465,7 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     let ended = call.args(&["-w", hosts, "uptime"]).run().status(3);
     let text = String::from_utf8_lossy(&ended.stdout);
     let expected = "\n1 of 4 targets would fail: no-such-host.invalid\n\
-                    3 targets would not be started: wave 1 of 4 has failures\n4 targets, 2 at once";
+                    3 targets would not be started: wave 1 of 4 has failures\n4 targets, fan-out 2";
     assert!(text.contains(expected), "{text}");
     demo(&["-n"], "n[1-3]", "exit 7").status(0);
 }
