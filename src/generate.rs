@@ -24,7 +24,7 @@ pub fn text(what: GenerateArg) -> Vec<u8> {
 }
 
 fn manual(command: Command) -> Vec<u8> {
-    // An empty date would be left out, and the version take its place.
+    // clap_mangen leaves out an empty date, and the version would take its place.
     let man = Man::new(command).date(" ").manual("User Commands");
     let mut roff = Roff::new();
     page::append(MANUAL, &mut roff);
@@ -63,16 +63,19 @@ mod tests {
             .into_iter()
             .chain(headings)
             .chain(["SEE ALSO"])
-            .map(|heading| match heading.contains(' ') {
-                true => format!("\"{}\"", heading.to_uppercase()),
-                false => heading.to_uppercase(),
+            .map(|heading| {
+                if heading.contains(' ') {
+                    format!("\"{}\"", heading.to_uppercase())
+                } else {
+                    heading.to_uppercase()
+                }
             })
             .collect();
         assert_eq!(sections, expected);
         insta::assert_snapshot!(excerpt(&page, "\"EXIT STATUS\""));
     }
 
-    /// The first lines of a section.
+    /// Returns the first lines of a section.
     fn excerpt(page: &str, section: &str) -> String {
         let lines = page
             .lines()

@@ -1,4 +1,4 @@
-//! The part of the plan that is about what is shown.
+//! The part of the plan about output.
 
 use std::env;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::report::{
     Terminals, Words,
 };
 
-/// Decides what is shown.
+/// Decides the reports of a run.
 ///
 /// # Errors
-/// What was asked for cannot be at once, or makes no sense.
+/// Options contradict each other, or a value is wrong.
 pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error> {
     let failed_to = match &cli.failed_to {
         Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
@@ -27,13 +27,13 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
     if let Some(setting) = cli.output_dir.as_deref().and_then(ssh_setting) {
         return Err(Error::SettingAsDirectory { setting });
     }
-    let gathering = equal_once(cli) || cli.lines_together;
+    let gathers = folds_equal(cli) || cli.lines_together;
     Ok(ReportSpec {
         label: !cli.no_label,
         label_format: label_format(cli)?,
         colors: colors(cli.color, terminals),
-        lines: cli.live || !gathering,
-        gather: gathering.then(|| gather(cli)).transpose()?,
+        lines: cli.live || !gathers,
+        gather: gathers.then(|| gather(cli)).transpose()?,
         verbose: cli.verbose,
         json: cli.json,
         files: FilesSpec {
@@ -58,13 +58,13 @@ pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Erro
         html: cli.report.clone().map(|path| HtmlSpec {
             path,
             merge: cli.gather_all,
-            // Beside what the gathered output keeps, and mostly the same.
+            // The gathered output keeps the same text, so the page gets less memory.
             memory: cli.spool_memory / 4,
         }),
     })
 }
 
-/// A directory's name that is a setting for ssh, as `-o` takes it in ssh, if there is no such directory.
+/// Returns the value of `-o` if it is a setting of ssh, as for the `-o` of ssh, and no directory.
 fn ssh_setting(dir: &Path) -> Option<String> {
     let name = dir.to_str()?;
     let (key, _) = name.split_once(['=', ' '])?;
@@ -72,7 +72,7 @@ fn ssh_setting(dir: &Path) -> Option<String> {
     (is_keyword && !dir.exists()).then(|| name.to_owned())
 }
 
-/// Where colours are shown: on terminals, unless the user said otherwise.
+/// Returns the streams with colours: terminals, unless the user chose otherwise.
 pub(super) fn colors(when: WhenArg, terminals: Terminals) -> Colors {
     let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match when {
@@ -88,28 +88,28 @@ pub(super) fn colors(when: WhenArg, terminals: Terminals) -> Colors {
     }
 }
 
-/// Whether a terminal here can do no more than print.
+/// Returns true if the terminal understands no escape sequences.
 fn is_dumb() -> bool {
     env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
-/// How labels look, if not as usual.
+/// Returns the format of labels, if it is not the default.
 fn label_format(cli: &Cli) -> Result<Option<LabelFormat>, Error> {
     let format = cli.label.as_deref().map(str::parse);
     format.transpose().map_err(Error::Label)
 }
 
-/// Whether equal outputs are to stand once.
-fn equal_once(cli: &Cli) -> bool {
+/// Returns true if equal outputs are printed once.
+fn folds_equal(cli: &Cli) -> bool {
     cli.gather || cli.gather_all || cli.diff || cli.only == Some(OnlyArg::Odd)
 }
 
-/// Decides how gathered output looks.
+/// Decides the form of gathered output.
 ///
 /// # Errors
-/// The form of labels makes no sense.
+/// The format of labels is wrong.
 pub(super) fn gather(cli: &Cli) -> Result<GatherSpec, Error> {
-    let form = match (equal_once(cli), cli.lines_together) {
+    let form = match (folds_equal(cli), cli.lines_together) {
         _ if cli.diff => GatherForm::Diff,
         (_, false) => GatherForm::Blocks,
         (true, true) => GatherForm::Lines,

@@ -157,7 +157,7 @@ fn a_run_with_few_descriptors_takes_more_turns() {
 fn what_cannot_be_started_is_said_before_anything_is() {
     for (command, words) in [
         (&["echo", "%x"][..], "%x"),
-        (&["no-such-program", "%h"], "there is no program"),
+        (&["no-such-program", "%h"], "cannot find the program"),
         (&["echo hi | cat"], "write sh -c"),
     ] {
         let ended = exec("p[1-2]").args(command).run();

@@ -457,7 +457,7 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
         lines[3..5],
         [
             "1 of 3 targets would fail: no-such-host.invalid",
-            "3 targets, 2 at once, in 2 waves"
+            "3 targets, fan-out 2, in 2 waves"
         ]
     );
     ended.stderr("");
@@ -466,9 +466,26 @@ fn a_dry_run_looks_names_up_and_calls_nobody() {
     let ended = call.args(&["-w", hosts, "uptime"]).run().status(3);
     let text = String::from_utf8_lossy(&ended.stdout);
     let expected = "\n1 of 4 targets would fail: no-such-host.invalid\n\
-                    3 targets would not be started: wave 1 of 4 has failures\n4 targets, 2 at once";
+                    3 targets would not be started: wave 1 of 4 has failures\n4 targets, fan-out 2";
     assert!(text.contains(expected), "{text}");
     demo(&["-n"], "n[1-3]", "exit 7").status(0);
+}
+
+#[test]
+fn a_dry_run_counts_the_descriptors_of_embedded_daemons() {
+    let wanted = |ended: Ended| {
+        let text = String::from_utf8(ended.status(0).stdout).unwrap();
+        let (_, rest) = text.split_once("descriptors: ").unwrap();
+        rest.split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    let options = ["-n", "-j", "10", "--source-ports", "any"];
+    let with_daemons = wanted(demo(&options, "127.0.0.1", "true"));
+    let without = Mrsh::new().args(&options);
+    let without = wanted(without.args(&["-w", "127.0.0.1", "true"]).run());
+    assert_eq!(
+        with_daemons - without,
+        10 * fake_rshd::DESCRIPTORS_PER_SESSION
+    );
 }
 
 /// What the manual's examples of jq give of the run below, in their order.

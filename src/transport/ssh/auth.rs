@@ -11,7 +11,7 @@ use super::connect::{Progress, lost};
 use super::drive::Turns;
 use super::ffi::{Fault, Peer, Signature};
 use super::trials::{Trials, Turn};
-use super::trust::chain;
+use crate::error::with_causes;
 use crate::event::{PasswordUse, Phase};
 use crate::transport::{Excused, TransportError};
 
@@ -40,7 +40,7 @@ impl Key<'_> {
                 let (algorithm, _) =
                     signature_request(request).ok_or("the request makes no sense")?;
                 let signed = agent.sign(blob, request, algorithm).await;
-                signed.map_err(|error| chain(&error))
+                signed.map_err(|error| with_causes(&error))
             }
             (KeyHolder::Agent(_), None) => Err(format!("{}: no agent has it", self.candidate.name)),
         }

@@ -2,7 +2,7 @@
 
 use ssh_files::{ConfigError, ConfigLineError, ConfigLineErrorKind, IgnoredSetting};
 
-use super::trust::chain;
+use crate::error::with_causes;
 use crate::targets::{Diagnostic, Origin};
 
 /// Advice for settings that only ssh itself supports.
@@ -30,7 +30,7 @@ impl ConfigFault {
     pub fn one_line(&self) -> String {
         match self {
             ConfigFault::Line { short, .. } => short.clone(),
-            ConfigFault::Other(error) => chain(error),
+            ConfigFault::Other(error) => with_causes(error),
         }
     }
 }

@@ -18,7 +18,8 @@ use super::library;
 use super::note::Note;
 use super::prompt::{self, Ask, PromptError, Secret};
 use super::trials::Trials;
-use super::trust::{Trust, TrustError, chain};
+use super::trust::{Trust, TrustError};
+use crate::error::with_causes;
 use crate::targets::Target;
 use crate::targets::fold;
 
@@ -224,7 +225,7 @@ pub(super) async fn prepare<'t>(
             // Keys in files may do, as they do for ssh.
             Err(error) => notes.push(Note {
                 verbose: true,
-                text: chain(&error),
+                text: with_causes(&error),
             }),
         }
     }

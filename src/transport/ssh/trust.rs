@@ -15,6 +15,7 @@ use super::algorithms;
 use super::host_key_fault;
 use super::note::Note;
 use super::remarks::{Remarks, additions};
+use crate::error::with_causes;
 use crate::transport::{HostKeyFault, TransportError};
 
 /// Everything that says whom to trust, each file read once.
@@ -187,7 +188,7 @@ impl Trust {
                     return Err(refused(fault));
                 };
                 if let Err(error) = file.append(names, &key, host.hash_known_hosts) {
-                    let text = chain(&error);
+                    let text = with_causes(&error);
                     let alone = format!("{}: {text}", names.name());
                     self.remarks.add_for(names.name(), text, alone);
                 }
@@ -242,18 +243,6 @@ fn files(host: &HostConfig) -> Vec<PathBuf> {
     user.chain(&host.global_known_hosts_files)
         .cloned()
         .collect()
-}
-
-/// An error with its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ fn one_source_port_is_too_few_for_call_backs() {
     let ended = mrsh().arg("true").run().status(2);
     ended.says(&[
         "mrsh: cannot use source ports 700-700: separate standard error needs at least 2, one to listen on \
-         for the daemons' call-backs and one to connect from; use --stderr merge or a larger range\n",
+         for the daemons' call-backs and one to connect from\n  = help: use --stderr merge, or a larger range\n",
     ]);
     // A port is enough where nothing is listened on.
     let dry = mrsh().args(&["-n", "--stderr", "merge", "true"]).run();
