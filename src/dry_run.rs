@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::error::plain;
+use crate::output::{Called, Rules, RunInfo};
 use crate::plan::RunPlan;
 use crate::ports::{self, RESERVED, SourcePorts, bind};
-use crate::report::{Called, Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
 use crate::run::policy::Policy;
 use crate::targets::TransportKind;
@@ -288,7 +288,7 @@ fn source_ports(plan: &RunPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::run_info;
+    use crate::output::testing::run_info;
     use crate::targets::Target;
 
     fn info() -> RunInfo {

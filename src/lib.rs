@@ -1,9 +1,9 @@
 //! `mrsh` runs one command on many hosts at once, over rsh or ssh, from one process.
 //!
 //! Data flows one way: argv ([`cli`]) → [`plan`] → dispatcher ([`run`]) → [`transport`] →
-//! [events](event) → [`report`] → [`exit`] status. Imports point down only: `plan` knows the
+//! [events](event) → [`output`] → [`exit`] status. Imports point down only: `plan` knows the
 //! others, `run` knows transports by their trait, `transport` takes its ports from [`ports`], and
-//! `report` sees only events.
+//! `output` sees only events.
 
 #![cfg(target_os = "linux")]
 
@@ -21,10 +21,10 @@ use error::Error;
 use event::Note;
 use exit::ExitStatus;
 use help::with_help;
+use output::{Console, Reports, Words};
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use reader::Reader;
-use report::{Console, Reports, Words};
 use run::signal::SignalSource;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use targets::{Target, TargetId, TransportKind};
@@ -50,12 +50,12 @@ mod help;
 mod inherited;
 pub mod listing;
 pub mod multi_rsh;
+pub mod output;
 pub mod plan;
 pub mod ports;
 pub mod privilege;
 mod random;
 pub mod reader;
-pub mod report;
 pub mod run;
 pub mod targets;
 pub mod transport;
@@ -201,7 +201,7 @@ fn say_if_read(text: &str) {
 fn show_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
     let sockets =
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
-    print(report::ports::describe(
+    print(output::ports::describe(
         range,
         &ports::candidates(range.clone()),
         &sockets,
@@ -248,7 +248,7 @@ fn run_filter(plan: &FilterPlan) -> ExitStatus {
     let mut console =
         Console::stdio(plan.terminals, &Reader::default()).pass_colors(plan.pass_colors);
     let mut input = io::stdin().lock();
-    let ended = report::filter(
+    let ended = output::filter(
         &plan.gather,
         plan.label,
         plan.colors,
@@ -307,7 +307,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         messages,
         failed,
         thread,
-    } = report::start(&plan.report, plan.info, console)
+    } = output::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
     plan.run.report_failed = failed;
     let stats = runtime.block_on(async {
@@ -321,8 +321,8 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     // A name look-up that hangs must not keep the program.
     runtime.shutdown_background();
     let tell_left = || {
-        let left = report::left_running(&targets, &stats).into_iter();
-        left.chain(report::may_be_running(&targets, &stats))
+        let left = output::left_running(&targets, &stats).into_iter();
+        left.chain(output::may_be_running(&targets, &stats))
             .for_each(|text| say_if_read(&text));
     };
     let unwritten = if messages.is_closed() {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::cli::Cli;
-use crate::report::Rules;
+use crate::output::Rules;
 use crate::run::policy::{Policy, Share};
 
 /// Decides when the run goes on, gives up or tries again.

@@ -20,7 +20,7 @@ fn records(ended: &Ended) -> Vec<Value> {
 
 #[test]
 fn json_is_as_the_schema_says() {
-    let schema = include_str!("../../src/report/json/schema.json");
+    let schema = include_str!("../../src/output/json/schema.json");
     let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
     let command = r#"printf 'a\377\n'; echo "$MRSH_HOST ü" >&2; test $MRSH_HOST != n2"#;
     let ended = demo(&["--json"], "n[1-3]", command).status(1);

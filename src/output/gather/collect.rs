@@ -15,7 +15,7 @@ const UNFINISHED: usize = 64 * 1024;
 
 /// The texts and ends of all hosts. Hosts are numbers here, from 0.
 #[derive(Debug)]
-pub(in crate::report) struct Collected {
+pub(in crate::output) struct Collected {
     tree: Tree,
     /// Both streams become one text, stdout's, in the order in which their lines were complete.
     merge: bool,
@@ -29,7 +29,7 @@ pub(in crate::report) struct Collected {
 
 /// One host.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::report) struct Host {
+pub(in crate::output) struct Host {
     texts: [Cursor; 2],
     /// The text does not end with a newline.
     open: [bool; 2],
@@ -38,7 +38,7 @@ pub(in crate::report) struct Host {
 
 /// How a host ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(in crate::report) struct End {
+pub(in crate::output) struct End {
     /// The place of its words in the list of all ends.
     words: u32,
     /// Its command ran to an end, whichever that was.
@@ -47,7 +47,7 @@ pub(in crate::report) struct End {
 
 impl Host {
     /// How it ended, if it did.
-    pub(in crate::report) fn end(&self) -> Option<End> {
+    pub(in crate::output) fn end(&self) -> Option<End> {
         self.end
     }
 
@@ -66,7 +66,7 @@ fn place(stream: Stream) -> usize {
 
 impl Collected {
     /// Keeps about `memory` bytes of text in memory.
-    pub(in crate::report) fn new(memory: usize, merge: bool) -> Self {
+    pub(in crate::output) fn new(memory: usize, merge: bool) -> Self {
         Collected {
             tree: Tree::new(memory),
             merge,
@@ -78,17 +78,17 @@ impl Collected {
     }
 
     /// How many hosts there are.
-    pub(in crate::report) fn len(&self) -> usize {
+    pub(in crate::output) fn len(&self) -> usize {
         self.hosts.len()
     }
 
     /// Adds so many hosts.
-    pub(in crate::report) fn add_hosts(&mut self, count: usize) {
+    pub(in crate::output) fn add_hosts(&mut self, count: usize) {
         self.hosts.resize(self.hosts.len() + count, Host::default());
     }
 
     /// A host.
-    pub(in crate::report) fn host(&self, host: usize) -> &Host {
+    pub(in crate::output) fn host(&self, host: usize) -> &Host {
         &self.hosts[host]
     }
 
@@ -96,7 +96,7 @@ impl Collected {
     ///
     /// # Errors
     /// The temporary file cannot be made, written or read.
-    pub(in crate::report) fn push(
+    pub(in crate::output) fn push(
         &mut self,
         host: usize,
         stream: Stream,
@@ -125,7 +125,7 @@ impl Collected {
     ///
     /// # Errors
     /// As for [`push`](Self::push).
-    pub(in crate::report) fn finish(
+    pub(in crate::output) fn finish(
         &mut self,
         host: usize,
         words: &str,
@@ -168,7 +168,7 @@ impl Collected {
     }
 
     /// Reads a text from its byte `from` on.
-    pub(in crate::report) fn reader(&self, text: Cursor, from: u64) -> TextReader<'_> {
+    pub(in crate::output) fn reader(&self, text: Cursor, from: u64) -> TextReader<'_> {
         self.tree.reader(text, from)
     }
 
@@ -178,7 +178,7 @@ impl Collected {
     }
 
     /// What there is to say about an end; nothing about a good one.
-    pub(in crate::report) fn words(&self, end: Option<End>) -> &str {
+    pub(in crate::output) fn words(&self, end: Option<End>) -> &str {
         end.and_then(|end| self.ends.get(end.words as usize))
             .map_or("", |words| &**words)
     }

@@ -18,19 +18,19 @@ const PIECE: usize = 32 * 1024;
 /// A node that is split keeps its number for its later part, so a cursor may stand before the node
 /// that it names; then it is in one of those above it. [`Tree::settle`] puts it right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(in crate::report) struct Cursor {
+pub(in crate::output) struct Cursor {
     node: u32,
     depth: u64,
 }
 
 impl Cursor {
     /// How long the text is, in bytes.
-    pub(in crate::report) fn length(self) -> u64 {
+    pub(in crate::output) fn length(self) -> u64 {
         self.depth
     }
 
     /// Whether the text is empty.
-    pub(in crate::report) fn is_empty(self) -> bool {
+    pub(in crate::output) fn is_empty(self) -> bool {
         self.depth == 0
     }
 }
@@ -208,7 +208,7 @@ impl Tree {
 
 /// Reads one text.
 #[derive(Debug)]
-pub(in crate::report) struct TextReader<'a> {
+pub(in crate::output) struct TextReader<'a> {
     tree: &'a Tree,
     path: Vec<u32>,
     depth: u64,

@@ -313,7 +313,7 @@ fn skip_line(text: &mut impl BufRead) -> io::Result<u64> {
 }
 
 /// A range of lines as unified diffs write it: `7` for one line, `6,0` for none behind line 6.
-pub(in crate::report) fn span(before: usize, length: usize) -> String {
+pub(in crate::output) fn span(before: usize, length: usize) -> String {
     match length {
         0 => format!("{before},0"),
         1 => (before + 1).to_string(),

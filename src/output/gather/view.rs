@@ -22,23 +22,23 @@ const RULE: &[u8] = b"---------------";
 
 /// What is to be shown, and to whom it belongs.
 #[derive(Debug)]
-pub(in crate::report) struct View<'a> {
+pub(in crate::output) struct View<'a> {
     /// What the hosts wrote.
-    pub(in crate::report) collected: &'a Collected,
+    pub(in crate::output) collected: &'a Collected,
     /// The names of the hosts, by number.
-    pub(in crate::report) labels: &'a dyn Labels,
+    pub(in crate::output) labels: &'a dyn Labels,
     /// Whether names are shown at all.
-    pub(in crate::report) label: bool,
+    pub(in crate::output) label: bool,
     /// What stands before a line, if not the usual.
-    pub(in crate::report) format: Option<&'a LabelFormat>,
+    pub(in crate::output) format: Option<&'a LabelFormat>,
     /// The colours.
-    pub(in crate::report) palette: &'a Palette,
+    pub(in crate::output) palette: &'a Palette,
     /// Only what differs from the majority.
-    pub(in crate::report) only_odd: bool,
+    pub(in crate::output) only_odd: bool,
 }
 
 /// Names hosts.
-pub(in crate::report) trait Labels: std::fmt::Debug {
+pub(in crate::output) trait Labels: std::fmt::Debug {
     /// The name of a host.
     fn label(&self, host: usize) -> &str;
 
@@ -54,21 +54,21 @@ pub(in crate::report) trait Labels: std::fmt::Debug {
 
 /// Hosts that are alike.
 #[derive(Debug)]
-pub(in crate::report) struct Group {
+pub(in crate::output) struct Group {
     /// What they wrote to standard output.
-    pub(in crate::report) text: Cursor,
+    pub(in crate::output) text: Cursor,
     /// How they ended.
-    pub(in crate::report) end: Option<End>,
+    pub(in crate::output) end: Option<End>,
     /// In the order of all hosts.
-    pub(in crate::report) hosts: Vec<usize>,
+    pub(in crate::output) hosts: Vec<usize>,
     /// Their standard error: those who wrote nothing are a group of it, too.
-    pub(in crate::report) errors: Vec<(Cursor, Vec<usize>)>,
+    pub(in crate::output) errors: Vec<(Cursor, Vec<usize>)>,
 }
 
 impl View<'_> {
     /// All groups of these hosts, the biggest first; among equals, that of the earliest host.
     /// Hosts that wrote nothing are among them if their command ran.
-    pub(in crate::report) fn groups(&self, hosts: impl IntoIterator<Item = usize>) -> Vec<Group> {
+    pub(in crate::output) fn groups(&self, hosts: impl IntoIterator<Item = usize>) -> Vec<Group> {
         let mut places: HashMap<(Cursor, Option<End>), usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
         for host in hosts {
@@ -257,7 +257,7 @@ impl View<'_> {
     }
 
     /// The names of some hosts, folded.
-    pub(in crate::report) fn names(&self, hosts: &[usize]) -> String {
+    pub(in crate::output) fn names(&self, hosts: &[usize]) -> String {
         match hosts {
             // A label that would be cut up or sorted elsewhere stays as it was written.
             [host] => self.labels.label(*host).to_owned(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
-use crate::report::{
+use crate::output::{
     Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
     Terminals, Words,
 };
@@ -15,7 +15,7 @@ use crate::transport::ssh::config::keywords;
 ///
 /// # Errors
 /// What was asked for cannot be at once, or makes no sense.
-pub(super) fn report(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error> {
+pub(super) fn spec(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error> {
     let failed_to = match &cli.failed_to {
         Some(path) if path == Path::new("-") => Some(FailedTo::Stdout),
         path => path.clone().map(FailedTo::File),
