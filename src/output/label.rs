@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::targets::nodeset::fold;
 use crate::targets::{Diagnostic, Origin};
 
@@ -150,7 +152,7 @@ impl LabelFormat {
                     fold(values.iter().map(String::as_str))
                 }
             };
-            let padding = " ".repeat(width.saturating_sub(shown.chars().count()));
+            let padding = " ".repeat(width.saturating_sub(shown.width()));
             let (before, after) = if left {
                 ("", &*padding)
             } else {
@@ -195,6 +197,14 @@ mod tests {
             "[  n42|n42  |n42] 100% "
         );
         assert_eq!(label("", &[1]), "");
+    }
+
+    #[test]
+    fn widths_are_columns_of_the_terminal() {
+        let mut label = Vec::new();
+        let format: LabelFormat = "%6l|%-6l|".parse().unwrap();
+        format.write(&[0], |_, _| "日本".to_owned(), &mut label);
+        assert_eq!(String::from_utf8(label).unwrap(), "  日本|日本  |");
     }
 
     #[test]

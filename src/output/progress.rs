@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use unicode_width::UnicodeWidthStr;
 
 use super::summary::duration;
 use super::terminal::harmless_line;
@@ -112,7 +113,7 @@ impl Progress {
         self.bar.set_position(self.done as u64);
         self.bar.force_draw();
         let line = self.canvas.line();
-        line.chars().take(width.into()).collect()
+        cut_to_width(line, width.into())
     }
 
     fn message(&self, now: Instant) -> String {
@@ -170,6 +171,14 @@ pub(super) fn terminal_width() -> u16 {
         Ok(size) if size.ws_col > 0 => size.ws_col,
         _ => 80,
     }
+}
+
+/// Cuts a line to this many columns, between two characters.
+fn cut_to_width(mut line: String, columns: usize) -> String {
+    while line.width() > columns {
+        line.pop();
+    }
+    line
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -325,8 +334,17 @@ mod tests {
                 25 => || 25,
                 _ => || 500,
             };
-            assert!(progress.line(begun).chars().count() <= most);
+            assert!(progress.line(begun).width() <= most);
         }
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let cut = |columns| cut_to_width("1 日本".to_owned(), columns);
+        assert_eq!(
+            [cut(6), cut(5), cut(4), cut(0)],
+            ["1 日本", "1 日", "1 日", ""]
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::io::{self, Write};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::escape::{Count, Hosts, Text};
 use super::page::Page;
 use super::racks::{Rack, Took, slowest_first};
@@ -175,7 +177,7 @@ impl Page<'_> {
                 named.push((y, &self.info.targets[host].label));
             }
         }
-        let length = |(_, label): &(usize, &str)| label.chars().count();
+        let length = |(_, label): &(usize, &str)| label.width();
         let width = named
             .iter()
             .map(length)
