@@ -370,7 +370,10 @@ mod tests {
         assert!(thread.join().unwrap().is_empty());
         assert!(sender.is_closed());
         assert_eq!(recorder.text(Stream::Stdout), b"a: 1\na: 2\n");
-        assert_eq!(recorder.text(Stream::Stderr), b"mrsh: 1 failed: b exit 2\n");
+        assert_eq!(
+            recorder.text(Stream::Stderr),
+            b"mrsh: 1 failed: b: exit 2\n"
+        );
     }
 
     #[test]
@@ -445,7 +448,7 @@ mod tests {
         );
         assert_eq!(
             recorder.text(Stream::Stderr),
-            b"a: 3\nmrsh: 1 failed: b exit 2\n"
+            b"a: 3\nmrsh: 1 failed: b: exit 2\n"
         );
         assert_eq!(std::fs::read_to_string(list).unwrap(), "b\n");
     }
@@ -506,7 +509,7 @@ mod tests {
         ");
         assert_eq!(
             recorder.text(Stream::Stderr),
-            b"mrsh: 1 failed: a exit 2\nmrsh: 1 not started: d\n"
+            b"mrsh: 1 failed: a: exit 2\nmrsh: 1 not started: d\n"
         );
         assert_eq!(std::fs::read(out.join("b")).unwrap(), b"1\n2\n");
         assert_eq!(

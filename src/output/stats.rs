@@ -27,7 +27,7 @@ const PHASES: [&str; 7] = [
     "connect",
     "start",
     "run",
-    "this machine busy",
+    "queued locally",
 ];
 
 /// Adds up what the hosts' ends tell.
@@ -271,7 +271,7 @@ mod tests {
         run: 95 % of the hosts' time, 250 ms on average, 500 ms at most (fay)
         start: 4 % of the hosts' time, 10.0 ms on average, 10.0 ms at most (fay)
         connect: 1 % of the hosts' time, 2.50 ms on average, 5.00 ms at most (fay)
-        this machine busy: 0 % of the hosts' time, 0.83 ms on average, 1.00 ms at most (eve)
+        queued locally: 0 % of the hosts' time, 0.83 ms on average, 1.00 ms at most (eve)
         port wait: 0 % of the hosts' time, 4.00 ms on average, 4.00 ms at most (fay)
         6 connections, from 1 different source ports; 1 were reset from here, 1 left in TIME_WAIT
         ");

@@ -11,6 +11,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
 use crate::error::{plain, without_numbers};
@@ -19,7 +21,7 @@ use crate::help::HELP;
 use crate::targets::nodeset::fold;
 use crate::targets::{Target, TargetId};
 
-/// Several causes share a line up to this many characters.
+/// Several causes share a line up to this many columns.
 const WIDTH: usize = 100;
 
 /// A cause is cut after this many bytes: some of it is the remote side's text.
@@ -151,12 +153,11 @@ impl Summary {
         let failed: usize = causes.iter().map(|(_, cause)| cause.targets.len()).sum();
         let parts: Vec<String> = causes
             .iter()
-            .map(|(text, cause)| format!("{} {text}", self.fold(cause.targets.iter().copied())))
+            .map(|(text, cause)| format!("{}: {text}", self.fold(cause.targets.iter().copied())))
             .collect();
-        let line = format!("{failed} failed: {}", parts.join(", "));
-        // A cause with a comma of its own does not read well among others.
-        let reads_well =
-            line.chars().count() <= WIDTH && !parts.iter().any(|part| part.contains(", "));
+        let line = format!("{failed} failed: {}", parts.join("; "));
+        // A cause with a semicolon of its own does not read well among others.
+        let reads_well = line.width() <= WIDTH && !parts.iter().any(|part| part.contains("; "));
         if parts.len() == 1 || reads_well {
             return say(&line, console);
         }
@@ -311,8 +312,8 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
             Some(common) => write!(cause, "{common}"),
             None => write!(cause, "{failure}"),
         },
-        Outcome::Cancelled(CancelReason::Deadline) => write!(cause, "not done at the deadline"),
-        Outcome::Cancelled(_) => write!(cause, "not done when the run was stopped"),
+        Outcome::Cancelled(CancelReason::Deadline) => write!(cause, "deadline reached"),
+        Outcome::Cancelled(_) => write!(cause, "interrupted"),
         Outcome::NotStarted(_) => write!(cause, "not started"),
         Outcome::Internal(text) => write!(cause, "internal error: {text}"),
     };

@@ -217,7 +217,7 @@ fn full_disk(options: &[&str]) -> Ended {
     let page = std::fs::read_to_string(&page).unwrap();
     let verdict = "4 of 5 hosts did not succeed, 1 was not started";
     assert!(page.contains(verdict), "{page}");
-    for words in ["4 failed: n2 exit 2", "1 not started: n5"] {
+    for words in ["4 failed: n2: exit 2", "1 not started: n5"] {
         assert!(run.stderr.contains(words), "{run:#?}");
     }
     run
@@ -306,7 +306,7 @@ fn only_failed_is_silent_on_a_good_day() {
     ended.stdout("").stderr("");
     let command = "echo $MRSH_HOST; test $MRSH_HOST != n2";
     let ended = demo(&only, "n[1-3]", command).status(1).stdout("n2: n2\n");
-    ended.says(&["mrsh: 1 failed: n2 exit 1\n"]);
+    ended.says(&["mrsh: 1 failed: n2: exit 1\n"]);
     let only = ["--only", "failed", "-q"];
     let ended = demo(&only, "n[1-3]", command).status(1);
     ended.stdout("n2: n2\n").stderr("");

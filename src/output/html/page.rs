@@ -254,7 +254,7 @@ impl Page<'_> {
              <p class=\"filter\" hidden><label for=\"filter\">Show only</label> <input id=\"filter\" type=\"search\" \
              placeholder=\"a part of a name or an end\"> <span id=\"found\" role=\"status\"></span></p>\n\
              <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"times\"><table id=\"table\">\n\
-             <caption id=\"times\">Times in seconds. “Wait here” is what a host waited for a free source port, or for this machine.</caption>\n\
+             <caption id=\"times\">Times in seconds. A target that is queued locally waits for the CPU, descriptors or memory of this machine.</caption>\n\
              <thead><tr><th scope=\"col\">Host</th><th scope=\"col\">End</th><th scope=\"col\" class=\"num\">began</th>",
             Hosts(count)
         )?;

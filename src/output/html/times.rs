@@ -87,7 +87,7 @@ pub(super) const PHASES: [(&str, &str); 7] = [
     ("connect", "p2"),
     ("start", "p3"),
     ("run", "p4"),
-    ("this machine busy", "p6"),
+    ("queued locally", "p6"),
 ];
 
 /// A host's end and its times.

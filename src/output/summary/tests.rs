@@ -91,7 +91,7 @@ fn details_have_the_counts() {
     insta::assert_snapshot!(said(true, 40, vec![]), @"mrsh: 40 of 40 succeeded in 1.2 s");
     insta::assert_snapshot!(said(true, 40, vec![exit(1)]), @r"
     mrsh: 39 of 40 succeeded in 1.2 s
-    mrsh: 1 failed: ada exit 1
+    mrsh: 1 failed: ada: exit 1
     ");
 }
 
@@ -99,7 +99,7 @@ fn details_have_the_counts() {
 fn few_failures_are_one_line() {
     insta::assert_snapshot!(
         said(false, 12, vec![exit(3), exit(1), timeout(Phase::Connect), exit(1)]),
-        @"mrsh: 4 failed: bea,dot exit 1, ada exit 3, cas timed out after 10 s: connecting"
+        @"mrsh: 4 failed: bea,dot: exit 1; ada: exit 3; cas: connection timed out after 10 s"
     );
 }
 
@@ -112,7 +112,7 @@ fn one_cause_is_one_line_however_long_and_hosts_are_folded() {
     assert_eq!(
         told(false, &events, Some(30)),
         format!(
-            "mrsh: 30 failed: {folded} timed out after 10 s: waiting for the daemon to start the command\n"
+            "mrsh: 30 failed: {folded}: timed out after 10 s while waiting for the daemon to start the command\n"
         )
     );
 }
@@ -133,22 +133,22 @@ fn many_causes_are_a_line_each() {
     ];
     insta::assert_snapshot!(said(false, 10, outcomes), @r"
     mrsh: 7 of 10 failed:
-      dot,eve timed out after 10 s: waiting for the daemon to start the command
-      jon denied: Permission denied.
-      ivy internal error: index out of bounds
-      cas killed by signal 40
-      bea killed by signal 9 (KILL)
-      fay not done when the run was stopped
+      dot,eve: timed out after 10 s while waiting for the daemon to start the command
+      jon: denied: Permission denied.
+      ivy: internal error: index out of bounds
+      cas: killed by signal 40
+      bea: killed by signal 9 (KILL)
+      fay: interrupted
     mrsh: 2 not started: gus,hal
     ");
 }
 
 #[test]
-fn a_cause_with_a_comma_gets_its_own_line() {
-    insta::assert_snapshot!(said(false, 2, vec![denied("not you, not now"), exit(1)]), @r"
+fn a_cause_with_a_semicolon_gets_its_own_line() {
+    insta::assert_snapshot!(said(false, 2, vec![denied("not you; not now"), exit(1)]), @r"
     mrsh: 2 of 2 failed:
-      ada denied: not you, not now
-      bea exit 1
+      ada: denied: not you; not now
+      bea: exit 1
     ");
 }
 
@@ -156,7 +156,7 @@ fn a_cause_with_a_comma_gets_its_own_line() {
 fn remote_text_is_harmless_and_cut() {
     insta::assert_snapshot!(
         said(false, 1, vec![denied("go\x1b[2J\nmrsh: 0 failed")]),
-        @"mrsh: 1 failed: ada denied: go^[[2J^Jmrsh: 0 failed"
+        @"mrsh: 1 failed: ada: denied: go^[[2J^Jmrsh: 0 failed"
     );
     let text = said(false, 1, vec![denied(&"ü".repeat(5000))]);
     assert!(text.len() < 500 && text.ends_with("ü…\n"), "{text}");
@@ -230,7 +230,7 @@ fn the_culprit_comes_before_those_that_were_stopped_with_it() {
     let mut outcomes = vec![cancelled(), cancelled(), cancelled(), exit(1)];
     outcomes.push(Outcome::NotStarted(CancelReason::Signal(15)));
     insta::assert_snapshot!(said(false, 5, outcomes), @r"
-    mrsh: 4 failed: dot exit 1, ada,bea,cas not done when the run was stopped
+    mrsh: 4 failed: dot: exit 1; ada,bea,cas: interrupted
     mrsh: 1 not started: eve
     ");
 }
@@ -256,9 +256,9 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
     let outcomes = vec![withheld(), withheld(), withheld(), exit(1), sent(), exit(1)];
     insta::assert_snapshot!(said(false, 6, outcomes), @r"
     mrsh: 6 of 6 failed:
-      eve permission denied: tried the password; the server takes password
-      dot,fay exit 1
-      ada,bea,cas permission denied: the password is not sent, for eve has refused it for ops
+      eve: permission denied: tried the password; the server takes password
+      dot,fay: exit 1
+      ada,bea,cas: permission denied: the password is not sent, for eve has refused it for ops
     ");
     // By way of a host that refused it.
     let through = |source| {
@@ -272,13 +272,13 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
     };
     insta::assert_snapshot!(said(false, 3, vec![withheld(), through(next()), through(first())]), @r"
     mrsh: 3 of 3 failed:
-      cas through gw: permission denied: tried the password; the server takes password
-      ada permission denied: the password is not sent, for eve has refused it for ops
-      bea through gw: permission denied: the password is not sent, for eve has refused it for ops
+      cas: through gw: permission denied: tried the password; the server takes password
+      ada: permission denied: the password is not sent, for eve has refused it for ops
+      bea: through gw: permission denied: the password is not sent, for eve has refused it for ops
     ");
     // Nobody went without it.
     let outcomes = vec![sent(), exit(1), exit(1)];
-    insta::assert_snapshot!(said(false, 3, outcomes), @"mrsh: 3 failed: bea,cas exit 1, ada permission denied: tried the password; the server takes password");
+    insta::assert_snapshot!(said(false, 3, outcomes), @"mrsh: 3 failed: bea,cas: exit 1; ada: permission denied: tried the password; the server takes password");
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn the_last_word_is_who_is_still_running() {
     console.flush().unwrap();
     let said = String::from_utf8(recorder.text(Stream::Stderr)).unwrap();
     insta::assert_snapshot!(said, @r"
-    mrsh: 3 failed: n[1-3] not done at the deadline
+    mrsh: 3 failed: n[1-3]: deadline reached
     mrsh: 1 not started: n4
     mrsh: still running on: n[2-3]
     mrsh: may be running on: n1
@@ -367,7 +367,7 @@ fn a_quiet_summary_answers_and_says_no_more() {
     mrsh: none running, 1 waiting, 0 done
     mrsh: a note
     mrsh: 0 of 0 succeeded in 0.0 s
-    mrsh: 1 failed: ada exit 1
+    mrsh: 1 failed: ada: exit 1
     ");
 }
 
@@ -394,16 +394,16 @@ fn causes_that_differ_in_the_hosts_name_and_key_are_one_line_with_one_help() {
         unknown.collect::<Vec<_>>()
     };
     insta::assert_snapshot!(said(false, 3, outcomes()), @r"
-    mrsh: 3 failed: ada,bea,cas no key is known for it
+    mrsh: 3 failed: ada,bea,cas: no key is known for it
       = help: ask somebody
     ");
     // One host alone has the details, which have the help.
-    insta::assert_snapshot!(said(false, 3, vec![unknown("ada", "RSA")]), @"mrsh: 1 failed: ada no RSA key is known for ada: ask somebody");
+    insta::assert_snapshot!(said(false, 3, vec![unknown("ada", "RSA")]), @"mrsh: 1 failed: ada: no RSA key is known for ada: ask somebody");
     insta::assert_snapshot!(said(true, 3, outcomes()), @r"
     mrsh: 0 of 3 succeeded in 1.2 s
     mrsh: 3 of 3 failed:
-      bea no ED25519 key is known for bea: ask somebody
-      ada no RSA key is known for ada: ask somebody
-      cas no RSA key is known for cas: ask somebody
+      bea: no ED25519 key is known for bea: ask somebody
+      ada: no RSA key is known for ada: ask somebody
+      cas: no RSA key is known for cas: ask somebody
     ");
 }
