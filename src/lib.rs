@@ -21,7 +21,7 @@ use error::Error;
 use event::Note;
 use exit::ExitStatus;
 use help::with_help;
-use output::{Console, Reports, Words};
+use output::{Console, Reports, SummaryLevel};
 use plan::{FilterPlan, Plan, RunPlan, TransportPlan};
 use ports::{PortPool, RESERVED, SourcePorts, bind, kernel};
 use reader::Reader;
@@ -213,9 +213,9 @@ fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     let (text, all_found) =
         dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
     let says = match plan.report.words {
-        Words::All => true,
-        Words::IfFailed => !all_found,
-        Words::None => false,
+        SummaryLevel::All => true,
+        SummaryLevel::IfFailed => !all_found,
+        SummaryLevel::None => false,
     };
     let notes = plan.run.notes.iter();
     notes

@@ -178,7 +178,7 @@ impl Plan {
             },
             user_given: cli.user.is_some(),
             port: cli.port,
-            decided: transports.decided(&targets)?,
+            resolved: transports.resolved(&targets)?,
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,

@@ -1,51 +1,50 @@
-//! What stands around the text of a line: labels, and colours where they are wanted.
+//! Labels and colours around the text of a line.
 //!
-//! Colours are ours alone: those that a host sends are text on a terminal, as everything that it sends, unless
-//! the user wants colours always.
-//! As clush has it, labels show by their colour which stream a line is of; diffs look as git's do.
+//! Only mrsh sets colours. Colour sequences of a host are shown as text on a terminal, unless the user wants colours
+//! always. The colour of a label shows the stream of its line, as in clush. Diffs have the colours of git.
 
 use anstyle::{AnsiColor, Style};
 
 use crate::event::Stream;
 
-/// Which of our two streams are coloured. Decided once, where the run is planned.
+/// Streams that are coloured. The plan decides it once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Colors {
-    /// Standard output is.
+    /// True for a coloured standard output.
     pub out: bool,
-    /// Standard error is.
+    /// True for a coloured standard error.
     pub err: bool,
 }
 
-/// What stands around the text of one line.
+/// Bytes before and after the text of one line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Frame<'a> {
-    /// Before it, in pieces.
+    /// Bytes before the text, in pieces.
     pub(super) before: [&'a [u8]; 3],
-    /// Behind it.
+    /// Bytes after the text.
     pub(super) after: &'a [u8],
 }
 
-/// The colours of everything that has one; without colours, nothing.
+/// The colours of labels and diffs; empty strings without colours.
 #[derive(Clone, Debug)]
 pub(super) struct Palette {
     labels: [Paint; 2],
     /// A line that a diff adds.
     pub(super) added: Paint,
-    /// A line that a diff takes away.
+    /// A line that a diff removes.
     pub(super) removed: Paint,
-    /// The place of a change.
-    pub(super) place: Paint,
-    /// Whose texts a diff compares.
+    /// The position of a change.
+    pub(super) position: Paint,
+    /// The names of the hosts that a diff compares.
     pub(super) title: Paint,
 }
 
-/// One colour, as it is switched on and off.
+/// The escape sequences that switch one colour on and off.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Paint {
     start: String,
     end: String,
-    /// What comes between a label and the text.
+    /// Bytes between a label and the text.
     label_end: String,
 }
 
@@ -59,12 +58,12 @@ impl Palette {
             ],
             added: out(AnsiColor::Green.on_default()),
             removed: out(AnsiColor::Red.on_default()),
-            place: out(AnsiColor::Cyan.on_default()),
+            position: out(AnsiColor::Cyan.on_default()),
             title: out(Style::new().bold()),
         }
     }
 
-    /// The colour of labels on a stream.
+    /// Returns the colour of labels on a stream.
     pub(super) fn label(&self, stream: Stream) -> &Paint {
         match stream {
             Stream::Stdout => &self.labels[0],
@@ -83,7 +82,7 @@ impl Paint {
         }
     }
 
-    /// Around the text of a line with this label, which alone is coloured.
+    /// Returns the frame of a line with a coloured label.
     pub(super) fn label<'a>(&'a self, label: &'a [u8]) -> Frame<'a> {
         Frame {
             before: [self.start.as_bytes(), label, self.label_end.as_bytes()],
@@ -91,7 +90,7 @@ impl Paint {
         }
     }
 
-    /// Around the text of a line with this before it, which alone is coloured.
+    /// Returns the frame of a line with a coloured prefix.
     pub(super) fn prefix<'a>(&'a self, text: &'a [u8]) -> Frame<'a> {
         Frame {
             before: [self.start.as_bytes(), text, self.end.as_bytes()],
@@ -99,7 +98,7 @@ impl Paint {
         }
     }
 
-    /// Around the text of a line that is coloured whole and begins with `mark`.
+    /// Returns the frame of a line that is coloured whole and begins with `mark`.
     pub(super) fn line<'a>(&'a self, mark: &'a [u8]) -> Frame<'a> {
         Frame {
             before: [self.start.as_bytes(), mark, b""],

@@ -2,7 +2,7 @@
 //!
 //! Every write(2) consists of whole lines. Several short lines share one only up to the size that a
 //! pipe takes as one piece (`PIPE_BUF`), so that other writers to the same pipe never land inside a
-//! line; a longer line is a write of its own. What goes to the two streams keeps its order. Only the
+//! line; a longer line is a write of its own. The lines of both streams keep their order. Only the
 //! reporter thread has a [`Console`].
 
 use std::fmt;
@@ -12,42 +12,42 @@ use super::fd::FdWriter;
 use crate::event::Stream;
 use crate::reader::Reader;
 
-/// What Linux writes to a pipe in one piece: `PIPE_BUF`.
+/// Maximum size of an atomic write to a pipe on Linux: `PIPE_BUF`.
 pub(super) const ATOMIC: usize = 4096;
 
-/// A buffer that grew past this for one long line is given back.
+/// A buffer that grew past this size for one long line is freed.
 const KEEP: usize = 64 * 1024;
 
-/// Goes to the start of the line and erases from there on, also what a terminal that became narrower
-/// moved below.
+/// Moves the cursor to the start of the line and erases everything from there on, since a terminal that became
+/// narrower wraps the bar to further lines.
 const ERASE: &str = "\r\x1b[J";
 
-/// Which of the two streams are terminals. Decided once, where the run is planned.
+/// Streams that are terminals. The plan decides it once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terminals {
-    /// Standard output is one.
+    /// True if standard output is a terminal.
     pub out: bool,
-    /// Standard error is one.
+    /// True if standard error is a terminal.
     pub err: bool,
 }
 
-/// The two streams of the program itself.
+/// Standard output and standard error of mrsh.
 pub struct Console {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     terminals: Terminals,
-    /// The colours that hosts send reach a terminal.
+    /// True if colours of hosts reach a terminal.
     colors: bool,
-    /// Whole lines that are not written yet, all of one stream.
+    /// Buffer of whole lines, all of one stream.
     pending: Vec<u8>,
     stream: Stream,
-    /// True for each of the two streams that cannot be written.
+    /// True for each stream that cannot be written.
     broken: [bool; 2],
-    /// A stream that cannot be written is no error.
+    /// True if a stream that cannot be written is no error of the call.
     outlives: bool,
-    /// Errors that have not been taken yet.
+    /// Errors since the last call of [`take_failures`](Self::take_failures).
     failures: Vec<io::Error>,
-    /// The progress bar, if there is to be one, and whether the cursor stands at its end now.
+    /// The progress bar, and whether the cursor is at its end now.
     bar: Option<String>,
     bar_shown: bool,
 }
@@ -63,7 +63,7 @@ impl fmt::Debug for Console {
 }
 
 impl Console {
-    /// The process's own standard output and standard error, with `reader` told of every write.
+    /// Creates a console over standard output and standard error, which informs `reader` about every write.
     #[must_use]
     pub fn stdio(terminals: Terminals, reader: &Reader) -> Self {
         Console::new(
@@ -73,7 +73,7 @@ impl Console {
         )
     }
 
-    /// A console over any two writers, which should not buffer.
+    /// Creates a console over two writers, which should not buffer.
     pub fn new(
         out: Box<dyn Write + Send>,
         err: Box<dyn Write + Send>,
@@ -94,13 +94,13 @@ impl Console {
         }
     }
 
-    /// Makes a stream that cannot be written no error from now on: it takes nothing more, the other one goes on,
-    /// and [`take_failures`](Self::take_failures) gives its error.
+    /// Makes calls succeed although a stream cannot be written: the stream is skipped, the other one continues, and
+    /// [`take_failures`](Self::take_failures) returns the error.
     pub(super) fn outlive_failures(&mut self) {
         self.outlives = true;
     }
 
-    /// Errors of streams that could not be written, since the last call.
+    /// Returns the errors of streams since the last call.
     pub(super) fn take_failures(&mut self) -> Vec<io::Error> {
         std::mem::take(&mut self.failures)
     }
@@ -126,18 +126,18 @@ impl Console {
         Ok(())
     }
 
-    /// Lets the colours that hosts send through to a terminal, and nothing else that moves it.
+    /// Passes colours of hosts to a terminal, and no other control sequence.
     #[must_use]
     pub fn pass_colors(self, colors: bool) -> Self {
         Console { colors, ..self }
     }
 
-    /// True if the colours that hosts send reach a terminal.
+    /// True if colours of hosts reach a terminal.
     pub(super) fn passes_colors(&self) -> bool {
         self.colors
     }
 
-    /// Whether a person sees this stream: control characters do something there.
+    /// True if the stream is a terminal, which obeys control characters.
     #[must_use]
     pub fn is_terminal(&self, stream: Stream) -> bool {
         match stream {
@@ -146,8 +146,8 @@ impl Console {
         }
     }
 
-    /// Takes one line, given in pieces and without its newline. It is written at the latest at the
-    /// next [`flush`](Self::flush).
+    /// Writes one line, given in pieces and without its newline, at the latest at the next
+    /// [`flush`](Self::flush).
     ///
     /// # Errors
     /// A write that failed; the message says which stream it was.
@@ -178,7 +178,7 @@ impl Console {
         Ok(LongLine(self))
     }
 
-    /// Hands every line taken so far to the system.
+    /// Writes every line in the buffer.
     ///
     /// # Errors
     /// As for [`line`](Self::line).
@@ -186,12 +186,9 @@ impl Console {
         if self.pending.is_empty() {
             return Ok(());
         }
-        // A pipe's lines do not meet the bar.
+        // Lines to a pipe do not share the screen with the bar.
         let on_screen = self.is_terminal(self.stream) || self.stream == Stream::Stderr;
-        let result = match on_screen {
-            true => self.erase_bar(),
-            false => Ok(()),
-        };
+        let result = if on_screen { self.erase_bar() } else { Ok(()) };
         let mut pending = std::mem::take(&mut self.pending);
         let result = result.and_then(|()| self.write(self.stream, &pending));
         pending.clear();
@@ -200,9 +197,8 @@ impl Console {
         result
     }
 
-    /// Shows a progress bar, one line of text that is narrower than the terminal, below all that has
-    /// been written. It is gone before anything else is, and comes back at the next
-    /// [`rest`](Self::rest).
+    /// Shows a progress bar, one line of text that is narrower than the terminal, below all other lines. It is
+    /// removed before the next line is written, and drawn again at the next [`rest`](Self::rest).
     ///
     /// # Errors
     /// As for [`line`](Self::line).
@@ -215,7 +211,7 @@ impl Console {
         self.write(Stream::Stderr, drawing.as_bytes())
     }
 
-    /// Takes the progress bar away, if there is one.
+    /// Removes the progress bar, if there is one.
     ///
     /// # Errors
     /// As for [`line`](Self::line).
@@ -224,8 +220,7 @@ impl Console {
         self.erase_bar()
     }
 
-    /// Leaves the screen as it should be while nothing happens: every line is written, and the bar,
-    /// if there is one, stands below.
+    /// Prepares the screen for a pause: writes every line, and draws the bar below them if there is one.
     ///
     /// # Errors
     /// As for [`line`](Self::line).
@@ -248,7 +243,7 @@ impl Console {
     }
 }
 
-/// A line that is written in several pieces, with nothing between them.
+/// A line that is written in several pieces, without other lines between them.
 #[derive(Debug)]
 #[must_use = "a line has an end"]
 pub struct LongLine<'a>(&'a mut Console);

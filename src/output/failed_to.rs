@@ -1,9 +1,8 @@
 //! `--failed-to`: the targets that did not succeed, or whose files lack output, as a hosts file for the next run.
 //!
-//! The file takes the place of an earlier one at the end of the run, so that a run that is killed leaves
-//! the earlier list. Each line means the same target again, with its own user, port and label. If every
-//! target succeeded, the file has one comment ([`NO_TARGET_FAILED`]) that says so, and `-f` knows it: an empty file
-//! could as well be an accident.
+//! The file replaces an earlier one at the end of the run, so that a run that is killed keeps the earlier list. Each
+//! line names the same target again, with its own user, port and label. If every target succeeded, the file has one
+//! comment ([`NO_TARGET_FAILED`]) that `-f` accepts. An empty file is an error for `-f`, since it could be an accident.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,25 +16,25 @@ use crate::event::Stream;
 use crate::event::{Event, Finished, Outcome, RunStats};
 use crate::targets::{Limits, NO_TARGET_FAILED, Network, Target, TargetId, TargetListBuilder};
 
-/// Where the failed targets are written.
+/// Destination of the list of failed targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailedTo {
-    /// To standard output, which then has nothing else.
+    /// Standard output, which then has nothing else.
     Stdout,
-    /// To this file.
+    /// A file.
     File(PathBuf),
 }
 
-/// Remembers who failed and writes it down at the end.
+/// A list of failed targets, written at the end.
 #[derive(Debug)]
 pub(super) struct FailedList {
     /// `None` for standard output.
     file: Option<ReplacedFile>,
     info: Arc<RunInfo>,
     failed: Vec<TargetId>,
-    /// Those that were never started.
+    /// Targets that were never started.
     not_started: Vec<TargetId>,
-    /// Those whose files of `-o` and `-e` lack output.
+    /// Targets with incomplete files of `-o` and `-e`.
     incomplete: Incomplete,
 }
 
@@ -78,7 +77,7 @@ impl Reporter for FailedList {
 
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
         self.failed.extend(self.incomplete.targets());
-        // In the order in which the targets were named.
+        // The order of the list of targets.
         self.failed.sort_unstable();
         self.failed.dedup();
         self.not_started.sort_unstable();
@@ -93,7 +92,7 @@ impl Reporter for FailedList {
         };
         let all_well = self.failed.is_empty() && self.not_started.is_empty();
         let comment = all_well.then(|| NO_TARGET_FAILED.to_owned());
-        // For whoever is about to start the same command there once more.
+        // A user who repeats the run should know that the command may still run there.
         let left = left_running(targets, stats).into_iter();
         let left = left.chain(may_be_running(targets, stats));
         let heading = match self.not_started.len() {
@@ -112,7 +111,7 @@ impl Reporter for FailedList {
     }
 }
 
-/// The target as a line of a hosts file. As the user wrote it, where that is enough.
+/// Returns the target as a line of a hosts file, in the shortest form that names it.
 fn hosts_line(target: &Target) -> String {
     let with_options = |host: &str, label: Option<&Arc<str>>| {
         let mut line = host.to_owned();
@@ -142,7 +141,7 @@ fn hosts_line(target: &Target) -> String {
     forms.find(|line| means(line, target)).unwrap_or(in_full)
 }
 
-/// Whether a line of a hosts file names this target and no other.
+/// True if a line of a hosts file names this target and no other.
 fn means(line: &str, target: &Target) -> bool {
     let mut list = TargetListBuilder::new(Limits { max_targets: 1 });
     list.add_reader("", line.as_bytes()).is_ok()
@@ -198,7 +197,7 @@ operator@console:1514
     }
 
     #[test]
-    fn each_line_is_the_target_again() {
+    fn each_line_names_the_same_target() {
         let info = info();
         let lines: Vec<String> = info.targets.iter().map(hosts_line).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
@@ -218,7 +217,7 @@ operator@console:1514
     }
 
     #[test]
-    fn whoever_did_not_succeed_is_in_the_file_in_order() {
+    fn targets_that_did_not_succeed_are_listed_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("failed");
         fs::write(&path, "from an earlier run").unwrap();
@@ -240,7 +239,7 @@ operator@console:1514
             fs::read_to_string(&path).unwrap(),
             "# mrsh --failed-to: no target failed\n"
         );
-        // A list that never came to be written leaves the earlier one.
+        // A list that was never written keeps the earlier file.
         fs::write(&path, "from an earlier run").unwrap();
         drop(FailedList::create(&to, &info(), &Incomplete::default()).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "from an earlier run");
@@ -249,7 +248,7 @@ operator@console:1514
     }
 
     #[test]
-    fn whoever_is_still_running_is_named_in_a_comment() {
+    fn targets_that_still_run_are_named_in_a_comment() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("failed");
         let stats = RunStats {
@@ -269,7 +268,7 @@ operator@console:1514
         let mut again = TargetListBuilder::new(Limits::default());
         again.add_hosts_file(&path).unwrap();
         assert_eq!(*again.build().unwrap(), info().targets[1..3]);
-        // Programs read that one.
+        // Standard output is read by programs.
         assert_eq!(text(FailedTo::Stdout), "n1 user=root\nn2 user=root\n");
     }
 

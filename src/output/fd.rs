@@ -1,8 +1,8 @@
-//! Writing to a file descriptor of the process, with nothing in between.
+//! Unbuffered writing to a file descriptor of the process.
 //!
-//! The standard library's `Stdout` sits behind a lock and a line buffer, and fails with "resource
-//! temporarily unavailable" when somebody who shares the open file made it non-blocking (a shell
-//! pipeline with ssh or node in it does). [`FdWriter`] waits instead. The console alone uses it.
+//! `Stdout` of the standard library has a lock and a line buffer. It fails with "resource temporarily unavailable"
+//! if another process made the shared open file non-blocking, as ssh and node do in a shell pipeline. [`FdWriter`]
+//! waits instead. Only the console uses it.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -12,11 +12,11 @@ use rustix::io::Errno;
 
 use crate::reader::Reader;
 
-/// An unbuffered writer: each call of `write` is one write(2) that has taken something.
+/// An unbuffered writer: each call of `write` is one successful write(2).
 #[derive(Debug)]
 pub(super) struct FdWriter<F> {
     fd: F,
-    /// Told of every write.
+    /// The reader of the output, which is informed about every write.
     reader: Reader,
 }
 
@@ -45,7 +45,7 @@ impl<F: AsFd> Write for FdWriter<F> {
     }
 }
 
-/// Waits until a write can make progress, or can say why it never will.
+/// Waits until a write makes progress or fails.
 fn wait(fd: &impl AsFd) -> io::Result<()> {
     match poll(&mut [PollFd::new(fd, PollFlags::OUT)], None) {
         Ok(_) | Err(Errno::INTR) => Ok(()),

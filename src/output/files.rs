@@ -1,11 +1,9 @@
 //! `-o` and `-e`: a file per host with its output, to the byte.
 //!
-//! All files are made before the first connection, so that a bad place is an error of set-up and a
-//! host that was never reached has an empty file. They are not kept open, since twenty thousand hosts
-//! must not need as many descriptors: each piece of output is appended to its file, and only the few
-//! files that were written last stay open. A write that fails ends the run: half of an output that
-//! looks like all of it is worse than none. Such a file gets nothing more, so that it has no gap, and is
-//! named at the end; the others go on.
+//! All files are created before the first connection. So a bad path is an error of set-up, and a host that was never
+//! reached has an empty file. Twenty thousand hosts must not need as many descriptors, so only the files that were
+//! written last stay open. A write that fails stops the run, since an incomplete file can look complete. Such a file
+//! gets no further output, so that it has no gap, and is named at the end. The other files are still written.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,29 +16,29 @@ use rustix::fs::{OFlags, fstat};
 use tokio::sync::Notify;
 
 use super::incomplete::Incomplete;
-use super::place;
+use super::output_path;
 use super::replaced::failed;
 use super::{Console, Reporter, RunInfo};
 use crate::event::{Chunk, Stream};
 use crate::event::{Event, RunStats};
 use crate::targets::TargetId;
 
-/// How many files stay open, within what the run leaves of the descriptors.
+/// Maximum number of open files, within the descriptors that the run leaves free.
 const OPEN: usize = 16;
 
-/// Where the files go.
+/// Directories of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilesSpec {
     /// The directory for standard output (`-o`).
     pub output_dir: Option<PathBuf>,
     /// The directory for standard error (`-e`).
     pub error_dir: Option<PathBuf>,
-    /// Keep what the files have from an earlier run.
+    /// True to append to files of an earlier run.
     pub append: bool,
 }
 
 impl FilesSpec {
-    /// The directory for this stream, if it goes to files.
+    /// Returns the directory for a stream, if it goes to files.
     pub(super) fn dir(&self, stream: Stream) -> Option<&Path> {
         match stream {
             Stream::Stdout => self.output_dir.as_deref(),
@@ -49,40 +47,40 @@ impl FilesSpec {
     }
 }
 
-/// Writes each host's output to its file.
+/// The reporter that writes the output of each host to its file.
 #[derive(Debug)]
 pub(super) struct Files {
-    output: Option<Folder>,
-    errors: Option<Folder>,
+    output: Option<OutputDirectory>,
+    errors: Option<OutputDirectory>,
     spec: FilesSpec,
     info: Arc<RunInfo>,
-    /// The files that were written last, the latest last.
+    /// Open files, the most recently written last.
     open: Vec<(TargetId, Stream, File)>,
-    /// The files that lack output.
+    /// Incomplete files.
     incomplete: Incomplete,
-    /// The first write that failed.
+    /// Error of the first write that failed.
     error: Option<io::Error>,
-    /// Notified of that write.
+    /// Notification of the first error.
     failed: Arc<Notify>,
 }
 
 /// A directory of files.
 #[derive(Debug)]
-struct Folder {
+struct OutputDirectory {
     path: PathBuf,
     directory: OwnedFd,
 }
 
-impl Folder {
-    fn make(path: &Path) -> io::Result<Folder> {
-        let directory = place::make_directory(path);
-        Ok(Folder {
+impl OutputDirectory {
+    fn make(path: &Path) -> io::Result<OutputDirectory> {
+        let directory = output_path::make_directory(path);
+        Ok(OutputDirectory {
             path: path.to_owned(),
             directory: directory.map_err(|error| failed("make the directory", path, &error))?,
         })
     }
 
-    fn is(&self, other: &Folder) -> io::Result<bool> {
+    fn is(&self, other: &OutputDirectory) -> io::Result<bool> {
         let [one, two] = [&self.directory, &other.directory].map(fstat);
         let (one, two) = (one?, two?);
         Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
@@ -91,26 +89,26 @@ impl Folder {
     /// Opens the file of a label.
     fn open(&self, doing: &str, label: &str, flags: OFlags) -> io::Result<File> {
         let name = file_name(label);
-        let opened = place::find_in(&self.directory, &name)
+        let opened = output_path::find_in(&self.directory, &name)
             .and_then(|place| place.open(flags | OFlags::WRONLY | OFlags::CREATE));
         opened.map_err(|error| failed(doing, &self.path.join(&name), &error))
     }
 }
 
 impl Files {
-    /// Makes the directories and all files.
+    /// Creates the directories and all files.
     ///
     /// # Errors
-    /// Two targets would share a file, or something cannot be made; the message names it.
+    /// Two targets would share a file, or a file or directory cannot be created; the message names it.
     pub(super) fn create(
         spec: &FilesSpec,
         info: &Arc<RunInfo>,
         incomplete: &Incomplete,
         failed: &Arc<Notify>,
     ) -> io::Result<Self> {
-        // Before anything is emptied.
+        // Checked before any file is truncated.
         check_labels(info)?;
-        let make = |dir: &Option<PathBuf>| dir.as_deref().map(Folder::make).transpose();
+        let make = |dir: &Option<PathBuf>| dir.as_deref().map(OutputDirectory::make).transpose();
         let (output, errors) = (make(&spec.output_dir)?, make(&spec.error_dir)?);
         if let (Some(output), Some(errors)) = (&output, &errors)
             && output.is(errors)?
@@ -120,9 +118,10 @@ impl Files {
                 output.path.display()
             )));
         }
-        let fresh = match spec.append {
-            true => OFlags::APPEND,
-            false => OFlags::TRUNC,
+        let fresh = if spec.append {
+            OFlags::APPEND
+        } else {
+            OFlags::TRUNC
         };
         for folder in [&output, &errors].into_iter().flatten() {
             for target in &*info.targets {
@@ -431,7 +430,7 @@ mod tests {
         let error = create(&spec, &info).unwrap_err().to_string();
         assert!(error.starts_with("cannot make "), "{error}");
         assert!(error.contains("others can write to"), "{error}");
-        // One that comes while the run goes on is not followed either.
+        // A link that appears during the run is not followed either.
         fs::remove_file(out.join("a")).unwrap();
         let mut files = create(&spec, &info).unwrap();
         fs::remove_file(out.join("a")).unwrap();

@@ -9,17 +9,17 @@ use crate::event::Stream;
 use crate::targets::TargetId;
 use crate::targets::nodeset::fold;
 
-/// The targets with such files, shared by the reporters of one run.
+/// Targets with incomplete files, shared by the reporters of one run.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Incomplete(Arc<Mutex<Lists>>);
+pub(super) struct Incomplete(Arc<Mutex<IncompleteLists>>);
 
 #[derive(Debug, Default)]
-struct Lists {
+struct IncompleteLists {
     output: BTreeSet<TargetId>,
     errors: BTreeSet<TargetId>,
 }
 
-impl Lists {
+impl IncompleteLists {
     fn list(&self, stream: Stream) -> &BTreeSet<TargetId> {
         match stream {
             Stream::Stdout => &self.output,
@@ -41,13 +41,13 @@ impl Incomplete {
         self.lists().list(stream).contains(&target)
     }
 
-    /// The targets with any such file, in their order.
+    /// Returns the targets with an incomplete file, in order.
     pub(super) fn targets(&self) -> BTreeSet<TargetId> {
         let lists = self.lists();
         lists.output.union(&lists.errors).copied().collect()
     }
 
-    /// The files, in words: `the files of n[1-3] in out are incomplete`.
+    /// Describes the files: `the files of n[1-3] in out are incomplete`.
     pub(super) fn words(&self, spec: &FilesSpec, info: &RunInfo) -> String {
         let lists = self.lists();
         let mut parts = Vec::new();
@@ -64,7 +64,7 @@ impl Incomplete {
         }
     }
 
-    /// The same as comments of a hosts file, one for each option.
+    /// Returns the files as comments of a hosts file, one for each option.
     pub(super) fn comments(&self, info: &RunInfo) -> Vec<String> {
         let lists = self.lists();
         let lists = [("-o", &lists.output), ("-e", &lists.errors)];
@@ -74,7 +74,7 @@ impl Incomplete {
             .collect()
     }
 
-    fn lists(&self) -> MutexGuard<'_, Lists> {
+    fn lists(&self) -> MutexGuard<'_, IncompleteLists> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,13 +1,13 @@
-//! What the reports may say of a run beside its events.
+//! Facts about a run that reports show beside its events.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::label::Field;
+use super::label::LabelField;
 use crate::targets::{Target, TargetId, TransportKind};
 
-/// A run as the user asked for it. Nothing hangs on it but words: what is to be done is in the
-/// specifications.
+/// The settings of a run, for reports and for `-n`. Only text depends on it; the run itself reads `RunSpec`, and the
+/// transports have their own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunInfo {
     /// The targets as they were named; with `--demo` the run knows them by other addresses.
@@ -18,81 +18,82 @@ pub struct RunInfo {
     pub transport: TransportKind,
     /// The remote user of targets that name none.
     pub user: String,
-    /// Whether the remote user was given, and is not just the caller's name.
+    /// True if the user gave the remote user, false if it is the name of the caller.
     pub user_given: bool,
     /// The port of targets that name none, if one was given; else it is their transport's.
     pub port: Option<u16>,
-    /// How targets are called of which files decide that, by their numbers. Empty if there are none.
-    pub decided: Vec<Option<Decided>>,
-    /// How many hosts at once.
+    /// Resolved ssh endpoints, indexed by [`TargetId`]. Empty without ssh targets.
+    pub resolved: Vec<Option<ResolvedEndpoint>>,
+    /// The fan-out.
     pub jobs: usize,
-    /// The limit up to the command's start.
+    /// Maximum time up to the start of the command.
     pub connect_timeout: Duration,
-    /// The limit from the command's start.
+    /// Maximum time from the start of the command.
     pub command_timeout: Option<Duration>,
-    /// When the run goes on, gives up or tries again.
-    pub rules: Rules,
-    /// What becomes of standard error, as it is spelled.
+    /// Limits, retries and waves.
+    pub rules: RunRules,
+    /// Value of `--stderr`.
     pub stderr: &'static str,
-    /// The source ports, as they are spelled.
+    /// Value of `--source-ports`.
     pub source_ports: String,
-    /// Whether the command is sent unwrapped.
+    /// True if the command is sent without the wrapper (`--raw`).
     pub raw: bool,
-    /// Whether the commands read our standard input.
+    /// True if the commands read standard input (`-i`).
     pub stdin: bool,
-    /// Whether embedded daemons answer.
+    /// True for `--demo`.
     pub demo: bool,
 }
 
-/// How a target is called, after all files have been asked that decide it.
+/// The endpoint of an ssh target, after ssh_config(5) was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
+pub struct ResolvedEndpoint {
     /// The name or address that is connected to.
     pub host: Arc<str>,
     /// The remote user.
     pub user: Arc<str>,
     /// The port.
     pub port: u16,
-    /// The hosts on the way, if there are any.
-    pub by_way_of: Option<Arc<str>>,
+    /// The jump hosts, if there are any.
+    pub jump_hosts: Option<Arc<str>>,
 }
 
-/// How a target is called, as far as it is known here.
+/// The endpoint of a target, as far as mrsh knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Called<'a> {
-    /// How it is reached.
+pub struct Endpoint<'a> {
+    /// The transport.
     pub transport: TransportKind,
-    /// Its name or address.
+    /// The name or address.
     pub host: &'a str,
     /// The remote user; `None` where another program decides it.
     pub user: Option<&'a str>,
     /// The port; `None` where there is none or another program decides it.
     pub port: Option<u16>,
-    /// The hosts on the way, if there are any.
-    pub by_way_of: Option<&'a str>,
+    /// The jump hosts, if there are any.
+    pub jump_hosts: Option<&'a str>,
 }
 
-/// The rules of a run, in the same order as they are typed; see the options of these names.
+/// Limits, retries and waves of a run. A copy of `run::policy::Policy` for text, since this module imports nothing of
+/// `run`. The options of the same names describe the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
-    /// How long a remote command has to end after TERM.
+pub struct RunRules {
+    /// Time between TERM and KILL.
     pub kill_after: Duration,
-    /// The limit of the whole run.
+    /// Maximum time of the whole run.
     pub deadline: Option<Duration>,
-    /// The limit of a command's silence.
+    /// Maximum time without output of a command.
     pub idle_timeout: Option<Duration>,
-    /// How often a host is tried again.
+    /// Number of further attempts per host.
     pub retries: u32,
-    /// How many hosts are called a second.
+    /// Maximum number of attempts per second.
     pub rate: Option<u32>,
-    /// How many failures are too many, as it is spelled.
+    /// Number of failures that stops the run, as it is typed.
     pub max_failures: Option<String>,
-    /// The places after the last targets of the waves, if there are to be any.
+    /// Index after the last target of each wave; `None` without waves.
     pub waves: Option<Vec<usize>>,
 }
 
 impl RunInfo {
-    /// What the user calls this target.
+    /// Returns the label of a target.
     #[must_use]
     pub fn label(&self, target: TargetId) -> &str {
         self.targets
@@ -100,47 +101,47 @@ impl RunInfo {
             .map_or("?", |target| &target.label)
     }
 
-    /// What a label says of a target, given by its number.
-    pub(super) fn field(&self, field: Field, target: usize) -> String {
+    /// Returns the value of a placeholder of `--label` for the target with this index.
+    pub(super) fn field(&self, field: LabelField, target: usize) -> String {
         let Some(target_info) = self.targets.get(target) else {
             return "?".to_owned();
         };
         match field {
-            Field::Label => target_info.label.to_string(),
-            Field::Host => self.called(target, target_info).host.to_owned(),
-            Field::User => self
-                .called(target, target_info)
+            LabelField::Label => target_info.label.to_string(),
+            LabelField::Host => self.endpoint(target, target_info).host.to_owned(),
+            LabelField::User => self
+                .endpoint(target, target_info)
                 .user
                 .unwrap_or_default()
                 .to_owned(),
-            Field::Port => self
-                .called(target, target_info)
+            LabelField::Port => self
+                .endpoint(target, target_info)
                 .port
                 .map_or(String::new(), |port| port.to_string()),
-            Field::Number => target.to_string(),
+            LabelField::Number => target.to_string(),
         }
     }
 
-    /// How a target is called; `index` is its number.
+    /// Returns the endpoint of `target`, whose position in the list is `index`.
     #[must_use]
-    pub fn called<'a>(&'a self, index: usize, target: &'a Target) -> Called<'a> {
+    pub fn endpoint<'a>(&'a self, index: usize, target: &'a Target) -> Endpoint<'a> {
         let transport = target.transport_or(self.transport);
-        if let Some(Some(decided)) = self.decided.get(index) {
-            return Called {
+        if let Some(Some(resolved)) = self.resolved.get(index) {
+            return Endpoint {
                 transport,
-                host: &decided.host,
-                user: Some(&decided.user),
-                port: Some(decided.port),
-                by_way_of: decided.by_way_of.as_deref(),
+                host: &resolved.host,
+                user: Some(&resolved.user),
+                port: Some(resolved.port),
+                jump_hosts: resolved.jump_hosts.as_deref(),
             };
         }
-        // The system's ssh reads its files itself: what was not typed is not known here.
+        // The system's ssh reads its own configuration, so only typed values are known.
         let decides = transport == TransportKind::OpenSsh && !self.demo;
         let port = transport.default_port().map(|default| {
             let typed = target.port.or(self.port);
             typed.or((!decides).then_some(default))
         });
-        Called {
+        Endpoint {
             transport,
             host: &target.host,
             user: match (&target.user, decides && !self.user_given) {
@@ -149,7 +150,7 @@ impl RunInfo {
                 (None, false) => Some(&self.user),
             },
             port: port.flatten(),
-            by_way_of: None,
+            jump_hosts: None,
         }
     }
 }

@@ -21,19 +21,19 @@ use record::{Bytes, Record};
 
 mod record;
 
-/// What every line begins with: the version of the records' form.
+/// Start of every line: the version of the format.
 const START: &[u8] = b"{\"v\":1,";
 
-/// Writes every event as a line of JSON.
+/// The reporter that writes every event as a line of JSON.
 #[derive(Debug)]
 pub(super) struct Json {
     info: Arc<RunInfo>,
-    /// The beginning of a character at the end of a target's output so far.
+    /// Incomplete characters at the end of the output so far.
     held: HashMap<(TargetId, Stream), Vec<u8>>,
-    /// How many hosts failed in which way.
+    /// Number of failed targets by class.
     failures: BTreeMap<&'static str, usize>,
     ports: HashSet<u16>,
-    /// The line at hand, kept for its memory.
+    /// Buffer for the current line, kept to reuse its memory.
     line: Vec<u8>,
 }
 
@@ -87,7 +87,7 @@ impl Json {
     fn finished(&mut self, finished: &Finished, console: &mut Console) -> io::Result<()> {
         let target = finished.target;
         for stream in [Stream::Stdout, Stream::Stderr] {
-            // The output ended within a character, so it is no text.
+            // The output ended within a character, so these bytes are not text.
             if let Some(held) = self.held.remove(&(target, stream)) {
                 self.bytes((target, stream), &held, console)?;
             }
@@ -151,7 +151,7 @@ impl Reporter for Json {
                 };
                 self.write(&record, console)
             }
-            // For programs there is the state, when they ask for it.
+            // `State` has this number; SIGUSR1 asks for it.
             Event::PortWaits(_) => Ok(()),
             Event::Note(Note { verbose, text }) => {
                 let record = Record::Note {

@@ -1,7 +1,7 @@
-//! `--label`: what stands before each line of output.
+//! `--label`: the format of the label before each line of output.
 //!
-//! The letters are those of `-R exec`, and the widths printf's. Read before the run; a fault is shown
-//! with a caret under it.
+//! The letters are those of `-R exec`, and widths have the form of printf. The format is parsed before the run. An
+//! error shows the format with a caret under the fault.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,38 +12,38 @@ use unicode_width::UnicodeWidthStr;
 use crate::targets::nodeset::fold;
 use crate::targets::{Diagnostic, Origin};
 
-/// A name is not padded to more than this.
+/// Maximum width of a placeholder.
 const WIDEST: usize = 200;
 
-/// What a label may tell of a host.
+/// A placeholder of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
-    /// `%l`: its name, as the user wrote it.
+pub(super) enum LabelField {
+    /// `%l`: the label of the target.
     Label,
-    /// `%h`: its name or address, as it is looked up.
+    /// `%h`: the name or address that is looked up.
     Host,
     /// `%u`: the remote user.
     User,
-    /// `%p`: the port, where there is one.
+    /// `%p`: the port, if there is one.
     Port,
-    /// `%n`: its place in the list of targets, from 0.
+    /// `%n`: the index in the list of targets, from 0.
     Number,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum LabelPart {
     Text(String),
-    Field {
-        field: Field,
+    Value {
+        field: LabelField,
         width: usize,
         left: bool,
     },
 }
 
-/// What stands before each line of output.
+/// A parsed `--label`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelFormat {
-    parts: Vec<Part>,
+    parts: Vec<LabelPart>,
 }
 
 impl FromStr for LabelFormat {
@@ -66,7 +66,7 @@ impl FromStr for LabelFormat {
             .char_indices()
             .find(|(_, c)| c.is_control() && *c != '\t')
         {
-            let help = "a label stands before a line, on the same";
+            let help = "a label is part of one line";
             return Err(fault(at..at + c.len_utf8(), "a control character", help));
         }
         let mut parts = Vec::new();
@@ -84,25 +84,21 @@ impl FromStr for LabelFormat {
             let letter = tail.chars().next();
             let end = text.len() - tail.len() + letter.map_or(0, char::len_utf8);
             let field = match letter {
-                Some('l') => Field::Label,
-                Some('h') => Field::Host,
-                Some('u') => Field::User,
-                Some('p') => Field::Port,
-                Some('n') => Field::Number,
+                Some('l') => LabelField::Label,
+                Some('h') => LabelField::Host,
+                Some('u') => LabelField::User,
+                Some('p') => LabelField::Port,
+                Some('n') => LabelField::Number,
                 Some('%') if after.starts_with('%') => {
                     push_text(&mut parts, "%");
                     rest = &after[1..];
                     continue;
                 }
-                _ => return Err(fault(start..end, "stands for nothing", LETTERS)),
+                _ => return Err(fault(start..end, "unknown placeholder", LETTERS)),
             };
             let width = match width {
                 "" if left => {
-                    return Err(fault(
-                        start..end,
-                        "there is no width behind the minus",
-                        LETTERS,
-                    ));
+                    return Err(fault(start..end, "no width after the minus", LETTERS));
                 }
                 "" => 0,
                 digits => match digits.parse() {
@@ -110,7 +106,7 @@ impl FromStr for LabelFormat {
                     _ => return Err(fault(start..end, "no such width", "1 to 200 columns")),
                 },
             };
-            parts.push(Part::Field { field, width, left });
+            parts.push(LabelPart::Value { field, width, left });
             rest = &tail[1..];
         }
         push_text(&mut parts, rest);
@@ -118,31 +114,31 @@ impl FromStr for LabelFormat {
     }
 }
 
-fn push_text(parts: &mut Vec<Part>, text: &str) {
+fn push_text(parts: &mut Vec<LabelPart>, text: &str) {
     match parts.last_mut() {
         _ if text.is_empty() => {}
-        Some(Part::Text(last)) => last.push_str(text),
-        _ => parts.push(Part::Text(text.to_owned())),
+        Some(LabelPart::Text(last)) => last.push_str(text),
+        _ => parts.push(LabelPart::Text(text.to_owned())),
     }
 }
 
 impl LabelFormat {
-    /// Writes the label of some hosts, given by number, to `to`, which is emptied. What differs among
-    /// them is folded, as names are.
+    /// Replaces the content of `to` with the label of `hosts`, given by number. Values that differ among them are
+    /// folded.
     pub(super) fn write(
         &self,
         hosts: &[usize],
-        value: impl Fn(Field, usize) -> String,
+        value: impl Fn(LabelField, usize) -> String,
         to: &mut Vec<u8>,
     ) {
         to.clear();
         for part in &self.parts {
             let (field, width, left) = match part {
-                Part::Text(text) => {
+                LabelPart::Text(text) => {
                     to.extend_from_slice(text.as_bytes());
                     continue;
                 }
-                Part::Field { field, width, left } => (*field, *width, *left),
+                LabelPart::Value { field, width, left } => (*field, *width, *left),
             };
             let shown = match hosts {
                 [host] => value(field, *host),
@@ -169,13 +165,13 @@ impl LabelFormat {
 mod tests {
     use super::*;
 
-    fn value(field: Field, host: usize) -> String {
+    fn value(field: LabelField, host: usize) -> String {
         match field {
-            Field::Label => format!("n{host}"),
-            Field::Host => format!("10.0.0.{host}"),
-            Field::User => "root".to_owned(),
-            Field::Port => "514".to_owned(),
-            Field::Number => host.to_string(),
+            LabelField::Label => format!("n{host}"),
+            LabelField::Host => format!("10.0.0.{host}"),
+            LabelField::User => "root".to_owned(),
+            LabelField::Port => "514".to_owned(),
+            LabelField::Number => host.to_string(),
         }
     }
 
@@ -189,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_letter_stands_for_something() {
+    fn every_placeholder_has_a_value() {
         assert_eq!(label("%l: ", &[7]), "n7: ");
         assert_eq!(label("%n|%u@%h:%p|\t", &[12]), "12|root@10.0.0.12:514|\t");
         assert_eq!(
@@ -208,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_hosts_what_differs_is_folded() {
+    fn values_of_several_hosts_are_folded() {
         assert_eq!(
             label("%l %n %u:%p> ", &[1, 2, 3, 9]),
             "n[1-3,9] [1-3,9] root:514> "
@@ -216,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_pointed_at() {
+    fn the_caret_is_under_the_fault() {
         let caret = |format: &str| {
             let said = format.parse::<LabelFormat>().unwrap_err().to_string();
             let mut lines = said.lines();
@@ -224,10 +220,10 @@ mod tests {
             let caret = lines.find(|line| line.contains('^')).unwrap();
             format!("{message}{}", caret.replace("  |", ""))
         };
-        assert_eq!(caret("ü %x: "), "stands for nothing   ^^");
-        assert_eq!(caret("%l 5%"), "stands for nothing     ^");
-        assert_eq!(caret("%5%"), "stands for nothing ^^^");
-        assert_eq!(caret("%-l"), "there is no width behind the minus ^^^");
+        assert_eq!(caret("ü %x: "), "unknown placeholder   ^^");
+        assert_eq!(caret("%l 5%"), "unknown placeholder     ^");
+        assert_eq!(caret("%5%"), "unknown placeholder ^^^");
+        assert_eq!(caret("%-l"), "no width after the minus ^^^");
         assert_eq!(caret("%999l"), "no such width ^^^^^");
         assert_eq!(caret("%l\n"), "a control character   ^");
     }

@@ -1,9 +1,8 @@
-//! The default report: every line of output as it comes, `host: text`.
+//! The default report: every line of output at once, as `host: text`.
 //!
-//! Remote standard output goes to standard output and remote standard error to standard error. The
-//! bytes are the host's own, whatever they are, unless a terminal shows them. Complete lines are
-//! written straight from the chunk that brought them; only the beginning of an unfinished line is
-//! kept, and no longer than its target runs.
+//! Remote standard output goes to standard output and remote standard error to standard error. The bytes are passed on
+//! unchanged, unless the stream is a terminal. Complete lines are written directly from their chunk. Only an unfinished
+//! line is kept, until its newline or the end of its target.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::color::{Colors, Frame, Palette};
-use super::tail::{Tail, print_line};
+use super::unfinished_line::{UnfinishedLine, print_line};
 use super::{Console, LabelFormat, Reporter, RunInfo};
 use crate::event::{Chunk, Stream};
 use crate::event::{Event, RunStats};
@@ -21,30 +20,30 @@ use crate::targets::{Target, TargetId};
 /// An unfinished line longer than this goes to a temporary file.
 const LONG: usize = 1024 * 1024;
 
-/// The same when all unfinished lines together take more memory than [`MANY`]: a thousand hosts
-/// that never end their lines must not fill the machine.
+/// The limit if all unfinished lines together take more memory than [`MANY`]: a thousand hosts that never end their
+/// lines must not fill the memory.
 const LONG_AMONG_MANY: usize = 64 * 1024;
 
-/// See [`LONG_AMONG_MANY`].
+/// Memory of all unfinished lines from which on [`LONG_AMONG_MANY`] applies.
 const MANY: usize = 8 * LONG;
 
-/// Writes each line of output under its host's name.
+/// The reporter that writes each line of output with its label.
 #[derive(Debug)]
 pub(super) struct Lines {
     label: bool,
     format: Option<(LabelFormat, Arc<RunInfo>)>,
-    /// The label at hand, where it has a form of its own.
+    /// Buffer for the current label, if it has a format.
     prefix: Vec<u8>,
     palette: Palette,
     limit: usize,
     targets: Arc<[Target]>,
-    tails: HashMap<(TargetId, Stream), Tail>,
-    /// The memory of all tails.
+    tails: HashMap<(TargetId, Stream), UnfinishedLine>,
+    /// Memory of all unfinished lines.
     held: usize,
 }
 
 impl Lines {
-    /// With `label` false a line is the host's text alone.
+    /// Creates the reporter. With `label` false, lines have no label.
     pub(super) fn new(label: bool, colors: Colors) -> Self {
         Lines {
             label,
@@ -58,19 +57,19 @@ impl Lines {
         }
     }
 
-    /// The same, with another bound on what it keeps of a line in memory.
+    /// Sets the limit of an unfinished line in memory.
     #[cfg(any(test, fuzzing))]
     pub(super) fn keeping(self, limit: usize) -> Self {
         Lines { limit, ..self }
     }
 
-    /// Gives labels another form.
+    /// Sets the format of labels.
     pub(super) fn with_format(self, format: Option<LabelFormat>, info: &Arc<RunInfo>) -> Self {
         let format = format.map(|format| (format, Arc::clone(info)));
         Lines { format, ..self }
     }
 
-    /// Makes ready what stands before a target's lines.
+    /// Formats the label of a target.
     fn prepare(&mut self, target: TargetId) {
         if let Some((format, info)) = &self.format {
             let value = |field, target| info.field(field, target);
@@ -101,7 +100,7 @@ impl Lines {
         if rest.is_empty() {
             return Ok(());
         }
-        self.keep(target, stream, Tail::default(), rest, console)
+        self.keep(target, stream, UnfinishedLine::default(), rest, console)
     }
 
     fn finished(&mut self, target: TargetId, console: &mut Console) -> io::Result<()> {
@@ -117,8 +116,8 @@ impl Lines {
         Ok(())
     }
 
-    fn take(&mut self, target: TargetId, stream: Stream) -> Option<Tail> {
-        // Most output comes in whole lines: then there is nothing to look for.
+    fn take(&mut self, target: TargetId, stream: Stream) -> Option<UnfinishedLine> {
+        // The usual case: all output so far ended with a newline.
         if self.tails.is_empty() {
             return None;
         }
@@ -127,12 +126,12 @@ impl Lines {
         Some(tail)
     }
 
-    /// Keeps `tail` and `more`, the unfinished line's next bytes.
+    /// Keeps an unfinished line, with `more` appended.
     fn keep(
         &mut self,
         target: TargetId,
         stream: Stream,
-        mut tail: Tail,
+        mut tail: UnfinishedLine,
         more: &[u8],
         console: &mut Console,
     ) -> io::Result<()> {
@@ -157,13 +156,13 @@ impl Lines {
     }
 
     fn frame(&self, target: TargetId, stream: Stream) -> Frame<'_> {
-        match self.label {
-            true if self.format.is_some() => self.palette.label(stream).prefix(&self.prefix),
-            true => self
-                .palette
-                .label(stream)
-                .label(self.label_text(target).as_bytes()),
-            false => Frame::default(),
+        let paint = self.palette.label(stream);
+        if !self.label {
+            Frame::default()
+        } else if self.format.is_some() {
+            paint.prefix(&self.prefix)
+        } else {
+            paint.label(self.label_text(target).as_bytes())
         }
     }
 

@@ -1,9 +1,9 @@
-//! What is shown: reporters turn the run's events into text.
+//! Reporters, which turn the events of a run into text.
 //!
-//! All of them run on one thread, which alone owns standard output and standard error. It is fed
-//! through a bounded channel: a reader that stops stops the run's reading, and nothing is dropped.
-//! A report that cannot be written stops the run. The other reports still get every event to the end, so
-//! that each of them tells how every target ended.
+//! All reporters run on one thread. Only this thread writes to standard output and standard error. Events reach it
+//! through a bounded channel: if a reader of the output stops, the run stops reading, and no output is dropped.
+//! A report that cannot be written stops the run. The other reports still get every event, so each of them has
+//! the outcome of every target.
 
 use std::fmt;
 use std::io;
@@ -24,6 +24,7 @@ mod failed_to;
 mod fd;
 mod files;
 mod gather;
+mod hidden_streams;
 mod html;
 mod incomplete;
 mod info;
@@ -31,17 +32,16 @@ mod json;
 mod label;
 mod lines;
 mod only_failed;
-mod place;
+mod output_path;
 pub mod ports;
 mod progress;
 mod replaced;
-mod shown;
 mod stats;
 mod summary;
-mod tail;
 mod terminal;
 #[cfg(any(test, fuzzing))]
 pub mod testing;
+mod unfinished_line;
 mod wait;
 
 pub use color::Colors;
@@ -50,72 +50,72 @@ pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
-pub use info::{Called, Decided, Rules, RunInfo};
+pub use info::{Endpoint, ResolvedEndpoint, RunInfo, RunRules};
 pub use label::LabelFormat;
-pub use summary::{Words, left_running, may_be_running};
+pub use summary::{SummaryLevel, left_running, may_be_running};
 
 use failed_to::FailedList;
 use files::Files;
 use gather::Gather;
+use hidden_streams::HiddenStreams;
 use html::Html;
 use incomplete::Incomplete;
 use json::Json;
 use lines::Lines;
 use only_failed::OnlyFailed;
 use progress::Progress;
-use shown::Shown;
 use stats::Stats;
 use summary::Summary;
 use wait::Received;
 
-/// How many messages wait for the reporter thread before the sender does.
+/// Capacity of the channel to the reporter thread, in messages.
 const WAITING: usize = 4;
 
-/// What is to be shown. Everything is decided; nothing here looks at the world.
+/// Choice of reporters and their settings. The plan makes it; reporters read no option and no environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportSpec {
     /// Each line of output, or each group of hosts, has its targets' labels.
     pub label: bool,
-    /// How a label looks, if not as usual.
+    /// Format of labels (`--label`).
     pub label_format: Option<LabelFormat>,
-    /// Where labels and diffs are coloured.
+    /// Streams with coloured labels and diffs.
     pub colors: Colors,
     /// Every line of output is written as it comes.
     pub lines: bool,
-    /// Output is gathered, and written when hosts have ended.
+    /// Gathered output, written when hosts have ended.
     pub gather: Option<GatherSpec>,
     /// The user asked for details (`-v`).
     pub verbose: bool,
-    /// Standard output gets a line of JSON for each event, and no lines for people.
+    /// Standard output gets a line of JSON for each event, and nothing else.
     pub json: bool,
-    /// Which output goes to files instead of being shown.
+    /// Output that goes to files instead of standard output and standard error.
     pub files: FilesSpec,
-    /// Output is shown only of hosts that failed.
+    /// Only the output of hosts that failed is shown.
     pub only_failed: bool,
-    /// What this program itself says.
-    pub words: Words,
-    /// Where the failed targets are listed.
+    /// Amount of text in the summary.
+    pub words: SummaryLevel,
+    /// Place for the list of failed targets.
     pub failed_to: Option<FailedTo>,
-    /// The run's times and costs are told at its end.
+    /// Times and costs of the run are printed at its end.
     pub stats: bool,
-    /// Standard error shows how far the run is.
+    /// Standard error has a progress bar.
     pub progress: bool,
-    /// The run as a page.
+    /// The HTML page of the run.
     pub html: Option<HtmlSpec>,
 }
 
 /// Turns events into text. One format a file.
 ///
-/// An error is of a file of the reporter's own. It stops the run, and the reporter gets no further events. The reporter of `-o` and `-e`
-/// has many files: it goes on with the others and gives its error at the end.
+/// An error concerns a file of the reporter. It stops the run, and the reporter gets no further events. The reporter
+/// of `-o` and `-e` has many files: it continues with the others and returns its error at the end.
 pub trait Reporter: Send + fmt::Debug {
-    /// Takes one event, in order.
+    /// Handles one event, in order.
     ///
     /// # Errors
     /// A write that failed.
     fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()>;
 
-    /// Called when events have been passed on, and again when the time that it gave has come.
+    /// Does work that depends on time. It is called after each batch of events, and at the time that it returned.
     ///
     /// # Errors
     /// A write that failed.
@@ -123,21 +123,21 @@ pub trait Reporter: Send + fmt::Debug {
         Ok(None)
     }
 
-    /// Takes the numbers of the whole run, after its last event.
+    /// Handles the numbers of the whole run, after the last event.
     ///
     /// # Errors
     /// A write that failed.
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()>;
 }
 
-/// The thread that writes the reports.
+/// Handles of the reporter thread.
 #[derive(Debug)]
 pub struct Reports {
-    /// Takes the events, and in the end the numbers. Once [`Sender::closed`] resolves, all is written.
+    /// Channel for the events and for the final numbers. Once [`Sender::closed`] resolves, everything is written.
     pub messages: Sender<Message>,
-    /// Notified when a report cannot be written, which is to stop the run.
+    /// Notification that a report cannot be written. The run then stops.
     pub failed: Arc<Notify>,
-    /// Gives the errors of all reports that could not be written, in their order.
+    /// The thread. It returns the errors of all reports that could not be written, in order.
     pub thread: JoinHandle<Vec<io::Error>>,
 }
 
@@ -148,11 +148,11 @@ pub struct Reports {
 /// paused pager from blocking ^C.
 ///
 /// # Errors
-/// A file that is to be written cannot be made, or the system has no thread to give.
+/// A file cannot be created, or the thread cannot be started.
 pub fn start(spec: &ReportSpec, info: RunInfo, mut console: Console) -> io::Result<Reports> {
     console.outlive_failures();
     let failed = Arc::new(Notify::new());
-    let reporting = Reporting {
+    let reporting = ReporterThread {
         reporters: reporters(spec, &Arc::new(info), &failed)?,
         console,
         failed: Arc::clone(&failed),
@@ -169,8 +169,8 @@ pub fn start(spec: &ReportSpec, info: RunInfo, mut console: Console) -> io::Resu
     })
 }
 
-/// The reporters that a run needs, in the order in which they see each event: output comes before
-/// what is said about it.
+/// Creates the reporters of a run, in the order in which they handle each event: output comes before
+/// messages about it.
 fn reporters(
     spec: &ReportSpec,
     info: &Arc<RunInfo>,
@@ -188,7 +188,7 @@ fn reporters(
         hidden.push(Stream::Stdout);
     }
     if spec.progress {
-        // Before the others, so that its bar is gone when they have their last word.
+        // First, so that the bar is removed before the others write their last lines.
         reporters.push(Box::new(Progress::new(info, progress::terminal_width)));
     }
     if spec.json {
@@ -208,7 +208,7 @@ fn reporters(
                 output = Box::new(OnlyFailed::new(output));
             }
             if !hidden.is_empty() {
-                output = Box::new(Shown::without(hidden.clone(), output));
+                output = Box::new(HiddenStreams::without(hidden.clone(), output));
             }
             reporters.push(output);
         }
@@ -221,22 +221,22 @@ fn reporters(
         reporters.push(Box::new(Stats::new(info)));
     }
     if let Some(html) = &spec.html {
-        // Last: what fails here must not keep the others from their last word.
+        // Last: a failure here must not prevent the last lines of the others.
         reporters.push(Box::new(Html::create(html, info)?));
     }
     Ok(reporters)
 }
 
 /// The reporter thread.
-struct Reporting {
-    /// Those whose files could be written so far.
+struct ReporterThread {
+    /// Reporters without a write error so far.
     reporters: Vec<Box<dyn Reporter>>,
     console: Console,
     failed: Arc<Notify>,
     errors: Vec<io::Error>,
 }
 
-impl Reporting {
+impl ReporterThread {
     fn run(mut self, mut messages: Receiver<Message>) -> Vec<io::Error> {
         while let Some(message) = self.next(&mut messages) {
             match message {
@@ -252,7 +252,7 @@ impl Reporting {
                 }
             }
         }
-        // Whatever is said next is not said behind a bar.
+        // The bar must not stay on the line of the next message.
         let cleared = self.console.flush().and(self.console.clear_bar());
         self.errors.extend(cleared.err());
         self.collect_failures();
@@ -261,7 +261,7 @@ impl Reporting {
         self.errors
     }
 
-    /// The next message; `None` when there will be none.
+    /// Returns the next message; `None` at the end.
     fn next(&mut self, messages: &mut Receiver<Message>) -> Option<Message> {
         loop {
             match messages.try_recv() {
@@ -270,7 +270,7 @@ impl Reporting {
                 Err(TryRecvError::Empty) => {}
             }
             let until = self.tick();
-            // Everything is to be seen before the thread sleeps.
+            // All output must be visible before the thread sleeps.
             let rested = self.console.rest();
             self.errors.extend(rested.err());
             self.collect_failures();
@@ -285,7 +285,7 @@ impl Reporting {
         }
     }
 
-    /// Gives every reporter a moment; the time when the first wants another.
+    /// Calls [`Reporter::tick`] of every reporter and returns the earliest time for the next call.
     fn tick(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let mut first: Option<Instant> = None;
@@ -298,7 +298,7 @@ impl Reporting {
         first
     }
 
-    /// Does this with every reporter, and goes on without those that fail.
+    /// Calls `act` with every reporter and removes reporters that fail.
     fn each(&mut self, mut act: impl FnMut(&mut dyn Reporter, &mut Console) -> io::Result<()>) {
         let (console, errors) = (&mut self.console, &mut self.errors);
         let known = errors.len();
@@ -485,7 +485,7 @@ mod tests {
             finished(0, Outcome::Exited(RemoteExit::Code(2))),
             output(1, Stream::Stdout, b"2\n"),
             succeeded(1),
-            // Its command succeeded, and its file is none to rely on.
+            // Its command succeeded, but its file is incomplete.
             output(2, Stream::Stdout, b"1\n"),
             succeeded(2),
             finished(3, Outcome::NotStarted(CancelReason::ReportFailed)),

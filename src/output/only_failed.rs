@@ -1,9 +1,8 @@
-//! `--only failed`: the output of the hosts that failed, whole, and of no other.
+//! `--only failed`: the whole output of hosts that failed, and no other output.
 //!
-//! Whether a host fails is known at its end, so its output is kept until then: in memory up to a
-//! bound for all hosts together, then in one unnamed temporary file, in which the output of hosts that
-//! succeed is given back to the disk at once. Any other reporter shows what is left; it sees a run in
-//! which only the failed hosts wrote anything.
+//! The outcome of a host is known at its end, so its output is kept until then: in memory up to a limit for all hosts
+//! together, then in one unnamed temporary file. The disk space of hosts that succeed is freed at once. Another
+//! reporter shows the result: to it, only the failed hosts wrote output.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,42 +16,42 @@ use crate::event::{Chunk, Stream};
 use crate::event::{Event, Finished, RunStats};
 use crate::targets::TargetId;
 
-/// How much output of all hosts together is kept in memory; the buffers may have room for twice that.
+/// Maximum output of all hosts in memory. The capacity of the buffers can be twice that.
 const MEMORY: usize = 8 * 1024 * 1024;
 
-/// How much of the temporary file is in memory while it is shown.
+/// Size of the pieces in which the temporary file is read.
 const PIECE: usize = 64 * 1024;
 
-/// Keeps what the hosts write until it is known whether they fail.
+/// Keeps the output of hosts until their outcome is known.
 #[derive(Debug)]
 pub(super) struct OnlyFailed {
     inner: Box<dyn Reporter>,
-    kept: HashMap<TargetId, Kept>,
-    /// The memory of all that is kept.
+    kept: HashMap<TargetId, KeptOutput>,
+    /// Bytes in memory of all hosts.
     held: usize,
     limit: usize,
-    spool: Option<Spool>,
+    spool: Option<OutputSpool>,
 }
 
-/// What one host has written so far: first what is in the file, then what is in memory.
+/// Output of one host so far: first the parts in the file, then the bytes in memory.
 #[derive(Debug, Default)]
-struct Kept {
-    spooled: Vec<Piece>,
+struct KeptOutput {
+    spooled: Vec<SpooledOutput>,
     memory: Vec<u8>,
-    /// What the bytes in memory are.
+    /// Streams and lengths of the bytes in memory.
     pieces: Vec<(Stream, usize)>,
 }
 
-/// A part of the temporary file.
+/// Output of one stream in the temporary file.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct SpooledOutput {
     stream: Stream,
     start: u64,
     length: u64,
 }
 
 #[derive(Debug)]
-struct Spool {
+struct OutputSpool {
     file: File,
     end: u64,
 }
@@ -85,11 +84,11 @@ impl OnlyFailed {
         Ok(())
     }
 
-    /// Moves all that is in memory to the file. All hosts at once, so that the file's pieces stay few.
+    /// Moves the output of all hosts to the file, all at once, so that the pieces stay few.
     fn spill(&mut self) -> io::Result<()> {
         let spool = match &mut self.spool {
             Some(spool) => spool,
-            none => none.insert(Spool {
+            none => none.insert(OutputSpool {
                 file: tempfile::tempfile()?,
                 end: 0,
             }),
@@ -98,7 +97,7 @@ impl OnlyFailed {
             spool.file.write_all_at(&kept.memory, spool.end)?;
             for (stream, length) in kept.pieces.drain(..) {
                 let length = length as u64;
-                kept.spooled.push(Piece {
+                kept.spooled.push(SpooledOutput {
                     stream,
                     start: spool.end,
                     length,
@@ -122,14 +121,19 @@ impl OnlyFailed {
         if let Some(spool) = &self.spool {
             for piece in &kept.spooled {
                 let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                // Not every file system can; then the room comes back at the end of the run.
+                // Not every file system supports holes; then the space is freed at the end of the run.
                 let _ = fallocate(&spool.file, hole, piece.start, piece.length);
             }
         }
         Ok(())
     }
 
-    fn show(&mut self, target: TargetId, kept: &Kept, console: &mut Console) -> io::Result<()> {
+    fn show(
+        &mut self,
+        target: TargetId,
+        kept: &KeptOutput,
+        console: &mut Console,
+    ) -> io::Result<()> {
         let mut pass = |stream, data| {
             let chunk = Chunk {
                 target,
@@ -200,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_heard_and_nothing_is_missing() {
+    fn only_failed_hosts_are_shown_and_their_output_is_whole() {
         for limit in [0, 10, 1000, MEMORY] {
             let recorder = Recorder::default();
             let mut console = recorder.console(Terminals::default());
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_succeeded_gives_its_room_back() {
+    fn the_output_of_a_host_that_succeeded_is_freed() {
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
         let mut reporter = only_failed(100_000);

@@ -1,4 +1,4 @@
-//! The text of `--ports`: what the kernel says about the source ports now, and what a run makes of it.
+//! The text of `--ports`: sockets of the kernel on the source ports, and the ports that a run may use.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use crate::ports::{Candidates, Skip};
 
 /// The sockets on one port.
 #[derive(Debug, Default)]
-struct Port {
+struct PortSockets {
     listeners: usize,
     live: usize,
     waiting: Vec<Duration>,
@@ -23,7 +23,7 @@ pub fn describe(
     candidates: &Candidates,
     sockets: &[KernelSocket],
 ) -> String {
-    let mut ports: BTreeMap<u16, Port> = BTreeMap::new();
+    let mut ports: BTreeMap<u16, PortSockets> = BTreeMap::new();
     for socket in sockets {
         let port = ports.entry(socket.local.port()).or_default();
         match socket.state {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_of_each_port_what_is_on_it() {
+    fn each_port_is_shown_with_its_sockets() {
         let candidates = Candidates {
             usable: vec![600, 601, 602, 603],
             skipped: vec![

@@ -1,8 +1,7 @@
-//! `--progress`: one line at the bottom of the terminal that says how far the run is.
+//! `--progress`: one line at the bottom of the terminal with the progress of the run.
 //!
-//! indicatif makes the line's text, and the console alone puts it on the screen: it takes it away
-//! before it writes anything else and, since nobody else draws, nothing can come between. The line
-//! comes back when the reporter thread has a moment, not after each line of output.
+//! indicatif formats the line, and only the console writes it to the screen. The console removes the bar before it
+//! writes other lines, and draws it again when the reporter thread is idle, not after each line of output.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,40 +17,40 @@ use super::{Console, Reporter, RunInfo};
 use crate::event::{Event, Outcome, RunStats};
 use crate::targets::TargetId;
 
-/// A run that is over before that needs no bar.
+/// Time before the bar appears. Shorter runs have no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often the bar is drawn.
+/// Time between two drawings of the bar.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// When so few hosts are left, those that take long are named.
+/// Number of remaining hosts from which on slow ones are named.
 const FEW: usize = 5;
 
-/// What takes long.
+/// Running time from which on a host is slow.
 const LONG: Duration = Duration::from_secs(2);
 
-/// The bar is not longer: what a terminal that becomes narrower makes of a long line is its own affair.
+/// Maximum width of the bar. A terminal that becomes narrower wraps a longer line.
 const WIDEST: u16 = 78;
 
-/// In narrower terminals there is no room for more than the numbers.
+/// Narrower terminals show only the numbers.
 const NARROW: u16 = 60;
 
-/// The least width that indicatif is told.
+/// Minimum width for indicatif.
 const NARROWEST: u16 = 20;
 
 const TEMPLATE: &str = "[{bar:20}] {pos}/{len} {wide_msg}";
 const NARROW_TEMPLATE: &str = "{pos}/{len} {wide_msg}";
 
-/// Shows how far the run is.
+/// The reporter of the progress bar.
 #[derive(Debug)]
 pub(super) struct Progress {
     info: Arc<RunInfo>,
     width: fn() -> u16,
-    canvas: Canvas,
+    canvas: BarCanvas,
     bar: ProgressBar,
     narrow: bool,
     running: HashMap<TargetId, Instant>,
-    /// How many of those wait for a port.
+    /// Number of running targets that wait for a source port.
     for_ports: usize,
     started: usize,
     done: usize,
@@ -61,9 +60,9 @@ pub(super) struct Progress {
     drawn: Option<Instant>,
 }
 
-/// Takes what indicatif draws, which is a single line.
+/// The drawing target of indicatif, which stores a single line.
 #[derive(Clone, Debug, Default)]
-struct Canvas(Arc<Mutex<Drawing>>);
+struct BarCanvas(Arc<Mutex<Drawing>>);
 
 #[derive(Debug, Default)]
 struct Drawing {
@@ -73,10 +72,10 @@ struct Drawing {
 }
 
 impl Progress {
-    /// `width` gives the width of the terminal, which may change.
+    /// Creates the reporter. `width` returns the width of the terminal, which may change.
     pub(super) fn new(info: &Arc<RunInfo>, width: fn() -> u16) -> Self {
-        let canvas = Canvas::default();
-        // More often than it is ever asked: when to draw is decided here.
+        let canvas = BarCanvas::default();
+        // The maximum rate, since this reporter decides when to draw.
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), 255);
         let bar = ProgressBar::with_draw_target(Some(info.targets.len() as u64), target);
         bar.set_style(style(TEMPLATE));
@@ -97,16 +96,17 @@ impl Progress {
         }
     }
 
-    /// The bar as it should look now.
+    /// Returns the text of the bar.
     fn line(&mut self, now: Instant) -> String {
         let width = (self.width)().saturating_sub(1).min(WIDEST);
-        // indicatif cannot draw in no width at all; what is too long is cut below.
+        // indicatif cannot draw in a width of 0. The line is cut below.
         self.canvas.set_width(width.max(NARROWEST));
         if self.narrow != (width < NARROW) {
             self.narrow = !self.narrow;
-            self.bar.set_style(style(match self.narrow {
-                true => NARROW_TEMPLATE,
-                false => TEMPLATE,
+            self.bar.set_style(style(if self.narrow {
+                NARROW_TEMPLATE
+            } else {
+                TEMPLATE
             }));
         }
         self.bar.set_message(self.message(now));
@@ -125,9 +125,10 @@ impl Progress {
         if self.not_started > 0 {
             words.push(format!("{} not started", self.not_started));
         }
-        let mut running: Vec<_> = match left == self.running.len() && left <= FEW {
-            true => self.running.iter().collect(),
-            false => Vec::new(),
+        let mut running: Vec<_> = if left == self.running.len() && left <= FEW {
+            self.running.iter().collect()
+        } else {
+            Vec::new()
         };
         running.retain(|(_, since)| now.saturating_duration_since(**since) >= LONG);
         let mut for_ports =
@@ -156,7 +157,7 @@ impl Progress {
         words.join(", ")
     }
 
-    /// Which wave is on its way, where hosts run in several.
+    /// Returns the number of the current wave, if there are several.
     fn wave(&self) -> Option<String> {
         let ends = self.info.rules.waves.as_ref();
         let ends = ends.filter(|ends| ends.len() > 1)?;
@@ -165,7 +166,7 @@ impl Progress {
     }
 }
 
-/// The width of the terminal on standard error, now.
+/// Returns the current width of the terminal on standard error.
 pub(super) fn terminal_width() -> u16 {
     match rustix::termios::tcgetwinsize(rustix::stdio::stderr()) {
         Ok(size) if size.ws_col > 0 => size.ws_col,
@@ -228,9 +229,9 @@ impl Reporter for Progress {
     }
 }
 
-impl Canvas {
+impl BarCanvas {
     fn with<T>(&self, act: impl FnOnce(&mut Drawing) -> T) -> T {
-        // indicatif catches no panic of ours, so the text is whole whatever happened.
+        // indicatif catches no panic, so the text is complete even if the lock is poisoned.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -243,7 +244,7 @@ impl Canvas {
     }
 }
 
-impl TermLike for Canvas {
+impl TermLike for BarCanvas {
     fn width(&self) -> u16 {
         self.with(|drawing| drawing.width)
     }
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn says_how_far_it_is_and_names_the_last() {
+    fn the_bar_has_the_numbers_and_the_last_hosts() {
         let (mut progress, _) = progress(40, || 100);
         let mut console = Recorder::default().console(BOTH);
         for n in 0..40 {
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_wave_it_is() {
+    fn the_bar_has_the_wave() {
         let mut info = run_info(&["a", "b", "c", "d", "e", "f", "g"]);
         info.rules.waves = Some(vec![1, 3, 7]);
         let mut progress = Progress::new(&Arc::new(info), || 100);

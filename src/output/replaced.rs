@@ -1,7 +1,7 @@
-//! A file that is there, whole, only when the run has ended (`--report`, `--failed-to`).
+//! A file that appears complete at the end of the run (`--report`, `--failed-to`).
 //!
-//! Until then its place is held by a file beside it, made before the first connection, so that a bad path
-//! fails at once. A reader has the last run's file meanwhile, and so has whoever kills this run.
+//! A temporary file in the same directory is created before the first connection, so that a bad path fails at once. It
+//! replaces the file at the end. Until then, and if the run is killed, the file of the last run stays.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,27 +13,27 @@ use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fstat, openat, renameat, unlinka
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::place::{self, Place};
+use super::output_path::{self, OutputPath};
 use crate::random;
 
-/// A file that is to be written.
+/// A file that is replaced at the end of the run.
 #[derive(Debug)]
 pub(super) struct ReplacedFile {
     path: PathBuf,
-    to: To,
+    to: Destination,
 }
 
 #[derive(Debug)]
-enum To {
-    /// A file that takes the other's place when it is whole.
-    Beside(Beside),
-    /// A device or a pipe, whose place cannot be taken.
-    Itself(File),
+enum Destination {
+    /// A temporary file that replaces the file when it is complete.
+    Replace(TemporaryFile),
+    /// A device or a pipe, which cannot be replaced.
+    Direct(File),
 }
 
-/// A temporary file, which is removed unless it takes its place.
+/// A temporary file, which is removed unless it replaced the file.
 #[derive(Debug)]
-struct Beside {
+struct TemporaryFile {
     directory: OwnedFd,
     temporary: OsString,
     name: OsString,
@@ -45,44 +45,44 @@ impl ReplacedFile {
     /// # Errors
     /// The file cannot be made; the message names it.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let to = place::find(path).and_then(To::open);
+        let to = output_path::find(path).and_then(Destination::open);
         Ok(ReplacedFile {
             path: path.to_owned(),
             to: to.map_err(|error| failed("make", path, &error))?,
         })
     }
 
-    /// Writes the text, and puts it in its place when it is whole.
+    /// Writes the text and replaces the file.
     ///
     /// # Errors
-    /// The text's, or the file cannot be written; the message names it.
+    /// An error of `write`, or the file cannot be written; the message names it.
     pub(super) fn write(
         self,
         text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut to = BufWriter::new(match &self.to {
-            To::Beside(beside) => &beside.file,
-            To::Itself(file) => file,
+            Destination::Replace(beside) => &beside.file,
+            Destination::Direct(file) => file,
         });
         let written = text(&mut to).and_then(|()| to.flush());
         drop(to);
         let written = written.and_then(|()| match self.to {
-            To::Beside(beside) => beside.put_in_place(),
-            To::Itself(_) => Ok(()),
+            Destination::Replace(beside) => beside.put_in_place(),
+            Destination::Direct(_) => Ok(()),
         });
         written.map_err(|error| failed("write to", &self.path, &error))
     }
 }
 
-impl To {
-    fn open(place: Place) -> io::Result<To> {
+impl Destination {
+    fn open(place: OutputPath) -> io::Result<Destination> {
         let there = place.stat()?;
         if let Some(there) = &there {
-            if !place::is_regular(there) {
-                return place.open(OFlags::WRONLY).map(To::Itself);
+            if !output_path::is_regular(there) {
+                return place.open(OFlags::WRONLY).map(Destination::Direct);
             }
-            // Else the new file could not take its place at the end of the run.
-            if place::is_kept_by_sticky_bit(&fstat(&place.directory)?, there) {
+            // A sticky bit on the directory would forbid the rename at the end of the run.
+            if output_path::is_kept_by_sticky_bit(&fstat(&place.directory)?, there) {
                 return Err(Errno::PERM.into());
             }
         }
@@ -91,7 +91,7 @@ impl To {
         let temporary = OsString::from(format!(".mrsh-{:016x}", u64::from_ne_bytes(word)));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(&place.directory, &temporary, flags, Mode::from(0o666))?;
-        let beside = Beside {
+        let beside = TemporaryFile {
             directory: place.directory,
             temporary,
             name: place.name,
@@ -99,14 +99,14 @@ impl To {
             is_in_place: false,
         };
         if let Some(there) = there.filter(|there| there.st_uid == geteuid().as_raw()) {
-            // A list that only its owner could read stays one.
+            // Keep the permissions: a list may be readable only by its owner.
             fchmod(&beside.file, Mode::from_raw_mode(there.st_mode & 0o777))?;
         }
-        Ok(To::Beside(beside))
+        Ok(Destination::Replace(beside))
     }
 }
 
-impl Beside {
+impl TemporaryFile {
     fn put_in_place(mut self) -> io::Result<()> {
         renameat(
             &self.directory,
@@ -119,16 +119,16 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if !self.is_in_place {
-            // Nobody is left to be told.
+            // An error in `drop` cannot be reported.
             let _ = unlinkat(&self.directory, &self.temporary, AtFlags::empty());
         }
     }
 }
 
-/// Says which file it was. A file is never the reader whose leaving ends a run quietly.
+/// Adds the path to an error. The kind is never `BrokenPipe`, which would end the run without a message.
 pub(super) fn failed(doing: &str, path: &Path, error: &io::Error) -> io::Error {
     let kind = match error.kind() {
         io::ErrorKind::BrokenPipe => io::ErrorKind::Other,
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said() {
+    fn errors_name_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let said = |path: &Path| {
             let file = ReplacedFile::create(path);

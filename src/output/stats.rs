@@ -1,4 +1,4 @@
-//! `--stats`: where a run's time went, on standard error at its end.
+//! `--stats`: times by phase and costs of the run, on standard error at its end.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,10 +16,10 @@ use crate::event::Side;
 use crate::event::{Event, Finished, RunStats};
 use crate::targets::TargetId;
 
-/// How many of the slowest hosts are named.
+/// Number of slowest hosts that are named.
 const SLOWEST: usize = 5;
 
-/// The phases of a host's time, in their order. The last is the rest: see [`Facts::delayed`].
+/// The phases of a host's time, in order. The last is the remainder: see [`Facts::delayed`].
 const PHASES: [&str; 7] = [
     "resolve",
     "port wait",
@@ -30,33 +30,33 @@ const PHASES: [&str; 7] = [
     "queued locally",
 ];
 
-/// Adds up what the hosts' ends tell.
+/// Sums of the facts of all finished targets.
 #[derive(Debug)]
 pub(super) struct Stats {
     info: Arc<RunInfo>,
     started: u32,
     /// The slowest hosts, slowest first.
     slowest: Vec<(Duration, TargetId)>,
-    phases: [Phase; PHASES.len()],
+    phases: [PhaseTotals; PHASES.len()],
     attempts: u64,
     ports: HashSet<u16>,
-    /// Connections that this side ended first.
+    /// Connections that this side closed first.
     resets: usize,
 }
 
-/// One phase of all hosts.
+/// Totals of one phase over all hosts.
 #[derive(Clone, Copy, Debug, Default)]
-struct Phase {
+struct PhaseTotals {
     hosts: u32,
     sum: Duration,
     longest: (Duration, Option<TargetId>),
 }
 
-/// What the system says of this process.
+/// CPU time and memory of this process, as the kernel counts them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cost {
+struct ProcessCost {
     cpu: Duration,
-    /// In KiB.
+    /// Peak resident memory in KiB.
     peak_memory: Option<u64>,
 }
 
@@ -112,7 +112,7 @@ impl Stats {
         self.resets += usize::from(facts.closed_first == Some(Side::Local));
     }
 
-    fn lines(&self, stats: &RunStats, cost: Cost) -> Vec<String> {
+    fn lines(&self, stats: &RunStats, cost: ProcessCost) -> Vec<String> {
         let hosts = self.started.max(1);
         let mut lines = vec![format!(
             "{} of {} hosts in {}: {} of time and {} of CPU a host{}",
@@ -177,17 +177,17 @@ impl Reporter for Stats {
     }
 
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
-        let lines = self.lines(stats, Cost::of_this_process());
+        let lines = self.lines(stats, ProcessCost::of_this_process());
         lines.iter().try_for_each(|line| say(line, console))
     }
 }
 
-impl Cost {
+impl ProcessCost {
     fn of_this_process() -> Self {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        Cost {
+        ProcessCost {
             cpu: cpu.try_into().unwrap_or_default(),
             peak_memory: peak
                 .and_then(|rest| rest.trim().strip_suffix(" kB"))
@@ -196,7 +196,7 @@ impl Cost {
     }
 }
 
-/// A time to three digits.
+/// Formats a time with three digits.
 fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds >= 99.95 {
@@ -261,7 +261,7 @@ mod tests {
             time_wait: Some(1),
             ..RunStats::default()
         };
-        let cost = Cost {
+        let cost = ProcessCost {
             cpu: Duration::from_micros(1800),
             peak_memory: Some(9318),
         };
@@ -280,13 +280,13 @@ mod tests {
     #[test]
     fn a_run_of_which_nothing_was_started_has_no_times() {
         let stats = Stats::new(&Arc::new(run_info(&["a"])));
-        let lines = stats.lines(&RunStats::default(), Cost::default());
+        let lines = stats.lines(&RunStats::default(), ProcessCost::default());
         insta::assert_snapshot!(lines.join("\n"), @"0 of 0 hosts in 0.00 ms: 0.00 ms of time and 0.00 ms of CPU a host");
     }
 
     #[test]
     fn the_process_has_costs() {
-        let cost = Cost::of_this_process();
+        let cost = ProcessCost::of_this_process();
         assert!(cost.cpu > Duration::ZERO && cost.peak_memory.is_some());
     }
 

@@ -1,8 +1,7 @@
-//! What this program itself says, on standard error: the failures at the end, and on the way what a
-//! person asked for or should know.
+//! The summary on standard error: failed targets by cause at the end of the run, and notices and states during it.
 //!
-//! A run in which all is well ends without a word, so that cron stays quiet. The failed hosts are
-//! folded by cause; only they take memory, and each cause's text is kept once.
+//! A run without failures prints nothing, so that cron sends no mail. Failed targets are folded by cause. Only they
+//! take memory, and the text of each cause is kept once.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -24,16 +23,16 @@ use crate::targets::{Target, TargetId};
 /// Several causes share a line up to this many columns.
 const WIDTH: usize = 100;
 
-/// A cause is cut after this many bytes: some of it is the remote side's text.
+/// Maximum length of a cause, in bytes. Part of a cause may be text of the remote side.
 const CAUSE: usize = 400;
 
-/// How much is said (`-q`, `--only`). What a person asks for during the run is always answered.
+/// Amount of text in the summary (`-q`, `--only`). A state that a user asks for is always printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Words {
-    /// Remarks as they come, and the failures at the end.
+pub enum SummaryLevel {
+    /// Notices at once, and failures at the end.
     #[default]
     All,
-    /// The same at the end, and only if a host failed.
+    /// Notices and failures at the end, and only if a target failed.
     IfFailed,
     /// Nothing.
     None,
@@ -43,14 +42,14 @@ pub enum Words {
 #[derive(Debug)]
 pub(super) struct Summary {
     verbose: bool,
-    words: Words,
-    /// Remarks that wait for a failure.
+    words: SummaryLevel,
+    /// Notices that are printed only if a target fails.
     notes: Vec<String>,
     targets: Arc<[Target]>,
     causes: HashMap<Box<str>, Cause>,
-    /// Targets that were never started: nothing is wrong with them.
+    /// Targets that were never started. They are no failures.
     not_started: Vec<TargetId>,
-    /// The cause at hand, kept for its memory.
+    /// Buffer for the current cause, kept to reuse its memory.
     cause: String,
 }
 
@@ -58,12 +57,12 @@ pub(super) struct Summary {
 #[derive(Debug, Default)]
 struct Cause {
     targets: Vec<TargetId>,
-    /// The run was stopped, and they with it.
+    /// True if the targets were stopped with the run.
     cancelled: bool,
     password: PasswordUse,
     /// The cause of the first target with its details, if the targets have it in common without them.
     details: Option<Box<str>>,
-    /// The action that helps, if the details would have it.
+    /// The action that helps, if only the details contain it.
     help: Option<&'static str>,
 }
 
@@ -78,8 +77,8 @@ impl Cause {
 }
 
 impl Summary {
-    /// With `verbose` the details are told as well, and the counts also when all is well.
-    pub(super) fn new(verbose: bool, words: Words) -> Self {
+    /// Creates a summary. With `verbose` it has the details of each target, and the counts also without failures.
+    pub(super) fn new(verbose: bool, words: SummaryLevel) -> Self {
         Summary {
             verbose,
             words,
@@ -139,8 +138,8 @@ impl Summary {
         let withheld = causes
             .iter()
             .any(|(_, cause)| cause.password == PasswordUse::Withheld);
-        // What stopped the run comes before what was stopped with it, and the host that refused the password
-        // before all, since the others did not get it for that.
+        // The cause that stopped the run comes before the targets that were stopped with it. The host that refused
+        // the password comes first, since mrsh withheld the password from the others because of it.
         let rank = |cause: &Cause| match cause.password {
             _ if cause.cancelled => 3,
             PasswordUse::Withheld => 2,
@@ -171,13 +170,13 @@ impl Summary {
     /// Returns the actions that help and that no cause has shown, each once.
     fn helps(&self) -> BTreeSet<&'static str> {
         let folded = self.causes.values().filter(|cause| {
-            // The details, where they are shown, have it.
+            // The details of a single target contain the help already.
             cause.details.is_some() && cause.targets.len() > 1
         });
         folded.filter_map(|cause| cause.help).collect()
     }
 
-    /// Which targets are running, of which so many wait for a port.
+    /// Describes the running targets; `for_ports` of them wait for a source port.
     fn running(&self, running: &[(TargetId, Duration)], for_ports: usize) -> String {
         let mut text = match running {
             [] => "none running".to_owned(),
@@ -227,9 +226,9 @@ impl Reporter for Summary {
                 say(&text, console)?;
             }
             Event::Note(Note { verbose, text }) if self.verbose || !verbose => match self.words {
-                Words::All => say(text, console)?,
-                Words::IfFailed => self.notes.push(text.clone()),
-                Words::None => {}
+                SummaryLevel::All => say(text, console)?,
+                SummaryLevel::IfFailed => self.notes.push(text.clone()),
+                SummaryLevel::None => {}
             },
             Event::Note(_) | Event::Started(_) | Event::Output(_) | Event::PortWaits(_) => {}
         }
@@ -238,11 +237,11 @@ impl Reporter for Summary {
 
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
         match self.words {
-            Words::All => {}
-            Words::IfFailed if !self.causes.is_empty() || !self.not_started.is_empty() => {
+            SummaryLevel::All => {}
+            SummaryLevel::IfFailed if !self.causes.is_empty() || !self.not_started.is_empty() => {
                 self.notes.iter().try_for_each(|note| say(note, console))?;
             }
-            Words::IfFailed | Words::None => return Ok(()),
+            SummaryLevel::IfFailed | SummaryLevel::None => return Ok(()),
         }
         if self.verbose {
             let RunStats {
@@ -273,13 +272,13 @@ impl Reporter for Summary {
     }
 }
 
-/// The targets whose commands are not known to have ended, in words; `None` if there are none.
+/// Names the targets whose commands are not known to have ended; `None` if there are none.
 #[must_use]
 pub fn left_running(targets: &[Target], stats: &RunStats) -> Option<String> {
     named("still running on", targets, &stats.left_running)
 }
 
-/// The targets whose commands may have been started, or may have ended, in words; `None` if there are none.
+/// Names the targets whose commands may have started, or may have ended; `None` if there are none.
 #[must_use]
 pub fn may_be_running(targets: &[Target], stats: &RunStats) -> Option<String> {
     named("may be running on", targets, &stats.may_be_running)
@@ -292,8 +291,8 @@ fn named(what: &str, targets: &[Target], ids: &[TargetId]) -> Option<String> {
     (!ids.is_empty()).then(|| format!("{what}: {}", fold(labels)))
 }
 
-/// Writes why a target did not succeed to `cause`, which is empty; false if it did. Targets with the same failure have
-/// the same words, without the details that differ. The counterpart of the counts in [`RunStats`].
+/// Writes the cause of a failed target to `cause`, which is empty; returns false if the target succeeded. Targets with
+/// the same failure get the same text, without details that differ. The cases match the counts in [`RunStats`].
 pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
     // Writing to a string cannot fail.
     let _ = match outcome {
@@ -321,7 +320,7 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
     true
 }
 
-/// Cuts a cause that is too long, and leaves out what only programs read.
+/// Cuts a cause that is too long, and removes the error numbers of the system.
 fn cut(mut cause: String) -> String {
     without_numbers(&mut cause);
     if cause.len() > CAUSE {
@@ -331,12 +330,12 @@ fn cut(mut cause: String) -> String {
     cause
 }
 
-/// Writes a line of this program's own.
+/// Writes a line with the prefix `mrsh: `.
 pub(super) fn say(text: &str, console: &mut Console) -> io::Result<()> {
     write_line("mrsh: ", text, console)
 }
 
-/// Writes one line, whatever `text` has in it: parts of it came from remote hosts.
+/// Writes one line and escapes control characters in `text`, since parts of it come from remote hosts.
 fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> {
     let text = plain(&text);
     let mut harmless = Vec::with_capacity(text.len());
@@ -344,7 +343,7 @@ fn write_line(start: &str, text: &str, console: &mut Console) -> io::Result<()> 
     console.line(Stream::Stderr, &[start.as_bytes(), &harmless])
 }
 
-/// A time that has passed, as precise as people want it.
+/// Formats an elapsed time: tenths of a second up to 10 s, then less precise.
 pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

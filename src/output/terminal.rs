@@ -1,5 +1,4 @@
-//! Remote text on a terminal: nothing that a host sends may move the cursor, set a title or answer
-//! for another host.
+//! Remote text on a terminal. Text of a host must not move the cursor, set a title or imitate another host.
 //!
 //! Text and tabs stay as they are. Control characters are shown the way a shell or an editor shows
 //! them, `^[` for escape, so every control sequence becomes plain text; the eight-bit ones and bytes
@@ -16,7 +15,7 @@ pub(super) fn harmless_line(line: &[u8], to: &mut Vec<u8>) {
     harmless(line, to);
 }
 
-/// The same for a line of a host, whose `colors` pass or not. They end with the line.
+/// Appends a whole line of a host to `to`, harmless. If `colors` is true, its colours pass and end with the line.
 pub(super) fn shown_line(line: &[u8], colors: bool, to: &mut Vec<u8>) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     shown(line, colors, to);
@@ -25,8 +24,8 @@ pub(super) fn shown_line(line: &[u8], colors: bool, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends the next part of a host's line to `to`, harmless but for its `colors`, and returns how many of its
-/// bytes were used. The others, fewer than [`MAX_COLOR`], can be judged only with what follows them.
+/// Appends the next part of a host's line to `to`, harmless except for its `colors`, and returns the number of bytes
+/// used. The other bytes, fewer than [`MAX_COLOR`], depend on the next part.
 pub(super) fn shown_part(part: &[u8], colors: bool, to: &mut Vec<u8>) -> usize {
     let held = match part.iter().rposition(|&byte| byte == b'\x1b') {
         Some(at) if colors && begins_color(&part[at..]) => part.len() - at,
@@ -37,13 +36,13 @@ pub(super) fn shown_part(part: &[u8], colors: bool, to: &mut Vec<u8>) -> usize {
     used
 }
 
-/// Longer sequences are no colours.
+/// Maximum length of a colour sequence.
 const MAX_COLOR: usize = 40;
 
-/// The sequence that undoes all colours.
+/// The sequence that resets all colours.
 const RESET: &[u8] = b"\x1b[0m";
 
-/// The length of the colour sequence (SGR) that a text starts with, if it does.
+/// Returns the length of the colour sequence (SGR) at the start of a text, if there is one.
 fn color(text: &[u8]) -> Option<usize> {
     let rest = text.strip_prefix(b"\x1b[")?;
     let end = rest
@@ -66,7 +65,7 @@ fn is_parameter(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b';' || byte == b':'
 }
 
-/// Appends text of a host, harmless but for its `colors`.
+/// Appends text of a host, harmless except for its `colors`.
 fn shown(text: &[u8], colors: bool, to: &mut Vec<u8>) {
     if !colors {
         return harmless(text, to);
@@ -82,16 +81,17 @@ fn shown(text: &[u8], colors: bool, to: &mut Vec<u8>) {
     harmless(&text[from..], to);
 }
 
-/// How many bytes at the end of `part` hang on what follows: a carriage return that may end the
-/// line, or the beginning of a character.
+/// Returns the number of bytes at the end of `part` that depend on the next part: a carriage return that may end
+/// the line, or the beginning of a character.
 fn undecided(part: &[u8]) -> usize {
-    match part.ends_with(b"\r") {
-        true => 1,
-        false => partial_character(part),
+    if part.ends_with(b"\r") {
+        1
+    } else {
+        partial_character(part)
     }
 }
 
-/// How many bytes at the end of `part` are the beginning of a character, three at most.
+/// Returns the length of an incomplete character at the end of `part`, three bytes at most.
 pub(super) fn partial_character(part: &[u8]) -> usize {
     let invalid = part[part.len().saturating_sub(3)..]
         .utf8_chunks()
@@ -126,7 +126,7 @@ fn is_harmful(c: char) -> bool {
     c.is_control() && c != '\t' || turns_text_around(c)
 }
 
-/// True for characters that are not seen and change the order in which others are.
+/// True for invisible characters that change the direction of text.
 pub(super) fn turns_text_around(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn text_stays() {
+    fn text_is_unchanged() {
         assert_eq!(line(""), "");
         assert_eq!(line("up 3 days,\tload 0.1 ~"), "up 3 days,\tload 0.1 ~");
         assert_eq!(line("größer – 温度 🦀\u{a0}"), "größer – 温度 🦀\u{a0}");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_leaves_what_it_cannot_judge() {
+    fn bytes_that_depend_on_the_next_part_are_left() {
         let mut to = Vec::new();
         assert_eq!(shown_part("aü\r".as_bytes(), false, &mut to), 3);
         assert_eq!(shown_part(b"a\xf0\x9f\xa6", false, &mut to), 1);

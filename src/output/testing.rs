@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::lines::Lines;
-use super::{Colors, Console, Reporter, Rules, RunInfo, Terminals};
+use super::{Colors, Console, Reporter, RunInfo, RunRules, Terminals};
 use crate::event::{Chunk, Facts, RemoteExit, Stream};
 use crate::event::{Event, Finished, Outcome};
 use crate::targets::{Target, TargetId, TransportKind};
@@ -71,11 +71,11 @@ pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
         user: "root".to_owned(),
         user_given: false,
         port: None,
-        decided: Vec::new(),
+        resolved: Vec::new(),
         jobs: 32,
         connect_timeout: Duration::from_secs(10),
         command_timeout: None,
-        rules: Rules::default(),
+        rules: RunRules::default(),
         stderr: "separate",
         source_ports: "reserved".to_owned(),
         raw: false,

@@ -7,18 +7,18 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::Receiver;
 
-/// What came first.
+/// Result of [`receive`].
 #[derive(Debug)]
 pub(super) enum Received<T> {
     /// A message.
     Message(T),
-    /// The last sender went away.
+    /// All senders are dropped.
     Closed,
-    /// The time.
+    /// The time has come.
     TimeIsUp,
 }
 
-/// Wakes a thread that sleeps.
+/// A waker that unparks a thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -27,7 +27,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits for the next message, no longer than `until`. Not to be called in an event loop.
+/// Waits for the next message, no longer than `until`. Must not be called in an event loop.
 pub(super) fn receive<T>(messages: &mut Receiver<T>, until: Instant) -> Received<T> {
     let waker = Arc::new(Unpark(thread::current())).into();
     let mut context = Context::from_waker(&waker);
@@ -41,7 +41,7 @@ pub(super) fn receive<T>(messages: &mut Receiver<T>, until: Instant) -> Received
         if left.is_zero() {
             return Received::TimeIsUp;
         }
-        // It may wake for no reason, or the message may have come before: both are found above.
+        // A spurious wake-up, or a message that came before the call, is handled by the loop.
         thread::park_timeout(left);
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_comes_first_ends_the_wait() {
+    fn a_message_a_closed_channel_or_the_time_ends_the_wait() {
         let (sender, mut receiver) = mpsc::channel(1);
         let soon = || Instant::now() + Duration::from_millis(10);
         assert!(matches!(receive(&mut receiver, soon()), Received::TimeIsUp));

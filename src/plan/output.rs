@@ -7,7 +7,7 @@ use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::output::{
     Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
-    Terminals, Words,
+    SummaryLevel, Terminals,
 };
 use crate::transport::ssh::config::keywords;
 
@@ -42,10 +42,10 @@ pub(super) fn spec(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error>
         },
         only_failed: cli.only == Some(OnlyArg::Failed),
         words: match cli.only {
-            _ if cli.quiet => Words::None,
-            Some(OnlyArg::Output) => Words::None,
-            Some(OnlyArg::Failed) => Words::IfFailed,
-            Some(OnlyArg::Odd) | None => Words::All,
+            _ if cli.quiet => SummaryLevel::None,
+            Some(OnlyArg::Output) => SummaryLevel::None,
+            Some(OnlyArg::Failed) => SummaryLevel::IfFailed,
+            Some(OnlyArg::Odd) | None => SummaryLevel::All,
         },
         failed_to,
         stats: cli.stats,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::cli::Cli;
-use crate::output::Rules;
+use crate::output::RunRules;
 use crate::run::policy::{Policy, Share};
 
 /// Decides when the run goes on, gives up or tries again.
@@ -25,8 +25,8 @@ pub(super) fn policy(cli: &Cli) -> Policy {
 }
 
 /// The same in words, for a run of so many targets.
-pub(super) fn words(policy: &Policy, total: usize) -> Rules {
-    Rules {
+pub(super) fn words(policy: &Policy, total: usize) -> RunRules {
+    RunRules {
         kill_after: policy.kill_after,
         deadline: policy.deadline,
         idle_timeout: policy.idle_timeout,

@@ -11,7 +11,7 @@ use std::{env, fs};
 use super::remote_names;
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::output::Decided;
+use crate::output::ResolvedEndpoint;
 use crate::ports::{self, SourcePorts};
 use crate::privilege::Privilege;
 use crate::targets::{Target, TransportKind};
@@ -98,15 +98,18 @@ impl TransportPlan {
     ///
     /// # Errors
     /// What the configuration says of one of them, or of a host on the way there, cannot be done.
-    pub(super) fn decided(&self, targets: &[Target]) -> Result<Vec<Option<Decided>>, Error> {
+    pub(super) fn resolved(
+        &self,
+        targets: &[Target],
+    ) -> Result<Vec<Option<ResolvedEndpoint>>, Error> {
         let Some(ssh) = &self.ssh else {
             return Ok(Vec::new());
         };
         let mut texts = Texts::default();
-        let mut decided = Vec::with_capacity(targets.len());
+        let mut resolved = Vec::with_capacity(targets.len());
         for target in targets {
             if target.transport_or(self.default) != TransportKind::Ssh {
-                decided.push(None);
+                resolved.push(None);
                 continue;
             }
             let unusable = |fault| Error::SshTarget {
@@ -118,17 +121,17 @@ impl TransportPlan {
                 true => None,
                 false => Some(way(&ssh.hops(&host).map_err(unusable)?)),
             };
-            decided.push(Some(Decided {
+            resolved.push(Some(ResolvedEndpoint {
                 host: match *host.host_name == *target.host {
                     true => Arc::clone(&target.host),
                     false => host.host_name.into(),
                 },
                 user: texts.shared(&host.user),
                 port: host.port,
-                by_way_of: way.map(|way| texts.shared(&way)),
+                jump_hosts: way.map(|way| texts.shared(&way)),
             }));
         }
-        Ok(decided)
+        Ok(resolved)
     }
 
     /// Whether rsh connections come from the ports that rshd trusts: what a lent right to bind is for.

@@ -88,7 +88,7 @@ fn labels_have_the_form_that_was_asked_for() {
     let ended = demo(&["--label", "%l %y "], "n1", "echo ran")
         .status(2)
         .stdout("");
-    ended.says(&["stands for nothing\n --> --label, column 4\n  |\n  | %l %y \n  |    ^^\n"]);
+    ended.says(&["unknown placeholder\n --> --label, column 4\n  |\n  | %l %y \n  |    ^^\n"]);
 }
 
 #[test]

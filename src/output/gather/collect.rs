@@ -1,4 +1,4 @@
-//! What all hosts wrote and how they ended, until it is shown.
+//! Output and outcome of all hosts, kept until it is shown.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,69 +6,69 @@ use std::sync::Arc;
 
 use memchr::memrchr;
 
-use super::super::tail::Tail;
-use super::tree::{Cursor, TextReader, Tree};
+use super::super::unfinished_line::UnfinishedLine;
+use super::tree::{TextCursor, TextReader, TextTree};
 use crate::event::Stream;
 
-/// An unfinished line longer than this waits in a temporary file, where two streams are merged.
+/// Maximum length of an unfinished line in memory if streams are merged; longer ones go to a temporary file.
 const UNFINISHED: usize = 64 * 1024;
 
-/// The texts and ends of all hosts. Hosts are numbers here, from 0.
+/// The texts and outcomes of all hosts, which are numbered from 0.
 #[derive(Debug)]
-pub(in crate::output) struct Collected {
-    tree: Tree,
-    /// Both streams become one text, stdout's, in the order in which their lines were complete.
+pub(in crate::output) struct GatheredOutput {
+    tree: TextTree,
+    /// True if both streams become one text, that of stdout, in the order in which lines were complete.
     merge: bool,
-    hosts: Vec<Host>,
-    /// Unfinished lines, where streams are merged.
-    tails: HashMap<(usize, Stream), Tail>,
-    /// How hosts ended, each way once; the first is the good end, of which nothing is said.
+    hosts: Vec<HostOutput>,
+    /// Unfinished lines, if streams are merged.
+    tails: HashMap<(usize, Stream), UnfinishedLine>,
+    /// Descriptions of outcomes, each once; the first is empty and means success.
     ends: Vec<Arc<str>>,
     end_numbers: HashMap<Arc<str>, u32>,
 }
 
-/// One host.
+/// Texts and outcome of one host.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::output) struct Host {
-    texts: [Cursor; 2],
-    /// The text does not end with a newline.
+pub(in crate::output) struct HostOutput {
+    texts: [TextCursor; 2],
+    /// True if the text does not end with a newline.
     open: [bool; 2],
-    end: Option<End>,
+    end: Option<HostEnd>,
 }
 
-/// How a host ended.
+/// The outcome of a host, by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(in crate::output) struct End {
-    /// The place of its words in the list of all ends.
+pub(in crate::output) struct HostEnd {
+    /// Index of its description.
     words: u32,
-    /// Its command ran to an end, whichever that was.
+    /// True if the command ended, with any status.
     pub(super) ran: bool,
 }
 
-impl Host {
-    /// How it ended, if it did.
-    pub(in crate::output) fn end(&self) -> Option<End> {
+impl HostOutput {
+    /// Returns the outcome; `None` if the host has not ended.
+    pub(in crate::output) fn end(&self) -> Option<HostEnd> {
         self.end
     }
 
-    fn text_mut(&mut self, stream: Stream) -> (&mut Cursor, &mut bool) {
-        let at = place(stream);
+    fn text_mut(&mut self, stream: Stream) -> (&mut TextCursor, &mut bool) {
+        let at = stream_index(stream);
         (&mut self.texts[at], &mut self.open[at])
     }
 }
 
-fn place(stream: Stream) -> usize {
+fn stream_index(stream: Stream) -> usize {
     match stream {
         Stream::Stdout => 0,
         Stream::Stderr => 1,
     }
 }
 
-impl Collected {
-    /// Keeps about `memory` bytes of text in memory.
+impl GatheredOutput {
+    /// Creates a collection that keeps about `memory` bytes of text in memory.
     pub(in crate::output) fn new(memory: usize, merge: bool) -> Self {
-        Collected {
-            tree: Tree::new(memory),
+        GatheredOutput {
+            tree: TextTree::new(memory),
             merge,
             hosts: Vec::new(),
             tails: HashMap::new(),
@@ -77,22 +77,23 @@ impl Collected {
         }
     }
 
-    /// How many hosts there are.
+    /// Returns the number of hosts.
     pub(in crate::output) fn len(&self) -> usize {
         self.hosts.len()
     }
 
-    /// Adds so many hosts.
+    /// Adds `count` hosts.
     pub(in crate::output) fn add_hosts(&mut self, count: usize) {
-        self.hosts.resize(self.hosts.len() + count, Host::default());
+        self.hosts
+            .resize(self.hosts.len() + count, HostOutput::default());
     }
 
-    /// A host.
-    pub(in crate::output) fn host(&self, host: usize) -> &Host {
+    /// Returns a host.
+    pub(in crate::output) fn host(&self, host: usize) -> &HostOutput {
         &self.hosts[host]
     }
 
-    /// Takes output of a host.
+    /// Adds output of a host.
     ///
     /// # Errors
     /// The temporary file cannot be made, written or read.
@@ -120,8 +121,8 @@ impl Collected {
         tail.push(rest, UNFINISHED).map_err(explain)
     }
 
-    /// Takes the end of a host: of its output, with a last newline where there was none, and of its
-    /// command. `words` tell of anything but a good end.
+    /// Records the end of a host, and adds a missing newline at the end of its output. `words` describe the outcome;
+    /// they are empty for a success.
     ///
     /// # Errors
     /// As for [`push`](Self::push).
@@ -150,7 +151,7 @@ impl Collected {
                 number
             }
         };
-        self.hosts[host].end = Some(End { words, ran });
+        self.hosts[host].end = Some(HostEnd { words, ran });
         Ok(())
     }
 
@@ -162,29 +163,30 @@ impl Collected {
         self.tree.push(text, data)
     }
 
-    /// A host's text: equal ones are equal here.
-    pub(super) fn text(&self, host: usize, stream: Stream) -> Cursor {
-        self.tree.settle(self.hosts[host].texts[place(stream)])
+    /// Returns a text of a host. Equal texts have equal cursors.
+    pub(super) fn text(&self, host: usize, stream: Stream) -> TextCursor {
+        self.tree
+            .settle(self.hosts[host].texts[stream_index(stream)])
     }
 
     /// Reads a text from its byte `from` on.
-    pub(in crate::output) fn reader(&self, text: Cursor, from: u64) -> TextReader<'_> {
+    pub(in crate::output) fn reader(&self, text: TextCursor, from: u64) -> TextReader<'_> {
         self.tree.reader(text, from)
     }
 
-    /// How many bytes two texts have in common at their beginning.
-    pub(super) fn common(&self, a: Cursor, b: Cursor) -> u64 {
+    /// Returns the length of the common prefix of two texts.
+    pub(super) fn common(&self, a: TextCursor, b: TextCursor) -> u64 {
         self.tree.common(a, b)
     }
 
-    /// What there is to say about an end; nothing about a good one.
-    pub(in crate::output) fn words(&self, end: Option<End>) -> &str {
+    /// Returns the description of an outcome; empty for a success.
+    pub(in crate::output) fn words(&self, end: Option<HostEnd>) -> &str {
         end.and_then(|end| self.ends.get(end.words as usize))
             .map_or("", |words| &**words)
     }
 }
 
-/// Says what failed: the user knows of no temporary file.
+/// Adds the operation to an error, since the user knows nothing of the temporary file.
 fn explain(error: io::Error) -> io::Error {
     io::Error::new(
         error.kind(),

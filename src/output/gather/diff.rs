@@ -1,9 +1,8 @@
-//! `--diff`: the most common output in full, every other one as what it differs in from that.
+//! `--diff`: the most common output in full, every other output as differences from it.
 //!
-//! What two texts have in common at their beginning is known from the tree and what they have in
-//! common at their end is quickly found, so texts of any length cost what lies between the first
-//! difference and the last. Of that, only a hash of each line is in memory while `similar` compares,
-//! and past a limit the text is shown in full instead.
+//! The tree knows the common prefix of two texts, and the common suffix is found quickly. So the cost depends only on
+//! the lines between the first difference and the last. `similar` compares hashes of these lines, which are in memory.
+//! Past a limit, the text is shown in full instead.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -15,55 +14,55 @@ use similar::{Algorithm, DiffOp, capture_diff_slices_deadline, group_diff_ops};
 
 use super::super::Console;
 use super::super::color::Frame;
-use super::super::tail::print_line;
+use super::super::unfinished_line::print_line;
 use super::print::{buffered, print_next};
-use super::tree::Cursor;
-use super::view::{Group, View};
+use super::tree::TextCursor;
+use super::view::{GatherView, OutputGroup};
 use crate::event::Stream;
 
-/// Lines around a difference that are shown with it.
+/// Lines of context around a difference.
 const CONTEXT: usize = 3;
 
-/// With more lines than this between the first difference and the last, in either text, there is no
-/// diff: it would take too much memory, and nobody would read it.
+/// Maximum number of lines between the first difference and the last. A larger diff would take too much memory and
+/// would not be read.
 const MOST_LINES: usize = 100_000;
 
-/// Texts of more lines than this that differ in nearly all of them are no diff either: it would be the
-/// usual text once more, and this one.
+/// Number of lines from which on texts that differ in nearly all lines are shown in full. The diff would repeat both
+/// texts.
 const READABLE: usize = 1000;
 
-/// After this time a diff is finished with what is found by then: it is right, if not short.
+/// Time after which a comparison stops. The diff is then correct, but not the shortest.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much of a text is read at a time where it is read backwards.
+/// Size of the pieces in which a text is read backwards.
 const PIECE: usize = 64 * 1024;
 
-/// What differs between two texts.
+/// The differences between two texts.
 #[derive(Debug, PartialEq, Eq)]
 enum Differences {
-    /// Lists of changes, each with the lines around it.
-    Hunks(Part, Vec<Vec<DiffOp>>),
-    /// Too many to be listed, or nearly everything.
+    /// Groups of changes, each with its context.
+    Hunks(ComparedPart, Vec<Vec<DiffOp>>),
+    /// Too many differences for a diff.
     TooMany,
 }
 
-/// The lines of two texts that are compared; before them both texts are the same.
+/// The part of two texts that is compared. The text before it is equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
-    /// Where it begins in both, in bytes, and how many lines are before it.
+struct ComparedPart {
+    /// Offset of the part in both texts, in bytes, and the number of lines before it.
     begin: u64,
     line: usize,
-    /// How many bytes at the end of both are left out.
+    /// Number of bytes at the end of both texts that are not compared.
     rest: u64,
 }
 
-impl View<'_> {
-    /// The first group in full, and of each other one what differs from it.
-    pub(super) fn diffs(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
+impl GatherView<'_> {
+    /// Prints the first group in full, and the differences of each other group.
+    pub(super) fn diffs(&self, groups: &[OutputGroup], console: &mut Console) -> io::Result<()> {
         let Some((usual, others)) = groups.split_first() else {
             return Ok(());
         };
-        // One silent group alone has nothing to say; beside others, that it was silent matters.
+        // A group without output is shown only beside other groups.
         if !self.only_odd && (!usual.text.is_empty() || !others.is_empty()) {
             self.header(&usual.hosts, usual.end, Stream::Stdout, console)?;
             self.text(usual.text, Frame::default(), Stream::Stdout, console)?;
@@ -98,9 +97,9 @@ impl View<'_> {
         print_line(title.as_bytes(), frame, Stream::Stdout, console)
     }
 
-    fn differences(&self, old: Cursor, new: Cursor) -> io::Result<Differences> {
+    fn differences(&self, old: TextCursor, new: TextCursor) -> io::Result<Differences> {
         if old == new {
-            let part = Part {
+            let part = ComparedPart {
                 begin: 0,
                 line: 0,
                 rest: 0,
@@ -109,7 +108,7 @@ impl View<'_> {
         }
         let part = self.part(old, new)?;
         let keys = [RandomState::new(), RandomState::new()];
-        let hashes = |text: Cursor| self.line_hashes(text, part, &keys);
+        let hashes = |text: TextCursor| self.line_hashes(text, part, &keys);
         let (Some(old), Some(new)) = (hashes(old)?, hashes(new)?) else {
             return Ok(Differences::TooMany);
         };
@@ -127,9 +126,8 @@ impl View<'_> {
         Ok(Differences::Hunks(part, group_diff_ops(changes, CONTEXT)))
     }
 
-    /// Finds what has to be compared: from the first line that differs to the last, and the lines of
-    /// context around them.
-    fn part(&self, old: Cursor, new: Cursor) -> io::Result<Part> {
+    /// Finds the part to compare: the lines from the first difference to the last, with their context.
+    fn part(&self, old: TextCursor, new: TextCursor) -> io::Result<ComparedPart> {
         let common = self.collected.common(old, new);
         let mut begins = [0; CONTEXT + 1];
         let mut lines = 0;
@@ -148,7 +146,7 @@ impl View<'_> {
             let length = ready.len();
             text.consume(length);
         }
-        // The oldest line that is remembered; the first one if there were fewer.
+        // Start of the context: the oldest remembered line, or the first line of the text.
         let line = lines.saturating_sub(CONTEXT);
         let begin = begins[line % begins.len()];
 
@@ -160,11 +158,11 @@ impl View<'_> {
             behind += skip_line(&mut text)?;
         }
         let rest = same - behind;
-        Ok(Part { begin, line, rest })
+        Ok(ComparedPart { begin, line, rest })
     }
 
-    /// How many bytes both texts have in common at their end, behind the `common` ones.
-    fn common_end(&self, old: Cursor, new: Cursor, common: u64) -> io::Result<u64> {
+    /// Returns the length of the common suffix of both texts, after the `common` bytes of the prefix.
+    fn common_end(&self, old: TextCursor, new: TextCursor, common: u64) -> io::Result<u64> {
         let most = old.length().min(new.length()) - common;
         let mut same = 0;
         let mut pieces = [Vec::new(), Vec::new()];
@@ -185,11 +183,11 @@ impl View<'_> {
         Ok(same)
     }
 
-    /// The lines of a text's part as numbers, for equal lines equal ones; none if they are too many.
+    /// Returns hashes of the lines of the compared part; `None` if they are too many.
     fn line_hashes(
         &self,
-        text: Cursor,
-        part: Part,
+        text: TextCursor,
+        part: ComparedPart,
         keys: &[RandomState; 2],
     ) -> io::Result<Option<Vec<[u64; 2]>>> {
         let mut hashes = Vec::new();
@@ -204,7 +202,7 @@ impl View<'_> {
             let end = memchr(b'\n', ready);
             let length = end.map_or(ready.len(), |end| end + 1);
             for hasher in &mut hashers {
-                // Byte by byte or whole, the hash is the same.
+                // The hash does not depend on the sizes of the pieces.
                 hasher.write(&ready[..length]);
             }
             reader.consume(length);
@@ -220,12 +218,12 @@ impl View<'_> {
 
     fn hunks(
         &self,
-        texts: [Cursor; 2],
-        part: Part,
+        texts: [TextCursor; 2],
+        part: ComparedPart,
         hunks: &[Vec<DiffOp>],
         console: &mut Console,
     ) -> io::Result<()> {
-        let mut sides = texts.map(|text| Side {
+        let mut sides = texts.map(|text| DiffSide {
             text: buffered(self.collected.reader(text, part.begin)),
             at: 0,
             line: Vec::new(),
@@ -240,7 +238,7 @@ impl View<'_> {
             };
             let (old, new) = (range(DiffOp::old_range), range(DiffOp::new_range));
             let header = format!("@@ -{old} +{new} @@");
-            let frame = self.palette.place.line(b"");
+            let frame = self.palette.position.line(b"");
             print_line(header.as_bytes(), frame, Stream::Stdout, console)?;
             for change in hunk {
                 let [old, new] = &mut sides;
@@ -265,16 +263,16 @@ impl View<'_> {
     }
 }
 
-/// One of two texts, read once from the first change to the last.
+/// One of two texts of a diff, read once from the first change to the last.
 #[derive(Debug)]
-struct Side<R> {
+struct DiffSide<R> {
     text: R,
-    /// The line that comes next.
+    /// Number of the next line.
     at: usize,
     line: Vec<u8>,
 }
 
-impl<R: BufRead> Side<R> {
+impl<R: BufRead> DiffSide<R> {
     fn skip_to(&mut self, line: usize) -> io::Result<()> {
         while self.at < line {
             skip_line(&mut self.text)?;
@@ -307,12 +305,12 @@ impl<R: BufRead> Side<R> {
     }
 }
 
-/// Passes over the rest of a line; its length with its newline.
+/// Skips the rest of a line; returns its length with its newline.
 fn skip_line(text: &mut impl BufRead) -> io::Result<u64> {
     text.skip_until(b'\n').map(|length| length as u64)
 }
 
-/// A range of lines as unified diffs write it: `7` for one line, `6,0` for none behind line 6.
+/// Formats a range of lines as in unified diffs: `7` for one line, `6,0` for none after line 6.
 pub(in crate::output) fn span(before: usize, length: usize) -> String {
     match length {
         0 => format!("{before},0"),

@@ -1,7 +1,7 @@
-//! `--gather-stdin`: what other programs wrote as `host: line`, gathered.
+//! `--gather-stdin`: gathers output of other programs with lines of the form `host: line`.
 //!
-//! What `dshbak` and `clubak` do, for lines of any length and any bytes. No line is lost: one that
-//! names no host goes to standard error as it is, and the end says how many they were.
+//! Works like `dshbak` and `clubak`, for lines of any length and any bytes. No line is lost: a line without a host goes
+//! to standard error unchanged, and their number is printed at the end.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
@@ -11,35 +11,35 @@ use std::rc::Rc;
 use memchr::memchr;
 
 use super::super::color::{Colors, Frame, Palette};
-use super::super::tail::print_line;
+use super::super::unfinished_line::print_line;
 use super::super::{Console, GatherSpec};
-use super::collect::Collected;
+use super::collect::GatheredOutput;
 use super::print::print_long_line;
-use super::view::{Labels, View};
+use super::view::{GatherView, HostLabels};
 use crate::event::Stream;
 use crate::targets::nodeset::{Nothing, Resolver};
 use crate::targets::{Limits, ranks};
 
-/// How much of a line is in memory. A host's name stands within this, or there is none.
+/// Size of the pieces in which lines are read. The name of a host is in the first piece.
 const PIECE: u64 = 64 * 1024;
 
-/// The hosts that the input names, in the order in which it does.
+/// The hosts in the input, in the order of their first lines.
 #[derive(Debug, Default)]
-struct Names {
+struct InputHosts {
     labels: Vec<Box<str>>,
     numbers: HashMap<Box<str>, usize>,
-    /// Whom a label stands for: some tools write a folded set before a line.
+    /// Hosts by label. Some tools write a folded set before a line, so a label can name several.
     keys: HashMap<Box<str>, Rc<[usize]>>,
 }
 
-impl Labels for Names {
+impl HostLabels for InputHosts {
     fn label(&self, host: usize) -> &str {
         &self.labels[host]
     }
 }
 
-impl Names {
-    /// The hosts behind a label; those that are new are added.
+impl InputHosts {
+    /// Returns the hosts of a label and adds new ones.
     fn hosts(&mut self, key: &str) -> Rc<[usize]> {
         if let Some(hosts) = self.keys.get(key) {
             return Rc::clone(hosts);
@@ -70,7 +70,7 @@ impl Names {
     }
 }
 
-/// Gathers `input` and writes it; the number of lines that name no host.
+/// Gathers `input` and writes it; returns the number of lines without a host.
 ///
 /// # Errors
 /// The input cannot be read, the console not written, or the text not be kept.
@@ -81,8 +81,8 @@ pub fn filter(
     input: &mut impl BufRead,
     console: &mut Console,
 ) -> io::Result<u64> {
-    let mut names = Names::default();
-    let mut collected = Collected::new(spec.memory, false);
+    let mut names = InputHosts::default();
+    let mut collected = GatheredOutput::new(spec.memory, false);
     let mut nameless = 0;
     let read = collect(input, &mut names, &mut collected, &mut nameless, console);
     for host in 0..collected.len() {
@@ -91,7 +91,7 @@ pub fn filter(
     let mut order: Vec<usize> = (0..collected.len()).collect();
     let ranks = ranks(names.labels.iter().map(|label| &**label));
     order.sort_by_key(|host| ranks.get(names.label(*host)).copied());
-    let view = View {
+    let view = GatherView {
         collected: &collected,
         labels: &names,
         label,
@@ -111,14 +111,14 @@ pub fn filter(
         console.line(Stream::Stderr, &[text.as_bytes()])?;
     }
     console.flush()?;
-    // What was read before an error has been shown.
+    // Lines before the error have been shown.
     read.map(|()| nameless)
 }
 
 fn collect(
     input: &mut impl BufRead,
-    names: &mut Names,
-    collected: &mut Collected,
+    names: &mut InputHosts,
+    collected: &mut GatheredOutput,
     nameless: &mut u64,
     console: &mut Console,
 ) -> io::Result<()> {
@@ -148,7 +148,7 @@ fn collect(
     Ok(())
 }
 
-/// Reads up to the end of the line or as much as is taken at once; false at the end of the input.
+/// Reads up to the end of the line or one piece; returns false at the end of the input.
 fn next_piece(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let read = input.take(PIECE).read_until(b'\n', line);
@@ -173,7 +173,7 @@ fn print_nameless(
     }
 }
 
-/// The label of a line and where its text begins: after the colon and one space.
+/// Finds the label of a line and the start of its text, after the colon and one space.
 ///
 /// A label is the first word up to its first colon; further colons belong to it where they are those
 /// of an address or a port and a space follows, as in `root@gw:514: text` and `fe80::1: text`.
@@ -201,7 +201,7 @@ fn split(line: &[u8]) -> Option<(&str, usize)> {
     (!label.is_empty()).then_some((label, start + space))
 }
 
-/// Whether this is an IPv6 address, or a name or address with a port.
+/// True for an IPv6 address, or a name or address with a port.
 fn is_host_with_colons(host: &[u8]) -> bool {
     let Ok(host) = std::str::from_utf8(host) else {
         return false;
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_an_error_is_shown() {
+    fn lines_before_an_error_are_shown() {
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -1,14 +1,14 @@
-//! The gathered reports: what hosts wrote, put together when they have ended.
+//! The gathered reports: output of hosts, shown after their end.
 //!
-//! With `-b` equal outputs stand once, under the folded names of their hosts; with `-L` the lines of
-//! each host stand together. Texts are kept as a [`tree`] in which equal ones are one, and past a
-//! limit in a temporary file; [`view`] makes groups of them.
+//! With `-b` equal outputs are printed once, under the folded names of their hosts. With `-L` the lines of each host are
+//! printed together. Texts are kept in a [`tree`], which stores equal texts once, and past a limit in a temporary file.
+//! [`view`] makes groups of them.
 
 use std::io;
 use std::sync::Arc;
 
 use super::color::{Colors, Palette};
-use super::label::{Field, LabelFormat};
+use super::label::{LabelField, LabelFormat};
 use super::summary::write_cause;
 use super::terminal::harmless_line;
 use super::{Console, Reporter, RunInfo};
@@ -23,32 +23,32 @@ mod text;
 mod tree;
 mod view;
 
-pub(super) use collect::{Collected, End};
+pub(super) use collect::{GatheredOutput, HostEnd};
 pub(super) use diff::span;
 pub use filter::filter;
-pub(super) use tree::Cursor;
-pub(super) use view::{Group, Labels, View};
+pub(super) use tree::TextCursor;
+pub(super) use view::{GatherView, HostLabels, OutputGroup};
 
-/// Which gathered report is wanted.
+/// Settings of a gathered report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatherSpec {
-    /// How it looks.
+    /// The form of the report.
     pub form: GatherForm,
-    /// Standard error is gathered into the same text as standard output.
+    /// True to gather standard error into the same text as standard output.
     pub merge: bool,
-    /// Only the hosts that differ from the majority are shown.
+    /// True to show only hosts that differ from the majority.
     pub only_odd: bool,
-    /// Hosts that succeed are left out, as if they had not run; their output does not come here.
+    /// True to leave out hosts that succeed. `OnlyFailed` keeps their output back.
     pub only_failed: bool,
-    /// Nothing is shown before the run has ended, since lines are shown as they come.
+    /// True to show nothing before the end of the run, since lines are also shown at once.
     pub live: bool,
-    /// About how many bytes of text are kept in memory; the rest goes to a temporary file.
+    /// Approximate limit of text in memory, in bytes; the rest goes to a temporary file.
     pub memory: usize,
-    /// What stands before each line, where one has names before it and they are not to look as usual.
+    /// Format of the label before each line.
     pub label_format: Option<LabelFormat>,
 }
 
-/// How a gathered report looks.
+/// The form of a gathered report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GatherForm {
     /// Equal outputs once, under a header with the hosts' names.
@@ -56,38 +56,38 @@ pub enum GatherForm {
     Blocks,
     /// Equal outputs once, each line after the hosts' names.
     Lines,
-    /// The most common output in full, the others as what they differ in from it.
+    /// The most common output in full, the others as differences from it.
     Diff,
     /// No gathering: host after host in their order, each line after the host's name.
     Hosts,
 }
 
-/// Collects what hosts write and shows it in the end, or for [`GatherForm::Hosts`] as soon as its
-/// turn has come.
+/// The reporter that collects output of hosts and shows it at the end, or for [`GatherForm::Hosts`] in the order of
+/// hosts as soon as possible.
 #[derive(Debug)]
 pub(super) struct Gather {
     spec: GatherSpec,
     label: bool,
     palette: Palette,
     targets: RunLabels,
-    collected: Collected,
-    /// How many hosts have been shown.
+    collected: GatheredOutput,
+    /// Number of hosts that have been shown.
     shown: usize,
 }
 
-/// Names the hosts of a run.
+/// Labels of the hosts of a run.
 #[derive(Debug, Default)]
 struct RunLabels {
     targets: Arc<[Target]>,
     info: Option<Arc<RunInfo>>,
 }
 
-impl Labels for RunLabels {
+impl HostLabels for RunLabels {
     fn label(&self, host: usize) -> &str {
         self.targets.label(host)
     }
 
-    fn field(&self, field: Field, host: usize) -> String {
+    fn field(&self, field: LabelField, host: usize) -> String {
         match &self.info {
             Some(info) => info.field(field, host),
             None => self.targets.field(field, host),
@@ -95,17 +95,17 @@ impl Labels for RunLabels {
     }
 }
 
-impl Labels for Arc<[Target]> {
+impl HostLabels for Arc<[Target]> {
     fn label(&self, host: usize) -> &str {
         self.get(host).map_or("?", |target| &target.label)
     }
 }
 
 impl Gather {
-    /// With `label` false the text stands alone, without names.
+    /// Creates the reporter. With `label` false, text has no labels.
     pub(super) fn new(spec: GatherSpec, label: bool, colors: Colors) -> Self {
         Gather {
-            collected: Collected::new(spec.memory, spec.merge),
+            collected: GatheredOutput::new(spec.memory, spec.merge),
             spec,
             label,
             palette: Palette::new(colors),
@@ -114,14 +114,14 @@ impl Gather {
         }
     }
 
-    /// Lets labels tell more than names.
+    /// Sets the source of the placeholders of `--label`.
     pub(super) fn with_info(mut self, info: &Arc<RunInfo>) -> Self {
         self.targets.info = Some(Arc::clone(info));
         self
     }
 
-    fn view(&self) -> View<'_> {
-        View {
+    fn view(&self) -> GatherView<'_> {
+        GatherView {
             collected: &self.collected,
             labels: &self.targets,
             label: self.label,
@@ -138,7 +138,7 @@ impl Gather {
         self.collected.finish(finished.target.index(), &words, ran)
     }
 
-    /// Shows the hosts whose turn has come; all of them in the end.
+    /// Shows the hosts up to the first that still runs, or all hosts.
     fn show_hosts(&mut self, all: bool, console: &mut Console) -> io::Result<()> {
         while self.shown < self.collected.len()
             && (all || self.collected.host(self.shown).end().is_some())
@@ -156,7 +156,7 @@ impl Gather {
         }
     }
 
-    /// A text that cannot be kept ends the run; what was kept is shown first.
+    /// Shows the text kept so far if `result` is an error, which stops the run.
     fn or_show(&mut self, result: io::Result<()>, console: &mut Console) -> io::Result<()> {
         if result.is_err() {
             self.show(console)?;
@@ -165,7 +165,7 @@ impl Gather {
     }
 }
 
-/// What there is to say about an end, on one harmless line; nothing about a good one.
+/// Describes an outcome on one harmless line; empty for a success.
 pub(super) fn end_words(outcome: &Outcome) -> String {
     let mut cause = String::new();
     write_cause(outcome, &mut cause);

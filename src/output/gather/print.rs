@@ -1,4 +1,4 @@
-//! Writes a gathered text line by line, whatever the length of its lines.
+//! Writing of gathered text line by line, with lines of any length.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -6,11 +6,11 @@ use memchr::memchr;
 
 use super::super::Console;
 use super::super::color::Frame;
-use super::super::tail::{print_line, print_piece};
 use super::super::terminal::shown_line;
+use super::super::unfinished_line::{print_line, print_piece};
 use crate::event::Stream;
 
-/// How much of a text is in memory at a time.
+/// Size of the buffer for a text.
 const PIECE: usize = 64 * 1024;
 
 /// Writes a text, each line within `frame`.
@@ -29,13 +29,12 @@ pub(super) fn print_text(
     Ok(())
 }
 
-/// A text to be read in large pieces.
+/// Returns a buffered reader of a text.
 pub(super) fn buffered<R: Read>(text: R) -> BufReader<R> {
     BufReader::with_capacity(PIECE, text)
 }
 
-/// Writes the next line of a text within `frame`; false if there is none. `line` is kept for its
-/// memory.
+/// Writes the next line of a text within `frame`; returns false at the end. `line` is a buffer that is reused.
 ///
 /// # Errors
 /// As for [`print_text`].
@@ -77,7 +76,7 @@ pub(super) fn print_next(
     Ok(true)
 }
 
-/// Writes a line that begins with `line`, which is empty afterwards, and goes on in `text`.
+/// Writes a line that begins with `line` and continues in `text`. `line` is empty afterwards.
 ///
 /// # Errors
 /// As for [`print_text`].

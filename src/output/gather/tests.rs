@@ -74,7 +74,7 @@ fn mixed() -> Vec<Event> {
 }
 
 #[test]
-fn equal_outputs_stand_once() {
+fn equal_outputs_are_shown_once() {
     insta::assert_snapshot!(shown(spec(GatherForm::Blocks), &mixed()), @r"
       ---------------
       node[1-3] (3)
@@ -158,7 +158,7 @@ fn both_streams_may_be_one_text() {
 }
 
 #[test]
-fn the_odd_ones_may_stand_alone() {
+fn only_hosts_that_differ_can_be_shown() {
     for (form, merge) in [
         (GatherForm::Blocks, false),
         (GatherForm::Lines, true),
@@ -229,7 +229,7 @@ fn the_odd_ones_may_stand_alone() {
 }
 
 #[test]
-fn a_diff_tells_of_silence_and_of_ends() {
+fn a_diff_shows_hosts_without_output_and_outcomes() {
     insta::assert_snapshot!(shown(spec(GatherForm::Diff), &mixed()), @r"
       ---------------
       node[1-3] (3)
@@ -279,7 +279,7 @@ fn a_diff_tells_of_silence_and_of_ends() {
 }
 
 #[test]
-fn a_host_is_shown_when_its_turn_has_come() {
+fn hosts_are_shown_in_order_as_soon_as_possible() {
     let mut gather = Gather::new(spec(GatherForm::Hosts), true, Colors::default());
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
@@ -299,7 +299,7 @@ fn a_host_is_shown_when_its_turn_has_come() {
 }
 
 #[test]
-fn a_host_that_was_lost_stands_apart() {
+fn a_host_with_another_outcome_is_a_group_of_its_own() {
     let lost = |target| {
         finished(
             target,
@@ -329,7 +329,7 @@ fn a_host_that_was_lost_stands_apart() {
 }
 
 #[test]
-fn without_labels_texts_stand_alone() {
+fn without_labels_only_texts_are_shown() {
     for form in [GatherForm::Blocks, GatherForm::Lines] {
         let events = mixed();
         let recorder = run(

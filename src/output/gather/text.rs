@@ -1,36 +1,35 @@
-//! Pieces of text that are in memory while they are few, and in one temporary file when they are not.
+//! The texts of the nodes of a [`TextTree`](super::tree::TextTree): in memory up to a limit, then in one temporary file.
 //!
-//! [`Tree`](super::tree::Tree) is made of them. A [`Text`] only grows at its end and only splits; what
-//! is in the file stays there, unchanged, until the program ends and the file, which has no name,
-//! goes with it.
+//! A [`StoredText`] only grows at its end and splits. Bytes in the file never change. The file has no name and ends with
+//! the program.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Shorter texts stay in memory: to note their place would take as much.
+/// Minimum length of a text that goes to the file. The position of a shorter one would take as much memory.
 const WORTH_SPILLING: usize = 128;
 
-/// Texts that go to the file together, so that thousands of short ones are not a write each.
+/// Size of one write to the file, so that thousands of short texts do not cause a write each.
 const BATCH: usize = 256 * 1024;
 
-/// The temporary file, made when it is first needed, and the count of what is in memory.
+/// The temporary file, created when it is first needed, and the number of bytes in memory.
 #[derive(Debug)]
-pub(super) struct Spool {
+pub(super) struct TextSpool {
     file: Option<File>,
-    /// How much of the file is good; a failed write may have left more.
+    /// Number of valid bytes in the file; a failed write may have left more.
     length: u64,
-    /// The memory of all texts.
+    /// Bytes in memory of all texts.
     held: usize,
     limit: usize,
-    /// Where `held` calls for the next spilling.
+    /// Value of `held` at which texts move to the file next.
     alarm: usize,
 }
 
-impl Spool {
-    /// Keeps about `limit` bytes in memory.
+impl TextSpool {
+    /// Creates a spool that keeps about `limit` bytes in memory.
     pub(super) fn new(limit: usize) -> Self {
-        Spool {
+        TextSpool {
             file: None,
             length: 0,
             held: 0,
@@ -39,24 +38,24 @@ impl Spool {
         }
     }
 
-    /// How many bytes of memory all texts hold.
+    /// Returns the number of bytes in memory of all texts.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Whether it is time to [`spill`](Self::spill).
+    /// True if texts should be [spilled](Self::spill).
     pub(super) fn is_full(&self) -> bool {
         self.held > self.alarm
     }
 
-    /// Moves what is in memory of these texts to the file, where that is worth it.
+    /// Moves texts from memory to the file, except short ones.
     ///
     /// # Errors
     /// The file cannot be made or is full. Every text is whole nevertheless.
     pub(super) fn spill<'a>(
         &mut self,
-        texts: impl Iterator<Item = &'a mut Text>,
+        texts: impl Iterator<Item = &'a mut StoredText>,
     ) -> io::Result<()> {
         let mut batch = Vec::new();
         let mut members = Vec::new();
@@ -73,12 +72,16 @@ impl Spool {
             }
         }
         self.spill_batch(&mut batch, &mut members)?;
-        // Many texts too short to be spilled must not be walked again and again.
+        // Texts that are too short for the file must not be checked again at each call.
         self.alarm = self.limit.max(self.held.saturating_mul(2));
         Ok(())
     }
 
-    fn spill_batch(&mut self, batch: &mut Vec<u8>, members: &mut Vec<&mut Text>) -> io::Result<()> {
+    fn spill_batch(
+        &mut self,
+        batch: &mut Vec<u8>,
+        members: &mut Vec<&mut StoredText>,
+    ) -> io::Result<()> {
         let mut place = self.write(batch)?;
         for text in members.drain(..) {
             let length = text.memory.len() as u64;
@@ -89,7 +92,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Appends to the file, and says where.
+    /// Appends to the file and returns the offset.
     fn write(&mut self, data: &[u8]) -> io::Result<u64> {
         let place = self.length;
         if !data.is_empty() {
@@ -103,59 +106,59 @@ impl Spool {
         Ok(place)
     }
 
-    /// Notes that what a text has in memory is at `place` in the file, and gives the memory back.
-    fn moved(&mut self, text: &mut Text, place: u64) {
+    /// Records that the bytes of a text in memory are at `place` in the file, and frees the memory.
+    fn moved(&mut self, text: &mut StoredText, place: u64) {
         self.held -= text.memory.capacity();
         let begin = text.spilled();
         let end = begin + text.memory.len() as u64;
         text.memory = Vec::new();
         match text.extents.last_mut() {
             Some(last) if last.place + (last.end - last.begin) == place => last.end = end,
-            _ => text.extents.push(Extent { begin, end, place }),
+            _ => text.extents.push(FileExtent { begin, end, place }),
         }
     }
 }
 
 /// A part of a text that is in the file.
 #[derive(Clone, Copy, Debug)]
-struct Extent {
-    /// Where it begins and ends in the text.
+struct FileExtent {
+    /// Start and end of the part in the text.
     begin: u64,
     end: u64,
-    /// Where it begins in the file.
+    /// Start of the part in the file.
     place: u64,
 }
 
-/// A text: what the file has of it, then what memory has.
+/// A text: first its parts in the file, then its bytes in memory.
 #[derive(Debug, Default)]
-pub(super) struct Text {
-    extents: Vec<Extent>,
+pub(super) struct StoredText {
+    extents: Vec<FileExtent>,
     memory: Vec<u8>,
 }
 
-impl Text {
+impl StoredText {
     fn spilled(&self) -> u64 {
         self.extents.last().map_or(0, |last| last.end)
     }
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub(super) fn length(&self) -> u64 {
         self.spilled() + self.memory.len() as u64
     }
 
-    /// Makes it longer.
-    pub(super) fn append(&mut self, data: &[u8], spool: &mut Spool) {
+    /// Appends `data`.
+    pub(super) fn append(&mut self, data: &[u8], spool: &mut TextSpool) {
         spool.held -= self.memory.capacity();
         self.memory.extend_from_slice(data);
         spool.held += self.memory.capacity();
     }
 
-    /// Cuts it in two at `at` and gives the first part away.
-    pub(super) fn split_front(&mut self, at: u64, spool: &mut Spool) -> Text {
+    /// Splits the text at `at` and returns the first part.
+    pub(super) fn split_front(&mut self, at: u64, spool: &mut TextSpool) -> StoredText {
         spool.held -= self.memory.capacity();
         let in_memory = usize::try_from(at.saturating_sub(self.spilled())).unwrap_or(usize::MAX);
         let behind = self.memory.split_off(in_memory.min(self.memory.len()));
-        let mut front = Text {
+        let mut front = StoredText {
             extents: Vec::new(),
             memory: std::mem::replace(&mut self.memory, behind),
         };
@@ -164,10 +167,10 @@ impl Text {
         for extent in std::mem::take(&mut self.extents) {
             let cut = at.clamp(extent.begin, extent.end);
             if cut > extent.begin {
-                front.extents.push(Extent { end: cut, ..extent });
+                front.extents.push(FileExtent { end: cut, ..extent });
             }
             if cut < extent.end {
-                self.extents.push(Extent {
+                self.extents.push(FileExtent {
                     begin: cut - at,
                     end: extent.end - at,
                     place: extent.place + (cut - extent.begin),
@@ -177,11 +180,11 @@ impl Text {
         front
     }
 
-    /// Reads from `at` on as much as is in one place and fits; nothing only at the end.
+    /// Reads contiguous bytes from `at` on; returns 0 only at the end.
     ///
     /// # Errors
     /// The temporary file cannot be read.
-    pub(super) fn read_at(&self, at: u64, to: &mut [u8], spool: &Spool) -> io::Result<usize> {
+    pub(super) fn read_at(&self, at: u64, to: &mut [u8], spool: &TextSpool) -> io::Result<usize> {
         if at >= self.spilled() {
             let skip = usize::try_from(at - self.spilled()).unwrap_or(usize::MAX);
             let rest = self.memory.get(skip..).unwrap_or_default();

@@ -1,76 +1,75 @@
-//! Many texts as one tree in which equal beginnings are stored once.
+//! A tree of texts that stores equal prefixes once.
 //!
-//! A writer is a [`Cursor`]: while what it is given is what another one was given before it, only its
-//! place moves; from the first byte that differs on it has a branch of its own. So ten thousand
-//! hosts that say the same cost what one costs, even while they all still run, and two texts are
-//! equal if their cursors are. Lines mean nothing here, and the chunks in which texts come leave no
-//! trace. Texts past the limit are in a temporary file; see [`Spool`].
+//! Each text has a [`TextCursor`]. While its bytes equal those of an earlier text, only the cursor moves. From the first
+//! different byte on, the text has its own branch. So ten thousand equal outputs cost as much as one, even while all
+//! hosts run, and two texts are equal if their cursors are equal. Neither lines nor the sizes of chunks matter. Text past
+//! the limit is in a temporary file; see [`TextSpool`].
 
 use std::io::{self, Read};
 
-use super::text::{Spool, Text};
+use super::text::{StoredText, TextSpool};
 
-/// How much is compared with the file at a time.
+/// Size of the pieces in which the file is compared.
 const PIECE: usize = 32 * 1024;
 
-/// The end of a text: so many bytes from the root, on the way to this node.
+/// The end of a text: `depth` bytes from the root, on the path to `node`.
 ///
-/// A node that is split keeps its number for its later part, so a cursor may stand before the node
-/// that it names; then it is in one of those above it. [`Tree::settle`] puts it right.
+/// A node that is split keeps its number for its later part. So a cursor can be before the start of its node, in one of
+/// the ancestors. [`TextTree::settle`] corrects it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(in crate::output) struct Cursor {
+pub(in crate::output) struct TextCursor {
     node: u32,
     depth: u64,
 }
 
-impl Cursor {
-    /// How long the text is, in bytes.
+impl TextCursor {
+    /// Returns the length of the text in bytes.
     pub(in crate::output) fn length(self) -> u64 {
         self.depth
     }
 
-    /// Whether the text is empty.
+    /// True if the text is empty.
     pub(in crate::output) fn is_empty(self) -> bool {
         self.depth == 0
     }
 }
 
-/// All texts. They begin at the root, which is node 0 or a node split off before it.
+/// All texts. The root is node 0, or a node that was split off before it.
 #[derive(Debug)]
-pub(super) struct Tree {
-    nodes: Vec<Node>,
-    spool: Spool,
-    /// What is being compared, kept for its memory.
+pub(super) struct TextTree {
+    nodes: Vec<TextNode>,
+    spool: TextSpool,
+    /// Buffer for comparisons, kept to reuse its memory.
     piece: Vec<u8>,
 }
 
 /// A stretch of text without a branch in it.
 #[derive(Debug, Default)]
-struct Node {
+struct TextNode {
     parent: Option<u32>,
-    /// Where it begins, from the root.
+    /// Distance of its start from the root.
     start: u64,
-    text: Text,
-    /// What follows at its end, by the first byte.
+    text: StoredText,
+    /// Nodes that follow, by their first byte.
     children: Vec<(u8, u32)>,
 }
 
-impl Tree {
-    /// An empty tree that keeps about `limit` bytes of text in memory.
+impl TextTree {
+    /// Creates an empty tree that keeps about `limit` bytes of text in memory.
     pub(super) fn new(limit: usize) -> Self {
-        Tree {
-            nodes: vec![Node::default()],
-            spool: Spool::new(limit),
+        TextTree {
+            nodes: vec![TextNode::default()],
+            spool: TextSpool::new(limit),
             piece: Vec::new(),
         }
     }
 
-    /// Makes the text that ends at `cursor` longer.
+    /// Appends `data` to the text of `cursor`.
     ///
     /// # Errors
     /// The temporary file cannot be written, and the text is whole nevertheless; or it cannot be
     /// read, and the text may lack a part of `data`.
-    pub(super) fn push(&mut self, cursor: &mut Cursor, mut data: &[u8]) -> io::Result<()> {
+    pub(super) fn push(&mut self, cursor: &mut TextCursor, mut data: &[u8]) -> io::Result<()> {
         *cursor = self.settle(*cursor);
         while let Some(&next) = data.first() {
             let children = &self.nodes[cursor.node as usize].children;
@@ -84,7 +83,7 @@ impl Tree {
             } else if let Some((_, child)) = children.iter().find(|(byte, _)| *byte == next) {
                 cursor.node = *child;
             } else {
-                // A leaf simply grows: those who end here stand in the middle of it then.
+                // A leaf grows. Other texts that end here then end in the middle of it.
                 if !children.is_empty() {
                     cursor.node = self.branch(*cursor, next);
                 }
@@ -101,9 +100,9 @@ impl Tree {
         Ok(())
     }
 
-    /// The same place, at the node that holds it: equal texts have equal cursors then.
-    pub(super) fn settle(&self, mut cursor: Cursor) -> Cursor {
-        while let Node {
+    /// Returns the cursor with the node that contains it, so that equal texts have equal cursors.
+    pub(super) fn settle(&self, mut cursor: TextCursor) -> TextCursor {
+        while let TextNode {
             start,
             parent: Some(parent),
             ..
@@ -115,8 +114,8 @@ impl Tree {
         cursor
     }
 
-    /// How many bytes two texts have in common at their beginning.
-    pub(super) fn common(&self, a: Cursor, b: Cursor) -> u64 {
+    /// Returns the length of the common prefix of two texts.
+    pub(super) fn common(&self, a: TextCursor, b: TextCursor) -> u64 {
         let (a, b) = (self.settle(a), self.settle(b));
         let shared = self.path(a).into_iter().zip(self.path(b));
         let last = shared.take_while(|(a, b)| a == b).last();
@@ -125,7 +124,7 @@ impl Tree {
     }
 
     /// Reads a text from its byte `from` on.
-    pub(super) fn reader(&self, cursor: Cursor, from: u64) -> TextReader<'_> {
+    pub(super) fn reader(&self, cursor: TextCursor, from: u64) -> TextReader<'_> {
         let cursor = self.settle(cursor);
         TextReader {
             tree: self,
@@ -135,8 +134,8 @@ impl Tree {
         }
     }
 
-    /// The nodes from the root to a settled cursor's.
-    fn path(&self, cursor: Cursor) -> Vec<u32> {
+    /// Returns the nodes from the root to the node of a settled cursor.
+    fn path(&self, cursor: TextCursor) -> Vec<u32> {
         let above = |node: &u32| self.nodes[*node as usize].parent;
         let mut path: Vec<u32> = std::iter::successors(Some(cursor.node), above).collect();
         path.reverse();
@@ -148,9 +147,9 @@ impl Tree {
         node.start + node.text.length()
     }
 
-    /// How many bytes are the same in `data` and behind the cursor within its node, and whether
-    /// they end with a byte that differs. Not all is compared at once.
-    fn compare(&mut self, cursor: Cursor, data: &[u8]) -> io::Result<(usize, bool)> {
+    /// Compares `data` with the text after the cursor in its node. Returns the number of equal bytes, and whether a
+    /// different byte follows. Compares one piece at most.
+    fn compare(&mut self, cursor: TextCursor, data: &[u8]) -> io::Result<(usize, bool)> {
         let node = &self.nodes[cursor.node as usize];
         self.piece.resize(data.len().min(PIECE), 0);
         let length = node
@@ -161,15 +160,15 @@ impl Tree {
         Ok((same, same < length))
     }
 
-    /// Cuts a node in two where the cursor stands; the number of the new, earlier half.
-    fn split(&mut self, cursor: Cursor) -> io::Result<u32> {
+    /// Splits a node at the cursor; returns the number of the new, earlier half.
+    fn split(&mut self, cursor: TextCursor) -> io::Result<u32> {
         let mut next = [0];
         let node = &self.nodes[cursor.node as usize];
         node.text
             .read_at(cursor.depth - node.start, &mut next, &self.spool)?;
         let front = self.number();
         let node = &mut self.nodes[cursor.node as usize];
-        let earlier = Node {
+        let earlier = TextNode {
             parent: node.parent.replace(front),
             start: node.start,
             text: node
@@ -188,28 +187,28 @@ impl Tree {
         Ok(front)
     }
 
-    /// Adds an empty leaf where the cursor stands, at the end of its node.
-    fn branch(&mut self, cursor: Cursor, next: u8) -> u32 {
+    /// Adds an empty leaf at the cursor, which is at the end of its node.
+    fn branch(&mut self, cursor: TextCursor, next: u8) -> u32 {
         let leaf = self.number();
         self.nodes[cursor.node as usize].children.push((next, leaf));
-        self.nodes.push(Node {
+        self.nodes.push(TextNode {
             parent: Some(cursor.node),
             start: cursor.depth,
-            ..Node::default()
+            ..TextNode::default()
         });
         leaf
     }
 
-    /// The number of the next node.
+    /// Returns the number of the next node.
     fn number(&self) -> u32 {
         u32::try_from(self.nodes.len()).expect("there are fewer texts than a u32 counts")
     }
 }
 
-/// Reads one text.
+/// A reader of one text.
 #[derive(Debug)]
 pub(in crate::output) struct TextReader<'a> {
-    tree: &'a Tree,
+    tree: &'a TextTree,
     path: Vec<u32>,
     depth: u64,
     end: u64,
@@ -241,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    fn read(tree: &Tree, cursor: Cursor) -> Vec<u8> {
+    fn read(tree: &TextTree, cursor: TextCursor) -> Vec<u8> {
         let mut text = Vec::new();
         tree.reader(cursor, 0).read_to_end(&mut text).unwrap();
         text
@@ -249,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_thousand_equal_texts_cost_one() {
-        let mut tree = Tree::new(1 << 20);
-        let mut cursors = vec![Cursor::default(); 1000];
+        let mut tree = TextTree::new(1 << 20);
+        let mut cursors = vec![TextCursor::default(); 1000];
         for line in 0..100 {
             for (host, cursor) in cursors.iter_mut().enumerate() {
                 let text = format!(
@@ -270,8 +269,8 @@ mod tests {
     #[test]
     fn memory_stays_within_the_limit() {
         const LIMIT: usize = 100_000;
-        let mut tree = Tree::new(LIMIT);
-        let mut cursors = vec![Cursor::default(); 20];
+        let mut tree = TextTree::new(LIMIT);
+        let mut cursors = vec![TextCursor::default(); 20];
         let mut texts = vec![Vec::new(); 20];
         for round in 0..50 {
             for (host, cursor) in cursors.iter_mut().enumerate() {
@@ -287,7 +286,7 @@ mod tests {
         // The same again, compared with what is in the file now.
         let nodes = tree.nodes.len();
         for (at, text) in texts.iter().enumerate() {
-            let mut again = Cursor::default();
+            let mut again = TextCursor::default();
             tree.push(&mut again, text).unwrap();
             assert_eq!(tree.settle(again), tree.settle(cursors[at]));
         }
@@ -301,8 +300,8 @@ mod tests {
             chunks in prop::collection::vec((0..5_usize, prop::collection::vec(0..3_u8, 1..6), 1..200_usize), 0..40),
             limit in 0..3000_usize,
         ) {
-            let mut tree = Tree::new(limit);
-            let mut cursors = [Cursor::default(); 5];
+            let mut tree = TextTree::new(limit);
+            let mut cursors = [TextCursor::default(); 5];
             let mut texts = vec![Vec::new(); 5];
             for (host, unit, times) in chunks {
                 let data = unit.repeat(times);

@@ -1,76 +1,79 @@
-//! The gathered output as it is shown: groups of hosts, each with what they all wrote.
+//! Groups of hosts with equal output, and how they are shown.
 //!
-//! A group is the hosts with the same standard output and the same end; within it, those with the
-//! same standard error. So what a hundred hosts answered alike stands once, also when ten of them
-//! warned of something, and the warning stands below it with the names of the ten.
+//! A group has the hosts with the same standard output and the same outcome. Within it, hosts are grouped by standard
+//! error. So the equal answer of a hundred hosts is printed once, even if ten of them printed a warning. The warning
+//! follows, with the names of the ten.
 
 use std::collections::HashMap;
 use std::io;
 
 use super::super::color::{Frame, Palette};
-use super::super::label::{Field, LabelFormat};
-use super::super::tail::print_line;
+use super::super::label::{LabelField, LabelFormat};
+use super::super::unfinished_line::print_line;
 use super::super::{Console, GatherForm};
-use super::collect::{Collected, End};
+use super::collect::{GatheredOutput, HostEnd};
 use super::print::print_text;
-use super::tree::Cursor;
+use super::tree::TextCursor;
 use crate::event::Stream;
 use crate::targets::nodeset::fold;
 
-/// Above and below the names, as ClusterShell has it.
+/// The rule above and below names, as in ClusterShell.
 const RULE: &[u8] = b"---------------";
 
-/// What is to be shown, and to whom it belongs.
+/// Gathered output with the settings for showing it.
 #[derive(Debug)]
-pub(in crate::output) struct View<'a> {
-    /// What the hosts wrote.
-    pub(in crate::output) collected: &'a Collected,
+pub(in crate::output) struct GatherView<'a> {
+    /// The output of the hosts.
+    pub(in crate::output) collected: &'a GatheredOutput,
     /// The names of the hosts, by number.
-    pub(in crate::output) labels: &'a dyn Labels,
-    /// Whether names are shown at all.
+    pub(in crate::output) labels: &'a dyn HostLabels,
+    /// True if names are shown.
     pub(in crate::output) label: bool,
-    /// What stands before a line, if not the usual.
+    /// Format of the label before a line.
     pub(in crate::output) format: Option<&'a LabelFormat>,
     /// The colours.
     pub(in crate::output) palette: &'a Palette,
-    /// Only what differs from the majority.
+    /// True to show only hosts that differ from the majority.
     pub(in crate::output) only_odd: bool,
 }
 
-/// Names hosts.
-pub(in crate::output) trait Labels: std::fmt::Debug {
-    /// The name of a host.
+/// A source of labels for hosts.
+pub(in crate::output) trait HostLabels: std::fmt::Debug {
+    /// Returns the label of a host.
     fn label(&self, host: usize) -> &str;
 
-    /// What a label says of a host; where names are all that is known, little.
-    fn field(&self, field: Field, host: usize) -> String {
+    /// Returns the value of a placeholder of `--label`. The default knows only labels.
+    fn field(&self, field: LabelField, host: usize) -> String {
         match field {
-            Field::Label | Field::Host => self.label(host).to_owned(),
-            Field::Number => host.to_string(),
-            Field::User | Field::Port => String::new(),
+            LabelField::Label | LabelField::Host => self.label(host).to_owned(),
+            LabelField::Number => host.to_string(),
+            LabelField::User | LabelField::Port => String::new(),
         }
     }
 }
 
-/// Hosts that are alike.
+/// Hosts with equal standard output and outcome.
 #[derive(Debug)]
-pub(in crate::output) struct Group {
-    /// What they wrote to standard output.
-    pub(in crate::output) text: Cursor,
-    /// How they ended.
-    pub(in crate::output) end: Option<End>,
-    /// In the order of all hosts.
+pub(in crate::output) struct OutputGroup {
+    /// Their standard output.
+    pub(in crate::output) text: TextCursor,
+    /// Their outcome.
+    pub(in crate::output) end: Option<HostEnd>,
+    /// The hosts, in the order of all hosts.
     pub(in crate::output) hosts: Vec<usize>,
-    /// Their standard error: those who wrote nothing are a group of it, too.
-    pub(in crate::output) errors: Vec<(Cursor, Vec<usize>)>,
+    /// The different standard errors with their hosts, also the empty one.
+    pub(in crate::output) errors: Vec<(TextCursor, Vec<usize>)>,
 }
 
-impl View<'_> {
-    /// All groups of these hosts, the biggest first; among equals, that of the earliest host.
-    /// Hosts that wrote nothing are among them if their command ran.
-    pub(in crate::output) fn groups(&self, hosts: impl IntoIterator<Item = usize>) -> Vec<Group> {
-        let mut places: HashMap<(Cursor, Option<End>), usize> = HashMap::new();
-        let mut groups: Vec<Group> = Vec::new();
+impl GatherView<'_> {
+    /// Returns the groups of these hosts, the largest first; groups of equal size in the order of their first hosts.
+    /// Hosts without output are included if their command ran.
+    pub(in crate::output) fn groups(
+        &self,
+        hosts: impl IntoIterator<Item = usize>,
+    ) -> Vec<OutputGroup> {
+        let mut places: HashMap<(TextCursor, Option<HostEnd>), usize> = HashMap::new();
+        let mut groups: Vec<OutputGroup> = Vec::new();
         for host in hosts {
             let text = self.collected.text(host, Stream::Stdout);
             let end = self.collected.host(host).end();
@@ -80,7 +83,7 @@ impl View<'_> {
             }
             let at = *places.entry((text, end)).or_insert(groups.len());
             if at == groups.len() {
-                groups.push(Group {
+                groups.push(OutputGroup {
                     text,
                     end,
                     hosts: Vec::new(),
@@ -97,9 +100,9 @@ impl View<'_> {
         groups
     }
 
-    fn errors(&self, hosts: &[usize]) -> Vec<(Cursor, Vec<usize>)> {
-        let mut places: HashMap<Cursor, usize> = HashMap::new();
-        let mut errors: Vec<(Cursor, Vec<usize>)> = Vec::new();
+    fn errors(&self, hosts: &[usize]) -> Vec<(TextCursor, Vec<usize>)> {
+        let mut places: HashMap<TextCursor, usize> = HashMap::new();
+        let mut errors: Vec<(TextCursor, Vec<usize>)> = Vec::new();
         for &host in hosts {
             let text = self.collected.text(host, Stream::Stderr);
             let at = *places.entry(text).or_insert(errors.len());
@@ -112,7 +115,7 @@ impl View<'_> {
         errors
     }
 
-    /// Shows these hosts, which are given in their order.
+    /// Shows these hosts, which are given in order.
     ///
     /// # Errors
     /// The console's, or a text cannot be read back.
@@ -135,11 +138,11 @@ impl View<'_> {
         }
     }
 
-    /// Every group under a header.
-    fn blocks(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
+    /// Shows every group under a header.
+    fn blocks(&self, groups: &[OutputGroup], console: &mut Console) -> io::Result<()> {
         for (at, group) in groups.iter().enumerate() {
             let majority = self.only_odd && at == 0;
-            // Among those that differ, one that is silent is worth its name.
+            // A group without output is named if it differs from the majority.
             if !majority && (self.only_odd || !group.text.is_empty()) {
                 self.header(&group.hosts, group.end, Stream::Stdout, console)?;
                 self.text(group.text, Frame::default(), Stream::Stdout, console)?;
@@ -149,11 +152,10 @@ impl View<'_> {
         Ok(())
     }
 
-    /// What a group wrote to standard error; without what most of it did if it is the majority of
-    /// which nothing is to be shown.
+    /// Shows the standard errors of a group. With `only_odd`, the most common one of the majority is left out.
     pub(super) fn error_blocks(
         &self,
-        group: &Group,
+        group: &OutputGroup,
         majority: bool,
         console: &mut Console,
     ) -> io::Result<()> {
@@ -166,8 +168,8 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Every group's lines, each after the group's names.
-    fn lines(&self, groups: &[Group], console: &mut Console) -> io::Result<()> {
+    /// Shows the lines of every group, each after the names of the group.
+    fn lines(&self, groups: &[OutputGroup], console: &mut Console) -> io::Result<()> {
         for (at, group) in groups.iter().enumerate() {
             let majority = self.only_odd && at == 0;
             if !majority {
@@ -180,7 +182,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// One host's lines, each after its name.
+    /// Shows the lines of one host, each after its label.
     ///
     /// # Errors
     /// As for [`show`](Self::show).
@@ -194,7 +196,7 @@ impl View<'_> {
 
     fn labelled(
         &self,
-        text: Cursor,
+        text: TextCursor,
         hosts: &[usize],
         stream: Stream,
         console: &mut Console,
@@ -220,11 +222,11 @@ impl View<'_> {
         self.text(text, frame, stream, console)
     }
 
-    /// The rule, the names with how many they are and how they ended, and the rule.
+    /// Writes a header: a rule, the title, and a rule.
     pub(super) fn header(
         &self,
         hosts: &[usize],
-        end: Option<End>,
+        end: Option<HostEnd>,
         stream: Stream,
         console: &mut Console,
     ) -> io::Result<()> {
@@ -242,8 +244,8 @@ impl View<'_> {
         Ok(())
     }
 
-    /// The names with how many they are and how they ended.
-    pub(super) fn title(&self, hosts: &[usize], end: Option<End>) -> String {
+    /// Returns the folded names, their number and their outcome.
+    pub(super) fn title(&self, hosts: &[usize], end: Option<HostEnd>) -> String {
         let mut title = self.names(hosts);
         if hosts.len() > 1 {
             title.push_str(&format!(" ({})", hosts.len()));
@@ -256,10 +258,10 @@ impl View<'_> {
         title
     }
 
-    /// The names of some hosts, folded.
+    /// Returns the folded names of some hosts.
     pub(in crate::output) fn names(&self, hosts: &[usize]) -> String {
         match hosts {
-            // A label that would be cut up or sorted elsewhere stays as it was written.
+            // A label that folding would split or reorder stays unchanged.
             [host] => self.labels.label(*host).to_owned(),
             hosts => fold(hosts.iter().map(|host| self.labels.label(*host))),
         }
@@ -267,7 +269,7 @@ impl View<'_> {
 
     pub(super) fn text(
         &self,
-        text: Cursor,
+        text: TextCursor,
         frame: Frame<'_>,
         stream: Stream,
         console: &mut Console,

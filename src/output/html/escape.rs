@@ -1,15 +1,15 @@
-//! Remote text in a page: nothing that a host sends may become markup, or look like what it is not.
+//! Text of hosts in a page. It must not become markup or change the direction of text.
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::super::terminal::turns_text_around;
 
-/// Bytes of any kind as text of a page. Lines and tabs stay; what a browser would act on, drop or turn
-/// around is shown as the reports for terminals show it.
+/// Any bytes as text of a page. Newlines and tabs stay. Control characters and characters that change the direction of
+/// text are shown as on a terminal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'a>(pub(super) &'a [u8]);
+pub(super) struct EscapedText<'a>(pub(super) &'a [u8]);
 
-impl Display for Text<'_> {
+impl Display for EscapedText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             let mut characters = chunk.valid().chars().peekable();
@@ -21,7 +21,7 @@ impl Display for Text<'_> {
                     '"' => f.write_str("&quot;")?,
                     '\'' => f.write_str("&#39;")?,
                     '\n' | '\t' => f.write_char(c)?,
-                    // A browser would make a line's end of it; before one it says nothing.
+                    // A browser shows it as a line break; before a newline it is left out.
                     '\r' if characters.peek() == Some(&'\n') => {}
                     c if c.is_ascii_control() => {
                         f.write_char('^')?;
@@ -41,17 +41,17 @@ impl Display for Text<'_> {
     }
 }
 
-/// A number as people read it: `5,000`.
+/// A number with separators: `5,000`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Count(pub(super) u64);
+pub(super) struct GroupedDigits(pub(super) u64);
 
-impl Count {
+impl GroupedDigits {
     pub(super) fn of(number: usize) -> Self {
-        Count(number as u64)
+        GroupedDigits(number as u64)
     }
 }
 
-impl Display for Count {
+impl Display for GroupedDigits {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let digits = self.0.to_string();
         for (at, digit) in digits.chars().enumerate() {
@@ -64,14 +64,14 @@ impl Display for Count {
     }
 }
 
-/// `1 host`, `5,000 hosts`.
+/// A number of hosts: `1 host`, `5,000 hosts`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hosts(pub(super) usize);
+pub(super) struct HostCount(pub(super) usize);
 
-impl Display for Hosts {
+impl Display for HostCount {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let plural = if self.0 == 1 { "" } else { "s" };
-        write!(f, "{} host{plural}", Count::of(self.0))
+        write!(f, "{} host{plural}", GroupedDigits::of(self.0))
     }
 }
 
@@ -85,17 +85,17 @@ mod tests {
     fn markup_is_text() {
         let hostile = b"</pre><script>alert('1')</script>&amp;\x1b[2J\0\r\n\xff\xe2\x80\xaex\r";
         assert_eq!(
-            Text(hostile).to_string(),
+            EscapedText(hostile).to_string(),
             "&lt;/pre&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;amp;^[[2J^@\n&lt;FF&gt;&lt;U+202E&gt;x^M"
         );
     }
 
     #[test]
     fn numbers_are_read() {
-        let shown = [0, 12, 123, 1234, 123_456, 1_234_567].map(|n| Count(n).to_string());
+        let shown = [0, 12, 123, 1234, 123_456, 1_234_567].map(|n| GroupedDigits(n).to_string());
         assert_eq!(shown, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
         assert_eq!(
-            [Hosts(1), Hosts(2000)].map(|n| n.to_string()),
+            [HostCount(1), HostCount(2000)].map(|n| n.to_string()),
             ["1 host", "2,000 hosts"]
         );
     }
@@ -105,11 +105,11 @@ mod tests {
         fn no_bytes_are_markup(
             text in prop_oneof![prop::collection::vec(any::<u8>(), 0..80), any::<String>().prop_map(String::into_bytes)],
         ) {
-            let shown = Text(&text).to_string();
+            let shown = EscapedText(&text).to_string();
             prop_assert!(!shown.contains(['<', '>', '"', '\'', '\r', '\0']));
             let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
             prop_assert!(!shown.contains(harmful));
-            // Every ampersand begins one of ours.
+            // Every ampersand begins an entity.
             for (at, _) in shown.match_indices('&') {
                 let entity = ["&lt;", "&gt;", "&amp;", "&quot;", "&#39;"];
                 prop_assert!(entity.iter().any(|name| shown[at..].starts_with(name)));

@@ -1,16 +1,15 @@
-//! `--report FILE`: the run as one page to look at and to pass on.
+//! `--report FILE`: the run as one HTML page.
 //!
-//! A single file that loads nothing: its style and its script are in it, named by their hashes in a
-//! policy that lets no others in, and all that came from hosts is escaped besides. Everything is there
-//! without the script, too, which only makes the picture answer and the table sort. Outputs are kept
-//! as for `-b`, equal ones once and past a limit in a temporary file; of each a bounded part is shown.
+//! The page is a single file that loads nothing. Its style and script are in it, and a content security policy with
+//! their hashes allows no others. All text of hosts is escaped. The page is complete without the script, which only makes
+//! the picture interactive and sorts the table. Outputs are kept as for `-b`, and a limited part of each is shown.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::gather::{Collected, end_words};
+use super::gather::{GatheredOutput, end_words};
 use super::replaced::ReplacedFile;
 use super::{Console, Reporter, RunInfo};
 use crate::event::{Event, Finished, Outcome, RunStats};
@@ -26,25 +25,25 @@ mod tests;
 mod timeline;
 mod times;
 
-/// Which page is wanted.
+/// Settings of the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HtmlSpec {
-    /// Where it goes.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Standard error stands in the same text as standard output.
+    /// True to show standard error in the same text as standard output.
     pub merge: bool,
-    /// About how many bytes of text are kept in memory; the rest goes to a temporary file.
+    /// Approximate limit of text in memory, in bytes; the rest goes to a temporary file.
     pub memory: usize,
 }
 
-/// Collects what the page shows and writes it at the end.
+/// The reporter that collects the content of the page and writes it at the end.
 #[derive(Debug)]
 pub(super) struct Html {
     info: Arc<RunInfo>,
-    /// Until it is written.
+    /// The file; `None` after it was written.
     file: Option<ReplacedFile>,
-    collected: Collected,
-    /// How each host ended and what its time went into.
+    collected: GatheredOutput,
+    /// Outcome and times of each host.
     times: Vec<Option<HostTimes>>,
     began: SystemTime,
 }
@@ -56,7 +55,7 @@ impl Html {
         Ok(Html {
             info: Arc::clone(info),
             file: Some(ReplacedFile::create(&spec.path)?),
-            collected: Collected::new(spec.memory, spec.merge),
+            collected: GatheredOutput::new(spec.memory, spec.merge),
             times: Vec::new(),
             began: SystemTime::now(),
         })

@@ -1,5 +1,4 @@
-//! What the hosts wrote, equal outputs once: in full where that is bounded, and as differences from
-//! the most common one.
+//! Outputs of the hosts, equal ones once: up to a limit in full, and as differences from the most common one.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -7,46 +6,46 @@ use std::time::{Duration, Instant};
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline, group_diff_ops};
 
 use super::super::color::{Colors, Palette};
-use super::super::gather::{Cursor, Group, View, span};
-use super::escape::{Count, Hosts, Text};
+use super::super::gather::{GatherView, OutputGroup, TextCursor, span};
+use super::escape::{EscapedText, GroupedDigits, HostCount};
 use super::page::Page;
 
-/// How much of one text is shown.
+/// Maximum length of one text in the page.
 const MOST_OF_A_TEXT: u64 = 256 * 1024;
 
-/// How much of all texts together is shown.
+/// Maximum length of all texts together.
 const MOST_OF_ALL: u64 = 16 * 1024 * 1024;
 
-/// How many groups have a block of their own.
+/// Maximum number of groups with a block.
 const MOST_BLOCKS: usize = 300;
 
-/// How many groups have a row in the table of short outputs.
+/// Maximum number of groups in the table of short outputs.
 const MOST_ROWS: usize = 10_000;
 
-/// An output of one line of no more than this is a row of a table.
+/// Maximum length of an output of one line that becomes a row of the table.
 const SHORT: u64 = 200;
 
-/// Longer texts are not compared.
+/// Maximum length of texts that are compared.
 const COMPARED: u64 = 1024 * 1024;
 
-/// Lines around a difference that are shown with it.
+/// Lines of context around a difference.
 const CONTEXT: usize = 3;
 
-/// How long one comparison may take, and all of them.
+/// Maximum time of one comparison, and of all comparisons.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 
-/// What is left of the bounds on the whole section.
+/// Remaining limits of the whole section.
 #[derive(Debug)]
-struct Room {
+struct PageBudget {
     bytes: u64,
     until: Instant,
 }
 
 impl Page<'_> {
-    /// All outputs.
+    /// Writes all outputs.
     pub(super) fn outputs(&self, to: &mut dyn Write) -> io::Result<()> {
         let palette = Palette::new(Colors::default());
-        let view = View {
+        let view = GatherView {
             collected: self.collected,
             labels: &self.info.targets,
             label: true,
@@ -75,14 +74,14 @@ impl Page<'_> {
             return Ok(());
         }
         self.table(&short, to)?;
-        let mut room = Room {
+        let mut budget = PageBudget {
             bytes: MOST_OF_ALL,
             until: Instant::now() + PATIENCE[1],
         };
         let (shown, others) = long.split_at(long.len().min(MOST_BLOCKS));
         for (at, group) in shown.iter().enumerate() {
             let usual = usual.filter(|usual| !std::ptr::eq(*usual, *group));
-            self.block(group, usual, at < 3, &mut room, to)?;
+            self.block(group, usual, at < 3, &mut budget, to)?;
         }
         if !others.is_empty() {
             let hosts = others.iter().map(|group| group.hosts.len()).sum();
@@ -90,23 +89,23 @@ impl Page<'_> {
                 to,
                 "<p class=\"note\">{} more outputs, of {}, are left out; use <code>-o DIR</code> or <code>--json</code> to have \
                  them all.</p>",
-                Count::of(others.len()),
-                Hosts(hosts)
+                GroupedDigits::of(others.len()),
+                HostCount(hosts)
             )?;
         }
         if !silent.is_empty() {
             writeln!(
                 to,
                 "<p class=\"note\">{} ran the command and wrote nothing: {}</p>",
-                Hosts(silent.len()),
+                HostCount(silent.len()),
                 self.names_of(&silent)
             )?;
         }
         Ok(())
     }
 
-    /// The line, if that is all that a group wrote.
-    fn one_line(&self, group: &Group) -> io::Result<Option<Vec<u8>>> {
+    /// Returns the output of a group if it is a single line.
+    fn one_line(&self, group: &OutputGroup) -> io::Result<Option<Vec<u8>>> {
         let only_out = group.errors.iter().all(|(text, _)| text.is_empty());
         if !only_out || group.text.is_empty() || group.text.length() > SHORT {
             return Ok(None);
@@ -119,7 +118,7 @@ impl Page<'_> {
         Ok((!line.contains(&b'\n')).then(|| line.to_vec()))
     }
 
-    fn table(&self, groups: &[(&Group, Vec<u8>)], to: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, groups: &[(&OutputGroup, Vec<u8>)], to: &mut dyn Write) -> io::Result<()> {
         if groups.is_empty() {
             return Ok(());
         }
@@ -134,8 +133,8 @@ impl Page<'_> {
             writeln!(
                 to,
                 "<tr><td class=\"num\">{}</td><td><code>{}</code></td><td>{}</td><td class=\"which\">{}</td></tr>",
-                Count::of(group.hosts.len()),
-                Text(line),
+                GroupedDigits::of(group.hosts.len()),
+                EscapedText(line),
                 self.end_of(group),
                 self.names_of(&group.hosts)
             )?;
@@ -145,19 +144,19 @@ impl Page<'_> {
             writeln!(
                 to,
                 "<p class=\"note\">{} more are left out; use <code>-o DIR</code> or <code>--json</code>.</p>",
-                Count::of(left)
+                GroupedDigits::of(left)
             )?;
         }
         Ok(())
     }
 
-    /// A group's output, and what differs in it from the most common one, unless it is that.
+    /// Writes the output of a group, and its differences from the most common one.
     fn block(
         &self,
-        group: &Group,
-        usual: Option<&Group>,
+        group: &OutputGroup,
+        usual: Option<&OutputGroup>,
         open: bool,
-        room: &mut Room,
+        budget: &mut PageBudget,
         to: &mut dyn Write,
     ) -> io::Result<()> {
         let open = if open { " open" } else { "" };
@@ -165,7 +164,7 @@ impl Page<'_> {
         writeln!(
             to,
             "<details class=\"output\"{open}><summary><h3>{title}</h3> <span class=\"count\">{}</span>{}{}</summary>{names}",
-            Hosts(group.hosts.len()),
+            HostCount(group.hosts.len()),
             match usual {
                 None => " <span class=\"count\">most common</span>",
                 Some(_) => "",
@@ -179,61 +178,71 @@ impl Page<'_> {
                     "<p class=\"note\">The same standard output as the most common one.</p>"
                 )?;
                 return self
-                    .errors(group, room, to)
+                    .errors(group, budget, to)
                     .and_then(|()| writeln!(to, "</details>"));
             }
-            Some(usual) => self.differences(usual.text, group.text, room)?,
+            Some(usual) => self.differences(usual.text, group.text, budget)?,
             None => None,
         };
         match differences {
-            Some(differences) if room.bytes > differences.len() as u64 => {
-                room.bytes -= differences.len() as u64;
+            Some(differences) if budget.bytes > differences.len() as u64 => {
+                budget.bytes -= differences.len() as u64;
                 writeln!(
                     to,
                     "<h4>What differs from the most common output</h4>\n<pre class=\"diff\" tabindex=\"0\">{differences}</pre>"
                 )?;
                 writeln!(to, "<details><summary>The whole output</summary>")?;
-                self.text(group.text, "", room, to)?;
+                self.text(group.text, "", budget, to)?;
                 writeln!(to, "</details>")?;
             }
-            _ => self.text(group.text, "", room, to)?,
+            _ => self.text(group.text, "", budget, to)?,
         }
-        self.errors(group, room, to)?;
+        self.errors(group, budget, to)?;
         writeln!(to, "</details>")
     }
 
-    fn errors(&self, group: &Group, room: &mut Room, to: &mut dyn Write) -> io::Result<()> {
+    fn errors(
+        &self,
+        group: &OutputGroup,
+        budget: &mut PageBudget,
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
         for (text, hosts) in group.errors.iter().filter(|(text, _)| !text.is_empty()) {
             write!(to, "<h4>Standard error")?;
             if hosts.len() < group.hosts.len() {
-                write!(to, " of {}: {}", Hosts(hosts.len()), self.names_of(hosts))?;
+                write!(
+                    to,
+                    " of {}: {}",
+                    HostCount(hosts.len()),
+                    self.names_of(hosts)
+                )?;
             }
             writeln!(to, "</h4>")?;
-            self.text(*text, " class=\"stderr\"", room, to)?;
+            self.text(*text, " class=\"stderr\"", budget, to)?;
         }
         Ok(())
     }
 
-    /// A text, as much of it as there is room for.
+    /// Writes a text, up to the remaining limit.
     fn text(
         &self,
-        text: Cursor,
+        text: TextCursor,
         attributes: &str,
-        room: &mut Room,
+        budget: &mut PageBudget,
         to: &mut dyn Write,
     ) -> io::Result<()> {
         if text.is_empty() {
             return Ok(());
         }
         let length = text.length();
-        let most = length.min(MOST_OF_A_TEXT).min(room.bytes);
+        let most = length.min(MOST_OF_A_TEXT).min(budget.bytes);
         let mut shown = Vec::new();
         self.collected
             .reader(text, 0)
             .take(most)
             .read_to_end(&mut shown)?;
         if (shown.len() as u64) < length {
-            // Whole lines, or at least whole characters.
+            // Cut after a line, or at least between characters.
             let whole = memchr::memrchr(b'\n', &shown).map_or(0, |at| at + 1);
             let whole = if whole > 0 {
                 whole
@@ -242,30 +251,35 @@ impl Page<'_> {
             };
             shown.truncate(whole);
         }
-        room.bytes -= shown.len() as u64;
-        // A first newline would be swallowed with the tag.
+        budget.bytes -= shown.len() as u64;
+        // HTML drops a newline directly after `<pre>`.
         writeln!(
             to,
             "<pre tabindex=\"0\"{attributes}>\n{}</pre>",
-            Text(&shown)
+            EscapedText(&shown)
         )?;
         match length - shown.len() as u64 {
             0 => Ok(()),
             left => writeln!(
                 to,
                 "<p class=\"note\">{} bytes left out; use <code>-o DIR</code> to have them all.</p>",
-                Count(left)
+                GroupedDigits(left)
             ),
         }
     }
 
-    /// A unified diff as markup; none if the texts are too long, or have too little in common.
-    fn differences(&self, old: Cursor, new: Cursor, room: &Room) -> io::Result<Option<String>> {
+    /// Returns a unified diff as markup; `None` if the texts are too long or too different.
+    fn differences(
+        &self,
+        old: TextCursor,
+        new: TextCursor,
+        budget: &PageBudget,
+    ) -> io::Result<Option<String>> {
         let now = Instant::now();
         if old.is_empty()
             || new.is_empty()
             || old.length().max(new.length()) > COMPARED
-            || now > room.until
+            || now > budget.until
         {
             return Ok(None);
         }
@@ -277,7 +291,7 @@ impl Page<'_> {
             text.split_inclusive(|byte| *byte == b'\n')
                 .collect::<Vec<_>>()
         });
-        let deadline = (now + PATIENCE[0]).min(room.until);
+        let deadline = (now + PATIENCE[0]).min(budget.until);
         let changes = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(deadline));
         let equal = |change: &DiffOp| match change {
             DiffOp::Equal { len, .. } => *len,
@@ -303,12 +317,15 @@ impl Page<'_> {
                 match change {
                     DiffOp::Equal { .. } => removed
                         .iter()
-                        .for_each(|line| shown.push_str(&format!(" {}", Text(line)))),
+                        .for_each(|line| shown.push_str(&format!(" {}", EscapedText(line)))),
                     DiffOp::Delete { .. } | DiffOp::Insert { .. } | DiffOp::Replace { .. } => {
                         for (mark, name, lines) in [('-', "del", removed), ('+', "ins", added)] {
                             for line in lines {
                                 let line = line.strip_suffix(b"\n").unwrap_or(line);
-                                shown.push_str(&format!("<{name}>{mark}{}</{name}>\n", Text(line)));
+                                shown.push_str(&format!(
+                                    "<{name}>{mark}{}</{name}>\n",
+                                    EscapedText(line)
+                                ));
                             }
                         }
                     }
@@ -321,14 +338,17 @@ impl Page<'_> {
         Ok(Some(shown))
     }
 
-    fn end_of(&self, group: &Group) -> String {
+    fn end_of(&self, group: &OutputGroup) -> String {
         match self.collected.words(group.end) {
             "" => String::new(),
-            words => format!(" <span class=\"end\">{}</span>", Text(words.as_bytes())),
+            words => format!(
+                " <span class=\"end\">{}</span>",
+                EscapedText(words.as_bytes())
+            ),
         }
     }
 }
 
-fn is_silent(group: &Group) -> bool {
+fn is_silent(group: &OutputGroup) -> bool {
     group.text.is_empty() && group.errors.iter().all(|(text, _)| text.is_empty())
 }

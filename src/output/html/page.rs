@@ -1,4 +1,4 @@
-//! The page from its head to its end, less the picture and the outputs.
+//! The page, except the picture and the outputs.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,36 +8,36 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::super::gather::{Collected, End};
+use super::super::gather::{GatheredOutput, HostEnd};
 use super::super::{RunInfo, summary};
-use super::escape::{Count, Hosts, Text};
+use super::escape::{EscapedText, GroupedDigits, HostCount};
 use super::racks::racks;
-use super::times::{Class, HostTimes, PHASES};
+use super::times::{HostTimes, OutcomeClass, PHASES};
 use crate::event::{CancelReason, RunStats};
 use crate::targets::nodeset::fold;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// How many hosts the table of all hosts has at most.
+/// Maximum number of hosts in the table of all hosts.
 const MOST_HOSTS: usize = 50_000;
 
-/// Folded names longer than this are folded away.
+/// Maximum length of folded names that are shown at once.
 const LONG_NAMES: usize = 160;
 
-/// A page, and all that it shows.
+/// The content of a page.
 #[derive(Debug)]
 pub(super) struct Page<'a> {
     pub(super) info: &'a RunInfo,
     pub(super) stats: &'a RunStats,
-    pub(super) collected: &'a Collected,
+    pub(super) collected: &'a GatheredOutput,
     pub(super) times: &'a [Option<HostTimes>],
     pub(super) began: SystemTime,
 }
 
 impl Page<'_> {
     /// # Errors
-    /// The writer's, or a text cannot be read back.
+    /// A write failed, or a text cannot be read back.
     pub(super) fn write(&self, to: &mut dyn Write) -> io::Result<()> {
         self.head(to)?;
         self.header(to)?;
@@ -83,11 +83,11 @@ impl Page<'_> {
             hash(STYLE),
             hash(SCRIPT),
             self.verdict(),
-            Text(&self.info.command[..self.info.command.len().min(80)]),
+            EscapedText(&self.info.command[..self.info.command.len().min(80)]),
         )
     }
 
-    /// The one sentence that everybody reads. Hosts that were not started are counted apart.
+    /// Writes the result of the run in one sentence. Hosts that were not started are counted separately.
     fn verdict(&self) -> String {
         let RunStats {
             total,
@@ -98,18 +98,22 @@ impl Page<'_> {
         let were = if not_started == 1 { "was" } else { "were" };
         match (total - succeeded - not_started, not_started) {
             (0, 0) if total == 1 => "The host succeeded".to_owned(),
-            (0, 0) => format!("All {} succeeded", Hosts(total)),
+            (0, 0) => format!("All {} succeeded", HostCount(total)),
             (0, never) => format!(
                 "{} of {} {were} not started",
-                Count::of(never),
-                Hosts(total)
+                GroupedDigits::of(never),
+                HostCount(total)
             ),
-            (bad, 0) => format!("{} of {} did not succeed", Count::of(bad), Hosts(total)),
+            (bad, 0) => format!(
+                "{} of {} did not succeed",
+                GroupedDigits::of(bad),
+                HostCount(total)
+            ),
             (bad, never) => format!(
                 "{} of {} did not succeed, {} {were} not started",
-                Count::of(bad),
-                Hosts(total),
-                Count::of(never)
+                GroupedDigits::of(bad),
+                HostCount(total),
+                GroupedDigits::of(never)
             ),
         }
     }
@@ -126,7 +130,7 @@ impl Page<'_> {
             "<a class=\"skip\" href=\"#main\">Skip to the results</a>\n<header>\n<h1 class=\"{good}\">{}</h1>\n\
              <pre class=\"command\" tabindex=\"0\" aria-label=\"Command\">\n{}</pre>",
             self.verdict(),
-            Text(&info.command)
+            EscapedText(&info.command)
         )?;
         let seconds = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (machine, people) = date(seconds);
@@ -136,8 +140,8 @@ impl Page<'_> {
              <span>{} as {}</span> <span>{} at once</span>",
             summary::duration(self.stats.elapsed),
             info.transport.name(),
-            Text(info.user.as_bytes()),
-            Count::of(info.jobs),
+            EscapedText(info.user.as_bytes()),
+            GroupedDigits::of(info.jobs),
         )?;
         if info.demo {
             write!(to, " <span>demo: embedded daemons answered</span>")?;
@@ -158,7 +162,7 @@ impl Page<'_> {
         )
     }
 
-    /// How many hosts ended in which way: as a bar, and in numbers.
+    /// Writes the number of hosts by class of outcome, as a bar and in numbers.
     fn shares(&self, to: &mut dyn Write) -> io::Result<()> {
         let RunStats {
             total,
@@ -175,9 +179,9 @@ impl Page<'_> {
             "<svg class=\"share\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
         )?;
         let mut x = 0.0;
-        for (class, count) in Class::ALL.into_iter().zip(counts) {
+        for (class, count) in OutcomeClass::ALL.into_iter().zip(counts) {
             if count > 0 {
-                // However few failed, they are seen.
+                // A few failures among many hosts must still be visible.
                 let width = (1000.0 * count as f64 / total.max(1) as f64).max(4.0);
                 write!(
                     to,
@@ -188,23 +192,23 @@ impl Page<'_> {
             }
         }
         writeln!(to, "</svg>\n<dl class=\"counts\">")?;
-        for (class, count) in Class::ALL.into_iter().zip(counts) {
-            if count > 0 || class == Class::Succeeded {
+        for (class, count) in OutcomeClass::ALL.into_iter().zip(counts) {
+            if count > 0 || class == OutcomeClass::Succeeded {
                 writeln!(
                     to,
                     "<div class=\"{}\"><dt>{}</dt><dd>{}</dd></div>",
                     class.style(),
                     class.name(),
-                    Count::of(count)
+                    GroupedDigits::of(count)
                 )?;
             }
         }
         writeln!(to, "</dl>")
     }
 
-    /// Every way in which hosts ended, and which did.
+    /// Writes every outcome with its hosts.
     fn outcome(&self, to: &mut dyn Write) -> io::Result<()> {
-        let mut ends: Vec<(Class, Option<End>, Vec<usize>)> = Vec::new();
+        let mut ends: Vec<(OutcomeClass, Option<HostEnd>, Vec<usize>)> = Vec::new();
         let mut places = HashMap::new();
         for (host, times) in self.times.iter().enumerate() {
             let Some(times) = times else { continue };
@@ -217,12 +221,12 @@ impl Page<'_> {
             }
             ends[at].2.push(host);
         }
-        // Failures first: they are what one looks for.
+        // Failures first, since readers look for them.
         let rank = |class| match class {
-            Class::ExitFailed | Class::Failed => 0,
-            Class::Stopped => 1,
-            Class::NotStarted => 2,
-            Class::Succeeded => 3,
+            OutcomeClass::ExitFailed | OutcomeClass::Failed => 0,
+            OutcomeClass::Stopped => 1,
+            OutcomeClass::NotStarted => 2,
+            OutcomeClass::Succeeded => 3,
         };
         ends.sort_by_key(|(class, _, hosts)| (rank(*class), Reverse(hosts.len())));
         writeln!(
@@ -235,17 +239,17 @@ impl Page<'_> {
             writeln!(
                 to,
                 "<tr><td class=\"num\">{}</td><td><span class=\"tag {}\">{}</span> {}</td><td class=\"which\">{}</td></tr>",
-                Count::of(hosts.len()),
+                GroupedDigits::of(hosts.len()),
                 class.style(),
                 class.name(),
-                Text(self.collected.words(end).as_bytes()),
+                EscapedText(self.collected.words(end).as_bytes()),
                 self.names_of(&hosts)
             )?;
         }
         writeln!(to, "</tbody></table></div>")
     }
 
-    /// Every host with its times.
+    /// Writes every host with its times.
     fn hosts(&self, to: &mut dyn Write) -> io::Result<()> {
         let count = self.times.len();
         writeln!(
@@ -256,7 +260,7 @@ impl Page<'_> {
              <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"times\"><table id=\"table\">\n\
              <caption id=\"times\">Times in seconds. A target that is queued locally waits for the CPU, descriptors or memory of this machine.</caption>\n\
              <thead><tr><th scope=\"col\">Host</th><th scope=\"col\">End</th><th scope=\"col\" class=\"num\">began</th>",
-            Hosts(count)
+            HostCount(count)
         )?;
         for (name, _) in PHASES {
             write!(to, "<th scope=\"col\" class=\"num\">{name}</th>")?;
@@ -266,7 +270,7 @@ impl Page<'_> {
             "<th scope=\"col\" class=\"num\">total</th></tr></thead>\n<tbody>"
         )?;
         for (host, times) in self.times.iter().enumerate().take(MOST_HOSTS) {
-            let label = Text(self.info.targets[host].label.as_bytes());
+            let label = EscapedText(self.info.targets[host].label.as_bytes());
             let Some(times) = times else { continue };
             let words = match self.collected.words(self.collected.host(host).end()) {
                 "" => times.class.name(),
@@ -276,7 +280,7 @@ impl Page<'_> {
                 to,
                 "<tr class=\"{}\"><th scope=\"row\">{label}</th><td>{}</td>",
                 times.class.style(),
-                Text(words.as_bytes())
+                EscapedText(words.as_bytes())
             )?;
             let total = times.began.map(|_| times.elapsed);
             for time in [times.began].iter().chain(&times.phases).chain(&[total]) {
@@ -292,38 +296,47 @@ impl Page<'_> {
             writeln!(
                 to,
                 "<p class=\"note\">{} more hosts are left out; <code>--json</code> has them all.</p>",
-                Count::of(left)
+                GroupedDigits::of(left)
             )?;
         }
         writeln!(to, "</details>")
     }
 
-    /// The names of some hosts, folded; folded away if they are still many.
+    /// Returns the folded names of some hosts, in a closed `<details>` if they are long.
     pub(super) fn names_of(&self, hosts: &[usize]) -> String {
         let names = self.fold(hosts);
         match shortened(&names) {
-            None => format!("<span class=\"names\">{}</span>", Text(names.as_bytes())),
+            None => format!(
+                "<span class=\"names\">{}</span>",
+                EscapedText(names.as_bytes())
+            ),
             Some(start) => format!(
                 "<details class=\"names\"><summary>{}…</summary>{}</details>",
-                Text(start.as_bytes()),
-                Text(names.as_bytes())
+                EscapedText(start.as_bytes()),
+                EscapedText(names.as_bytes())
             ),
         }
     }
 
-    /// The same as a title, and what is to stand below it: all the names, if the title has not.
+    /// Returns the names as a title, and all names for below the title if it was cut.
     pub(super) fn title_of(&self, hosts: &[usize]) -> (String, String) {
         let names = self.fold(hosts);
         match shortened(&names) {
             None => (
-                format!("<span class=\"names\">{}</span>", Text(names.as_bytes())),
+                format!(
+                    "<span class=\"names\">{}</span>",
+                    EscapedText(names.as_bytes())
+                ),
                 String::new(),
             ),
             Some(start) => (
-                format!("<span class=\"names\">{}…</span>", Text(start.as_bytes())),
+                format!(
+                    "<span class=\"names\">{}…</span>",
+                    EscapedText(start.as_bytes())
+                ),
                 format!(
                     "<details class=\"names\"><summary>All their names</summary>{}</details>\n",
-                    Text(names.as_bytes())
+                    EscapedText(names.as_bytes())
                 ),
             ),
         }
@@ -332,23 +345,23 @@ impl Page<'_> {
     fn fold(&self, hosts: &[usize]) -> String {
         let targets = &self.info.targets;
         match hosts {
-            // A label that would be cut up or sorted elsewhere stays as it was written.
+            // A label that folding would split or reorder stays unchanged.
             [host] => targets[*host].label.to_string(),
             hosts => fold(hosts.iter().map(|host| &*targets[*host].label)),
         }
     }
 }
 
-/// The beginning of names that are too many.
+/// Returns the start of names that are too long.
 fn shortened(names: &str) -> Option<&str> {
     (names.len() > LONG_NAMES).then(|| &names[..names.floor_char_boundary(LONG_NAMES / 3)])
 }
 
-/// A moment, in seconds since 1970, for machines and for people, in UTC.
+/// Formats a time, in seconds since 1970, for machines and for people, in UTC.
 fn date(since: Duration) -> (String, String) {
     let seconds = since.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // The civil calendar from a count of days, in eras of 400 years that begin in March.
+    // Date from a number of days, in eras of 400 years that begin in March.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -1,33 +1,33 @@
-//! Hosts that belong together by their names, as those of a rack do, and how long they took.
+//! Racks: groups of hosts with similar names, and their times.
 
 use std::collections::HashMap;
 
 use super::times::{HostTimes, Tenths};
 
-/// With fewer hosts than this, each is its own.
+/// Minimum number of hosts for racks.
 const WORTH_IT: usize = 20;
 
-/// Into so many parts hosts are cut whose names say nothing.
+/// Number of groups of neighbours if names do not form racks.
 const PARTS: usize = 50;
 
-/// Some hosts that belong together.
+/// A group of hosts.
 #[derive(Debug)]
 pub(super) struct Rack {
-    /// In the order of all hosts.
+    /// The hosts, in the order of all hosts.
     pub(super) hosts: Vec<usize>,
 }
 
-/// What a rack's hosts took.
+/// Times of the hosts of a rack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Took {
+pub(super) struct RackTimes {
     pub(super) median: Tenths,
     /// The slowest host.
     pub(super) slowest: usize,
     pub(super) longest: Tenths,
 }
 
-/// Puts together the hosts whose names differ in their last number only; or, if that is all of them
-/// or none, the neighbours. None for a few hosts.
+/// Groups hosts whose names differ only in their last number. If that gives one group or too many, groups neighbours.
+/// Returns no racks for a few hosts.
 pub(super) fn racks<'a>(labels: impl ExactSizeIterator<Item = &'a str>) -> Vec<Rack> {
     let count = labels.len();
     if count < WORTH_IT {
@@ -53,7 +53,7 @@ pub(super) fn racks<'a>(labels: impl ExactSizeIterator<Item = &'a str>) -> Vec<R
     hosts.chunks(size).map(part).collect()
 }
 
-/// A name without the last number of its first part, which for an address is all of it.
+/// Splits off the last number of the first part of a name. An address has one part.
 fn key(label: &str) -> (&str, &str) {
     let first = match label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
         "" => label,
@@ -64,11 +64,11 @@ fn key(label: &str) -> (&str, &str) {
     (name.trim_end_matches(|c: char| c.is_ascii_digit()), rest)
 }
 
-/// The racks of which some host was started, and what they took, the slowest first.
+/// Returns the racks with started hosts and their times, the slowest first.
 pub(super) fn slowest_first<'a>(
     racks: &'a [Rack],
     times: &[Option<HostTimes>],
-) -> Vec<(Took, &'a Rack)> {
+) -> Vec<(RackTimes, &'a Rack)> {
     let took = |rack: &'a Rack| Some((rack.took(times)?, rack));
     let mut slow: Vec<_> = racks.iter().filter_map(took).collect();
     slow.sort_by_key(|(took, _)| std::cmp::Reverse((took.median, took.longest)));
@@ -76,8 +76,8 @@ pub(super) fn slowest_first<'a>(
 }
 
 impl Rack {
-    /// What its hosts took; nothing if none was started.
-    fn took(&self, times: &[Option<HostTimes>]) -> Option<Took> {
+    /// Returns the times of the rack; `None` if no host was started.
+    fn took(&self, times: &[Option<HostTimes>]) -> Option<RackTimes> {
         let time = |host: &usize| {
             let times = times[*host]?;
             times.began.map(|_| (times.elapsed, *host))
@@ -85,7 +85,7 @@ impl Rack {
         let mut took: Vec<(Tenths, usize)> = self.hosts.iter().filter_map(time).collect();
         took.sort_unstable();
         let (longest, slowest) = *took.last()?;
-        Some(Took {
+        Some(RackTimes {
             median: took[took.len() / 2].0,
             slowest,
             longest,

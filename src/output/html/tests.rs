@@ -69,7 +69,7 @@ fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
 }
 
 #[test]
-fn a_page_says_everything() {
+fn a_page_has_all_results() {
     let names = ["n1", "n2", "n3", "<b>n4", "n5", "n6"];
     let info = run_info(&names);
     let lost = TransportError::Denied {

@@ -1,64 +1,64 @@
-//! The picture of all hosts' times: a row for each host, or for some neighbours the slowest of them.
+//! The picture of the times of all hosts: a row for each host, or a row for the slowest of some neighbours.
 //!
-//! It is drawn here, not by a script, as a path for each phase, so that it is there for everyone and
-//! ten thousand hosts cost a few hundred shapes. Two of them: by the clock, in which the run is seen,
-//! and with every host from its own start, in which a slow rack is.
+//! It is drawn without a script, with one SVG path per phase, so that ten thousand hosts need a few hundred shapes. There
+//! are two pictures: by the clock, which shows the course of the run, and from the start of each host, which shows slow
+//! racks.
 
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::escape::{Count, Hosts, Text};
+use super::escape::{EscapedText, GroupedDigits, HostCount};
 use super::page::Page;
-use super::racks::{Rack, Took, slowest_first};
+use super::racks::{Rack, RackTimes, slowest_first};
 use super::times::{HostTimes, PHASES, Tenths, words};
 
-/// The height of the picture, as far as the hosts are enough to fill it.
+/// Maximum height of the picture.
 const HEIGHT: usize = 640;
 
-/// The least height of a row, and the most.
+/// Minimum and maximum height of a row.
 const ROW: [usize; 2] = [2, 20];
 
-/// The width of the picture in units of its own; it is stretched to fit the page.
+/// Width of the picture in units of the SVG; the page stretches it.
 const WIDTH: f64 = 1000.0;
 
-/// The strip at the left in which failures are marked.
+/// Width of the strip at the left that marks failures.
 const STRIP: f64 = 12.0;
 
 /// The distance between two names.
 const NAME: usize = 15;
 
-/// Of a longer name only the end is seen.
+/// Maximum length of a name. Longer ones show only their end.
 const LONGEST_NAME: usize = 22;
 
-/// How many racks are listed.
+/// Maximum number of racks in the table.
 const LISTED: usize = 8;
 
-/// Where the picture's rows are.
+/// Positions of the rows of the picture.
 #[derive(Debug)]
-struct Rows {
+struct PictureRows {
     hosts: usize,
     count: usize,
     height: usize,
 }
 
-impl Rows {
+impl PictureRows {
     fn of(hosts: usize) -> Self {
         let count = hosts.clamp(1, HEIGHT / ROW[0]);
-        Rows {
+        PictureRows {
             hosts,
             count,
             height: (HEIGHT / count).clamp(ROW[0], ROW[1]),
         }
     }
 
-    /// The hosts of a row.
+    /// Returns the hosts of a row.
     fn hosts(&self, row: usize) -> std::ops::Range<usize> {
         row * self.hosts / self.count..(row + 1) * self.hosts / self.count
     }
 
     fn row_of(&self, host: usize) -> usize {
-        // The inverse of the above, for whole numbers.
+        // The inverse of `hosts`, in integers.
         ((host + 1) * self.count - 1) / self.hosts.max(1)
     }
 
@@ -67,15 +67,15 @@ impl Rows {
     }
 }
 
-/// Which moment is at the left.
+/// The time at the left edge of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
+enum TimeOrigin {
     RunStart,
     HostStart,
 }
 
 impl Page<'_> {
-    /// The picture, and in words and numbers what it shows.
+    /// Writes the picture, and its content as text and numbers.
     pub(super) fn timeline(&self, racks: &[Rack], to: &mut dyn Write) -> io::Result<()> {
         let started = || {
             self.times
@@ -92,7 +92,7 @@ impl Page<'_> {
         let end =
             |host: &HostTimes| host.began.unwrap_or_default().seconds() + host.elapsed.seconds();
         let whole = started().map(end).fold(0.0, f64::max);
-        let rows = Rows::of(self.times.len());
+        let rows = PictureRows::of(self.times.len());
         let own = whole > 3.0 * longest.seconds();
         writeln!(to, "<figure aria-labelledby=\"picture\">")?;
         for (id, text, on) in [
@@ -113,8 +113,8 @@ impl Page<'_> {
             "<div class=\"bars\" id=\"bars\" data-rows=\"{}\">",
             rows.count
         )?;
-        self.view("clock", From::RunStart, whole, &rows, to)?;
-        self.view("start", From::HostStart, longest.seconds(), &rows, to)?;
+        self.view("clock", TimeOrigin::RunStart, whole, &rows, to)?;
+        self.view("start", TimeOrigin::HostStart, longest.seconds(), &rows, to)?;
         writeln!(
             to,
             "</div></div>\n<p id=\"readout\" class=\"readout\" hidden></p>"
@@ -127,7 +127,7 @@ impl Page<'_> {
             to,
             "<figcaption id=\"picture\">{} from top to bottom as they were named, {rest}; time runs from left to right. \
              Half of them ended within {} of their start; the slowest took {}.</figcaption>\n</figure>",
-            Hosts(self.times.len()),
+            HostCount(self.times.len()),
             words(median.seconds()),
             words(longest.seconds()),
         )?;
@@ -148,26 +148,25 @@ impl Page<'_> {
         )
     }
 
-    /// The names at the left, as many as there is room for.
-    fn names(&self, rows: &Rows, racks: &[Rack], to: &mut dyn Write) -> io::Result<()> {
+    /// Writes the names at the left, as many as fit.
+    fn names(&self, rows: &PictureRows, racks: &[Rack], to: &mut dyn Write) -> io::Result<()> {
         let height = rows.total();
-        let hosts: Vec<usize> = match rows.height >= NAME || racks.is_empty() {
-            true => (0..rows.count).map(|row| rows.hosts(row).start).collect(),
-            false => {
-                // The slow ones first, since not all may find room.
-                let slow = slowest_first(racks, self.times);
-                let usual = slow
-                    .get(slow.len() / 2)
-                    .map(|(took, _)| took.median.seconds());
-                let is_slow =
-                    |took: &Took| usual.is_some_and(|usual| took.median.seconds() > 2.0 * usual);
-                let slow = slow.iter().take(LISTED).filter(|(took, _)| is_slow(took));
-                let racks = slow.map(|(_, rack)| *rack).chain(racks);
-                racks
-                    .filter_map(|rack| rack.hosts.first())
-                    .copied()
-                    .collect()
-            }
+        let hosts: Vec<usize> = if rows.height >= NAME || racks.is_empty() {
+            (0..rows.count).map(|row| rows.hosts(row).start).collect()
+        } else {
+            // The slow ones first, since not all names may fit.
+            let slow = slowest_first(racks, self.times);
+            let usual = slow
+                .get(slow.len() / 2)
+                .map(|(took, _)| took.median.seconds());
+            let is_slow =
+                |took: &RackTimes| usual.is_some_and(|usual| took.median.seconds() > 2.0 * usual);
+            let slow = slow.iter().take(LISTED).filter(|(took, _)| is_slow(took));
+            let racks = slow.map(|(_, rack)| *rack).chain(racks);
+            racks
+                .filter_map(|rack| rack.hosts.first())
+                .copied()
+                .collect()
         };
         let mut named: Vec<(usize, &str)> = Vec::new();
         for host in hosts {
@@ -195,19 +194,19 @@ impl Page<'_> {
                 to,
                 "<text x=\"{}\" y=\"{y}\">{}</text>",
                 width - 8,
-                Text(label.as_bytes())
+                EscapedText(label.as_bytes())
             )?;
         }
         writeln!(to, "</svg>")
     }
 
-    /// One of the two pictures with its axis.
+    /// Writes one of the two pictures with its axis.
     fn view(
         &self,
         name: &str,
-        from: From,
+        from: TimeOrigin,
         longest: f64,
-        rows: &Rows,
+        rows: &PictureRows,
         to: &mut dyn Write,
     ) -> io::Result<()> {
         let (step, ticks) = axis(longest);
@@ -234,12 +233,12 @@ impl Page<'_> {
                 let time = |phase: &Option<Tenths>| phase.unwrap_or_default().seconds();
                 let before: f64 = host.phases[..at].iter().map(time).sum();
                 let begin = match from {
-                    From::RunStart => host.began.unwrap_or_default().seconds(),
-                    From::HostStart => 0.0,
+                    TimeOrigin::RunStart => host.began.unwrap_or_default().seconds(),
+                    TimeOrigin::HostStart => 0.0,
                 };
                 let mut width = time(&host.phases[at]) * scale;
                 if host.longest_phase() == at {
-                    // However short, a host that ran is seen.
+                    // A short run must still be visible.
                     width = width.max(2.0);
                 }
                 if width < 0.3 {
@@ -265,7 +264,7 @@ impl Page<'_> {
         writeln!(to, "</div></div>")
     }
 
-    /// The host of these that took longest, of those that were started.
+    /// Returns the slowest started host of `hosts`.
     fn slowest(&self, hosts: std::ops::Range<usize>) -> Option<HostTimes> {
         let started = self.times[hosts]
             .iter()
@@ -274,7 +273,7 @@ impl Page<'_> {
         started.max_by_key(|host| host.elapsed).copied()
     }
 
-    /// The same as a table, for those who cannot see the picture and for those who can.
+    /// Writes the slow racks as a table, also for readers who cannot see the picture.
     fn slow_racks(&self, racks: &[Rack], longest: Tenths, to: &mut dyn Write) -> io::Result<()> {
         let slow = slowest_first(racks, self.times);
         if slow.is_empty() {
@@ -287,7 +286,7 @@ impl Page<'_> {
              <thead><tr><th scope=\"col\">Hosts</th><th scope=\"col\" class=\"num\">Number</th><th scope=\"col\" class=\"num\">Failed</th>\
              <th scope=\"col\" class=\"num\">Half within</th><th scope=\"col\" class=\"chart\"></th><th scope=\"col\">Slowest</th>\
              <th scope=\"col\">Mostly spent in</th></tr></thead>\n<tbody>",
-            Count::of(slow.len())
+            GroupedDigits::of(slow.len())
         )?;
         for (took, Rack { hosts }) in slow.into_iter().take(LISTED) {
             let failed = hosts
@@ -302,11 +301,11 @@ impl Page<'_> {
                  <td class=\"chart\"><svg viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
                  <rect class=\"{style}\" width=\"{:.1}\" height=\"10\"/></svg></td><td>{} ({})</td><td>{phase}</td></tr>",
                 self.names_of(hosts),
-                Count::of(hosts.len()),
-                Count::of(failed.count()),
+                GroupedDigits::of(hosts.len()),
+                GroupedDigits::of(failed.count()),
                 words(took.median.seconds()),
                 share.max(0.5),
-                Text(self.info.targets[took.slowest].label.as_bytes()),
+                EscapedText(self.info.targets[took.slowest].label.as_bytes()),
                 words(took.longest.seconds()),
             )?;
         }
@@ -314,7 +313,7 @@ impl Page<'_> {
     }
 }
 
-/// The distance of an axis's ticks, a round number, and how many it takes to reach `longest`.
+/// Returns the distance of the ticks of an axis, a round number, and the number of ticks to reach `longest`.
 fn axis(longest: f64) -> (f64, usize) {
     let longest = longest.max(0.001);
     let rough = longest / 8.0;
@@ -327,7 +326,7 @@ fn axis(longest: f64) -> (f64, usize) {
     (step, (longest / step).ceil().max(1.0) as usize)
 }
 
-/// A tick's number, with as many digits as the distance has.
+/// Formats the number of a tick with as many digits as the distance needs.
 fn number(seconds: f64, step: f64) -> String {
     let digits = (-step.log10().floor()).max(0.0) as usize;
     format!("{seconds:.digits$} s")
@@ -340,7 +339,7 @@ mod tests {
     #[test]
     fn every_host_is_in_one_row() {
         for hosts in [1, 2, 31, 32, 319, 320, 321, 5000, 9999] {
-            let rows = Rows::of(hosts);
+            let rows = PictureRows::of(hosts);
             assert!(rows.total() <= HEIGHT);
             let mut next = 0;
             for row in 0..rows.count {

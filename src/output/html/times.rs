@@ -1,11 +1,11 @@
-//! How one host ended and what its time went into, small enough to be kept for every host.
+//! Outcome and times of one host, small enough to keep for every host.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use crate::event::{Finished, Outcome};
 
-/// A time in tenths of a millisecond; after five days it stays what it is.
+/// A time in tenths of a millisecond, at most five days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tenths(u32);
 
@@ -21,16 +21,16 @@ impl From<Duration> for Tenths {
     }
 }
 
-/// In seconds to the millisecond, without the unit: what the columns of a table have.
+/// Formats seconds with three decimals and without a unit, for columns of a table.
 impl Display for Tenths {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.seconds())
     }
 }
 
-/// The ways to end, as they are counted.
+/// Classes of outcomes, as the page counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum OutcomeClass {
     Succeeded,
     ExitFailed,
     Failed,
@@ -38,48 +38,48 @@ pub(super) enum Class {
     NotStarted,
 }
 
-impl Class {
-    /// All of them, best first.
-    pub(super) const ALL: [Class; 5] = [
-        Class::Succeeded,
-        Class::ExitFailed,
-        Class::Failed,
-        Class::Stopped,
-        Class::NotStarted,
+impl OutcomeClass {
+    /// All classes, the best first.
+    pub(super) const ALL: [OutcomeClass; 5] = [
+        OutcomeClass::Succeeded,
+        OutcomeClass::ExitFailed,
+        OutcomeClass::Failed,
+        OutcomeClass::Stopped,
+        OutcomeClass::NotStarted,
     ];
 
-    /// True if something went wrong on the host. Nothing did on one that was never started.
+    /// True for a failure. A host that was never started is no failure.
     pub(super) fn is_failure(self) -> bool {
         match self {
-            Class::ExitFailed | Class::Failed | Class::Stopped => true,
-            Class::Succeeded | Class::NotStarted => false,
+            OutcomeClass::ExitFailed | OutcomeClass::Failed | OutcomeClass::Stopped => true,
+            OutcomeClass::Succeeded | OutcomeClass::NotStarted => false,
         }
     }
 
-    /// Its name, as it is spelled in the page.
+    /// Returns the name in the text of the page.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Class::Succeeded => "succeeded",
-            Class::ExitFailed => "command failed",
-            Class::Failed => "not reached or lost",
-            Class::Stopped => "stopped",
-            Class::NotStarted => "not started",
+            OutcomeClass::Succeeded => "succeeded",
+            OutcomeClass::ExitFailed => "command failed",
+            OutcomeClass::Failed => "not reached or lost",
+            OutcomeClass::Stopped => "stopped",
+            OutcomeClass::NotStarted => "not started",
         }
     }
 
-    /// Its name in the style.
+    /// Returns the name of its CSS class.
     pub(super) fn style(self) -> &'static str {
         match self {
-            Class::Succeeded => "ok",
-            Class::ExitFailed => "exit",
-            Class::Failed => "lost",
-            Class::Stopped => "stopped",
-            Class::NotStarted => "never",
+            OutcomeClass::Succeeded => "ok",
+            OutcomeClass::ExitFailed => "exit",
+            OutcomeClass::Failed => "lost",
+            OutcomeClass::Stopped => "stopped",
+            OutcomeClass::NotStarted => "never",
         }
     }
 }
 
-/// What a host's time went into, in its order. Each has its name, and its name in the style.
+/// The phases of a host's time, in order: the name, and the name of the CSS class.
 pub(super) const PHASES: [(&str, &str); 7] = [
     ("resolve", "p0"),
     ("port wait", "p1"),
@@ -90,13 +90,13 @@ pub(super) const PHASES: [(&str, &str); 7] = [
     ("queued locally", "p6"),
 ];
 
-/// A host's end and its times.
+/// Outcome and times of a host.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HostTimes {
-    pub(super) class: Class,
-    /// When it was started, from the run's beginning; `None` if it never was.
+    pub(super) class: OutcomeClass,
+    /// Start time, from the start of the run; `None` if the host was never started.
     pub(super) began: Option<Tenths>,
-    /// In the order of [`PHASES`]; `None` where it did not come so far.
+    /// Times in the order of [`PHASES`]; `None` for phases that were not reached.
     pub(super) phases: [Option<Tenths>; PHASES.len()],
     pub(super) elapsed: Tenths,
 }
@@ -113,11 +113,11 @@ impl HostTimes {
         let delayed = began.map(|_| facts.delayed(elapsed));
         HostTimes {
             class: match outcome {
-                outcome if outcome.is_success() => Class::Succeeded,
-                Outcome::Exited(_) => Class::ExitFailed,
-                Outcome::Failed(_) | Outcome::Internal(_) => Class::Failed,
-                Outcome::Cancelled(_) => Class::Stopped,
-                Outcome::NotStarted(_) => Class::NotStarted,
+                outcome if outcome.is_success() => OutcomeClass::Succeeded,
+                Outcome::Exited(_) => OutcomeClass::ExitFailed,
+                Outcome::Failed(_) | Outcome::Internal(_) => OutcomeClass::Failed,
+                Outcome::Cancelled(_) => OutcomeClass::Stopped,
+                Outcome::NotStarted(_) => OutcomeClass::NotStarted,
             },
             began: began.map(Tenths::from),
             phases: [
@@ -134,14 +134,14 @@ impl HostTimes {
         }
     }
 
-    /// The phase that took longest.
+    /// Returns the index of the longest phase.
     pub(super) fn longest_phase(&self) -> usize {
         let longest = (0..PHASES.len()).max_by_key(|at| self.phases[*at].unwrap_or_default());
         longest.unwrap_or_default()
     }
 }
 
-/// A time as people want it in a sentence: to three digits.
+/// Formats a time with three digits and a unit, for a sentence.
 pub(super) fn words(seconds: f64) -> String {
     match seconds {
         s if s < 0.9995 => format!("{:.0} ms", s * 1e3),

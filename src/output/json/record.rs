@@ -1,4 +1,4 @@
-//! The records of `--json`, field by field. Their names are a promise: what is here stays as it is.
+//! The records of `--json`. The names of the fields are stable: a version of the format only gains fields.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,14 +13,14 @@ use crate::event::{CancelReason, Finished, Outcome, RunStats};
 use crate::event::{Left, RemoteExit, Side, Stream};
 use crate::targets::{Target, TargetId};
 
-/// The class, and the outcome, of a defect of this program.
+/// Class and outcome of a defect in mrsh.
 pub(super) const INTERNAL: &str = "internal";
 
-/// One line, without its version.
+/// One line of JSON without its version.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(super) enum Record<'a> {
-    RunStart(Box<RunStart<'a>>),
+    RunStart(Box<RunStartRecord<'a>>),
     Started {
         target: u32,
         label: &'a str,
@@ -32,9 +32,9 @@ pub(super) enum Record<'a> {
         #[serde(flatten)]
         bytes: Bytes<'a>,
     },
-    Finished(Box<End<'a>>),
+    Finished(Box<FinishedRecord<'a>>),
     State {
-        running: Vec<Running>,
+        running: Vec<RunningRecord>,
         for_ports: usize,
         waiting: usize,
         finished: usize,
@@ -43,10 +43,10 @@ pub(super) enum Record<'a> {
         verbose: bool,
         text: &'a str,
     },
-    RunEnd(Box<RunEnd>),
+    RunEnd(Box<RunEndRecord>),
 }
 
-/// Bytes as text if they are, and else in base64.
+/// Bytes as text if they are UTF-8, else in base64.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Bytes<'a> {
@@ -63,7 +63,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// A time in milliseconds, to the microsecond.
+/// A time in milliseconds with microsecond precision.
 #[derive(Clone, Copy, Debug)]
 struct Millis(Duration);
 
@@ -74,14 +74,14 @@ impl Serialize for Millis {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct RunStart<'a> {
+pub(super) struct RunStartRecord<'a> {
     program: &'static str,
     version: &'static str,
     /// Seconds since 1970.
     time: f64,
     total: usize,
     targets: Vec<TargetRecord<'a>>,
-    options: Options<'a>,
+    options: OptionsRecord<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ struct TargetRecord<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Options<'a> {
+struct OptionsRecord<'a> {
     command: Bytes<'a>,
     transport: &'a str,
     jobs: usize,
@@ -115,7 +115,7 @@ struct Options<'a> {
     rate: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_failures: Option<&'a str>,
-    /// The places after the last targets of the waves.
+    /// Index after the last target of each wave.
     #[serde(skip_serializing_if = "Option::is_none")]
     waves: Option<&'a [usize]>,
     stderr: &'a str,
@@ -126,7 +126,7 @@ struct Options<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct End<'a> {
+pub(super) struct FinishedRecord<'a> {
     target: u32,
     label: &'a str,
     outcome: &'static str,
@@ -136,25 +136,25 @@ pub(super) struct End<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<Failure>,
+    failure: Option<FailureRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
-    ms: Times,
+    reason: Option<ReasonRecord>,
+    ms: TimesRecord,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     local_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     closed_first: Option<&'static str>,
-    /// Only where it is so.
+    /// Present only if true.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     left_running: bool,
-    /// Only where it is so.
+    /// Present only if true.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     may_be_running: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct Failure {
+struct FailureRecord {
     class: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     phase: Option<&'static str>,
@@ -163,26 +163,26 @@ struct Failure {
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-enum Reason {
+enum ReasonRecord {
     ReportFailed,
     Failures,
     Deadline,
     Signal { signal: i32 },
 }
 
-impl From<CancelReason> for Reason {
+impl From<CancelReason> for ReasonRecord {
     fn from(reason: CancelReason) -> Self {
         match reason {
-            CancelReason::ReportFailed => Reason::ReportFailed,
-            CancelReason::Failures => Reason::Failures,
-            CancelReason::Deadline => Reason::Deadline,
-            CancelReason::Signal(signal) => Reason::Signal { signal },
+            CancelReason::ReportFailed => ReasonRecord::ReportFailed,
+            CancelReason::Failures => ReasonRecord::Failures,
+            CancelReason::Deadline => ReasonRecord::Deadline,
+            CancelReason::Signal(signal) => ReasonRecord::Signal { signal },
         }
     }
 }
 
 #[derive(Debug, Serialize)]
-struct Times {
+struct TimesRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     began: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -203,14 +203,14 @@ struct Times {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Running {
+pub(super) struct RunningRecord {
     target: u32,
     ms: Millis,
 }
 
-impl From<(TargetId, Duration)> for Running {
+impl From<(TargetId, Duration)> for RunningRecord {
     fn from((target, time): (TargetId, Duration)) -> Self {
-        Running {
+        RunningRecord {
             target: target.0,
             ms: Millis(time),
         }
@@ -218,24 +218,24 @@ impl From<(TargetId, Duration)> for Running {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct RunEnd {
+pub(super) struct RunEndRecord {
     total: usize,
     succeeded: usize,
     exit_failed: usize,
     failed: usize,
     cancelled: usize,
     not_started: usize,
-    /// The targets, as in `End`.
+    /// Targets by number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_running: Vec<u32>,
-    /// The targets, as in `End`.
+    /// Targets by number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     may_be_running: Vec<u32>,
     failures: BTreeMap<&'static str, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worst_status: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
+    reason: Option<ReasonRecord>,
     ports_used: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_wait: Option<usize>,
@@ -245,24 +245,24 @@ pub(super) struct RunEnd {
 impl<'a> Record<'a> {
     pub(super) fn run_start(info: &'a RunInfo) -> Self {
         let target = |(index, target): (usize, &'a Target)| {
-            let called = info.called(index, target);
+            let endpoint = info.endpoint(index, target);
             TargetRecord {
                 label: &target.label,
-                host: called.host,
-                transport: called.transport.name(),
-                user: called.user,
-                port: called.port,
-                by_way_of: called.by_way_of,
+                host: endpoint.host,
+                transport: endpoint.transport.name(),
+                user: endpoint.user,
+                port: endpoint.port,
+                by_way_of: endpoint.jump_hosts,
             }
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        Record::RunStart(Box::new(RunStart {
+        Record::RunStart(Box::new(RunStartRecord {
             program: env!("CARGO_PKG_NAME"),
             version: env!("CARGO_PKG_VERSION"),
             time: (now.unwrap_or_default().as_secs_f64() * 1e3).round() / 1e3,
             total: info.targets.len(),
             targets: info.targets.iter().enumerate().map(target).collect(),
-            options: Options {
+            options: OptionsRecord {
                 command: Bytes::of(&info.command),
                 transport: info.transport.name(),
                 jobs: info.jobs,
@@ -292,7 +292,7 @@ impl<'a> Record<'a> {
             elapsed,
             facts,
         } = *finished;
-        let mut end = End {
+        let mut end = FinishedRecord {
             target: target.0,
             label,
             outcome: "",
@@ -301,7 +301,7 @@ impl<'a> Record<'a> {
             signal: None,
             failure: None,
             reason: None,
-            ms: Times {
+            ms: TimesRecord {
                 began: began.map(Millis),
                 resolve: facts.resolve.map(Millis),
                 port_wait: facts.port_wait.map(Millis),
@@ -329,7 +329,7 @@ impl<'a> Record<'a> {
             }
             Outcome::Exited(RemoteExit::Unknown) => "ended",
             Outcome::Failed(failure) => {
-                end.failure = Some(Failure {
+                end.failure = Some(FailureRecord {
                     class: failure.class.name(),
                     phase: Some(failure.phase.name()),
                     message: failure.message.clone(),
@@ -345,7 +345,7 @@ impl<'a> Record<'a> {
                 "not-started"
             }
             Outcome::Internal(text) => {
-                end.failure = Some(Failure {
+                end.failure = Some(FailureRecord {
                     class: INTERNAL,
                     phase: None,
                     message: plain(text),
@@ -361,7 +361,7 @@ impl<'a> Record<'a> {
         failures: BTreeMap<&'static str, usize>,
         ports_used: usize,
     ) -> Self {
-        Record::RunEnd(Box::new(RunEnd {
+        Record::RunEnd(Box::new(RunEndRecord {
             total: stats.total,
             succeeded: stats.succeeded,
             exit_failed: stats.exit_failed,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
-use super::super::{Rules, Terminals};
+use super::super::{RunRules, Terminals};
 use super::*;
 use crate::event::CancelReason;
 use crate::event::{Facts, Left, Phase, RemoteExit, Side};
@@ -132,7 +132,7 @@ fn every_record_is_as_the_schema_says() {
     let mut info = run_info(&["a", "b"]);
     info.command = b"echo \xff".to_vec();
     info.command_timeout = Some(Duration::from_secs(60));
-    info.rules = Rules {
+    info.rules = RunRules {
         kill_after: Duration::from_secs(2),
         deadline: Some(Duration::from_secs(600)),
         idle_timeout: Some(Duration::from_millis(1500)),
@@ -182,7 +182,7 @@ fn the_lines_are_as_promised() {
 }
 
 #[test]
-fn nothing_reaches_a_terminal_that_it_acts_on() {
+fn control_characters_are_escaped() {
     let text = "\x1b[31m \x7f \u{9b}2J \u{85} ü\n";
     let terminals = Terminals {
         out: true,

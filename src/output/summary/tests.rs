@@ -24,7 +24,7 @@ fn said(verbose: bool, total: usize, outcomes: Vec<Outcome>) -> String {
 }
 
 fn told(verbose: bool, events: &[Event], total: Option<usize>) -> String {
-    let mut summary = Summary::new(verbose, Words::All);
+    let mut summary = Summary::new(verbose, SummaryLevel::All);
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
     for event in events {
@@ -75,7 +75,7 @@ fn denied(text: &str) -> Outcome {
 }
 
 #[test]
-fn a_good_day_is_silent() {
+fn a_run_without_failures_prints_nothing() {
     assert_eq!(
         said(
             false,
@@ -99,7 +99,7 @@ fn details_have_the_counts() {
 fn few_failures_are_one_line() {
     insta::assert_snapshot!(
         said(false, 12, vec![exit(3), exit(1), timeout(Phase::Connect), exit(1)]),
-        @"mrsh: 4 failed: bea,dot: exit 1; ada: exit 3; cas: connection timed out after 10 s"
+        @"mrsh: 4 failed: bea,dot: exit 1; cas: connection timed out after 10 s; ada: exit 3"
     );
 }
 
@@ -205,7 +205,7 @@ fn notes_and_states_are_said_at_once() {
 
 #[test]
 fn equal_causes_are_kept_once() {
-    let mut summary = Summary::new(false, Words::All);
+    let mut summary = Summary::new(false, SummaryLevel::All);
     let mut console = Recorder::default().console(Terminals::default());
     for target in 0..20_000 {
         summary
@@ -225,7 +225,7 @@ fn equal_causes_are_kept_once() {
 }
 
 #[test]
-fn the_culprit_comes_before_those_that_were_stopped_with_it() {
+fn the_cause_of_the_end_comes_before_the_targets_that_were_stopped() {
     let cancelled = || Outcome::Cancelled(CancelReason::Signal(15));
     let mut outcomes = vec![cancelled(), cancelled(), cancelled(), exit(1)];
     outcomes.push(Outcome::NotStarted(CancelReason::Signal(15)));
@@ -278,12 +278,16 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
     ");
     // Nobody went without it.
     let outcomes = vec![sent(), exit(1), exit(1)];
-    insta::assert_snapshot!(said(false, 3, outcomes), @"mrsh: 3 failed: bea,cas: exit 1; ada: permission denied: tried the password; the server takes password");
+    insta::assert_snapshot!(said(false, 3, outcomes), @r"
+    mrsh: 3 of 3 failed:
+      bea,cas: exit 1
+      ada: permission denied: tried the password; the server takes password
+    ");
 }
 
 #[test]
-fn the_last_word_is_who_is_still_running() {
-    let mut summary = Summary::new(false, Words::All);
+fn targets_that_still_run_are_named_last() {
+    let mut summary = Summary::new(false, SummaryLevel::All);
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
     let stopped = |id| finished(id, Outcome::Cancelled(CancelReason::Deadline));
@@ -314,7 +318,7 @@ fn the_last_word_is_who_is_still_running() {
 }
 
 #[test]
-fn times_are_as_precise_as_people_want_them() {
+fn longer_times_are_less_precise() {
     let shown = [0, 450, 9_999, 10_900, 59_999, 185_000, 3_600_000].map(Duration::from_millis);
     assert_eq!(
         shown.map(duration),
@@ -331,14 +335,14 @@ fn times_are_as_precise_as_people_want_them() {
 }
 
 #[test]
-fn a_quiet_summary_answers_and_says_no_more() {
+fn a_quiet_summary_prints_only_states() {
     let note = |text: &str| {
         Event::Note(Note {
             verbose: false,
             text: text.to_owned(),
         })
     };
-    let said = |words: Words, outcome: Outcome| {
+    let said = |words: SummaryLevel, outcome: Outcome| {
         let mut summary = Summary::new(true, words);
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
@@ -361,9 +365,9 @@ fn a_quiet_summary_answers_and_says_no_more() {
         console.flush().unwrap();
         String::from_utf8(recorder.text(Stream::Stderr)).unwrap()
     };
-    insta::assert_snapshot!(said(Words::None, exit(1)), @"mrsh: none running, 1 waiting, 0 done");
-    insta::assert_snapshot!(said(Words::IfFailed, exit(0)), @"mrsh: none running, 1 waiting, 0 done");
-    insta::assert_snapshot!(said(Words::IfFailed, exit(1)), @r"
+    insta::assert_snapshot!(said(SummaryLevel::None, exit(1)), @"mrsh: none running, 1 waiting, 0 done");
+    insta::assert_snapshot!(said(SummaryLevel::IfFailed, exit(0)), @"mrsh: none running, 1 waiting, 0 done");
+    insta::assert_snapshot!(said(SummaryLevel::IfFailed, exit(1)), @r"
     mrsh: none running, 1 waiting, 0 done
     mrsh: a note
     mrsh: 0 of 0 succeeded in 0.0 s

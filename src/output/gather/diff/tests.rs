@@ -40,7 +40,7 @@ fn text(texts: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
-fn the_usual_is_shown_in_full_and_others_as_what_differs() {
+fn the_most_common_text_is_shown_in_full_and_others_as_diffs() {
     let usual = b"a\nb\nc\nd\ne\nf\ng\nh\n";
     let texts: [(&str, &[u8]); 5] = [
         ("n1", usual),
@@ -88,7 +88,7 @@ fn the_usual_is_shown_in_full_and_others_as_what_differs() {
 }
 
 #[test]
-fn all_alike_are_no_diff() {
+fn equal_texts_have_no_diff() {
     insta::assert_snapshot!(text(&[("n1", b"a\n"), ("n2", b"a\n")]), @r"
     ---------------
     n[1-2] (2)
@@ -99,7 +99,7 @@ fn all_alike_are_no_diff() {
 }
 
 #[test]
-fn the_odd_ones_alone_are_diffs_alone() {
+fn only_hosts_that_differ_have_diffs() {
     let texts: [(&str, &[u8]); 3] = [("n1", b"a\n"), ("n2", b"a\n"), ("n3", b"b\n")];
     let (diffs, _) = shown(&texts, true, 1 << 20);
     insta::assert_snapshot!(String::from_utf8(diffs).unwrap(), @r"
@@ -139,7 +139,7 @@ fn texts_with_one_difference_at_each_end_cost_little_whatever_their_length() {
 }
 
 #[test]
-fn what_has_too_little_in_common_is_shown_in_full() {
+fn texts_that_differ_in_most_lines_are_shown_in_full() {
     // Nearly all of many lines, and more lines than there is memory for between two differences.
     let all = |text: &str| text.repeat(READABLE + 1);
     let middle = "in both\n".repeat(MOST_LINES);

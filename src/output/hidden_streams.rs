@@ -1,4 +1,4 @@
-//! Keeps output that goes elsewhere from what is shown.
+//! A filter for output that goes to files and is not shown.
 
 use std::io;
 
@@ -6,20 +6,20 @@ use super::{Console, Reporter};
 use crate::event::Stream;
 use crate::event::{Event, RunStats};
 
-/// Passes everything on to another reporter, except the output of the streams that are not shown.
+/// Passes all events to another reporter, except output of hidden streams.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct HiddenStreams {
     hidden: Vec<Stream>,
     inner: Box<dyn Reporter>,
 }
 
-impl Shown {
+impl HiddenStreams {
     pub(super) fn without(hidden: Vec<Stream>, inner: Box<dyn Reporter>) -> Self {
-        Shown { hidden, inner }
+        HiddenStreams { hidden, inner }
     }
 }
 
-impl Reporter for Shown {
+impl Reporter for HiddenStreams {
     fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()> {
         match event {
             Event::Output(chunk) if self.hidden.contains(&chunk.stream) => Ok(()),

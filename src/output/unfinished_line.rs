@@ -1,8 +1,8 @@
-//! The beginning of a line whose end has not come yet.
+//! A line without its newline so far.
 //!
-//! It is kept in memory while it is short and goes to an unnamed temporary file when it is not, so
-//! that a line of any length comes out whole and costs bounded memory. When there is no room for
-//! the file, nothing is lost either: the caller is told, and ends the line early.
+//! A short line is kept in memory, a long one in an unnamed temporary file, so that a line of any length is written
+//! whole with bounded memory. If the file cannot be written, no byte is lost: the caller gets an error and ends the
+//! line early.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -12,24 +12,24 @@ use super::console::{Console, LongLine};
 use super::terminal::{shown_line, shown_part};
 use crate::event::Stream;
 
-/// How much of a file is held in memory while it is copied out.
+/// Size of the buffer for copying a file.
 const PIECE: usize = 64 * 1024;
 
-/// The beginning of a line: what the file has, if there is one, then what memory has.
+/// The bytes of the line: first those in the file, if there is one, then those in memory.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
-    file: Option<Spill>,
+pub(super) struct UnfinishedLine {
+    file: Option<SpooledPart>,
     memory: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Spill {
+struct SpooledPart {
     file: File,
-    /// How many bytes are known to be in the file; a failed write may have left more.
+    /// Number of valid bytes in the file; a failed write may have left more.
     length: u64,
 }
 
-impl Spill {
+impl SpooledPart {
     fn into_reader(mut self) -> io::Result<io::Take<File>> {
         self.file.rewind().map_err(unread)?;
         Ok(self.file.take(self.length))
@@ -43,21 +43,21 @@ fn unread(error: io::Error) -> io::Error {
     )
 }
 
-impl Tail {
-    /// How many bytes of memory it holds.
+impl UnfinishedLine {
+    /// Returns the number of bytes in memory.
     pub(super) fn memory(&self) -> usize {
         self.memory.len()
     }
 
-    /// How long it is.
+    /// Returns the length in bytes.
     pub(super) fn length(&self) -> u64 {
         self.file.as_ref().map_or(0, |spill| spill.length) + self.memory.len() as u64
     }
 
-    /// Appends to the line, in a file once more than `limit` bytes are in memory.
+    /// Appends to the line. With more than `limit` bytes in memory, the line moves to a file.
     ///
     /// # Errors
-    /// The temporary file cannot be made or is full. The tail has all of `data` nevertheless.
+    /// The temporary file cannot be created or is full. The line has all of `data` nevertheless.
     pub(super) fn push(&mut self, data: &[u8], limit: usize) -> io::Result<()> {
         self.memory.extend_from_slice(data);
         if self.memory.len() > limit || self.file.is_some() {
@@ -70,7 +70,7 @@ impl Tail {
     fn spill(&mut self) -> io::Result<()> {
         let spill = match &mut self.file {
             Some(spill) => spill,
-            none => none.insert(Spill {
+            none => none.insert(SpooledPart {
                 file: tempfile::tempfile()?,
                 length: 0,
             }),
@@ -93,10 +93,10 @@ impl Tail {
         result
     }
 
-    /// Gives the line away, piece by piece.
+    /// Passes the line to `receive`, piece by piece.
     ///
     /// # Errors
-    /// The receiver's, or the temporary file cannot be read back.
+    /// An error of `receive`, or the temporary file cannot be read back.
     pub(super) fn for_each_piece(
         self,
         mut receive: impl FnMut(&[u8]) -> io::Result<()>,
@@ -114,7 +114,7 @@ impl Tail {
         receive(&self.memory)
     }
 
-    /// Writes the line, which ends with `last`, within `frame`.
+    /// Writes the line, with `last` at its end, within `frame`.
     ///
     /// # Errors
     /// The console's, or the temporary file cannot be read back.
@@ -161,8 +161,8 @@ impl Tail {
     }
 }
 
-/// Writes a piece of a line and leaves in it what can be shown only with what follows. `terminal` is, where there
-/// is one, whether the colours in the line pass.
+/// Writes a piece of a line. Bytes that depend on the next piece stay in `piece`. `terminal` is `None` without a
+/// terminal, else it says whether colours of the host pass.
 pub(super) fn print_piece(
     piece: &mut Vec<u8>,
     terminal: Option<bool>,
@@ -207,7 +207,7 @@ mod tests {
     use super::super::testing::Recorder;
     use super::*;
 
-    fn printed(tail: Tail, last: &[u8], out: bool) -> Vec<u8> {
+    fn printed(tail: UnfinishedLine, last: &[u8], out: bool) -> Vec<u8> {
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals { out, err: false });
         let frame = Frame {
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_spilled_line_comes_back_whole() {
-        let mut tail = Tail::default();
+        let mut tail = UnfinishedLine::default();
         let mut expected = b"n1: ".to_vec();
         for n in 0..100_000_u32 {
             let text = format!("{n} ");
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_spilled_line_is_harmless_on_a_terminal() {
-        let mut tail = Tail::default();
+        let mut tail = UnfinishedLine::default();
         // A pattern of eleven bytes, so that the pieces cut its characters at every place.
         let pattern = "ü\x1b🦀\r1\u{9b}".as_bytes();
         for _ in 0..50_000 {
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_loses_nothing() {
-        let mut tail = Tail::default();
+        let mut tail = UnfinishedLine::default();
         tail.push(b"kept ", 0).unwrap();
         // The good part of the file stays readable; only its writes fail from here on.
         let spill = tail.file.as_mut().unwrap();

@@ -1,9 +1,9 @@
-//! Paths of files that are written, walked without following links that others could have made.
+//! Paths of output files, resolved without following links that other users could have created.
 //!
 //! Whoever can write to a directory can put a symbolic link there, to a file that only this program's user may
-//! write to. So a path is walked directory by directory, each held by a descriptor, and a symbolic link counts
-//! only in a directory that nobody but root and this user can write to. No later change of the path by others
-//! leads anywhere else. The kernel's `protected_symlinks` does less: it covers only directories with a sticky
+//! write to. Therefore mrsh resolves a path directory by directory, holds each by a descriptor, and follows a symbolic
+//! link only in a directory that only root and this user can write to. A later change of the path by other users has
+//! no effect. The kernel's `protected_symlinks` does less: it covers only directories with a sticky
 //! bit, and can be switched off.
 
 use std::collections::VecDeque;
@@ -21,42 +21,42 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-/// The most links on one path, as in the kernel.
+/// Maximum number of links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// The permissions to write for others than the owner.
+/// Permission bits that let others than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// A name in a directory that was reached safely.
+/// A file name in a directory that was opened safely.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct OutputPath {
     pub(super) directory: OwnedFd,
     pub(super) name: OsString,
-    /// The name is a link of the kernel's own (`/dev/fd/3`, `/dev/stdout`), which only the kernel can follow.
+    /// True for a magic link of the kernel (`/dev/fd/3`, `/dev/stdout`), which only the kernel can follow.
     is_kernel_link: bool,
 }
 
-/// Walks to a file, which need not be there.
+/// Resolves the path of a file, which need not exist.
 ///
 /// # Errors
-/// A directory on the way cannot be entered, or a link could be another user's.
-pub(super) fn find(path: &Path) -> io::Result<Place> {
+/// A directory cannot be opened, or another user could have created a link.
+pub(super) fn find(path: &Path) -> io::Result<OutputPath> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
     }
-    Walk::from(start()?, path).file()
+    PathWalk::from(start()?, path).file()
 }
 
-/// Walks to a file that is named relative to this directory.
+/// Resolves the path of a file relative to a directory.
 ///
 /// # Errors
 /// As for [`find`].
-pub(super) fn find_in(directory: impl AsFd, name: &str) -> io::Result<Place> {
+pub(super) fn find_in(directory: impl AsFd, name: &str) -> io::Result<OutputPath> {
     let directory = openat(directory, ".", DIRECTORY, Mode::empty())?;
-    Walk::from(directory, Path::new(name)).file()
+    PathWalk::from(directory, Path::new(name)).file()
 }
 
-/// Walks to a directory, and makes those on the way that are missing.
+/// Opens a directory, and creates it and its parents if they are missing.
 ///
 /// # Errors
 /// As for [`find`]; or a directory cannot be made.
@@ -64,31 +64,33 @@ pub(super) fn make_directory(path: &Path) -> io::Result<OwnedFd> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
     }
-    Walk::from(start()?, path).directory()
+    PathWalk::from(start()?, path).directory()
 }
 
-impl Place {
+impl OutputPath {
     /// Opens the file.
     ///
     /// # Errors
-    /// The system's; also if it has become a link meanwhile.
+    /// The system's, also if the file has become a link meanwhile.
     pub(super) fn open(&self, flags: OFlags) -> io::Result<File> {
-        let follow = match self.is_kernel_link {
-            true => OFlags::empty(),
-            false => OFlags::NOFOLLOW,
+        let follow = if self.is_kernel_link {
+            OFlags::empty()
+        } else {
+            OFlags::NOFOLLOW
         };
         let flags = flags | follow | OFlags::CLOEXEC;
         Ok(openat(&self.directory, &self.name, flags, Mode::from(0o666))?.into())
     }
 
-    /// Status of what is there now; `None` if nothing is.
+    /// Returns the status of the file; `None` if it does not exist.
     ///
     /// # Errors
     /// The system's.
     pub(super) fn stat(&self) -> io::Result<Option<Stat>> {
-        let follow = match self.is_kernel_link {
-            true => AtFlags::empty(),
-            false => AtFlags::SYMLINK_NOFOLLOW,
+        let follow = if self.is_kernel_link {
+            AtFlags::empty()
+        } else {
+            AtFlags::SYMLINK_NOFOLLOW
         };
         match statat(&self.directory, &self.name, follow) {
             Ok(stat) => Ok(Some(stat)),
@@ -98,25 +100,25 @@ impl Place {
     }
 }
 
-/// A directory, only to start from.
+/// Flags for a directory that is only used to resolve further names.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 fn start() -> io::Result<OwnedFd> {
     Ok(open(".", DIRECTORY, Mode::empty())?)
 }
 
-/// A walk along a path.
-struct Walk {
+/// State of the resolution of a path.
+struct PathWalk {
     at: OwnedFd,
-    /// For messages.
+    /// The resolved part of the path, for messages.
     behind: PathBuf,
     ahead: VecDeque<OsString>,
     links: usize,
 }
 
-impl Walk {
-    fn from(at: OwnedFd, path: &Path) -> Walk {
-        Walk {
+impl PathWalk {
+    fn from(at: OwnedFd, path: &Path) -> PathWalk {
+        PathWalk {
             at,
             behind: PathBuf::new(),
             ahead: parts(path).collect(),
@@ -124,19 +126,19 @@ impl Walk {
         }
     }
 
-    fn file(mut self) -> io::Result<Place> {
+    fn file(mut self) -> io::Result<OutputPath> {
         while let Some(part) = self.ahead.pop_front() {
             let found = self.look(&part)?;
             match found {
-                Found::Link(target) => self.follow(&part, target)?,
-                Found::Other | Found::KernelLink if self.ahead.is_empty() => {
-                    return Ok(Place {
+                PathPart::Link(target) => self.follow(&part, target)?,
+                PathPart::Other | PathPart::KernelLink if self.ahead.is_empty() => {
+                    return Ok(OutputPath {
                         directory: self.at,
                         name: part,
-                        is_kernel_link: matches!(found, Found::KernelLink),
+                        is_kernel_link: matches!(found, PathPart::KernelLink),
                     });
                 }
-                Found::Other | Found::KernelLink => self.enter(&part, found, false)?,
+                PathPart::Other | PathPart::KernelLink => self.enter(&part, found, false)?,
             }
         }
         Err(Errno::ISDIR.into())
@@ -145,23 +147,25 @@ impl Walk {
     fn directory(mut self) -> io::Result<OwnedFd> {
         while let Some(part) = self.ahead.pop_front() {
             match self.look(&part)? {
-                Found::Link(target) => self.follow(&part, target)?,
+                PathPart::Link(target) => self.follow(&part, target)?,
                 found => self.enter(&part, found, true)?,
             }
         }
         Ok(self.at)
     }
 
-    /// Kind of the next part of the path.
-    fn look(&self, part: &OsStr) -> io::Result<Found> {
+    /// Returns the kind of the next part of the path.
+    fn look(&self, part: &OsStr) -> io::Result<PathPart> {
         if part == "/" {
-            return Ok(Found::Other);
+            return Ok(PathPart::Other);
         }
         match readlinkat(&self.at, part, Vec::new()) {
-            Ok(_) if fstatfs(&self.at)?.f_type == PROC_SUPER_MAGIC => Ok(Found::KernelLink),
-            Ok(target) => Ok(Found::Link(OsString::from_vec(target.into_bytes()).into())),
-            // It is no link, or nothing at all.
-            Err(Errno::INVAL | Errno::NOENT) => Ok(Found::Other),
+            Ok(_) if fstatfs(&self.at)?.f_type == PROC_SUPER_MAGIC => Ok(PathPart::KernelLink),
+            Ok(target) => Ok(PathPart::Link(
+                OsString::from_vec(target.into_bytes()).into(),
+            )),
+            // Not a link, or it does not exist.
+            Err(Errno::INVAL | Errno::NOENT) => Ok(PathPart::Other),
             Err(error) => Err(error.into()),
         }
     }
@@ -184,10 +188,10 @@ impl Walk {
         Ok(())
     }
 
-    fn enter(&mut self, part: &OsStr, found: Found, make: bool) -> io::Result<()> {
+    fn enter(&mut self, part: &OsStr, found: PathPart, make: bool) -> io::Result<()> {
         let follow = match found {
-            Found::KernelLink => OFlags::empty(),
-            Found::Other | Found::Link(_) => OFlags::NOFOLLOW,
+            PathPart::KernelLink => OFlags::empty(),
+            PathPart::Other | PathPart::Link(_) => OFlags::NOFOLLOW,
         };
         let enter = || openat(&self.at, part, DIRECTORY | follow, Mode::empty());
         self.at = match enter() {
@@ -205,30 +209,30 @@ impl Walk {
     }
 }
 
-/// A part of a path.
-enum Found {
-    /// A symbolic link, and where it leads.
+/// The kind of a part of a path.
+enum PathPart {
+    /// A symbolic link with its target.
     Link(PathBuf),
-    /// A link in /proc, which stands for an open file and is nobody's to make.
+    /// A magic link in /proc, which no user can create.
     KernelLink,
     /// A directory, a file, or nothing.
     Other,
 }
 
-/// The parts of a path, the root first if it is absolute.
+/// Returns the parts of a path, the root first if it is absolute.
 fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
     path.components()
         .filter(|part| *part != Component::CurDir)
         .map(|part| part.as_os_str().to_owned())
 }
 
-/// True if users other than root and this one can make and remove files in a directory.
+/// True if users other than root and this one can create and remove files in a directory.
 fn others_can_write(directory: &Stat) -> bool {
     let is_ours = [0, geteuid().as_raw()].contains(&directory.st_uid);
     !is_ours || directory.st_mode & OTHERS_WRITE != 0
 }
 
-/// True if this user cannot remove another's file from this directory: it has a sticky bit.
+/// True if the sticky bit of the directory forbids this user to remove the file.
 pub(super) fn is_kept_by_sticky_bit(directory: &Stat, file: &Stat) -> bool {
     let user = geteuid().as_raw();
     Mode::from_raw_mode(directory.st_mode).contains(Mode::SVTX)
@@ -236,7 +240,7 @@ pub(super) fn is_kept_by_sticky_bit(directory: &Stat, file: &Stat) -> bool {
         && ![directory.st_uid, file.st_uid].contains(&user)
 }
 
-/// True for what is a regular file.
+/// True for a regular file.
 pub(super) fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_on_in_a_directory_of_ones_own() {
+    fn links_in_a_directory_of_the_user_are_followed() {
         let (dir, own, _) = directories();
         symlink("../file", own.join("link")).unwrap();
         symlink("link", own.join("to-the-link")).unwrap();
@@ -306,7 +310,7 @@ mod tests {
         );
         assert_eq!(fs::read(own.join("secret")).unwrap(), b"kept");
         assert!(!own.join("new").exists());
-        // A file of that directory is another matter.
+        // A regular file in that directory is accepted.
         write(&open.join("plain")).unwrap();
     }
 
@@ -339,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_has_the_systems_words() {
+    fn paths_that_are_no_files_have_the_errors_of_the_system() {
         let (_dir, own, _) = directories();
         let said = |path: &Path| write(path).unwrap_err().raw_os_error().unwrap();
         assert_eq!(said(&own.join("no/file")), Errno::NOENT.raw_os_error());
