@@ -10,8 +10,8 @@ use reserved_ports::{RESERVED, SourcePorts, candidates, may_bind};
 use tokio::task::JoinSet;
 
 use crate::error::plain;
+use crate::output::{Endpoint, RunInfo, RunRules};
 use crate::plan::RunPlan;
-use crate::report::{Called, Rules, RunInfo};
 use crate::run::limits::{self, Descriptors};
 use crate::run::policy::Policy;
 use crate::targets::TransportKind;
@@ -60,13 +60,13 @@ async fn look_up_all(plan: &RunPlan) -> Vec<LookupResult> {
     // A local command decides itself what the name of its host means, openssh reads files of its own, and the last
     // jump host looks up the name of a target that is reached through it.
     let mut names = names.filter_map(|(index, target)| {
-        let called = plan.info.called(index, target);
+        let endpoint = plan.info.endpoint(index, target);
         let is_looked_up_here = !matches!(
-            called.transport,
+            endpoint.transport,
             TransportKind::Exec | TransportKind::OpenSsh
-        ) && called.by_way_of.is_none()
-            && called.host.parse::<IpAddr>().is_err();
-        is_looked_up_here.then(|| (index, Arc::<str>::from(called.host)))
+        ) && endpoint.jump_hosts.is_none()
+            && endpoint.host.parse::<IpAddr>().is_err();
+        is_looked_up_here.then(|| (index, Arc::<str>::from(endpoint.host)))
     });
     let mut tasks = JoinSet::new();
     loop {
@@ -104,23 +104,23 @@ fn targets(info: &RunInfo, found: &[LookupResult]) -> String {
         .partition(|(index, _)| would_fail(found, *index));
     for (index, target) in failing.into_iter().chain(others) {
         let label = &target.label;
-        let called = info.called(index, target);
-        let Called {
+        let endpoint = info.endpoint(index, target);
+        let Endpoint {
             transport, host, ..
-        } = called;
+        } = endpoint;
         let verb = match transport {
             TransportKind::Exec => "for",
             TransportKind::Rsh | TransportKind::Ssh | TransportKind::OpenSsh => "to",
         };
         // Writing to a string cannot fail.
         let _ = write!(text, "{label}: {transport} {verb} {host}");
-        if let Some(port) = called.port {
+        if let Some(port) = endpoint.port {
             let _ = write!(text, " port {port}");
         }
-        if let Some(user) = called.user {
+        if let Some(user) = endpoint.user {
             let _ = write!(text, " as {user}");
         }
-        if let Some(way) = called.by_way_of {
+        if let Some(way) = endpoint.jump_hosts {
             let _ = write!(text, ", by way of {way}");
         }
         if transport == TransportKind::OpenSsh {
@@ -228,7 +228,7 @@ fn waves(info: &RunInfo) -> String {
 }
 
 /// Returns a line for each rule of the run that differs from the default.
-fn rules(rules: &Rules) -> String {
+fn rules(rules: &RunRules) -> String {
     let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
     let lines = [
         rules
@@ -290,7 +290,7 @@ fn source_ports(plan: &RunPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::run_info;
+    use crate::output::testing::run_info;
     use crate::targets::Target;
 
     fn info() -> RunInfo {
@@ -401,13 +401,13 @@ mod tests {
         command: echo 'ü\u{1b}' "$A"
         "#);
         let mut batch = info();
-        batch.rules = Rules {
+        batch.rules = RunRules {
             deadline: Some(Duration::from_secs(600)),
             retries: 2,
             rate: Some(20),
             max_failures: Some("10%".to_owned()),
             waves: Some(vec![1, 4]),
-            ..Rules::default()
+            ..RunRules::default()
         };
         insta::assert_snapshot!(needs(&batch, "any", enough), @r#"
         4 targets, fan-out 3, in 2 waves, each when the one before has ended

@@ -1,9 +1,9 @@
 //! `mrsh` runs one command on many hosts at once, over rsh or ssh, from one process.
 //!
 //! Data flows one way: argv ([`cli`]) → [`plan`] → dispatcher ([`run`]) → [`transport`] →
-//! [events](event) → [`report`] → [`exit`] status. Imports point down only: `plan` knows the
+//! [events](event) → [`output`] → [`exit`] status. Imports point down only: `plan` knows the
 //! others, `run` knows transports by their trait, `transport` takes its ports from [`reserved_ports`], and
-//! `report` sees only events.
+//! `output` sees only events.
 
 #![cfg(target_os = "linux")]
 
@@ -27,11 +27,11 @@ pub mod listing;
 mod messages;
 mod modes;
 pub mod multi_rsh;
+pub mod output;
 pub mod plan;
 pub mod privilege;
 mod random;
 pub mod reader;
-pub mod report;
 pub mod run;
 mod setup;
 pub mod targets;

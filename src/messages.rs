@@ -1,6 +1,6 @@
 //! Output of the program itself: messages on standard error, and answers that take the place of a run.
 //!
-//! The reports of a run are in [`report`](crate::report).
+//! The reports of a run are in [`output`](crate::output).
 
 use std::ffi::OsString;
 use std::io::{self, Write};

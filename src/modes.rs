@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::exit::ExitStatus;
 use crate::listing::Listing;
 use crate::messages::{print, print_error, print_message, print_set_up_error, print_with};
+use crate::output::{self, Console, SummaryLevel};
 use crate::plan::{FilterPlan, Plan, RunPlan};
 use crate::reader::Reader;
-use crate::report::{self, Console, Words};
 use crate::{complete, dry_run, generate, inherited, multi_rsh, privilege, setup};
 use reserved_ports::{candidates, kernel};
 
@@ -67,7 +67,7 @@ fn print_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
     let sockets =
         kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
     let candidates = candidates(range.clone());
-    print(report::ports::describe(range, &candidates, &sockets))?;
+    print(output::ports::describe(range, &candidates, &sockets))?;
     Ok(ExitStatus::SUCCESS)
 }
 
@@ -94,9 +94,9 @@ fn print_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
     let (text, all_resolved) =
         dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
     let shows_notices = match plan.report.words {
-        Words::All => true,
-        Words::IfFailed => !all_resolved,
-        Words::None => false,
+        SummaryLevel::All => true,
+        SummaryLevel::IfFailed => !all_resolved,
+        SummaryLevel::None => false,
     };
     plan.notices
         .iter()
@@ -115,7 +115,7 @@ fn gather_standard_input(plan: &FilterPlan) -> ExitStatus {
     let mut console =
         Console::stdio(plan.terminals, &Reader::default()).pass_colors(plan.pass_colors);
     let mut input = io::stdin().lock();
-    let ended = report::filter(
+    let ended = output::filter(
         &plan.gather,
         plan.label,
         plan.colors,

@@ -20,7 +20,7 @@ use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
 use crate::event::Note;
 use crate::listing::{Listing, ListingForm};
-use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::policy::Policy;
 use crate::run::signal::Keys;
 use crate::targets::groups::{Groups, OwnGroup};
@@ -28,8 +28,8 @@ use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod output;
 mod remote_names;
-mod report;
 mod rules;
 mod targets;
 mod transports;
@@ -140,9 +140,9 @@ impl Plan {
         let terminals = terminals();
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
-                gather: report::gather(&cli)?,
+                gather: output::gather(&cli)?,
                 label: !cli.no_label,
-                colors: report::colors(cli.color, terminals),
+                colors: output::colors(cli.color, terminals),
                 terminals,
                 pass_colors: cli.color == WhenArg::Always,
             }));
@@ -162,7 +162,7 @@ impl Plan {
         if cli.stdin && targets::from_standard_input(&cli) {
             return Err(Error::OneStandardInput);
         }
-        let report = report::report(&cli, terminals)?;
+        let report = output::spec(&cli, terminals)?;
         let policy = rules::policy(&cli);
         let targets = match targets::of_run(&cli, &groups) {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
@@ -187,7 +187,7 @@ impl Plan {
             },
             user_given: cli.user.is_some(),
             port: cli.port,
-            decided: transports.decided(&targets)?,
+            resolved: transports.resolved(&targets)?,
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,

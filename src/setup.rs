@@ -11,10 +11,10 @@ use crate::error::Error;
 use crate::event::RunStats;
 use crate::exit::ExitStatus;
 use crate::messages::{print_error, print_message_on_thread, print_message_without_wait};
+use crate::output::{self, Console, Reports};
 use crate::plan::RunPlan;
 use crate::privilege;
 use crate::reader::Reader;
-use crate::report::{self, Console, Reports};
 use crate::run::signal::SignalSource;
 use crate::run::{self, RunSpec};
 use crate::targets::Target;
@@ -76,7 +76,7 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         messages,
         failed: report_failed,
         thread,
-    } = report::start(&plan.report, plan.info, console)
+    } = output::start(&plan.report, plan.info, console)
         .map_err(Error::system("set up the reports"))?;
     let spec = RunSpec {
         targets,
@@ -158,9 +158,9 @@ fn join_reports(
 
 /// Names the targets whose command may still be running, where the summary cannot do it.
 fn name_left_running(targets: &[Target], stats: &RunStats) {
-    report::left_running(targets, stats)
+    output::left_running(targets, stats)
         .into_iter()
-        .chain(report::may_be_running(targets, stats))
+        .chain(output::may_be_running(targets, stats))
         .for_each(|text| print_message_without_wait(&text));
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::cli::Cli;
-use crate::report::Rules;
+use crate::output::RunRules;
 use crate::run::policy::{Policy, Share};
 
 /// Returns the limits, retries and waves of a run.
@@ -25,8 +25,8 @@ pub(super) fn policy(cli: &Cli) -> Policy {
 }
 
 /// Returns a policy for the reports of a run of `total` targets.
-pub(super) fn for_reports(policy: &Policy, total: usize) -> Rules {
-    Rules {
+pub(super) fn for_reports(policy: &Policy, total: usize) -> RunRules {
+    RunRules {
         kill_after: policy.kill_after,
         deadline: policy.deadline,
         idle_timeout: policy.idle_timeout,

@@ -14,8 +14,8 @@ use ssh_files::{ConfigOption, ConfigSources, HostConfig, SYSTEM_FILE, SshConfig,
 use super::remote_names;
 use crate::cli::Cli;
 use crate::error::Error;
+use crate::output::ResolvedEndpoint;
 use crate::privilege::Privilege;
-use crate::report::Decided;
 use crate::targets::{RSH_PORT, SSH_PORT, Target, TransportKind};
 use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
@@ -67,15 +67,18 @@ impl TransportPlan {
     ///
     /// # Errors
     /// mrsh cannot do what the configuration says about a target or one of its jump hosts.
-    pub(super) fn decided(&self, targets: &[Target]) -> Result<Vec<Option<Decided>>, Error> {
+    pub(super) fn resolved(
+        &self,
+        targets: &[Target],
+    ) -> Result<Vec<Option<ResolvedEndpoint>>, Error> {
         let Some(ssh) = &self.ssh else {
             return Ok(Vec::new());
         };
         let mut texts = SharedTexts::default();
-        let mut decided = Vec::with_capacity(targets.len());
+        let mut resolved = Vec::with_capacity(targets.len());
         for target in targets {
             if target.transport_or(self.default) != TransportKind::Ssh {
-                decided.push(None);
+                resolved.push(None);
                 continue;
             }
             let unusable = |fault| Error::SshTarget {
@@ -88,7 +91,7 @@ impl TransportPlan {
             } else {
                 Some(jump_hosts_text(&ssh.hops(&host).map_err(unusable)?))
             };
-            decided.push(Some(Decided {
+            resolved.push(Some(ResolvedEndpoint {
                 host: if *host.host_name == *target.host {
                     Arc::clone(&target.host)
                 } else {
@@ -96,10 +99,10 @@ impl TransportPlan {
                 },
                 user: texts.shared(&host.user),
                 port: host.port,
-                by_way_of: jump_hosts.map(|text| texts.shared(&text)),
+                jump_hosts: jump_hosts.map(|text| texts.shared(&text)),
             }));
         }
-        Ok(decided)
+        Ok(resolved)
     }
 
     /// Returns true if rsh connections come from the ports that rshd trusts.

@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(budget.spend(pending::<()>()).await, None);
         assert_eq!(budget.left(), Duration::ZERO);
         let error = budget.exhausted(Phase::Connect);
-        assert_eq!(error.to_string(), "timed out after 10 s: connecting");
+        assert_eq!(error.to_string(), "connection timed out after 10 s");
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(budget.spend(pending::<()>()).await, None);
         assert_eq!(budget.spent(), Duration::from_secs(5));
         let error = budget.exhausted(Phase::Connect);
-        assert_eq!(error.to_string(), "timed out after 5 s: connecting");
+        assert_eq!(error.to_string(), "connection timed out after 5 s");
         budget.limit(Duration::from_secs(1));
         assert_eq!(budget.left(), Duration::ZERO);
     }

@@ -31,7 +31,7 @@ pub enum TransportError {
     #[error("unreachable: {0}")]
     Unreachable(#[source] io::Error),
     /// The connect timeout (`-t`) ran out before the command started.
-    #[error("timed out after {}: {}", seconds(*after), phase.doing())]
+    #[error("{}", timed_out(*phase, *after))]
     ConnectTimeout {
         /// What it was waiting for.
         phase: Phase,
@@ -335,6 +335,16 @@ fn broken(phase: Phase) -> String {
     match phase {
         Phase::Run => "connection lost while the command was running".to_owned(),
         phase => format!("{} failed", phase.doing()),
+    }
+}
+
+/// Words for a connect timeout: those of ssh(1) if there was no connection, else the phase.
+fn timed_out(phase: Phase, after: Duration) -> String {
+    let after = seconds(after);
+    if phase == Phase::Connect {
+        format!("connection timed out after {after}")
+    } else {
+        format!("timed out after {after} while {}", phase.doing())
     }
 }
 

@@ -65,9 +65,9 @@ fn statuses_signals_and_streams_are_the_commands_own() {
     for line in ["p1: err\n", "p2: err\n", "p3: err\n"] {
         assert!(ended.stderr.contains(line), "{}", ended.stderr);
     }
-    assert!(ended.stderr.contains("p1 exit 7"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("p1: exit 7"), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("p2 killed by signal 9 (KILL)"),
+        ended.stderr.contains("p2: killed by signal 9 (KILL)"),
         "{}",
         ended.stderr
     );
@@ -119,7 +119,7 @@ fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
         .run();
     assert_eq!(ended.status, Some(3), "{ended:?}");
     assert!(
-        ended.stderr.contains("p[1-3] command timed out"),
+        ended.stderr.contains("p[1-3]: command timed out"),
         "{}",
         ended.stderr
     );
@@ -169,7 +169,7 @@ fn what_cannot_be_started_is_said_before_anything_is() {
     let ended = exec("p[1-2]").args(&["/nowhere/%h"]).run();
     assert_eq!(ended.status, Some(3), "{ended:?}");
     assert!(
-        ended.stderr.contains("p1 cannot start /nowhere/p1"),
+        ended.stderr.contains("p1: cannot start /nowhere/p1"),
         "{}",
         ended.stderr
     );
@@ -202,7 +202,7 @@ fn an_ignored_sigchld_changes_no_result() {
     let output = with_signals(ignored, &args);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said, "mrsh: 1 failed: p2 exit 7\n");
+    assert_eq!(said, "mrsh: 1 failed: p2: exit 7\n");
     // Nor that of the commands which tell groups, and which run before anything else.
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("clustershell");
@@ -333,8 +333,8 @@ fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
 fn commands_that_write_without_end_are_ended() {
     for (limit, cause) in [
         (&["-u", "1"][..], "command timed out after 1 s"),
-        (&["--deadline", "1"], "not done at the deadline"),
-        (&[], "not done when the run was stopped"),
+        (&["--deadline", "1"], "deadline reached"),
+        (&[], "interrupted"),
     ] {
         let word = format!("endless{}.{}", std::process::id(), limit.len());
         let mrsh = exec("p[1-3]").args(limit).args(&["--kill-after", "0.5"]);
@@ -344,7 +344,7 @@ fn commands_that_write_without_end_are_ended() {
             running.signal(Signal::TERM);
         }
         let ended = running.finish();
-        ended.says(&[&format!("3 failed: p[1-3] {cause}")]);
+        ended.says(&[&format!("3 failed: p[1-3]: {cause}")]);
         all_gone(&word);
     }
 }

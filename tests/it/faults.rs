@@ -40,7 +40,7 @@ fn lasting() -> Script {
 
 /// The summary of one host that failed so.
 fn failed(cause: &str) -> String {
-    format!("1 failed: {} {cause}", host(0))
+    format!("1 failed: {}: {cause}", host(0))
 }
 
 /// One host's line.
@@ -203,7 +203,7 @@ fn one_bad_host_is_nobody_elses_trouble() {
         (3, "exit 4"),
         (4, "command timed out after 2 s"),
     ] {
-        let words = format!("{} {cause}", host(index));
+        let words = format!("{}: {cause}", host(index));
         assert!(ended.stderr.contains(&words), "no {words:?}\n{ended:#?}");
     }
 }

@@ -16,6 +16,8 @@ mod gather_diff;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod nodeset_diff;
 #[cfg(test)]
 mod openssh;

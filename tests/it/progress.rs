@@ -143,7 +143,7 @@ fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
     assert!(
         lines
             .iter()
-            .any(|line| line.contains("mrsh: 2 failed: n[1-2] not done when the run was stopped")),
+            .any(|line| line.contains("mrsh: 2 failed: n[1-2]: interrupted")),
         "{lines:#?}"
     );
     assert!(

@@ -20,7 +20,7 @@ fn records(ended: &Ended) -> Vec<Value> {
 
 #[test]
 fn json_is_as_the_schema_says() {
-    let schema = include_str!("../../src/report/json/schema.json");
+    let schema = include_str!("../../src/output/json/schema.json");
     let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
     let command = r#"printf 'a\377\n'; echo "$MRSH_HOST ü" >&2; test $MRSH_HOST != n2"#;
     let ended = demo(&["--json"], "n[1-3]", command).status(1);
@@ -88,7 +88,7 @@ fn labels_have_the_form_that_was_asked_for() {
     let ended = demo(&["--label", "%l %y "], "n1", "echo ran")
         .status(2)
         .stdout("");
-    ended.says(&["stands for nothing\n --> --label, column 4\n  |\n  | %l %y \n  |    ^^\n"]);
+    ended.says(&["unknown placeholder\n --> --label, column 4\n  |\n  | %l %y \n  |    ^^\n"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn full_disk(options: &[&str]) -> Ended {
     let page = std::fs::read_to_string(&page).unwrap();
     let verdict = "4 of 5 hosts did not succeed, 1 was not started";
     assert!(page.contains(verdict), "{page}");
-    for words in ["4 failed: n2 exit 2", "1 not started: n5"] {
+    for words in ["4 failed: n2: exit 2", "1 not started: n5"] {
         assert!(run.stderr.contains(words), "{run:#?}");
     }
     run
@@ -306,7 +306,7 @@ fn only_failed_is_silent_on_a_good_day() {
     ended.stdout("").stderr("");
     let command = "echo $MRSH_HOST; test $MRSH_HOST != n2";
     let ended = demo(&only, "n[1-3]", command).status(1).stdout("n2: n2\n");
-    ended.says(&["mrsh: 1 failed: n2 exit 1\n"]);
+    ended.says(&["mrsh: 1 failed: n2: exit 1\n"]);
     let only = ["--only", "failed", "-q"];
     let ended = demo(&only, "n[1-3]", command).status(1);
     ended.stdout("n2: n2\n").stderr("");

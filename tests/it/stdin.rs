@@ -353,7 +353,7 @@ fn a_dead_host_and_one_that_dies_hold_up_no_other() {
     let ended = call.stdin(file(&bytes(20 * MB))).run().status(3);
     let [dead, reset, closed, _] = [0, 1, 2, 3].map(host);
     // A connection that is closed with bytes unread is one that is reset.
-    let broken = "127.77.0.[2-3] connection reset while the command was running";
+    let broken = "127.77.0.[2-3]: connection reset while the command was running";
     assert_eq!(
         (reset.as_str(), closed.as_str()),
         ("127.77.0.2", "127.77.0.3")
@@ -362,7 +362,7 @@ fn a_dead_host_and_one_that_dies_hold_up_no_other() {
     assert!(
         ended
             .stderr
-            .contains(&format!("{dead} timed out after 2 s")),
+            .contains(&format!("{dead}: timed out after 2 s")),
         "{ended:#?}"
     );
     assert!(ended.stderr.contains("3 of 4 failed"), "{ended:#?}");
@@ -482,6 +482,6 @@ fn a_local_command_whose_input_fails_does_not_take_a_part_for_all() {
     let call = Mrsh::new().args(&["-R", "exec", "-w", "a,b", "-j", "1", "-t", "0.5", "-i"]);
     let call = call.args(&["--stdin-spool", "1M", "sh", "-c", &command]);
     let ended = call.stdin(piped(bytes(30 * MB))).run().status(3);
-    ended.says(&["2 failed: a,b standard input: longer than the 1048576 bytes"]);
+    ended.says(&["2 failed: a,b: standard input: longer than the 1048576 bytes"]);
     assert!(!whole.exists());
 }

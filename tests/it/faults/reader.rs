@@ -71,10 +71,12 @@ fn a_command_that_goes_on_is_ended_at_its_limit_beside_a_slow_reader() {
         let ended = running.finish();
         let cause = match limit {
             "-u" => "command timed out after 1 s",
-            _ => "not done at the deadline",
+            _ => "deadline reached",
         };
         assert!(
-            ended.stderr.contains(&format!("{}-3] {cause}", &prefix(1)))
+            ended
+                .stderr
+                .contains(&format!("{}-3]: {cause}", &prefix(1)))
                 || ended.stderr.contains(cause),
             "{limit}: {ended:?}"
         );

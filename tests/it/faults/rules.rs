@@ -126,9 +126,9 @@ fn the_deadline_is_for_all_hosts_together() {
     ]);
     let options = ["--deadline", "4", "-j", "1", "true"];
     let ended = fake.mrsh().args(&options).run().status(4);
-    let line = |n, text| format!("{} {text}", host(n));
+    let line = |n, text| format!("{}: {text}", host(n));
     assert!(
-        ended.stderr.contains(&line(1, "not done at the deadline")),
+        ended.stderr.contains(&line(1, "deadline reached")),
         "{ended:?}"
     );
     let not_started = format!("1 not started: {}", host(2));
