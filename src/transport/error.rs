@@ -39,10 +39,10 @@ pub enum TransportError {
         after: Duration,
     },
     /// The daemon gave up, or answered, without opening the connection for standard error.
-    #[error("no call-back for stderr: {hint}")]
+    #[error("no call-back for stderr: {fault}")]
     NoCallback {
-        /// The usual causes, and what to try.
-        hint: &'static str,
+        /// The reason why there is none.
+        fault: CallbackFault,
     },
     /// The connection was closed where it should not have been.
     #[error("connection closed while {}{}", phase.doing(), tail(hint.as_deref()))]
@@ -175,6 +175,40 @@ pub enum TransportError {
         /// The system's error.
         source: io::Error,
     },
+}
+
+/// The reason why a target has no call-back. The text has the usual causes and the actions that help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallbackFault {
+    /// The daemon closed the main connection before its answer.
+    #[error(
+        "the daemon closed instead; a firewall may block its connection back to a port in 512-1023 here, \
+         it may have no port left, not know this host's name, or have been started too often for its inetd: \
+         try --stderr merge, or --retries"
+    )]
+    DaemonClosed,
+    /// The connect timeout ended first.
+    #[error(
+        "none came within the connect timeout; a firewall may block it, or the daemon is slow: try \
+         --stderr merge, or a longer -t"
+    )]
+    TimedOut,
+    /// The daemon answered without one.
+    #[error("the daemon answered without it: try --stderr merge")]
+    Answered,
+    /// One came from an unknown address. The command was not sent.
+    #[error(
+        "one came from an address that is not known to be the host's: if it is, name it with callback= in \
+         the hosts file or --callback-from, or try --stderr merge"
+    )]
+    UnknownAddress,
+    /// One came from an unknown address. The command was sent.
+    #[error(
+        "one came from an address that is not known to be the host's, and the command may be running: if \
+         the address is the host's, name it with callback= in the hosts file or --callback-from, or try \
+         --stderr merge"
+    )]
+    UnknownAddressAfterCommand,
 }
 
 /// The fault of a host key that is not accepted.

@@ -15,7 +15,7 @@ pub mod ssh;
 mod stream;
 
 pub use budget::{Budget, Excused};
-pub use error::{HostKeyFault, TransportError};
+pub use error::{CallbackFault, HostKeyFault, TransportError};
 pub use input::{Input, InputReader};
 #[cfg(test)]
 pub(crate) use lag::lose_the_cpu;

@@ -13,11 +13,14 @@ use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, Read};
-use super::{Budget, Input, Lag, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use super::{
+    Budget, CallbackFault, Input, Lag, Resolver, Route, Setback, StderrMode, Transport,
+    TransportError,
+};
 use crate::event::Phase;
 use crate::targets::{Network, Target, TargetId};
 use attempt::{
-    Connected, ELSEWHERE, GAVE_UP, Progress, TIMED_OUT, Unstarted, call_first, last_call, next_news,
+    Connected, Progress, Unstarted, call_first, last_call, next_news,
 };
 use callback::{Callee, Expected, Listeners, News};
 use feed::Feed;
@@ -304,12 +307,12 @@ impl RshTransport {
         // what follows too long a command, and from an unreserved port there is another likely cause.
         let other_cause = length > SHORTEST_LIMIT || !self.options.reserved_callers;
         if !(called || reset && other_cause) {
-            let hint = if progress.elsewhere {
-                ELSEWHERE
+            let fault = if progress.elsewhere {
+                CallbackFault::UnknownAddress
             } else {
-                GAVE_UP
+                CallbackFault::DaemonClosed
             };
-            return TransportError::NoCallback { hint };
+            return TransportError::NoCallback { fault };
         }
         let hint = Some(self.objection(length));
         match reset {
@@ -441,7 +444,9 @@ impl Transport for RshTransport {
                 // With a listener to itself it is the host's own call, which was not taken yet.
                 Phase::CallBack if progress.elsewhere && private => budget.exhausted(Phase::Start),
                 Phase::CallBack if progress.elsewhere => progress.called_from_elsewhere(),
-                Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+                Phase::CallBack => TransportError::NoCallback {
+                    fault: CallbackFault::TimedOut,
+                },
                 phase => budget.exhausted(phase),
             },
         };
@@ -490,7 +495,10 @@ fn setback(error: TransportError, sent: bool) -> Setback {
             phase: Phase::Start,
             ..
         } => true,
-        TransportError::NoCallback { hint } => *hint == GAVE_UP || *hint == ELSEWHERE,
+        TransportError::NoCallback { fault } => matches!(
+            fault,
+            CallbackFault::DaemonClosed | CallbackFault::UnknownAddress
+        ),
         TransportError::Denied { text } => wire::is_temporary(text),
         _ => false,
     };
