@@ -220,7 +220,8 @@ fn after_failure<T>(
     attempts.failed += 1;
     if again && attempts.failed <= context.policy.retries {
         attempts.present = None;
-        let wait = Wait::Retry(retry::pause(attempts.failed, &mut fastrand::Rng::new()));
+        let pause = retry::BACKOFF.pause(attempts.failed, &mut fastrand::Rng::new());
+        let wait = Wait::Retry(pause);
         attempts.begin_wait(&wait);
         return Next::Waits {
             wait,

@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::event::Phase;
 #[cfg(doc)]
 use crate::transport::Setback;
-use crate::transport::TransportError;
+use crate::transport::{Backoff, TransportError};
 
-/// Before the first retry, at most.
-const FIRST: Duration = Duration::from_millis(500);
-
-/// Before any later one, at most.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Pauses before the retries.
+pub(super) const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(30),
+};
 
 /// Whether a failure, in looking up, in connecting or in logging in, came before the host was asked
 /// for the command, and may pass.
@@ -47,30 +47,12 @@ pub(super) fn may_have_started(error: &TransportError) -> bool {
     }
 }
 
-/// How long a host rests after so many tries: twice as long each time, and shorter by up to a half, by
-/// chance, so that hosts that failed together do not come again together.
-pub(super) fn pause(tries: u32, random: &mut fastrand::Rng) -> Duration {
-    let doubled = 2_u32.saturating_pow(tries.saturating_sub(1));
-    let longest = FIRST.saturating_mul(doubled).min(LONGEST);
-    longest.mul_f64(1.0 - random.f64() / 2.0)
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io;
 
-    #[test]
-    fn pauses_double_up_to_a_bound_and_differ() {
-        let mut random = fastrand::Rng::with_seed(7);
-        for (tries, longest) in [(1, 500), (2, 1000), (3, 2000), (7, 30_000), (100, 30_000)] {
-            let longest = Duration::from_millis(longest);
-            let pauses: Vec<Duration> = (0..100).map(|_| pause(tries, &mut random)).collect();
-            assert!(pauses.iter().all(|p| *p <= longest && *p >= longest / 2));
-            let spread = *pauses.iter().max().unwrap() - *pauses.iter().min().unwrap();
-            assert!(spread > longest / 3, "{spread:?}");
-        }
-    }
 
     #[test]
     fn what_may_have_begun_to_run_is_not_tried_again() {

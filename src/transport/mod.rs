@@ -1,6 +1,7 @@
 //! How a command reaches a host: what every transport carries and how it can fail.
 
 pub mod any;
+mod backoff;
 mod budget;
 mod dial;
 mod error;
@@ -14,6 +15,7 @@ mod scratch;
 pub mod ssh;
 mod stream;
 
+pub use backoff::Backoff;
 pub use budget::{Budget, Excused};
 pub use error::{CallbackFault, HostKeyFault, TransportError};
 pub use input::{Input, InputReader};
