@@ -81,3 +81,28 @@ async fn a_wait_that_is_cut_short_is_told() {
         assert!(facts.delayed(all) <= EXACT, "{facts:?} of {all:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_facts_are_those_of_the_way_that_was_gone() {
+    let scripts = vec![Script::Runs(20, 2, 300, 0), Script::Unresolved];
+    let (events, _) = play_quietly(spec(2, 1, None), scripts).await;
+    let facts = |id: u32| {
+        let of = |event: &Event| match event {
+            Event::Finished(end) if end.target.0 == id => Some((end.began, end.facts)),
+            _ => None,
+        };
+        events.iter().find_map(of).unwrap()
+    };
+    let (began, ran) = facts(0);
+    assert_eq!(began, Some(Duration::ZERO));
+    assert_eq!(ran.resolve, Some(Duration::ZERO));
+    assert_eq!(ran.run, Some(Duration::from_millis(600)));
+    assert_eq!(ran.closed_first, Some(Side::Remote));
+    let (began, unresolved) = facts(1);
+    assert_eq!(began, Some(Duration::from_millis(620)));
+    let expected = Facts {
+        resolve: Some(Duration::ZERO),
+        ..Facts::default()
+    };
+    assert_eq!(unresolved, expected);
+}

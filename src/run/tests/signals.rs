@@ -1,0 +1,112 @@
+//! Control requests, and readers of the reports that stop or go away.
+
+use super::*;
+
+/// The reasons and times with which a run of deaf hosts ends after these wishes.
+async fn interrupted(wishes: Wishes) -> (RunStats, Duration, usize) {
+    let start = Instant::now();
+    let scripts = vec![Script::Stays { deaf: true }; 4];
+    let (events, _, stats) = play(
+        spec(4, 2, None),
+        scripts,
+        wishes,
+        Duration::ZERO,
+        usize::MAX,
+    )
+    .await;
+    check_rules(&events, &stats, 4);
+    let states = events
+        .iter()
+        .filter(|e| matches!(e, Event::State { .. }))
+        .count();
+    (stats, start.elapsed(), states)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
+    use Wish::{Interrupt, State, Stop};
+    let (stats, time, states) = interrupted(vec![
+        (100, State),
+        (200, Interrupt),
+        (2000, Interrupt),
+        (2500, Interrupt),
+    ])
+    .await;
+    assert_eq!((stats.cancel, states), (Some(CancelReason::Signal(2)), 3));
+    assert_eq!((stats.cancelled, stats.not_started), (2, 2));
+    assert!(
+        time >= Duration::from_millis(4500),
+        "deaf hosts get their grace: {time:?}"
+    );
+
+    let (stats, time, _) =
+        interrupted(vec![(0, Interrupt), (10, Interrupt), (20, Interrupt)]).await;
+    assert_eq!(stats.cancel, Some(CancelReason::Signal(2)));
+    assert!(time < Duration::from_secs(1), "{time:?}");
+
+    let (stats, time, states) = interrupted(vec![(0, Stop(15)), (10, Stop(1))]).await;
+    assert_eq!((stats.cancel, states), (Some(CancelReason::Signal(15)), 0));
+    assert!(time < Duration::from_secs(1), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop() {
+    let scripts = vec![Script::Stays { deaf: true }; 200];
+    let spec = RunSpec {
+        policy: Policy {
+            kill_after: Duration::from_secs(30),
+            ..Policy::default()
+        },
+        ..spec(200, 200, None)
+    };
+    let wishes = vec![(1000, Wish::Stop(15))];
+    let pause = Duration::from_millis(100);
+    let (events, told, stats) = play(spec, scripts, wishes, pause, usize::MAX).await;
+    check_rules(&events, &stats, 200);
+    assert!(told.is_some());
+    assert_eq!(stats.cancelled, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block_signals() {
+    let scripts = vec![Script::Floods(Some(200)); 8];
+    let (_, told, stats) = play(spec(8, 4, None), scripts.clone(), vec![], Duration::ZERO, 2).await;
+    assert_eq!(
+        (told, stats.cancel),
+        (None, Some(CancelReason::ReportFailed))
+    );
+    assert_eq!(stats.cancelled + stats.not_started + stats.succeeded, 8);
+
+    for (wishes, most) in [(1, 13), (2, 2)] {
+        let (wish, wished) = mpsc::channel(8);
+        let (reports, reader) = mpsc::channel(1);
+        let transport = Play::new(scripts.clone());
+        let running = run(
+            spec(8, 4, None),
+            transport,
+            SignalSource::Injected(wished),
+            reports,
+        );
+        let start = Instant::now();
+        let wisher = async move {
+            sleep(Duration::from_secs(60)).await;
+            for _ in 0..wishes {
+                wish.send(Wish::Stop(15)).await.unwrap();
+            }
+            wish
+        };
+        let (stats, wish) = tokio::join!(running, wisher);
+        let late = start.elapsed() - Duration::from_secs(60);
+        assert!(
+            late <= Duration::from_secs(most),
+            "{wishes} signals: {late:?}"
+        );
+        assert_eq!(stats.cancel, Some(CancelReason::Signal(15)));
+        assert_eq!(
+            stats.cancelled + stats.not_started,
+            8,
+            "none of them could write all"
+        );
+        drop((reader, wish));
+    }
+}
