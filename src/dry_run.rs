@@ -9,6 +9,7 @@ use std::time::Duration;
 use reserved_ports::{RESERVED, SourcePorts, candidates, may_bind};
 use tokio::task::JoinSet;
 
+use crate::clock::ProcessClock;
 use crate::error::plain;
 use crate::plan::RunPlan;
 use crate::report::{Called, Rules, RunInfo};
@@ -16,7 +17,7 @@ use crate::run::limits::{self, Descriptors};
 use crate::run::policy::Policy;
 use crate::targets::TransportKind;
 use crate::targets::fold;
-use crate::transport::{Budget, Lag, Resolver, TransportError};
+use crate::transport::{Budget, Resolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
 const AT_ONCE: usize = 64;
@@ -73,7 +74,7 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
             && let Some((index, host)) = names.next()
         {
             let resolver = resolver.clone();
-            let mut budget = Budget::new(plan.run.connect_timeout, Lag::default());
+            let mut budget = Budget::new(plan.run.connect_timeout, ProcessClock::default());
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
         match tasks.join_next().await {

@@ -18,8 +18,9 @@ use super::pace::Pace;
 use super::signal::SignalSource;
 use super::state::Dispatcher;
 use super::{RunSpec, limits};
+use crate::clock::{ProcessClock, alarm_reached};
 use crate::event::{CancelReason, Event, Message, RunStats};
-use crate::transport::{Alarm, Lag, Transport};
+use crate::transport::Transport;
 
 /// How many pieces of output wait for the dispatcher; at 64 KiB each they bound its memory.
 const PIECES: usize = 32;
@@ -37,11 +38,11 @@ pub async fn run<T: Transport>(
     let (fanout, note) = limits::fit(spec.fanout, spec.descriptors_per_host);
     let (canceller, cancelled) = Canceller::new();
     let (output, mut chunks) = mpsc::channel(PIECES);
-    let lag = Lag::default();
+    let clock = ProcessClock::default();
     let mut measuring = JoinSet::new();
-    measuring.spawn(lag.clone().measure());
+    measuring.spawn(clock.clone().measure());
     let policy = spec.policy;
-    let mut deadline = policy.deadline.map(|after| lag.alarm(after));
+    let mut deadline = policy.deadline.map(|after| clock.alarm(after));
     let context = Arc::new(Context {
         transport,
         targets: Arc::clone(&spec.targets),
@@ -51,7 +52,7 @@ pub async fn run<T: Transport>(
         reader: spec.reader,
         cancelled,
         pace: policy.rate.map(Pace::new),
-        lag: lag.clone(),
+        clock: clock.clone(),
         policy,
     });
     let mut dispatcher = Dispatcher::new(spec.targets, Arc::clone(&context), canceller);
@@ -71,7 +72,7 @@ pub async fn run<T: Transport>(
         tokio::select! {
             biased;
             wish = signals.next() => dispatcher.on_wish(wish),
-            () = rung(deadline.as_ref()) => {
+            () = alarm_reached(deadline.as_ref()) => {
                 deadline = None;
                 dispatcher.on_deadline();
             }
@@ -97,7 +98,7 @@ pub async fn run<T: Transport>(
             },
             () = reports.closed(), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
             // Polled after the reader: one that takes events is waited for, however long the commands take to end.
-            () = rung(give_up.as_ref()), if dispatcher.has_news() => {
+            () = alarm_reached(give_up.as_ref()), if dispatcher.has_news() => {
                 if dispatcher.is_reader_given_up() {
                     dispatcher.on_reporter_gone();
                 }
@@ -128,11 +129,11 @@ pub async fn run<T: Transport>(
                 break Some(reason);
             },
             () = &mut told => break None,
-            () = rung(deadline.as_ref()) => {
+            () = alarm_reached(deadline.as_ref()) => {
                 deadline = None;
                 dispatcher.on_deadline();
             }
-            () = rung(give_up.as_ref()) => if dispatcher.is_reader_given_up() {
+            () = alarm_reached(give_up.as_ref()) => if dispatcher.is_reader_given_up() {
                 break Some(CancelReason::ReportFailed);
             },
         }
@@ -143,12 +144,4 @@ pub async fn run<T: Transport>(
         (known, unwritten) => known.max(unwritten),
     };
     stats
-}
-
-/// Returns when a time has come that may not be set. Cancel safe.
-async fn rung(alarm: Option<&Alarm>) {
-    match alarm {
-        Some(alarm) => alarm.rung().await,
-        None => std::future::pending().await,
-    }
 }

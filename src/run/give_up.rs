@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::{Alarm, ProcessClock};
 use crate::reader::Reader;
-use crate::transport::{Alarm, Lag};
 
 /// A moment at which a reader that takes nothing is given up.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct GiveUp {
     at: Alarm,
     /// Number of writes that it had taken when this was set.
     writes: u64,
-    lag: Lag,
+    clock: ProcessClock,
     reader: Reader,
 }
 
@@ -22,22 +22,22 @@ impl GiveUp {
     pub(super) fn after(
         patience: Duration,
         known: Option<GiveUp>,
-        lag: Lag,
+        clock: ProcessClock,
         reader: Reader,
     ) -> Self {
         let patience = known.map_or(patience, |known| known.patience.min(patience));
         GiveUp {
             patience,
-            at: lag.alarm(patience),
+            at: clock.alarm(patience),
             writes: reader.writes(),
-            lag,
+            clock,
             reader,
         }
     }
 
     /// The same time, from now on.
     pub(super) fn anew(self) -> Self {
-        GiveUp::after(self.patience, None, self.lag, self.reader)
+        GiveUp::after(self.patience, None, self.clock, self.reader)
     }
 
     pub(super) fn at(&self) -> Alarm {

@@ -13,13 +13,14 @@ use super::pace::Pace;
 use super::policy::Policy;
 use super::retry;
 use super::waiting::{SHORTAGE_REST, Wait};
+use crate::clock::ProcessClock;
 use crate::event::{
     CancelReason, Chunk, Facts, Failure, FailureClass, Left, Outcome, Phase, RemoteExit,
 };
 use crate::reader::Reader;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Lag, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError,
+    Budget, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError,
 };
 
 /// How long the streams of a killed command have to end, before the connection is reset.
@@ -40,7 +41,7 @@ pub(super) struct Context<T> {
     /// The reader of the reports.
     pub(super) reader: Reader,
     pub(super) cancelled: Cancelled,
-    pub(super) lag: Lag,
+    pub(super) clock: ProcessClock,
     /// With a limit on calls a second.
     pub(super) pace: Option<Pace>,
 }
@@ -182,7 +183,7 @@ pub(super) async fn run<T: Transport>(
     let mut facts = attempts.facts;
     drop(attempts);
     let chunks = context.output.clone();
-    let output = Output::new(chunks, context.reader.clone(), context.lag.clone());
+    let output = Output::new(chunks, context.reader.clone(), context.clock.clone());
     let (outcome, left) = carry(&context, &output, &mut session, &facts, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
@@ -251,7 +252,7 @@ async fn attempt<T: Transport>(
         Some(attempt) => attempt,
         None => {
             let earlier = *facts;
-            let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
+            let mut budget = Budget::new(context.connect_timeout, context.clock.clone());
             let route = context.transport.route(target, &mut budget).await;
             let resolve = budget.spent();
             *facts = earlier.and(&Facts {
@@ -313,7 +314,7 @@ async fn carry<T: Transport>(
     facts: &Facts,
     mut cancelled: Cancelled,
 ) -> (Outcome, Left) {
-    let span = Span::begin(&context.lag, output);
+    let span = Span::begin(&context.clock, output);
     let outcome = loop {
         let outcome = tokio::select! {
             biased;
@@ -328,7 +329,7 @@ async fn carry<T: Transport>(
         };
         let sent = output.sent();
         // Boxed: few hosts come this way, and every host's task would be larger for it.
-        let last = last_read(session, &context.lag, output, patient, cancelled.clone());
+        let last = last_read(session, &context.clock, output, patient, cancelled.clone());
         if let Some(ended) = Box::pin(last).await {
             return by_itself(ended);
         }
@@ -370,7 +371,7 @@ async fn stop<T: Transport>(
             break;
         }
         // Also where a reader holds the output back: a signal comes to its host in time.
-        let grace = context.lag.alarm(time);
+        let grace = context.clock.alarm(time);
         tokio::select! {
             biased;
             _ = cancelled.at_once() => {
@@ -378,7 +379,7 @@ async fn stop<T: Transport>(
                 session.signal(RemoteSignal::Kill);
                 break;
             }
-            () = grace.rung() => {}
+            () = grace.reached() => {}
             // How it ends no longer matters, but what it still writes does.
             ended = session.pump(output) => return left(&ended),
         }

@@ -8,8 +8,9 @@ use tokio::time::sleep;
 
 use super::cancel::Cancelled;
 use super::host_task::Context;
+use crate::clock::ProcessClock;
 use crate::event::{Facts, RemoteExit};
-use crate::transport::{Lag, Output, Session, TransportError};
+use crate::transport::{Output, Session, TransportError};
 
 /// The most pieces of output that are read of a command whose time is over, to see whether it had ended:
 /// more than the buffers of two kernels hold.
@@ -25,27 +26,27 @@ const HELD_BACK: Duration = Duration::from_millis(200);
 /// A time from now on in which this process runs and the reader does not hold this output back.
 #[derive(Debug)]
 pub(super) struct Span<'a> {
-    lag: &'a Lag,
+    clock: &'a ProcessClock,
     output: &'a Output,
     begun: Duration,
     held_back: Duration,
 }
 
 impl<'a> Span<'a> {
-    pub(super) fn begin(lag: &'a Lag, output: &'a Output) -> Self {
+    pub(super) fn begin(clock: &'a ProcessClock, output: &'a Output) -> Self {
         Span {
-            lag,
+            clock,
             output,
-            begun: lag.running(),
+            begun: clock.running(),
             held_back: output.held_back(),
         }
     }
 
     fn left(&self, limit: Duration) -> Duration {
         // A delay counts as running until it is long enough for a stop: then both sums shrink by it, perhaps below
-        // where they were at the beginning.
+        // their values at the start.
         let held_back = self.output.held_back().saturating_sub(self.held_back);
-        let running = self.lag.running().saturating_sub(self.begun);
+        let running = self.clock.running().saturating_sub(self.begun);
         limit.saturating_sub(running.saturating_sub(held_back))
     }
 
@@ -69,7 +70,7 @@ impl<'a> Span<'a> {
                 continue;
             }
             let since = self.begun.max(self.output.last());
-            match limit.saturating_sub(self.lag.running().saturating_sub(since)) {
+            match limit.saturating_sub(self.clock.running().saturating_sub(since)) {
                 Duration::ZERO => return,
                 left => sleep(left).await,
             }
@@ -136,12 +137,12 @@ async fn first_limit(
 /// `patient` waits for the reader of the output; a signal that stops the run ends that wait.
 pub(super) async fn last_read<S: Session>(
     session: &mut S,
-    lag: &Lag,
+    clock: &ProcessClock,
     output: &Output,
     patient: bool,
     mut cancelled: Cancelled,
 ) -> Option<Result<RemoteExit, TransportError>> {
-    let span = Span::begin(lag, output);
+    let span = Span::begin(clock, output);
     let most = output.sent() + LAST_PIECES;
     let nothing_more = async {
         loop {
@@ -173,18 +174,18 @@ pub(super) async fn last_read<S: Session>(
 mod tests {
     use super::*;
     use crate::reader::Reader;
-    use crate::transport::lose_the_cpu;
+    use crate::clock::lose_the_cpu;
     use tokio::sync::mpsc;
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_may_begin_in_a_delay_that_becomes_a_stop() {
-        let lag = Lag::default();
-        let measuring = tokio::spawn(lag.clone().measure());
+        let clock = ProcessClock::default();
+        let measuring = tokio::spawn(clock.clone().measure());
         tokio::task::yield_now().await;
         let (sender, _receiver) = mpsc::channel(1);
-        let output = Output::new(sender, Reader::default(), lag.clone());
+        let output = Output::new(sender, Reader::default(), clock.clone());
         lose_the_cpu(Duration::from_millis(450));
-        let span = Span::begin(&lag, &output);
+        let span = Span::begin(&clock, &output);
         lose_the_cpu(Duration::from_millis(100));
         assert_eq!(span.left(Duration::from_secs(1)), Duration::from_secs(1));
         measuring.abort();

@@ -47,12 +47,10 @@ pub(super) fn may_have_started(error: &TransportError) -> bool {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io;
-
 
     #[test]
     fn what_may_have_begun_to_run_is_not_tried_again() {

@@ -14,10 +14,11 @@ use super::host_task::{self, Attempts, Context, Ended, Next};
 use super::signal::Wish;
 use super::waiting::{Wait, Waiting};
 use super::words::{failed, hosts_in_words, panic_text};
+use crate::clock::Alarm;
 use crate::event::{CancelReason, Event, Finished, Note, Outcome, RunStats};
 use crate::event::{Chunk, Facts, Left, RemoteExit};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Alarm, Input, Transport, TransportError};
+use crate::transport::{Input, Transport, TransportError};
 
 /// The most events that wait for the reporter, those included that wait for the output before them.
 const MOST_EVENTS: usize = 1024;
@@ -298,7 +299,7 @@ impl<T: Transport> Dispatcher<T> {
                 if let (Wait::Retry(pause), Some(failure)) = (&wait, failure) {
                     self.tell_retry(target, attempts.failed, *pause, &failure);
                 }
-                let clocks = (self.context.lag.clone(), self.context.cancelled.clone());
+                let clocks = (self.context.clock.clone(), self.context.cancelled.clone());
                 self.waiting.add(target, attempts, wait, clocks);
             }
         }
@@ -481,7 +482,7 @@ impl<T: Transport> Dispatcher<T> {
         self.give_up = Some(GiveUp::after(
             patience,
             known,
-            context.lag.clone(),
+            context.clock.clone(),
             context.reader.clone(),
         ));
     }

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use super::cancel::Cancelled;
 use super::host_task::Attempts;
+use crate::clock::ProcessClock;
 use crate::targets::TargetId;
-use crate::transport::Lag;
 
 /// The time between two tries when this machine was short of something.
 pub(super) const SHORTAGE_REST: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ impl Waiting {
         target: TargetId,
         attempts: Box<Attempts>,
         wait: Wait,
-        (lag, mut cancelled): (Lag, Cancelled),
+        (clock, mut cancelled): (ProcessClock, Cancelled),
     ) {
         let for_port = matches!(wait, Wait::Port(_));
         self.for_ports += usize::from(for_port);
@@ -60,7 +60,7 @@ impl Waiting {
                 match wait {
                     Wait::Port(wait) => wait.wait().await,
                     Wait::Shortage => tokio::time::sleep(SHORTAGE_REST).await,
-                    Wait::Retry(pause) => lag.alarm(pause).rung().await,
+                    Wait::Retry(pause) => clock.alarm(pause).reached().await,
                 }
             };
             tokio::select! {

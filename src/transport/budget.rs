@@ -8,7 +8,8 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Lag, TransportError};
+use super::TransportError;
+use crate::clock::ProcessClock;
 use crate::event::Phase;
 
 /// What is left of a host's connect timeout. It is charged for look-up, connection and the daemon's
@@ -19,7 +20,7 @@ pub struct Budget {
     whole: Duration,
     left: Duration,
     spent: Duration,
-    lag: Lag,
+    clock: ProcessClock,
     excused: Excused,
 }
 
@@ -68,12 +69,12 @@ impl Drop for EndOfWait<'_> {
 impl Budget {
     /// A full budget.
     #[must_use]
-    pub fn new(whole: Duration, lag: Lag) -> Self {
+    pub fn new(whole: Duration, clock: ProcessClock) -> Self {
         Budget {
             whole,
             left: whole,
             spent: Duration::ZERO,
-            lag,
+            clock,
             excused: Excused::default(),
         }
     }
@@ -86,8 +87,8 @@ impl Budget {
 
     /// How far the process is behind, for what has a time of its own within the budget.
     #[must_use]
-    pub fn lag(&self) -> Lag {
-        self.lag.clone()
+    pub fn clock(&self) -> ProcessClock {
+        self.clock.clone()
     }
 
     /// What is left of it.
@@ -126,7 +127,7 @@ impl Budget {
             meter: Meter {
                 most,
                 start: Instant::now(),
-                behind: self.lag.total(),
+                behind: self.clock.delayed(),
                 excused: self.excused.total(),
                 budget: self,
             },
@@ -164,7 +165,7 @@ pin_project! {
 struct Meter<'a> {
     most: Duration,
     start: Instant,
-    /// The process's lag at the start.
+    /// The process's clock at the start.
     behind: Duration,
     /// The time not charged at the start.
     excused: Duration,
@@ -174,9 +175,9 @@ struct Meter<'a> {
 impl Meter<'_> {
     /// The time for which this process alone is to blame, and that which is not charged.
     fn own(&self) -> Duration {
-        let lag = self.budget.lag.total().saturating_sub(self.behind);
+        let delayed = self.budget.clock.delayed().saturating_sub(self.behind);
         let excused = self.budget.excused.total();
-        lag + excused.saturating_sub(self.excused)
+        delayed + excused.saturating_sub(self.excused)
     }
 }
 
@@ -214,7 +215,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_what_is_spent_counts() {
-        let mut budget = Budget::new(Duration::from_secs(10), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(10), ProcessClock::default());
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(
             budget
@@ -232,7 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_counts_what_was_spent_before() {
-        let mut budget = Budget::new(Duration::from_secs(10), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(10), ProcessClock::default());
         let some = Duration::from_secs(2);
         assert_eq!(budget.spend_up_to(some, pending::<()>()).await, None);
         budget.limit(Duration::from_secs(5));
@@ -248,12 +249,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_in_which_this_process_was_behind_is_given_back() {
-        let lag = Lag::default();
-        let mut budget = Budget::new(Duration::from_secs(2), lag.clone());
+        let clock = ProcessClock::default();
+        let mut budget = Budget::new(Duration::from_secs(2), clock.clone());
         let start = Instant::now();
         let busy = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            lag.add(Duration::from_secs(30));
+            clock.add(Duration::from_secs(30));
             pending::<()>().await;
         };
         assert_eq!(budget.spend(busy).await, None);
@@ -264,7 +265,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_another_host_is_not_charged() {
         let second = Duration::from_secs(1);
-        let mut budget = Budget::new(2 * second, Lag::default());
+        let mut budget = Budget::new(2 * second, ProcessClock::default());
         let excused = budget.excused();
         let start = Instant::now();
         let waits = async {
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(budget.spend(waits).await, None);
         assert_eq!(start.elapsed(), 62 * second);
         // A wait that is broken off ends.
-        let mut budget = Budget::new(2 * second, Lag::default());
+        let mut budget = Budget::new(2 * second, ProcessClock::default());
         let excused = budget.excused();
         let broken_off = tokio::time::timeout(60 * second, excused.wait(pending::<()>()));
         assert!(budget.spend(broken_off).await.unwrap().is_err());

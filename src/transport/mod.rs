@@ -7,7 +7,6 @@ mod dial;
 mod error;
 pub mod exec;
 pub mod input;
-mod lag;
 mod output;
 mod resolve;
 pub mod rsh;
@@ -19,9 +18,6 @@ pub use backoff::Backoff;
 pub use budget::{Budget, Excused};
 pub use error::{CallbackFault, HostKeyFault, TransportError};
 pub use input::{Input, InputReader};
-#[cfg(test)]
-pub(crate) use lag::lose_the_cpu;
-pub use lag::{Alarm, Lag};
 pub use output::{Output, Place};
 pub use resolve::{LOOKUP_THREADS, Resolver};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::Lag;
+use crate::clock::ProcessClock;
 use crate::event::Chunk;
 use crate::reader::Reader;
 
@@ -15,7 +15,7 @@ use crate::reader::Reader;
 pub struct Output {
     chunks: mpsc::Sender<Chunk>,
     reader: Reader,
-    lag: Lag,
+    clock: ProcessClock,
     state: Mutex<State>,
     /// Notified when the target has a place it waited for.
     freed: Notify,
@@ -24,7 +24,7 @@ pub struct Output {
 #[derive(Debug, Default)]
 struct State {
     sent: u64,
-    /// The time of the last piece, in time of [`Lag::running`].
+    /// The time of the last piece, in time of [`ProcessClock::running`].
     last: Duration,
     held_back: Duration,
     /// The beginning of the wait for a place.
@@ -49,11 +49,11 @@ pub struct Place<'a> {
 impl Output {
     /// A target's end of this queue, which `reader` empties in the end.
     #[must_use]
-    pub fn new(chunks: mpsc::Sender<Chunk>, reader: Reader, lag: Lag) -> Self {
+    pub fn new(chunks: mpsc::Sender<Chunk>, reader: Reader, clock: ProcessClock) -> Self {
         Output {
             chunks,
             reader,
-            lag,
+            clock,
             state: Mutex::default(),
             freed: Notify::new(),
         }
@@ -108,7 +108,7 @@ impl Output {
         self.lock().sent
     }
 
-    /// The time at which the target last had output, in time of [`Lag::running`].
+    /// The time at which the target last had output, in time of [`ProcessClock::running`].
     #[must_use]
     pub fn last(&self) -> Duration {
         self.lock().last
@@ -116,7 +116,7 @@ impl Output {
 
     fn now(&self) -> Moment {
         Moment {
-            running: self.lag.running(),
+            running: self.clock.running(),
             blocked: self.reader.blocked(),
         }
     }
@@ -137,7 +137,7 @@ impl Output {
 impl Place<'_> {
     /// Puts a piece of output there.
     pub fn send(self, chunk: Chunk) {
-        let now = self.output.lag.running();
+        let now = self.output.clock.running();
         let mut state = self.output.lock();
         state.sent += 1;
         state.last = now;
@@ -160,7 +160,7 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let held = self.0.held_back();
-        let now = self.0.lag.running();
+        let now = self.0.clock.running();
         let mut state = self.0.lock();
         state.held_back = held;
         state.waiting = None;
@@ -189,8 +189,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_a_wait_for_a_blocked_reader_is_held_back() {
         let (sender, mut chunks) = mpsc::channel(1);
-        let (reader, lag) = (Reader::default(), Lag::default());
-        let output = Output::new(sender, reader.clone(), lag);
+        let (reader, clock) = (Reader::default(), ProcessClock::default());
+        let output = Output::new(sender, reader.clone(), clock);
         let seconds = Duration::from_secs;
         let write = reader.write();
         advance(seconds(3)).await;

@@ -307,12 +307,12 @@ mod tests {
 
     use tokio::task::JoinSet;
 
-    use crate::transport::Lag;
+    use crate::clock::ProcessClock;
 
     #[tokio::test]
     async fn literals_cost_nothing_and_bad_names_fail_alone() {
         let resolver = Resolver::default();
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         let v6 = resolver
             .lookup("2001:db8::1", 514, &mut budget)
             .await
@@ -362,7 +362,7 @@ mod tests {
         for n in 0..500 {
             let resolver = resolver.clone();
             tasks.spawn(async move {
-                let mut budget = Budget::new(Duration::from_millis(300), Lag::default());
+                let mut budget = Budget::new(Duration::from_millis(300), ProcessClock::default());
                 let name = format!("n{n}");
                 resolver.lookup(&name, 514, &mut budget).await.unwrap_err()
             });
@@ -380,7 +380,7 @@ mod tests {
         }
         assert_eq!((timed_out, not_asked), (UNANSWERED, 500 - UNANSWERED));
         assert_eq!(asked.load(Ordering::Relaxed), UNANSWERED);
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         for local in ["localhost", "192.0.2.1"] {
             let found = resolver.lookup(local, 514, &mut budget).await;
             assert_eq!(found.unwrap().len(), 1, "{local}");
@@ -394,7 +394,7 @@ mod tests {
         );
         // The first answer, though it comes too late for who asked, ends it.
         drop(gate);
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         while resolver.lookup("back", 514, &mut budget).await.is_err() {
             tokio::task::yield_now().await;
         }
@@ -406,9 +406,9 @@ mod tests {
         let (gate, resolver, asked) = dead_service();
         resolver.0.change(|service| service.unanswered = UNANSWERED);
         for n in 1..4 {
-            let mut budget = Budget::new(Duration::from_millis(100), Lag::default());
+            let mut budget = Budget::new(Duration::from_millis(100), ProcessClock::default());
             let first = resolver.lookup("first", 514, &mut budget);
-            let mut other = Budget::new(Duration::from_secs(20), Lag::default());
+            let mut other = Budget::new(Duration::from_secs(20), ProcessClock::default());
             let second = resolver.lookup("second", 514, &mut other);
             let (first, second) = tokio::join!(first, second);
             assert!(matches!(first, Err(TransportError::ConnectTimeout { .. })));
@@ -421,7 +421,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_service_that_says_that_it_cannot_tell_is_not_dead() {
         let resolver = Resolver::asking(|_, _| Err(service_error(TRY_AGAIN[0])));
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         for _ in 0..2 * UNANSWERED {
             let error = resolver.lookup("n", 514, &mut budget).await.unwrap_err();
             assert_eq!(

@@ -7,9 +7,10 @@ use reserved_ports::PortLease;
 use tokio::time::Instant;
 
 use super::callback::{Expected, Listeners, News};
+use crate::clock::{Alarm, ProcessClock, alarm_reached};
 use crate::event::Phase;
 use crate::transport::stream::Connection;
-use crate::transport::{Alarm, CallbackFault, Lag, TransportError};
+use crate::transport::{CallbackFault, TransportError};
 
 /// How long after the daemon's answer its call may still arrive, though it was made before: the last
 /// segment of a handshake that was lost is repeated after a second.
@@ -18,7 +19,6 @@ const CALL_PATIENCE: Duration = Duration::from_secs(3);
 /// Time that a session waits for its own call after one from elsewhere, before it starts again with a
 /// listener to itself. Most daemons call within milliseconds.
 const OWN_LISTENER_AFTER: Duration = Duration::from_millis(300);
-
 
 /// A connection that is reset when it is dropped, and after that gives its source port back.
 #[derive(Debug)]
@@ -96,16 +96,10 @@ pub(super) async fn call_first(
     expected: &mut Expected,
     progress: &mut Progress<'_>,
     listeners: Option<&Listeners>,
-    lag: &Lag,
+    clock: &ProcessClock,
 ) -> Result<Option<Connection>, Unstarted> {
     let mut patience: Option<Alarm> = None;
     loop {
-        let rung = async {
-            match &patience {
-                Some(alarm) => alarm.rung().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             news = expected.news() => match news {
@@ -114,12 +108,12 @@ pub(super) async fn call_first(
                     progress.elsewhere = true;
                     if !progress.again && listeners.is_some_and(Listeners::have_unused_port) {
                         progress.may_move = true;
-                        patience = Some(lag.alarm(OWN_LISTENER_AFTER));
+                        patience = Some(clock.alarm(OWN_LISTENER_AFTER));
                     }
                 }
             },
             _ = main.readable() => return Ok(None),
-            () = rung => {
+            () = alarm_reached(patience.as_ref()) => {
                 return match expected.arrived() {
                     Some(call) => Ok(Some(call)),
                     None => Err(Unstarted::NeedsOwnListener),

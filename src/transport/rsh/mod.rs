@@ -14,14 +14,12 @@ use tokio::time::Instant;
 use super::dial::dial;
 use super::stream::{Connection, Read};
 use super::{
-    Budget, CallbackFault, Input, Lag, Resolver, Route, Setback, StderrMode, Transport,
-    TransportError,
+    Budget, CallbackFault, Input, Resolver, Route, Setback, StderrMode, Transport, TransportError,
 };
+use crate::clock::ProcessClock;
 use crate::event::Phase;
 use crate::targets::{Network, Target, TargetId};
-use attempt::{
-    Connected, Progress, Unstarted, call_first, last_call, next_news,
-};
+use attempt::{Connected, Progress, Unstarted, call_first, last_call, next_news};
 use callback::{Callee, Expected, Listeners, News};
 use feed::Feed;
 use output::MainStream;
@@ -184,7 +182,7 @@ impl RshTransport {
         Connected { mut main, lease }: Connected,
         mut expected: Option<Expected>,
         progress: &mut Progress<'_>,
-        lag: &Lag,
+        clock: &ProcessClock,
     ) -> Result<Box<RshSession>, Unstarted> {
         progress.phase = Phase::Start;
         let port = expected.as_ref().map_or(0, Expected::port);
@@ -203,7 +201,7 @@ impl RshTransport {
                 let _ = main.write_all(port).await;
                 // Boxed, since every session's size would be that of this rarer path.
                 let listeners = self.listeners.as_ref();
-                let first = call_first(&mut main, expected, progress, listeners, lag);
+                let first = call_first(&mut main, expected, progress, listeners, clock);
                 call = Box::pin(first).await?;
                 call.as_ref().map(|_| rest)
             }
@@ -257,7 +255,7 @@ impl RshTransport {
                 }
             }
         };
-        progress.answered = Some(answer_came(asked, !rest.is_empty(), lag));
+        progress.answered = Some(answer_came(asked, !rest.is_empty(), clock));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since a session's size is that of its largest path.
@@ -352,12 +350,12 @@ fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> 
 /// The moment from which the command counts as running. If output came in one piece with the answer, or the
 /// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
 /// since a command must not seem to take less time than it took.
-fn answer_came(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
+fn answer_came(asked: Instant, with_output: bool, clock: &ProcessClock) -> Instant {
     let now = Instant::now();
     let earliest = if with_output {
-        lag.last_turn().unwrap_or(now)
+        clock.last_turn().unwrap_or(now)
     } else {
-        now - lag.current()
+        now - clock.current_delay()
     };
     earliest.clamp(asked, now)
 }
@@ -422,9 +420,9 @@ impl Transport for RshTransport {
         let connected = Connected::new(outgoing);
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(Expected::is_private);
-        let (before, lag, begun) = (budget.left(), budget.lag(), Instant::now());
+        let (before, clock, begun) = (budget.left(), budget.clock(), Instant::now());
         let mut progress = Progress::new(route.own_listener, &mut route.asked);
-        let start = self.start(id, target, connected, expected, &mut progress, &lag);
+        let start = self.start(id, target, connected, expected, &mut progress, &clock);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
         route.answered = progress.answered;
@@ -525,33 +523,33 @@ fn no_listener(error: io::Error) -> Setback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::lose_the_cpu;
+    use crate::clock::lose_the_cpu;
 
     #[tokio::test(start_paused = true)]
     async fn a_command_runs_from_the_earliest_moment_that_is_possible() {
-        let lag = Lag::default();
-        let measuring = tokio::spawn(lag.clone().measure());
+        let clock = ProcessClock::default();
+        let measuring = tokio::spawn(clock.clone().measure());
         let asked = Instant::now();
         tokio::time::sleep(Duration::from_secs(3)).await;
         // Read in time.
-        assert_eq!(answer_came(asked, false, &lag), Instant::now());
+        assert_eq!(answer_came(asked, false, &clock), Instant::now());
         // The process gets no CPU for a second, in which the answer comes, and output after it or none.
         let in_time = Instant::now();
         lose_the_cpu(Duration::from_secs(1));
         for with_output in [false, true] {
-            let answered = answer_came(asked, with_output, &lag);
+            let answered = answer_came(asked, with_output, &clock);
             let difference = answered.max(in_time) - answered.min(in_time);
             assert!(difference <= Duration::from_millis(20), "{difference:?}");
         }
         // Never before the daemon was asked.
         let asked = Instant::now();
-        assert_eq!(answer_came(asked, true, &lag), asked);
+        assert_eq!(answer_came(asked, true, &clock), asked);
         measuring.abort();
     }
 
     #[test]
     fn without_measuring_the_answer_came_when_it_was_read() {
         let asked = Instant::now() - Duration::from_secs(1);
-        assert!(answer_came(asked, true, &Lag::default()) > asked);
+        assert!(answer_came(asked, true, &ProcessClock::default()) > asked);
     }
 }
