@@ -9,7 +9,7 @@ use clap::{ArgAction, Parser};
 use reserved_ports::SourcePorts;
 
 use crate::run::policy::Share;
-use crate::run::signal::Keys;
+use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
@@ -484,7 +484,7 @@ pub struct Cli {
 
     /// What ^C and ^\ mean; multi-rsh has its own
     #[arg(skip)]
-    pub keys: Keys,
+    pub keys: SignalKeys,
 
     /// The command: its words are joined by spaces and interpreted by the remote user's login shell
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]

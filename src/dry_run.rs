@@ -13,11 +13,11 @@ use crate::clock::ProcessClock;
 use crate::error::plain;
 use crate::plan::RunPlan;
 use crate::report::{Called, Rules, RunInfo};
-use crate::run::limits::{self, Descriptors};
+use crate::run::descriptors::{Descriptors, descriptors};
 use crate::run::policy::Policy;
 use crate::targets::TransportKind;
 use crate::targets::fold;
-use crate::transport::{Budget, Resolver, TransportError};
+use crate::transport::{Budget, NameResolver, TransportError};
 
 /// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
 const AT_ONCE: usize = 64;
@@ -46,14 +46,14 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     let mut text = targets(&plan.info, &found);
     text.push_str(&failures(&plan.info, &found, &plan.run.policy));
     let fanout = plan.run.fanout;
-    let descriptors = limits::descriptors(fanout, plan.run.descriptors_per_host);
+    let descriptors = descriptors(fanout, plan.run.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     Ok((text, all_found))
 }
 
 /// Looks every name up once, within the connect timeout each.
 async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
-    let resolver = Resolver::default();
+    let resolver = NameResolver::default();
     let targets = &plan.info.targets;
     let mut found: Vec<Found> = targets.iter().map(|_| None).collect();
     let names = targets.iter().enumerate();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use config::{Config, ConfigError};
 use error::Error;
-use event::Note;
+use event::Notice;
 use exit::ExitStatus;
 use fake_rshd::{CallbackPort, Daemons, Shell};
 use help::with_help;
@@ -34,7 +34,7 @@ use transport::exec::openssh::OpenSshTransport;
 use transport::rsh::RshTransport;
 use transport::ssh::SshTransport;
 use transport::ssh::prompt::Terminal;
-use transport::{Input, LOOKUP_THREADS, Resolver};
+use transport::{Input, LOOKUP_THREADS, NameResolver};
 
 pub mod cli;
 mod clock;
@@ -350,10 +350,10 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
 async fn set_up(
     plan: TransportPlan,
     targets: &[Target],
-    notes: &mut Vec<Note>,
+    notes: &mut Vec<Notice>,
 ) -> Result<AnyTransport, Error> {
     let no_random = "get random bytes";
-    let resolver = Resolver::default();
+    let resolver = NameResolver::default();
     let mut pool = None;
     let rsh = match plan.rsh {
         Some(options) => {
@@ -375,7 +375,7 @@ async fn set_up(
             let mut told = Vec::new();
             let asked = &mut Terminal;
             let ssh = SshTransport::new(options, mine, pool, resolver, asked, &mut told).await?;
-            notes.extend(told.into_iter().map(|note| Note {
+            notes.extend(told.into_iter().map(|note| Notice {
                 verbose: note.verbose,
                 text: note.text,
             }));
@@ -422,7 +422,7 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Daemons, Error> {
         SourcePorts::Reserved => words(&RESERVED),
         SourcePorts::Range(range) => words(range),
     };
-    plan.run.notes.push(Note {
+    plan.run.notes.push(Notice {
         verbose: false,
         text: format!(
             "demo: embedded daemons on loopback answer for every host; source ports: {ports}"
@@ -446,7 +446,7 @@ const WORTH_ASKING: usize = 64;
 fn port_pool(
     source_ports: &SourcePorts,
     targets: usize,
-    notes: &mut Vec<Note>,
+    notes: &mut Vec<Notice>,
 ) -> Result<PortPool, Error> {
     let range = match source_ports {
         SourcePorts::Any => return Ok(PortPool::ephemeral()),
@@ -478,7 +478,7 @@ fn port_pool(
     match kernel::sockets(&range) {
         Ok(sockets) => pool.observe(&sockets),
         // The pool finds out by trying; that takes longer and is no failure.
-        Err(error) => notes.push(Note {
+        Err(error) => notes.push(Notice {
             verbose: true,
             text: format!("the kernel's sockets are not known at the start: {error}"),
         }),

@@ -14,7 +14,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, at_least_one, time};
 use crate::config::{ConfigError, option};
-use crate::run::signal::Keys;
+use crate::run::signal::SignalKeys;
 
 const NAME: &str = "multi-rsh";
 
@@ -93,7 +93,7 @@ pub fn cli(args: Vec<OsString>) -> Result<Cli, ConfigError> {
     Ok(Cli {
         connect_timeout: timeout,
         host_timeout: Some(timeout),
-        keys: Keys::MultiRsh,
+        keys: SignalKeys::MultiRsh,
         ..cli
     })
 }
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(cli.jobs.get(), 20);
         assert_eq!(cli.connect_timeout, Duration::from_secs(15));
         assert_eq!(cli.host_timeout, Some(Duration::from_secs(15)));
-        assert_eq!(cli.keys, Keys::MultiRsh);
+        assert_eq!(cli.keys, SignalKeys::MultiRsh);
         let cli = parse(&["-p3", "-t", "2.5", "-u", "me", "-l", "-", "ls", "-l", "x"]).unwrap();
         assert_eq!(cli.command, ["ls", "-l", "x"]);
         assert_eq!(cli.hosts_files, [PathBuf::from("-")]);

@@ -17,12 +17,12 @@ use uzers::os::unix::UserExt;
 
 use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
-use crate::event::Note;
+use crate::event::Notice;
 use crate::listing::{Form, Listing};
 use crate::reader::Reader;
 use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::RunSpec;
-use crate::run::signal::Keys;
+use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup};
 use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
@@ -88,7 +88,7 @@ pub struct RunPlan {
     /// What the transports are told.
     pub transports: TransportPlan,
     /// Which keys of the terminal say what.
-    pub keys: Keys,
+    pub keys: SignalKeys,
     /// What of standard input is kept for the commands, if they read it.
     pub stdin: Option<InputLimits>,
     /// Whether embedded daemons answer.
@@ -218,7 +218,7 @@ impl Plan {
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,
-                patience: cli.connect_timeout + INPUT_PATIENCE,
+                stall_timeout: cli.connect_timeout + INPUT_PATIENCE,
             }),
             demo: cli.demo,
             dry: cli.dry_run,
@@ -231,10 +231,10 @@ impl Plan {
 }
 
 /// The warnings about hosts files and groups, for the run's reports.
-fn notes(groups: &Groups) -> Vec<Note> {
+fn notes(groups: &Groups) -> Vec<Notice> {
     let warnings = groups.warnings().take().into_iter();
     warnings
-        .map(|text| Note {
+        .map(|text| Notice {
             verbose: false,
             text,
         })

@@ -1,13 +1,13 @@
-//! `--retries`: which failures are worth another try, and when it comes.
+//! `--retries`: the errors after which another attempt is allowed, and the pauses before it.
 //!
-//! Only what provably came before the command is tried again: a command that may have run never is. Up
-//! to the connection that is plain; past it the transport has to say so ([`Setback::NotStarted`]).
+//! An error is retryable only if the command provably did not start. Up to the login the phase proves it. After that
+//! the transport must say so ([`AttemptError::Retryable`]).
 
 use std::time::Duration;
 
 use crate::event::Phase;
 #[cfg(doc)]
-use crate::transport::Setback;
+use crate::transport::AttemptError;
 use crate::transport::{Backoff, TransportError};
 
 /// Pauses before the retries.
@@ -16,26 +16,25 @@ pub(super) const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(30),
 };
 
-/// Whether a failure, in looking up, in connecting or in logging in, came before the host was asked
-/// for the command, and may pass.
-pub(super) fn is_worth_it(error: &TransportError) -> bool {
+/// True if the error is temporary and came before the daemon was asked for the command.
+pub(super) fn is_retryable(error: &TransportError) -> bool {
     match error {
         TransportError::NameService { .. }
         | TransportError::Refused
         | TransportError::Unreachable(_) => true,
-        // An ssh server is asked for the command when it has let the user in.
+        // An ssh server is asked for the command after the login.
         TransportError::ConnectTimeout { phase, .. }
         | TransportError::Reset { phase, .. }
         | TransportError::Closed { phase, .. }
         | TransportError::Io { phase, .. } => *phase <= Phase::Auth,
         TransportError::Busy { .. } => true,
-        TransportError::Jump { source, .. } => is_worth_it(source),
+        TransportError::Jump { source, .. } => is_retryable(source),
         _ => false,
     }
 }
 
-/// True if a host that was given up had been asked for the command and may start it all the same. That a
-/// failure is known to come before the command is told by [`Setback::NotStarted`].
+/// True if the daemon was asked for the command and may start it in spite of the error. If the command provably did
+/// not start, the error is [`AttemptError::Retryable`].
 pub(super) fn may_have_started(error: &TransportError) -> bool {
     match error {
         TransportError::NoCallback { .. } => true,
@@ -53,7 +52,7 @@ mod tests {
     use std::io;
 
     #[test]
-    fn what_may_have_begun_to_run_is_not_tried_again() {
+    fn an_error_after_the_login_is_not_retryable() {
         let timeout = |phase| TransportError::ConnectTimeout {
             phase,
             after: Duration::from_secs(1),
@@ -76,14 +75,14 @@ mod tests {
             let early = phase <= Phase::Auth;
             let closed = TransportError::Closed { phase, hint: None };
             for error in [timeout(phase), reset(phase), io(phase), closed] {
-                assert_eq!(is_worth_it(&error), early, "{error}");
+                assert_eq!(is_retryable(&error), early, "{error}");
             }
         }
         let denied = TransportError::Denied { text: "no".into() };
         let unknown = TransportError::Name {
             reason: "no such name".into(),
         };
-        assert!(is_worth_it(&TransportError::Refused));
-        assert!(!is_worth_it(&denied) && !is_worth_it(&unknown));
+        assert!(is_retryable(&TransportError::Refused));
+        assert!(!is_retryable(&denied) && !is_retryable(&unknown));
     }
 }

@@ -11,16 +11,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::policy::Policy;
-use super::signal::{SignalSource, Wish};
+use super::signal::{ControlRequest, SignalSource};
 use super::*;
 use crate::event;
 use crate::event::FailureClass;
 use crate::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
-use crate::event::{Chunk, Facts, Left, Phase, RemoteExit, Side, Stream};
+use crate::event::{Chunk, Facts, LeftRunning, Phase, RemoteExit, Side, Stream};
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::{
-    Budget, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError,
+    AttemptError, Budget, Output, RemoteSignal, Route, Session, Transport, TransportError,
 };
 
 mod outcomes;
@@ -33,7 +33,7 @@ mod waits;
 
 /// What one host does; times in milliseconds.
 #[derive(Clone, Debug)]
-enum Script {
+enum TargetScript {
     Unresolved,
     NeverAnswers,
     /// Waits for a port this often, for so long, then behaves.
@@ -49,7 +49,7 @@ enum Script {
     /// Runs, and no signal can be sent to it.
     Mute,
     /// Fails so often in this way, then exits with status 0.
-    Fails(u8, Failure),
+    Fails(u8, ScriptedFailure),
     Lost,
     Panics,
     /// This machine lacks something for it, for a while or for good.
@@ -62,7 +62,7 @@ enum Script {
 
 /// How an attempt fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
+enum ScriptedFailure {
     Refused,
     /// The name service has no answer.
     NoName,
@@ -73,8 +73,8 @@ enum Failure {
 }
 
 #[derive(Debug)]
-struct Play {
-    scripts: Vec<Script>,
+struct ScriptedTransport {
+    scripts: Vec<TargetScript>,
     /// How often each host has waited for a port, or failed.
     waited: Mutex<HashMap<u32, u8>>,
     work: Arc<Mutex<Vec<Worked>>>,
@@ -85,25 +85,25 @@ type Worked = (Instant, Instant);
 
 /// Work on a host, as long as this lives.
 #[derive(Debug)]
-struct Work(Instant, Arc<Mutex<Vec<Worked>>>);
+struct WorkGuard(Instant, Arc<Mutex<Vec<Worked>>>);
 
-impl Drop for Work {
+impl Drop for WorkGuard {
     fn drop(&mut self) {
         self.1.lock().unwrap().push((self.0, Instant::now()));
     }
 }
 
-impl Play {
-    fn new(scripts: Vec<Script>) -> Self {
-        Play {
+impl ScriptedTransport {
+    fn new(scripts: Vec<TargetScript>) -> Self {
+        ScriptedTransport {
             scripts,
             waited: Mutex::default(),
             work: Arc::default(),
         }
     }
 
-    fn work(&self) -> Work {
-        Work(Instant::now(), Arc::clone(&self.work))
+    fn work(&self) -> WorkGuard {
+        WorkGuard(Instant::now(), Arc::clone(&self.work))
     }
 
     /// Whether it happens once more, of so many times.
@@ -115,24 +115,26 @@ impl Play {
     }
 }
 
-struct Actor {
+struct ScriptedSession {
     id: TargetId,
-    script: Script,
+    script: TargetScript,
     written: u32,
     signalled: Option<RemoteSignal>,
-    _work: Work,
+    _work: WorkGuard,
 }
 
-impl Transport for Play {
-    type Session = Actor;
+impl Transport for ScriptedTransport {
+    type Session = ScriptedSession;
 
     async fn route(&self, target: &Target, _: &mut Budget) -> Result<Route, TransportError> {
         let index: usize = target.host.parse().unwrap();
         match self.scripts[index] {
-            Script::Unresolved => Err(TransportError::Name {
+            TargetScript::Unresolved => Err(TransportError::Name {
                 reason: "unknown".into(),
             }),
-            Script::Fails(times, Failure::NoName) if self.once_more(index as u32, times) => {
+            TargetScript::Fails(times, ScriptedFailure::NoName)
+                if self.once_more(index as u32, times) =>
+            {
                 Err(TransportError::NameService {
                     reason: "busy".into(),
                 })
@@ -147,45 +149,45 @@ impl Transport for Play {
         _: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<Actor, Setback> {
+    ) -> Result<ScriptedSession, AttemptError> {
         let work = self.work();
         let script = self.scripts[id.index()].clone();
         let phase = route.phase;
         match script {
-            Script::NeverAnswers => {
+            TargetScript::NeverAnswers => {
                 budget.spend(std::future::pending::<()>()).await;
-                return Err(Setback::Failed(budget.exhausted(phase)));
+                return Err(AttemptError::Failed(budget.exhausted(phase)));
             }
-            Script::WaitsForPorts(times, ms) if self.once_more(id.0, times) => {
+            TargetScript::WaitsForPorts(times, ms) if self.once_more(id.0, times) => {
                 let until = Instant::now() + Duration::from_millis(ms);
-                return Err(Setback::NoPort(PortWait::until(until)));
+                return Err(AttemptError::NoPort(PortWait::until(until)));
             }
-            Script::Fails(times, how) => {
+            TargetScript::Fails(times, how) => {
                 route.facts.attempts += 1;
-                if how != Failure::NoName && self.once_more(id.0, times) {
+                if how != ScriptedFailure::NoName && self.once_more(id.0, times) {
                     let reset = TransportError::Reset {
                         phase: Phase::Start,
                         hint: None,
                     };
                     return Err(match how {
-                        Failure::NotStarted => Setback::NotStarted(reset),
-                        Failure::Unclear => Setback::Failed(reset),
-                        _ => Setback::Failed(TransportError::Refused),
+                        ScriptedFailure::NotStarted => AttemptError::Retryable(reset),
+                        ScriptedFailure::Unclear => AttemptError::Failed(reset),
+                        _ => AttemptError::Failed(TransportError::Refused),
                     });
                 }
             }
-            Script::Short { passes } if !passes || self.once_more(id.0, 20) => {
+            TargetScript::Short { passes } if !passes || self.once_more(id.0, 20) => {
                 let error = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
-                return Err(Setback::Shortage(error));
+                return Err(AttemptError::Shortage(error));
             }
-            Script::Runs(ms, ..) => {
+            TargetScript::Runs(ms, ..) => {
                 let connecting = Duration::from_millis(ms);
                 sleep(connecting).await;
                 route.facts.connect = Some(connecting);
             }
             _ => {}
         }
-        Ok(Actor {
+        Ok(ScriptedSession {
             id,
             script,
             written: 0,
@@ -195,16 +197,16 @@ impl Transport for Play {
     }
 }
 
-impl Session for Actor {
+impl Session for ScriptedSession {
     async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         match self.script {
-            Script::Runs(..) if self.signalled.is_some() => {
+            TargetScript::Runs(..) if self.signalled.is_some() => {
                 Err(TransportError::NoEndMarker { hint: "killed" })
             }
-            Script::Runs(_, pieces, pause, status) => {
+            TargetScript::Runs(_, pieces, pause, status) => {
                 while self.written < pieces.into() {
                     sleep(Duration::from_millis(pause)).await;
-                    let permit = output.room().await;
+                    let permit = output.reserve().await;
                     let stream = if self.written.is_multiple_of(2) {
                         Stream::Stdout
                     } else {
@@ -219,12 +221,12 @@ impl Session for Actor {
                 }
                 Ok(RemoteExit::Code(status))
             }
-            Script::Floods(_) if self.signalled.is_some() => {
+            TargetScript::Floods(_) if self.signalled.is_some() => {
                 Err(TransportError::NoEndMarker { hint: "killed" })
             }
-            Script::Floods(pieces) => {
+            TargetScript::Floods(pieces) => {
                 while pieces.is_none_or(|pieces| self.written < pieces) {
-                    let place = output.room().await;
+                    let place = output.reserve().await;
                     place.send(Chunk {
                         target: self.id,
                         stream: Stream::Stdout,
@@ -234,25 +236,25 @@ impl Session for Actor {
                 }
                 Ok(RemoteExit::Code(0))
             }
-            Script::Stays { deaf } => match (self.signalled, deaf) {
+            TargetScript::Stays { deaf } => match (self.signalled, deaf) {
                 (Some(RemoteSignal::Term), false) | (Some(RemoteSignal::Kill), _) => {
                     Err(TransportError::NoEndMarker { hint: "killed" })
                 }
                 _ => std::future::pending().await,
             },
-            Script::Immortal | Script::Mute => std::future::pending().await,
-            Script::Lost => Err(TransportError::Reset {
+            TargetScript::Immortal | TargetScript::Mute => std::future::pending().await,
+            TargetScript::Lost => Err(TransportError::Reset {
                 phase: Phase::Run,
                 hint: None,
             }),
-            Script::Panics => panic!("a defect"),
+            TargetScript::Panics => panic!("a defect"),
             _ => Ok(RemoteExit::Code(0)),
         }
     }
 
     fn signal(&mut self, signal: RemoteSignal) -> bool {
         self.signalled = Some(signal);
-        !matches!(self.script, Script::Mute)
+        !matches!(self.script, TargetScript::Mute)
     }
 
     fn closes_first(&self) -> Option<Side> {
@@ -286,30 +288,30 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
     }
 }
 
-/// When to wish for what, in milliseconds.
-type Wishes = Vec<(u64, Wish)>;
+/// When to request for what, in milliseconds.
+type Requests = Vec<(u64, ControlRequest)>;
 
 /// Runs scripts and gives all events with the numbers. The reader takes `pause` for each message and
 /// goes away after `patience` of them.
 async fn play(
     spec: RunSpec,
-    scripts: Vec<Script>,
-    wishes: Wishes,
+    scripts: Vec<TargetScript>,
+    requests: Requests,
     pause: Duration,
     patience: usize,
 ) -> (Vec<Event>, Option<RunStats>, RunStats) {
-    let (wish, wished) = mpsc::channel(8);
+    let (request, requested) = mpsc::channel(8);
     let (reports, mut reader) = mpsc::channel(2);
-    let transport = Play::new(scripts);
+    let transport = ScriptedTransport::new(scripts);
     let work = Arc::clone(&transport.work);
     let blocked = spec.reader.clone();
     let (fanout, policy, hosts) = (spec.fanout.get(), spec.policy.clone(), spec.targets.len());
     let begun = Instant::now();
-    let wisher = async move {
+    let requester = async move {
         let start = Instant::now();
-        for (at, what) in wishes {
+        for (at, what) in requests {
             tokio::time::sleep_until(start + Duration::from_millis(at)).await;
-            let _ = wish.send(what).await;
+            let _ = request.send(what).await;
         }
         // The source stays, as the process's signals do.
         std::future::pending::<()>().await;
@@ -333,11 +335,11 @@ async fn play(
         drop(reader);
         (events, told)
     };
-    let running = run(spec, transport, SignalSource::Injected(wished), reports);
+    let running = run(spec, transport, SignalSource::Injected(requested), reports);
     let (events, told, stats) = tokio::select! {
         biased;
         ((events, told), stats) = async { tokio::join!(reading, running) } => (events, told, stats),
-        () = wisher => unreachable!(),
+        () = requester => unreachable!(),
     };
     let work = work.lock().unwrap();
     if told.is_some() && policy.rate.is_none() {
@@ -388,7 +390,7 @@ fn nobody_waits_in_vain(
     }
 }
 
-async fn play_quietly(spec: RunSpec, scripts: Vec<Script>) -> (Vec<Event>, RunStats) {
+async fn play_quietly(spec: RunSpec, scripts: Vec<TargetScript>) -> (Vec<Event>, RunStats) {
     let (events, told, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
     assert_eq!(
         told.as_ref(),

@@ -9,7 +9,7 @@ use super::super::testing::{Recorder, finished, output, run_info, run_started, s
 use super::super::{Rules, Terminals};
 use super::*;
 use crate::event::CancelReason;
-use crate::event::{Facts, Left, Phase, RemoteExit, Side};
+use crate::event::{Facts, LeftRunning, Phase, RemoteExit, Side};
 use crate::transport::{CallbackFault, TransportError};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn everything() -> Vec<Event> {
             finished: 0,
             hint: Some("hint"),
         },
-        Event::Note(Note {
+        Event::Notice(Notice {
             verbose: true,
             text: "a \"note\"".to_owned(),
         }),
@@ -114,7 +114,7 @@ fn everything() -> Vec<Event> {
         attempts: 2,
         local_port: Some(1022),
         closed_first: Some(Side::Remote),
-        left: Left::Runs,
+        left_running: LeftRunning::Yes,
     };
     if let Some(Event::Finished(end)) = events.last_mut() {
         end.facts = facts;
@@ -124,7 +124,7 @@ fn everything() -> Vec<Event> {
     };
     events.push(finished(0, Outcome::Failed(timeout.into())));
     if let Some(Event::Finished(end)) = events.last_mut() {
-        end.facts.left = Left::MayRun;
+        end.facts.left_running = LeftRunning::Maybe;
     }
     events
 }

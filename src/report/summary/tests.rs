@@ -165,7 +165,7 @@ fn remote_text_is_harmless_and_cut() {
 #[test]
 fn notes_and_states_are_said_at_once() {
     let note = |verbose, text: &str| {
-        Event::Note(Note {
+        Event::Notice(Notice {
             verbose,
             text: text.to_owned(),
         })
@@ -333,7 +333,7 @@ fn times_are_as_precise_as_people_want_them() {
 #[test]
 fn a_quiet_summary_answers_and_says_no_more() {
     let note = |text: &str| {
-        Event::Note(Note {
+        Event::Notice(Notice {
             verbose: false,
             text: text.to_owned(),
         })

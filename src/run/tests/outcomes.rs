@@ -5,13 +5,13 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn every_kind_of_end_is_told_and_counted() {
     let scripts = vec![
-        Script::Runs(5, 4, 10, 0),
-        Script::Runs(5, 0, 0, 3),
-        Script::Unresolved,
-        Script::NeverAnswers,
-        Script::WaitsForPorts(3, 60_000),
-        Script::Lost,
-        Script::Panics,
+        TargetScript::Runs(5, 4, 10, 0),
+        TargetScript::Runs(5, 0, 0, 3),
+        TargetScript::Unresolved,
+        TargetScript::NeverAnswers,
+        TargetScript::WaitsForPorts(3, 60_000),
+        TargetScript::Lost,
+        TargetScript::Panics,
     ];
     let (events, stats) = play_quietly(spec(7, 2, None), scripts).await;
     check_rules(&events, &stats, 7);
@@ -34,8 +34,8 @@ async fn every_kind_of_end_is_told_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
     let start = Instant::now();
-    let mut scripts = vec![Script::WaitsForPorts(1, 60_000); 2];
-    scripts.extend(vec![Script::Runs(1000, 0, 0, 0); 8]);
+    let mut scripts = vec![TargetScript::WaitsForPorts(1, 60_000); 2];
+    scripts.extend(vec![TargetScript::Runs(1000, 0, 0, 0); 8]);
     let (events, stats) = play_quietly(spec(10, 2, None), scripts).await;
     check_rules(&events, &stats, 10);
     assert_eq!(stats.succeeded, 10);
@@ -58,9 +58,9 @@ async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
 async fn a_shortage_is_waited_out_for_a_minute() {
     let start = Instant::now();
     let scripts = vec![
-        Script::Short { passes: true },
-        Script::Short { passes: false },
-        Script::Runs(1000, 0, 0, 0),
+        TargetScript::Short { passes: true },
+        TargetScript::Short { passes: false },
+        TargetScript::Runs(1000, 0, 0, 0),
     ];
     let (events, stats) = play_quietly(spec(3, 1, None), scripts).await;
     check_rules(&events, &stats, 3);
@@ -81,13 +81,16 @@ async fn a_shortage_is_waited_out_for_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn hosts_that_wait_for_ports_are_counted() {
-    let mut scripts = vec![Script::WaitsForPorts(1, 60_000); 3];
-    scripts.extend(vec![Script::WaitsForPorts(1, 5_000); 2]);
-    let wishes = vec![(1000, Wish::State), (10_000, Wish::State)];
+    let mut scripts = vec![TargetScript::WaitsForPorts(1, 60_000); 3];
+    scripts.extend(vec![TargetScript::WaitsForPorts(1, 5_000); 2]);
+    let requests = vec![
+        (1000, ControlRequest::PrintState),
+        (10_000, ControlRequest::PrintState),
+    ];
     let (events, _, _) = play(
         spec(5, 4, None),
         scripts,
-        wishes,
+        requests,
         Duration::ZERO,
         usize::MAX,
     )
@@ -110,7 +113,10 @@ async fn hosts_that_wait_for_ports_are_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
-    let scripts = vec![Script::Stays { deaf: false }, Script::Stays { deaf: true }];
+    let scripts = vec![
+        TargetScript::Stays { deaf: false },
+        TargetScript::Stays { deaf: true },
+    ];
     let (events, stats) = play_quietly(spec(2, 2, Some(Duration::from_secs(5))), scripts).await;
     check_rules(&events, &stats, 2);
     for event in &events {
@@ -134,8 +140,8 @@ async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
 async fn a_host_has_its_time_for_connecting_and_running_together() {
     // The second one is done in time, and has a tighter limit on its command that it keeps to as well.
     let scripts = vec![
-        Script::Runs(3000, 4, 1000, 0),
-        Script::Runs(3000, 1, 1900, 0),
+        TargetScript::Runs(3000, 4, 1000, 0),
+        TargetScript::Runs(3000, 1, 1900, 0),
     ];
     let mut spec = spec(2, 2, Some(Duration::from_millis(3500)));
     spec.policy.host_timeout = Some(Duration::from_secs(5));

@@ -10,20 +10,20 @@ fn secs(seconds: u64) -> Duration {
 async fn read_slowly(
     policy: Policy,
     limit: Option<Duration>,
-    scripts: Vec<Script>,
-    wishes: Wishes,
+    scripts: Vec<TargetScript>,
+    requests: Requests,
 ) -> (Vec<Event>, Option<RunStats>, RunStats) {
     let hosts = scripts.len();
     let spec = RunSpec {
         policy,
         ..spec(hosts, hosts, limit)
     };
-    play(spec, scripts, wishes, secs(1), usize::MAX).await
+    play(spec, scripts, requests, secs(1), usize::MAX).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn time_in_which_output_is_held_back_is_in_no_limit() {
-    let floods = vec![Script::Floods(Some(50)); 4];
+    let floods = vec![TargetScript::Floods(Some(50)); 4];
     let idle = Policy {
         idle_timeout: Some(secs(2)),
         ..Policy::default()
@@ -58,9 +58,9 @@ async fn time_in_which_output_is_held_back_is_in_no_limit() {
 async fn what_goes_on_is_ended_beside_a_slow_reader() {
     let scripts = || {
         vec![
-            Script::Floods(None),
-            Script::Stays { deaf: false },
-            Script::Floods(Some(50)),
+            TargetScript::Floods(None),
+            TargetScript::Stays { deaf: false },
+            TargetScript::Floods(Some(50)),
         ]
     };
     let whole = Policy {
@@ -93,10 +93,10 @@ async fn what_goes_on_is_ended_beside_a_slow_reader() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_keeps_nobody_from_starting_or_from_being_heard() {
-    let mut scripts = vec![Script::Floods(None)];
-    scripts.extend(vec![Script::Runs(0, 1, 0, 0); 19]);
-    let wishes = vec![(60_000, Wish::Stop(15))];
-    let (events, _, stats) = play(spec(20, 2, None), scripts, wishes, secs(1), usize::MAX).await;
+    let mut scripts = vec![TargetScript::Floods(None)];
+    scripts.extend(vec![TargetScript::Runs(0, 1, 0, 0); 19]);
+    let requests = vec![(60_000, ControlRequest::Stop(15))];
+    let (events, _, stats) = play(spec(20, 2, None), scripts, requests, secs(1), usize::MAX).await;
     assert_eq!((stats.succeeded, stats.cancelled), (19, 1));
     // One at a time beside the flood, each of which waits for one message at most to write its line.
     for event in &events {
@@ -110,13 +110,19 @@ async fn a_flood_keeps_nobody_from_starting_or_from_being_heard() {
 
 #[tokio::test(start_paused = true)]
 async fn one_interrupt_goes_on_also_when_only_the_reports_are_left() {
-    let floods = || vec![Script::Floods(Some(5)); 2];
+    let floods = || vec![TargetScript::Floods(Some(5)); 2];
     let policy = Policy::default;
-    let late = vec![(2500, Wish::Interrupt), (4500, Wish::Interrupt)];
+    let late = vec![
+        (2500, ControlRequest::Interrupt),
+        (4500, ControlRequest::Interrupt),
+    ];
     let (_, told, stats) = read_slowly(policy(), None, floods(), late).await;
     assert_eq!(told, Some(stats.clone()));
     assert_eq!((stats.cancel, stats.succeeded), (None, 2));
-    let twice = vec![(2500, Wish::Interrupt), (2900, Wish::Interrupt)];
+    let twice = vec![
+        (2500, ControlRequest::Interrupt),
+        (2900, ControlRequest::Interrupt),
+    ];
     let (_, told, stats) = read_slowly(policy(), None, floods(), twice).await;
     assert_eq!(told, None);
     assert_eq!(stats.cancel, Some(CancelReason::Signal(2)));
@@ -130,13 +136,13 @@ async fn one_interrupt_after_the_deadline_still_asks() {
         kill_after: secs(10),
         ..Policy::default()
     };
-    let scripts = vec![Script::Stays { deaf: true }];
-    let wishes = vec![(3000, Wish::Interrupt)];
+    let scripts = vec![TargetScript::Stays { deaf: true }];
+    let requests = vec![(3000, ControlRequest::Interrupt)];
     let spec = RunSpec {
         policy,
         ..spec(1, 1, None)
     };
-    let (events, told, stats) = play(spec, scripts, wishes, Duration::ZERO, usize::MAX).await;
+    let (events, told, stats) = play(spec, scripts, requests, Duration::ZERO, usize::MAX).await;
     assert!(told.is_some());
     assert_eq!(stats.cancel, Some(CancelReason::Deadline));
     let states = events.iter().filter(|e| matches!(e, Event::State { .. }));

@@ -19,7 +19,11 @@ pub(super) fn count(n: u32) -> Share {
 }
 
 /// A run of these scripts by these rules, two hosts at once for each five.
-async fn run_by(policy: Policy, scripts: Vec<Script>, wishes: Wishes) -> (Vec<Event>, RunStats) {
+async fn run_by(
+    policy: Policy,
+    scripts: Vec<TargetScript>,
+    requests: Requests,
+) -> (Vec<Event>, RunStats) {
     let hosts = scripts.len();
     let fanout = hosts.div_ceil(5) * 2;
     let spec = RunSpec {
@@ -27,7 +31,7 @@ async fn run_by(policy: Policy, scripts: Vec<Script>, wishes: Wishes) -> (Vec<Ev
         ..spec(hosts, fanout, None)
     };
     let (events, told, stats) =
-        play(spec, scripts.clone(), wishes, Duration::ZERO, usize::MAX).await;
+        play(spec, scripts.clone(), requests, Duration::ZERO, usize::MAX).await;
     assert_eq!(told.as_ref(), Some(&stats));
     check_rules(&events, &stats, hosts);
     check(&events, &stats, &scripts, &policy);
@@ -92,7 +96,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
 }
 
 /// What holds of a run by these rules, whatever happens.
-pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], policy: &Policy) {
+pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript], policy: &Policy) {
     let total = scripts.len();
     let (mut left, mut may_run) = (Vec::new(), Vec::new());
     let (mut failures, mut failures_at) = (0, Vec::new());
@@ -116,24 +120,26 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], poli
                     failures += 1;
                     failures_at.push(end.target.index());
                 }
-                match end.facts.left {
-                    Left::Nothing => {}
-                    Left::MayRun => may_run.push(end.target),
-                    Left::Runs => left.push(end.target),
+                match end.facts.left_running {
+                    LeftRunning::No => {}
+                    LeftRunning::Maybe => may_run.push(end.target),
+                    LeftRunning::Yes => left.push(end.target),
                 }
                 let script = &scripts[end.target.index()];
                 let ran = end.facts.run.is_some();
                 let failed = matches!(end.outcome, Outcome::Failed(_));
                 let expected = match script {
-                    Script::Immortal | Script::Mute if ran => Left::Runs,
-                    Script::Lost if ran => Left::MayRun,
-                    Script::Fails(_, Failure::Unclear) if failed => Left::MayRun,
-                    _ => Left::Nothing,
+                    TargetScript::Immortal | TargetScript::Mute if ran => LeftRunning::Yes,
+                    TargetScript::Lost if ran => LeftRunning::Maybe,
+                    TargetScript::Fails(_, ScriptedFailure::Unclear) if failed => {
+                        LeftRunning::Maybe
+                    }
+                    _ => LeftRunning::No,
                 };
-                assert_eq!(end.facts.left, expected, "{script:?}");
-                if let Script::Fails(_, how) = script {
+                assert_eq!(end.facts.left_running, expected, "{script:?}");
+                if let TargetScript::Fails(_, how) = script {
                     let tries = match how {
-                        Failure::Unclear => 1,
+                        ScriptedFailure::Unclear => 1,
                         _ => 1 + policy.retries,
                     };
                     assert!(end.facts.attempts <= tries);
@@ -175,10 +181,10 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], poli
 async fn what_could_not_be_stopped_is_named() {
     let scripts = || {
         vec![
-            Script::Stays { deaf: false },
-            Script::Stays { deaf: true },
-            Script::Immortal,
-            Script::Mute,
+            TargetScript::Stays { deaf: false },
+            TargetScript::Stays { deaf: true },
+            TargetScript::Immortal,
+            TargetScript::Mute,
         ]
     };
     let policy = Policy {
@@ -189,9 +195,9 @@ async fn what_could_not_be_stopped_is_named() {
         policy: policy.clone(),
         ..spec(4, 4, limit)
     };
-    let run = async |limit, wishes| {
+    let run = async |limit, requests| {
         let (events, _, stats) =
-            play(spec(limit), scripts(), wishes, Duration::ZERO, usize::MAX).await;
+            play(spec(limit), scripts(), requests, Duration::ZERO, usize::MAX).await;
         check_rules(&events, &stats, 4);
         check(&events, &stats, &scripts(), &policy);
         assert_eq!(stats.left_running, [TargetId(2), TargetId(3)]);
@@ -202,12 +208,15 @@ async fn what_could_not_be_stopped_is_named() {
     for (found, grace) in run(Some(secs(5)), vec![]).await.into_iter().zip(grace) {
         took(found, secs(5) + grace);
     }
-    let stop = vec![(1000, Wish::Stop(15))];
+    let stop = vec![(1000, ControlRequest::Stop(15))];
     for (found, grace) in run(None, stop).await.into_iter().zip(grace) {
         took(found, secs(1) + grace);
     }
     // At once, the deaf one is killed all the same.
-    let at_once = vec![(1000, Wish::Stop(15)), (1500, Wish::Stop(15))];
+    let at_once = vec![
+        (1000, ControlRequest::Stop(15)),
+        (1500, ControlRequest::Stop(15)),
+    ];
     let [quick, deaf, immortal, mute] = run(None, at_once).await;
     took(quick, secs(1));
     took(mute, secs(1));
@@ -224,11 +233,11 @@ async fn the_deadline_ends_what_runs_and_starts_no_more() {
         ..Policy::default()
     };
     let scripts = vec![
-        Script::Runs(1000, 0, 0, 0),
-        Script::Stays { deaf: true },
-        Script::Runs(1000, 2, 500, 0),
-        Script::NeverAnswers,
-        Script::Runs(0, 0, 0, 0),
+        TargetScript::Runs(1000, 0, 0, 0),
+        TargetScript::Stays { deaf: true },
+        TargetScript::Runs(1000, 2, 500, 0),
+        TargetScript::NeverAnswers,
+        TargetScript::Runs(0, 0, 0, 0),
     ];
     let start = Instant::now();
     let (events, stats) = run_by(policy, scripts, vec![]).await;
@@ -247,18 +256,23 @@ async fn a_run_that_is_done_in_time_knows_no_deadline() {
         deadline: Some(secs(2)),
         ..Policy::default()
     };
-    let (_, stats) = run_by(policy.clone(), vec![Script::Runs(1900, 0, 0, 0)], vec![]).await;
+    let (_, stats) = run_by(
+        policy.clone(),
+        vec![TargetScript::Runs(1900, 0, 0, 0)],
+        vec![],
+    )
+    .await;
     assert_eq!((stats.cancel, stats.succeeded), (None, 1));
     // Only a reader that has stopped is left: it is given up, and what it has not read is no success.
     let start = Instant::now();
     let (reports, reader) = mpsc::channel(1);
-    let (_wish, wished) = mpsc::channel(1);
+    let (_wish, requested) = mpsc::channel(1);
     let spec = RunSpec {
         policy,
         ..spec(1, 1, None)
     };
-    let transport = Play::new(vec![Script::Runs(100, 0, 0, 0)]);
-    let stats = run(spec, transport, SignalSource::Injected(wished), reports).await;
+    let transport = ScriptedTransport::new(vec![TargetScript::Runs(100, 0, 0, 0)]);
+    let stats = run(spec, transport, SignalSource::Injected(requested), reports).await;
     assert_eq!(stats.cancel, Some(CancelReason::ReportFailed));
     took(start.elapsed(), secs(12));
     drop(reader);
@@ -272,9 +286,9 @@ async fn a_command_is_idle_when_it_writes_nothing() {
     };
     let scripts = vec![
         // Never silent for long, though for 14 s in all.
-        Script::Runs(3000, 10, 1400, 0),
-        Script::Runs(100, 3, 1600, 0),
-        Script::Stays { deaf: true },
+        TargetScript::Runs(3000, 10, 1400, 0),
+        TargetScript::Runs(100, 3, 1600, 0),
+        TargetScript::Stays { deaf: true },
     ];
     let (events, stats) = run_by(policy, scripts, vec![]).await;
     assert_eq!((stats.succeeded, stats.failed), (1, 2));
@@ -301,7 +315,7 @@ async fn output_that_nobody_reads_is_no_silence() {
         idle_timeout: Some(secs(1)),
         ..Policy::default()
     };
-    let scripts = vec![Script::Runs(0, 200, 10, 0); 4];
+    let scripts = vec![TargetScript::Runs(0, 200, 10, 0); 4];
     let spec = RunSpec {
         policy,
         ..spec(4, 4, None)
@@ -326,11 +340,11 @@ async fn no_clock_runs_while_the_program_is_stopped() {
         ..spec(5, 5, Some(secs(5)))
     };
     let scripts = vec![
-        Script::NeverAnswers,
-        Script::Stays { deaf: false },
-        Script::Runs(0, 20, 900, 0),
-        Script::Fails(3, Failure::Refused),
-        Script::WaitsForPorts(1, 200_000),
+        TargetScript::NeverAnswers,
+        TargetScript::Stays { deaf: false },
+        TargetScript::Runs(0, 20, 900, 0),
+        TargetScript::Fails(3, ScriptedFailure::Refused),
+        TargetScript::WaitsForPorts(1, 200_000),
     ];
     let stop = tokio::spawn(async {
         sleep(secs(2)).await;
@@ -357,13 +371,13 @@ async fn what_did_not_start_is_tried_again_and_nothing_else() {
         ..Policy::default()
     };
     let scripts = vec![
-        Script::Fails(3, Failure::Refused),
-        Script::Fails(3, Failure::NotStarted),
-        Script::Fails(3, Failure::NoName),
-        Script::Fails(4, Failure::Refused),
-        Script::Fails(1, Failure::Unclear),
-        Script::Unresolved,
-        Script::Lost,
+        TargetScript::Fails(3, ScriptedFailure::Refused),
+        TargetScript::Fails(3, ScriptedFailure::NotStarted),
+        TargetScript::Fails(3, ScriptedFailure::NoName),
+        TargetScript::Fails(4, ScriptedFailure::Refused),
+        TargetScript::Fails(1, ScriptedFailure::Unclear),
+        TargetScript::Unresolved,
+        TargetScript::Lost,
     ];
     let (events, stats) = run_by(policy, scripts, vec![]).await;
     assert_eq!((stats.succeeded, stats.failed), (3, 4));
@@ -389,15 +403,15 @@ async fn each_try_has_its_own_connect_timeout_and_none_holds_a_place_between_the
         retries: 2,
         ..Policy::default()
     };
-    let (events, _) = run_by(policy.clone(), vec![Script::NeverAnswers], vec![]).await;
+    let (events, _) = run_by(policy.clone(), vec![TargetScript::NeverAnswers], vec![]).await;
     let pauses = end_of(&events, 0).elapsed - secs(30);
     assert!(pauses >= Duration::from_millis(750) && pauses <= Duration::from_millis(1900));
     let spec = RunSpec {
         policy,
         ..spec(4, 1, None)
     };
-    let mut scripts = vec![Script::Fails(2, Failure::Refused)];
-    scripts.extend(vec![Script::Runs(50, 0, 0, 0); 3]);
+    let mut scripts = vec![TargetScript::Fails(2, ScriptedFailure::Refused)];
+    scripts.extend(vec![TargetScript::Runs(50, 0, 0, 0); 3]);
     let (events, stats) = play_quietly(spec, scripts).await;
     assert_eq!(stats.succeeded, 4);
     // The others had the only place while the refused one rested.
@@ -423,7 +437,7 @@ async fn connections_begin_at_the_rate_and_no_faster() {
         policy: policy.clone(),
         ..spec(hosts, 100, None)
     };
-    let (events, _) = play_quietly(spec(50), vec![Script::Runs(10_000, 0, 0, 0); 50]).await;
+    let (events, _) = play_quietly(spec(50), vec![TargetScript::Runs(10_000, 0, 0, 0); 50]).await;
     let mut begun: Vec<Duration> = (0..50)
         .map(|id| end_of(&events, id).began.unwrap())
         .collect();
@@ -433,7 +447,11 @@ async fn connections_begin_at_the_rate_and_no_faster() {
     }
     // Tries again take turns as well: 40 connections in all.
     let start = Instant::now();
-    let (_, stats) = play_quietly(spec(20), vec![Script::Fails(1, Failure::Refused); 20]).await;
+    let (_, stats) = play_quietly(
+        spec(20),
+        vec![TargetScript::Fails(1, ScriptedFailure::Refused); 20],
+    )
+    .await;
     assert_eq!(stats.succeeded, 20);
     assert!(start.elapsed() >= Duration::from_millis(3900) - EXACT);
     assert!(start.elapsed() <= Duration::from_millis(4500));
@@ -444,9 +462,12 @@ async fn connections_begin_at_the_rate_and_no_faster() {
 #[tokio::test(start_paused = true)]
 async fn too_many_failures_start_no_more_and_stop_nobody() {
     let scripts = || {
-        let mut scripts = vec![Script::Runs(100, 0, 0, 1), Script::Runs(3000, 2, 100, 0)];
-        scripts.extend(vec![Script::Runs(200, 0, 0, 1); 3]);
-        scripts.extend(vec![Script::Runs(150, 0, 0, 0); 15]);
+        let mut scripts = vec![
+            TargetScript::Runs(100, 0, 0, 1),
+            TargetScript::Runs(3000, 2, 100, 0),
+        ];
+        scripts.extend(vec![TargetScript::Runs(200, 0, 0, 1); 3]);
+        scripts.extend(vec![TargetScript::Runs(150, 0, 0, 0); 15]);
         scripts
     };
     let run = async |share| {
@@ -463,7 +484,7 @@ async fn too_many_failures_start_no_more_and_stop_nobody() {
     assert!(end_of(&events, 1).outcome.is_success(), "it ran to its end");
     let notes = events
         .iter()
-        .filter(|event| matches!(event, Event::Note(_)));
+        .filter(|event| matches!(event, Event::Notice(_)));
     assert_eq!(notes.count(), 1);
     let (_, stats) = run(Share::Percent(25)).await;
     assert_eq!(
@@ -475,14 +496,14 @@ async fn too_many_failures_start_no_more_and_stop_nobody() {
         max_failures: Some(count(1)),
         ..Policy::default()
     };
-    let (_, stats) = run_by(policy, vec![Script::Lost], vec![]).await;
+    let (_, stats) = run_by(policy, vec![TargetScript::Lost], vec![]).await;
     assert_eq!((stats.cancel, stats.failed), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wave_waits_for_the_one_before_and_for_its_success() {
-    let ok = Script::Runs(100, 1, 900, 0);
-    let bad = Script::Runs(100, 1, 900, 1);
+    let ok = TargetScript::Runs(100, 1, 900, 0);
+    let bad = TargetScript::Runs(100, 1, 900, 1);
     let run = async |bad_host: Option<usize>, max_failures| {
         let mut scripts = vec![ok.clone(); 20];
         if let Some(host) = bad_host {
@@ -520,18 +541,18 @@ async fn one_interrupt_after_too_many_failures_still_asks() {
         ..Policy::default()
     };
     let scripts = vec![
-        Script::Lost,
-        Script::Stays { deaf: false },
-        Script::Runs(0, 0, 0, 0),
-        Script::Runs(0, 0, 0, 0),
+        TargetScript::Lost,
+        TargetScript::Stays { deaf: false },
+        TargetScript::Runs(0, 0, 0, 0),
+        TargetScript::Runs(0, 0, 0, 0),
     ];
-    let wishes = vec![
-        (2000, Wish::Interrupt),
-        (5000, Wish::Interrupt),
-        (5500, Wish::Interrupt),
+    let requests = vec![
+        (2000, ControlRequest::Interrupt),
+        (5000, ControlRequest::Interrupt),
+        (5500, ControlRequest::Interrupt),
     ];
     let start = Instant::now();
-    let (events, stats) = run_by(policy, scripts, wishes).await;
+    let (events, stats) = run_by(policy, scripts, requests).await;
     took(start.elapsed(), Duration::from_millis(5500));
     let states = events.iter().filter(|e| matches!(e, Event::State { .. }));
     assert_eq!(states.count(), 2);

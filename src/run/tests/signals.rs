@@ -2,14 +2,14 @@
 
 use super::*;
 
-/// The reasons and times with which a run of deaf hosts ends after these wishes.
-async fn interrupted(wishes: Wishes) -> (RunStats, Duration, usize) {
+/// The reasons and times with which a run of deaf hosts ends after these requests.
+async fn interrupted(requests: Requests) -> (RunStats, Duration, usize) {
     let start = Instant::now();
-    let scripts = vec![Script::Stays { deaf: true }; 4];
+    let scripts = vec![TargetScript::Stays { deaf: true }; 4];
     let (events, _, stats) = play(
         spec(4, 2, None),
         scripts,
-        wishes,
+        requests,
         Duration::ZERO,
         usize::MAX,
     )
@@ -24,9 +24,9 @@ async fn interrupted(wishes: Wishes) -> (RunStats, Duration, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
-    use Wish::{Interrupt, State, Stop};
+    use ControlRequest::{Interrupt, PrintState, Stop};
     let (stats, time, states) = interrupted(vec![
-        (100, State),
+        (100, PrintState),
         (200, Interrupt),
         (2000, Interrupt),
         (2500, Interrupt),
@@ -51,7 +51,7 @@ async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop() {
-    let scripts = vec![Script::Stays { deaf: true }; 200];
+    let scripts = vec![TargetScript::Stays { deaf: true }; 200];
     let spec = RunSpec {
         policy: Policy {
             kill_after: Duration::from_secs(30),
@@ -59,9 +59,9 @@ async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop()
         },
         ..spec(200, 200, None)
     };
-    let wishes = vec![(1000, Wish::Stop(15))];
+    let requests = vec![(1000, ControlRequest::Stop(15))];
     let pause = Duration::from_millis(100);
-    let (events, told, stats) = play(spec, scripts, wishes, pause, usize::MAX).await;
+    let (events, told, stats) = play(spec, scripts, requests, pause, usize::MAX).await;
     check_rules(&events, &stats, 200);
     assert!(told.is_some());
     assert_eq!(stats.cancelled, 200);
@@ -69,7 +69,7 @@ async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop()
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block_signals() {
-    let scripts = vec![Script::Floods(Some(200)); 8];
+    let scripts = vec![TargetScript::Floods(Some(200)); 8];
     let (_, told, stats) = play(spec(8, 4, None), scripts.clone(), vec![], Duration::ZERO, 2).await;
     assert_eq!(
         (told, stats.cancel),
@@ -77,29 +77,29 @@ async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block
     );
     assert_eq!(stats.cancelled + stats.not_started + stats.succeeded, 8);
 
-    for (wishes, most) in [(1, 13), (2, 2)] {
-        let (wish, wished) = mpsc::channel(8);
+    for (requests, most) in [(1, 13), (2, 2)] {
+        let (request, requested) = mpsc::channel(8);
         let (reports, reader) = mpsc::channel(1);
-        let transport = Play::new(scripts.clone());
+        let transport = ScriptedTransport::new(scripts.clone());
         let running = run(
             spec(8, 4, None),
             transport,
-            SignalSource::Injected(wished),
+            SignalSource::Injected(requested),
             reports,
         );
         let start = Instant::now();
-        let wisher = async move {
+        let requester = async move {
             sleep(Duration::from_secs(60)).await;
-            for _ in 0..wishes {
-                wish.send(Wish::Stop(15)).await.unwrap();
+            for _ in 0..requests {
+                request.send(ControlRequest::Stop(15)).await.unwrap();
             }
-            wish
+            request
         };
-        let (stats, wish) = tokio::join!(running, wisher);
+        let (stats, request) = tokio::join!(running, requester);
         let late = start.elapsed() - Duration::from_secs(60);
         assert!(
             late <= Duration::from_secs(most),
-            "{wishes} signals: {late:?}"
+            "{requests} signals: {late:?}"
         );
         assert_eq!(stats.cancel, Some(CancelReason::Signal(15)));
         assert_eq!(
@@ -107,6 +107,6 @@ async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block
             8,
             "none of them could write all"
         );
-        drop((reader, wish));
+        drop((reader, request));
     }
 }

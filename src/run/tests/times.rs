@@ -34,9 +34,9 @@ async fn waiting_for_ports_and_for_retries_is_told_apart() {
         ..spec(3, 3, None)
     };
     let scripts = vec![
-        Script::WaitsForPorts(2, 30_000),
-        Script::Fails(2, Failure::Refused),
-        Script::Runs(2000, 3, 1000, 0),
+        TargetScript::WaitsForPorts(2, 30_000),
+        TargetScript::Fails(2, ScriptedFailure::Refused),
+        TargetScript::Runs(2000, 3, 1000, 0),
     ];
     let (events, _) = play_quietly(spec, scripts).await;
     let [(port, port_all), (retry, retry_all), (runs, runs_all)] = times(&events)[..] else {
@@ -70,8 +70,8 @@ async fn a_wait_that_is_cut_short_is_told() {
         ..spec(2, 2, None)
     };
     let scripts = vec![
-        Script::WaitsForPorts(1, 60_000),
-        Script::Fails(9, Failure::Refused),
+        TargetScript::WaitsForPorts(1, 60_000),
+        TargetScript::Fails(9, ScriptedFailure::Refused),
     ];
     let (events, _) = play_quietly(spec, scripts).await;
     let times = times(&events);
@@ -84,7 +84,7 @@ async fn a_wait_that_is_cut_short_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn the_facts_are_those_of_the_way_that_was_gone() {
-    let scripts = vec![Script::Runs(20, 2, 300, 0), Script::Unresolved];
+    let scripts = vec![TargetScript::Runs(20, 2, 300, 0), TargetScript::Unresolved];
     let (events, _) = play_quietly(spec(2, 1, None), scripts).await;
     let facts = |id: u32| {
         let of = |event: &Event| match event {

@@ -7,8 +7,8 @@ use crate::run::policy::Share;
 #[tokio::test(start_paused = true)]
 async fn hosts_that_wait_keep_nobody_from_starting() {
     for waiting in [
-        Script::WaitsForPorts(1, 60_000),
-        Script::Fails(4, Failure::Refused),
+        TargetScript::WaitsForPorts(1, 60_000),
+        TargetScript::Fails(4, ScriptedFailure::Refused),
     ] {
         let policy = Policy {
             retries: 4,
@@ -19,7 +19,7 @@ async fn hosts_that_wait_keep_nobody_from_starting() {
             ..spec(8, 1, None)
         };
         let mut scripts = vec![waiting; 5];
-        scripts.extend(vec![Script::Runs(100, 0, 0, 0); 3]);
+        scripts.extend(vec![TargetScript::Runs(100, 0, 0, 0); 3]);
         let (events, stats) = play_quietly(spec, scripts).await;
         check_rules(&events, &stats, 8);
         assert_eq!(stats.succeeded, 8);
@@ -43,8 +43,8 @@ async fn new_hosts_and_those_that_have_waited_take_turns() {
         policy,
         ..spec(20, 1, None)
     };
-    let mut scripts = vec![Script::Fails(1, Failure::Refused); 4];
-    scripts.extend(vec![Script::Runs(1000, 0, 0, 0); 16]);
+    let mut scripts = vec![TargetScript::Fails(1, ScriptedFailure::Refused); 4];
+    scripts.extend(vec![TargetScript::Runs(1000, 0, 0, 0); 16]);
     let (events, stats) = play_quietly(spec, scripts).await;
     assert_eq!(stats.succeeded, 20);
     // One of the refused comes after each of the others, from the second on.
@@ -60,7 +60,12 @@ async fn details_tell_of_retries_and_waves() {
         batch: vec![count(1), Share::ALL],
         ..Policy::default()
     };
-    let scripts = || vec![Script::Fails(1, Failure::Refused), Script::Runs(0, 0, 0, 0)];
+    let scripts = || {
+        vec![
+            TargetScript::Fails(1, ScriptedFailure::Refused),
+            TargetScript::Runs(0, 0, 0, 0),
+        ]
+    };
     for details in [true, false] {
         let spec = RunSpec {
             policy: policy.clone(),
@@ -71,7 +76,7 @@ async fn details_tell_of_retries_and_waves() {
         let notes: Vec<&str> = events
             .iter()
             .filter_map(|event| match event {
-                Event::Note(note) => Some(note.text.as_str()),
+                Event::Notice(note) => Some(note.text.as_str()),
                 _ => None,
             })
             .collect();
@@ -91,8 +96,8 @@ async fn details_tell_of_retries_and_waves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stand_in_line_is_no_shortage() {
-    let mut scripts = vec![Script::Short { passes: true }];
-    scripts.extend(vec![Script::Runs(10_000, 0, 0, 0); 30]);
+    let mut scripts = vec![TargetScript::Short { passes: true }];
+    scripts.extend(vec![TargetScript::Runs(10_000, 0, 0, 0); 30]);
     let (events, stats) = play_quietly(spec(31, 1, None), scripts).await;
     assert_eq!(stats.succeeded, 31);
     let time = end_of(&events, 0).elapsed;

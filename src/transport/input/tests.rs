@@ -7,7 +7,7 @@ use std::thread;
 const SMALL: InputLimits = InputLimits {
     memory: 100_000,
     spool: 1 << 30,
-    patience: Duration::from_millis(300),
+    stall_timeout: Duration::from_millis(300),
 };
 
 /// What stands at a place of every input here.
@@ -183,10 +183,10 @@ async fn the_slowest_target_sets_the_pace() {
         read_to(&mut slow, place, usize::MAX).await;
         // As far as it goes: at most the spool ahead of the slow one, and nearly that.
         let most = (place + limits.spool).min(length);
-        read_to(&mut fast, most - 2 * MAX_PIECE as u64, usize::MAX).await;
+        read_to(&mut fast, most - 2 * MAX_INPUT_CHUNK as u64, usize::MAX).await;
         let read = input.shared.lock().read();
         assert!(
-            read <= most + MAX_PIECE as u64,
+            read <= most + MAX_INPUT_CHUNK as u64,
             "{read} read, {most} allowed"
         );
         let file = input.shared.lock().file().unwrap();
@@ -231,7 +231,7 @@ async fn a_target_to_come_needs_everything_and_that_has_a_bound() {
 async fn targets_that_take_their_time_to_connect_are_waited_for() {
     let limits = InputLimits {
         spool: 1_000_000,
-        patience: Duration::from_secs(60),
+        stall_timeout: Duration::from_secs(60),
         ..SMALL
     };
     let (input, pipe) = piped(limits, 3);
@@ -287,37 +287,37 @@ proptest! {
     ) {
         const TARGETS: usize = 5;
         let limits = InputLimits { memory, ..SMALL };
-        let shared = Input::new(Store::empty(limits, TARGETS)).shared;
+        let shared = Input::new(InputSpool::empty(limits, TARGETS)).shared;
         let (mut read, mut next) = (0_u64, 0_u32);
         let mut readers: Vec<(usize, u64)> = Vec::new();
         for op in ops {
             match op {
                 Op::Append(n) => {
                     let piece: Vec<u8> = (read..read + n).map(byte).collect();
-                    feed::take_in(&piece, &shared).unwrap();
+                    fill::take_in(&piece, &shared).unwrap();
                     read += n;
                 }
                 Op::Seat if (next as usize) < TARGETS => {
-                    readers.push((shared.lock().take_seat(TargetId(next)), 0));
+                    readers.push((shared.lock().add_reader(TargetId(next)), 0));
                     next += 1;
                 }
                 Op::Read(i, n) if i < readers.len() => {
-                    let (seat, place) = readers[i];
+                    let (slot, place) = readers[i];
                     let piece = match shared.lock().at(place).unwrap() {
-                        Held::Bytes(piece) => piece,
-                        Held::InFile { file, at, length } => store::read_at(&file, at, length).unwrap(),
-                        Held::NotYet => Vec::new(),
-                        Held::End => panic!("no end was told"),
+                        SpooledData::Bytes(piece) => piece,
+                        SpooledData::InFile { file, at, length } => spool::read_at(&file, at, length).unwrap(),
+                        SpooledData::NotYet => Vec::new(),
+                        SpooledData::End => panic!("no end was told"),
                     };
                     prop_assert_eq!(piece.is_empty(), place == read);
                     let n = n.min(piece.len());
                     let wanted: Vec<u8> = (place..place + n as u64).map(byte).collect();
                     prop_assert!(piece[..n] == wanted);
                     readers[i].1 += n as u64;
-                    shared.lock().advance(seat, readers[i].1);
+                    shared.lock().advance(slot, readers[i].1);
                 }
                 Op::Leave(i) if i < readers.len() => {
-                    shared.lock().leave(readers.swap_remove(i).0);
+                    shared.lock().remove_reader(readers.swap_remove(i).0);
                 }
                 Op::Seat | Op::Read(..) | Op::Leave(_) => {}
             }

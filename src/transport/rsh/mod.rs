@@ -12,9 +12,10 @@ use reserved_ports::{PortPool, PortWait, is_shortage, kernel};
 use tokio::time::Instant;
 
 use super::dial::dial;
-use super::stream::{Connection, Read};
+use super::stream::{Connection, ReadResult};
 use super::{
-    Budget, CallbackFault, Input, Resolver, Route, Setback, StderrMode, Transport, TransportError,
+    AttemptError, Budget, CallbackFault, Input, NameResolver, Route, StderrMode, Transport,
+    TransportError,
 };
 use crate::clock::ProcessClock;
 use crate::event::Phase;
@@ -89,7 +90,7 @@ pub struct RshTransport {
     marker: Option<EndMarker>,
     pool: PortPool,
     begun: std::time::Instant,
-    resolver: Resolver,
+    resolver: NameResolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
 }
@@ -117,7 +118,7 @@ impl RshTransport {
     ///
     /// # Errors
     /// The system has no random bytes for the end marker.
-    pub fn new(options: RshOptions, pool: PortPool, resolver: Resolver) -> io::Result<Self> {
+    pub fn new(options: RshOptions, pool: PortPool, resolver: NameResolver) -> io::Result<Self> {
         let marker = match options.raw {
             true => None,
             false => Some(EndMarker::random()?),
@@ -242,13 +243,13 @@ impl RshTransport {
                     source,
                 })?;
             match read {
-                Read::Data((first, rest)) => break (first, rest),
-                Read::Nothing => {}
+                ReadResult::Data((first, rest)) => break (first, rest),
+                ReadResult::Nothing => {}
                 // Its call was reset, and it has noticed.
-                Read::End if progress.may_move && !*progress.sent => {
+                ReadResult::End if progress.may_move && !*progress.sent => {
                     return Err(Unstarted::NeedsOwnListener);
                 }
-                Read::End => {
+                ReadResult::End => {
                     call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
                     let called = call.is_some() || expected.is_none();
                     return Err(self.ended_early(&main, called, line.len(), progress).into());
@@ -412,7 +413,7 @@ impl Transport for RshTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<Box<RshSession>, Setback> {
+    ) -> Result<Box<RshSession>, AttemptError> {
         if let Some(listeners) = &self.listeners {
             listeners.prepare().map_err(no_listener)?;
         }
@@ -435,7 +436,7 @@ impl Transport for RshTransport {
             Some(Err(Unstarted::NeedsOwnListener)) => {
                 // Nothing was started: the next attempt follows at once, and the host has lost no time.
                 route.own_listener = true;
-                return Err(Setback::NoPort(PortWait::until(Instant::now())));
+                return Err(AttemptError::NoPort(PortWait::until(Instant::now())));
             }
             Some(Err(Unstarted::Failed(error))) => error,
             None => match progress.phase {
@@ -484,7 +485,7 @@ impl Transport for RshTransport {
 /// it sent before it closed arrives before its close: no answer means no command. A daemon that was given
 /// up while it may still have read the request proves nothing, and what it refuses for good it refuses
 /// again.
-fn setback(error: TransportError, sent: bool) -> Setback {
+fn setback(error: TransportError, sent: bool) -> AttemptError {
     let not_started = match &error {
         // Without the command's last byte no daemon runs it.
         TransportError::NoCallback { .. } if !sent => true,
@@ -501,19 +502,19 @@ fn setback(error: TransportError, sent: bool) -> Setback {
         _ => false,
     };
     match not_started {
-        true => Setback::NotStarted(error),
-        false => Setback::Failed(error),
+        true => AttemptError::Retryable(error),
+        false => AttemptError::Failed(error),
     }
 }
 
-fn no_listener(error: io::Error) -> Setback {
+fn no_listener(error: io::Error) -> AttemptError {
     if error.kind() == io::ErrorKind::AddrInUse {
         let again = Instant::now() + LISTENER_RETRY;
-        return Setback::NoPort(PortWait::until(again));
+        return AttemptError::NoPort(PortWait::until(again));
     }
     match is_shortage(&error) {
-        true => Setback::Shortage(error),
-        false => Setback::Failed(TransportError::Io {
+        true => AttemptError::Shortage(error),
+        false => AttemptError::Failed(TransportError::Io {
             phase: Phase::Connect,
             source: error,
         }),

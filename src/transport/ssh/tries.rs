@@ -7,7 +7,7 @@ use ssh_files::KeyType;
 use tokio::time::sleep;
 
 use super::connect::{Failure, Progress};
-use crate::transport::{Backoff, Budget, Setback, TransportError};
+use crate::transport::{AttemptError, Backoff, Budget, TransportError};
 
 /// Pauses before further connections to a server that has too many.
 const BACKOFF: Backoff = Backoff {
@@ -30,9 +30,9 @@ impl Tries {
         &mut self,
         failure: Failure,
         budget: &mut Budget,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), AttemptError> {
         match failure {
-            Failure::Failed(error) => Err(Setback::Failed(error)),
+            Failure::Failed(error) => Err(AttemptError::Failed(error)),
             Failure::AskFor(types) => {
                 self.ask_for = Some(types);
                 Ok(())
@@ -43,7 +43,7 @@ impl Tries {
                 let pause = BACKOFF.pause(self.turned_away, &mut fastrand::Rng::new());
                 match budget.spend(sleep(pause)).await {
                     Some(()) => Ok(()),
-                    None => Err(Setback::Failed(self.busy())),
+                    None => Err(AttemptError::Failed(self.busy())),
                 }
             }
         }
@@ -54,19 +54,19 @@ impl Tries {
         &mut self,
         error: TransportError,
         budget: &mut Budget,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), AttemptError> {
         match error {
             TransportError::Reset { .. } => self.again(Failure::TurnedAway(None), budget).await,
             TransportError::ConnectTimeout { .. } if self.turned_away > 0 => {
-                Err(Setback::Failed(self.busy()))
+                Err(AttemptError::Failed(self.busy()))
             }
-            error => Err(Setback::Failed(error)),
+            error => Err(AttemptError::Failed(error)),
         }
     }
 
     /// The failure of a host whose time ran out.
-    pub(super) fn out_of_time(&self, progress: &Progress<'_>, budget: &Budget) -> Setback {
-        Setback::Failed(match self.turned_away {
+    pub(super) fn out_of_time(&self, progress: &Progress<'_>, budget: &Budget) -> AttemptError {
+        AttemptError::Failed(match self.turned_away {
             0 => progress
                 .stranger()
                 .unwrap_or_else(|| budget.exhausted(progress.phase)),
