@@ -189,7 +189,7 @@ pub enum Stream {
     Stderr,
 }
 
-/// A piece of a target's output as it arrived: any bytes, cut anywhere, never empty.
+/// Bytes of a target's output as they arrived: any bytes, cut anywhere, never empty.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// The target.

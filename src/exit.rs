@@ -9,10 +9,10 @@
 //! | 4 | stopped early, by failures or the deadline, before every host had ended; or the reports could not be written |
 //! | a signal | the program dies of the signal that stopped it, and of SIGPIPE if nobody reads its output |
 //!
-//! With `--gather-stdin`, 1 means that lines of the input named no host, and 4 that the input could not be read or the
+//! `--gather-stdin`: 1 means that lines of the input named no host, and 4 that the input could not be read or the
 //! report could not be written.
 //!
-//! With `-S`, the largest remote status replaces 0 and 1, and 255 replaces 3.
+//! `-S`: the largest remote status replaces 0 and 1, and 255 replaces 3.
 
 use std::io;
 use std::process::ExitCode;
@@ -61,7 +61,7 @@ impl ExitStatus {
     pub const UNREACHED: ExitStatus = ExitStatus::Code(3);
     /// Not every host was run to its end, or the reports could not be written.
     pub const STOPPED: ExitStatus = ExitStatus::Code(4);
-    /// With `-S`, some host could not be reached, timed out or was lost.
+    /// `-S`: some host could not be reached, timed out or was lost.
     pub const WORST_UNREACHED: ExitStatus = ExitStatus::Code(255);
 
     /// Returns the status of `--gather-stdin`, from the number of lines that named no host, or its error.

@@ -215,7 +215,7 @@ fn show_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
         Words::IfFailed => !all_found,
         Words::None => false,
     };
-    let notes = plan.run.notes.iter();
+    let notes = plan.run.notices.iter();
     notes
         .filter(|note| says && (plan.report.verbose || !note.verbose))
         .for_each(|note| say(&note.text));
@@ -296,7 +296,7 @@ fn run_plan(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     let transport = runtime.block_on(set_up(
         plan.transports,
         &plan.run.targets,
-        &mut plan.run.notes,
+        &mut plan.run.notices,
     ))?;
     plan.run.say = Some(say_aside);
     let console = Console::stdio(plan.terminals, &plan.run.reader).pass_colors(plan.pass_colors);
@@ -422,7 +422,7 @@ fn set_up_demo(plan: &mut RunPlan) -> Result<Daemons, Error> {
         SourcePorts::Reserved => words(&RESERVED),
         SourcePorts::Range(range) => words(range),
     };
-    plan.run.notes.push(Notice {
+    plan.run.notices.push(Notice {
         verbose: false,
         text: format!(
             "demo: embedded daemons on loopback answer for every host; source ports: {ports}"

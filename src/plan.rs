@@ -207,7 +207,7 @@ impl Plan {
                 descriptors_per_host: transports.descriptors_per_host(),
                 policy,
                 input: None,
-                notes: notes(&groups),
+                notices: notices(&groups),
                 reader: Reader::default(),
                 details: cli.verbose,
                 say: None,
@@ -231,7 +231,7 @@ impl Plan {
 }
 
 /// The warnings about hosts files and groups, for the run's reports.
-fn notes(groups: &Groups) -> Vec<Notice> {
+fn notices(groups: &Groups) -> Vec<Notice> {
     let warnings = groups.warnings().take().into_iter();
     warnings
         .map(|text| Notice {

@@ -134,8 +134,8 @@ async fn first_limit(
 /// Reads the output that a command had written when its limit was reached. Returns the end of the command if that was
 /// among it.
 ///
-/// With `wait_for_reader`, output that the reader of the reports holds back is waited for. A signal that stops the run
-/// ends that wait.
+/// `wait_for_reader` also reads output that the reader of the reports holds back. A signal that stops the run ends that
+/// wait.
 pub(super) async fn last_read<S: Session>(
     session: &mut S,
     clock: &ProcessClock,

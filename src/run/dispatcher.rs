@@ -61,7 +61,7 @@ pub async fn run<T: Transport>(
     dispatcher.details = spec.details;
     dispatcher.say = spec.say;
     dispatcher.input = spec.input;
-    dispatcher.push_all(spec.notes.into_iter().chain(note).map(Event::Notice));
+    dispatcher.push_all(spec.notices.into_iter().chain(note).map(Event::Notice));
     dispatcher.on_first_wave();
     while !dispatcher.is_done() {
         let reader_timeout = dispatcher.reader_timeout_at();
@@ -111,11 +111,11 @@ pub async fn run<T: Transport>(
     if dispatcher.reporter_gone {
         return stats;
     }
-    let remarks = dispatcher.remarks();
+    let notices = dispatcher.notices();
     let finished = Box::new(stats.clone());
     let reported = async {
         // If the receiver is dropped now, `closed` returns at once.
-        let _ = reports.send(Message::Events(remarks)).await;
+        let _ = reports.send(Message::Events(notices)).await;
         let _ = reports.send(Message::Finished(finished)).await;
         reports.closed().await;
     };

@@ -51,7 +51,7 @@ pub struct RunSpec {
     /// Standard input of the commands. The dispatcher reports ended targets to it.
     pub input: Option<Input>,
     /// Notices that are reported before anything else.
-    pub notes: Vec<Notice>,
+    pub notices: Vec<Notice>,
     /// The reader of the reports. Time in which it blocks is not charged to a target.
     pub reader: Reader,
     /// True if retries and waves are reported.

@@ -551,10 +551,10 @@ impl<T: Transport> Dispatcher<T> {
     }
 
     /// Returns the notices of the transport at the end of the run.
-    pub(super) fn remarks(&self) -> Vec<Event> {
+    pub(super) fn notices(&self) -> Vec<Event> {
         self.context
             .transport
-            .remarks()
+            .notices()
             .into_iter()
             .map(notice)
             .collect()

@@ -1,4 +1,4 @@
-//! The dispatcher on a paused clock, with a transport that plays scripts instead of using sockets.
+//! Tests of the dispatcher on a paused clock, with a transport that follows scripts and uses no sockets.
 //!
 //! [`rules`] has the tests of limits, retries and waves.
 
@@ -31,59 +31,59 @@ mod signals;
 mod times;
 mod waits;
 
-/// What one host does; times in milliseconds.
+/// Behaviour of one target; times in milliseconds.
 #[derive(Clone, Debug)]
 enum TargetScript {
     Unresolved,
     NeverAnswers,
-    /// Waits for a port this often, for so long, then behaves.
+    /// Waits this often for a port, for this long each time, then exits with status 0.
     WaitsForPorts(u8, u64),
-    /// Takes so long to connect, writes so many pieces with pauses, exits with a status or on a signal.
+    /// Connects in this time, writes this many chunks with this pause before each, exits with this status or on a signal.
     Runs(u64, u8, u64, u8),
     /// Runs until TERM, or until KILL if deaf.
     Stays {
         deaf: bool,
     },
-    /// Runs whatever is done about it.
+    /// Runs in spite of all signals.
     Immortal,
     /// Runs, and no signal can be sent to it.
     Mute,
-    /// Fails so often in this way, then exits with status 0.
+    /// Fails this often in this way, then exits with status 0.
     Fails(u8, ScriptedFailure),
     Lost,
     Panics,
-    /// This machine lacks something for it, for a while or for good.
+    /// Has a shortage of this machine, for a while or for ever.
     Short {
         passes: bool,
     },
-    /// Writes so many pieces as large as they can be, or pieces without end.
+    /// Writes this many chunks of the maximum size, or endless ones.
     Floods(Option<u32>),
 }
 
-/// How an attempt fails.
+/// Failure of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ScriptedFailure {
     Refused,
     /// The name service has no answer.
     NoName,
-    /// Asked to run the command, and provably did not.
+    /// The daemon was asked for the command, which provably did not start.
     NotStarted,
-    /// Asked to run the command, and may have.
+    /// The daemon was asked for the command, which may have started.
     Unclear,
 }
 
 #[derive(Debug)]
 struct ScriptedTransport {
     scripts: Vec<TargetScript>,
-    /// How often each host has waited for a port, or failed.
+    /// Number of waits for a port or of failures, by target.
     waited: Mutex<HashMap<u32, u8>>,
     work: Arc<Mutex<Vec<Worked>>>,
 }
 
-/// From when to when a host was worked on: not while it waited.
+/// Start and end of work on a target, without its waits.
 type Worked = (Instant, Instant);
 
-/// Work on a host, as long as this lives.
+/// A guard for work on a target.
 #[derive(Debug)]
 struct WorkGuard(Instant, Arc<Mutex<Vec<Worked>>>);
 
@@ -106,7 +106,7 @@ impl ScriptedTransport {
         WorkGuard(Instant::now(), Arc::clone(&self.work))
     }
 
-    /// Whether it happens once more, of so many times.
+    /// Counts a wait or failure of a target. True if it is one of the first `times`.
     fn once_more(&self, id: u32, times: u8) -> bool {
         let mut waited = self.waited.lock().unwrap();
         let count = waited.entry(id).or_default();
@@ -203,8 +203,8 @@ impl Session for ScriptedSession {
             TargetScript::Runs(..) if self.signalled.is_some() => {
                 Err(TransportError::NoEndMarker { hint: "killed" })
             }
-            TargetScript::Runs(_, pieces, pause, status) => {
-                while self.written < pieces.into() {
+            TargetScript::Runs(_, chunks, pause, status) => {
+                while self.written < chunks.into() {
                     sleep(Duration::from_millis(pause)).await;
                     let permit = output.reserve().await;
                     let stream = if self.written.is_multiple_of(2) {
@@ -224,10 +224,10 @@ impl Session for ScriptedSession {
             TargetScript::Floods(_) if self.signalled.is_some() => {
                 Err(TransportError::NoEndMarker { hint: "killed" })
             }
-            TargetScript::Floods(pieces) => {
-                while pieces.is_none_or(|pieces| self.written < pieces) {
-                    let place = output.reserve().await;
-                    place.send(Chunk {
+            TargetScript::Floods(chunks) => {
+                while chunks.is_none_or(|chunks| self.written < chunks) {
+                    let permit = output.reserve().await;
+                    permit.send(Chunk {
                         target: self.id,
                         stream: Stream::Stdout,
                         data: vec![b'x'; 64 << 10],
@@ -280,7 +280,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         policy: Policy::default(),
         descriptors_per_host: 1,
         input: None,
-        notes: Vec::new(),
+        notices: Vec::new(),
         reader: Reader::default(),
         details: false,
         say: None,
@@ -288,17 +288,17 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
     }
 }
 
-/// When to request for what, in milliseconds.
+/// Control requests with their times in milliseconds.
 type Requests = Vec<(u64, ControlRequest)>;
 
-/// Runs scripts and gives all events with the numbers. The reader takes `pause` for each message and
-/// goes away after `patience` of them.
+/// Runs scripts. Returns all events, and the numbers as reported and as returned. The reader takes `pause` for each
+/// message and goes away after `max_messages` of them.
 async fn play(
     spec: RunSpec,
     scripts: Vec<TargetScript>,
     requests: Requests,
     pause: Duration,
-    patience: usize,
+    max_messages: usize,
 ) -> (Vec<Event>, Option<RunStats>, RunStats) {
     let (request, requested) = mpsc::channel(8);
     let (reports, mut reader) = mpsc::channel(2);
@@ -313,43 +313,43 @@ async fn play(
             tokio::time::sleep_until(start + Duration::from_millis(at)).await;
             let _ = request.send(what).await;
         }
-        // The source stays, as the process's signals do.
+        // The source never closes, like the signals of a process.
         std::future::pending::<()>().await;
     };
     let reading = async move {
         let mut events = Vec::new();
-        let mut told = None;
-        for _ in 0..patience {
+        let mut reported = None;
+        for _ in 0..max_messages {
             let write = blocked.write();
             sleep(pause).await;
             drop(write);
             match reader.recv().await {
                 Some(Message::Events(bunch)) => events.extend(bunch),
                 Some(Message::Finished(stats)) => {
-                    told = Some(*stats);
+                    reported = Some(*stats);
                     break;
                 }
                 None => break,
             }
         }
         drop(reader);
-        (events, told)
+        (events, reported)
     };
     let running = run(spec, transport, SignalSource::Injected(requested), reports);
-    let (events, told, stats) = tokio::select! {
+    let (events, reported, stats) = tokio::select! {
         biased;
-        ((events, told), stats) = async { tokio::join!(reading, running) } => (events, told, stats),
+        ((events, reported), stats) = async { tokio::join!(reading, running) } => (events, reported, stats),
         () = requester => unreachable!(),
     };
     let work = work.lock().unwrap();
-    if told.is_some() && policy.rate.is_none() {
+    if reported.is_some() && policy.rate.is_none() {
         nobody_waits_in_vain(&events, &work, begun, fanout, policy.waves(hosts).collect());
     }
-    (events, told, stats)
+    (events, reported, stats)
 }
 
-/// As many hosts are worked on as may be, whenever there is another to be started: those that wait for
-/// something, and the reader, keep nobody from it.
+/// Checks that the fan-out is used whenever a target can be started. Neither waiting targets nor the reader may delay
+/// a start.
 fn nobody_waits_in_vain(
     events: &[Event],
     work: &[Worked],
@@ -374,7 +374,7 @@ fn nobody_waits_in_vain(
     for (at, change) in changes {
         let idle = at.saturating_sub(since) > Duration::from_millis(20);
         if idle && busy < fanout as isize {
-            // Whoever was started after this time, and was not the first of its wave, could have been before.
+            // A target that started after this time, and is not the first of its wave, could have started earlier.
             let late = starts.windows(2).find(|pair| {
                 let [(_, before), (host, began)] = [pair[0], pair[1]];
                 before <= since && began >= at && !waves.contains(&host)
@@ -391,11 +391,11 @@ fn nobody_waits_in_vain(
 }
 
 async fn play_quietly(spec: RunSpec, scripts: Vec<TargetScript>) -> (Vec<Event>, RunStats) {
-    let (events, told, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
+    let (events, reported, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
     assert_eq!(
-        told.as_ref(),
+        reported.as_ref(),
         Some(&stats),
-        "what is told is what is returned"
+        "the reported numbers are the returned ones"
     );
     (events, stats)
 }
@@ -416,7 +416,7 @@ fn ends(events: &[Event]) -> HashMap<u32, &Outcome> {
     ends
 }
 
-/// The rules that every run keeps, whatever happens.
+/// Checks the rules of events that hold for every run.
 fn check_rules(events: &[Event], stats: &RunStats, hosts: usize) {
     assert!(matches!(events[0], Event::RunStarted { .. }));
     let ends = ends(events);

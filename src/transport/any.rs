@@ -105,13 +105,13 @@ impl Transport for AnyTransport {
         self.rsh.as_ref().and_then(Transport::time_wait)
     }
 
-    fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        remarks.extend(self.rsh.iter().flat_map(Transport::remarks));
-        remarks.extend(self.ssh.iter().flat_map(|ssh| ssh.remarks()));
-        remarks.extend(self.openssh.iter().flat_map(Transport::remarks));
-        remarks.extend(self.exec.iter().flat_map(Transport::remarks));
-        remarks
+    fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        notices.extend(self.rsh.iter().flat_map(Transport::notices));
+        notices.extend(self.ssh.iter().flat_map(|ssh| ssh.notices()));
+        notices.extend(self.openssh.iter().flat_map(Transport::notices));
+        notices.extend(self.exec.iter().flat_map(Transport::notices));
+        notices
     }
 }
 

@@ -136,7 +136,7 @@ pub trait Transport: Send + Sync + 'static {
     }
 
     /// Returns notices for the end of the run, one line each.
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         Vec::new()
     }
 }

@@ -194,7 +194,7 @@ mod tests {
         let write = reader.write();
         advance(seconds(3)).await;
         output.reserve().await.send(chunk());
-        assert_eq!(output.held_back(), Duration::ZERO, "there was a place");
+        assert_eq!(output.held_back(), Duration::ZERO, "there was a slot");
         let emptied = async {
             sleep(seconds(5)).await;
             assert_eq!(

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_of_end_is_told_and_counted() {
+async fn every_kind_of_outcome_is_reported_and_counted() {
     let scripts = vec![
         TargetScript::Runs(5, 4, 10, 0),
         TargetScript::Runs(5, 0, 0, 3),
@@ -32,14 +32,14 @@ async fn every_kind_of_end_is_told_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
+async fn a_wait_for_ports_uses_neither_the_connect_timeout_nor_the_fan_out() {
     let start = Instant::now();
     let mut scripts = vec![TargetScript::WaitsForPorts(1, 60_000); 2];
     scripts.extend(vec![TargetScript::Runs(1000, 0, 0, 0); 8]);
     let (events, stats) = play_quietly(spec(10, 2, None), scripts).await;
     check_rules(&events, &stats, 10);
     assert_eq!(stats.succeeded, 10);
-    // Two at a time beside those that wait: all the others are through long before.
+    // The others run two at a time meanwhile, and end long before.
     let order: Vec<u32> = events
         .iter()
         .filter_map(|e| {
@@ -55,7 +55,7 @@ async fn a_wait_for_ports_costs_neither_the_connect_timeout_nor_a_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shortage_is_waited_out_for_a_minute() {
+async fn a_shortage_is_waited_for_a_minute_at_most() {
     let start = Instant::now();
     let scripts = vec![
         TargetScript::Short { passes: true },
@@ -80,7 +80,7 @@ async fn a_shortage_is_waited_out_for_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hosts_that_wait_for_ports_are_counted() {
+async fn targets_that_wait_for_ports_are_counted() {
     let mut scripts = vec![TargetScript::WaitsForPorts(1, 60_000); 3];
     scripts.extend(vec![TargetScript::WaitsForPorts(1, 5_000); 2]);
     let requests = vec![
@@ -100,19 +100,25 @@ async fn hosts_that_wait_for_ports_are_counted() {
         _ => None,
     });
     assert_eq!(counts.collect::<Vec<_>>(), [5, 3]);
-    let told: Vec<usize> = events
+    let reported: Vec<usize> = events
         .iter()
         .filter_map(|event| match event {
             Event::PortWaits(count) => Some(*count),
             _ => None,
         })
         .collect();
-    assert!(told.contains(&5) && told.contains(&3), "{told:?}");
-    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "{told:?}");
+    assert!(
+        reported.contains(&5) && reported.contains(&3),
+        "{reported:?}"
+    );
+    assert!(
+        reported.windows(2).all(|pair| pair[0] != pair[1]),
+        "{reported:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
+async fn the_command_timeout_is_exact_and_ends_in_kill() {
     let scripts = vec![
         TargetScript::Stays { deaf: false },
         TargetScript::Stays { deaf: true },
@@ -137,8 +143,8 @@ async fn the_command_timeout_is_exact_and_kills_what_is_deaf() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_has_its_time_for_connecting_and_running_together() {
-    // The second one is done in time, and has a tighter limit on its command that it keeps to as well.
+async fn the_host_timeout_covers_connecting_and_running() {
+    // The second one ends in time, also for the shorter command timeout.
     let scripts = vec![
         TargetScript::Runs(3000, 4, 1000, 0),
         TargetScript::Runs(3000, 1, 1900, 0),

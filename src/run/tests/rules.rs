@@ -1,4 +1,4 @@
-//! Limits, retries, the pace and waves: what each of them does, exactly when, and to whom.
+//! Effects and times of limits, retries, the rate and waves.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::policy::{Policy, Share};
 use super::*;
 
-/// What timers may be late on a clock that only moves for them.
+/// Maximum delay of timers on a paused clock.
 const EXACT: Duration = Duration::from_millis(50);
 
 pub(super) fn secs(seconds: u64) -> Duration {
@@ -18,7 +18,7 @@ pub(super) fn count(n: u32) -> Share {
     Share::Count(NonZeroU32::new(n).unwrap())
 }
 
-/// A run of these scripts by these rules, two hosts at once for each five.
+/// Runs these scripts with this policy. The fan-out is two for each five targets.
 async fn run_by(
     policy: Policy,
     scripts: Vec<TargetScript>,
@@ -30,9 +30,9 @@ async fn run_by(
         policy: policy.clone(),
         ..spec(hosts, fanout, None)
     };
-    let (events, told, stats) =
+    let (events, reported, stats) =
         play(spec, scripts.clone(), requests, Duration::ZERO, usize::MAX).await;
-    assert_eq!(told.as_ref(), Some(&stats));
+    assert_eq!(reported.as_ref(), Some(&stats));
     check_rules(&events, &stats, hosts);
     check(&events, &stats, &scripts, &policy);
     (events, stats)
@@ -95,7 +95,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         )
 }
 
-/// What holds of a run by these rules, whatever happens.
+/// Checks the rules that hold for every run with this policy.
 pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript], policy: &Policy) {
     let total = scripts.len();
     let (mut left, mut may_run) = (Vec::new(), Vec::new());
@@ -108,7 +108,7 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
         match event {
             Event::Started(id) => {
                 begun[id.index()] = Some(order);
-                // Nobody is started once as many have failed as may.
+                // No target is started after too many failures.
                 let limit = policy.max_failures;
                 assert!(!limit.is_some_and(|limit| limit.is_reached(failures, total)));
             }
@@ -152,8 +152,8 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
     may_run.sort_unstable();
     assert_eq!(stats.left_running, left);
     assert_eq!(stats.may_be_running, may_run);
-    // A wave begins when the last host of the one before has ended; after one with a failure none does,
-    // unless a limit says how many are too many.
+    // A wave begins when all targets of the wave before have outcomes. After a wave with a failure none begins,
+    // unless --max-failures allows it.
     let mut start = 0;
     for end in policy.waves(total) {
         let later = begun[end..].iter().flatten().min();
@@ -175,10 +175,10 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
     }
 }
 
-// ---- what could not be stopped
+// ---- commands that cannot be stopped
 
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_stopped_is_named() {
+async fn commands_that_cannot_be_stopped_are_listed() {
     let scripts = || {
         vec![
             TargetScript::Stays { deaf: false },
@@ -212,7 +212,7 @@ async fn what_could_not_be_stopped_is_named() {
     for (found, grace) in run(None, stop).await.into_iter().zip(grace) {
         took(found, secs(1) + grace);
     }
-    // At once, the deaf one is killed all the same.
+    // Also at once, the command that ignores TERM is killed.
     let at_once = vec![
         (1000, ControlRequest::Stop(15)),
         (1500, ControlRequest::Stop(15)),
@@ -227,7 +227,7 @@ async fn what_could_not_be_stopped_is_named() {
 // ---- limits
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_ends_what_runs_and_starts_no_more() {
+async fn the_deadline_stops_commands_and_starts_no_more() {
     let policy = Policy {
         deadline: Some(Duration::from_millis(3400)),
         ..Policy::default()
@@ -251,7 +251,7 @@ async fn the_deadline_ends_what_runs_and_starts_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_done_in_time_knows_no_deadline() {
+async fn a_run_that_ends_in_time_has_no_deadline() {
     let policy = Policy {
         deadline: Some(secs(2)),
         ..Policy::default()
@@ -263,7 +263,7 @@ async fn a_run_that_is_done_in_time_knows_no_deadline() {
     )
     .await;
     assert_eq!((stats.cancel, stats.succeeded), (None, 1));
-    // Only a reader that has stopped is left: it is given up, and what it has not read is no success.
+    // The run waits only for a blocked reader. After its timeout the reports count as failed.
     let start = Instant::now();
     let (reports, reader) = mpsc::channel(1);
     let (_wish, requested) = mpsc::channel(1);
@@ -279,13 +279,13 @@ async fn a_run_that_is_done_in_time_knows_no_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_is_idle_when_it_writes_nothing() {
+async fn a_command_without_output_is_idle() {
     let policy = Policy {
         idle_timeout: Some(Duration::from_millis(1500)),
         ..Policy::default()
     };
     let scripts = vec![
-        // Never silent for long, though for 14 s in all.
+        // Never silent for the limit, but for 14 s in all.
         TargetScript::Runs(3000, 10, 1400, 0),
         TargetScript::Runs(100, 3, 1600, 0),
         TargetScript::Stays { deaf: true },
@@ -310,7 +310,7 @@ async fn a_command_is_idle_when_it_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_nobody_reads_is_no_silence() {
+async fn a_command_whose_output_is_not_read_is_not_idle() {
     let policy = Policy {
         idle_timeout: Some(secs(1)),
         ..Policy::default()
@@ -320,15 +320,15 @@ async fn output_that_nobody_reads_is_no_silence() {
         policy,
         ..spec(4, 4, None)
     };
-    // A message of the run's some 25 takes the reader 20 s.
-    let (events, told, stats) = play(spec, scripts, vec![], secs(20), usize::MAX).await;
-    assert!(told.is_some());
+    // The reader takes 20 s for each of about 25 messages.
+    let (events, reported, stats) = play(spec, scripts, vec![], secs(20), usize::MAX).await;
+    assert!(reported.is_some());
     check_rules(&events, &stats, 4);
     assert_eq!(stats.succeeded, 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_clock_runs_while_the_program_is_stopped() {
+async fn no_limit_counts_time_in_which_the_program_is_stopped() {
     let start = Instant::now();
     let policy = Policy {
         idle_timeout: Some(secs(4)),
@@ -348,24 +348,24 @@ async fn no_clock_runs_while_the_program_is_stopped() {
     ];
     let stop = tokio::spawn(async {
         sleep(secs(2)).await;
-        // As SIGSTOP does, this makes every timer late.
+        // This makes every timer late, like SIGSTOP.
         tokio::time::advance(secs(100)).await;
     });
-    let (events, told, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
+    let (events, reported, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
     stop.await.unwrap();
-    assert!(told.is_some());
+    assert!(reported.is_some());
     took(end_of(&events, 0).elapsed, secs(110));
-    // The silent one and the talkative one: idle after 4 s, too long after 5.
+    // The silent command is idle after 4 s. The other one reaches its timeout after 5 s.
     took(end_of(&events, 1).elapsed, secs(104));
     took(end_of(&events, 2).elapsed, secs(105));
     took(start.elapsed(), secs(130));
     assert_eq!(stats.cancel, Some(CancelReason::Deadline));
 }
 
-// ---- retries and the pace
+// ---- retries and the rate
 
 #[tokio::test(start_paused = true)]
-async fn what_did_not_start_is_tried_again_and_nothing_else() {
+async fn only_commands_that_did_not_start_are_retried() {
     let policy = Policy {
         retries: 3,
         ..Policy::default()
@@ -382,10 +382,10 @@ async fn what_did_not_start_is_tried_again_and_nothing_else() {
     let (events, stats) = run_by(policy, scripts, vec![]).await;
     assert_eq!((stats.succeeded, stats.failed), (3, 4));
     let attempts = [0, 1, 2, 3, 4].map(|id| end_of(&events, id).facts.attempts);
-    // A name that was not resolved makes no connection.
+    // Without an address there is no connection.
     assert_eq!(attempts, [4, 4, 1, 4, 1]);
     for id in [0, 1, 2, 3] {
-        // Half a second, one and two, each less up to a half.
+        // Half a second, one and two seconds, each less up to a half.
         let time = end_of(&events, id).elapsed;
         assert!(
             time >= Duration::from_millis(1750) && time <= secs(4),
@@ -398,7 +398,7 @@ async fn what_did_not_start_is_tried_again_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_try_has_its_own_connect_timeout_and_none_holds_a_place_between_them() {
+async fn each_attempt_has_its_own_connect_timeout_and_pauses_use_no_fan_out() {
     let policy = Policy {
         retries: 2,
         ..Policy::default()
@@ -414,7 +414,7 @@ async fn each_try_has_its_own_connect_timeout_and_none_holds_a_place_between_the
     scripts.extend(vec![TargetScript::Runs(50, 0, 0, 0); 3]);
     let (events, stats) = play_quietly(spec, scripts).await;
     assert_eq!(stats.succeeded, 4);
-    // The others had the only place while the refused one rested.
+    // The others ran during the pause of the refused one, with a fan-out of 1.
     let order: Vec<u32> = events.iter().filter_map(finished).collect();
     assert_eq!(order, [1, 2, 3, 0]);
 }
@@ -427,7 +427,7 @@ pub(super) fn finished(event: &Event) -> Option<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_begin_at_the_rate_and_no_faster() {
+async fn connections_begin_at_the_rate() {
     let policy = Policy {
         rate: NonZeroU32::new(10),
         retries: 1,
@@ -445,7 +445,7 @@ async fn connections_begin_at_the_rate_and_no_faster() {
     for (n, began) in (0..).zip(&begun) {
         took(*began, Duration::from_millis(100) * n);
     }
-    // Tries again take turns as well: 40 connections in all.
+    // The rate includes retries: 40 connections in all.
     let start = Instant::now();
     let (_, stats) = play_quietly(
         spec(20),
@@ -460,7 +460,7 @@ async fn connections_begin_at_the_rate_and_no_faster() {
 // ---- failures and waves
 
 #[tokio::test(start_paused = true)]
-async fn too_many_failures_start_no_more_and_stop_nobody() {
+async fn after_too_many_failures_no_target_is_started_or_stopped() {
     let scripts = || {
         let mut scripts = vec![
             TargetScript::Runs(100, 0, 0, 1),
@@ -477,21 +477,21 @@ async fn too_many_failures_start_no_more_and_stop_nobody() {
         };
         run_by(policy, scripts(), vec![]).await
     };
-    // Eight at once: all that fail are among the first.
+    // With a fan-out of 8, all failures are among the first.
     let (events, stats) = run(count(1)).await;
     assert_eq!(stats.cancel, Some(CancelReason::Failures));
     assert!(stats.not_started > 0 && stats.cancelled == 0);
     assert!(end_of(&events, 1).outcome.is_success(), "it ran to its end");
-    let notes = events
+    let notices = events
         .iter()
         .filter(|event| matches!(event, Event::Notice(_)));
-    assert_eq!(notes.count(), 1);
+    assert_eq!(notices.count(), 1);
     let (_, stats) = run(Share::Percent(25)).await;
     assert_eq!(
         (stats.cancel, stats.not_started, stats.exit_failed),
         (None, 0, 4)
     );
-    // A failure that leaves nobody to be started calls nothing off.
+    // A failure of the last target cancels nothing.
     let policy = Policy {
         max_failures: Some(count(1)),
         ..Policy::default()
@@ -501,7 +501,7 @@ async fn too_many_failures_start_no_more_and_stop_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wave_waits_for_the_one_before_and_for_its_success() {
+async fn a_wave_needs_the_end_and_the_success_of_the_one_before() {
     let ok = TargetScript::Runs(100, 1, 900, 0);
     let bad = TargetScript::Runs(100, 1, 900, 1);
     let run = async |bad_host: Option<usize>, max_failures| {
@@ -518,7 +518,7 @@ async fn a_wave_waits_for_the_one_before_and_for_its_success() {
         let began = |id| end_of(&events, id).began.map(|began| began.as_secs());
         ([0, 1, 5, 19].map(began), stats.cancel, stats.not_started)
     };
-    // Waves of 1, 4 and 15, in the last of which eight run at once.
+    // Waves of 1, 4 and 15. In the last one, eight run in parallel.
     let all = [Some(0), Some(1), Some(2), Some(3)];
     assert_eq!(run(None, None).await, (all, None, 0));
     let failures = Some(CancelReason::Failures);
@@ -535,7 +535,7 @@ async fn a_wave_waits_for_the_one_before_and_for_its_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_interrupt_after_too_many_failures_still_asks() {
+async fn one_interrupt_after_too_many_failures_prints_the_state() {
     let policy = Policy {
         max_failures: Some(count(1)),
         ..Policy::default()

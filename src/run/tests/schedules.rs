@@ -39,7 +39,7 @@ fn request() -> impl Strategy<Value = ControlRequest> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
-    fn the_rules_hold_on_every_schedule(
+    fn the_rules_hold_for_random_schedules(
         scripts in prop::collection::vec(script(), 1..30),
         fanout in 1..8_usize,
         requests in prop::collection::vec((0..30_000_u64, request()), 0..4),
@@ -55,10 +55,10 @@ proptest! {
             let limit = Some(Duration::from_secs(20));
             let pause = Duration::from_millis(pause);
             let spec = RunSpec { policy: policy.clone(), ..spec(hosts, fanout, limit) };
-            let (events, told, stats) =
+            let (events, reported, stats) =
                 play(spec, scripts.clone(), requests, pause, usize::MAX).await;
             // A signal may end the wait for the reader, but never the run itself.
-            if told.is_some() {
+            if reported.is_some() {
                 check_rules(&events, &stats, hosts);
                 rules::check(&events, &stats, &scripts, &policy);
             }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The reasons and times with which a run of deaf hosts ends after these requests.
+/// Runs targets that ignore TERM, with these requests. Returns the numbers, the time and the number of printed states.
 async fn interrupted(requests: Requests) -> (RunStats, Duration, usize) {
     let start = Instant::now();
     let scripts = vec![TargetScript::Stays { deaf: true }; 4];
@@ -23,7 +23,7 @@ async fn interrupted(requests: Requests) -> (RunStats, Duration, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
+async fn one_interrupt_prints_two_stop_and_three_stop_at_once() {
     use ControlRequest::{Interrupt, PrintState, Stop};
     let (stats, time, states) = interrupted(vec![
         (100, PrintState),
@@ -36,7 +36,7 @@ async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
     assert_eq!((stats.cancelled, stats.not_started), (2, 2));
     assert!(
         time >= Duration::from_millis(4500),
-        "deaf hosts get their grace: {time:?}"
+        "KILL comes after the pause: {time:?}"
     );
 
     let (stats, time, _) =
@@ -50,7 +50,7 @@ async fn one_interrupt_asks_two_stop_and_three_stop_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop() {
+async fn a_slow_reader_gets_every_outcome_even_if_stopping_takes_long() {
     let scripts = vec![TargetScript::Stays { deaf: true }; 200];
     let spec = RunSpec {
         policy: Policy {
@@ -61,18 +61,19 @@ async fn a_reader_that_reads_gets_every_end_however_long_commands_take_to_stop()
     };
     let requests = vec![(1000, ControlRequest::Stop(15))];
     let pause = Duration::from_millis(100);
-    let (events, told, stats) = play(spec, scripts, requests, pause, usize::MAX).await;
+    let (events, reported, stats) = play(spec, scripts, requests, pause, usize::MAX).await;
     check_rules(&events, &stats, 200);
-    assert!(told.is_some());
+    assert!(reported.is_some());
     assert_eq!(stats.cancelled, 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_goes_away_ends_the_run_and_one_that_sleeps_does_not_block_signals() {
+async fn a_closed_reader_ends_the_run_and_a_blocked_one_does_not_block_signals() {
     let scripts = vec![TargetScript::Floods(Some(200)); 8];
-    let (_, told, stats) = play(spec(8, 4, None), scripts.clone(), vec![], Duration::ZERO, 2).await;
+    let (_, reported, stats) =
+        play(spec(8, 4, None), scripts.clone(), vec![], Duration::ZERO, 2).await;
     assert_eq!(
-        (told, stats.cancel),
+        (reported, stats.cancel),
         (None, Some(CancelReason::ReportFailed))
     );
     assert_eq!(stats.cancelled + stats.not_started + stats.succeeded, 8);

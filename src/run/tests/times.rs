@@ -1,15 +1,15 @@
-//! Times of the phases of a host.
+//! Times of the phases of a target.
 
 use super::*;
 
-/// Most by which timers are late on a clock that only moves for them.
+/// Maximum delay of timers on a paused clock.
 const EXACT: Duration = Duration::from_millis(50);
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The facts and the whole time of each host, in order.
+/// Returns the facts and the whole time of each target, in order.
 fn times(events: &[Event]) -> Vec<(Facts, Duration)> {
     let mut ends: Vec<_> = events
         .iter()
@@ -25,7 +25,7 @@ fn times(events: &[Event]) -> Vec<(Facts, Duration)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_ports_and_for_retries_is_told_apart() {
+async fn waits_for_ports_and_for_retries_are_separate() {
     let spec = RunSpec {
         policy: Policy {
             retries: 2,
@@ -46,7 +46,7 @@ async fn waiting_for_ports_and_for_retries_is_told_apart() {
         port.port_wait.unwrap().abs_diff(secs(60)) <= EXACT,
         "{port:?}"
     );
-    // Pauses are shorter by up to a half, by chance.
+    // Pauses are random: up to a half is taken off.
     assert!(
         retry.retry_wait.unwrap() >= Duration::from_millis(750),
         "{retry:?}"
@@ -60,7 +60,7 @@ async fn waiting_for_ports_and_for_retries_is_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_cut_short_is_told() {
+async fn a_wait_that_the_deadline_ends_is_counted() {
     let spec = RunSpec {
         policy: Policy {
             deadline: Some(secs(7)),
@@ -83,7 +83,7 @@ async fn a_wait_that_is_cut_short_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_facts_are_those_of_the_way_that_was_gone() {
+async fn the_facts_have_only_the_phases_that_were_reached() {
     let scripts = vec![TargetScript::Runs(20, 2, 300, 0), TargetScript::Unresolved];
     let (events, _) = play_quietly(spec(2, 1, None), scripts).await;
     let facts = |id: u32| {

@@ -286,7 +286,7 @@ impl Transport for OpenSshTransport {
         Ok(OpenSshSession(process))
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         let ignored = self.ignores_token.load(Ordering::Relaxed);
         let remark = "ssh has run no LocalCommand, which shows when it has logged in: some output came late, and the \
                       connect timeout counted for commands as well";

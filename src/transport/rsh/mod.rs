@@ -460,7 +460,7 @@ impl Transport for RshTransport {
         kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         const HELP: &str =
             "; if that is the address of a host, name it with callback= or --callback-from";
         let strays = self

@@ -435,7 +435,7 @@ impl Transport for SshTransport {
         }
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         self.ready.trust.remarks()
     }
 }
