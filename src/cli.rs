@@ -9,7 +9,7 @@ use clap::{ArgAction, Parser};
 use reserved_ports::SourcePorts;
 
 use crate::run::policy::Share;
-use crate::run::signal::Keys;
+use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
@@ -477,7 +477,7 @@ pub struct Cli {
 
     /// Meaning of ^C and ^\; multi-rsh has its own
     #[arg(skip)]
-    pub keys: Keys,
+    pub keys: SignalKeys,
 
     /// Command; the remote user's login shell interprets its words, joined by spaces
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]

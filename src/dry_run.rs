@@ -9,14 +9,15 @@ use std::time::Duration;
 use reserved_ports::{RESERVED, SourcePorts, candidates, may_bind};
 use tokio::task::JoinSet;
 
+use crate::clock::ProcessClock;
 use crate::error::plain;
 use crate::output::{Endpoint, RunInfo, RunRules};
 use crate::plan::RunPlan;
-use crate::run::limits::{self, Descriptors};
+use crate::run::descriptors::{Descriptors, descriptors};
 use crate::run::policy::Policy;
 use crate::targets::TransportKind;
 use crate::targets::fold;
-use crate::transport::{Budget, Lag, Resolver, TransportError};
+use crate::transport::{Budget, NameResolver, TransportError};
 
 /// Maximum number of look-ups in progress. The resolver has fewer threads, so all of them are used.
 const MAX_LOOKUPS: usize = 64;
@@ -46,14 +47,14 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     let mut text = targets(&plan.info, &found);
     text.push_str(&failures(&plan.info, &found, &plan.policy));
     let fanout = plan.fanout;
-    let descriptors = limits::descriptors(fanout, plan.descriptors_per_host);
+    let descriptors = descriptors(fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     Ok((text, all_found))
 }
 
 /// Looks up every name once, each within the connect timeout.
 async fn look_up_all(plan: &RunPlan) -> Vec<LookupResult> {
-    let resolver = Resolver::default();
+    let resolver = NameResolver::default();
     let targets = &plan.info.targets;
     let mut found: Vec<LookupResult> = targets.iter().map(|_| None).collect();
     let names = targets.iter().enumerate();
@@ -74,7 +75,7 @@ async fn look_up_all(plan: &RunPlan) -> Vec<LookupResult> {
             && let Some((index, host)) = names.next()
         {
             let resolver = resolver.clone();
-            let mut budget = Budget::new(plan.connect_timeout, Lag::default());
+            let mut budget = Budget::new(plan.connect_timeout, ProcessClock::default());
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
         match tasks.join_next().await {

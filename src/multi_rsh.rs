@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, StderrArg, at_least_one, time};
 use crate::config::ConfigError;
-use crate::run::signal::Keys;
+use crate::run::signal::SignalKeys;
 use crate::targets::TransportKind;
 
 const NAME: &str = "multi-rsh";
@@ -81,7 +81,7 @@ pub fn cli(args: &[OsString]) -> Result<Cli, ConfigError> {
         jobs: connections,
         connect_timeout: timeout,
         host_timeout: Some(timeout),
-        keys: Keys::MultiRsh,
+        keys: SignalKeys::MultiRsh,
         user,
         hosts,
         hosts_files: list.into_iter().collect(),
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(cli.jobs.get(), 20);
         assert_eq!(cli.connect_timeout, Duration::from_secs(15));
         assert_eq!(cli.host_timeout, Some(Duration::from_secs(15)));
-        assert_eq!(cli.keys, Keys::MultiRsh);
+        assert_eq!(cli.keys, SignalKeys::MultiRsh);
         let cli = parse(&["-p3", "-t", "2.5", "-u", "me", "-l", "-", "ls", "-l", "x"]).unwrap();
         assert_eq!(cli.command, ["ls", "-l", "x"]);
         assert_eq!(cli.hosts_files, [PathBuf::from("-")]);

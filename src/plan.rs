@@ -18,11 +18,11 @@ use uzers::os::unix::UserExt;
 
 use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
-use crate::event::Note;
+use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
 use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::policy::Policy;
-use crate::run::signal::Keys;
+use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup};
 use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
@@ -96,11 +96,11 @@ pub struct RunPlan {
     /// Maximum number of descriptors for one target, those of `--demo` included.
     pub descriptors_per_host: u32,
     /// Warnings about hosts files and groups.
-    pub notices: Vec<Note>,
+    pub notices: Vec<Notice>,
     /// Options of the transports that targets use.
     pub transports: TransportPlan,
     /// Meaning of ^C and ^\.
-    pub keys: Keys,
+    pub keys: SignalKeys,
     /// Limits of the spool for standard input, if the commands read it.
     pub stdin: Option<InputLimits>,
     /// True if embedded daemons answer for all targets.
@@ -220,7 +220,7 @@ impl Plan {
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,
-                patience: cli.connect_timeout + INPUT_GRACE,
+                stall_timeout: cli.connect_timeout + INPUT_GRACE,
             }),
             demo: cli.demo,
             dry: cli.dry_run,
@@ -238,10 +238,10 @@ pub(crate) fn range_text(range: &RangeInclusive<u16>) -> String {
 }
 
 /// Returns the warnings about hosts files and groups as notices of the run.
-fn notices(groups: &Groups) -> Vec<Note> {
+fn notices(groups: &Groups) -> Vec<Notice> {
     let warnings = groups.warnings().take().into_iter();
     warnings
-        .map(|text| Note {
+        .map(|text| Notice {
             verbose: false,
             text,
         })

@@ -86,7 +86,7 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         policy: plan.policy,
         descriptors_per_host: plan.descriptors_per_host,
         input: input.clone(),
-        notes: notices,
+        notices,
         reader,
         details: plan.report.verbose,
         say: Some(print_message_on_thread),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::terminal::partial_character;
 use super::{Console, Reporter, RunInfo};
 use crate::event::{Chunk, Stream};
-use crate::event::{Event, Finished, Note, Outcome, RunStats};
+use crate::event::{Event, Finished, Notice, Outcome, RunStats};
 use crate::targets::TargetId;
 use record::{Bytes, Record};
 
@@ -153,7 +153,7 @@ impl Reporter for Json {
             }
             // `State` has this number; SIGUSR1 asks for it.
             Event::PortWaits(_) => Ok(()),
-            Event::Note(Note { verbose, text }) => {
+            Event::Notice(Notice { verbose, text }) => {
                 let record = Record::Note {
                     verbose: *verbose,
                     text,

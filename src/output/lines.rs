@@ -183,7 +183,7 @@ impl Reporter for Lines {
             Event::Output(chunk) => self.output(chunk, console),
             Event::Finished(finished) => self.finished(finished.target, console),
             Event::Started(_) | Event::State { .. } => Ok(()),
-            Event::PortWaits(_) | Event::Note(_) => Ok(()),
+            Event::PortWaits(_) | Event::Notice(_) => Ok(()),
         }
     }
 

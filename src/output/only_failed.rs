@@ -175,7 +175,7 @@ impl Reporter for OnlyFailed {
             | Event::Started(_)
             | Event::State { .. }
             | Event::PortWaits(_)
-            | Event::Note(_) => {}
+            | Event::Notice(_) => {}
         }
         self.inner.event(event, console)
     }

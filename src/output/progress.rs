@@ -205,7 +205,7 @@ impl Reporter for Progress {
                 }
             }
             Event::PortWaits(count) => self.for_ports = *count,
-            Event::Output(_) | Event::State { .. } | Event::Note(_) => {}
+            Event::Output(_) | Event::State { .. } | Event::Notice(_) => {}
         }
         Ok(())
     }

@@ -218,7 +218,7 @@ mod tests {
     use super::super::testing::{finished, run_info};
     use super::*;
     use crate::event::{CancelReason, Outcome};
-    use crate::event::{Facts, Left, RemoteExit};
+    use crate::event::{Facts, LeftRunning, RemoteExit};
 
     #[test]
     fn the_slowest_and_what_they_did_are_named() {
@@ -244,7 +244,7 @@ mod tests {
                 } else {
                     Side::Remote
                 }),
-                left: Left::Nothing,
+                left_running: LeftRunning::No,
             };
             end.elapsed = Duration::from_millis((11 + 101 * target).into());
             stats.finished(&end);

@@ -15,7 +15,9 @@ use unicode_width::UnicodeWidthStr;
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
 use crate::error::{plain, without_numbers};
-use crate::event::{CancelReason, Event, Note, Outcome, PasswordUse, RemoteExit, RunStats, Stream};
+use crate::event::{
+    CancelReason, Event, Notice, Outcome, PasswordUse, RemoteExit, RunStats, Stream,
+};
 use crate::help::HELP;
 use crate::targets::fold;
 use crate::targets::{Target, TargetId};
@@ -225,12 +227,13 @@ impl Reporter for Summary {
                 }
                 say(&text, console)?;
             }
-            Event::Note(Note { verbose, text }) if self.verbose || !verbose => match self.words {
+            Event::Notice(Notice { verbose, text }) if self.verbose || !verbose => match self.words
+            {
                 SummaryLevel::All => say(text, console)?,
                 SummaryLevel::IfFailed => self.notes.push(text.clone()),
                 SummaryLevel::None => {}
             },
-            Event::Note(_) | Event::Started(_) | Event::Output(_) | Event::PortWaits(_) => {}
+            Event::Notice(_) | Event::Started(_) | Event::Output(_) | Event::PortWaits(_) => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fake_rshd::{CallbackPort, Daemons, Shell};
 
 use crate::error::Error;
-use crate::event::Note;
+use crate::event::Notice;
 use crate::plan::{RunPlan, range_text};
 use crate::random;
 use crate::targets::{Target, TransportKind};
@@ -67,14 +67,14 @@ impl EmbeddedDaemons {
     }
 
     /// Returns the notice that no real host is called.
-    pub(super) fn notice(&self) -> Note {
+    pub(super) fn notice(&self) -> Notice {
         let ports = match &self.source_ports {
             SourcePorts::Any if self.calls_back_from_reserved() => "any".to_owned(),
             SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
             SourcePorts::Reserved => range_text(&RESERVED),
             SourcePorts::Range(range) => range_text(range),
         };
-        Note {
+        Notice {
             verbose: false,
             text: format!(
                 "demo: embedded daemons on loopback answer for every host; source ports: {ports}"

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::Error;
-use crate::event::Note;
+use crate::event::Notice;
 use crate::plan::range_text;
 use crate::random;
 use reserved_ports::{PortPool, RESERVED, SourcePorts, candidates, kernel, may_bind};
@@ -19,7 +19,7 @@ const MIN_TARGETS_FOR_DUMP: usize = 64;
 pub(super) fn pool(
     source_ports: &SourcePorts,
     targets: usize,
-    notices: &mut Vec<Note>,
+    notices: &mut Vec<Notice>,
 ) -> Result<PortPool, Error> {
     let range = match source_ports {
         SourcePorts::Any => return Ok(PortPool::ephemeral()),
@@ -51,7 +51,7 @@ pub(super) fn pool(
     match kernel::sockets(&range) {
         Ok(sockets) => pool.observe(&sockets),
         // No failure: the pool learns from the ports that it tries, which takes longer.
-        Err(error) => notices.push(Note {
+        Err(error) => notices.push(Notice {
             verbose: true,
             text: format!("the kernel's sockets are not known at the start: {error}"),
         }),

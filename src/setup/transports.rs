@@ -3,7 +3,7 @@
 use super::demo::EmbeddedDaemons;
 use super::ports;
 use crate::error::Error;
-use crate::event::Note;
+use crate::event::Notice;
 use crate::plan::TransportPlan;
 use crate::targets::{Target, TransportKind};
 use crate::transport::any::AnyTransport;
@@ -12,7 +12,7 @@ use crate::transport::exec::{ExecOptions, ExecTransport};
 use crate::transport::rsh::{RshOptions, RshTransport};
 use crate::transport::ssh::prompt::Terminal;
 use crate::transport::ssh::{PasswordSource, SshOptions, SshTransport};
-use crate::transport::{Input, Resolver};
+use crate::transport::{Input, NameResolver};
 
 /// Values that exist only once the set-up has begun, and which the plan therefore lacks.
 pub(super) struct Started<'a> {
@@ -29,7 +29,7 @@ pub(super) async fn set_up(
     plan: TransportPlan,
     started: Started<'_>,
     targets: &[Target],
-    notices: &mut Vec<Note>,
+    notices: &mut Vec<Notice>,
 ) -> Result<AnyTransport, Error> {
     let Started {
         password,
@@ -37,7 +37,7 @@ pub(super) async fn set_up(
         demo,
     } = started;
     let no_random = "get random bytes";
-    let resolver = Resolver::default();
+    let resolver = NameResolver::default();
     let rsh_source_ports = demo.map_or(&plan.source_ports, EmbeddedDaemons::source_ports);
     let mut pool = None;
     let rsh = match plan.rsh {
@@ -67,7 +67,7 @@ pub(super) async fn set_up(
             let prompt = &mut Terminal;
             let ssh =
                 SshTransport::new(options, ssh_targets, pool, resolver, prompt, &mut found).await?;
-            notices.extend(found.into_iter().map(|note| Note {
+            notices.extend(found.into_iter().map(|note| Notice {
                 verbose: note.verbose,
                 text: note.text,
             }));

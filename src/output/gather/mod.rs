@@ -197,7 +197,7 @@ impl Reporter for Gather {
                 }
             }
             Event::Started(_) | Event::State { .. } => Ok(()),
-            Event::PortWaits(_) | Event::Note(_) => Ok(()),
+            Event::PortWaits(_) | Event::Notice(_) => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::super::RunInfo;
 use crate::error::plain;
 use crate::event::{CancelReason, Finished, Outcome, RunStats};
-use crate::event::{Left, RemoteExit, Side, Stream};
+use crate::event::{LeftRunning, RemoteExit, Side, Stream};
 use crate::targets::{Target, TargetId};
 
 /// Class and outcome of a defect in mrsh.
@@ -315,8 +315,8 @@ impl<'a> Record<'a> {
             attempts: facts.attempts,
             local_port: facts.local_port,
             closed_first: facts.closed_first.map(side),
-            left_running: facts.left == Left::Runs,
-            may_be_running: facts.left == Left::MayRun,
+            left_running: facts.left_running == LeftRunning::Yes,
+            may_be_running: facts.left_running == LeftRunning::Maybe,
         };
         end.outcome = match outcome {
             Outcome::Exited(RemoteExit::Code(code)) => {

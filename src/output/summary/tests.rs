@@ -165,7 +165,7 @@ fn remote_text_is_harmless_and_cut() {
 #[test]
 fn notes_and_states_are_said_at_once() {
     let note = |verbose, text: &str| {
-        Event::Note(Note {
+        Event::Notice(Notice {
             verbose,
             text: text.to_owned(),
         })
@@ -337,7 +337,7 @@ fn longer_times_are_less_precise() {
 #[test]
 fn a_quiet_summary_prints_only_states() {
     let note = |text: &str| {
-        Event::Note(Note {
+        Event::Notice(Notice {
             verbose: false,
             text: text.to_owned(),
         })

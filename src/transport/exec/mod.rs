@@ -4,7 +4,7 @@
 //! These two do start a process per host. They are how this program rides on engines that exist already
 //! (kubectl, docker, srun), and on what libssh2 cannot do (GSSAPI, security keys, `ProxyCommand`).
 
-use super::{Budget, Input, Route, Setback, StderrMode, Transport, TransportError};
+use super::{AttemptError, Budget, Input, Route, StderrMode, Transport, TransportError};
 use crate::event::{Facts, Phase};
 use crate::targets::{Target, TargetId};
 
@@ -58,7 +58,7 @@ impl Transport for ExecTransport {
         target: &Target,
         route: &mut Route,
         _: &mut Budget,
-    ) -> Result<LocalProcess, Setback> {
+    ) -> Result<LocalProcess, AttemptError> {
         route.phase = Phase::Start;
         let words = self.options.template.fill(Fill {
             host: &target.host,

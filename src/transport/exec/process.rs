@@ -20,7 +20,8 @@ use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::scratch;
 use crate::transport::{
-    Input, InputReader, Output, Place, RemoteSignal, Session, Setback, StderrMode, TransportError,
+    AttemptError, Input, InputReader, Output, OutputPermit, RemoteSignal, Session, StderrMode,
+    TransportError,
 };
 
 /// How many descriptors a process takes here: three pipes and what tells of its end.
@@ -46,17 +47,17 @@ pub struct LocalProcess {
 /// it `reads`, what [`LocalProcess::feed`] gives it.
 ///
 /// # Errors
-/// [`Setback::Shortage`] if this machine lacks processes, memory or descriptors; else the host has failed.
+/// [`AttemptError::Shortage`] if this machine lacks processes, memory or descriptors; else the host has failed.
 pub(super) fn start(
     id: TargetId,
     words: &[OsString],
     stderr: StderrMode,
     reads: bool,
-) -> Result<LocalProcess, Setback> {
+) -> Result<LocalProcess, AttemptError> {
     let (program, arguments) = words.split_first().expect("a command has a word");
     let cannot = |source: io::Error| match is_shortage(&source) {
-        true => Setback::Shortage(source),
-        false => Setback::Failed(TransportError::Spawn {
+        true => AttemptError::Shortage(source),
+        false => AttemptError::Failed(TransportError::Spawn {
             program: program.to_string_lossy().escape_debug().to_string(),
             source,
         }),
@@ -246,7 +247,7 @@ enum Step<'a> {
     /// There is something to read on this stream.
     Readable(Stream),
     /// There is room for it in the queue.
-    Room(Place<'a>),
+    Room(OutputPermit<'a>),
     /// Input was written, or all of it, or as much as the process wants.
     Fed(Result<Fed, Arc<InputError>>),
 }
@@ -290,7 +291,7 @@ impl Session for LocalProcess {
                 ready = ready(early, self.out.as_ref(), self.err.as_ref()), if found.is_none() => {
                     Step::Readable(ready.map_err(TransportError::lost)?)
                 }
-                permit = output.room(), if found.is_some() => Step::Room(permit),
+                permit = output.reserve(), if found.is_some() => Step::Room(permit),
                 fed = write(self.input.as_ref(), self.reader.as_mut()) => Step::Fed(fed),
             };
             match step {

@@ -7,9 +7,10 @@ use reserved_ports::PortLease;
 use tokio::time::Instant;
 
 use super::callback::{Expected, Listeners, News};
+use crate::clock::{Alarm, ProcessClock, alarm_reached};
 use crate::event::Phase;
 use crate::transport::stream::Connection;
-use crate::transport::{Alarm, Lag, TransportError};
+use crate::transport::{CallbackFault, TransportError};
 
 /// How long after the daemon's answer its call may still arrive, though it was made before: the last
 /// segment of a handshake that was lost is repeated after a second.
@@ -18,18 +19,6 @@ const CALL_PATIENCE: Duration = Duration::from_secs(3);
 /// Time that a session waits for its own call after one from elsewhere, before it starts again with a
 /// listener to itself. Most daemons call within milliseconds.
 const OWN_LISTENER_AFTER: Duration = Duration::from_millis(300);
-
-pub(super) const GAVE_UP: &str = "the daemon closed instead; a firewall may block its connection back to a port \
-     in 512-1023 here, it may have no port left, not know this host's name, or have been started too often for \
-     its inetd: try --stderr merge, or --retries";
-pub(super) const TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
-     try --stderr merge, or a longer -t";
-const ANSWERED: &str = "the daemon answered without it: try --stderr merge";
-pub(super) const ELSEWHERE: &str = "one came from an address that is not known to be the host's: if it is, name it with \
-     callback= in the hosts file or --callback-from, or try --stderr merge";
-const ELSEWHERE_SENT: &str = "one came from an address that is not known to be the host's, and the command may be \
-     running: if the address is the host's, name it with callback= in the hosts file or --callback-from, or \
-     try --stderr merge";
 
 /// A connection that is reset when it is dropped, and after that gives its source port back.
 #[derive(Debug)]
@@ -77,9 +66,10 @@ impl<'a> Progress<'a> {
 
     pub(super) fn called_from_elsewhere(&self) -> TransportError {
         TransportError::NoCallback {
-            hint: match *self.sent {
-                true => ELSEWHERE_SENT,
-                false => ELSEWHERE,
+            fault: if *self.sent {
+                CallbackFault::UnknownAddressAfterCommand
+            } else {
+                CallbackFault::UnknownAddress
             },
         }
     }
@@ -106,16 +96,10 @@ pub(super) async fn call_first(
     expected: &mut Expected,
     progress: &mut Progress<'_>,
     listeners: Option<&Listeners>,
-    lag: &Lag,
+    clock: &ProcessClock,
 ) -> Result<Option<Connection>, Unstarted> {
     let mut patience: Option<Alarm> = None;
     loop {
-        let rung = async {
-            match &patience {
-                Some(alarm) => alarm.rung().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             news = expected.news() => match news {
@@ -124,12 +108,12 @@ pub(super) async fn call_first(
                     progress.elsewhere = true;
                     if !progress.again && listeners.is_some_and(Listeners::have_unused_port) {
                         progress.may_move = true;
-                        patience = Some(lag.alarm(OWN_LISTENER_AFTER));
+                        patience = Some(clock.alarm(OWN_LISTENER_AFTER));
                     }
                 }
             },
             _ = main.readable() => return Ok(None),
-            () = rung => {
+            () = alarm_reached(patience.as_ref()) => {
                 return match expected.arrived() {
                     Some(call) => Ok(Some(call)),
                     None => Err(Unstarted::NeedsOwnListener),
@@ -162,6 +146,8 @@ pub(super) async fn last_call(
     match tokio::time::timeout(CALL_PATIENCE, call).await {
         Ok(call) => Ok(call),
         Err(_) if progress.elsewhere => Err(progress.called_from_elsewhere()),
-        Err(_) => Err(TransportError::NoCallback { hint: ANSWERED }),
+        Err(_) => Err(TransportError::NoCallback {
+            fault: CallbackFault::Answered,
+        }),
     }
 }

@@ -12,13 +12,15 @@ use reserved_ports::{PortPool, PortWait, is_shortage, kernel};
 use tokio::time::Instant;
 
 use super::dial::dial;
-use super::stream::{Connection, Read};
-use super::{Budget, Input, Lag, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use super::stream::{Connection, ReadResult};
+use super::{
+    AttemptError, Budget, CallbackFault, Input, NameResolver, Route, StderrMode, Transport,
+    TransportError,
+};
+use crate::clock::ProcessClock;
 use crate::event::Phase;
 use crate::targets::{Network, Target, TargetId};
-use attempt::{
-    Connected, ELSEWHERE, GAVE_UP, Progress, TIMED_OUT, Unstarted, call_first, last_call, next_news,
-};
+use attempt::{Connected, Progress, Unstarted, call_first, last_call, next_news};
 use callback::{Callee, Expected, Listeners, News};
 use feed::Feed;
 use output::MainStream;
@@ -88,7 +90,7 @@ pub struct RshTransport {
     marker: Option<EndMarker>,
     pool: PortPool,
     begun: std::time::Instant,
-    resolver: Resolver,
+    resolver: NameResolver,
     /// `None` if no second connection is asked for.
     listeners: Option<Listeners>,
 }
@@ -116,7 +118,7 @@ impl RshTransport {
     ///
     /// # Errors
     /// The system has no random bytes for the end marker.
-    pub fn new(options: RshOptions, pool: PortPool, resolver: Resolver) -> io::Result<Self> {
+    pub fn new(options: RshOptions, pool: PortPool, resolver: NameResolver) -> io::Result<Self> {
         let marker = match options.raw {
             true => None,
             false => Some(EndMarker::random()?),
@@ -181,7 +183,7 @@ impl RshTransport {
         Connected { mut main, lease }: Connected,
         mut expected: Option<Expected>,
         progress: &mut Progress<'_>,
-        lag: &Lag,
+        clock: &ProcessClock,
     ) -> Result<Box<RshSession>, Unstarted> {
         progress.phase = Phase::Start;
         let port = expected.as_ref().map_or(0, Expected::port);
@@ -200,7 +202,7 @@ impl RshTransport {
                 let _ = main.write_all(port).await;
                 // Boxed, since every session's size would be that of this rarer path.
                 let listeners = self.listeners.as_ref();
-                let first = call_first(&mut main, expected, progress, listeners, lag);
+                let first = call_first(&mut main, expected, progress, listeners, clock);
                 call = Box::pin(first).await?;
                 call.as_ref().map(|_| rest)
             }
@@ -241,20 +243,20 @@ impl RshTransport {
                     source,
                 })?;
             match read {
-                Read::Data((first, rest)) => break (first, rest),
-                Read::Nothing => {}
+                ReadResult::Data((first, rest)) => break (first, rest),
+                ReadResult::Nothing => {}
                 // Its call was reset, and it has noticed.
-                Read::End if progress.may_move && !*progress.sent => {
+                ReadResult::End if progress.may_move && !*progress.sent => {
                     return Err(Unstarted::NeedsOwnListener);
                 }
-                Read::End => {
+                ReadResult::End => {
                     call = call.or_else(|| expected.as_mut().and_then(Expected::claim));
                     let called = call.is_some() || expected.is_none();
                     return Err(self.ended_early(&main, called, line.len(), progress).into());
                 }
             }
         };
-        progress.answered = Some(answer_came(asked, !rest.is_empty(), lag));
+        progress.answered = Some(answer_came(asked, !rest.is_empty(), clock));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since a session's size is that of its largest path.
@@ -304,12 +306,12 @@ impl RshTransport {
         // what follows too long a command, and from an unreserved port there is another likely cause.
         let other_cause = length > SHORTEST_LIMIT || !self.options.reserved_callers;
         if !(called || reset && other_cause) {
-            let hint = if progress.elsewhere {
-                ELSEWHERE
+            let fault = if progress.elsewhere {
+                CallbackFault::UnknownAddress
             } else {
-                GAVE_UP
+                CallbackFault::DaemonClosed
             };
-            return TransportError::NoCallback { hint };
+            return TransportError::NoCallback { fault };
         }
         let hint = Some(self.objection(length));
         match reset {
@@ -349,12 +351,12 @@ fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> 
 /// The moment from which the command counts as running. If output came in one piece with the answer, or the
 /// loop is behind, the answer was here for some time before it was read: the earliest possible moment is taken,
 /// since a command must not seem to take less time than it took.
-fn answer_came(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
+fn answer_came(asked: Instant, with_output: bool, clock: &ProcessClock) -> Instant {
     let now = Instant::now();
     let earliest = if with_output {
-        lag.last_turn().unwrap_or(now)
+        clock.last_turn().unwrap_or(now)
     } else {
-        now - lag.current()
+        now - clock.current_delay()
     };
     earliest.clamp(asked, now)
 }
@@ -411,7 +413,7 @@ impl Transport for RshTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<Box<RshSession>, Setback> {
+    ) -> Result<Box<RshSession>, AttemptError> {
         if let Some(listeners) = &self.listeners {
             listeners.prepare().map_err(no_listener)?;
         }
@@ -419,9 +421,9 @@ impl Transport for RshTransport {
         let connected = Connected::new(outgoing);
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(Expected::is_private);
-        let (before, lag, begun) = (budget.left(), budget.lag(), Instant::now());
+        let (before, clock, begun) = (budget.left(), budget.clock(), Instant::now());
         let mut progress = Progress::new(route.own_listener, &mut route.asked);
-        let start = self.start(id, target, connected, expected, &mut progress, &lag);
+        let start = self.start(id, target, connected, expected, &mut progress, &clock);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
         route.answered = progress.answered;
@@ -434,14 +436,16 @@ impl Transport for RshTransport {
             Some(Err(Unstarted::NeedsOwnListener)) => {
                 // Nothing was started: the next attempt follows at once, and the host has lost no time.
                 route.own_listener = true;
-                return Err(Setback::NoPort(PortWait::until(Instant::now())));
+                return Err(AttemptError::NoPort(PortWait::until(Instant::now())));
             }
             Some(Err(Unstarted::Failed(error))) => error,
             None => match progress.phase {
                 // With a listener to itself it is the host's own call, which was not taken yet.
                 Phase::CallBack if progress.elsewhere && private => budget.exhausted(Phase::Start),
                 Phase::CallBack if progress.elsewhere => progress.called_from_elsewhere(),
-                Phase::CallBack => TransportError::NoCallback { hint: TIMED_OUT },
+                Phase::CallBack => TransportError::NoCallback {
+                    fault: CallbackFault::TimedOut,
+                },
                 phase => budget.exhausted(phase),
             },
         };
@@ -456,7 +460,7 @@ impl Transport for RshTransport {
         kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         const HELP: &str =
             "; if that is the address of a host, name it with callback= or --callback-from";
         let strays = self
@@ -481,7 +485,7 @@ impl Transport for RshTransport {
 /// it sent before it closed arrives before its close: no answer means no command. A daemon that was given
 /// up while it may still have read the request proves nothing, and what it refuses for good it refuses
 /// again.
-fn setback(error: TransportError, sent: bool) -> Setback {
+fn setback(error: TransportError, sent: bool) -> AttemptError {
     let not_started = match &error {
         // Without the command's last byte no daemon runs it.
         TransportError::NoCallback { .. } if !sent => true,
@@ -490,24 +494,27 @@ fn setback(error: TransportError, sent: bool) -> Setback {
             phase: Phase::Start,
             ..
         } => true,
-        TransportError::NoCallback { hint } => *hint == GAVE_UP || *hint == ELSEWHERE,
+        TransportError::NoCallback { fault } => matches!(
+            fault,
+            CallbackFault::DaemonClosed | CallbackFault::UnknownAddress
+        ),
         TransportError::Denied { text } => wire::is_temporary(text),
         _ => false,
     };
     match not_started {
-        true => Setback::NotStarted(error),
-        false => Setback::Failed(error),
+        true => AttemptError::Retryable(error),
+        false => AttemptError::Failed(error),
     }
 }
 
-fn no_listener(error: io::Error) -> Setback {
+fn no_listener(error: io::Error) -> AttemptError {
     if error.kind() == io::ErrorKind::AddrInUse {
         let again = Instant::now() + LISTENER_RETRY;
-        return Setback::NoPort(PortWait::until(again));
+        return AttemptError::NoPort(PortWait::until(again));
     }
     match is_shortage(&error) {
-        true => Setback::Shortage(error),
-        false => Setback::Failed(TransportError::Io {
+        true => AttemptError::Shortage(error),
+        false => AttemptError::Failed(TransportError::Io {
             phase: Phase::Connect,
             source: error,
         }),
@@ -517,33 +524,33 @@ fn no_listener(error: io::Error) -> Setback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::lose_the_cpu;
+    use crate::clock::lose_the_cpu;
 
     #[tokio::test(start_paused = true)]
     async fn a_command_runs_from_the_earliest_moment_that_is_possible() {
-        let lag = Lag::default();
-        let measuring = tokio::spawn(lag.clone().measure());
+        let clock = ProcessClock::default();
+        let measuring = tokio::spawn(clock.clone().measure());
         let asked = Instant::now();
         tokio::time::sleep(Duration::from_secs(3)).await;
         // Read in time.
-        assert_eq!(answer_came(asked, false, &lag), Instant::now());
+        assert_eq!(answer_came(asked, false, &clock), Instant::now());
         // The process gets no CPU for a second, in which the answer comes, and output after it or none.
         let in_time = Instant::now();
         lose_the_cpu(Duration::from_secs(1));
         for with_output in [false, true] {
-            let answered = answer_came(asked, with_output, &lag);
+            let answered = answer_came(asked, with_output, &clock);
             let difference = answered.max(in_time) - answered.min(in_time);
             assert!(difference <= Duration::from_millis(20), "{difference:?}");
         }
         // Never before the daemon was asked.
         let asked = Instant::now();
-        assert_eq!(answer_came(asked, true, &lag), asked);
+        assert_eq!(answer_came(asked, true, &clock), asked);
         measuring.abort();
     }
 
     #[test]
     fn without_measuring_the_answer_came_when_it_was_read() {
         let asked = Instant::now() - Duration::from_secs(1);
-        assert!(answer_came(asked, true, &Lag::default()) > asked);
+        assert!(answer_came(asked, true, &ProcessClock::default()) > asked);
     }
 }

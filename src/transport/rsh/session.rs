@@ -12,8 +12,8 @@ use crate::clock::reached;
 use crate::event::{Chunk, RemoteExit, Side, Stream};
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
-use crate::transport::stream::{Connection, Read};
-use crate::transport::{Output, Place, RemoteSignal, Session, TransportError};
+use crate::transport::stream::{Connection, ReadResult};
+use crate::transport::{Output, OutputPermit, RemoteSignal, Session, TransportError};
 
 /// A command that an rsh daemon says it has started. The sockets come before the lease: fields are
 /// dropped in this order.
@@ -43,7 +43,7 @@ impl RshSession {
     }
 
     /// Reads what a stream has and passes it on.
-    fn read(&mut self, stream: Stream, permit: Place<'_>) -> Result<(), TransportError> {
+    fn read(&mut self, stream: Stream, permit: OutputPermit<'_>) -> Result<(), TransportError> {
         let early = std::mem::take(&mut self.early);
         let data = match stream {
             Stream::Stdout if !early.is_empty() => self.stream.feed(&early),
@@ -73,9 +73,9 @@ impl RshSession {
                 .read(|bytes| stream.feed(bytes))
                 .map_err(TransportError::lost)?
             {
-                Read::Data(output) => output,
-                Read::Nothing => Vec::new(),
-                Read::End => {
+                ReadResult::Data(output) => output,
+                ReadResult::Nothing => Vec::new(),
+                ReadResult::End => {
                     *feed = None;
                     // A connection that was reset leaves no trace; the other kind leaves it where it was
                     // closed first.
@@ -97,8 +97,8 @@ impl RshSession {
         let show = self.show_stderr;
         let keep = |bytes: &[u8]| if show { bytes.to_vec() } else { Vec::new() };
         match err.read(keep).map_err(TransportError::lost)? {
-            Read::Data(output) => Ok(output),
-            Read::Nothing | Read::End => Ok(Vec::new()),
+            ReadResult::Data(output) => Ok(output),
+            ReadResult::Nothing | ReadResult::End => Ok(Vec::new()),
         }
     }
 }
@@ -108,7 +108,7 @@ enum Step<'a> {
     /// There is something to read on this stream.
     Readable(Stream),
     /// There is room for it in the queue.
-    Room(Place<'a>),
+    Room(OutputPermit<'a>),
     /// Input was sent.
     Fed(Fed),
     /// A command whose input failed has had its time to end.
@@ -166,7 +166,7 @@ impl Session for RshSession {
                 found = readable(early, &self.main, self.err.as_ref()), if found.is_none() => {
                     Step::Readable(found.map_err(TransportError::lost)?)
                 }
-                permit = output.room(), if found.is_some() => Step::Room(permit),
+                permit = output.reserve(), if found.is_some() => Step::Room(permit),
                 fed = feed::send(&mut self.feed, &self.main) => Step::Fed(fed),
                 () = reached(give_up_at) => Step::GivenUp,
             };

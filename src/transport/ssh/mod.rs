@@ -16,7 +16,9 @@ use ssh_files::{AddressFamily, HostConfig, HostNames, KeyHolder, KeyType, SshCon
 use tokio::sync::Semaphore;
 
 use super::dial::dial;
-use super::{Budget, Input, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use super::{
+    AttemptError, Budget, Input, NameResolver, Route, StderrMode, Transport, TransportError,
+};
 use crate::event::{Phase, Stream};
 use crate::targets::{Target, TargetId};
 use auth::{Claim, Key};
@@ -125,7 +127,7 @@ pub struct SshTransport {
     options: SshOptions,
     ready: Ready,
     pool: PortPool,
-    resolver: Resolver,
+    resolver: NameResolver,
     jumps: Jumps,
     /// Whose turn it is to exchange keys.
     exchanges: Semaphore,
@@ -150,7 +152,7 @@ impl SshTransport {
         mut options: SshOptions,
         targets: impl Iterator<Item = &'t Target>,
         pool: PortPool,
-        resolver: Resolver,
+        resolver: NameResolver,
         asked: &mut dyn Ask,
         notes: &mut Vec<Note>,
     ) -> Result<SshTransport, SshError> {
@@ -377,9 +379,9 @@ impl Transport for SshTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<SshSession, Setback> {
-        let host = self.host(target).map_err(Setback::Failed)?;
-        let hops = self.hops(&host).map_err(Setback::Failed)?;
+    ) -> Result<SshSession, AttemptError> {
+        let host = self.host(target).map_err(AttemptError::Failed)?;
+        let hops = self.hops(&host).map_err(AttemptError::Failed)?;
         let mut tries = Tries::default();
         loop {
             let (line, address, lease) = match hops.is_empty() {
@@ -389,7 +391,7 @@ impl Transport for SshTransport {
                         let Outgoing { stream, lease } = outgoing;
                         (Line::Direct(stream), Some(address), Some(lease))
                     }
-                    Err(Setback::Failed(error)) => {
+                    Err(AttemptError::Failed(error)) => {
                         tries.not_reached(error, budget).await?;
                         continue;
                     }
@@ -405,7 +407,8 @@ impl Transport for SshTransport {
                         .await;
                     *route.facts.connect.get_or_insert_default() += before - budget.left();
                     let line = line.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
-                    let line = line.map_err(|error| Setback::Failed(by_way_of(&hops, error)))?;
+                    let line =
+                        line.map_err(|error| AttemptError::Failed(by_way_of(&hops, error)))?;
                     (Line::Through(line), None, None)
                 }
             };
@@ -432,7 +435,7 @@ impl Transport for SshTransport {
         }
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         self.ready.trust.remarks()
     }
 }

@@ -159,7 +159,7 @@ impl SshSession {
         let mut moved = false;
         for (number, stream) in [(0, Some(Stream::Stdout)), (STDERR, self.options.stderr)] {
             for _ in 0..MOST_READS {
-                let permit = output.room().await;
+                let permit = output.reserve().await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
                     (Read::Nothing, _) => break,

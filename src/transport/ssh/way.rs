@@ -12,7 +12,7 @@ use super::pipe::Line;
 use super::tries::Tries;
 use super::{SshTransport, tune};
 use crate::transport::dial::dial;
-use crate::transport::{Budget, Route, Setback, TransportError};
+use crate::transport::{AttemptError, Budget, Route, TransportError};
 use ssh_files::HostConfig;
 
 /// Of so many sessions through one host all may be held up at once with full windows.
@@ -55,9 +55,9 @@ impl SshTransport {
             });
         };
         let own = |setback| match setback {
-            Setback::Failed(error) | Setback::NotStarted(error) => by_way_of(hops, error),
-            Setback::Shortage(error) => TransportError::LocalResources(error),
-            Setback::NoPort(_) => TransportError::LocalResources(io::Error::other(
+            AttemptError::Failed(error) | AttemptError::Retryable(error) => by_way_of(hops, error),
+            AttemptError::Shortage(error) => TransportError::LocalResources(error),
+            AttemptError::NoPort(_) => TransportError::LocalResources(io::Error::other(
                 "no source port is free for the host on the way",
             )),
         };
@@ -76,7 +76,7 @@ impl SshTransport {
                             let Outgoing { stream, lease } = outgoing;
                             (Line::Direct(stream), Some(address), Some(lease))
                         }
-                        Err(Setback::Failed(error)) => {
+                        Err(AttemptError::Failed(error)) => {
                             tries.not_reached(error, &mut budget).await.map_err(own)?;
                             continue;
                         }

@@ -1,26 +1,26 @@
-//! The number of hosts at once that this process has descriptors for.
+//! The fan-out that the limit on open files allows.
 
 use std::fs;
 use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::event::Note;
+use crate::event::Notice;
 
-/// Descriptors beside those of the hosts: the standard three, epoll, netlink, the listeners for
-/// standard error (32, more only if hosts cannot share them), name look-ups (32 at most) and a few to spare.
+/// Descriptors beside those of the targets: the standard three, epoll, netlink, the listeners for call-backs (32, more
+/// only if targets cannot share them), lookups of names (at most 32), and a reserve.
 const OVERHEAD: u64 = 128;
 
-/// How many descriptors a run wants, and how many it could have.
+/// Number of descriptors that a run needs, and the number that is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors {
-    /// For the hosts at once, and beside them.
+    /// Descriptors for all targets in progress and beside them.
     pub wanted: u64,
-    /// The hard limit of this process.
+    /// Hard limit of this process.
     pub allowed: u64,
 }
 
-/// What `fanout` hosts with `per_host` descriptors each want.
+/// Returns the descriptors for `fanout` targets with `per_host` descriptors each.
 #[must_use]
 pub fn descriptors(fanout: NonZeroUsize, per_host: u32) -> Descriptors {
     let hosts = (fanout.get() as u64).saturating_mul(u64::from(per_host));
@@ -30,15 +30,15 @@ pub fn descriptors(fanout: NonZeroUsize, per_host: u32) -> Descriptors {
     }
 }
 
-/// What is needed beside the hosts. Descriptors that were inherited count against the limit too.
+/// Returns the descriptors that are needed beside the targets. Inherited descriptors count against the limit too.
 fn base() -> u64 {
     let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
     open + OVERHEAD
 }
 
-/// Raises the soft limit on open files as far as `fanout` hosts with `per_host` descriptors each
-/// need, and gives the fan-out that the hard limit allows, with a remark if that is less.
-pub(super) fn fit(fanout: NonZeroUsize, per_host: u32) -> (NonZeroUsize, Option<Note>) {
+/// Raises the soft limit on open files as far as `fanout` targets with `per_host` descriptors each need. Returns the
+/// fan-out that the hard limit allows, with a notice if that is less.
+pub(super) fn fit(fanout: NonZeroUsize, per_host: u32) -> (NonZeroUsize, Option<Notice>) {
     let limit = getrlimit(Resource::Nofile);
     let base = base();
     let wanted = descriptors(fanout, per_host).wanted;
@@ -50,7 +50,7 @@ pub(super) fn fit(fanout: NonZeroUsize, per_host: u32) -> (NonZeroUsize, Option<
         current: Some(limit.maximum.unwrap_or(wanted).min(wanted)),
         ..limit
     };
-    // A limit that cannot be raised is dealt with like a hard one.
+    // If the soft limit cannot be raised, it acts like a hard one.
     let got = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current.unwrap_or(wanted),
         Err(_) => soft,
@@ -63,11 +63,11 @@ fn fit_within(
     per_host: u32,
     base: u64,
     limit: u64,
-) -> (NonZeroUsize, Option<Note>) {
-    let room = limit.saturating_sub(base) / u64::from(per_host.max(1));
-    let room = NonZeroUsize::new(usize::try_from(room).unwrap_or(usize::MAX));
-    let fits = room.unwrap_or(NonZeroUsize::MIN).min(fanout);
-    let note = (fits < fanout).then(|| Note {
+) -> (NonZeroUsize, Option<Notice>) {
+    let most = limit.saturating_sub(base) / u64::from(per_host.max(1));
+    let most = NonZeroUsize::new(usize::try_from(most).unwrap_or(usize::MAX));
+    let fits = most.unwrap_or(NonZeroUsize::MIN).min(fanout);
+    let note = (fits < fanout).then(|| Notice {
         verbose: true,
         text: format!(
             "running {fits} hosts at a time instead of {fanout}: only {limit} open files are allowed \
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_fewer_where_the_limit_is_low_but_never_none() {
+    fn a_low_limit_reduces_the_fan_out_to_1_at_least() {
         assert_eq!(within(32, 1024), (32, false));
         assert_eq!(within(4000, 1024), (447, true));
         assert_eq!(within(32, 64), (1, true));

@@ -1,4 +1,4 @@
-//! `--rate`: hosts are called at even distances, not in bursts.
+//! `--rate`: connections begin at even intervals, not in bursts.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,37 +6,36 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How much of what was not used can be made up for, so that timers of a millisecond and a busy loop do
-/// not make the rate a lower one.
+/// Maximum time that can be made up for. Without it, timers of a millisecond and a busy loop would lower the rate.
 const SLACK: Duration = Duration::from_millis(50);
 
-/// Gives turns, so many a second, to the dispatcher and to the hosts that are tried again.
+/// A limit on the number of connections per second, first attempts and retries together.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     base: Instant,
-    /// From one turn to the next, in nanoseconds.
+    /// Time from one turn to the next, in nanoseconds.
     interval: u64,
-    /// When the next turn is, in nanoseconds from `base`; may be past.
+    /// Time of the next turn, in nanoseconds from `base`; may be past.
     next: AtomicU64,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(rate: NonZeroU32) -> Self {
-        Pace {
+        RateLimiter {
             base: Instant::now(),
             interval: 1_000_000_000 / u64::from(rate.get()),
             next: AtomicU64::new(0),
         }
     }
 
-    /// Waits for a turn and takes it. Cancel safe: dropped, it has taken none.
+    /// Waits for a turn and takes it. Cancel safe: a dropped future has taken none.
     pub(super) async fn turn(&self) {
         while let Err(at) = self.take() {
             sleep_until(at).await;
         }
     }
 
-    /// Takes a turn if there is one now, or says when.
+    /// Takes a turn, or returns the time of the next one.
     fn take(&self) -> Result<(), Instant> {
         let now = nanos(self.base.elapsed());
         let taken = self
@@ -64,8 +63,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whenever turns are asked for: no second has more than the rate and the slack, and who waits
-        /// has its turn as soon as the rate allows.
+        /// At any times of the calls, no second has more turns than the rate and the slack allow, and no call waits
+        /// longer than the rate demands.
         #[test]
         fn no_second_has_more_turns_than_the_rate(
             rate in 1..3000_u32,
@@ -74,7 +73,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time().start_paused(true).build().unwrap();
             runtime.block_on(async move {
-                let pace = Pace::new(NonZeroU32::new(rate).unwrap());
+                let pace = RateLimiter::new(NonZeroU32::new(rate).unwrap());
                 let begun = Instant::now();
                 let mut turns = Vec::new();
                 for pause in &pauses {

@@ -1,55 +1,56 @@
-//! The limits on a command's time, and what is read before one of them counts.
+//! Limits on the time of a command, and the last read before a limit stops it.
 //!
-//! Time in which the reader of the reports holds a command's output back is in none of them.
+//! Time in which the reader of the reports holds the command's output back counts for none of them.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::cancel::Cancelled;
-use super::host_task::Context;
+use super::cancel::CancelWatch;
+use super::host_task::TaskContext;
+use crate::clock::ProcessClock;
 use crate::event::{Facts, RemoteExit};
-use crate::transport::{Lag, Output, Session, TransportError};
+use crate::transport::{Output, Session, TransportError};
 
-/// The most pieces of output that are read of a command whose time is over, to see whether it had ended:
-/// more than the buffers of two kernels hold.
-const LAST_PIECES: u64 = 128;
+/// Maximum number of chunks in the last read. That is more than the buffers of two kernels hold, so the end of the
+/// command is found if it came before the limit.
+const LAST_CHUNKS: u64 = 128;
 
-/// The longest time for which they are read.
+/// Maximum time of the last read.
 const LAST_READ: Duration = Duration::from_secs(1);
 
-/// The time after which a command that waits for the reader is looked at again, so that little time that is left to it
-/// does not keep the processor busy.
+/// Minimum time after which a command that waits for the reader is checked again. Without it, a short rest of the
+/// limit would make the loop spin.
 const HELD_BACK: Duration = Duration::from_millis(200);
 
-/// A time from now on in which this process runs and the reader does not hold this output back.
+/// A clock that stops while this process is stopped or the reader holds the command's output back.
 #[derive(Debug)]
-pub(super) struct Span<'a> {
-    lag: &'a Lag,
+pub(super) struct CommandClock<'a> {
+    clock: &'a ProcessClock,
     output: &'a Output,
     begun: Duration,
     held_back: Duration,
 }
 
-impl<'a> Span<'a> {
-    pub(super) fn begin(lag: &'a Lag, output: &'a Output) -> Self {
-        Span {
-            lag,
+impl<'a> CommandClock<'a> {
+    pub(super) fn begin(clock: &'a ProcessClock, output: &'a Output) -> Self {
+        CommandClock {
+            clock,
             output,
-            begun: lag.running(),
+            begun: clock.running(),
             held_back: output.held_back(),
         }
     }
 
     fn left(&self, limit: Duration) -> Duration {
         // A delay counts as running until it is long enough for a stop: then both sums shrink by it, perhaps below
-        // where they were at the beginning.
+        // their values at the start.
         let held_back = self.output.held_back().saturating_sub(self.held_back);
-        let running = self.lag.running().saturating_sub(self.begun);
+        let running = self.clock.running().saturating_sub(self.begun);
         limit.saturating_sub(running.saturating_sub(held_back))
     }
 
-    /// Returns when so much time has passed. Cancel safe.
+    /// Returns when this much time has passed on this clock. Cancel safe.
     pub(super) async fn passed(&self, limit: Duration) {
         loop {
             match self.left(limit) {
@@ -60,16 +61,16 @@ impl<'a> Span<'a> {
         }
     }
 
-    /// Returns when the command has written nothing for so long. Cancel safe.
+    /// Returns when the command has written nothing for this long. Cancel safe.
     async fn silent(&self, limit: Duration) {
         loop {
-            // A command that waits for the reader is not silent.
+            // A command that waits for the reader is not idle.
             if self.output.is_waiting() {
                 sleep(limit).await;
                 continue;
             }
             let since = self.begun.max(self.output.last());
-            match limit.saturating_sub(self.lag.running().saturating_sub(since)) {
+            match limit.saturating_sub(self.clock.running().saturating_sub(since)) {
                 Duration::ZERO => return,
                 left => sleep(left).await,
             }
@@ -77,22 +78,21 @@ impl<'a> Span<'a> {
     }
 }
 
-/// Returns when a limit on the command is reached; never, if there is none.
+/// Returns when a limit on the command is reached. Never returns if there is none.
 pub(super) async fn out_of_time<T>(
-    context: &Context<T>,
-    span: &Span<'_>,
+    context: &TaskContext<T>,
+    span: &CommandClock<'_>,
     facts: &Facts,
 ) -> TransportError {
     match (command_limit(context, facts), context.policy.idle_timeout) {
         (None, None) => std::future::pending().await,
-        // Boxed: without limits no host's task is larger for them.
+        // Boxed, so that host tasks without limits are smaller.
         (command, idle) => Box::pin(first_limit(span, command, idle)).await,
     }
 }
 
-/// The tighter one of the limits on the command's time: how long it is, and how much is left of it at the
-/// command's start.
-fn command_limit<T>(context: &Context<T>, facts: &Facts) -> Option<(Duration, Duration)> {
+/// Returns the limit on the command's time that ends first, with the part of it that is left when the command starts.
+fn command_limit<T>(context: &TaskContext<T>, facts: &Facts) -> Option<(Duration, Duration)> {
     let own = context.command_timeout.map(|limit| (limit, limit));
     let spent = [facts.resolve, facts.connect, facts.start];
     let spent: Duration = spent.into_iter().flatten().sum();
@@ -103,7 +103,7 @@ fn command_limit<T>(context: &Context<T>, facts: &Facts) -> Option<(Duration, Du
 
 /// Returns when the first of the command's limits is reached.
 async fn first_limit(
-    span: &Span<'_>,
+    span: &CommandClock<'_>,
     command: Option<(Duration, Duration)>,
     idle: Option<Duration>,
 ) -> TransportError {
@@ -131,39 +131,43 @@ async fn first_limit(
     }
 }
 
-/// Reads what a command whose time is over had written by then, and gives its end if that was among it.
+/// Reads the output that a command had written when its limit was reached. Returns the end of the command if that was
+/// among it.
 ///
-/// `patient` waits for the reader of the output; a signal that stops the run ends that wait.
+/// `wait_for_reader` also reads output that the reader of the reports holds back. A signal that stops the run ends that
+/// wait.
 pub(super) async fn last_read<S: Session>(
     session: &mut S,
-    lag: &Lag,
+    clock: &ProcessClock,
     output: &Output,
-    patient: bool,
-    mut cancelled: Cancelled,
+    wait_for_reader: bool,
+    mut cancelled: CancelWatch,
 ) -> Option<Result<RemoteExit, TransportError>> {
-    let span = Span::begin(lag, output);
-    let most = output.sent() + LAST_PIECES;
+    let command_clock = CommandClock::begin(clock, output);
+    let most = output.sent() + LAST_CHUNKS;
     let nothing_more = async {
         loop {
             let sent = output.sent();
-            // What the kernel has for this process shows when the event loop has had a turn.
+            // Data in the kernel shows after a turn of the event loop.
             tokio::task::yield_now().await;
             if output.sent() >= most {
                 return;
             }
-            match output.is_waiting() {
-                true if patient => output.freed().await,
-                true => return,
-                false if output.sent() == sent => return,
-                false => {}
+            if output.is_waiting() {
+                if !wait_for_reader {
+                    return;
+                }
+                output.freed().await;
+            } else if output.sent() == sent {
+                return;
             }
         }
     };
     tokio::select! {
         biased;
-        () = cancelled.by_signal(), if patient => None,
-        // Before the output: timers do not fire once a stream without end has used up the task's turn.
-        () = span.passed(LAST_READ) => None,
+        () = cancelled.by_signal(), if wait_for_reader => None,
+        // Before the output: when an endless stream has used up the task's budget in tokio, timers do not fire.
+        () = command_clock.passed(LAST_READ) => None,
         ended = session.pump(output) => Some(ended),
         () = nothing_more => None,
     }
@@ -172,21 +176,24 @@ pub(super) async fn last_read<S: Session>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::lose_the_cpu;
     use crate::reader::Reader;
-    use crate::transport::lose_the_cpu;
     use tokio::sync::mpsc;
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_may_begin_in_a_delay_that_becomes_a_stop() {
-        let lag = Lag::default();
-        let measuring = tokio::spawn(lag.clone().measure());
+        let clock = ProcessClock::default();
+        let measuring = tokio::spawn(clock.clone().measure());
         tokio::task::yield_now().await;
         let (sender, _receiver) = mpsc::channel(1);
-        let output = Output::new(sender, Reader::default(), lag.clone());
+        let output = Output::new(sender, Reader::default(), clock.clone());
         lose_the_cpu(Duration::from_millis(450));
-        let span = Span::begin(&lag, &output);
+        let command_clock = CommandClock::begin(&clock, &output);
         lose_the_cpu(Duration::from_millis(100));
-        assert_eq!(span.left(Duration::from_secs(1)), Duration::from_secs(1));
+        assert_eq!(
+            command_clock.left(Duration::from_secs(1)),
+            Duration::from_secs(1)
+        );
         measuring.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! Words that the run has for its notices.
+//! Texts of notices.
 
 use tokio::task::JoinError;
 
@@ -13,7 +13,7 @@ pub(super) fn hosts_in_words(count: usize) -> String {
     }
 }
 
-/// What a task that panicked said.
+/// Returns the message of a task that panicked.
 pub(super) fn panic_text(error: JoinError) -> String {
     match error.try_into_panic() {
         Ok(payload) => payload
