@@ -1,4 +1,4 @@
-//! What was typed: the command line, and nothing decided yet. No I/O; `plan` gives it meaning.
+//! The command line as it was typed. No I/O and no decisions, which are made in `plan`.
 
 use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
+use reserved_ports::SourcePorts;
 
-use crate::ports::SourcePorts;
 use crate::run::policy::Share;
-use crate::run::signal::Keys;
+use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
@@ -19,9 +19,9 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use values::{GenerateArg, OnlyArg, Shares, StderrArg, WhenArg};
+pub use values::{GenerateArg, OnlyArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
-use values::{grace, share, shares, size, source_ports, transport};
+use values::{share, shares, size, source_ports, time_or_zero, transport};
 
 /// Run one command on many hosts at once, over rsh or ssh, from one process.
 #[derive(Debug, Parser)]
@@ -37,7 +37,7 @@ use values::{grace, share, shares, size, source_ports, transport};
     args_override_self = true
 )]
 pub struct Cli {
-    /// Hosts to run on: names and ranges, as in node[1-40,7] or root@gw:514; adds up
+    /// Targets as an expression, as in node[1-40,7] or root@gw:514; - reads standard input as a hosts file (repeatable)
     #[arg(
         short = 'w',
         long = "hosts",
@@ -47,8 +47,7 @@ pub struct Cli {
     )]
     pub hosts: Vec<String>,
 
-    /// A file of hosts, one or a range a line (see hosts.example), or an Ansible inventory, all of whose
-    /// hosts are meant unless -g or an expression names its groups; - is standard input; adds up
+    /// Targets from a hosts file (see hosts.example) or an Ansible inventory; - is standard input (repeatable)
     #[arg(
         short = 'f',
         long = "hosts-file",
@@ -58,7 +57,7 @@ pub struct Cli {
     )]
     pub hosts_files: Vec<PathBuf>,
 
-    /// Hosts of a group: NAME, or SOURCE:NAME (clustershell's, dsh's, genders, mrsh's own); adds up
+    /// Targets of a group: NAME or SOURCE:NAME (repeatable)
     #[arg(
         short = 'g',
         long = "group",
@@ -67,15 +66,15 @@ pub struct Cli {
     )]
     pub groups_named: Vec<String>,
 
-    /// The source of groups that are named without one, and of -a [default: the only one that has them]
+    /// Group source to ask first for groups that are named without one, and for -a [default: none]
     #[arg(long = "group-source", value_name = "SOURCE", help_heading = "Targets")]
     pub group_source: Option<String>,
 
-    /// All hosts that the source of groups knows
+    /// All hosts that the group source lists
     #[arg(short = 'a', long = "all", help_heading = "Targets")]
     pub all: bool,
 
-    /// Leave these hosts out
+    /// Hosts to leave out, as an expression (repeatable)
     #[arg(
         short = 'x',
         long = "exclude",
@@ -84,13 +83,12 @@ pub struct Cli {
     )]
     pub exclude: Vec<String>,
 
-    /// How hosts are reached that do not say it themselves, as in ssh://node1: rsh; ssh; openssh, the
-    /// system's ssh; or exec, a local command for each host, with %h for the host [default: rsh, ssh for
-    /// hosts of an Ansible inventory]
+    /// Transport for targets that name none: rsh; ssh; openssh, the system's ssh; or exec, a local command for each
+    /// target [default: rsh, ssh for hosts of an Ansible inventory]
     #[arg(short = 'R', long = "transport", value_name = "NAME", value_parser = transport(), hide_possible_values = true, help_heading = "Targets")]
     pub transport: Option<TransportKind>,
 
-    /// The remote user, for hosts that name none [default: the local one]
+    /// Remote user for targets that name none [default: the local user]
     #[arg(
         short = 'l',
         long = "user",
@@ -99,23 +97,23 @@ pub struct Cli {
     )]
     pub user: Option<String>,
 
-    /// The remote port, for hosts that name none [default: 514 for rsh, 22 for ssh]
+    /// Remote port for targets that name none [default: 514 for rsh, 22 for ssh]
     #[arg(short = 'p', long = "port", value_name = "N", help_heading = "Targets", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
-    /// Take the targets in nodeset's order, not as given
+    /// Order the targets as nodeset does, not as they were named
     #[arg(long = "sort", help_heading = "Targets")]
     pub sort: bool,
 
-    /// Of all targets only those at these positions, counted from 0, as in 0-9 or 0-100/10
+    /// Keep only the targets at these positions, counted from 0, as in 0-9 or 0-100/10
     #[arg(long = "slice", value_name = "RANGES", help_heading = "Targets")]
     pub slice: Option<String>,
 
-    /// Of all targets only N, chosen at random
+    /// Keep only N targets, chosen at random
     #[arg(long = "pick", value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Targets")]
     pub pick: Option<NonZeroUsize>,
 
-    /// The most targets that expressions and files may name
+    /// Maximum number of targets that expressions and files may name
     #[arg(
         long = "max-targets",
         value_name = "N",
@@ -125,7 +123,7 @@ pub struct Cli {
     )]
     pub max_targets: NonZeroUsize,
 
-    /// The fan-out: how many hosts at once
+    /// Fan-out: maximum number of targets in progress
     #[arg(
         short = 'j',
         long = "jobs",
@@ -136,27 +134,27 @@ pub struct Cli {
     )]
     pub jobs: NonZeroUsize,
 
-    /// Give up on a host whose command has not started after this time
+    /// Maximum time from the start of an attempt to the start of the command
     #[arg(short = 't', long = "connect-timeout", value_name = "TIME", default_value = "10", value_parser = time, help_heading = "Running")]
     pub connect_timeout: Duration,
 
-    /// End a command that runs longer than this [default: no limit]
+    /// Maximum run time of the command [default: no limit]
     #[arg(short = 'u', long = "command-timeout", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub command_timeout: Option<Duration>,
 
-    /// End a command that has written nothing for this time [default: no limit]
+    /// Maximum time in which the command writes nothing [default: no limit]
     #[arg(long = "idle-timeout", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub idle_timeout: Option<Duration>,
 
-    /// End the whole run after this time; hosts not started by then are not [default: no limit]
+    /// Maximum time of the whole run [default: no limit]
     #[arg(long = "deadline", value_name = "TIME", value_parser = time, help_heading = "Running")]
     pub deadline: Option<Duration>,
 
-    /// How long a command that is to end has from TERM to KILL
-    #[arg(long = "kill-after", value_name = "TIME", default_value = "2", value_parser = grace, help_heading = "Running")]
+    /// Time from TERM to KILL for a command that must end
+    #[arg(long = "kill-after", value_name = "TIME", default_value = "2", value_parser = time_or_zero, help_heading = "Running")]
     pub kill_after: Duration,
 
-    /// Try a host up to N times more if its command provably did not start, with growing pauses
+    /// Maximum number of further attempts if the command cannot have started
     #[arg(
         long = "retries",
         value_name = "N",
@@ -165,11 +163,11 @@ pub struct Cli {
     )]
     pub retries: u32,
 
-    /// Call at most N hosts a second, retries included [default: no limit]
+    /// Maximum number of connections started per second, retries included [default: no limit]
     #[arg(long = "rate", value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Running")]
     pub rate: Option<NonZeroU32>,
 
-    /// Start no more hosts once one has failed; as --max-failures 1
+    /// Start no more targets after the first failure; same as --max-failures 1
     #[arg(
         long = "fail-fast",
         help_heading = "Running",
@@ -177,25 +175,24 @@ pub struct Cli {
     )]
     pub fail_fast: bool,
 
-    /// Start no more hosts once so many, or N% of all, have failed [default: no limit]
+    /// Start no more targets after N failures, or after N% of all targets [default: no limit]
     #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, overrides_with = "fail_fast", help_heading = "Running")]
     pub max_failures: Option<Share>,
 
-    /// Start hosts in waves of these sizes, the last one again and again, as in 1,10%,100%; a wave
-    /// with a failure is the last, unless --max-failures says how many are too many
+    /// Run in waves of these sizes, as in 1,10%,100%; the last size repeats, and a failure ends the run after its
+    /// wave [default: no waves]
     #[arg(long = "batch", value_name = "SIZES", value_parser = shares, help_heading = "Running")]
-    pub batch: Option<Shares>,
+    pub batch: Option<WaveSizes>,
 
-    /// Send standard input to every host; without it the commands read an end of file at once
+    /// Send standard input to every target; without it, commands read end of file at once
     #[arg(short = 'i', long = "stdin", help_heading = "Running")]
     pub stdin: bool,
 
-    /// With -i: the most standard input to keep, in memory and a temporary file, for slow hosts and for
-    /// those still to be started; a regular file needs none
+    /// Maximum amount of standard input (-i) to keep for slow targets and for targets that start later
     #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
     pub stdin_spool: usize,
 
-    /// Print output without the host's name in front
+    /// Print lines without a label
     #[arg(
         short = 'N',
         long = "no-label",
@@ -204,8 +201,7 @@ pub struct Cli {
     )]
     pub no_label: bool,
 
-    /// What stands before each line [default: '%l: ']: %l the label, %h the host, %u the user, %p the
-    /// port, %n the number from 0; %-12l pads
+    /// Text before each line: %l label, %h host, %u user, %p port, %n position from 0; %-12l pads [default: '%l: ']
     #[arg(
         long = "label",
         value_name = "FORMAT",
@@ -214,7 +210,7 @@ pub struct Cli {
     )]
     pub label: Option<String>,
 
-    /// Gather: equal outputs once, under their hosts' names, the most common first
+    /// Print equal outputs once, below the folded names of their hosts, the most common first
     #[arg(short = 'b', long = "gather", help_heading = "Output")]
     pub gather: bool,
 
@@ -226,19 +222,19 @@ pub struct Cli {
     #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
 
-    /// Gather, and print all but the most common output as a diff against it
+    /// Gather, and print each other output as a diff against the most common one
     #[arg(long = "diff", help_heading = "Output")]
     pub diff: bool,
 
-    /// Print lines as they come as well, before the gathered output
+    /// Print the lines as they come as well, before the gathered output
     #[arg(long = "live", help_heading = "Output")]
     pub live: bool,
 
-    /// Gathered output past this size waits in a temporary file, as in 64M
+    /// Memory for gathered output; the rest is in a temporary file
     #[arg(long = "spool-memory", value_name = "SIZE", default_value = "16M", value_parser = size, help_heading = "Output")]
     pub spool_memory: usize,
 
-    /// Write each host's standard output to a file of its name in this directory, not to the screen
+    /// Write the standard output of each target to a file in DIR, and not to the screen
     #[arg(
         short = 'o',
         long = "output-dir",
@@ -247,7 +243,7 @@ pub struct Cli {
     )]
     pub output_dir: Option<PathBuf>,
 
-    /// The same for standard error
+    /// Write the standard error of each target to a file in DIR, and not to the screen
     #[arg(
         short = 'e',
         long = "error-dir",
@@ -256,12 +252,12 @@ pub struct Cli {
     )]
     pub error_dir: Option<PathBuf>,
 
-    /// Append to the files of -o and -e instead of emptying them first
+    /// Append to the files of -o and -e instead of emptying them
     #[arg(long = "append", help_heading = "Output")]
     pub append: bool,
 
-    /// Print only the output of hosts that failed, and nothing at all if none did; output without a
-    /// summary; or the gathered output of hosts that differ from most
+    /// Print only hosts that failed, only gathered output that differs from most (odd), or output without words about
+    /// the run
     #[arg(
         long = "only",
         value_enum,
@@ -270,25 +266,24 @@ pub struct Cli {
     )]
     pub only: Option<OnlyArg>,
 
-    /// Say nothing about the run at its end
+    /// Print no words about the run at its end
     #[arg(short = 'q', long = "quiet", help_heading = "Output")]
     pub quiet: bool,
 
-    /// List the targets that failed in this file, ready for -f; - is standard output, which then has
-    /// nothing else
+    /// Write the targets that did not succeed to FILE, as a hosts file; - is standard output, which then has nothing
+    /// else
     #[arg(long = "failed-to", value_name = "FILE", help_heading = "Output")]
     pub failed_to: Option<PathBuf>,
 
-    /// Write the run as a page to this file at the end: outcome, times of every host, outputs and
-    /// what differs in them; it is complete in itself
+    /// Write the run as an HTML page to FILE.html at its end
     #[arg(long = "report", value_name = "FILE.html", help_heading = "Output")]
     pub report: Option<PathBuf>,
 
-    /// Tell at the end where the time went: by phase, by the slowest hosts, and in CPU
+    /// Print at the end where the time went: by phase, by the slowest hosts, and in CPU
     #[arg(long = "stats", help_heading = "Output")]
     pub stats: bool,
 
-    /// Show on standard error how far the run is [default: if it is a terminal, and without -q]
+    /// Progress line at the bottom of the terminal [default: auto, on terminals and without -q]
     #[arg(
         long = "progress",
         value_enum,
@@ -299,8 +294,8 @@ pub struct Cli {
     )]
     pub progress: WhenArg,
 
-    /// Colour labels and diffs [default: on terminals, unless NO_COLOR is set]; always lets the colours that
-    /// hosts send through to a terminal
+    /// Colours of labels and diffs; always also lets colours that hosts send through to a terminal [default: auto, on
+    /// terminals unless NO_COLOR is set]
     #[arg(
         long = "color",
         value_enum,
@@ -311,25 +306,25 @@ pub struct Cli {
     )]
     pub color: WhenArg,
 
-    /// Print one JSON object a line for every event, for programs; errors stay on standard error
+    /// Print one JSON object on each line for every event; errors stay on standard error
     #[arg(long = "json", help_heading = "Output", conflicts_with_all = ["no_label", "only", "label", "gather", "gather_all", "lines_together", "diff"])]
     pub json: bool,
 
-    /// Exit with the largest status of any remote command; 255 if a host could not be reached
+    /// Exit with the largest remote status; 255 if a host could not be reached
     #[arg(short = 'S', long = "worst-status", help_heading = "Output")]
     pub worst_status: bool,
 
-    /// Say more about the run itself
+    /// Print more about the run itself
     #[arg(short = 'v', long = "verbose", help_heading = "Output")]
     pub verbose: bool,
 
-    /// Remote standard error: over a connection of its own, merged into standard output, or dropped [default:
-    /// separate; merge with -B, unless -e or --live tells the two apart]
+    /// Remote standard error: over a connection of its own, merged into standard output, or dropped [default: separate;
+    /// merge with -B, unless -e or --live is given]
     #[arg(long = "stderr", value_enum, value_name = "MODE", help_heading = "rsh")]
     pub stderr: Option<StderrArg>,
 
-    /// Addresses or a network from which any host's daemon may connect back for standard error, besides
-    /// the host's own addresses: for hosts with several (repeatable)
+    /// Address or network from which the daemon of any host may call back, besides the host's own addresses
+    /// (repeatable)
     #[arg(long = "callback-from", value_name = "NET", help_heading = "rsh")]
     pub callback_from: Vec<Network>,
 
@@ -337,11 +332,11 @@ pub struct Cli {
     #[arg(long = "source-ports", value_name = "PORTS", value_parser = source_ports, help_heading = "rsh")]
     pub source_ports: Option<SourcePorts>,
 
-    /// Send COMMAND as it is, for appliances without a shell; no exit status then
+    /// Send COMMAND without the wrapper, for appliances without a shell; there is no exit status then
     #[arg(long = "raw", help_heading = "rsh")]
     pub raw: bool,
 
-    /// The configuration of ssh in place of ~/.ssh/config and the system's; none for none
+    /// Configuration file of ssh; none reads none [default: ~/.ssh/config and the system's]
     #[arg(
         short = 'F',
         long = "ssh-config",
@@ -350,8 +345,7 @@ pub struct Cli {
     )]
     pub ssh_config: Option<PathBuf>,
 
-    /// A setting of ssh_config(5) that comes before its files, as in StrictHostKeyChecking=accept-new; adds
-    /// up
+    /// Setting of ssh_config(5) that comes before the files, as in StrictHostKeyChecking=accept-new (repeatable)
     #[arg(
         long = "ssh-option",
         value_name = "KEY=VALUE",
@@ -360,11 +354,11 @@ pub struct Cli {
     )]
     pub ssh_options: Vec<String>,
 
-    /// A private key to log in with, before those of the configuration; adds up
+    /// Private key to try first (repeatable)
     #[arg(long = "identity", value_name = "FILE", help_heading = "ssh")]
     pub identities: Vec<PathBuf>,
 
-    /// Ask for a password, once for all hosts and before the first connection
+    /// Ask for a password once, before the first connection
     #[arg(
         long = "password",
         help_heading = "ssh",
@@ -372,20 +366,19 @@ pub struct Cli {
     )]
     pub password: bool,
 
-    /// Read the password from file descriptor N, up to the end of its first line
+    /// Read the password from the first line of file descriptor N
     #[arg(long = "password-fd", value_name = "N", help_heading = "ssh")]
     pub password_fd: Option<u32>,
 
-    /// Say what would be done: the targets with their addresses, and what the run needs; connect to
-    /// nothing
+    /// Print the targets with their addresses, and what the run needs; connect to nothing
     #[arg(short = 'n', long = "dry-run", help_heading = "Other modes")]
     pub dry_run: bool,
 
-    /// Try anything, harm nothing: daemons within this process on loopback answer for every host
+    /// Answer for every host with rsh daemons inside this process; commands run here, as the caller
     #[arg(long = "demo", help_heading = "Other modes")]
     pub demo: bool,
 
-    /// Gather "host: line" from standard input, as dshbak -c and clubak -b do
+    /// Gather lines "host: text" of standard input, as dshbak -c and clubak -b do
     #[arg(long = "gather-stdin", help_heading = "Other modes", conflicts_with_all = ["ports", "command", "list", "expand", "fold", "count", "regroup", "groups", "stdin", "live", "output_dir", "error_dir", "failed_to", "report", "stats", "json"])]
     pub gather_stdin: bool,
 
@@ -393,24 +386,24 @@ pub struct Cli {
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
 
-    /// Print the targets, one a line, and run nothing; with these modes words are expressions, too, and
-    /// options may follow them
+    /// Print one target on each line and run nothing; with the listing options, words are expressions, and options may
+    /// follow them
     #[arg(long = "list", group = "listing", help_heading = "Listing")]
     pub list: bool,
 
-    /// Print the targets on one line
+    /// Print all targets on one line
     #[arg(long = "expand", group = "listing", help_heading = "Listing")]
     pub expand: bool,
 
-    /// Print the targets as one node set
+    /// Print all targets as one node set
     #[arg(long = "fold", group = "listing", help_heading = "Listing")]
     pub fold: bool,
 
-    /// Print how many targets there are
+    /// Print the number of targets
     #[arg(long = "count", group = "listing", help_heading = "Listing")]
     pub count: bool,
 
-    /// Print the targets as one node set, in terms of groups where they are whole
+    /// Print one node set, in terms of groups where they are complete
     #[arg(
         short = 'r',
         long = "regroup",
@@ -419,11 +412,11 @@ pub struct Cli {
     )]
     pub regroup: bool,
 
-    /// Print the groups that there are, of SOURCE or of all sources; with -v, what is in them
+    /// Print the names of all groups, or of those of SOURCE; with -v, their hosts
     #[arg(long = "groups", value_name = "SOURCE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["list", "expand", "fold", "count", "regroup", "command"], help_heading = "Listing")]
     pub groups: Option<String>,
 
-    /// What stands between targets [default: a newline with --list, a space with --expand]
+    /// Text between targets [default: a newline for --list, a space for --expand]
     #[arg(
         long = "separator",
         value_name = "TEXT",
@@ -432,7 +425,7 @@ pub struct Cli {
     )]
     pub separator: Option<String>,
 
-    /// Print N parts of about equal size, one after the other
+    /// Print N parts of about equal size, one after the other [default: 1]
     #[arg(
         long = "split",
         value_name = "N",
@@ -451,7 +444,7 @@ pub struct Cli {
     )]
     pub profile: Option<String>,
 
-    /// Read this configuration file, and neither the system's nor the user's
+    /// Read this configuration file and no other
     #[arg(long = "config", value_name = "FILE", help_heading = "Configuration")]
     pub config: Option<PathBuf>,
 
@@ -463,11 +456,11 @@ pub struct Cli {
     )]
     pub no_config: bool,
 
-    /// Print every setting in force and where it comes from, in the form of a configuration file
+    /// Print every setting and where it comes from, in the form of a configuration file
     #[arg(long = "show-config", help_heading = "Configuration")]
     pub show_config: bool,
 
-    /// Print the manual page, or completions for a shell, and do nothing else
+    /// Print the manual page (man) or completions (bash, zsh, fish), and do nothing else
     #[arg(
         long = "generate",
         value_enum,
@@ -478,32 +471,32 @@ pub struct Cli {
     )]
     pub generate: Option<GenerateArg>,
 
-    /// For a host, from its name's look-up to the command's end; an option of multi-rsh alone
+    /// Maximum time from the name look-up to the end of the command; only multi-rsh sets it
     #[arg(skip)]
     pub host_timeout: Option<Duration>,
 
-    /// What ^C and ^\ mean; multi-rsh has its own
+    /// Meaning of ^C and ^\; multi-rsh has its own
     #[arg(skip)]
-    pub keys: Keys,
+    pub keys: SignalKeys,
 
-    /// The command: its words are joined by spaces and interpreted by the remote user's login shell
+    /// Command; the remote user's login shell interprets its words, joined by spaces
     #[arg(trailing_var_arg = true, value_name = "COMMAND", action = ArgAction::Append)]
     pub command: Vec<OsString>,
 }
 
 impl Cli {
-    /// The transport of targets that name none.
+    /// Returns the transport of targets that name none.
     #[must_use]
     pub fn default_transport(&self) -> TransportKind {
         self.transport.unwrap_or_default()
     }
 
-    /// What becomes of remote standard error.
+    /// Returns the mode of remote standard error.
     #[must_use]
     pub fn stderr_mode(&self) -> StderrMode {
         match self.stderr {
             Some(mode) => mode.into(),
-            // Two streams race on their way here, so that equal hosts would differ by chance.
+            // Two streams race on their way here, and equal hosts would differ by chance.
             None if self.gather_all && self.error_dir.is_none() && !self.live => StderrMode::Merge,
             None => StderrMode::Separate,
         }
@@ -522,7 +515,7 @@ A run that a signal ends dies of that signal. See -S for the remote commands' ow
 
 A TIME is in seconds, or has units: 500ms, 30s, 2m, 1h30m. A SIZE is in bytes, or has a unit: 500K, 16M, 1.5G.
 
-What a file or an alias switches on, --no-NAME switches off again, as in --no-gather; --label FORMAT takes --no-label back.
+--no-NAME switches off what a file or an alias switches on, as in --no-gather; --label FORMAT switches off --no-label.
 
 Examples:
   mrsh -w 'node[1-40]' uptime

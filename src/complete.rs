@@ -1,8 +1,8 @@
-//! Completion in shells: everything that can stand at the end of an unfinished command line.
+//! Completion in shells: the candidates for the last word of an unfinished command line.
 //!
 //! The scripts of `--generate` call `mrsh --complete WORDS…`, where the last word is the one to be completed, and
-//! follow the [`Answer`]. So bash, zsh and fish have the same rules, which come from the definition of the command
-//! line, and the scripts know no option. Errors are silent: an answer without candidates is enough.
+//! follow the [`CompletionAnswer`]. The rules come from the definition of the command line, so bash, zsh and fish have the same
+//! ones, and the scripts know no option. Errors are silent, because an answer without candidates is enough.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -13,104 +13,109 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
+use nodeset::{GroupSource as _, NoLookup};
+use ssh_files::keywords;
 
 use crate::config::{self, LISTINGS};
-use crate::targets::Limits;
 use crate::targets::groups::{Groups, Places};
-use crate::targets::nodeset::{GroupSource as _, Nothing, Resolver};
-use crate::transport::ssh::config::keywords;
+use crate::targets::{Limits, Resolver};
 
 /// The first argument that asks for completions.
 pub(crate) const ARGUMENT: &str = "--complete";
 
-/// More candidates help nobody.
-const MOST: usize = 2000;
+/// Maximum number of candidates.
+const MAX_CANDIDATES: usize = 2000;
 
-/// Groups with more hosts than this offer none.
-const MOST_HOSTS: usize = 100_000;
+/// Maximum number of hosts of a group whose hosts are candidates.
+const MAX_GROUP_HOSTS: usize = 100_000;
 
-/// No more of a known_hosts file is read, in bytes.
-const MOST_KNOWN: u64 = 16 << 20;
+/// Maximum length of a known_hosts file that is read, in bytes.
+const MAX_KNOWN_HOSTS: u64 = 16 << 20;
 
-/// The answer to a shell.
+/// An answer to a shell.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+enum CompletionAnswer {
     /// One of these words, each with its description or none.
     Words(Vec<(String, String)>),
-    /// The name of a file behind this start of the word.
+    /// The name of a file, after this start of the word.
     Files(String),
-    /// The name of a directory behind this start of the word.
+    /// The name of a directory, after this start of the word.
     Directories(String),
-    /// A command of its own, which starts at this word: the shell knows how to complete it.
+    /// The words of COMMAND from this one on, which the shell itself completes.
     Command(usize),
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for CompletionAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Answer::Words(words) => {
+            CompletionAnswer::Words(words) => {
                 writeln!(f, "words")?;
-                words.iter().take(MOST).try_for_each(|(word, description)| {
-                    match description.as_str() {
+                words
+                    .iter()
+                    .take(MAX_CANDIDATES)
+                    .try_for_each(|(word, description)| match description.as_str() {
                         "" => writeln!(f, "{word}"),
                         description => writeln!(f, "{word}\t{description}"),
-                    }
-                })
+                    })
             }
-            Answer::Files(start) => writeln!(f, "files\t{start}"),
-            Answer::Directories(start) => writeln!(f, "directories\t{start}"),
-            Answer::Command(at) => writeln!(f, "command\t{at}"),
+            CompletionAnswer::Files(start) => writeln!(f, "files\t{start}"),
+            CompletionAnswer::Directories(start) => writeln!(f, "directories\t{start}"),
+            CompletionAnswer::Command(at) => writeln!(f, "command\t{at}"),
         }
     }
 }
 
-/// The answer for these words, in the form that the scripts read.
+/// Returns the answer for these words, in the form that the scripts read.
 pub(crate) fn answer(words: &[OsString]) -> String {
     let words: Vec<String> = words
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     find(&config::command(), &words, &|line| {
-        Box::new(Machine::new(line))
+        Box::new(LocalNames::new(line))
     })
     .to_string()
 }
 
-/// What the words before the last one say.
+/// Options before the last word that change its candidates.
 #[derive(Debug, Default)]
-struct Line {
-    /// Words are expressions and no command.
-    lists: bool,
+struct TypedOptions {
+    /// True if words are expressions and no command.
+    is_listing: bool,
     /// Hosts files, which may be inventories.
     files: Vec<PathBuf>,
-    /// The configuration file that was named.
+    /// Value of `--config`.
     config: Option<PathBuf>,
     no_config: bool,
 }
 
-impl Line {
+impl TypedOptions {
     fn option(&mut self, long: &str, value: Option<&str>) {
         match (long, value) {
             ("hosts-file", Some(file)) => self.files.push(file.into()),
             ("config", Some(file)) => self.config = Some(file.into()),
             ("no-config", _) => self.no_config = true,
-            _ => self.lists |= LISTINGS.contains(&long),
+            _ => self.is_listing |= LISTINGS.contains(&long),
         }
     }
 }
 
-/// Finds the answer. `known` is called only where names of hosts, groups or profiles are wanted.
-fn find(command: &Command, words: &[String], known: &dyn Fn(&Line) -> Box<dyn Known>) -> Answer {
+/// Finds the answer. `known` is called only if names of hosts, groups or profiles are candidates.
+fn find(
+    command: &Command,
+    words: &[String],
+    known: &dyn Fn(&TypedOptions) -> Box<dyn KnownNames>,
+) -> CompletionAnswer {
     let Some((last, before)) = words.split_last() else {
-        return Answer::Words(Vec::new());
+        return CompletionAnswer::Words(Vec::new());
     };
-    let mut line = Line::default();
+    let mut line = TypedOptions::default();
     let mut waiting: Option<&Arg> = None;
     for (at, word) in before.iter().enumerate() {
         if let Some(option) = waiting.take() {
             line.option(option.get_long().unwrap_or_default(), Some(word));
         } else if word == "--" {
-            return Answer::Command(at + 1);
+            return CompletionAnswer::Command(at + 1);
         } else if let Some(long) = word.strip_prefix("--") {
             let (name, value) = match long.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
@@ -136,8 +141,8 @@ fn find(command: &Command, words: &[String], known: &dyn Fn(&Line) -> Box<dyn Kn
                 }
                 line.option(option.get_long().unwrap_or_default(), None);
             }
-        } else if !line.lists {
-            return Answer::Command(at);
+        } else if !line.is_listing {
+            return CompletionAnswer::Command(at);
         }
     }
     if let Some(option) = waiting {
@@ -152,7 +157,7 @@ fn find(command: &Command, words: &[String], known: &dyn Fn(&Line) -> Box<dyn Kn
             .find(|arg| arg.get_long() == Some(name));
         return match option {
             Some(option) => value(option, &format!("--{name}="), text, &|| known(&line)),
-            None => Answer::Words(Vec::new()),
+            None => CompletionAnswer::Words(Vec::new()),
         };
     }
     if let Some(letters) = last.strip_prefix('-') {
@@ -163,11 +168,12 @@ fn find(command: &Command, words: &[String], known: &dyn Fn(&Line) -> Box<dyn Kn
         {
             return value(option, &format!("-{letter}"), rest, &|| known(&line));
         }
-        return Answer::Words(options(command, last));
+        return CompletionAnswer::Words(options(command, last));
     }
-    match line.lists {
-        true => Answer::Words(expression("", last, &*known(&line))),
-        false => Answer::Command(before.len()),
+    if line.is_listing {
+        CompletionAnswer::Words(expression("", last, &*known(&line)))
+    } else {
+        CompletionAnswer::Command(before.len())
     }
 }
 
@@ -177,13 +183,13 @@ fn short(command: &Command, letter: char) -> Option<&Arg> {
         .find(|arg| arg.get_short() == Some(letter))
 }
 
-/// True if the word behind an option is its value.
+/// Returns true if the word after an option is its value.
 fn wants_word(option: &Arg) -> bool {
     let valued = matches!(option.get_action(), ArgAction::Set | ArgAction::Append);
     valued && !option.is_require_equals_set()
 }
 
-/// The options that start like this, with the first line of their help.
+/// Returns the options that start with `start`, with the first line of their help.
 fn options(command: &Command, start: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for option in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
@@ -203,35 +209,40 @@ fn options(command: &Command, start: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The values of an option that start with `text`, each behind `start`.
-fn value(option: &Arg, start: &str, text: &str, known: &dyn Fn() -> Box<dyn Known>) -> Answer {
-    let among = |names: &mut dyn Iterator<Item = String>| {
+/// Returns the values of an option that start with `text`, each after `start`.
+fn value(
+    option: &Arg,
+    start: &str,
+    text: &str,
+    known: &dyn Fn() -> Box<dyn KnownNames>,
+) -> CompletionAnswer {
+    let filtered = |names: &mut dyn Iterator<Item = String>| {
         let fitting = names.filter(|name| name.starts_with(text));
-        Answer::Words(
+        CompletionAnswer::Words(
             fitting
                 .map(|name| (format!("{start}{name}"), String::new()))
                 .collect(),
         )
     };
     match option.get_long().unwrap_or_default() {
-        "hosts" | "exclude" => Answer::Words(expression(start, text, &*known())),
-        "group" => Answer::Words(group(start, text, &*known())),
-        "group-source" | "groups" => among(&mut known().sources().into_iter()),
-        "profile" => among(&mut known().profiles().into_iter()),
+        "hosts" | "exclude" => CompletionAnswer::Words(expression(start, text, &*known())),
+        "group" => CompletionAnswer::Words(group(start, text, &*known())),
+        "group-source" | "groups" => filtered(&mut known().sources().into_iter()),
+        "profile" => filtered(&mut known().profiles().into_iter()),
         "hosts-file" | "identity" | "ssh-config" | "report" | "failed-to" | "config" => {
-            Answer::Files(start.to_owned())
+            CompletionAnswer::Files(start.to_owned())
         }
-        "output-dir" | "error-dir" => Answer::Directories(start.to_owned()),
-        "ssh-option" => among(&mut keywords().map(|name| format!("{name}="))),
+        "output-dir" | "error-dir" => CompletionAnswer::Directories(start.to_owned()),
+        "ssh-option" => filtered(&mut keywords().map(|name| format!("{name}="))),
         _ => {
             let values = option.get_possible_values();
-            among(&mut values.iter().map(|value| value.get_name().to_owned()))
+            filtered(&mut values.iter().map(|value| value.get_name().to_owned()))
         }
     }
 }
 
-/// The hosts and groups that can stand at the end of an expression.
-fn expression(start: &str, text: &str, known: &dyn Known) -> Vec<(String, String)> {
+/// Returns the hosts and groups that can complete an expression.
+fn expression(start: &str, text: &str, known: &dyn KnownNames) -> Vec<(String, String)> {
     let mut piece = 0;
     let mut brackets = 0_usize;
     for (at, c) in text.char_indices() {
@@ -263,8 +274,8 @@ fn expression(start: &str, text: &str, known: &dyn Known) -> Vec<(String, String
     }
 }
 
-/// The groups whose names start with `text`; with a source, if that is written.
-fn group(start: &str, text: &str, known: &dyn Known) -> Vec<(String, String)> {
+/// Returns the groups whose names start with `text`, with a source if `text` has one.
+fn group(start: &str, text: &str, known: &dyn KnownNames) -> Vec<(String, String)> {
     let names: BTreeSet<String> = match text.split_once(':') {
         Some((source, _)) => {
             let names = known.groups(Some(source)).into_iter();
@@ -278,32 +289,33 @@ fn group(start: &str, text: &str, known: &dyn Known) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Names that can stand on a command line.
-trait Known {
-    /// Sources of groups.
+/// Source of names that can stand on a command line.
+trait KnownNames {
+    /// Returns the names of the group sources.
     fn sources(&self) -> Vec<String>;
 
-    /// Profiles of the configuration.
+    /// Returns the profiles of the configuration.
     fn profiles(&self) -> Vec<String>;
 
-    /// The groups of a source, or those that need none.
+    /// Returns the groups of a source, or those that can be named without one.
     fn groups(&self, source: Option<&str>) -> Vec<String>;
 
-    /// The hosts whose names start like this.
+    /// Returns the hosts whose names start with `start`.
     fn hosts(&self, start: &str) -> Vec<String>;
 }
 
 /// The names that this machine knows.
-struct Machine {
+struct LocalNames {
     groups: Groups,
     profiles: BTreeSet<String>,
 }
 
-impl Machine {
-    fn new(line: &Line) -> Machine {
-        let (profiles, own) = match line.no_config {
-            true => Default::default(),
-            false => config::names(line.config.as_deref()),
+impl LocalNames {
+    fn new(line: &TypedOptions) -> LocalNames {
+        let (profiles, own) = if line.no_config {
+            Default::default()
+        } else {
+            config::names(line.config.as_deref())
         };
         let variable = |name: &str| {
             env::var_os(name)
@@ -312,13 +324,13 @@ impl Machine {
         };
         let mut groups = Groups::new(Places::new(variable), own);
         let limits = Limits {
-            max_targets: MOST_HOSTS,
+            max_targets: MAX_GROUP_HOSTS,
         };
         for file in &line.files {
             // A file that cannot be read has no groups.
             let _ = groups.add_inventory(file, limits);
         }
-        Machine { groups, profiles }
+        LocalNames { groups, profiles }
     }
 
     fn searched(&self) -> Vec<String> {
@@ -326,7 +338,7 @@ impl Machine {
     }
 }
 
-impl Known for Machine {
+impl KnownNames for LocalNames {
     fn sources(&self) -> Vec<String> {
         self.groups.sources().unwrap_or_default()
     }
@@ -343,7 +355,7 @@ impl Known for Machine {
 
     fn hosts(&self, start: &str) -> Vec<String> {
         let mut found = known_hosts();
-        let resolver = Resolver::new(MOST_HOSTS, &self.groups, &Nothing);
+        let resolver = Resolver::new(MAX_GROUP_HOSTS, &self.groups, &NoLookup);
         for source in self.searched() {
             if let Ok(hosts) = resolver.hosts(&format!("@{source}:*")) {
                 hosts.for_each(|host| {
@@ -358,7 +370,7 @@ impl Known for Machine {
     }
 }
 
-/// The hosts whose keys ssh knows by their names.
+/// Returns the hosts whose keys ssh knows by name.
 fn known_hosts() -> BTreeSet<String> {
     let own = env::home_dir().map(|home| home.join(".ssh/known_hosts"));
     let system = PathBuf::from("/etc/ssh/ssh_known_hosts");
@@ -368,16 +380,16 @@ fn known_hosts() -> BTreeSet<String> {
 
 fn text_of(file: &Path) -> String {
     let mut bytes = Vec::new();
-    // A file that cannot be read knows nobody.
-    let _ = File::open(file).and_then(|file| file.take(MOST_KNOWN).read_to_end(&mut bytes));
+    // A file that cannot be read has no hosts.
+    let _ = File::open(file).and_then(|file| file.take(MAX_KNOWN_HOSTS).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The names in the text of a known_hosts file that stand for one host each.
+/// Returns the names in the text of a known_hosts file, without patterns.
 fn hosts_in(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in text.lines() {
-        // Hashed names, and lines of authorities and of revoked keys, name no host.
+        // Hashed names cannot be read, and lines with a marker (`@revoked`) are about keys.
         let names = line.split_whitespace().next().unwrap_or_default();
         if names.starts_with(['#', '|', '@']) {
             continue;
@@ -398,12 +410,12 @@ fn hosts_in(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Groups, hosts and profiles that are nowhere but here.
-    struct Few {
+    /// Groups, hosts and profiles for the tests.
+    struct TestNames {
         inventory: bool,
     }
 
-    impl Known for Few {
+    impl KnownNames for TestNames {
         fn sources(&self) -> Vec<String> {
             ["genders", "local"].map(str::to_owned).into()
         }
@@ -429,19 +441,19 @@ mod tests {
         }
     }
 
-    fn few(line: &Line) -> Box<dyn Known> {
+    fn test_names(line: &TypedOptions) -> Box<dyn KnownNames> {
         let inventory = line.files.iter().any(|file| file == Path::new("inv.ini"));
-        Box::new(Few { inventory })
+        Box::new(TestNames { inventory })
     }
 
     fn answered(words: &str) -> String {
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let answer = find(&config::command(), &words, &few).to_string();
+        let answer = find(&config::command(), &words, &test_names).to_string();
         answer.trim_end().replace('\n', " ")
     }
 
     #[test]
-    fn values_come_from_where_they_are() {
+    fn values_of_options_are_completed() {
         for (words, expected) in [
             ("-g ", "words compute gpu"),
             ("-g com", "words compute"),
@@ -467,7 +479,7 @@ mod tests {
             ("-R ", "words rsh ssh openssh exec"),
             ("--only o", "words output odd"),
             ("--ssh-option StrictH", "words StrictHostKeyChecking="),
-            // Numbers and the like have no candidates, least of all files.
+            // Numbers and user names have no candidates, and files are none.
             ("-P x -j ", "words"),
             ("--batch ", "words"),
             ("-l ", "words"),
@@ -481,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_the_shells_business() {
+    fn the_shell_completes_the_command() {
         for (words, expected) in [
             ("", "command\t0"),
             ("up", "command\t0"),
@@ -491,7 +503,7 @@ mod tests {
             ("-bw a -- ", "command\t3"),
             ("-bw a -- -g ", "command\t3"),
             ("--hosts=a -b sudo ls --", "command\t2"),
-            // A switch with a value of its own in one word.
+            // The value of --groups is in its own word.
             ("--groups x", "command\t1"),
         ] {
             assert_eq!(answered(words), expected, "{words}");
@@ -501,7 +513,7 @@ mod tests {
     #[test]
     fn every_option_is_offered() {
         let words = ["-".to_owned()];
-        let Answer::Words(all) = find(&config::command(), &words, &few) else {
+        let CompletionAnswer::Words(all) = find(&config::command(), &words, &test_names) else {
             panic!("options are words");
         };
         let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
@@ -516,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_known_by_their_names() {
+    fn plain_names_of_known_hosts_are_candidates() {
         let text = "# c\nnode1,192.0.2.1 ssh-ed25519 A\n|1|x|y ssh-rsa A\n@cert-authority *.x ssh-rsa A\n\
                     *.example.com,!x,db ssh-rsa A\n[gate]:2222 ssh-rsa A\n[2001:db8::1]:22 ssh-rsa A\n\n";
         assert_eq!(

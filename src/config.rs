@@ -1,10 +1,11 @@
-//! Settings from files and the environment, below what was typed.
+//! Settings from configuration files and the environment, under those of the command line.
 //!
-//! A configuration file is options by other means: each key is a long option's name, and its values go
-//! through the same parser as the command line, so there is one list of options and one set of rules.
-//! From weak to strong: defaults, the system's file, the user's file, the environment, the profile that
-//! `-P` chose, the command line. A stronger source replaces a weaker one's value; the options that name
-//! targets are replaced together, so that `-w` is not added to a file's hosts.
+//! A configuration file holds options: each key is the name of a long option. Its values go through the parser of
+//! the command line, so there is one list of options and one set of rules.
+//!
+//! From weak to strong: defaults, the system's file, the user's file, the environment, the profile of `-P`, the
+//! command line. A stronger source replaces the value of a weaker one. The options that name targets are replaced
+//! together, so that `-w` is not added to the hosts of a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -22,7 +23,7 @@ use crate::targets::Diagnostic;
 use crate::targets::groups::OwnGroup;
 use crate::targets::suggest::nearest;
 use crate::trusted;
-use file::File;
+use file::ConfigFile;
 
 mod file;
 mod show;
@@ -31,7 +32,7 @@ mod tests;
 
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
-/// Options that choose what is read here, or what is done instead of a run: no settings.
+/// Options that are no settings: they choose a configuration, or an answer that takes the place of a run.
 const NOT_KEYS: [&str; 12] = [
     "config",
     "gather-stdin",
@@ -47,16 +48,16 @@ const NOT_KEYS: [&str; 12] = [
     "version",
 ];
 
-/// Options that name targets: a source that has one of them replaces all of the weaker ones'.
+/// Options that name targets. A source that has one of them replaces all of those of weaker sources.
 const TARGETS: [&str; 4] = ["all", "group", "hosts", "hosts-file"];
 
-/// The modes in which words name targets.
+/// Options of the listing modes, in which words name targets.
 pub(crate) const LISTINGS: [&str; 5] = ["count", "expand", "fold", "list", "regroup"];
 
-/// Value names of options that take numbers, times or sizes.
+/// Names of values that are numbers, times or sizes.
 const NUMBERS: [&str; 7] = ["N", "N|N%", "PORTS", "RANGES", "SIZE", "SIZES", "TIME"];
 
-/// Variables and the options that they set, weak to strong. `WCOLL` is pdsh's.
+/// Environment variables and the options that they set, from weak to strong. `WCOLL` is a variable of pdsh.
 const VARIABLES: [(&str, &str); 4] = [
     ("MRSH_JOBS", "jobs"),
     ("MRSH_TRANSPORT", "transport"),
@@ -67,110 +68,123 @@ const VARIABLES: [(&str, &str); 4] = [
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A fault in a file, shown with its line.
+    /// A configuration file has an error, shown with its line.
     #[error(transparent)]
-    File(#[from] Box<FileFault>),
-    /// A file that was asked for, or that is there, and cannot be read.
+    File(#[from] Box<ConfigFileError>),
+    /// A file that exists, or that `--config` names, cannot be read.
     #[error("cannot read the configuration file {}", file.display())]
     Read {
-        /// Its path.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
-    /// A variable with a value that its option does not take.
-    #[error("the environment variable {name}: {message}")]
+    /// An environment variable has a value that its option does not take.
+    #[error("cannot use the environment variable {name}: {message}")]
     Variable {
-        /// Its name.
+        /// Name of the variable.
         name: &'static str,
-        /// What is wrong with the value.
+        /// Message of the parser of the command line.
         message: String,
     },
     /// `-P` names no profile of any file.
-    #[error("no profile {name:?}{}", hint.as_deref().unwrap_or_default())]
+    #[error("cannot find the profile {name:?}")]
     NoProfile {
-        /// As typed.
+        /// Name as it was typed.
         name: String,
-        /// The nearest one, or what there is.
-        hint: Option<String>,
+        /// The nearest profile, or all profiles.
+        help: String,
     },
-    /// What was typed, or what a setting makes of it, is no valid command line.
+    /// The command line is wrong, by itself or together with the settings.
     #[error(transparent)]
     CommandLine(#[from] Box<clap::Error>),
 }
 
-/// A fault in a file.
+impl ConfigError {
+    /// Returns the help for an error whose message has none itself.
+    pub(crate) fn help(&self) -> Option<&str> {
+        match self {
+            ConfigError::Read { source, .. } => trusted::help(source),
+            ConfigError::NoProfile { help, .. } => Some(help),
+            ConfigError::File(_) | ConfigError::Variable { .. } | ConfigError::CommandLine(_) => {
+                None
+            }
+        }
+    }
+}
+
+/// An error in a configuration file.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct FileFault(Diagnostic);
+pub struct ConfigFileError(Diagnostic);
 
-/// Where a value comes from.
+/// Source of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Built in.
+pub enum SettingSource {
+    /// The default of the option.
     Default,
-    /// A file's line; in a profile if it has a name.
+    /// A line of a configuration file.
     File {
-        /// Its path.
+        /// Path of the file.
         file: Arc<str>,
-        /// Counted from 1.
+        /// Number of the line, counted from 1.
         line: usize,
-        /// The profile.
+        /// Profile that has the setting, if one has it.
         profile: Option<String>,
     },
     /// An environment variable.
     Variable(&'static str),
-    /// What was typed.
+    /// The command line.
     CommandLine,
 }
 
-/// The values of one option and where they come from.
+/// Values of one option, and their source.
 #[derive(Clone, Debug)]
-struct Value {
+struct OptionSetting {
     texts: Vec<OsString>,
-    source: Source,
+    source: SettingSource,
 }
 
-/// Values by long option name.
-type Layer = BTreeMap<String, Value>;
+/// Settings of one source, by the name of the long option.
+type OptionSettings = BTreeMap<String, OptionSetting>;
 
-/// Everything that was set, by whatever means.
+/// Settings of all sources together.
 #[derive(Debug)]
 pub struct Config {
-    /// As if all of it had been typed.
+    /// Command line that has all settings.
     pub cli: Cli,
-    /// The groups of the files' `[groups]`: an expression by name; the user's file wins.
+    /// Groups of `[groups]` by name. The user's file replaces groups of the system's file.
     pub groups: BTreeMap<String, OwnGroup>,
     matches: ArgMatches,
-    settings: Layer,
+    settings: OptionSettings,
 }
 
-/// Where to look. Tests look elsewhere.
-struct World<'a> {
+/// Files and environment variables to read. Tests have their own.
+struct ConfigInputs<'a> {
     files: Vec<PathBuf>,
     variable: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
 impl Config {
-    /// Reads the command line, and all that lies below it.
+    /// Reads the command line, the configuration files and the environment.
     ///
     /// # Errors
-    /// See [`ConfigError`].
+    /// A file or a setting is wrong, or the command line is: see [`ConfigError`].
     pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
-        let world = World {
+        let inputs = ConfigInputs {
             files: usual_files(),
             variable: &|name| env::var_os(name).filter(|value| !value.is_empty()),
         };
-        Config::load_from(args.into_iter().collect(), &world)
+        Config::load_from(args.into_iter().collect(), &inputs)
     }
 
-    fn load_from(args: Vec<OsString>, world: &World) -> Result<Config, ConfigError> {
+    fn load_from(args: Vec<OsString>, inputs: &ConfigInputs) -> Result<Config, ConfigError> {
         let command = command();
         let typed = parse(&args)?;
         let mut groups = BTreeMap::new();
-        let settings = below(&command, &typed, world, &mut groups)?;
-        // As if it had been typed in front of what was.
+        let settings = settings_below(&command, &typed, inputs, &mut groups)?;
+        // Before the typed words, because the last value of an option counts.
         let mut all = args;
         let rest = all.split_off(all.len().min(1));
         all.extend(
@@ -190,7 +204,7 @@ impl Config {
     }
 }
 
-/// The configuration files of the system and of the user, which may be missing.
+/// Returns the configuration files of the system and of the user. They may be missing.
 fn usual_files() -> Vec<PathBuf> {
     let user = env::var_os("XDG_CONFIG_HOME")
         .filter(|dir| Path::new(dir).is_absolute())
@@ -203,7 +217,8 @@ fn usual_files() -> Vec<PathBuf> {
     files.into_iter().flatten().collect()
 }
 
-/// The names of the profiles, and the groups, of this file or of the usual ones, as far as they can be read.
+/// Returns the names of the profiles, and the groups, of this file or else of the usual files. Files that cannot be
+/// read are left out.
 pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, OwnGroup>) {
     let command = command();
     let (mut profiles, mut groups) = (BTreeSet::new(), BTreeMap::new());
@@ -212,7 +227,7 @@ pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, 
         let Ok(text) = trusted::open(&path).and_then(io::read_to_string) else {
             continue;
         };
-        let file = File {
+        let file = ConfigFile {
             name: path.display().to_string().into(),
             path: &path,
             text: &text,
@@ -224,17 +239,18 @@ pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, 
     (profiles, groups)
 }
 
-/// The command line: the options, and for every switch one that takes it back, since a configuration file
-/// or an alias may have set it. The last of the two counts.
+/// Returns the definition of the command line: the options, and for every switch one that switches it off, because a
+/// configuration file or an alias may have set it. The last of the two counts.
 pub(crate) fn command() -> Command {
     // A negative number is refused as a value, not as an unknown option.
     let mut command = Cli::command().mut_args(|arg| {
         let names = arg.get_value_names().unwrap_or_default();
         let is_number = names.iter().any(|name| NUMBERS.contains(&name.as_str()));
-        // A switch has a value's name as well, and no value.
-        match is_number && matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) {
-            true => arg.allow_hyphen_values(true),
-            false => arg,
+        // clap gives a switch the name of a value, too.
+        if is_number && matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) {
+            arg.allow_hyphen_values(true)
+        } else {
+            arg
         }
     });
     let switches: Vec<(String, String)> = command
@@ -242,7 +258,7 @@ pub(crate) fn command() -> Command {
         .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))
         .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_long()?.to_owned())))
         .filter(|(_, long)| !NOT_KEYS.contains(&long.as_str()))
-        // --label FORMAT takes --no-label back by itself.
+        // --label FORMAT already switches --no-label off.
         .filter(|(_, long)| argument(&command, &opposite(long)).is_none())
         .collect();
     for (id, long) in switches {
@@ -260,7 +276,7 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// The switch that takes this one back: `no-gather` for `gather`.
+/// Returns the switch that switches this one off: `no-gather` for `gather`.
 fn opposite(key: &str) -> String {
     match key.strip_prefix("no-") {
         Some(positive) => positive.to_owned(),
@@ -274,7 +290,7 @@ fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
         .clone()
         .try_get_matches_from(args)
         .map_err(Box::new)?;
-    // The words of a listing are no command with options of its own: ours may stand among them.
+    // The words of a listing are no command with options of its own, so options may stand among them.
     let lists = LISTINGS.iter().any(|id| matches.get_flag(id));
     if lists && matches.contains_id("command") {
         matches = command
@@ -285,22 +301,22 @@ fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
     Ok(matches)
 }
 
-/// The settings that hold where the command line says nothing.
-fn below(
+/// Returns the settings for options that the command line does not have.
+fn settings_below(
     command: &Command,
     typed: &ArgMatches,
-    world: &World,
+    inputs: &ConfigInputs,
     groups: &mut BTreeMap<String, OwnGroup>,
-) -> Result<Layer, ConfigError> {
+) -> Result<OptionSettings, ConfigError> {
     let mut layers = Vec::new();
-    let mut profiles = Layer::new();
-    let wanted = typed.get_one::<String>("profile");
+    let mut profiles = OptionSettings::new();
+    let chosen = typed.get_one::<String>("profile");
     let mut known = BTreeSet::new();
     let named = typed.get_one::<PathBuf>("config");
     let files = match named {
         _ if typed.get_flag("no_config") || typed.contains_id("generate") => Vec::new(),
         Some(file) => vec![file.clone()],
-        None => world.files.clone(),
+        None => inputs.files.clone(),
     };
     for path in files {
         let text = match trusted::open(&path).and_then(io::read_to_string) {
@@ -308,7 +324,7 @@ fn below(
             Err(_) if named.is_none() && is_out_of_sight(&path) => continue,
             Err(source) => return Err(ConfigError::Read { file: path, source }),
         };
-        let file = File {
+        let file = ConfigFile {
             name: path.display().to_string().into(),
             path: &path,
             text: &text,
@@ -316,23 +332,23 @@ fn below(
         let (top, by_profile) = file.read(command, groups)?;
         layers.push(top);
         for (name, layer) in by_profile {
-            if wanted == Some(&name) {
-                lay_over(&mut profiles, layer);
+            if chosen == Some(&name) {
+                override_settings(&mut profiles, layer);
             }
             known.insert(name);
         }
     }
-    if let Some(name) = wanted
+    if let Some(name) = chosen
         && !known.contains(name)
     {
         return Err(no_profile(name, &known));
     }
-    layers.push(variables(command, world)?);
+    layers.push(variables(command, inputs)?);
     layers.push(profiles);
-    let mut settings = Layer::new();
+    let mut settings = OptionSettings::new();
     layers
         .into_iter()
-        .for_each(|layer| lay_over(&mut settings, layer));
+        .for_each(|layer| override_settings(&mut settings, layer));
     let is_typed = |key: &str| is_typed(command, typed, key);
     let names_targets = TARGETS.iter().any(|key| is_typed(key));
     settings.retain(|key, _| {
@@ -342,7 +358,7 @@ fn below(
     Ok(settings)
 }
 
-/// Whether something was typed that cannot be together with this setting: what is typed is the stronger.
+/// Returns true if a typed option conflicts with this setting. The typed option is the stronger one.
 fn excluded(command: &Command, typed: &ArgMatches, key: &str) -> bool {
     let Some(setting) = argument(command, key) else {
         return false;
@@ -359,7 +375,7 @@ fn excluded(command: &Command, typed: &ArgMatches, key: &str) -> bool {
         .any(|arg| excludes(arg, setting) || excludes(setting, arg))
 }
 
-/// Whether there is no such file as far as the caller can see: after `su`, `HOME` may be another's.
+/// Returns true if the caller cannot see such a file. After `su`, `HOME` may belong to another user.
 fn is_out_of_sight(path: &Path) -> bool {
     fs::metadata(path).is_err_and(|e| {
         matches!(
@@ -369,8 +385,8 @@ fn is_out_of_sight(path: &Path) -> bool {
     })
 }
 
-/// Puts a stronger layer over the others.
-fn lay_over(settings: &mut Layer, layer: Layer) {
+/// Adds the settings of a stronger source.
+fn override_settings(settings: &mut OptionSettings, layer: OptionSettings) {
     if TARGETS.iter().any(|key| layer.contains_key(*key)) {
         settings.retain(|key, _| !TARGETS.contains(&key.as_str()));
     }
@@ -378,26 +394,26 @@ fn lay_over(settings: &mut Layer, layer: Layer) {
 }
 
 fn no_profile(name: &str, known: &BTreeSet<String>) -> ConfigError {
-    let list = || known.iter().map(String::as_str).collect::<Vec<_>>();
-    let hint = match nearest(name, list()) {
-        Some(nearest) => Some(format!("; is it {nearest:?}?")),
-        None if known.is_empty() => Some("; no configuration file has any".to_owned()),
-        None => Some(format!("; there are {}", list().join(", "))),
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    let help = match nearest(name, names.iter().copied()) {
+        Some(nearest) => format!("is it {nearest:?}?"),
+        None if names.is_empty() => "no configuration file has a profile".to_owned(),
+        None => format!("profiles are {}", names.join(", ")),
     };
     ConfigError::NoProfile {
         name: name.to_owned(),
-        hint,
+        help,
     }
 }
 
-/// What the environment sets.
-fn variables(command: &Command, world: &World) -> Result<Layer, ConfigError> {
-    let mut layer = Layer::new();
+/// Returns the settings of the environment.
+fn variables(command: &Command, inputs: &ConfigInputs) -> Result<OptionSettings, ConfigError> {
+    let mut layer = OptionSettings::new();
     for (name, key) in VARIABLES {
-        if let Some(text) = (world.variable)(name) {
-            let value = Value {
+        if let Some(text) = (inputs.variable)(name) {
+            let value = OptionSetting {
                 texts: vec![text],
-                source: Source::Variable(name),
+                source: SettingSource::Variable(name),
             };
             check(command, key, &value)
                 .map_err(|message| ConfigError::Variable { name, message })?;
@@ -407,8 +423,8 @@ fn variables(command: &Command, world: &World) -> Result<Layer, ConfigError> {
     Ok(layer)
 }
 
-/// Asks the parser of the command line whether it would take this.
-fn check(command: &Command, key: &str, value: &Value) -> Result<(), String> {
+/// Checks a setting with the parser of the command line.
+fn check(command: &Command, key: &str, value: &OptionSetting) -> Result<(), String> {
     let args = [OsString::from("mrsh")]
         .into_iter()
         .chain(as_typed(command, key, value));
@@ -422,8 +438,8 @@ fn check(command: &Command, key: &str, value: &Value) -> Result<(), String> {
     }
 }
 
-/// A setting as it would be typed.
-fn as_typed(command: &Command, key: &str, value: &Value) -> Vec<OsString> {
+/// Returns a setting as words of a command line.
+fn as_typed(command: &Command, key: &str, value: &OptionSetting) -> Vec<OsString> {
     match argument(command, key).map(Arg::get_action) {
         Some(ArgAction::SetTrue) if value.texts == ["true"] => vec![format!("--{key}").into()],
         Some(ArgAction::SetTrue) => Vec::new(),
@@ -431,8 +447,8 @@ fn as_typed(command: &Command, key: &str, value: &Value) -> Vec<OsString> {
     }
 }
 
-/// A long option with its value, in one word.
-pub(crate) fn option(key: &str, value: &OsStr) -> OsString {
+/// Returns a long option with its value, in one word.
+fn option(key: &str, value: &OsStr) -> OsString {
     let mut word = OsString::from(format!("--{key}="));
     word.push(value);
     word
@@ -444,20 +460,20 @@ fn argument<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
         .find(|arg| arg.get_long() == Some(key))
 }
 
-/// The name under which clap keeps an option's values.
+/// Returns the name under which clap keeps the values of an option.
 fn id<'a>(command: &'a Command, key: &str) -> &'a str {
     argument(command, key).map_or("", |arg| arg.get_id().as_str())
 }
 
-/// Whether an option, or the one that takes it back, was typed.
+/// Returns true if an option, or the one that switches it off, was typed.
 fn is_typed(command: &Command, matches: &ArgMatches, key: &str) -> bool {
-    let is = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let was_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let switch =
         argument(command, key).is_some_and(|arg| matches!(arg.get_action(), ArgAction::SetTrue));
-    is(id(command, key)) || switch && is(&opposite(key))
+    was_typed(id(command, key)) || switch && was_typed(&opposite(key))
 }
 
-/// The long options that a file can set.
+/// Returns the long options that a file can set.
 fn keys(command: &Command) -> impl Iterator<Item = &str> {
     command
         .get_arguments()

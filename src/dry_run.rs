@@ -1,4 +1,4 @@
-//! `-n`: what a run would do, without doing it. Names are looked up; nothing is connected.
+//! The text of `-n`: the actions of a run, without the run. Names are looked up; nothing is connected.
 
 use std::fmt::Write;
 use std::io;
@@ -6,74 +6,76 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reserved_ports::{RESERVED, SourcePorts, candidates, may_bind};
 use tokio::task::JoinSet;
 
+use crate::clock::ProcessClock;
 use crate::error::plain;
+use crate::output::{Endpoint, RunInfo, RunRules};
 use crate::plan::RunPlan;
-use crate::ports::{self, RESERVED, SourcePorts, bind};
-use crate::report::{Called, Rules, RunInfo};
-use crate::run::limits::{self, Descriptors};
+use crate::run::descriptors::{Descriptors, descriptors};
 use crate::run::policy::Policy;
 use crate::targets::TransportKind;
-use crate::targets::nodeset::fold;
-use crate::transport::{Budget, Lag, Resolver, TransportError};
+use crate::targets::fold;
+use crate::transport::{Budget, NameResolver, TransportError};
 
-/// How many look-ups are under way at once: enough to keep the resolver's own turns taken.
-const AT_ONCE: usize = 64;
+/// Maximum number of look-ups in progress. The resolver has fewer threads, so all of them are used.
+const MAX_LOOKUPS: usize = 64;
 
-/// How many waves are listed.
-const WAVES_SHOWN: usize = 20;
+/// Maximum number of waves that are listed.
+const MAX_WAVES_LISTED: usize = 20;
 
-/// The addresses of a target, or why there are none; `None` for a literal address.
-type Found = Option<Result<Vec<IpAddr>, TransportError>>;
+/// The addresses of a target, or the error of the look-up; `None` if nothing was looked up.
+type LookupResult = Option<Result<Vec<IpAddr>, TransportError>>;
 
-/// What would happen, as text, and whether every name was resolved.
+/// Returns the description of a run, and true if every name was resolved.
 ///
 /// # Errors
-/// The system has no event loop to give.
+/// The system cannot start an event loop.
 pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let found = match plan.demo {
-        true => Vec::new(),
-        false => runtime.block_on(look_up_all(plan)),
+    let found = if plan.demo {
+        Vec::new()
+    } else {
+        runtime.block_on(look_up_all(plan))
     };
     // A look-up that hangs must not keep the program.
     runtime.shutdown_background();
     let all_found = !found.iter().any(|found| matches!(found, Some(Err(_))));
     let mut text = targets(&plan.info, &found);
-    text.push_str(&failures(&plan.info, &found, &plan.run.policy));
-    let fanout = plan.run.fanout;
-    let descriptors = limits::descriptors(fanout, plan.run.descriptors_per_host);
+    text.push_str(&failures(&plan.info, &found, &plan.policy));
+    let fanout = plan.fanout;
+    let descriptors = descriptors(fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     Ok((text, all_found))
 }
 
-/// Looks every name up once, within the connect timeout each.
-async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
-    let resolver = Resolver::default();
+/// Looks up every name once, each within the connect timeout.
+async fn look_up_all(plan: &RunPlan) -> Vec<LookupResult> {
+    let resolver = NameResolver::default();
     let targets = &plan.info.targets;
-    let mut found: Vec<Found> = targets.iter().map(|_| None).collect();
+    let mut found: Vec<LookupResult> = targets.iter().map(|_| None).collect();
     let names = targets.iter().enumerate();
-    // A local command makes of its host's name what it likes.
-    // Names behind other hosts are looked up there, and openssh reads files of its own.
+    // A local command decides itself what the name of its host means, openssh reads files of its own, and the last
+    // jump host looks up the name of a target that is reached through it.
     let mut names = names.filter_map(|(index, target)| {
-        let called = plan.info.called(index, target);
-        let here = !matches!(
-            called.transport,
+        let endpoint = plan.info.endpoint(index, target);
+        let is_looked_up_here = !matches!(
+            endpoint.transport,
             TransportKind::Exec | TransportKind::OpenSsh
-        ) && called.by_way_of.is_none()
-            && called.host.parse::<IpAddr>().is_err();
-        here.then(|| (index, Arc::<str>::from(called.host)))
+        ) && endpoint.jump_hosts.is_none()
+            && endpoint.host.parse::<IpAddr>().is_err();
+        is_looked_up_here.then(|| (index, Arc::<str>::from(endpoint.host)))
     });
     let mut tasks = JoinSet::new();
     loop {
-        while tasks.len() < AT_ONCE
+        while tasks.len() < MAX_LOOKUPS
             && let Some((index, host)) = names.next()
         {
             let resolver = resolver.clone();
-            let mut budget = Budget::new(plan.run.connect_timeout, Lag::default());
+            let mut budget = Budget::new(plan.connect_timeout, ProcessClock::default());
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
         match tasks.join_next().await {
@@ -88,13 +90,13 @@ async fn look_up_all(plan: &RunPlan) -> Vec<Found> {
     }
 }
 
-/// True if the name of this target was looked up in vain.
-fn would_fail(found: &[Found], index: usize) -> bool {
+/// Returns true if the look-up of this target failed.
+fn would_fail(found: &[LookupResult], index: usize) -> bool {
     matches!(found.get(index), Some(Some(Err(_))))
 }
 
-/// A line for each target, first for those that would fail.
-fn targets(info: &RunInfo, found: &[Found]) -> String {
+/// Returns a line for each target, first for those that would fail.
+fn targets(info: &RunInfo, found: &[LookupResult]) -> String {
     let mut text = String::new();
     let (failing, others): (Vec<_>, Vec<_>) = info
         .targets
@@ -103,23 +105,23 @@ fn targets(info: &RunInfo, found: &[Found]) -> String {
         .partition(|(index, _)| would_fail(found, *index));
     for (index, target) in failing.into_iter().chain(others) {
         let label = &target.label;
-        let called = info.called(index, target);
-        let Called {
+        let endpoint = info.endpoint(index, target);
+        let Endpoint {
             transport, host, ..
-        } = called;
+        } = endpoint;
         let verb = match transport {
             TransportKind::Exec => "for",
             TransportKind::Rsh | TransportKind::Ssh | TransportKind::OpenSsh => "to",
         };
         // Writing to a string cannot fail.
         let _ = write!(text, "{label}: {transport} {verb} {host}");
-        if let Some(port) = called.port {
+        if let Some(port) = endpoint.port {
             let _ = write!(text, " port {port}");
         }
-        if let Some(user) = called.user {
+        if let Some(user) = endpoint.user {
             let _ = write!(text, " as {user}");
         }
-        if let Some(way) = called.by_way_of {
+        if let Some(way) = endpoint.jump_hosts {
             let _ = write!(text, ", by way of {way}");
         }
         if transport == TransportKind::OpenSsh {
@@ -137,8 +139,8 @@ fn targets(info: &RunInfo, found: &[Found]) -> String {
     text
 }
 
-/// The targets that would fail, and the number of those in later waves that would not be started for that.
-fn failures(info: &RunInfo, found: &[Found], policy: &Policy) -> String {
+/// Returns the targets that would fail, and the number of targets in later waves that would not be started then.
+fn failures(info: &RunInfo, found: &[LookupResult], policy: &Policy) -> String {
     let total = info.targets.len();
     let one_wave = [total];
     let ends = info.rules.waves.as_deref().unwrap_or(&one_wave);
@@ -175,12 +177,12 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// What the whole run needs of this machine.
+/// Returns what the whole run needs of this machine.
 fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
     let Descriptors { wanted, allowed } = descriptors;
     let total = info.targets.len();
     format!(
-        "{total} target{}, {} at once, {}\n\
+        "{total} target{}, fan-out {}, {}\n\
          {}source ports: {ports}\n\
          descriptors: {wanted} wanted, {allowed} allowed{}\n\
          command: {}\n{}",
@@ -189,7 +191,7 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
         waves(info),
         rules(&info.rules),
         if wanted > allowed {
-            ", so that fewer hosts run at once"
+            ", so the fan-out is smaller"
         } else {
             ""
         },
@@ -202,7 +204,7 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
     )
 }
 
-/// In how many parts the hosts are run; with `--batch` how large they are, and who is in them.
+/// Returns the number of waves, and with `--batch` their sizes and targets.
 fn waves(info: &RunInfo) -> String {
     let Some(ends) = &info.rules.waves else {
         let waves = info.targets.len().div_ceil(info.jobs);
@@ -214,7 +216,7 @@ fn waves(info: &RunInfo) -> String {
     };
     let mut start = 0;
     for (number, &end) in (1..).zip(ends) {
-        if number > WAVES_SHOWN {
+        if number > MAX_WAVES_LISTED {
             let rest = ends.len() + 1 - number;
             let _ = write!(text, "\n  and {rest} more");
             break;
@@ -226,8 +228,8 @@ fn waves(info: &RunInfo) -> String {
     text
 }
 
-/// The rules of the run that are not the ordinary ones, a line each.
-fn rules(rules: &Rules) -> String {
+/// Returns a line for each rule of the run that differs from the default.
+fn rules(rules: &RunRules) -> String {
     let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
     let lines = [
         rules
@@ -237,29 +239,30 @@ fn rules(rules: &Rules) -> String {
             .idle_timeout
             .map(|time| format!("idle timeout: {}", seconds(time))),
         (rules.retries > 0).then(|| format!("retries: {}", rules.retries)),
-        rules.rate.map(|rate| format!("rate: {rate} a second")),
+        rules.rate.map(|rate| format!("rate: {rate} per second")),
         rules
             .max_failures
             .as_ref()
-            .map(|most| format!("failures that are too many: {most}")),
+            .map(|most| format!("maximum failures: {most}")),
     ];
     let lines = lines.into_iter().flatten();
     lines.map(|line| line + "\n").collect()
 }
 
-/// The command on one line, with its control characters escaped.
+/// Returns the command on one line, with its control characters escaped.
 fn command_words(command: &[u8]) -> String {
     let mut words = String::new();
     for c in String::from_utf8_lossy(command).chars() {
-        match c.is_control() {
-            true => words.extend(c.escape_default()),
-            false => words.push(c),
+        if c.is_control() {
+            words.extend(c.escape_default());
+        } else {
+            words.push(c);
         }
     }
     words
 }
 
-/// Where connections would come from, and whether they may.
+/// Returns the source ports of the run, and the error if they cannot be used.
 fn source_ports(plan: &RunPlan) -> String {
     let transports = &plan.transports;
     let source_ports = match (&transports.rsh, &transports.ssh) {
@@ -272,13 +275,13 @@ fn source_ports(plan: &RunPlan) -> String {
         SourcePorts::Reserved => RESERVED,
         SourcePorts::Range(range) => range.clone(),
     };
-    let usable = ports::candidates(range.clone()).usable;
-    let right = match bind::may_bind(&usable) {
+    let usable = candidates(range.clone()).usable;
+    let right = match may_bind(&usable) {
         Ok(()) => String::new(),
         Err(error) => format!("; they cannot be used: {}", plain(&error)),
     };
     format!(
-        "{} of {}-{}, for each host anew{right}",
+        "{} of {}-{}, for each host separately{right}",
         usable.len(),
         range.start(),
         range.end()
@@ -288,7 +291,7 @@ fn source_ports(plan: &RunPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::testing::run_info;
+    use crate::output::testing::run_info;
     use crate::targets::Target;
 
     fn info() -> RunInfo {
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn says_for_each_target_what_would_be_called() {
+    fn each_target_is_listed_with_its_user_port_and_addresses() {
         let found = vec![
             Some(Ok(vec![
                 "192.0.2.1".parse().unwrap(),
@@ -337,8 +340,8 @@ mod tests {
         ");
     }
 
-    /// What is said of failures among ten hosts in these waves, of which the given ones have no address.
-    fn foretold(
+    /// Returns the text about failures among ten targets in these waves. The targets in `unknown` have no address.
+    fn failures_of_ten(
         waves: Option<Vec<usize>>,
         max_failures: Option<&str>,
         unknown: &[usize],
@@ -346,10 +349,13 @@ mod tests {
         let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
         let mut info = run_info(&names);
         info.rules.waves = waves;
-        let found: Vec<Found> = (0..10)
-            .map(|index| match unknown.contains(&index) {
-                true => Some(Err(TransportError::Refused)),
-                false => Some(Ok(Vec::new())),
+        let found: Vec<LookupResult> = (0..10)
+            .map(|index| {
+                Some(if unknown.contains(&index) {
+                    Err(TransportError::Refused)
+                } else {
+                    Ok(Vec::new())
+                })
             })
             .collect();
         let policy = Policy {
@@ -362,56 +368,56 @@ mod tests {
     #[test]
     fn later_waves_are_not_started_and_do_not_fail() {
         let waves = || Some(vec![1, 3, 10]);
-        assert_eq!(foretold(None, None, &[]), "");
-        assert_eq!(foretold(waves(), None, &[]), "");
-        insta::assert_snapshot!(foretold(None, None, &[2, 3, 7]), @"3 of 10 targets would fail: n[2-3,7]");
-        // Whoever would not be started would not fail.
-        insta::assert_snapshot!(foretold(waves(), None, &[0, 7]), @r"
+        assert_eq!(failures_of_ten(None, None, &[]), "");
+        assert_eq!(failures_of_ten(waves(), None, &[]), "");
+        insta::assert_snapshot!(failures_of_ten(None, None, &[2, 3, 7]), @"3 of 10 targets would fail: n[2-3,7]");
+        // A target that would not be started would not fail.
+        insta::assert_snapshot!(failures_of_ten(waves(), None, &[0, 7]), @r"
         1 of 10 targets would fail: n0
         9 targets would not be started: wave 1 of 3 has failures
         ");
-        insta::assert_snapshot!(foretold(waves(), None, &[2, 7]), @r"
+        insta::assert_snapshot!(failures_of_ten(waves(), None, &[2, 7]), @r"
         1 of 10 targets would fail: n2
         7 targets would not be started: wave 2 of 3 has failures
         ");
-        insta::assert_snapshot!(foretold(waves(), None, &[7, 9]), @"2 of 10 targets would fail: n[7,9]");
-        // A limit of its own takes the place of the rule for waves.
-        insta::assert_snapshot!(foretold(waves(), Some("3"), &[0, 2, 9]), @"3 of 10 targets would fail: n[0,2,9]");
-        insta::assert_snapshot!(foretold(waves(), Some("20%"), &[0, 2, 9]), @r"
+        insta::assert_snapshot!(failures_of_ten(waves(), None, &[7, 9]), @"2 of 10 targets would fail: n[7,9]");
+        // --max-failures replaces the rule that a wave with a failure is the last.
+        insta::assert_snapshot!(failures_of_ten(waves(), Some("3"), &[0, 2, 9]), @"3 of 10 targets would fail: n[0,2,9]");
+        insta::assert_snapshot!(failures_of_ten(waves(), Some("20%"), &[0, 2, 9]), @r"
         2 of 10 targets would fail: n[0,2]
         7 targets would not be started: wave 2 of 3 has failures
         ");
     }
 
     #[test]
-    fn says_what_the_run_needs() {
+    fn needs_of_the_run_are_listed() {
         let enough = Descriptors {
             wanted: 140,
             allowed: 1024,
         };
-        insta::assert_snapshot!(needs(&info(), "480 of 512-1023, for each host anew", enough), @r#"
-        4 targets, 3 at once, in 2 waves
-        source ports: 480 of 512-1023, for each host anew
+        insta::assert_snapshot!(needs(&info(), "480 of 512-1023, for each host separately", enough), @r#"
+        4 targets, fan-out 3, in 2 waves
+        source ports: 480 of 512-1023, for each host separately
         descriptors: 140 wanted, 1024 allowed
         command: echo 'ü\u{1b}' "$A"
         "#);
         let mut batch = info();
-        batch.rules = Rules {
+        batch.rules = RunRules {
             deadline: Some(Duration::from_secs(600)),
             retries: 2,
             rate: Some(20),
             max_failures: Some("10%".to_owned()),
             waves: Some(vec![1, 4]),
-            ..Rules::default()
+            ..RunRules::default()
         };
         insta::assert_snapshot!(needs(&batch, "any", enough), @r#"
-        4 targets, 3 at once, in 2 waves, each when the one before has ended
+        4 targets, fan-out 3, in 2 waves, each when the one before has ended
           wave 1: 1: ada
           wave 2: 3: 192.0.2.7,cas,root@bea:1514
         deadline: 600 s
         retries: 2
-        rate: 20 a second
-        failures that are too many: 10%
+        rate: 20 per second
+        maximum failures: 10%
         source ports: any
         descriptors: 140 wanted, 1024 allowed
         command: echo 'ü\u{1b}' "$A"
@@ -431,9 +437,9 @@ mod tests {
             allowed: 100,
         };
         insta::assert_snapshot!(needs(&one, "any", scarce), @r#"
-        1 target, 1 at once, in 1 wave
+        1 target, fan-out 1, in 1 wave
         source ports: any
-        descriptors: 140 wanted, 100 allowed, so that fewer hosts run at once
+        descriptors: 140 wanted, 100 allowed, so the fan-out is smaller
         command: echo 'ü\u{1b}' "$A"
         standard input: sent to every host
         "#);

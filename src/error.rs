@@ -1,4 +1,4 @@
-//! What keeps a run from starting. A host's failure is never one of these.
+//! Set-up errors, which keep a run from starting. The failure of a target is never one of them.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,203 +6,211 @@ use std::path::PathBuf;
 
 use crate::cli::usage;
 use crate::config::ConfigError;
-use crate::targets::nodeset::Fault;
-use crate::targets::{Diagnostic, TargetError};
-use crate::trusted;
+use crate::targets::{Diagnostic, RSH_PORT, TargetError, group_help, help};
+use nodeset::Fault;
 
-/// A set-up failure; the program ends with status 2 before any connection.
+/// A set-up error. The program ends with status 2 before any connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The targets could not be made out.
+    /// The targets are wrong.
     #[error(transparent)]
     Targets(#[from] TargetError),
     /// Groups cannot be read.
     #[error(transparent)]
-    Groups(#[from] crate::targets::nodeset::GroupError),
-    /// A group's definition cannot be understood.
+    Groups(#[from] nodeset::GroupError),
+    /// The definition of a group is wrong.
     #[error(transparent)]
     Group(Fault),
-    /// A word that should name hosts is not text.
-    #[error("{word:?} names no hosts: it is not UTF-8")]
+    /// A word that should name hosts is not UTF-8.
+    #[error("cannot use {word:?} as an expression: it is not UTF-8")]
     NotText {
-        /// As far as it can be shown.
+        /// The word, as far as it is UTF-8.
         word: String,
     },
-    /// The configuration, or the command line.
+    /// The configuration or the command line is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Standard output is closed.
     #[error("cannot write to standard output: it is closed")]
     NoOutput,
-    /// Two reports want standard output for themselves.
-    #[error("--json and --failed-to - cannot both have standard output; give --failed-to a file")]
+    /// Two reports would be the only one on standard output.
+    #[error("cannot write both --json and --failed-to to standard output")]
     OneStandardOutput,
-    /// Standard input cannot be both the targets and what the commands read.
-    #[error("-i sends standard input to the commands, so the targets cannot come from there too")]
+    /// Standard input would be both the targets and the input of the commands.
+    #[error("cannot read targets from standard input: -i sends it to the commands")]
     OneStandardInput,
-    /// What the commands are to read cannot be read here.
+    /// Standard input cannot be read.
     #[error("standard input: {0}")]
     Input(std::sync::Arc<crate::transport::input::InputError>),
-    /// The form of labels makes no sense.
+    /// The format of labels is wrong.
     #[error("{0}")]
     Label(Box<Diagnostic>),
-    /// A setting for ssh where a directory is named.
-    #[error("-o {setting}: this is a setting of ssh_config(5)")]
+    /// `-o` has a setting of ssh in place of a directory.
+    #[error("cannot use {setting} as the directory of -o: it is a setting of ssh_config(5)")]
     SettingAsDirectory {
-        /// As typed.
+        /// Value of the option.
         setting: String,
     },
-    /// No command was given.
-    #[error("no command: mrsh [OPTIONS] COMMAND...; see mrsh --help")]
+    /// The command line has no command.
+    #[error("no command: mrsh [OPTIONS] COMMAND...")]
     NoCommand,
-    /// The command cannot be sent.
-    #[error("the command contains a NUL byte, which no shell can take")]
+    /// The command has a NUL byte, which ends a string of the protocol.
+    #[error("cannot send the command: it has a NUL byte")]
     CommandHasNul,
-    /// The command cannot be run by any Linux host.
-    #[error("the command is too long: {length} bytes as sent, {most} at most; put it in a script")]
+    /// The command is longer than Linux can execute.
+    #[error("cannot send the command: it has {length} bytes as sent, and the maximum is {most}")]
     CommandTooLong {
-        /// Its length with the wrapper, in bytes.
+        /// Length with the wrapper, in bytes.
         length: usize,
-        /// What execve takes.
+        /// Maximum length of an argument of `execve`, in bytes.
         most: usize,
     },
-    /// An unknown placeholder in a local command.
+    /// A local command has an unknown placeholder.
     #[error(transparent)]
     Template(#[from] crate::transport::exec::UnknownPlaceholder),
-    /// The program of a local command is not there.
-    #[error("there is no program {program:?}{}", if *shell { "; for a line of shell write sh -c 'LINE'" } else { "" })]
+    /// The program of a local command does not exist.
+    #[error("cannot find the program {program:?}")]
     NoProgram {
-        /// As given.
+        /// Name of the program.
         program: String,
-        /// Whether it looks like a line of shell.
+        /// True if the name looks like a line of shell.
         shell: bool,
     },
-    /// What ssh needs is not to be had.
+    /// The ssh transport cannot be set up.
     #[error(transparent)]
     Ssh(#[from] crate::transport::ssh::SshError),
-    /// What ssh's configuration says of a target cannot be done.
+    /// mrsh cannot do what the ssh configuration says about a target.
     #[error("{label}: {}", fault.one_line())]
     SshTarget {
         /// The target.
         label: String,
-        /// With its file and line.
-        fault: crate::transport::ssh::config::ConfigError,
+        /// Fault in the configuration, with file and line.
+        fault: crate::transport::ssh::config_fault::ConfigFault,
     },
-    /// A target that cannot be reached as its inventory says.
+    /// mrsh cannot reach a target in the way that its inventory says.
     #[error("{label}: {reason}")]
     Inventory {
         /// The target.
         label: String,
-        /// With its file and line.
+        /// Fault in the inventory, with file and line.
         reason: String,
     },
-    /// A key that was asked for by name and is not there.
+    /// The key of `--identity` cannot be read.
     #[error("cannot read the key {}", file.display())]
     Identity {
-        /// Its file.
+        /// File of the key.
         file: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: io::Error,
     },
-    /// A password where the transport asks for its own.
-    #[error("{option} is for -R ssh; the system's ssh asks for what it needs itself")]
+    /// A password is given for a transport that asks for its own.
+    #[error("cannot use {option} with openssh: ssh takes no password from mrsh")]
     NoPassword {
-        /// As typed.
+        /// Option that gives the password.
         option: &'static str,
     },
-    /// A user name that cannot be sent.
-    #[error("{name:?} is not a user name")]
+    /// The user name cannot be sent.
+    #[error("cannot use {name:?} as the remote user: it is no user name")]
     UserName {
-        /// As given.
+        /// Value of `-l`.
         name: String,
     },
-    /// A user or a host that a shell could take for something else.
+    /// A user or host name has characters that a shell interprets.
     #[error("cannot use the {what} {name:?} of {labels}: {fault}, and a shell may read it")]
     RemoteName {
-        /// The kind of name.
+        /// Kind of name.
         what: &'static str,
-        /// As given.
+        /// User or host name.
         name: String,
-        /// The targets that have it, folded.
+        /// Targets that have the name, folded.
         labels: String,
-        /// The fault.
+        /// Fault of the name.
         fault: String,
     },
-    /// The caller has no name to tell the daemons.
-    #[error("uid {uid} has no name in the password database, and rsh needs one")]
+    /// The caller has no user name, which the protocol of rsh needs.
+    #[error("cannot find the user name of uid {uid} in the password database")]
     NoUserName {
-        /// The real user id.
+        /// Real user id.
         uid: u32,
     },
-    /// A port that is not rshd's, with a right to source ports that is the program's and not the
-    /// caller's.
+    /// A target has another port than rshd's, and the privilege to bind reserved ports is that of the program's file.
     #[error(
-        "{label}: with the program's own right to reserved source ports only rshd's port 514 can be called, \
-         not {port}; use --source-ports any"
+        "cannot call port {port} of {label} from a reserved port: the privilege of the program's file is only for \
+         rshd's port {RSH_PORT}"
     )]
     RemotePort {
         /// The target.
         label: String,
-        /// As asked for.
+        /// Port of the target.
         port: u16,
     },
-    /// Binding the source ports is not allowed.
-    #[error(
-        "not allowed to use source ports {range}, which rshd demands: run as root, or once as root \
-         'setcap cap_net_bind_service+ep {}', or for daemons that do not check: --source-ports any",
-        program.display()
-    )]
+    /// The caller may not bind the source ports.
+    #[error("cannot use source ports {range}, which rshd demands: permission denied")]
     NoRightToBind {
-        /// As `512-1023`.
+        /// Range of ports, such as `512-1023`.
         range: String,
-        /// This program's file.
+        /// File of this program.
         program: PathBuf,
     },
-    /// Binding source ports below those that rshd trusts is not allowed, with or without a right that the
-    /// program's file lends.
+    /// The caller may not bind source ports below 512. The privilege of the program's file is not for them.
     #[error(
-        "not allowed to use source ports {range}: the program's own right is to 512-1023; run as root, or \
-         leave out --source-ports"
+        "cannot use source ports {range}: permission denied; the privilege of the program's file is for 512-1023"
     )]
     NoRightToBindOutside {
-        /// As `1-511`.
+        /// Range of ports, such as `1-511`.
         range: String,
     },
-    /// Every port of the range is one that others need.
-    #[error("no usable source port in {range}: all are wanted by others (see mrsh --ports)")]
+    /// All ports of the range are left to other programs.
+    #[error("cannot use source ports {range}: all of them are left to other programs")]
     NoPorts {
-        /// As `512-515`.
+        /// Range of ports, such as `512-515`.
         range: String,
     },
-    /// The listener for call-backs would take the only port.
+    /// The listener for call-backs would need the only port.
     #[error(
         "cannot use source ports {range}: separate standard error needs at least 2, one to listen on for the \
-         daemons' call-backs and one to connect from; use --stderr merge or a larger range"
+         daemons' call-backs and one to connect from"
     )]
     TooFewPorts {
-        /// As `700-700`.
+        /// Range of ports, such as `700-700`.
         range: String,
     },
-    /// Something of the system that the run needs.
+    /// The system refuses something that the run needs.
     #[error("cannot {what}")]
     System {
-        /// As in "cannot …".
+        /// Words after "cannot", such as "read standard input".
         what: &'static str,
-        /// Why.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
 }
 
-/// The text of an error without the system's numbers, as in `(os error 2)`: the words say the same.
+/// Returns the text of an error without the system's numbers, such as `(os error 2)`. The text says the same.
 pub(crate) fn plain(error: &dyn std::fmt::Display) -> String {
     let mut text = error.to_string();
     without_numbers(&mut text);
     text
 }
 
-/// Takes the system's numbers of errors out of a text.
+/// Returns the text of an error with its causes, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let cause_text = error.to_string();
+        // Some errors of other crates have the text of their cause in their own.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Removes the system's numbers of errors from a text.
 pub(crate) fn without_numbers(text: &mut String) {
     const START: &str = " (os error ";
     let mut from = 0;
@@ -227,24 +235,41 @@ impl From<Fault> for Error {
 }
 
 impl Error {
-    /// Returns what to do about it, where the message itself has no help. `args` are the words of the command line.
+    /// Returns the help for an error whose message has none itself. `args` are the words of the command line.
     #[must_use]
     pub fn help(&self, args: &[OsString]) -> Option<String> {
         match self {
             Error::Targets(TargetError::Read { name, source })
                 if source.kind() == io::ErrorKind::NotFound =>
             {
-                match name.bytes().all(|b| b.is_ascii_digit()) {
-                    true => Some(format!("-f names a hosts file; the fan-out is -j {name}")),
-                    false => usage::grouped(args, 'f', name),
+                if name.bytes().all(|b| b.is_ascii_digit()) {
+                    Some(format!("-f names a hosts file; the fan-out is -j {name}"))
+                } else {
+                    usage::grouped(args, 'f', name)
                 }
             }
-            Error::Config(ConfigError::Read { source, .. }) => {
-                trusted::help(source).map(str::to_owned)
-            }
+            Error::Config(error) => error.help().map(str::to_owned),
             Error::NoOutput => Some("to drop the output, write >/dev/null".to_owned()),
-            Error::Groups(error) => error.help(),
-            Error::Group(fault) => fault.help(),
+            Error::OneStandardOutput => Some("give --failed-to a file".to_owned()),
+            Error::NoCommand => Some("mrsh --help lists the options".to_owned()),
+            Error::CommandTooLong { .. } => Some("put the command in a script".to_owned()),
+            Error::NoProgram { shell: true, .. } => {
+                Some("for a line of shell, write sh -c 'LINE'".to_owned())
+            }
+            Error::NoPassword { .. } => Some("-R ssh takes a password".to_owned()),
+            Error::RemotePort { .. } => Some("use --source-ports any".to_owned()),
+            Error::NoRightToBind { program, .. } => Some(format!(
+                "run as root, or run once as root 'setcap cap_net_bind_service+ep {}'; for daemons that accept any \
+                 port, use --source-ports any",
+                program.display()
+            )),
+            Error::NoRightToBindOutside { .. } => {
+                Some("run as root, or leave out --source-ports".to_owned())
+            }
+            Error::NoPorts { .. } => Some("mrsh --ports lists the ports".to_owned()),
+            Error::TooFewPorts { .. } => Some("use --stderr merge, or a larger range".to_owned()),
+            Error::Groups(error) => group_help(error),
+            Error::Group(fault) => help(fault),
             Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),
             Error::SettingAsDirectory { setting } => Some(format!(
                 "-o names a directory for output; a setting for ssh is --ssh-option {setting}"
@@ -264,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_come_without_numbers() {
+    fn numbers_of_errors_are_removed() {
         let missing = io::Error::from_raw_os_error(2);
         assert_eq!(plain(&missing), "No such file or directory");
         let text = format!("a: {missing}; b: {missing} (os error x) (os error 7");

@@ -1,8 +1,10 @@
-//! The one stream of events that a run makes and reporters read.
+//! Events: the only data that goes from a run to the reporters.
 //!
-//! Rules: [`Event::RunStarted`] is first; every target has exactly one [`Event::Finished`], also one
-//! that was cancelled or never started, and all its output comes before it; a target's stdout and
-//! stderr each keep their order.
+//! Rules:
+//!
+//! - [`Event::RunStarted`] is first.
+//! - Every target has exactly one [`Event::Finished`], also if it was cancelled or never started.
+//! - All output of a target comes before its [`Event::Finished`]. Its stdout and stderr each keep their order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +12,21 @@ use std::time::Duration;
 mod facts;
 mod failure;
 
-pub use facts::{Facts, Left, Side};
+pub use facts::{Facts, LeftRunning, Side};
 pub use failure::{Failure, FailureClass, PasswordUse, Phase};
 
 use crate::targets::{Target, TargetId};
 
-/// What goes from the run to the reporter thread: events in bunches, since handing over costs more
-/// than most events do.
+/// A message from the run to the reporter thread. It has many events, because sending costs more than most events.
 #[derive(Debug)]
 pub enum Message {
-    /// What happened, in order.
+    /// Events in their order.
     Events(Vec<Event>),
-    /// The numbers of the whole run. Nothing comes after them.
+    /// Numbers of the whole run. This is the last message.
     Finished(Box<RunStats>),
 }
 
-/// What happened in a run.
+/// One thing that happened in a run.
 #[derive(Debug)]
 pub enum Event {
     /// The run begins.
@@ -39,66 +40,66 @@ pub enum Event {
     Output(Chunk),
     /// A target ended, in this one way.
     Finished(Finished),
-    /// Somebody asked (^C, SIGUSR1) which targets are still running.
+    /// The user asked for the state (^C, SIGUSR1).
     State {
-        /// The running targets with their time so far, longest first.
+        /// Running targets with their time so far, longest first.
         running: Vec<(TargetId, Duration)>,
-        /// How many of the running ones wait for a source port.
+        /// Number of running targets that wait for a source port.
         for_ports: usize,
-        /// How many are not started yet.
+        /// Number of targets that are not started yet.
         waiting: usize,
-        /// How many have ended.
+        /// Number of targets with an outcome.
         finished: usize,
-        /// What a second ^C would do, where a ^C asked.
+        /// Effect of a second ^C, if ^C asked for the state.
         hint: Option<&'static str>,
     },
-    /// So many of the started targets wait for a source port now. Not every change is told.
+    /// Number of started targets that wait for a source port now. Not every change is reported.
     PortWaits(usize),
-    /// Something about the run itself that a person should read.
-    Note(Note),
+    /// A message about the run that is not a result.
+    Notice(Notice),
 }
 
-/// A remark about the run itself.
+/// A message about the run that is not a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// True if it is only for those who asked for details (`-v`).
+pub struct Notice {
+    /// True if only users who asked for details (`-v`) get it.
     pub verbose: bool,
     /// One line, no full stop.
     pub text: String,
 }
 
-/// The end of one target.
+/// The outcome of one target, with its times.
 #[derive(Debug)]
 pub struct Finished {
-    /// Which target.
+    /// The target.
     pub target: TargetId,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// When it was started, counted from the run's beginning; `None` if it never was.
+    /// Time from the start of the run to the start of the target; `None` if it was never started.
     pub began: Option<Duration>,
-    /// Time from its start to its end; zero for one that never started.
+    /// Time from the start of the target to its outcome; zero if it was never started.
     pub elapsed: Duration,
-    /// What else is known about it.
+    /// Times of its phases, and facts about its connections.
     pub facts: Facts,
 }
 
-/// How a target ended.
+/// The final result of a target.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Its command ran to an end.
+    /// The command ended by itself.
     Exited(RemoteExit),
-    /// Something else failed: see the error for what and when.
+    /// An attempt, the connection or a limit failed.
     Failed(Failure),
-    /// It had been started when the run was cancelled.
+    /// The run was cancelled after the target was started.
     Cancelled(CancelReason),
-    /// It had not been started when the run was cancelled.
+    /// The run was cancelled before the target was started.
     NotStarted(CancelReason),
-    /// A defect in this program: the host's task panicked.
+    /// A defect in this program: the host task panicked.
     Internal(String),
 }
 
 impl Outcome {
-    /// Whether all is well: exit status 0, or an end without a status where none was to be expected.
+    /// True for exit status 0, and for an end without a status if none is expected (`--raw`).
     #[must_use]
     pub fn is_success(&self) -> bool {
         matches!(
@@ -108,50 +109,78 @@ impl Outcome {
     }
 }
 
-/// Why a run ends early, weakest first: a reason is replaced only by a stronger one.
+/// Reason for an early end of a run, weakest first. Only a stronger reason replaces another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CancelReason {
     /// A report cannot be written any more (a closed pipe, a full disk).
     ReportFailed,
-    /// As many hosts failed as are too many: those that ran went on, and no other was started.
+    /// Too many targets failed: those in progress went on, and no other was started.
     Failures,
-    /// The time for the whole run was over.
+    /// The time for the whole run ended.
     Deadline,
     /// A signal with this number asked the run to stop.
     Signal(i32),
 }
 
-/// The numbers of a whole run. `succeeded + exit_failed + failed + cancelled + not_started == total`.
+/// Numbers of a whole run. `succeeded + exit_failed + failed + cancelled + not_started == total`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunStats {
-    /// Targets in the run.
+    /// Number of targets in the run.
     pub total: usize,
-    /// Exit status 0, or ended without one where none was to be expected (`--raw`).
+    /// Targets with exit status 0, or without a status if none is expected (`--raw`).
     pub succeeded: usize,
-    /// Ended with another exit status, or by a signal.
+    /// Targets whose command ended with another exit status or by a signal.
     pub exit_failed: usize,
-    /// Could not be reached, timed out or were lost.
+    /// Targets that could not be reached, timed out or were lost.
     pub failed: usize,
-    /// Stopped while they ran.
+    /// Targets that were stopped while they were in progress.
     pub cancelled: usize,
-    /// Never started.
+    /// Targets that were never started.
     pub not_started: usize,
-    /// The largest remote exit status (128 + n for a signal n); `None` if no command ended.
+    /// Largest remote exit status (128 + n for a signal n); `None` if no command ended.
     pub worst_status: Option<u8>,
     /// Targets whose command was started and is not known to have ended, in their order.
     pub left_running: Vec<TargetId>,
-    /// Targets whose command may have been started, or may have ended, in their order.
+    /// Targets whose command may run, in their order; see [`LeftRunning::Maybe`].
     pub may_be_running: Vec<TargetId>,
-    /// Why the run ended early, if it did.
+    /// Reason for an early end of the run, if it had one.
     pub cancel: Option<CancelReason>,
-    /// From the first start to the last end.
+    /// Time from the start of the run to the last outcome.
     pub elapsed: Duration,
-    /// Connections between the run's source ports and its hosts that this machine keeps in TIME_WAIT
-    /// since it began; `None` if that is not known, or the ports are the kernel's choice.
+    /// Number of connections from the run's source ports to its targets that this machine has in TIME_WAIT since the
+    /// run began; `None` if it is unknown or the kernel chose the ports.
     pub time_wait: Option<usize>,
 }
 
-/// One of a command's two output streams.
+impl RunStats {
+    /// Counts the outcome of a target.
+    pub fn count(&mut self, finished: &Finished) {
+        match &finished.outcome {
+            Outcome::Exited(exit) => {
+                let status = match *exit {
+                    RemoteExit::Code(code) => Some(code),
+                    RemoteExit::Signaled(signal) => Some(signal.saturating_add(128)),
+                    RemoteExit::Unknown => None,
+                };
+                self.worst_status = self.worst_status.max(status);
+                match status {
+                    None | Some(0) => self.succeeded += 1,
+                    Some(_) => self.exit_failed += 1,
+                }
+            }
+            Outcome::Failed(_) | Outcome::Internal(_) => self.failed += 1,
+            Outcome::Cancelled(_) => self.cancelled += 1,
+            Outcome::NotStarted(_) => self.not_started += 1,
+        }
+        match finished.facts.left_running {
+            LeftRunning::No => {}
+            LeftRunning::Maybe => self.may_be_running.push(finished.target),
+            LeftRunning::Yes => self.left_running.push(finished.target),
+        }
+    }
+}
+
+/// One of the two output streams of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// The remote command's standard output.
@@ -160,24 +189,24 @@ pub enum Stream {
     Stderr,
 }
 
-/// A piece of a target's output as it came from the network: any bytes, cut anywhere, never empty.
+/// Bytes of a target's output as they arrived: any bytes, cut anywhere, never empty.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// Whose output it is.
+    /// The target.
     pub target: TargetId,
-    /// Which stream it came on.
+    /// The stream of the command.
     pub stream: Stream,
     /// The bytes, at most 64 KiB.
     pub data: Vec<u8>,
 }
 
-/// How a remote command ended, as far as the transport can know.
+/// End of a remote command, as far as the transport knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RemoteExit {
-    /// It exited with this status.
+    /// The exit status.
     Code(u8),
-    /// A signal with this number ended it, and the transport said so.
+    /// The number of the signal that ended the command.
     Signaled(u8),
-    /// It ended, and nothing says how: plain rsh carries no status. Never taken for 0.
+    /// The command ended, and its status is unknown: plain rsh has no status. It never counts as 0.
     Unknown,
 }

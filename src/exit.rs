@@ -1,4 +1,4 @@
-//! The status that the program ends with. This is the only table of its numbers.
+//! The exit status of the program. This is the only table of its numbers.
 //!
 //! | status | meaning |
 //! | --- | --- |
@@ -6,13 +6,13 @@
 //! | 1 | the command failed on some host, and every host was reached |
 //! | 2 | wrong usage, configuration or set-up: nothing was run |
 //! | 3 | some host could not be reached, timed out or was lost; others may have failed as well |
-//! | 4 | stopped early, by failures or the deadline: not every host was run to its end; or the reports could not be written |
-//! | a signal | the program dies of the signal that stopped it, and of SIGPIPE when nobody reads |
+//! | 4 | stopped early, by failures or the deadline, before every host had ended; or the reports could not be written |
+//! | a signal | the program dies of the signal that stopped it, and of SIGPIPE if nobody reads its output |
 //!
-//! With `--gather-stdin`, 1 says that lines of the input named no host, and 4 that the input could not be
-//! read or the report not be written.
+//! `--gather-stdin`: 1 means that lines of the input named no host, and 4 that the input could not be read or the
+//! report could not be written.
 //!
-//! With `-S` the largest remote status takes the place of 0 and 1, and 255 that of 3.
+//! `-S`: the largest remote status replaces 0 and 1, and 255 replaces 3.
 
 use std::io;
 use std::process::ExitCode;
@@ -22,31 +22,31 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::event::{CancelReason, RunStats};
 
-/// How the program ends.
+/// The end of the program: an exit status or a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "somebody has to end with it"]
+#[must_use = "the program must end with it"]
 pub enum ExitStatus {
-    /// With this exit status.
+    /// An exit status.
     Code(u8),
-    /// By this signal.
+    /// Death by this signal.
     Signal(i32),
 }
 
-/// What matters most about a run, strongest first.
-enum Ending {
+/// The result of a run, by precedence, highest first.
+enum RunResult {
     /// A signal stopped it.
     Signaled(i32),
     /// Nobody reads its reports any more.
     Unread,
     /// Its reports cannot be written.
     ReportFailed,
-    /// Hosts were stopped at the deadline, or not started for that or for the failures of others.
+    /// The deadline or too many failures kept hosts from their end or their start.
     StoppedEarly,
     /// Hosts could not be reached, timed out or were lost.
     Unreached,
     /// The command failed on some host.
     CommandFailed,
-    /// All is well.
+    /// The command succeeded on every host.
     Succeeded,
 }
 
@@ -57,14 +57,14 @@ impl ExitStatus {
     pub const COMMAND_FAILED: ExitStatus = ExitStatus::Code(1);
     /// Wrong usage, configuration or set-up: nothing was run.
     pub const SETUP: ExitStatus = ExitStatus::Code(2);
-    /// Some host could not be reached, timed out or was lost, whatever happened on the others.
+    /// Some host could not be reached, timed out or was lost.
     pub const UNREACHED: ExitStatus = ExitStatus::Code(3);
     /// Not every host was run to its end, or the reports could not be written.
     pub const STOPPED: ExitStatus = ExitStatus::Code(4);
-    /// With `-S`, some host could not be reached, timed out or was lost.
+    /// `-S`: some host could not be reached, timed out or was lost.
     pub const WORST_UNREACHED: ExitStatus = ExitStatus::Code(255);
 
-    /// The status of a filter: how many lines of its input named no host, or why it did not end well.
+    /// Returns the status of `--gather-stdin`, from the number of lines that named no host, or its error.
     pub fn of_filter(ended: Result<u64, &io::Error>) -> Self {
         match ended {
             Ok(0) => Self::SUCCESS,
@@ -74,34 +74,33 @@ impl ExitStatus {
         }
     }
 
-    /// The status for a run with these numbers. `worst` is `-S`; `report` is what the reporter
-    /// thread ended with.
+    /// Returns the status of a run. `worst` is `-S`; `report` is the result of the reporter thread.
     pub fn of_run(stats: &RunStats, worst: bool, report: Result<(), &io::Error>) -> Self {
         let worst_status = stats.worst_status.unwrap_or(0);
-        match (ending(stats, report), worst) {
-            (Ending::Signaled(signal), _) => ExitStatus::Signal(signal),
-            (Ending::Unread, _) => ExitStatus::Signal(SIGPIPE),
-            (Ending::ReportFailed, _) => Self::STOPPED,
-            // What stopped the run may have been the very failure that `-S` is to tell.
-            (Ending::StoppedEarly, true) if stats.failed > 0 => Self::WORST_UNREACHED,
-            (Ending::StoppedEarly, true) if worst_status > 0 => ExitStatus::Code(worst_status),
-            (Ending::StoppedEarly, _) => Self::STOPPED,
-            (Ending::Unreached, true) => Self::WORST_UNREACHED,
-            (Ending::Unreached, false) => Self::UNREACHED,
-            (Ending::CommandFailed, true) => ExitStatus::Code(worst_status.max(1)),
-            (Ending::CommandFailed, false) => Self::COMMAND_FAILED,
-            (Ending::Succeeded, _) => Self::SUCCESS,
+        match (run_result(stats, report), worst) {
+            (RunResult::Signaled(signal), _) => ExitStatus::Signal(signal),
+            (RunResult::Unread, _) => ExitStatus::Signal(SIGPIPE),
+            (RunResult::ReportFailed, _) => Self::STOPPED,
+            // The failure that stopped the run is the one that `-S` must show.
+            (RunResult::StoppedEarly, true) if stats.failed > 0 => Self::WORST_UNREACHED,
+            (RunResult::StoppedEarly, true) if worst_status > 0 => ExitStatus::Code(worst_status),
+            (RunResult::StoppedEarly, _) => Self::STOPPED,
+            (RunResult::Unreached, true) => Self::WORST_UNREACHED,
+            (RunResult::Unreached, false) => Self::UNREACHED,
+            (RunResult::CommandFailed, true) => ExitStatus::Code(worst_status.max(1)),
+            (RunResult::CommandFailed, false) => Self::COMMAND_FAILED,
+            (RunResult::Succeeded, _) => Self::SUCCESS,
         }
     }
 
-    /// Ends with this status: gives it to `main`, or dies of the signal, so that shells and cron
-    /// see what happened. Whatever has to be said must have been written before.
+    /// Returns the status for `main`, or dies of the signal, so that shells and cron see the signal. All output must
+    /// have been written before.
     #[must_use]
     pub fn end(self) -> ExitCode {
         match self {
             ExitStatus::Code(code) => ExitCode::from(code),
             ExitStatus::Signal(signal) => {
-                // This comes back only for a signal that kills nobody; a shell would say 128 + n.
+                // This returns only if the signal does not kill by default. A shell would show 128 + n.
                 let _ = emulate_default_handler(signal);
                 ExitCode::from(u8::try_from(128_i32.saturating_add(signal)).unwrap_or(u8::MAX))
             }
@@ -109,9 +108,9 @@ impl ExitStatus {
     }
 }
 
-/// Weighs what happened.
-fn ending(stats: &RunStats, report: Result<(), &io::Error>) -> Ending {
-    // Every number is named, so that a new one has to find its place here.
+/// Returns the result of a run.
+fn run_result(stats: &RunStats, report: Result<(), &io::Error>) -> RunResult {
+    // All fields are named, so that a new field does not compile until this function handles it.
     let RunStats {
         total,
         succeeded,
@@ -127,19 +126,23 @@ fn ending(stats: &RunStats, report: Result<(), &io::Error>) -> Ending {
         time_wait: _,
     } = stats;
     match (cancel, report) {
-        (Some(CancelReason::Signal(signal)), _) => return Ending::Signaled(*signal),
-        (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ending::Unread,
-        (_, Err(_)) | (Some(CancelReason::ReportFailed), Ok(())) => return Ending::ReportFailed,
-        // Weighed by what became of the hosts: all may have come to their end all the same.
+        (Some(CancelReason::Signal(signal)), _) => return RunResult::Signaled(*signal),
+        (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => return RunResult::Unread,
+        (_, Err(_)) | (Some(CancelReason::ReportFailed), Ok(())) => return RunResult::ReportFailed,
+        // The counts decide: all hosts may have ended in spite of the cancellation.
         (None | Some(CancelReason::Failures | CancelReason::Deadline), Ok(())) => {}
     }
-    match () {
-        () if cancelled + not_started > 0 => Ending::StoppedEarly,
-        () if *failed > 0 => Ending::Unreached,
-        () if *exit_failed > 0 => Ending::CommandFailed,
-        () if succeeded == total => Ending::Succeeded,
-        // A host that was counted nowhere was lost by us: never a success.
-        () => Ending::Unreached,
+    if cancelled + not_started > 0 {
+        RunResult::StoppedEarly
+    } else if *failed > 0 {
+        RunResult::Unreached
+    } else if *exit_failed > 0 {
+        RunResult::CommandFailed
+    } else if succeeded == total {
+        RunResult::Succeeded
+    } else {
+        // A host that was not counted is a defect of this program, and no success.
+        RunResult::Unreached
     }
 }
 
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_called_a_run_off_counts_only_if_it_kept_hosts_from_their_end() {
+    fn a_cancellation_counts_only_if_it_kept_hosts_from_their_end() {
         for cancel in [CancelReason::Failures, CancelReason::Deadline] {
             let of = |counts, flag| {
                 let stats = RunStats {
@@ -264,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_is_died_of() {
-        const NAME: &str = "exit::tests::a_signal_is_died_of";
+    fn the_program_dies_of_the_signal() {
+        const NAME: &str = "exit::tests::the_program_dies_of_the_signal";
         const VARIABLE: &str = "MRSH_TEST_DIE_OF";
         if let Ok(signal) = env::var(VARIABLE) {
             let _ = ExitStatus::Signal(signal.parse().unwrap()).end();
@@ -283,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_passed_on() {
+    fn a_code_is_returned() {
         assert_eq!(ExitStatus::SETUP.end(), ExitCode::from(2));
         // SIGCHLD kills nobody: the status is what a shell would show.
         assert_eq!(ExitStatus::Signal(17).end(), ExitCode::from(145));

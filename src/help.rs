@@ -1,11 +1,11 @@
-//! The form of help below a message, one for the whole program.
+//! The form of help below a message, which is the same in the whole program.
 
 use std::fmt::Display;
 
-/// The start of a line that says what to do about the message above it.
+/// Start of a line of help.
 pub(crate) const HELP: &str = "  = help: ";
 
-/// Returns the line with this help, to be put directly after its message.
+/// Returns the line of this help, to be put directly after its message.
 pub(crate) fn help_line(help: impl Display) -> String {
     format!("\n{HELP}{help}")
 }

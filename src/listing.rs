@@ -1,50 +1,51 @@
-//! The listing modes: targets and groups printed instead of run on, so that scripts need no `nodeset`.
+//! The listing modes: they print targets or groups and run nothing, so that scripts need no `nodeset`.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use nodeset::{GroupError, GroupSource, Joined, NoLookup, NodeSet};
+
 use crate::error::Error;
 use crate::targets::groups::{Groups, regroup};
-use crate::targets::nodeset::{GroupError, GroupSource, Joined, NodeSet, Nothing, Resolver, fold};
-use crate::targets::{Limits, Selection};
+use crate::targets::{Limits, Resolver, Selection, fold};
 
-/// How targets are printed.
+/// ListingForm in which targets are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Each by itself, with this between them.
+pub enum ListingForm {
+    /// All targets, with this text between them.
     Each(String),
-    /// As one node set.
+    /// One node set.
     Folded,
-    /// In terms of groups where they are whole.
+    /// One node set, in terms of groups where they are complete.
     Regrouped,
-    /// Their number.
+    /// The number of targets.
     Count,
 }
 
-/// What is printed.
+/// Targets or groups to print.
 #[derive(Debug)]
 pub enum Listing {
-    /// This text.
+    /// Text that is ready.
     Text(String),
-    /// The names of targets, made as they are written: a million of them take no memory.
+    /// Names of targets, made while they are written, because a million of them would take much memory.
     Names {
         /// The targets.
         targets: Selection,
-        /// What stands between two.
+        /// Text between two targets.
         separator: String,
-        /// How many there are on each line.
+        /// Number of targets on each line.
         parts: Vec<usize>,
     },
 }
 
 impl Listing {
-    /// Targets in this form, cut into so many parts.
+    /// Lists targets in a form, in a number of parts.
     ///
     /// # Errors
-    /// Groups that cannot be read.
+    /// Groups cannot be read.
     pub fn of_targets(
         targets: Selection,
-        form: Form,
+        form: ListingForm,
         parts: usize,
         groups: &Groups,
         limits: Limits,
@@ -52,25 +53,25 @@ impl Listing {
         let sizes = targets.part_sizes(parts);
         let mut text = String::new();
         match form {
-            // One a line, and there is none.
-            Form::Each(separator) if targets.is_empty() && separator == "\n" => {}
-            Form::Each(separator) => {
+            // Without targets there is no line.
+            ListingForm::Each(separator) if targets.is_empty() && separator == "\n" => {}
+            ListingForm::Each(separator) => {
                 return Ok(Listing::Names {
                     targets,
                     separator,
                     parts: sizes,
                 });
             }
-            Form::Count => {
+            ListingForm::Count => {
                 for size in sizes {
                     writeln!(text, "{size}").expect("a string takes all that is written");
                 }
             }
-            Form::Folded if sizes.len() == 1 => text = targets.folded() + "\n",
-            Form::Regrouped if sizes.len() == 1 => {
+            ListingForm::Folded if sizes.len() == 1 => text = targets.folded() + "\n",
+            ListingForm::Regrouped if sizes.len() == 1 => {
                 text = regroup(&targets.to_set(), groups, limits.max_targets)? + "\n";
             }
-            Form::Folded | Form::Regrouped => {
+            ListingForm::Folded | ListingForm::Regrouped => {
                 let (mut sizes, mut part) = (sizes.into_iter(), Vec::new());
                 let mut size = sizes.next();
                 targets.try_for_each(|label| {
@@ -78,7 +79,7 @@ impl Listing {
                     if size == Some(part.len()) {
                         let labels = part.iter().map(String::as_str);
                         text += &match form {
-                            Form::Folded => fold(labels),
+                            ListingForm::Folded => fold(labels),
                             _ => {
                                 let set: NodeSet = labels.collect();
                                 regroup(&set, groups, limits.max_targets)?
@@ -95,8 +96,8 @@ impl Listing {
         Ok(Listing::Text(text))
     }
 
-    /// The groups of one source, or of all, with what is in them if that is wanted; and why some could not be had,
-    /// which takes nothing from the others.
+    /// Lists the groups of one source or of all sources, with their members if `members` is true. Returns the errors
+    /// of sources and groups that the listing lacks.
     ///
     /// # Errors
     /// The configuration of groups cannot be read.
@@ -110,14 +111,14 @@ impl Listing {
             Some(source) => vec![source.to_owned()],
             None => groups.sources()?,
         };
-        let resolver = Resolver::new(limits.max_targets, groups, &Nothing);
+        let resolver = Resolver::new(limits.max_targets, groups, &NoLookup);
         let (mut text, mut failed) = (String::new(), Vec::new());
-        let all = source.is_none();
+        let lists_all = source.is_none();
         for source in sources {
             let names = match groups.list(Some(&source)) {
                 Ok(names) => names,
-                // A source that was not asked for by name need not be able to list its groups.
-                Err(error @ GroupError::Unsupported { .. }) if all => {
+                // Some sources cannot list their groups. That is an error only if the user named the source.
+                Err(error @ GroupError::Unsupported { .. }) if lists_all => {
                     groups.warnings().add(error.to_string());
                     continue;
                 }
@@ -127,15 +128,16 @@ impl Listing {
                 }
             };
             for name in names {
-                let set = match members {
-                    true => match resolver.group(Some(&source), &name) {
+                let set = if members {
+                    match resolver.group(Some(&source), &name) {
                         Ok(set) => format!(" {}", set.to_set()),
                         Err(fault) => {
                             failed.push(fault.into());
                             continue;
                         }
-                    },
-                    false => String::new(),
+                    }
+                } else {
+                    String::new()
                 };
                 writeln!(text, "@{source}:{name}{set}")
                     .expect("a string takes all that is written");
@@ -144,10 +146,10 @@ impl Listing {
         Ok((Listing::Text(text), failed))
     }
 
-    /// Writes it.
+    /// Writes the listing.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// `out` cannot be written.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         let (targets, separator, parts) = match self {
             Listing::Text(text) => return out.write_all(text.as_bytes()),

@@ -1,4 +1,4 @@
-//! The `mrsh` program: hands the arguments to the library and ends as it says.
+//! The `mrsh` program: hands the arguments to the library and ends with its status.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

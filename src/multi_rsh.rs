@@ -1,8 +1,7 @@
-//! The command line of *multi-rsh*, for whoever calls this program by that name: a link is enough.
+//! The command line of *multi-rsh*, used if the program is called by that name. A link is enough.
 //!
-//! The options are the original's, as far as its author's page tells them; what they say is typed anew as
-//! options of our own. Like the original it reads no configuration, takes all output through one stream, and counts
-//! connecting and running together.
+//! The options are those that the page of the original's author describes. As in the original, no configuration is
+//! read, standard error is merged into standard output, and one limit covers connection and command.
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
@@ -12,9 +11,10 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, at_least_one, time};
-use crate::config::{ConfigError, option};
-use crate::run::signal::Keys;
+use crate::cli::{Cli, StderrArg, at_least_one, time};
+use crate::config::ConfigError;
+use crate::run::signal::SignalKeys;
+use crate::targets::TransportKind;
 
 const NAME: &str = "multi-rsh";
 
@@ -24,45 +24,45 @@ const NAME: &str = "multi-rsh";
     name = NAME,
     version,
     override_usage = "multi-rsh [OPTIONS] COMMAND HOST...\n       multi-rsh [OPTIONS] -l FILE COMMAND [ARG]...",
-    after_help = "^C says which hosts are still running, ^\\ ends their commands and the run. Called by the name mrsh, \
-                  the same program has more to offer: mrsh --help.",
+    after_help = "^C prints which hosts are still running, ^\\ ends their commands and the run. Called by the name mrsh, \
+                  this program has more options: mrsh --help.",
     max_term_width = 100,
     args_override_self = true
 )]
 struct Args {
-    /// How many connections are kept open at once
+    /// Maximum number of connections
     #[arg(short = 'p', value_name = "N", default_value = "20", value_parser = at_least_one::<NonZeroUsize>)]
     connections: NonZeroUsize,
 
-    /// The time for a host, for connection and command together
+    /// Maximum time for a host, for connection and command together
     #[arg(short = 't', value_name = "SECONDS", default_value = "15", value_parser = time)]
     timeout: Duration,
 
-    /// The remote user [default: the local one]
+    /// Remote user [default: the local user]
     #[arg(short = 'u', value_name = "USER")]
-    user: Option<OsString>,
+    user: Option<String>,
 
-    /// A file of hosts, one a line; - is standard input
+    /// Hosts file; - is standard input
     #[arg(short = 'l', value_name = "FILE", allow_hyphen_values = true)]
     list: Option<PathBuf>,
 
-    /// The command, in one word, and the hosts; with -l, the words of the command
+    /// Command in one word, then the hosts; with -l, the words of the command
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     words: Vec<OsString>,
 }
 
-/// Whether this is the name by which the program was called.
+/// Returns true if the program was called by the name `multi-rsh`.
 #[must_use]
 pub fn is_called(args: &[OsString]) -> bool {
     let name = args.first().and_then(|path| Path::new(path).file_name());
     name == Some(OsStr::new(NAME))
 }
 
-/// What was typed, as if it had been typed in our own options.
+/// Returns the command line of multi-rsh as that of mrsh.
 ///
 /// # Errors
-/// It makes no sense.
-pub fn cli(args: Vec<OsString>) -> Result<Cli, ConfigError> {
+/// The command line is wrong.
+pub fn cli(args: &[OsString]) -> Result<Cli, ConfigError> {
     let Args {
         connections,
         timeout,
@@ -70,32 +70,35 @@ pub fn cli(args: Vec<OsString>) -> Result<Cli, ConfigError> {
         list,
         mut words,
     } = Args::try_parse_from(args).map_err(Box::new)?;
-    let mut typed: Vec<OsString> = ["mrsh", "--transport=rsh", "--stderr=merge"]
-        .map(OsString::from)
-        .into();
-    typed.push(format!("--jobs={connections}").into());
-    typed.extend(user.map(|name| option("user", &name)));
-    match list {
-        Some(file) => typed.push(option("hosts-file", file.as_os_str())),
-        None => {
-            let hosts = words.split_off(1);
-            if hosts.is_empty() {
-                let missing = "no hosts: name them behind the command, or in a file with -l FILE";
-                let error = Args::command().error(ErrorKind::MissingRequiredArgument, missing);
-                return Err(Box::new(error).into());
-            }
-            typed.extend(hosts.iter().map(|host| option("hosts", host)));
-        }
-    }
-    typed.push("--".into());
-    typed.extend(words);
-    let cli = Cli::try_parse_from(typed).map_err(Box::new)?;
+    let hosts = match list {
+        Some(_) => Vec::new(),
+        None => host_names(words.split_off(1))?,
+    };
+    let defaults = Cli::try_parse_from(["mrsh"]).map_err(Box::new)?;
     Ok(Cli {
+        transport: Some(TransportKind::Rsh),
+        stderr: Some(StderrArg::Merge),
+        jobs: connections,
         connect_timeout: timeout,
         host_timeout: Some(timeout),
-        keys: Keys::MultiRsh,
-        ..cli
+        keys: SignalKeys::MultiRsh,
+        user,
+        hosts,
+        hosts_files: list.into_iter().collect(),
+        command: words,
+        ..defaults
     })
+}
+
+/// Checks the words that follow the command.
+fn host_names(words: Vec<OsString>) -> Result<Vec<String>, ConfigError> {
+    let error = |kind, message| Box::new(Args::command().error(kind, message));
+    if words.is_empty() {
+        let message = "no hosts: name them after the command, or in a file with -l FILE";
+        return Err(error(ErrorKind::MissingRequiredArgument, message).into());
+    }
+    let names: Result<_, OsString> = words.into_iter().map(OsString::into_string).collect();
+    names.map_err(|_| error(ErrorKind::InvalidUtf8, "a host name is not UTF-8").into())
 }
 
 #[cfg(test)]
@@ -103,11 +106,8 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> Result<Cli, ConfigError> {
-        cli([&[NAME], args]
-            .concat()
-            .iter()
-            .map(OsString::from)
-            .collect())
+        let args = [&[NAME], args].concat();
+        cli(&args.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_by_the_name() {
+    fn the_name_of_the_program_chooses_multi_rsh() {
         for (name, is) in [
             ("multi-rsh", true),
             ("/usr/local/bin/multi-rsh", true),
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(cli.jobs.get(), 20);
         assert_eq!(cli.connect_timeout, Duration::from_secs(15));
         assert_eq!(cli.host_timeout, Some(Duration::from_secs(15)));
-        assert_eq!(cli.keys, Keys::MultiRsh);
+        assert_eq!(cli.keys, SignalKeys::MultiRsh);
         let cli = parse(&["-p3", "-t", "2.5", "-u", "me", "-l", "-", "ls", "-l", "x"]).unwrap();
         assert_eq!(cli.command, ["ls", "-l", "x"]);
         assert_eq!(cli.hosts_files, [PathBuf::from("-")]);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn errors_name_the_missing_or_wrong_word() {
         for (args, words) in [
             (&["uptime"][..], "no hosts"),
             (&[], "COMMAND"),

@@ -1,6 +1,6 @@
-//! What is decided: the command line made into specifications that the rest follows without asking again.
+//! The plan: everything that is decided before a run, from the command line, files and the environment.
 //!
-//! Everything that needs the world (files, the password database, terminals) is looked up here, once.
+//! Files, the password database and terminals are looked at here, once. Nothing below the plan asks again.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,104 +12,113 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fake_rshd::DESCRIPTORS_PER_SESSION;
+use reserved_ports::{RESERVED, SourcePorts};
 use uzers::os::unix::UserExt;
 
 use crate::cli::{Cli, WhenArg};
 use crate::error::Error;
-use crate::event::Note;
-use crate::listing::{Form, Listing};
-use crate::ports::{RESERVED, SourcePorts};
-use crate::reader::Reader;
-use crate::report::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
-use crate::run::RunSpec;
-use crate::run::signal::Keys;
+use crate::event::Notice;
+use crate::listing::{Listing, ListingForm};
+use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::run::policy::Policy;
+use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup};
 use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod output;
 mod remote_names;
-mod report;
 mod rules;
 mod targets;
 mod transports;
 
 pub use transports::TransportPlan;
 
-/// How much longer than a connection may take a run waits before it finds that hosts to be started need
-/// more of standard input than can be kept.
-const INPUT_PATIENCE: Duration = Duration::from_secs(5);
+/// Time beyond the connect timeout for which a run waits before it finds that targets to be started need more of
+/// standard input than can be kept.
+const INPUT_GRACE: Duration = Duration::from_secs(5);
 
-/// How much of standard input is kept in memory, in bytes.
+/// Memory for standard input, in bytes. The rest is in a temporary file.
 const INPUT_MEMORY: usize = 8 << 20;
 
-/// What the program is to do.
+/// Work of the program.
 #[derive(Debug)]
 pub enum Plan {
     /// Print the state of these source ports.
     Ports(RangeInclusive<u16>),
-    /// Gather what comes on standard input.
+    /// Gather the lines of standard input.
     Filter(FilterPlan),
-    /// Print this about targets or groups.
+    /// Print targets or groups.
     Print {
-        /// This.
+        /// The text or names to print.
         listing: Box<Listing>,
-        /// What should be in it and could not be had.
+        /// Errors of groups that the listing lacks.
         failed: Vec<Error>,
-        /// Warnings about what was read for it.
+        /// Warnings about files that were read for the listing.
         warnings: Vec<String>,
     },
-    /// Run no command, and say why: a list of failed targets has none.
+    /// Run nothing and print this reason: the hosts file is a list of failed targets and has none.
     NoTargets(TargetError),
     /// Run a command.
     Run(Box<RunPlan>),
 }
 
-/// A filter, all decided.
+/// Everything that is decided about gathering standard input.
 #[derive(Debug)]
 pub struct FilterPlan {
-    /// How it looks.
+    /// ListingForm of the output.
     pub gather: GatherSpec,
-    /// Whether hosts are named.
+    /// True if hosts are named.
     pub label: bool,
-    /// Where labels and diffs are coloured.
+    /// Streams on which labels and diffs are coloured.
     pub colors: Colors,
-    /// Which of our two streams are terminals.
+    /// Streams of this process that are terminals.
     pub terminals: Terminals,
     /// True if the colours in the input reach a terminal.
     pub pass_colors: bool,
 }
 
-/// A run, all decided.
+/// Everything that is decided about a run before it is set up. Nothing changes it later.
 #[derive(Debug)]
 pub struct RunPlan {
-    /// What the dispatcher is to do.
-    pub run: RunSpec,
-    /// What the transports are told.
-    pub transports: TransportPlan,
-    /// Which keys of the terminal say what.
-    pub keys: Keys,
-    /// What of standard input is kept for the commands, if they read it.
-    pub stdin: Option<InputLimits>,
-    /// Whether embedded daemons answer.
-    pub demo: bool,
-    /// Whether only to say what would be done.
-    pub dry: bool,
-    /// What the reports may say of it.
+    /// Facts for the reports, among them the targets as they were named.
     pub info: RunInfo,
-    /// What is shown.
+    /// Maximum number of targets in progress.
+    pub fanout: NonZeroUsize,
+    /// Maximum time from the start of an attempt to the start of the command.
+    pub connect_timeout: Duration,
+    /// Maximum run time of the command.
+    pub command_timeout: Option<Duration>,
+    /// Limits, retries and waves.
+    pub policy: Policy,
+    /// Maximum number of descriptors for one target, those of `--demo` included.
+    pub descriptors_per_host: u32,
+    /// Warnings about hosts files and groups.
+    pub notices: Vec<Notice>,
+    /// Options of the transports that targets use.
+    pub transports: TransportPlan,
+    /// Meaning of ^C and ^\.
+    pub keys: SignalKeys,
+    /// Limits of the spool for standard input, if the commands read it.
+    pub stdin: Option<InputLimits>,
+    /// True if embedded daemons answer for all targets.
+    pub demo: bool,
+    /// True if the plan is only printed (`-n`).
+    pub dry: bool,
+    /// Choice and form of the reports.
     pub report: ReportSpec,
-    /// Which of our two streams are terminals.
+    /// Streams of this process that are terminals.
     pub terminals: Terminals,
     /// True if the colours that hosts send reach a terminal.
     pub pass_colors: bool,
-    /// Whether to end with the largest remote status.
+    /// True if the exit status is the largest remote status.
     pub worst_status: bool,
 }
 
 impl RunPlan {
-    /// Whether the run connects from the ports that rshd trusts. Embedded daemons do without: they connect
-    /// back to whatever port of this machine they are told.
+    /// Returns true if the run connects from the ports that rshd trusts. Embedded daemons accept any port.
     #[must_use]
     pub fn binds_reserved(&self) -> bool {
         !self.demo && self.transports.binds_reserved()
@@ -117,10 +126,10 @@ impl RunPlan {
 }
 
 impl Plan {
-    /// Decides everything.
+    /// Decides everything that can be decided before the set-up of a run.
     ///
     /// # Errors
-    /// What was typed, or a file that it names, makes no sense; nothing has been done yet.
+    /// The command line, or a file that it names, is wrong. Nothing has been started.
     pub fn new(cli: Cli, own_groups: BTreeMap<String, OwnGroup>) -> Result<Plan, Error> {
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
@@ -131,9 +140,9 @@ impl Plan {
         let terminals = terminals();
         if cli.gather_stdin {
             return Ok(Plan::Filter(FilterPlan {
-                gather: report::gather(&cli)?,
+                gather: output::gather(&cli)?,
                 label: !cli.no_label,
-                colors: report::colors(cli.color, terminals),
+                colors: output::colors(cli.color, terminals),
                 terminals,
                 pass_colors: cli.color == WhenArg::Always,
             }));
@@ -153,11 +162,11 @@ impl Plan {
         if cli.stdin && targets::from_standard_input(&cli) {
             return Err(Error::OneStandardInput);
         }
-        let report = report::report(&cli, terminals)?;
+        let report = output::spec(&cli, terminals)?;
         let policy = rules::policy(&cli);
         let targets = match targets::of_run(&cli, &groups) {
-            Err(Error::Targets(why @ TargetError::NoTargetFailed(_))) => {
-                return Ok(Plan::NoTargets(why));
+            Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
+                return Ok(Plan::NoTargets(reason));
             }
             targets => targets?,
         };
@@ -178,11 +187,11 @@ impl Plan {
             },
             user_given: cli.user.is_some(),
             port: cli.port,
-            decided: transports.decided(&targets)?,
+            resolved: transports.resolved(&targets)?,
             jobs: cli.jobs.get(),
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
-            rules: rules::words(&policy, targets.len()),
+            rules: rules::for_reports(&policy, targets.len()),
             stderr: match cli.stderr_mode() {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
@@ -191,7 +200,7 @@ impl Plan {
             source_ports: match &transports.source_ports {
                 SourcePorts::Reserved => "reserved".to_owned(),
                 SourcePorts::Any => "any".to_owned(),
-                SourcePorts::Range(range) => format!("{}-{}", range.start(), range.end()),
+                SourcePorts::Range(range) => range_text(range),
             },
             raw: cli.raw,
             stdin: cli.stdin,
@@ -199,26 +208,19 @@ impl Plan {
         };
         Ok(Plan::Run(Box::new(RunPlan {
             info,
-            run: RunSpec {
-                targets,
-                fanout: cli.jobs,
-                connect_timeout: cli.connect_timeout,
-                command_timeout: cli.command_timeout,
-                descriptors_per_host: transports.descriptors_per_host(),
-                policy,
-                input: None,
-                notes: notes(&groups),
-                reader: Reader::default(),
-                details: cli.verbose,
-                say: None,
-                report_failed: Arc::default(),
-            },
+            fanout: cli.jobs,
+            connect_timeout: cli.connect_timeout,
+            command_timeout: cli.command_timeout,
+            policy,
+            descriptors_per_host: transports.descriptors_per_host()
+                + if cli.demo { DESCRIPTORS_PER_SESSION } else { 0 },
+            notices: notices(&groups),
             transports,
             keys: cli.keys,
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,
-                patience: cli.connect_timeout + INPUT_PATIENCE,
+                stall_timeout: cli.connect_timeout + INPUT_GRACE,
             }),
             demo: cli.demo,
             dry: cli.dry_run,
@@ -230,18 +232,23 @@ impl Plan {
     }
 }
 
-/// The warnings about hosts files and groups, for the run's reports.
-fn notes(groups: &Groups) -> Vec<Note> {
+/// Returns a range of ports as it is typed, such as `512-1023`.
+pub(crate) fn range_text(range: &RangeInclusive<u16>) -> String {
+    format!("{}-{}", range.start(), range.end())
+}
+
+/// Returns the warnings about hosts files and groups as notices of the run.
+fn notices(groups: &Groups) -> Vec<Notice> {
     let warnings = groups.warnings().take().into_iter();
     warnings
-        .map(|text| Note {
+        .map(|text| Notice {
             verbose: false,
             text,
         })
         .collect()
 }
 
-/// The answer of a listing mode, if one was asked for.
+/// Returns the answer of a listing mode, if the command line asks for one, and errors of groups that it lacks.
 fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, Error> {
     let limits = targets::limits(cli);
     if let Some(source) = &cli.groups {
@@ -250,20 +257,20 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, 
     }
     let separator = |default: &str| cli.separator.clone().unwrap_or_else(|| default.to_owned());
     let form = match cli {
-        Cli { list: true, .. } => Form::Each(separator("\n")),
-        Cli { expand: true, .. } => Form::Each(separator(" ")),
-        Cli { fold: true, .. } => Form::Folded,
-        Cli { regroup: true, .. } => Form::Regrouped,
-        Cli { count: true, .. } => Form::Count,
+        Cli { list: true, .. } => ListingForm::Each(separator("\n")),
+        Cli { expand: true, .. } => ListingForm::Each(separator(" ")),
+        Cli { fold: true, .. } => ListingForm::Folded,
+        Cli { regroup: true, .. } => ListingForm::Regrouped,
+        Cli { count: true, .. } => ListingForm::Count,
         _ => return Ok(None),
     };
     let words = targets::expressions(cli)?;
-    let all = match targets::select(cli, groups, Some(&words)) {
+    let targets = match targets::select(cli, groups, Some(&words)) {
         Err(Error::Targets(error)) if error.is_empty_result() => Selection::empty(),
-        all => all?,
+        targets => targets?,
     };
     let parts = cli.split.map_or(1, NonZeroUsize::get);
-    let listing = Listing::of_targets(all, form, parts, groups, limits)?;
+    let listing = Listing::of_targets(targets, form, parts, groups, limits)?;
     Ok(Some((listing, Vec::new())))
 }
 
@@ -274,7 +281,7 @@ fn terminals() -> Terminals {
     }
 }
 
-/// The words, joined by single spaces as ssh does.
+/// Joins the words by single spaces, as ssh does.
 fn command(words: &[OsString]) -> Result<Vec<u8>, Error> {
     let command = words
         .iter()
@@ -287,18 +294,18 @@ fn command(words: &[OsString]) -> Result<Vec<u8>, Error> {
     Ok(command)
 }
 
-/// The real user's name: whatever privilege this program has, it speaks for its caller only.
+/// Returns the real user's name. rshd believes it, so it never depends on the effective user or the environment.
 fn local_user() -> Result<String, Error> {
     account().map(|(name, _)| name)
 }
 
-/// What a user is called to whom no server needs a name: by number, where the password database has none, as in
-/// many a container.
+/// Returns the real user's name, for transports that work without one. It is the user's number if the password
+/// database has no name, as in many containers.
 fn caller() -> String {
     local_user().unwrap_or_else(|_| uzers::get_current_uid().to_string())
 }
 
-/// The real user's name, and the home directory that the password database has for it.
+/// Returns the real user's name and home directory from the password database.
 fn account() -> Result<(String, PathBuf), Error> {
     let uid = uzers::get_current_uid();
     uzers::get_user_by_uid(uid)

@@ -1,30 +1,30 @@
-//! Rights that the program's file has and its caller lacks: what is kept of them, and what it may serve.
+//! Privileges that the program's file has and its caller lacks.
 //!
-//! rshd believes what comes from a reserved port, so the right to bind one is worth something to whoever
-//! runs the program: it may serve to talk rsh, in the caller's own name, and for nothing else. The file may
-//! have it by a capability (`setcap cap_net_bind_service+ep`) or, as `rsh` always had, by being setuid root.
+//! rshd trusts connections from reserved ports, so the privilege to bind one is valuable. It may serve rsh, in the
+//! caller's own name, and nothing else. The file may have it by a capability (`setcap cap_net_bind_service+ep`) or,
+//! as `rsh` always had, by being setuid root.
 //!
-//! - [`settle`] is the program's first act, before any file is opened and any thread started: the process
-//!   becomes its real user and group for good, keeps the one capability, and checks that no way leads back.
-//!   So all files are opened as the caller, and a child process, to which the kernel hands on neither this
-//!   capability nor any other, is the caller's own.
-//! - [`Privilege::of_this_process`] tells the plan, which then lets only rshd's port be called. The local
-//!   user name is never the caller's to choose, lent rights or not.
-//! - [`give_up`] ends it as soon as a run is known to have no use for it: one that is not rsh's, or comes from
-//!   other ports than 512–1023 (those below are where clients send passwords to, and call-backs are listened
-//!   for), or has embedded daemons, which connect to wherever they are told to.
-//! - [`bar_new`] ends the process's way to further rights. A run whose transports start local commands keeps
-//!   it, for what they may be told to run (`sudo`, `ping`) the caller could run as well.
+//! - [`settle`] comes first, before any file is opened and any thread is started. The process becomes its real user
+//!   and group for good, keeps only this capability, and checks that it cannot get the others back. So all files are
+//!   opened as the caller. A child process has the caller's privileges only, because the kernel passes on neither
+//!   this capability nor any other.
+//! - [`Privilege::of_this_process`] is for the plan, which then allows only rshd's port. The caller can never choose
+//!   the local user name.
+//! - [`give_up`] drops the capability if a run does not need it: a run without rsh, a run from ports outside 512–1023
+//!   (to ports below 512 clients send passwords, and mrsh listens for call-backs), or a run with embedded daemons,
+//!   which connect to any port that a client names.
+//! - [`bar_new`] keeps the process from gaining privileges by `execve`. A run whose transports start local commands
+//!   is not kept from it: these may be `sudo` or `ping`, which the caller could run as well.
 //!
-//! The environment is the caller's and can do what the caller can. The dynamic loader and OpenSSL heed
-//! none of theirs that would bring code into a process with lent rights, and the loader takes away `TMPDIR` and
-//! what the resolver listens to. `HOME`, `XDG_CONFIG_HOME`, `CLUSTERSHELL_CFGDIR`, `PDSH_GENDERS_FILE`, `WCOLL`
-//! and `MRSH_*` name files and settings: the files are read as the caller, and the settings are checked
-//! like what is typed. `PATH` serves child processes alone, and `SSH_AUTH_SOCK` them and ssh. `USER` and `LOGNAME` are not
-//! read. Nothing here asks the environment who the caller is.
+//! The environment belongs to the caller. In a process with such privileges, the dynamic loader and OpenSSL ignore
+//! variables that would load code, and the loader removes `TMPDIR` and the variables of the resolver. `HOME`,
+//! `XDG_CONFIG_HOME`, `CLUSTERSHELL_CFGDIR`, `PDSH_GENDERS_FILE`, `WCOLL` and `MRSH_*` name files and settings: the
+//! files are read as the caller, and the settings are checked like options. `PATH` is for child processes only, and
+//! `SSH_AUTH_SOCK` for them and for ssh. `USER` and `LOGNAME` are not read: the environment does not decide who the
+//! caller is.
 //!
-//! The process stays open to inspection (`/proc/self/fd`) as if it had no lent rights, for `-f <(...)` is a
-//! path into it. Nobody who lacks the capability can trace it all the same: the kernel compares.
+//! The process stays open to inspection (`/proc/self/fd`), because `-f <(...)` is a path into it. Still, nobody
+//! without the capability can trace it: the kernel compares capabilities.
 
 use std::io;
 
@@ -38,91 +38,95 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
-/// The one right that is kept.
+/// Error context for dropping setuid or file capabilities.
+pub(crate) const DROP: &str = "drop the privileges of the program's file";
+
+/// The only capability that is kept.
 const BIND: CapabilitySet = CapabilitySet::NET_BIND_SERVICE;
 
-/// Whose the right to bind reserved ports is.
+/// Owner of the privilege to bind reserved ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {
-    /// The caller's own, if there is one.
-    Own,
-    /// The program's file has it, and the caller has not.
-    Lent,
+    /// The caller, if anybody has it.
+    Caller,
+    /// The program's file. The caller lacks it.
+    File,
 }
 
 impl Privilege {
-    /// Looks at this process, which is [settled](settle).
+    /// Returns the owner for this process, after [`settle`].
     #[must_use]
     pub fn of_this_process() -> Self {
-        // Of what cannot be asked the worse is taken.
-        match lent().is_ok_and(|lent| !lent.contains(BIND)) {
-            true => Privilege::Own,
-            false => Privilege::Lent,
+        // If the capabilities cannot be read, assume the worst.
+        if file_capabilities().is_ok_and(|of_file| !of_file.contains(BIND)) {
+            Privilege::Caller
+        } else {
+            Privilege::File
         }
     }
 }
 
-/// The capabilities that this process has by its file. Those that a caller other than root hands down are
-/// ambient, and the kernel hands down none to a file that has its own.
-fn lent() -> io::Result<CapabilitySet> {
+/// Returns the capabilities that this process has by its file. A caller other than root passes capabilities on as
+/// ambient ones, and the kernel passes none on to a file that has its own.
+fn file_capabilities() -> io::Result<CapabilitySet> {
     if getuid().is_root() {
         return Ok(CapabilitySet::empty());
     }
     let permitted = capabilities(None)?.permitted;
-    let handed_down = |one: &CapabilitySet| capability_is_in_ambient_set(*one).unwrap_or(false);
-    Ok(permitted.iter().filter(|one| !handed_down(one)).collect())
+    let is_ambient = |one: &CapabilitySet| capability_is_in_ambient_set(*one).unwrap_or(false);
+    Ok(permitted.iter().filter(|one| !is_ambient(one)).collect())
 }
 
-/// Drops whatever the program's file lends its caller, but for the right to bind reserved ports. To be
-/// called before any other thread exists.
+/// Drops the privileges of the program's file, except the one to bind reserved ports. Must be called before any other
+/// thread exists.
 ///
 /// # Errors
-/// Something cannot be dropped, or could be had back: the program must end.
+/// A privilege cannot be dropped, or could be gained back. The program must end.
 pub fn settle() -> io::Result<()> {
-    let (lent_user, user) = (geteuid(), getuid());
-    let (lent_group, group) = (getegid(), getgid());
-    let is_set = lent_user != user || lent_group != group;
-    if is_set {
-        // Else the capability would go with the user.
+    let (file_user, user) = (geteuid(), getuid());
+    let (file_group, group) = (getegid(), getgid());
+    let is_setid = file_user != user || file_group != group;
+    if is_setid {
+        // Without this, the kernel clears the capabilities when the user changes.
         set_keep_capabilities(true)?;
         set_thread_res_gid(group, group, group)?;
         set_thread_res_uid(user, user, user)?;
         set_keep_capabilities(false)?;
     }
-    let lent = lent()?;
-    if !lent.is_empty() {
-        keep(lent & BIND)?;
+    let of_file = file_capabilities()?;
+    if !of_file.is_empty() {
+        keep(of_file & BIND)?;
         set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     }
-    if is_set && !user.is_root() {
-        is_barred(lent_user, user, lent_group, group)?;
+    if is_setid && !user.is_root() {
+        check_dropped(file_user, user, file_group, group)?;
     }
     Ok(())
 }
 
-/// Gives up the right to bind reserved ports, if it is a lent one.
+/// Drops the privilege to bind reserved ports, if it is that of the program's file.
 ///
 /// # Errors
-/// It cannot be given up: the program must end.
+/// It cannot be dropped. The program must end.
 pub fn give_up() -> io::Result<()> {
     match Privilege::of_this_process() {
-        Privilege::Lent => keep(CapabilitySet::empty()),
-        Privilege::Own => Ok(()),
+        Privilege::File => keep(CapabilitySet::empty()),
+        Privilege::Caller => Ok(()),
     }
 }
 
-/// Bars this process, and what it may start, from any right that it has not now, if it has a lent one.
+/// Keeps this process and its children from gaining privileges by `execve`, if it has one of the program's file.
 ///
 /// # Errors
-/// The system's.
+/// The kernel refuses. The program must end.
 pub fn bar_new() -> io::Result<()> {
     match Privilege::of_this_process() {
-        Privilege::Lent => Ok(set_no_new_privs(true)?),
-        Privilege::Own => Ok(()),
+        Privilege::File => Ok(set_no_new_privs(true)?),
+        Privilege::Caller => Ok(()),
     }
 }
 
-/// Keeps these capabilities and no others, for this process and none that it starts.
+/// Keeps these capabilities and no others, for this process and not for its children.
 fn keep(kept: CapabilitySet) -> io::Result<()> {
     let sets = CapabilitySets {
         effective: kept,
@@ -131,24 +135,26 @@ fn keep(kept: CapabilitySet) -> io::Result<()> {
     };
     clear_ambient_capability_set()?;
     set_capabilities(None, sets)?;
-    match capabilities(None)? == sets {
-        true => Ok(()),
-        false => Err(io::Error::other("the kernel kept other capabilities")),
+    if capabilities(None)? == sets {
+        Ok(())
+    } else {
+        Err(io::Error::other("the kernel kept other capabilities"))
     }
 }
 
-/// Makes sure that there is no way back to the user and the group that the file lent.
-fn is_barred(lent_user: Uid, user: Uid, lent_group: Gid, group: Gid) -> io::Result<()> {
-    let back = || io::Error::other("the program's user or group can be had back");
-    let is_refused = |taken: rustix::io::Result<()>| taken == Err(Errno::PERM);
-    if lent_user != user && !is_refused(set_thread_res_uid(None, lent_user, None)) {
-        return Err(back());
+/// Checks that the process cannot become the user or the group of its file again.
+fn check_dropped(file_user: Uid, user: Uid, file_group: Gid, group: Gid) -> io::Result<()> {
+    let not_dropped = || io::Error::other("the program's user or group can be gained back");
+    let is_refused = |change: rustix::io::Result<()>| change == Err(Errno::PERM);
+    if file_user != user && !is_refused(set_thread_res_uid(None, file_user, None)) {
+        return Err(not_dropped());
     }
-    if lent_group != group && !is_refused(set_thread_res_gid(None, lent_group, None)) {
-        return Err(back());
+    if file_group != group && !is_refused(set_thread_res_gid(None, file_group, None)) {
+        return Err(not_dropped());
     }
-    match geteuid() == user && getegid() == group {
-        true => Ok(()),
-        false => Err(back()),
+    if geteuid() == user && getegid() == group {
+        Ok(())
+    } else {
+        Err(not_dropped())
     }
 }

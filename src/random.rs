@@ -4,20 +4,20 @@ use std::io;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// A word of 32 hexadecimal digits that nobody can guess.
+/// Returns a word of 32 hexadecimal digits that nobody can guess.
 ///
 /// # Errors
-/// The system's, if it has no random bytes to give.
+/// The system has no random bytes.
 pub(crate) fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Fills a small buffer.
+/// Fills a buffer of at most 256 bytes.
 ///
 /// # Errors
-/// The system's, if it has none to give.
+/// The system has no random bytes.
 pub(crate) fn fill(bytes: &mut [u8]) -> io::Result<()> {
     match getrandom(&mut *bytes, GetRandomFlags::empty())? {
         n if n == bytes.len() => Ok(()),

@@ -1,61 +1,61 @@
-//! The reader of this program's output, as far as it makes the program wait.
+//! Time for which the reader of this program's output, such as a pager, blocks the program.
 //!
-//! Whoever writes to standard output and standard error measures here how long the writes take. A command
-//! whose output cannot be passed on meanwhile must not be charged for that time.
+//! The reporters measure their writes to standard output and standard error here. Limits on a command do not count
+//! this time if the command's output waits for the reader.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A write that takes no longer was not held up: a file or /dev/null takes every write so.
-const PROMPT: Duration = Duration::from_micros(50);
+/// Maximum time of a write that was not blocked. Writes to a file or to /dev/null take less.
+const UNBLOCKED: Duration = Duration::from_micros(50);
 
-/// The time for which writes were held up, shared by the writer and those who ask.
+/// The time for which writes were blocked. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Reader(Arc<Mutex<Times>>);
+pub struct Reader(Arc<Mutex<BlockedTime>>);
 
 #[derive(Debug, Default)]
-struct Times {
+struct BlockedTime {
     blocked: Duration,
-    /// The beginning of the write that is under way.
+    /// Start of the current write.
     since: Option<Instant>,
     writes: u64,
 }
 
 impl Reader {
-    /// Notes that a write begins. It ends when the guard is dropped.
+    /// Records the start of a write. It ends when the guard is dropped.
     #[must_use]
-    pub fn write(&self) -> Write<'_> {
+    pub fn write(&self) -> WriteGuard<'_> {
         self.lock().since = Some(Instant::now());
-        Write(self)
+        WriteGuard(self)
     }
 
-    /// Time so far for which the reader has made writes wait.
+    /// Returns the time so far for which the reader has blocked writes.
     #[must_use]
     pub fn blocked(&self) -> Duration {
         let times = self.lock();
-        let present = times.since.map(|since| since.elapsed()).unwrap_or_default();
-        times.blocked + counted(present)
+        let current = times.since.map(|since| since.elapsed()).unwrap_or_default();
+        times.blocked + counted(current)
     }
 
-    /// Number of writes that have come to their end.
+    /// Returns the number of finished writes.
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.lock().writes
     }
 
-    fn lock(&self) -> MutexGuard<'_, Times> {
-        // Every change below the lock is complete in itself.
+    fn lock(&self) -> MutexGuard<'_, BlockedTime> {
+        // A panic cannot leave the times half changed, so a poisoned lock is usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A write that is under way.
+/// A guard for the current write.
 #[derive(Debug)]
-pub struct Write<'a>(&'a Reader);
+pub struct WriteGuard<'a>(&'a Reader);
 
-impl Drop for Write<'_> {
+impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
         let mut times = self.0.lock();
         if let Some(since) = times.since.take() {
@@ -66,9 +66,10 @@ impl Drop for Write<'_> {
 }
 
 fn counted(time: Duration) -> Duration {
-    match time > PROMPT {
-        true => time,
-        false => Duration::ZERO,
+    if time > UNBLOCKED {
+        time
+    } else {
+        Duration::ZERO
     }
 }
 
@@ -78,7 +79,7 @@ mod tests {
     use tokio::time::advance;
 
     #[tokio::test(start_paused = true)]
-    async fn only_writes_that_are_held_up_count() {
+    async fn only_blocked_writes_are_counted() {
         let reader = Reader::default();
         for _ in 0..100 {
             let write = reader.write();

@@ -1,4 +1,4 @@
-//! What can be typed and what cannot, and that the manual and the README say the same.
+//! Tests of the command line: values, conflicts and messages, and the options in the manual and the README.
 
 use super::*;
 use clap::CommandFactory;
@@ -46,7 +46,7 @@ fn gathering_standard_input_takes_no_option_that_only_a_run_can_follow() {
 }
 
 #[test]
-fn standard_error_is_merged_at_its_source_where_nothing_tells_it_apart() {
+fn standard_error_is_merged_with_gather_all_unless_the_streams_must_be_told_apart() {
     for (args, mode) in [
         (&["x"][..], StderrMode::Separate),
         (&["-b", "x"], StderrMode::Separate),
@@ -118,7 +118,7 @@ fn times_have_units() {
 
 #[test]
 fn options_of_other_programs_are_explained() {
-    let said = |args: &[&str]| usage::message(&parse(args).unwrap_err());
+    let message = |args: &[&str]| usage::message(&parse(args).unwrap_err());
     for (option, help) in [
         ("--fanout=3", "the fan-out is -j N"),
         ("--forks", "the fan-out is -j N"),
@@ -133,11 +133,11 @@ fn options_of_other_programs_are_explained() {
         ),
         (
             "-Q",
-            "the targets are printed with --expand; what would be done is told by -n",
+            "--expand prints the targets; -n prints what a run would do",
         ),
         (
             "-d",
-            "-v says more about the run, --stats where the time went",
+            "-v prints more about the run, --stats prints where the time went",
         ),
         (
             "--line_mode",
@@ -146,32 +146,32 @@ fn options_of_other_programs_are_explained() {
     ] {
         let name = option.split('=').next().unwrap();
         assert_eq!(
-            said(&[option, "x"]),
+            message(&[option, "x"]),
             format!("unexpected argument '{name}' found\n  = help: {help}")
         );
     }
-    insta::assert_snapshot!(said(&["--gathre"]), @"
+    insta::assert_snapshot!(message(&["--gathre"]), @"
     unexpected argument '--gathre' found
       = help: a similar argument exists: '--gather'
     ");
-    insta::assert_snapshot!(said(&["--only", "x"]), @"
+    insta::assert_snapshot!(message(&["--only", "x"]), @"
     invalid value 'x' for '--only <WHAT>'
       = help: possible values: failed, output, odd
     ");
-    insta::assert_snapshot!(said(&["-j", "x"]), @"
+    insta::assert_snapshot!(message(&["-j", "x"]), @"
     invalid value 'x' for '--jobs <N>': must be a number from 1 up
       = help: mrsh --help lists the options
     ");
-    let copies = said(&["--rcopy", "/etc/hosts"]);
+    let copies = message(&["--rcopy", "/etc/hosts"]);
     for option in ["-c", "--copy", "--dest"] {
-        let other = said(&[option, "/etc/hosts"]);
+        let other = message(&[option, "/etc/hosts"]);
         assert_eq!(other.replace(option, "--rcopy"), copies);
     }
     insta::assert_snapshot!(copies, @"
     unexpected argument '--rcopy' found
       = help: no files are copied yet: send one with -i 'cat >FILE' <FILE, fetch one with -o DIR 'cat FILE', or use rsync
     ");
-    insta::assert_snapshot!(said(&["-A", "x"]), @"
+    insta::assert_snapshot!(message(&["-A", "x"]), @"
     unexpected argument '-A' found
       = help: pdsh: all hosts are -a; pssh: a password is asked for with --password
     ");
@@ -179,8 +179,8 @@ fn options_of_other_programs_are_explained() {
 
 #[test]
 fn a_conflict_names_the_option_that_was_given() {
-    let said = |args: &[&str]| usage::message(&parse(args).unwrap_err());
-    let first = |args: &[&str]| said(args).lines().next().unwrap_or_default().to_owned();
+    let message = |args: &[&str]| usage::message(&parse(args).unwrap_err());
+    let first = |args: &[&str]| message(args).lines().next().unwrap_or_default().to_owned();
     for (short, long) in [
         ("-r", "--regroup"),
         ("--list", "--list"),
@@ -198,21 +198,21 @@ fn a_conflict_names_the_option_that_was_given() {
 }
 
 #[test]
-fn short_options_that_became_a_value_are_told() {
-    let told = |typed: &[&str], value: &str| {
+fn short_options_that_became_a_value_are_explained() {
+    let explained = |typed: &[&str], value: &str| {
         let args: Vec<OsString> = ["mrsh"].iter().chain(typed).map(OsString::from).collect();
         usage::grouped(&args, 'f', value)
     };
-    insta::assert_snapshot!(told(&["-fan", "3"], "an").unwrap(), @"'-fan' means '-f an': of short options in one word, the one with a value comes last");
-    insta::assert_snapshot!(told(&["-w", "n1", "-bfan", "x"], "an").unwrap(), @"'-bfan' means '-bf an': of short options in one word, the one with a value comes last");
-    // -z is no option, and an apart is a name.
-    assert_eq!(told(&["-faz", "x"], "az"), None);
-    assert_eq!(told(&["-f", "an", "ls", "-fan"], "an"), None);
-    assert_eq!(told(&["-w", "x", "--", "-fan"], "an"), None);
+    insta::assert_snapshot!(explained(&["-fan", "3"], "an").unwrap(), @"'-fan' means '-f an': of short options in one word, the one with a value comes last");
+    insta::assert_snapshot!(explained(&["-w", "n1", "-bfan", "x"], "an").unwrap(), @"'-bfan' means '-bf an': of short options in one word, the one with a value comes last");
+    // -z is no option. An `an` in a word of its own is a name.
+    assert_eq!(explained(&["-faz", "x"], "az"), None);
+    assert_eq!(explained(&["-f", "an", "ls", "-fan"], "an"), None);
+    assert_eq!(explained(&["-w", "x", "--", "-fan"], "an"), None);
 }
 
 #[test]
-fn only_options_that_there_are_are_named_instead_of_others() {
+fn help_for_options_of_other_programs_names_only_options_of_mrsh() {
     let command = crate::config::command();
     let is_ours = |name: &str| {
         command.get_arguments().any(|arg| {
@@ -236,7 +236,7 @@ fn only_options_that_there_are_are_named_instead_of_others() {
 }
 
 #[test]
-fn waves_are_shares_in_a_row() {
+fn batch_is_a_list_of_shares() {
     let cli = parse(&["--batch", "1, 10%,100%", "--kill-after", "0", "true"]).unwrap();
     let text = |share: &Share| share.to_string();
     let sizes: Vec<String> = cli.batch.unwrap().0.iter().map(text).collect();
@@ -246,7 +246,7 @@ fn waves_are_shares_in_a_row() {
 
 #[test]
 fn the_last_of_two_limits_on_failures_wins() {
-    // So does what is typed over a configuration file, which comes as if typed before.
+    // A configuration file comes before the typed words, so the typed limit wins over it.
     let limits = |args: [&str; 4]| {
         let cli = parse(&args).unwrap();
         (cli.fail_fast, cli.max_failures.map(|most| most.to_string()))
@@ -293,7 +293,7 @@ fn bad_values_are_named() {
 }
 
 #[test]
-fn the_manual_names_every_option_and_no_page_names_another() {
+fn pages_name_every_option_and_no_unknown_one() {
     let pages = [
         ("docs/manual.md", include_str!("../../docs/manual.md")),
         ("README.md", include_str!("../../README.md")),

@@ -1,4 +1,4 @@
-//! Errors of the command line in this program's own form, with help for options of similar programs.
+//! Errors of the command line, in the form of all errors, with help for options of similar programs.
 
 use std::ffi::OsString;
 
@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::help::help_line;
 
-/// Options of pdsh, clush, pssh and Ansible that this program calls otherwise, with what to write instead.
+/// Options of pdsh, clush, pssh and Ansible that mrsh lacks or has under another name, with what to write instead.
 pub(super) const FOREIGN: [(&[&str], &str); 31] = [
     (
         &[
@@ -86,18 +86,18 @@ pub(super) const FOREIGN: [(&[&str], &str); 31] = [
         "no files are copied yet: send one with -i 'cat >FILE' <FILE, fetch one with -o DIR 'cat FILE', or \
          use rsync",
     ),
-    (&["--check"], "what would be done is told by -n"),
+    (&["--check"], "-n prints what a run would do"),
     (
         &["-C"],
-        "Ansible: what would be done is told by -n; pdsh: Slurm is not asked, name hosts with -w EXPR or -g GROUP",
+        "Ansible: -n prints what a run would do; pdsh: Slurm is not asked, name hosts with -w EXPR or -g GROUP",
     ),
     (
         &["-Q"],
-        "the targets are printed with --expand; what would be done is told by -n",
+        "--expand prints the targets; -n prints what a run would do",
     ),
     (
         &["-d", "--debug"],
-        "-v says more about the run, --stats where the time went",
+        "-v prints more about the run, --stats prints where the time went",
     ),
     (&["-k"], "it is --fail-fast"),
     (&["--maxrc"], "it is -S, or --worst-status"),
@@ -112,7 +112,7 @@ pub(super) const FOREIGN: [(&[&str], &str); 31] = [
     ),
 ];
 
-/// The message of an error of the command line's parser, with help below it.
+/// Returns the message for an error of the parser, with its help.
 pub(crate) fn message(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let mut blocks = text.split("\n\n");
@@ -131,7 +131,7 @@ pub(crate) fn message(error: &clap::Error) -> String {
         None => {
             let tips = blocks.flat_map(str::lines).map(str::trim);
             let tips = tips.filter_map(|line| line.strip_prefix("tip: "));
-            // The first is the nearest option; the others are about words that only look like options.
+            // The first tip is the nearest option. The others are about words that only look like options.
             help.extend(tips.take(1).map(str::to_owned));
         }
     }
@@ -141,8 +141,8 @@ pub(crate) fn message(error: &clap::Error) -> String {
     message.to_owned() + &help.iter().map(help_line).collect::<String>()
 }
 
-/// Help for a value that a short option has taken from its own word, if it could be other short options: `an` of
-/// `-fan`.
+/// Returns the help for a value that a short option took from its own word and that could be other short options,
+/// such as `an` of `-fan`.
 pub(crate) fn grouped(args: &[OsString], option: char, value: &str) -> Option<String> {
     let command = crate::config::command();
     let is_option = |letter: char| {
@@ -167,7 +167,7 @@ pub(crate) fn grouped(args: &[OsString], option: char, value: &str) -> Option<St
     })
 }
 
-/// What to write instead of an option that another program has.
+/// Returns what to write instead of an option of another program.
 fn foreign(error: &clap::Error) -> Option<&'static str> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;

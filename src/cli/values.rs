@@ -1,20 +1,20 @@
-//! What values options take, and what is said of others.
+//! Values of options, and the messages for wrong ones.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use reserved_ports::SourcePorts;
 
-use crate::ports::SourcePorts;
 use crate::run::policy::Share;
 use crate::targets::TransportKind;
 use crate::transport::StderrMode;
 
-/// When something is shown that is meant for people.
+/// Condition for output that is meant for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WhenArg {
-    /// When a person is there to see it
+    /// If a terminal shows it
     Auto,
     /// Always
     Always,
@@ -22,23 +22,23 @@ pub enum WhenArg {
     Never,
 }
 
-/// What is printed with `--only`.
+/// Output of `--only`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnlyArg {
-    /// The output of hosts that failed, and why they did
+    /// Hosts that failed, with the cause
     Failed,
-    /// Output, and no word about the run
+    /// Output without words about the run
     Output,
     /// Gathered output of hosts whose output or exit status differs from that of most
     Odd,
 }
 
-/// [`StderrMode`] as it is spelled.
+/// [`StderrMode`] as an option value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StderrArg {
-    /// A second connection, from the daemon back to a reserved port here
+    /// Over a connection of its own
     Separate,
-    /// In standard output's stream
+    /// In the stream of standard output
     Merge,
     /// Not at all
     Drop,
@@ -54,7 +54,7 @@ impl From<StderrArg> for StderrMode {
     }
 }
 
-/// What is printed with `--generate`.
+/// Text of `--generate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GenerateArg {
     /// The manual page, for man(7)
@@ -67,8 +67,7 @@ pub enum GenerateArg {
     Fish,
 }
 
-/// A time above 0, in seconds or with units, a fraction included; a year at most, so that every sum of times
-/// fits.
+/// Reads a time above 0, in seconds or with units. It is at most a year, so that every sum of times fits.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     match seconds(text) {
         Some(s) if s > 0.0 && s <= YEAR => Ok(Duration::from_secs_f64(s)),
@@ -77,11 +76,11 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The longest time, in seconds.
+/// Maximum time, in seconds.
 const YEAR: f64 = 366.0 * 86_400.0;
 
-/// Reads a number of seconds, or numbers with units one after the other. A sign is read as well, so that the
-/// caller can say which times there are.
+/// Reads a number of seconds, or numbers with units one after the other. It reads a sign as well, so that the caller
+/// can name the limits.
 fn seconds(text: &str) -> Option<f64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Some(seconds);
@@ -119,13 +118,13 @@ fn number(text: &str) -> Option<(f64, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
-/// A number that is not 0.
+/// Reads a number that is at least 1.
 pub(crate) fn at_least_one<T: FromStr>(text: &str) -> Result<T, &'static str> {
     text.parse().map_err(|_| "must be a number from 1 up")
 }
 
-/// A time, 0 included.
-pub(super) fn grace(text: &str) -> Result<Duration, String> {
+/// Reads a time that may be 0.
+pub(super) fn time_or_zero(text: &str) -> Result<Duration, String> {
     match seconds(text) {
         Some(0.0) => Ok(Duration::ZERO),
         Some(s) if !(0.0..=YEAR).contains(&s) => Err("must be 0 to a year".to_owned()),
@@ -133,22 +132,22 @@ pub(super) fn grace(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The sizes of waves.
+/// Sizes of waves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shares(pub Vec<Share>);
+pub struct WaveSizes(pub Vec<Share>);
 
 pub(super) fn share(text: &str) -> Result<Share, &'static str> {
     text.trim().parse()
 }
 
-pub(super) fn shares(text: &str) -> Result<Shares, &'static str> {
+pub(super) fn shares(text: &str) -> Result<WaveSizes, &'static str> {
     text.split(',')
         .map(share)
         .collect::<Result<_, _>>()
-        .map(Shares)
+        .map(WaveSizes)
 }
 
-/// Bytes, with K, M, G or T for powers of 1,024, a fraction included.
+/// Reads a number of bytes, or a number with K, M, G or T, which are powers of 1,024.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let bad = || "must be a size in bytes, such as 1000000, 500K, 16M or 1.5G".to_owned();
     let (number, unit) = number(text).ok_or_else(bad)?;
@@ -165,7 +164,7 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         return Err(bad());
     }
     if bytes >= 2_f64.powi(62) {
-        return Err("more than there can be".to_owned());
+        return Err("must be less than 4 million T".to_owned());
     }
     Ok(bytes as usize)
 }
@@ -186,7 +185,7 @@ pub(super) fn source_ports(text: &str) -> Result<SourcePorts, String> {
         .and_then(|(lo, hi)| Some((lo.parse::<u16>().ok()?, hi.parse::<u16>().ok()?)));
     match range {
         Some((lo, hi)) if 0 < lo && lo <= hi => Ok(SourcePorts::Range(lo..=hi)),
-        Some(_) => Err("the range must rise from 1 at least, as in 600-1023".to_owned()),
-        None => Err("expected reserved, any, or a range such as 600-1023".to_owned()),
+        Some(_) => Err("must be a rising range of ports from 1, such as 600-1023".to_owned()),
+        None => Err("must be reserved, any, or a range such as 600-1023".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! One configuration file: its settings, profiles and groups, each with its place for messages.
+//! One configuration file: its settings, profiles and groups, each with its line for messages.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,35 +12,38 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigError, FileFault, Layer, Source, Value, argument, check, keys};
+use super::{
+    ConfigError, ConfigFileError, OptionSetting, OptionSettings, SettingSource, argument, check,
+    keys,
+};
 use crate::targets::groups::OwnGroup;
-use crate::targets::nodeset::DefinitionPlace;
 use crate::targets::suggest::nearest;
 use crate::targets::{Diagnostic, Origin};
+use nodeset::DefinitionPlace;
 
 /// One configuration file.
-pub(super) struct File<'a> {
+pub(super) struct ConfigFile<'a> {
     pub(super) name: Arc<str>,
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
 }
 
-impl File<'_> {
-    /// Its own settings, and those of its profiles.
+impl ConfigFile<'_> {
+    /// Returns the settings of the file, and those of its profiles by name. Its groups go to `groups`.
     pub(super) fn read(
         &self,
         command: &Command,
         groups: &mut BTreeMap<String, OwnGroup>,
-    ) -> Result<(Layer, Vec<(String, Layer)>), ConfigError> {
+    ) -> Result<(OptionSettings, Vec<(String, OptionSettings)>), ConfigError> {
         let table = DeTable::parse(self.text)
             .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
-        let mut top = Layer::new();
+        let mut top = OptionSettings::new();
         let mut profiles = Vec::new();
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
                 "profile" => {
                     for (name, table) in self.table(value)? {
-                        let mut layer = Layer::new();
+                        let mut layer = OptionSettings::new();
                         for (key, value) in self.table(table)? {
                             self.setting(command, Some(name.get_ref()), key, value, &mut layer)?;
                         }
@@ -68,17 +71,17 @@ impl File<'_> {
     ) -> Result<&'v DeTable<'t>, ConfigError> {
         value.get_ref().as_table().ok_or_else(|| {
             let help = "it begins with [profile.NAME], or [groups]".to_owned();
-            self.fault(value.span(), "a table is expected here", Some(help))
+            self.fault(value.span(), "expected a table", Some(help))
         })
     }
 
-    /// What a group stands for: an expression, or a list of them.
+    /// Returns the members of a group: an expression, or a list of expressions.
     fn members(&self, value: &Spanned<DeValue>) -> Result<String, ConfigError> {
         let text = |value: &Spanned<DeValue>| match value.get_ref() {
             DeValue::String(text) => Ok(text.to_string()),
             other => {
                 let found = other.type_str();
-                let message = format!("a group is hosts as text or a list of texts, not {found}");
+                let message = format!("a group takes text or a list of texts, not {found}");
                 Err(self.fault(value.span(), message, None))
             }
         };
@@ -97,7 +100,7 @@ impl File<'_> {
         profile: Option<&str>,
         key: &Spanned<Cow<str>>,
         value: &Spanned<DeValue>,
-        layer: &mut Layer,
+        layer: &mut OptionSettings,
     ) -> Result<(), ConfigError> {
         let name = key.get_ref().as_ref();
         let Some(argument) = keys(command)
@@ -106,7 +109,7 @@ impl File<'_> {
         else {
             let help = nearest(name, keys(command)).map(|near| format!("is it {near}?"));
             let help = help.or_else(|| Some("keys are the long options of mrsh --help".to_owned()));
-            return Err(self.fault(key.span(), format!("there is no option {name}"), help));
+            return Err(self.fault(key.span(), format!("unknown key {name}"), help));
         };
         let texts = texts(argument, value.get_ref()).map_err(|expected| {
             let found = value.get_ref().type_str();
@@ -116,24 +119,29 @@ impl File<'_> {
                 None,
             )
         })?;
-        let texts = match name {
-            "hosts-file" => texts.into_iter().map(|path| self.beside(path)).collect(),
-            _ => texts.into_iter().map(OsString::from).collect(),
+        let texts = if name == "hosts-file" {
+            texts
+                .into_iter()
+                .map(|path| self.resolve_path(path))
+                .collect()
+        } else {
+            texts.into_iter().map(OsString::from).collect()
         };
-        let source = Source::File {
+        let source = SettingSource::File {
             file: Arc::clone(&self.name),
             line: self.line(value.span().start),
             profile: profile.map(str::to_owned),
         };
-        let value_set = Value { texts, source };
+        let value_set = OptionSetting { texts, source };
         check(command, name, &value_set)
             .map_err(|message| self.fault(value.span(), message, None))?;
         layer.insert(name.to_owned(), value_set);
         Ok(())
     }
 
-    /// A path as it is meant in this file: `~` is the home directory, and a relative one starts here.
-    fn beside(&self, path: String) -> OsString {
+    /// Returns a path of this file as an absolute one: `~` is the home directory, and a relative path starts at the
+    /// directory of the file.
+    fn resolve_path(&self, path: String) -> OsString {
         match (path.strip_prefix("~/"), env::home_dir()) {
             _ if path == "-" => path.into(),
             (Some(rest), Some(home)) => home.join(rest).into(),
@@ -146,7 +154,7 @@ impl File<'_> {
         }
     }
 
-    /// The line of a definition, or its first if it has several.
+    /// Returns the line of a definition, or the first of several lines.
     fn place(&self, span: Range<usize>) -> DefinitionPlace {
         let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
         let end = self.text[span.start..]
@@ -172,11 +180,11 @@ impl File<'_> {
     ) -> ConfigError {
         let origin = Origin::line(&self.name, self.line(span.start));
         let diagnostic = Diagnostic::new(&origin, self.text, span, message, help);
-        ConfigError::File(Box::new(FileFault(diagnostic)))
+        ConfigError::File(Box::new(ConfigFileError(diagnostic)))
     }
 }
 
-/// The words that a value stands for, or what was expected instead.
+/// Returns a value as words of a command line, or the types that its option takes.
 fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
     let scalar = |value: &DeValue| match value {
         DeValue::String(text) => Some(text.to_string()),

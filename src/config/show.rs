@@ -1,14 +1,14 @@
-//! The text of `--show-config`: every setting in force, as a configuration file would have it.
+//! The text of `--show-config`: every setting, in the form of a configuration file.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 
 use clap::ArgAction;
 
-use super::{Config, Source, argument, command, id, is_typed, keys};
+use super::{Config, SettingSource, argument, command, id, is_typed, keys};
 
 impl Config {
-    /// Every setting with its value and where it comes from, a line each.
+    /// Returns a line for every setting, with its value and its source.
     #[must_use]
     pub fn show(&self) -> String {
         let command = command();
@@ -25,18 +25,20 @@ impl Config {
                 _ => match values.first() {
                     Some(value) => quoted(value),
                     None => {
-                        // Not set, and nothing stands in for it.
+                        // Not set, and without a default.
                         writeln!(text, "# {key} is not set").expect("a string takes all");
                         continue;
                     }
                 },
             };
-            let from = match self.settings.get(key) {
-                Some(value) => words(&value.source),
-                None if is_typed(&command, &self.matches, key) => words(&Source::CommandLine),
-                None => words(&Source::Default),
+            let source = match self.settings.get(key) {
+                Some(value) => source_text(&value.source),
+                None if is_typed(&command, &self.matches, key) => {
+                    source_text(&SettingSource::CommandLine)
+                }
+                None => source_text(&SettingSource::Default),
             };
-            writeln!(text, "{key} = {value}  # {from}").expect("a string takes all");
+            writeln!(text, "{key} = {value}  # {source}").expect("a string takes all");
         }
         text
     }
@@ -47,7 +49,7 @@ fn list(values: &[&OsStr]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A number as it is, and any other value as a TOML string.
+/// Returns a number as it is, and any other value as a TOML string.
 fn quoted(value: &OsStr) -> String {
     let text = value.to_string_lossy();
     if text.parse::<u64>().is_ok() || text.parse::<f64>().is_ok_and(f64::is_finite) {
@@ -67,22 +69,22 @@ fn quoted(value: &OsStr) -> String {
     quoted
 }
 
-fn words(source: &Source) -> String {
+fn source_text(source: &SettingSource) -> String {
     match source {
-        Source::Default => "default".to_owned(),
-        Source::File {
+        SettingSource::Default => "default".to_owned(),
+        SettingSource::File {
             file,
             line,
             profile: None,
         } => format!("{file}:{line}"),
-        Source::File {
+        SettingSource::File {
             file,
             line,
             profile: Some(profile),
         } => {
             format!("{file}:{line}, profile {profile}")
         }
-        Source::Variable(name) => format!("${name}"),
-        Source::CommandLine => "command line".to_owned(),
+        SettingSource::Variable(name) => format!("${name}"),
+        SettingSource::CommandLine => "command line".to_owned(),
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
+use crate::help::with_help;
 use crate::targets::TransportKind;
 use tempfile::TempDir;
 
-/// A system's and a user's file, and an environment.
+/// A configuration file of the system and one of the user, with environment variables.
 struct Fixture {
     dir: TempDir,
     variables: Vec<(&'static str, &'static str)>,
@@ -32,12 +33,12 @@ impl Fixture {
                 .map(|v| OsString::from(v.1))
         };
         let file = |name| self.dir.path().join(name);
-        let world = World {
+        let inputs = ConfigInputs {
             files: vec![file("system.toml"), file("user.toml")],
             variable: &variable,
         };
         let args = [&["mrsh"], args].concat();
-        Config::load_from(args.into_iter().map(OsString::from).collect(), &world)
+        Config::load_from(args.into_iter().map(OsString::from).collect(), &inputs)
     }
 
     fn cli(&self, args: &[&str]) -> Cli {
@@ -46,8 +47,8 @@ impl Fixture {
 
     /// The message without the changing name of the directory.
     fn error(&self, args: &[&str]) -> String {
-        let error = self.load(args).unwrap_err().to_string();
-        error.replace(&self.dir.path().display().to_string(), "DIR")
+        let error = self.load(args).unwrap_err();
+        with_help(&error, error.help()).replace(&self.dir.path().display().to_string(), "DIR")
     }
 }
 
@@ -86,16 +87,16 @@ fn a_profile_is_a_set_of_options_by_name() {
     assert_eq!(fixture.cli(&["uptime"]).jobs.get(), 6);
     assert_eq!(
         fixture.error(&["-P", "wed", "x"]),
-        "no profile \"wed\"; is it \"web\"?"
+        "cannot find the profile \"wed\"\n  = help: is it \"web\"?"
     );
     assert_eq!(
         fixture.error(&["-P", "q", "x"]),
-        "no profile \"q\"; there are web"
+        "cannot find the profile \"q\"\n  = help: profiles are web"
     );
 }
 
 #[test]
-fn targets_replace_weaker_targets_and_are_not_added_to_them() {
+fn targets_replace_the_targets_of_weaker_sources() {
     let fixture = Fixture::new("hosts = [\"a\", \"b\"]", "hosts-file = \"more/list\"");
     let cli = fixture.cli(&["true"]);
     assert!(cli.hosts.is_empty());
@@ -111,10 +112,10 @@ fn targets_replace_weaker_targets_and_are_not_added_to_them() {
 }
 
 #[test]
-fn a_fault_names_file_line_and_key_and_what_was_meant() {
+fn a_fault_names_file_line_and_key_and_the_nearest_key() {
     let error = |text: &str| Fixture::new(text, "").error(&["true"]);
     insta::assert_snapshot!(error("\njobz = 3"), @r"
-    there is no option jobz
+    unknown key jobz
      --> DIR/system.toml:2:1
       |
       | jobz = 3
@@ -142,14 +143,14 @@ fn a_fault_names_file_line_and_key_and_what_was_meant() {
       | verbose = 1
       |           ^
     ");
-    assert!(error("show-config = true").starts_with("there is no option show-config"));
-    assert!(error("profile = 3").starts_with("a table is expected here"));
+    assert!(error("show-config = true").starts_with("unknown key show-config"));
+    assert!(error("profile = 3").starts_with("expected a table"));
     assert!(error("jobs = ").contains("DIR/system.toml:1:"));
     assert_eq!(
         Fixture::new("", "")
             .with("MRSH_JOBS", "many")
             .error(&["true"]),
-        "the environment variable MRSH_JOBS: invalid value 'many' for '--jobs <N>': must be a number from 1 up"
+        "cannot use the environment variable MRSH_JOBS: invalid value 'many' for '--jobs <N>': must be a number from 1 up"
     );
 }
 
@@ -163,11 +164,11 @@ fn groups_are_read_and_the_users_win() {
     assert_eq!(groups["web"].text, "www");
     assert_eq!(groups["db"].text, "db1,db[7-8]");
     let error = Fixture::new("[groups]\nweb = 3", "").error(&["x"]);
-    assert!(error.starts_with("a group is hosts as text"), "{error}");
+    assert!(error.starts_with("a group takes text"), "{error}");
 }
 
 #[test]
-fn a_file_that_is_named_must_be_there() {
+fn a_file_of_the_config_option_must_exist() {
     let fixture = Fixture::new("jobs = 1", "jobs = 2");
     assert!(matches!(
         fixture.load(&["--config", "/nowhere", "x"]),
@@ -184,7 +185,7 @@ fn a_file_that_is_named_must_be_there() {
 }
 
 #[test]
-fn what_is_shown_is_a_configuration_with_its_sources() {
+fn show_config_prints_a_configuration_with_its_sources() {
     let fixture = Fixture::new(
         "jobs = 5\n[profile.p]\nuser = \"a \\\"b\\\"\"",
         "hosts = [\"x\", \"y\"]",
@@ -216,14 +217,14 @@ fn what_is_shown_is_a_configuration_with_its_sources() {
 }
 
 #[test]
-fn a_shell_gets_its_completions_whatever_a_file_says() {
+fn completions_are_generated_despite_a_wrong_configuration() {
     let fixture = Fixture::new("jbos = 5", "");
     let cli = fixture.cli(&["--generate", "bash"]);
     assert_eq!(cli.generate, Some(crate::cli::GenerateArg::Bash));
 }
 
 #[test]
-fn a_switch_can_be_taken_back() {
+fn a_switch_can_be_switched_off() {
     command().debug_assert();
     let fixture = Fixture::new("gather = true\nno-label = true\nverbose = true", "");
     let cli = fixture.cli(&["true"]);
@@ -246,23 +247,23 @@ fn a_switch_can_be_taken_back() {
         "{shown}"
     );
     assert!(!shown.contains("no-gather"));
-    // It is no key of its own: files say true or false.
+    // It is no key of its own. Files have true or false.
     assert!(
         Fixture::new("no-gather = true", "")
             .error(&["x"])
-            .starts_with("there is no option")
+            .starts_with("unknown key")
     );
     assert!(!Fixture::new("gather = false", "").cli(&["x"]).gather);
 }
 
 #[test]
-fn a_setting_gives_way_to_what_was_typed_and_cannot_be_with_it() {
+fn a_typed_option_replaces_settings_that_conflict_with_it() {
     let fixture = Fixture::new("no-label = true\nonly = \"failed\"", "");
     let cli = fixture.cli(&["--json", "true"]);
     assert!(cli.json && !cli.no_label && cli.only.is_none());
     let cli = Fixture::new("json = true", "").cli(&["-N", "true"]);
     assert!(!cli.json && cli.no_label);
-    // Of two that were typed, or two settings, none is the stronger.
+    // Two typed options, or two settings, are equally strong.
     assert!(fixture.load(&["--json", "-N", "true"]).is_err());
     let both = Fixture::new("no-label = true\njson = true", "");
     assert!(both.load(&["true"]).is_err());
@@ -293,13 +294,15 @@ fn the_transport_may_be_in_the_environment() {
         .with("MRSH_TRANSPORT", "telnet")
         .error(&["x"]);
     assert!(
-        error.starts_with("the environment variable MRSH_TRANSPORT: invalid value 'telnet'"),
+        error.starts_with(
+            "cannot use the environment variable MRSH_TRANSPORT: invalid value 'telnet'"
+        ),
         "{error}"
     );
 }
 
 #[test]
-fn a_negative_number_is_a_value_that_cannot_be() {
+fn a_negative_number_is_an_invalid_value() {
     let error = |args: &[&str]| {
         let args = [&["mrsh"], args, &["-w", "n1", "true"]].concat();
         let found = command().try_get_matches_from(args).unwrap_err();

@@ -2,35 +2,34 @@
 
 use std::time::Duration;
 
-/// What became known about a host beside how it ended, for reports that tell more than that. A time
-/// is `None` if the host did not get so far. What a host's time has beyond all of them is
-/// [`delayed`](Facts::delayed).
+/// Times and connection facts of a target, for reports with details. A time is `None` if the target did not reach
+/// that phase. The rest of the target's time is [`delayed`](Facts::delayed).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Looking up the name.
+    /// Lookup of the name.
     pub resolve: Option<Duration>,
-    /// Waiting for a source port, and for a turn to connect after that.
+    /// Waits for a source port, and then for the fan-out and the rate.
     pub port_wait: Option<Duration>,
-    /// Pauses before further attempts, and waiting for a turn to connect after them.
+    /// Pauses before further attempts, and then waits for the fan-out and the rate.
     pub retry_wait: Option<Duration>,
-    /// Making connections, all attempts together.
+    /// Connecting, all attempts together.
     pub connect: Option<Duration>,
-    /// From the connection to the command's start, or to the end of the attempt; all together.
+    /// From the connection to the start of the command or to the end of the attempt, all attempts together.
     pub start: Option<Duration>,
-    /// From the command's start to the end of its streams.
+    /// From the start of the command to the end of its streams.
     pub run: Option<Duration>,
-    /// How many connections were tried.
+    /// Number of connections that were tried.
     pub attempts: u32,
-    /// The source port of the last connection that was made.
+    /// Source port of the last connection that was made.
     pub local_port: Option<u16>,
-    /// Which side closed the connection first, if there was one.
+    /// Side that closed the connection first, if there was a connection.
     pub closed_first: Option<Side>,
-    /// What is known of a command that has not been seen to end.
-    pub left: Left,
+    /// True, false or unknown: the command goes on at the target.
+    pub left_running: LeftRunning,
 }
 
 impl Facts {
-    /// What is known after a further attempt, of which `later` is known.
+    /// Returns the facts of this attempt and of a `later` one together.
     #[must_use]
     pub fn and(&self, later: &Facts) -> Facts {
         let sum = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
@@ -47,12 +46,12 @@ impl Facts {
             attempts: self.attempts + later.attempts,
             local_port: later.local_port.or(self.local_port),
             closed_first: later.closed_first.or(self.closed_first),
-            left: self.left.max(later.left),
+            left_running: self.left_running.max(later.left_running),
         }
     }
 
-    /// The part of a host's time that belongs to no phase: this process did not get the CPU, or the
-    /// machine was short of descriptors, processes or memory.
+    /// Returns the part of a target's time that belongs to no phase: this process did not get the CPU, or the machine
+    /// was short of descriptors, processes or memory.
     #[must_use]
     pub fn delayed(&self, elapsed: Duration) -> Duration {
         let phases = [
@@ -67,23 +66,23 @@ impl Facts {
     }
 }
 
-/// What is known of a command that has not been seen to end.
+/// True, false or unknown: a command goes on at the target after the target's outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Left {
-    /// It has ended, or never started.
+pub enum LeftRunning {
+    /// The command has ended, or never started.
     #[default]
-    Nothing,
-    /// It may have been started, or may have ended: its host was given up after it had been asked for the
-    /// command, or the connection was reset while the command ran.
-    MayRun,
-    /// It was started, and could not be stopped or was lost sight of.
-    Runs,
+    No,
+    /// The command may run: the attempt failed after the daemon was asked for it, or the connection was reset while
+    /// it ran.
+    Maybe,
+    /// The command was started, and then the connection was lost or the command could not be stopped.
+    Yes,
 }
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// This program, which then resets the connection.
+    /// This program, which resets the connection when it closes first.
     Local,
     /// The daemon.
     Remote,

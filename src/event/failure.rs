@@ -2,26 +2,26 @@
 
 use std::fmt;
 
-/// What a session was doing when its time ran out or its connection broke.
+/// Phase of an attempt in which a timeout or an error happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// Looking up the host's name.
+    /// Lookup of the name.
     Resolve,
-    /// Waiting for the TCP connection.
+    /// TCP connection.
     Connect,
-    /// Connected, agreeing with an ssh server on keys.
+    /// Key exchange with an ssh server.
     Handshake,
-    /// Checking that the server is the one that is known.
+    /// Check of the server's host key.
     HostKey,
-    /// Waiting for the server to let the user in.
+    /// Authentication of the user.
     Auth,
-    /// Waiting for `ssh` to log in.
+    /// Login by the program `ssh`.
     Login,
-    /// Connected, waiting for the daemon's connection for standard error.
+    /// Wait for the daemon's call-back.
     CallBack,
-    /// Waiting for the daemon's word that the command started.
+    /// Wait for the daemon's answer that the command started.
     Start,
-    /// The command was running.
+    /// Run of the command.
     Run,
 }
 
@@ -42,7 +42,7 @@ impl Phase {
         }
     }
 
-    /// The words for "while …", as the error messages use them.
+    /// Returns the words after "while" in error messages.
     #[must_use]
     pub fn doing(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Phase {
     }
 }
 
-/// The kinds of failure, for counting: a [`TransportError`] without its details.
+/// Kind of a failure without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
     /// The name service knows no address for the host, or does not answer.

@@ -1,23 +1,23 @@
-//! Users and hosts that may reach a shell: `ssh` puts them into the `%r` and `%h` of its own commands (`ProxyCommand`,
-//! `Match exec`), and a command of `-R exec` may be a line of shell. The rules are those of OpenSSH's client
-//! (`valid_ruser` and `valid_hostname` in ssh.c), which older ones do not have.
+//! The check of users and hosts that may reach a shell. `ssh` puts them into the `%r` and `%h` of its own commands
+//! (`ProxyCommand`, `Match exec`), and a command of `-R exec` may be a line of shell. The rules are those of OpenSSH's
+//! client (`valid_ruser` and `valid_hostname` in ssh.c), which older versions do not have.
 
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 use crate::targets::{Target, TransportKind};
 
-/// The characters that a shell obeys, in a user's name.
-const OBEYED_IN_USERS: &str = "'`\";&<>|(){}";
+/// Characters that a shell interprets and that no user name may have.
+const SPECIAL_IN_USERS: &str = "'`\";&<>|(){}";
 
-/// The same in a host's name.
-const OBEYED_IN_HOSTS: &str = "'`\"$\\;&<>|(){},";
+/// Characters that a shell interprets and that no host name may have.
+const SPECIAL_IN_HOSTS: &str = "'`\"$\\;&<>|(){},";
 
-/// Checks the users and hosts of the targets that are reached by processes.
+/// Checks the users and hosts of the targets for which local processes are started.
 ///
 /// # Errors
-/// The first user or host that a shell could take for something else, with all targets that have it.
+/// A user or host has characters that a shell interprets. The error names all targets that have it.
 pub(super) fn check(
     targets: &[Target],
     default: TransportKind,
@@ -56,14 +56,14 @@ pub(super) fn check(
     }
 }
 
-/// The fault of a remote user's name, if it has one.
+/// Returns the fault of a user name, if it has one.
 fn fault_of_user(user: &str) -> Option<String> {
-    let obeyed = |c: &char| OBEYED_IN_USERS.contains(*c);
+    let special = |c: &char| SPECIAL_IN_USERS.contains(*c);
     if user.starts_with('-') {
         Some("it begins with '-'".to_owned())
     } else if user.chars().any(|c| c.is_ascii_control()) {
         Some("it contains a control character".to_owned())
-    } else if let Some(c) = user.chars().find(obeyed) {
+    } else if let Some(c) = user.chars().find(special) {
         Some(format!("it contains {c:?}"))
     } else if user.contains(" -") {
         Some("it contains a blank before '-'".to_owned())
@@ -74,9 +74,9 @@ fn fault_of_user(user: &str) -> Option<String> {
     }
 }
 
-/// The fault of a host's name, if it has one.
+/// Returns the fault of a host name, if it has one.
 fn fault_of_host(host: &str) -> Option<String> {
-    let obeyed = |c: &char| OBEYED_IN_HOSTS.contains(*c);
+    let special = |c: &char| SPECIAL_IN_HOSTS.contains(*c);
     if host.starts_with('-') {
         Some("it begins with '-'".to_owned())
     } else if host.chars().any(|c| c.is_ascii_control()) {
@@ -84,7 +84,7 @@ fn fault_of_host(host: &str) -> Option<String> {
     } else if host.contains(' ') {
         Some("it contains a blank".to_owned())
     } else {
-        let found = host.chars().find(obeyed);
+        let found = host.chars().find(special);
         found.map(|c| format!("it contains {c:?}"))
     }
 }
@@ -95,19 +95,19 @@ mod tests {
 
     use super::*;
 
-    /// True if `ssh` takes the user and the host; it connects nowhere.
-    fn taken_by_ssh(user: &str, host: &str) -> bool {
+    /// Returns true if `ssh` accepts the user and the host. It does not connect.
+    fn is_valid_for_ssh(user: &str, host: &str) -> bool {
         let output = Command::new("ssh")
             .args(["-F", "none", "-G", "-l", user, "--", host])
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        // It may find other faults in its configuration for such a host.
+        // The status does not tell: ssh may find other faults for such a host.
         !String::from_utf8_lossy(&output.stderr).contains("contains invalid characters")
     }
 
     #[test]
-    fn users_and_hosts_are_those_that_ssh_takes() {
+    fn users_and_hosts_are_valid_if_ssh_accepts_them() {
         if Command::new("ssh").arg("-V").output().is_err() {
             assert!(
                 std::env::var_os("CI").is_none_or(|ci| ci != "true"),
@@ -122,13 +122,21 @@ mod tests {
         for c in special.chain(['x', '7', 'ä']) {
             for name in [format!("{c}a"), format!("a{c}-"), format!("a{c}")] {
                 let user_fault = fault_of_user(&name);
-                assert_eq!(taken_by_ssh(&name, "h"), user_fault.is_none(), "{name:?}");
+                assert_eq!(
+                    is_valid_for_ssh(&name, "h"),
+                    user_fault.is_none(),
+                    "{name:?}"
+                );
                 if c == '@' {
-                    // ssh takes what is before it for a user.
+                    // For ssh, the text before an @ is a user.
                     continue;
                 }
                 let host_fault = fault_of_host(&name);
-                assert_eq!(taken_by_ssh("u", &name), host_fault.is_none(), "{name:?}");
+                assert_eq!(
+                    is_valid_for_ssh("u", &name),
+                    host_fault.is_none(),
+                    "{name:?}"
+                );
             }
         }
     }
@@ -146,28 +154,28 @@ mod tests {
     }
 
     #[test]
-    fn only_targets_that_are_concerned_are_refused() {
+    fn only_users_and_hosts_that_reach_a_process_are_refused() {
         let bad = Some("a;b");
         let targets = [
             target("n1", bad, None),
             target("n2", bad, None),
             target("x", Some("ok"), None),
         ];
-        let said = |default, user, exec_takes_user| {
-            let checked = check(&targets, default, user, exec_takes_user);
-            checked.map_err(|error| error.to_string())
+        let checked = |default, user, exec_takes_user| {
+            let result = check(&targets, default, user, exec_takes_user);
+            result.map_err(|error| error.to_string())
         };
         insta::assert_snapshot!(
-            said(TransportKind::OpenSsh, None, false).unwrap_err(),
+            checked(TransportKind::OpenSsh, None, false).unwrap_err(),
             @r#"cannot use the remote user "a;b" of n[1-2]: it contains ';', and a shell may read it"#
         );
-        assert!(said(TransportKind::Exec, None, true).is_err());
+        assert!(checked(TransportKind::Exec, None, true).is_err());
         for (default, exec_takes_user) in [
             (TransportKind::Exec, false),
             (TransportKind::Rsh, true),
             (TransportKind::Ssh, true),
         ] {
-            assert_eq!(said(default, Some("-x"), exec_takes_user), Ok(()));
+            assert_eq!(checked(default, Some("-x"), exec_takes_user), Ok(()));
         }
         let host = [target("$(id)", None, Some(TransportKind::OpenSsh))];
         let error = check(&host, TransportKind::Rsh, None, false).unwrap_err();

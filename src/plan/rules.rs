@@ -1,12 +1,12 @@
-//! The part of the plan that is about when: limits, retries, waves.
+//! The part of the plan about limits, retries and waves.
 
 use std::num::NonZeroU32;
 
 use crate::cli::Cli;
-use crate::report::Rules;
+use crate::output::RunRules;
 use crate::run::policy::{Policy, Share};
 
-/// Decides when the run goes on, gives up or tries again.
+/// Returns the limits, retries and waves of a run.
 pub(super) fn policy(cli: &Cli) -> Policy {
     let first = cli.fail_fast.then_some(Share::Count(NonZeroU32::MIN));
     Policy {
@@ -24,9 +24,9 @@ pub(super) fn policy(cli: &Cli) -> Policy {
     }
 }
 
-/// The same in words, for a run of so many targets.
-pub(super) fn words(policy: &Policy, total: usize) -> Rules {
-    Rules {
+/// Returns a policy for the reports of a run of `total` targets.
+pub(super) fn for_reports(policy: &Policy, total: usize) -> RunRules {
+    RunRules {
         kill_after: policy.kill_after,
         deadline: policy.deadline,
         idle_timeout: policy.idle_timeout,

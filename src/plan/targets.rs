@@ -1,4 +1,4 @@
-//! The part of the plan that is about who: targets from options, files, groups and standard input.
+//! The part of the plan about targets, from options, files, groups and standard input.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use crate::cli::Cli;
 use crate::error::Error;
+use crate::targets::fold;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::inventory::Inventory;
-use crate::targets::nodeset::{NodeSet, fold};
 use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
+use nodeset::NodeSet;
 
 const STANDARD_INPUT: &str = "standard input";
 
-/// The groups of this machine, of the configuration, and of inventories that are the hosts files.
+/// Returns the groups of this machine, of the configuration and of the inventories given with `-f`.
 pub(super) fn groups(own: BTreeMap<String, OwnGroup>, cli: &Cli) -> Result<Groups, Error> {
     let variable = |name: &str| {
         env::var_os(name)
@@ -36,8 +37,8 @@ pub(super) fn groups(own: BTreeMap<String, OwnGroup>, cli: &Cli) -> Result<Group
     Ok(groups)
 }
 
-/// Who the run is for. `words` are further expressions; where nothing at all names targets and the words
-/// may, standard input does.
+/// Returns the targets of the command line. `words` are further expressions, in the listing modes. There, standard
+/// input is read if nothing names targets.
 pub(super) fn select(
     cli: &Cli,
     groups: &Groups,
@@ -69,7 +70,7 @@ pub(super) fn select(
     Ok(list)
 }
 
-/// How many targets there may be.
+/// Returns the limits on expressions and files.
 pub(super) fn limits(cli: &Cli) -> Limits {
     Limits {
         max_targets: cli.max_targets.get(),
@@ -80,7 +81,7 @@ fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Reads everything that names targets; false if there is no such thing.
+/// Reads everything that names targets. Returns false if nothing does.
 fn read(
     cli: &Cli,
     groups: &Groups,
@@ -88,10 +89,10 @@ fn read(
     list: &mut TargetListBuilder,
 ) -> Result<bool, TargetError> {
     let hosts = cli.hosts.iter().map(|text| (text, "-w"));
-    for (text, from) in hosts.chain(words.iter().map(|text| (text, "argument"))) {
+    for (text, origin) in hosts.chain(words.iter().map(|text| (text, "argument"))) {
         match text.as_str() {
             "-" => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
-            text => list.add_expr(text, Origin::named(from))?,
+            text => list.add_expr(text, Origin::named(origin))?,
         }
     }
     let inventories = groups.inventories();
@@ -101,9 +102,10 @@ fn read(
     };
     let is_inventory = |path: &&PathBuf| inventories.iter().any(|(file, _)| file == *path);
     for file in cli.hosts_files.iter().filter(|path| !is_inventory(path)) {
-        match is_standard_input(file) {
-            true => list.add_reader(STANDARD_INPUT, io::stdin().lock())?,
-            false => list.add_hosts_file(file)?,
+        if is_standard_input(file) {
+            list.add_reader(STANDARD_INPUT, io::stdin().lock())?;
+        } else {
+            list.add_hosts_file(file)?;
         }
     }
     for name in &cli.groups_named {
@@ -112,7 +114,7 @@ fn read(
     if cli.all {
         list.add_expr("@*", Origin::named("-a"))?;
     }
-    // Whoever names a group in an inventory, as with Ansible, means those hosts of it.
+    // If the command line names a group of the inventory, only the hosts of that group are targets, as for Ansible.
     if !groups.inventory_was_asked() {
         for (file, inventory) in inventories {
             list.add_inventory(file, inventory)?;
@@ -121,17 +123,17 @@ fn read(
             }
         }
     }
-    let named = [
+    let counts = [
         cli.hosts.len(),
         words.len(),
         cli.hosts_files.len(),
         cli.groups_named.len(),
     ];
-    Ok(cli.all || named.iter().any(|&n| n > 0))
+    Ok(cli.all || counts.iter().any(|&count| count > 0))
 }
 
-/// The notice that all hosts of an inventory are targets where an expression names some of them, as for Ansible's
-/// `--limit`.
+/// Returns a notice if an expression names some hosts of an inventory, as with Ansible's `--limit`. All hosts of the
+/// inventory are targets then.
 fn all_instead_of_some(file: &Path, inventory: &Inventory, expressed: &NodeSet) -> Option<String> {
     let total = inventory.names().len();
     let some: Vec<&str> = inventory
@@ -147,13 +149,13 @@ fn all_instead_of_some(file: &Path, inventory: &Inventory, expressed: &NodeSet) 
     })
 }
 
-/// Whether targets are read from standard input.
+/// Returns true if targets are read from standard input.
 pub(super) fn from_standard_input(cli: &Cli) -> bool {
     cli.hosts.iter().any(|text| text == "-")
         || cli.hosts_files.iter().any(|path| is_standard_input(path))
 }
 
-/// The words of a listing, which are expressions.
+/// Returns the words of a listing, which are expressions.
 pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
     let text = |word: &std::ffi::OsString| {
         let bad = || Error::NotText {
@@ -164,7 +166,7 @@ pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
     cli.command.iter().map(text).collect()
 }
 
-/// The targets of a run.
+/// Returns the targets of a run.
 pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::Target]>, Error> {
     let targets = select(cli, groups, None)?.into_targets();
     if targets.iter().all(|target| target.inventory.is_none()) {
@@ -172,7 +174,7 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
     }
     let mut targets = targets.to_vec();
     let mut ignored: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut ports = 0;
+    let mut ignored_ports = 0;
     for target in &mut targets {
         let Some(inventory) = target.inventory.clone() else {
             continue;
@@ -186,16 +188,16 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
         for name in &inventory.ignored {
             *ignored.entry(*name).or_default() += 1;
         }
-        // Inventories are written for ssh. Who names another transport means it.
+        // Inventories are written for ssh, but -R chooses for them, too.
         if cli.transport.is_none() {
             target.transport.get_or_insert(TransportKind::Ssh);
         }
-        // The port is that of sshd, where no rshd listens.
+        // ansible_port is the port of sshd, on which no rshd listens.
         let transport = target.transport_or(cli.default_transport());
         if transport == TransportKind::Rsh && target.port.is_some() && target.port == inventory.port
         {
             target.port = None;
-            ports += 1;
+            ignored_ports += 1;
         }
     }
     let counted = |name: &str, count: usize| match count {
@@ -208,8 +210,8 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
         let text = format!("set in the inventory and not used: {}", parts.join(", "));
         groups.warnings().add(text);
     }
-    if ports > 0 {
-        let port = counted("ansible_port", ports);
+    if ignored_ports > 0 {
+        let port = counted("ansible_port", ignored_ports);
         let text = format!("set in the inventory for ssh and not used with rsh: {port}");
         groups.warnings().add(text);
     }

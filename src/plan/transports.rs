@@ -1,4 +1,4 @@
-//! What the transports of a run are told, for those that its targets take.
+//! The part of the plan about transports: their options, for those that a target uses.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet};
@@ -8,51 +8,47 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs};
 
+use reserved_ports::{SourcePorts, candidates};
+use ssh_files::{ConfigOption, ConfigSources, HostConfig, SYSTEM_FILE, SshConfig, UserFile};
+
 use super::remote_names;
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::ports::{self, SourcePorts};
+use crate::output::ResolvedEndpoint;
 use crate::privilege::Privilege;
-use crate::report::Decided;
-use crate::targets::{Target, TransportKind};
+use crate::targets::{RSH_PORT, SSH_PORT, Target, TransportKind};
+use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::rsh::wrap::{self, EndMarker, MAX_COMMAND};
-use crate::transport::ssh::config::{HostConfig, SYSTEM_FILE, Sources, SshConfig, UserFile};
+use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
-use crate::transport::{Input, StderrMode};
 
-/// The port of rshd, the only one that the program's own right to reserved source ports is good for.
-const RSH_PORT: u16 = 514;
-
-/// Where root names the ports of services.
+/// File in which root gives services their ports.
 const SERVICES: &str = "/etc/services";
 
-/// The port of sshd.
-const SSH_PORT: u16 = 22;
-
-/// The transports of a run, all decided. Those that no target takes are `None`.
+/// Options of the transports of a run. Those of a transport that no target uses are `None`.
 #[derive(Debug)]
 pub struct TransportPlan {
-    /// For targets that name none.
+    /// Transport of targets that name none.
     pub default: TransportKind,
-    /// What the rsh sessions have in common.
+    /// Options of rsh.
     pub rsh: Option<RshOptions>,
-    /// What the ssh sessions have in common.
+    /// Options of ssh through libssh2.
     pub ssh: Option<SshOptions>,
-    /// What the `ssh` processes have in common.
+    /// Options of the system's `ssh`.
     pub openssh: Option<OpenSshOptions>,
-    /// What the local commands have in common.
+    /// Options of local commands.
     pub exec: Option<ExecOptions>,
-    /// Where rsh connections come from.
+    /// Source ports of rsh connections.
     pub source_ports: SourcePorts,
-    /// Where ssh connections come from.
+    /// Source ports of ssh connections.
     pub ssh_source_ports: SourcePorts,
 }
 
 impl TransportPlan {
-    /// How many descriptors one host takes at most.
+    /// Returns the maximum number of descriptors for one target.
     #[must_use]
     pub fn descriptors_per_host(&self) -> u32 {
         let rsh = self.rsh.as_ref().map_or(0, |rsh| match rsh.stderr {
@@ -67,46 +63,22 @@ impl TransportPlan {
         rsh.max(processes).max(ssh)
     }
 
-    /// Reads the password that a script has ready.
+    /// Returns the resolved ssh endpoints, indexed by `TargetId`. It is empty if no target uses ssh.
     ///
     /// # Errors
-    /// There is none.
-    pub fn read_password(&mut self) -> Result<(), Error> {
-        match &mut self.ssh {
-            Some(ssh) => Ok(ssh.password.read()?),
-            None => Ok(()),
-        }
-    }
-
-    /// Has all commands read this.
-    pub fn feed(&mut self, input: &Input) {
-        if let Some(rsh) = &mut self.rsh {
-            rsh.input = Some(input.clone());
-        }
-        if let Some(ssh) = &mut self.ssh {
-            ssh.input = Some(input.clone());
-        }
-        if let Some(openssh) = &mut self.openssh {
-            openssh.input = Some(input.clone());
-        }
-        if let Some(exec) = &mut self.exec {
-            exec.input = Some(input.clone());
-        }
-    }
-
-    /// How the targets are called of which ssh's configuration decides that, by their numbers.
-    ///
-    /// # Errors
-    /// What the configuration says of one of them, or of a host on the way there, cannot be done.
-    pub(super) fn decided(&self, targets: &[Target]) -> Result<Vec<Option<Decided>>, Error> {
+    /// mrsh cannot do what the configuration says about a target or one of its jump hosts.
+    pub(super) fn resolved(
+        &self,
+        targets: &[Target],
+    ) -> Result<Vec<Option<ResolvedEndpoint>>, Error> {
         let Some(ssh) = &self.ssh else {
             return Ok(Vec::new());
         };
-        let mut texts = Texts::default();
-        let mut decided = Vec::with_capacity(targets.len());
+        let mut texts = SharedTexts::default();
+        let mut resolved = Vec::with_capacity(targets.len());
         for target in targets {
             if target.transport_or(self.default) != TransportKind::Ssh {
-                decided.push(None);
+                resolved.push(None);
                 continue;
             }
             let unusable = |fault| Error::SshTarget {
@@ -114,41 +86,43 @@ impl TransportPlan {
                 fault,
             };
             let host = ssh.host(target).map_err(unusable)?;
-            let jump_route = match host.jumps.is_empty() {
-                true => None,
-                false => Some(jump_route(&ssh.jump_hosts(&host).map_err(unusable)?)),
+            let jump_hosts = if host.jumps.is_empty() {
+                None
+            } else {
+                Some(jump_hosts_text(&ssh.jump_hosts(&host).map_err(unusable)?))
             };
-            decided.push(Some(Decided {
-                host: match *host.host_name == *target.host {
-                    true => Arc::clone(&target.host),
-                    false => host.host_name.into(),
+            resolved.push(Some(ResolvedEndpoint {
+                host: if *host.host_name == *target.host {
+                    Arc::clone(&target.host)
+                } else {
+                    host.host_name.into()
                 },
                 user: texts.shared(&host.user),
                 port: host.port,
-                by_way_of: jump_route.map(|jump_route| texts.shared(&jump_route)),
+                jump_hosts: jump_hosts.map(|text| texts.shared(&text)),
             }));
         }
-        Ok(decided)
+        Ok(resolved)
     }
 
-    /// Whether rsh connections come from the ports that rshd trusts: what a lent right to bind is for.
+    /// Returns true if rsh connections come from the ports that rshd trusts.
     #[must_use]
     pub fn binds_reserved(&self) -> bool {
         self.rsh.is_some() && self.source_ports.are_reserved()
     }
 
-    /// Whether hosts are run by local processes.
+    /// Returns true if a transport starts local processes.
     #[must_use]
     pub fn starts_processes(&self) -> bool {
         self.openssh.is_some() || self.exec.is_some()
     }
 }
 
-/// Texts that many targets have in common, held once.
+/// Texts that many targets have in common, kept once.
 #[derive(Debug, Default)]
-struct Texts(HashSet<Arc<str>>);
+struct SharedTexts(HashSet<Arc<str>>);
 
-impl Texts {
+impl SharedTexts {
     fn shared(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.0.get(text) {
             return Arc::clone(known);
@@ -159,8 +133,8 @@ impl Texts {
     }
 }
 
-/// The hosts on the way, for people.
-fn jump_route(jump_hosts: &[HostConfig]) -> String {
+/// Returns the jump hosts of a target as text.
+fn jump_hosts_text(jump_hosts: &[HostConfig]) -> String {
     let words: Vec<String> = jump_hosts
         .iter()
         .map(|jump_host| {
@@ -173,27 +147,31 @@ fn jump_route(jump_hosts: &[HostConfig]) -> String {
     words.join(" and ")
 }
 
-/// Decides what the targets' transports are told.
+/// Decides the options of the transports that targets use.
 pub(super) fn decide(
     cli: &Cli,
     targets: &[Target],
     command: &[u8],
 ) -> Result<TransportPlan, Error> {
     // Embedded rsh daemons answer for every target.
-    let takes = |kind: TransportKind| match cli.demo {
-        true => kind == TransportKind::Rsh,
-        false => targets
+    let is_used = |kind: TransportKind| {
+        if cli.demo {
+            return kind == TransportKind::Rsh;
+        }
+        let mut kinds = targets
             .iter()
-            .any(|target| target.transport_or(cli.default_transport()) == kind),
+            .map(|target| target.transport_or(cli.default_transport()));
+        kinds.any(|used| used == kind)
     };
     let stderr = cli.stderr_mode();
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
     let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
-    let ssh = match takes(TransportKind::Ssh) {
-        true => Some(ssh(cli, targets, command, &ssh_source_ports)?),
-        false => None,
+    let ssh = if is_used(TransportKind::Ssh) {
+        Some(ssh(cli, targets, command, &ssh_source_ports)?)
+    } else {
+        None
     };
-    if ssh.is_none() && takes(TransportKind::OpenSsh) {
+    if ssh.is_none() && is_used(TransportKind::OpenSsh) {
         let option = match cli.password_fd {
             Some(_) => "--password-fd",
             None => "--password",
@@ -202,12 +180,13 @@ pub(super) fn decide(
             return Err(Error::NoPassword { option });
         }
     }
-    let rsh = match takes(TransportKind::Rsh) {
-        true => Some(rsh(cli, targets, command, &source_ports)?),
-        false => None,
+    let rsh = if is_used(TransportKind::Rsh) {
+        Some(rsh(cli, targets, command, &source_ports)?)
+    } else {
+        None
     };
-    let openssh = match takes(TransportKind::OpenSsh) {
-        true => Some(OpenSshOptions {
+    let openssh = if is_used(TransportKind::OpenSsh) {
+        let options = OpenSshOptions {
             user: cli.user.clone(),
             port: cli.port,
             command: ssh_command(cli, command),
@@ -216,14 +195,14 @@ pub(super) fn decide(
             options: ssh_settings(cli)?,
             connect_timeout: cli.connect_timeout,
             input: None,
-        }),
-        false => None,
-    };
-    if openssh.is_some() {
+        };
         must_exist(OsStr::new("ssh"))?;
-    }
-    let exec = match takes(TransportKind::Exec) {
-        true => Some(ExecOptions {
+        Some(options)
+    } else {
+        None
+    };
+    let exec = if is_used(TransportKind::Exec) {
+        Some(ExecOptions {
             template: template(&cli.command)?,
             user: match &cli.user {
                 Some(name) => name.clone(),
@@ -231,8 +210,9 @@ pub(super) fn decide(
             },
             stderr,
             input: None,
-        }),
-        false => None,
+        })
+    } else {
+        None
     };
     if openssh.is_some() || exec.is_some() {
         let takes_user = exec.as_ref().is_some_and(|exec| exec.template.has_user());
@@ -270,7 +250,7 @@ fn ssh(
     command: &[u8],
     source_ports: &SourcePorts,
 ) -> Result<SshOptions, Error> {
-    if Privilege::of_this_process() == Privilege::Lent
+    if Privilege::of_this_process() == Privilege::File
         && source_ports.are_reserved()
         && let Some(target) = targets
             .iter()
@@ -282,13 +262,16 @@ fn ssh(
         });
     }
     let (local_user, home) = super::account()?;
-    let sources = Sources {
+    let sources = ConfigSources {
         user_file: match &cli.ssh_config {
             Some(file) => UserFile::named(file),
             None => UserFile::Default,
         },
         system_file: SYSTEM_FILE.into(),
-        options: ssh_settings(cli)?,
+        options: ssh_settings(cli)?
+            .into_iter()
+            .map(|text| ConfigOption::new("--ssh-option", text))
+            .collect(),
         home,
         local_user,
         uid: uzers::get_current_uid(),
@@ -309,7 +292,7 @@ fn ssh(
         stderr: cli.stderr_mode(),
         raw: cli.raw,
         input: None,
-        config: SshConfig::load(sources.clone()).map_err(SshError::from)?,
+        config: load(sources.clone()).map_err(SshError::from)?,
         own_configs: own_configs(targets.iter().filter(of_ssh), &sources)?,
         agent: env::var_os("SSH_AUTH_SOCK")
             .filter(|socket| !socket.is_empty())
@@ -322,10 +305,14 @@ fn ssh(
     })
 }
 
-/// The configurations of targets that have settings of their own, by those settings.
+fn load(sources: ConfigSources) -> Result<SshConfig, ConfigFault> {
+    Ok(SshConfig::load(sources)?)
+}
+
+/// Returns the configurations of targets that have settings of their own, by those settings.
 fn own_configs<'t>(
     targets: impl Iterator<Item = &'t Target>,
-    sources: &Sources,
+    sources: &ConfigSources,
 ) -> Result<BTreeMap<Vec<String>, SshConfig>, Error> {
     let mut configs = BTreeMap::new();
     for target in targets {
@@ -336,8 +323,12 @@ fn own_configs<'t>(
         if own.is_empty() || configs.contains_key(&own) {
             continue;
         }
-        let config = SshConfig::load_for(sources.clone(), &from.ssh_options);
-        let config = config.map_err(|fault| Error::SshTarget {
+        let mut sources = sources.clone();
+        let settings = from.ssh_options.iter();
+        sources.options.extend(
+            settings.map(|(origin, text)| ConfigOption::new(Arc::clone(origin), text.as_str())),
+        );
+        let config = load(sources).map_err(|fault| Error::SshTarget {
             label: target.label.to_string(),
             fault,
         })?;
@@ -346,7 +337,7 @@ fn own_configs<'t>(
     Ok(configs)
 }
 
-/// What comes before the configuration files of ssh.
+/// Returns the settings of the command line, which come before the configuration files of ssh.
 fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
     let mut settings = Vec::new();
     for file in &cli.identities {
@@ -360,7 +351,7 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
                 file: file.clone(),
                 source,
             })?;
-        // A token of ssh_config's begins with a percent sign; quotes keep blanks together.
+        // In ssh_config, a percent sign starts a token, and quotes keep blanks together.
         let path = path.display().to_string().replace('%', "%%");
         settings.push(format!("IdentityFile=\"{path}\""));
     }
@@ -374,13 +365,14 @@ fn rsh(
     command: &[u8],
     source_ports: &SourcePorts,
 ) -> Result<RshOptions, Error> {
-    if Privilege::of_this_process() == Privilege::Lent && source_ports.are_reserved() {
+    if Privilege::of_this_process() == Privilege::File && source_ports.are_reserved() {
         only_rshd(cli, targets)?;
     }
     let stderr = cli.stderr_mode();
-    let length = match cli.raw {
-        true => command.len(),
-        false => EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin),
+    let length = if cli.raw {
+        command.len()
+    } else {
+        EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin)
     };
     if length > MAX_COMMAND {
         return Err(Error::CommandTooLong {
@@ -405,25 +397,26 @@ fn rsh(
     };
     if let SourcePorts::Range(range) = source_ports
         && options.has_callback()
-        && ports::candidates(range.clone()).usable.len() == 1
+        && candidates(range.clone()).usable.len() == 1
     {
         return Err(Error::TooFewPorts {
-            range: format!("{}-{}", range.start(), range.end()),
+            range: super::range_text(range),
         });
     }
     Ok(options)
 }
 
-/// Refuses targets on other ports than rshd's, which a trusted source port is not for.
+/// Refuses targets on other ports than rshd's. With the privilege of the program's file, the caller could otherwise
+/// reach other services from a reserved port.
 fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
     let is_rsh =
         |target: &&Target| target.transport_or(cli.default_transport()) == TransportKind::Rsh;
     let port = |target: &Target| target.port.or(cli.port).unwrap_or(RSH_PORT);
-    let mut called = targets.iter().filter(is_rsh);
-    // Read only where another port is asked for, which is seldom.
+    let mut rsh_targets = targets.iter().filter(is_rsh);
+    // Read only if a target has another port, which is rare.
     let services = LazyCell::new(|| fs::read_to_string(SERVICES).unwrap_or_default());
     let is_rshd = |port| port == RSH_PORT || shell_service(&services) == Some(port);
-    match called.find(|target| !is_rshd(port(target))) {
+    match rsh_targets.find(|target| !is_rshd(port(target))) {
         Some(other) => Err(Error::RemotePort {
             label: other.label.to_string(),
             port: port(other),
@@ -432,7 +425,7 @@ fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
     }
 }
 
-/// The port of the `shell` service in the text of [`SERVICES`], where root may have named another.
+/// Returns the port of the `shell` service in the text of [`SERVICES`]. Root may have changed it.
 fn shell_service(services: &str) -> Option<u16> {
     services.lines().find_map(|line| {
         let mut words = line.split('#').next()?.split_whitespace();
@@ -443,7 +436,7 @@ fn shell_service(services: &str) -> Option<u16> {
     })
 }
 
-/// The words of a local command, checked as far as they are the same for every host.
+/// Returns the words of a local command, checked as far as they are the same for every host.
 fn template(words: &[OsString]) -> Result<Template, Error> {
     let template = Template::new(words.to_owned())?;
     if let Some(program) = template.program() {
@@ -452,26 +445,23 @@ fn template(words: &[OsString]) -> Result<Template, Error> {
     Ok(template)
 }
 
-/// Refuses a program that no host's command could be started with.
+/// Refuses a program that does not exist.
 fn must_exist(program: &OsStr) -> Result<(), Error> {
     let is_file = |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file());
     let path = env::var_os("PATH");
-    let found = match program.as_bytes().contains(&b'/') {
-        true => is_file(Path::new(program)),
-        false => path.is_none_or(|path| {
-            env::split_paths(&path).any(|folder| is_file(&folder.join(program)))
-        }),
+    let exists = if program.as_bytes().contains(&b'/') {
+        is_file(Path::new(program))
+    } else {
+        path.is_none_or(|path| env::split_paths(&path).any(|folder| is_file(&folder.join(program))))
     };
-    match found {
-        true => Ok(()),
-        false => Err(Error::NoProgram {
-            program: program.to_string_lossy().into_owned(),
-            shell: program
-                .as_bytes()
-                .iter()
-                .any(|byte| byte.is_ascii_whitespace() || b"|;&<>$`'\"*()".contains(byte)),
-        }),
+    if exists {
+        return Ok(());
     }
+    let is_for_shell = |byte: &u8| byte.is_ascii_whitespace() || b"|;&<>$`'\"*()".contains(byte);
+    Err(Error::NoProgram {
+        program: program.to_string_lossy().into_owned(),
+        shell: program.as_bytes().iter().any(is_for_shell),
+    })
 }
 
 #[cfg(test)]
@@ -479,7 +469,7 @@ mod tests {
     use super::shell_service;
 
     #[test]
-    fn root_may_name_another_port_for_the_shell_service() {
+    fn the_port_of_the_shell_service_is_read_from_services() {
         let services = "# shell 1/tcp\nwho 513/udp whod\nshell\t\t5514/udp\nshell\t\t1514/tcp\tcmd syslog # x\nshell 9/tcp\n";
         assert_eq!(shell_service(services), Some(1514));
         for none in [

@@ -1,63 +1,63 @@
-//! How a run is called off: one value that only rises, watched by every host's task.
+//! Cancellation of a run: one value that only becomes stronger. Every host task watches it.
 
 use tokio::sync::watch;
 
 use crate::event::CancelReason;
 
-/// What becomes of the hosts that run, mildest first.
+/// Treatment of the targets in progress, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
-    /// They go on to their end; no other is started.
+    /// The targets in progress go on to their end. No other is started.
     Drain,
-    /// Their commands are asked to end, then killed.
+    /// Their commands get TERM, and later KILL.
     Stop,
-    /// Without giving the remote commands time to end.
+    /// Their commands get KILL at once.
     AtOnce,
 }
 
-/// Why and how fast everything is to end.
+/// Reason and urgency of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cancel {
+pub(super) struct Cancellation {
     pub(super) reason: CancelReason,
     pub(super) urgency: Urgency,
 }
 
-/// The dispatcher's end.
+/// The sender of the cancellation, held by the dispatcher.
 #[derive(Debug)]
-pub(super) struct Canceller(watch::Sender<Option<Cancel>>);
+pub(super) struct Canceller(watch::Sender<Option<Cancellation>>);
 
-/// A host task's end.
+/// The receiver of the cancellation, held by a host task.
 #[derive(Clone, Debug)]
-pub(super) struct Cancelled(watch::Receiver<Option<Cancel>>);
+pub(super) struct CancelWatch(watch::Receiver<Option<Cancellation>>);
 
 impl Canceller {
-    pub(super) fn new() -> (Self, Cancelled) {
+    pub(super) fn new() -> (Self, CancelWatch) {
         let (sender, receiver) = watch::channel(None);
-        (Canceller(sender), Cancelled(receiver))
+        (Canceller(sender), CancelWatch(receiver))
     }
 
-    pub(super) fn current(&self) -> Option<Cancel> {
+    pub(super) fn current(&self) -> Option<Cancellation> {
         *self.0.borrow()
     }
 
     /// True if a signal has stopped the run.
     pub(super) fn is_by_signal(&self) -> bool {
-        let signal = |cancel: Cancel| matches!(cancel.reason, CancelReason::Signal(_));
+        let signal = |cancel: Cancellation| matches!(cancel.reason, CancelReason::Signal(_));
         self.current().is_some_and(signal)
     }
 
-    /// Whether the remote commands have been asked to end.
+    /// True if the remote commands have been asked to end.
     pub(super) fn is_stopping(&self) -> bool {
         self.current()
             .is_some_and(|cancel| cancel.urgency >= Urgency::Stop)
     }
 
-    /// Calls the run off. A weaker reason does not replace a stronger one, and haste is not taken back.
-    pub(super) fn cancel(&self, cancel: Cancel) {
+    /// Cancels the run. Neither the reason nor the urgency becomes weaker by it.
+    pub(super) fn cancel(&self, cancel: Cancellation) {
         self.0.send_if_modified(|current| {
             let raised = match *current {
                 None => cancel,
-                Some(known) => Cancel {
+                Some(known) => Cancellation {
                     reason: known.reason.max(cancel.reason),
                     urgency: known.urgency.max(cancel.urgency),
                 },
@@ -67,28 +67,28 @@ impl Canceller {
     }
 }
 
-impl Cancelled {
-    /// Returns when the remote commands are to end. Cancel safe.
-    pub(super) async fn requested(&mut self) -> Cancel {
+impl CancelWatch {
+    /// Returns when the remote commands must end. Cancel safe.
+    pub(super) async fn requested(&mut self) -> Cancellation {
         self.wait_for(Urgency::Stop).await
     }
 
-    /// Returns when they are to end without grace. Cancel safe.
-    pub(super) async fn at_once(&mut self) -> Cancel {
+    /// Returns when the remote commands must end at once. Cancel safe.
+    pub(super) async fn at_once(&mut self) -> Cancellation {
         self.wait_for(Urgency::AtOnce).await
     }
 
-    /// Returns when a signal has asked for that. Cancel safe.
+    /// Returns when a signal has stopped the run. Cancel safe.
     pub(super) async fn by_signal(&mut self) {
         let signal = |reason| matches!(reason, CancelReason::Signal(_));
         self.wait_until(|cancel| signal(cancel.reason)).await;
     }
 
-    async fn wait_for(&mut self, least: Urgency) -> Cancel {
+    async fn wait_for(&mut self, least: Urgency) -> Cancellation {
         self.wait_until(|cancel| cancel.urgency >= least).await
     }
 
-    async fn wait_until(&mut self, is_meant: impl Fn(Cancel) -> bool) -> Cancel {
+    async fn wait_until(&mut self, is_meant: impl Fn(Cancellation) -> bool) -> Cancellation {
         // The guard that `wait_for` gives is not `Send`, so it must not leave this statement.
         let found = self.0.wait_for(|c| c.is_some_and(&is_meant)).await;
         let found = found.map(|c| *c);
@@ -111,8 +111,8 @@ mod tests {
         let (canceller, _tasks) = Canceller::new();
         assert_eq!(canceller.current(), None);
         let call = |reason, urgency| {
-            canceller.cancel(Cancel { reason, urgency });
-            let Cancel { reason, urgency } = canceller.current().unwrap();
+            canceller.cancel(Cancellation { reason, urgency });
+            let Cancellation { reason, urgency } = canceller.current().unwrap();
             (reason, urgency, canceller.is_stopping())
         };
         assert_eq!(call(Failures, Drain), (Failures, Drain, false));

@@ -1,11 +1,12 @@
-//! The one loop of a run: starts targets within the fan-out, passes their output on, counts their ends.
+//! The loop of a run: starts targets within the fan-out, passes their output on, counts their outcomes.
 //!
-//! Nothing here waits for a host or for a reader: the select makes one input at a time, and the methods
-//! of [`Dispatcher`] decide what follows from it, without awaiting. Signals come first, then the ends of
-//! targets and the starts of others, and output comes last, so that one host that writes much holds up
-//! nobody else. Events are bunched up while there is anything else to do, and go out when the reporter
-//! has room; a reporter that has none stops the reading of output, and so in the end the remote commands, but
-//! never a signal.
+//! The loop never waits for a single target or for the reader of the reports. The `select!` takes one input at a time,
+//! and the methods of [`Dispatcher`] decide without awaiting. The order of the branches is their priority: signals,
+//! then outcomes and starts, then output. So a target with much output delays no other target.
+//!
+//! Events are collected while there are other inputs. They are sent when the channel to the reporter has a free slot.
+//! Without a free slot, the loop stops reading output, which in the end blocks the remote commands. It never stops
+//! taking signals.
 
 use std::sync::Arc;
 
@@ -13,36 +14,37 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::cancel::Canceller;
-use super::host_task::Context;
-use super::pace::Pace;
+use super::host_task::TaskContext;
+use super::rate::RateLimiter;
 use super::signal::SignalSource;
 use super::state::Dispatcher;
-use super::{RunSpec, limits};
+use super::{RunSpec, descriptors};
+use crate::clock::{ProcessClock, alarm_reached};
 use crate::event::{CancelReason, Event, Message, RunStats};
-use crate::transport::{Alarm, Lag, Transport};
+use crate::transport::Transport;
 
-/// How many pieces of output wait for the dispatcher; at 64 KiB each they bound its memory.
-const PIECES: usize = 32;
+/// Maximum number of chunks in the queue to the dispatcher. A chunk has at most 64 KiB, so this bounds the memory.
+const QUEUED_CHUNKS: usize = 32;
 
-/// Runs all targets and returns when the last has ended and everything has been reported.
+/// Runs all targets. Returns when the last target has its outcome and all events have been reported.
 ///
-/// `reports` gets the events, then the numbers; the far end is expected to close when it has written
-/// all. A signal ends even the wait for that.
+/// `reports` gets the events, then the numbers of the run. The receiver closes the channel when it has written
+/// everything. A signal ends the wait for that too.
 pub async fn run<T: Transport>(
     spec: RunSpec,
     transport: T,
     mut signals: SignalSource,
     reports: mpsc::Sender<Message>,
 ) -> RunStats {
-    let (fanout, note) = limits::fit(spec.fanout, spec.descriptors_per_host);
+    let (fanout, note) = descriptors::fit(spec.fanout, spec.descriptors_per_host);
     let (canceller, cancelled) = Canceller::new();
-    let (output, mut chunks) = mpsc::channel(PIECES);
-    let lag = Lag::default();
+    let (output, mut chunks) = mpsc::channel(QUEUED_CHUNKS);
+    let clock = ProcessClock::default();
     let mut measuring = JoinSet::new();
-    measuring.spawn(lag.clone().measure());
+    measuring.spawn(clock.clone().measure());
     let policy = spec.policy;
-    let mut deadline = policy.deadline.map(|after| lag.alarm(after));
-    let context = Arc::new(Context {
+    let mut deadline = policy.deadline.map(|after| clock.alarm(after));
+    let context = Arc::new(TaskContext {
         transport,
         targets: Arc::clone(&spec.targets),
         connect_timeout: spec.connect_timeout,
@@ -50,8 +52,8 @@ pub async fn run<T: Transport>(
         output,
         reader: spec.reader,
         cancelled,
-        pace: policy.rate.map(Pace::new),
-        lag: lag.clone(),
+        pace: policy.rate.map(RateLimiter::new),
+        clock: clock.clone(),
         policy,
     });
     let mut dispatcher = Dispatcher::new(spec.targets, Arc::clone(&context), canceller);
@@ -59,46 +61,46 @@ pub async fn run<T: Transport>(
     dispatcher.details = spec.details;
     dispatcher.say = spec.say;
     dispatcher.input = spec.input;
-    dispatcher.push_all(spec.notes.into_iter().chain(note).map(Event::Note));
+    dispatcher.push_all(spec.notices.into_iter().chain(note).map(Event::Notice));
     dispatcher.on_first_wave();
     while !dispatcher.is_done() {
-        let give_up = dispatcher.give_up_at();
-        let has_room = dispatcher.has_room();
-        let takes_output = has_room && dispatcher.has_room_for_output();
-        let may_start = has_room && dispatcher.may_start();
-        let given_up = has_room && dispatcher.has_given_up();
+        let reader_timeout = dispatcher.reader_timeout_at();
+        let accepts_event = dispatcher.accepts_event();
+        let takes_output = accepts_event && dispatcher.accepts_output();
+        let may_start = accepts_event && dispatcher.may_start();
+        let has_cancelled = accepts_event && dispatcher.has_cancelled_targets();
         let waits = !dispatcher.waiting.is_empty();
         tokio::select! {
             biased;
-            wish = signals.next() => dispatcher.on_wish(wish),
-            () = rung(deadline.as_ref()) => {
+            request = signals.next() => dispatcher.on_request(request),
+            () = alarm_reached(deadline.as_ref()) => {
                 deadline = None;
                 dispatcher.on_deadline();
             }
             () = spec.report_failed.notified() => dispatcher.on_report_failed(),
-            Some(ended) = dispatcher.tasks.join_next_with_id(), if has_room => {
+            Some(ended) = dispatcher.tasks.join_next_with_id(), if accepts_event => {
                 dispatcher.on_end(ended, chunks.len());
             }
-            Some(pending) = dispatcher.waiting.next(), if waits => dispatcher.waiting.is_over(pending),
-            () = std::future::ready(()), if given_up => dispatcher.give_up_next(),
+            Some(pending) = dispatcher.waiting.next(), if waits => dispatcher.waiting.end_wait(pending),
+            () = std::future::ready(()), if has_cancelled => dispatcher.end_next_cancelled(),
             () = context.turn(), if may_start => dispatcher.start_next(),
             Some(chunk) = chunks.recv(), if takes_output => {
                 dispatcher.on_chunk(chunk);
-                while dispatcher.has_room_for_output() && let Ok(chunk) = chunks.try_recv() {
+                while dispatcher.accepts_output() && let Ok(chunk) = chunks.try_recv() {
                     dispatcher.on_chunk(chunk);
                 }
             }
-            permit = reports.reserve(), if dispatcher.has_news() => match permit {
+            permit = reports.reserve(), if dispatcher.has_events() => match permit {
                 Ok(permit) => {
-                    permit.send(Message::Events(dispatcher.take_bunch()));
+                    permit.send(Message::Events(dispatcher.take_batch()));
                     dispatcher.on_taken();
                 }
                 Err(_) => dispatcher.on_reporter_gone(),
             },
             () = reports.closed(), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
-            // Polled after the reader: one that takes events is waited for, however long the commands take to end.
-            () = rung(give_up.as_ref()), if dispatcher.has_news() => {
-                if dispatcher.is_reader_given_up() {
+            // After the reporter: if it takes events, the run waits for it, however long the commands take to end.
+            () = alarm_reached(reader_timeout.as_ref()), if dispatcher.has_events() => {
+                if dispatcher.is_reader_stuck() {
                     dispatcher.on_reporter_gone();
                 }
             }
@@ -109,46 +111,38 @@ pub async fn run<T: Transport>(
     if dispatcher.reporter_gone {
         return stats;
     }
-    let remarks = dispatcher.remarks();
+    let notices = dispatcher.notices();
     let finished = Box::new(stats.clone());
-    let told = async {
-        // A reader that goes away now is seen at the end of this.
-        let _ = reports.send(Message::Events(remarks)).await;
+    let reported = async {
+        // If the receiver is dropped now, `closed` returns at once.
+        let _ = reports.send(Message::Events(notices)).await;
         let _ = reports.send(Message::Finished(finished)).await;
         reports.closed().await;
     };
-    tokio::pin!(told);
+    tokio::pin!(reported);
     dispatcher.on_taken();
-    // A reader that has stopped does not hold up the end of a run that is to stop.
+    // A reader that takes nothing must not keep a cancelled run from ending.
     let unwritten = loop {
-        let give_up = dispatcher.give_up_at();
+        let reader_timeout = dispatcher.reader_timeout_at();
         tokio::select! {
             biased;
-            wish = signals.next() => if let Some(reason) = dispatcher.on_late_wish(wish) {
+            request = signals.next() => if let Some(reason) = dispatcher.on_late_request(request) {
                 break Some(reason);
             },
-            () = &mut told => break None,
-            () = rung(deadline.as_ref()) => {
+            () = &mut reported => break None,
+            () = alarm_reached(deadline.as_ref()) => {
                 deadline = None;
                 dispatcher.on_deadline();
             }
-            () = rung(give_up.as_ref()) => if dispatcher.is_reader_given_up() {
+            () = alarm_reached(reader_timeout.as_ref()) => if dispatcher.is_reader_stuck() {
                 break Some(CancelReason::ReportFailed);
             },
         }
     };
     stats.cancel = match (stats.cancel, unwritten) {
-        // Weaker, and yet the news: what was to be told has not been.
+        // The weaker reason wins here: the reports are incomplete, which the deadline does not say.
         (Some(CancelReason::Deadline), Some(unwritten)) => Some(unwritten),
         (known, unwritten) => known.max(unwritten),
     };
     stats
-}
-
-/// Returns when a time has come that may not be set. Cancel safe.
-async fn rung(alarm: Option<&Alarm>) {
-    match alarm {
-        Some(alarm) => alarm.rung().await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,5 +1,7 @@
-//! The work on one target: find it, connect, carry its output, and tell how it ended. A target that has to
-//! wait before it can connect leaves its task; see [`waiting`](super::waiting).
+//! The task of one target: looks up its name, connects, passes its output on, and returns its outcome.
+//!
+//! If the target must wait before it can connect, the task ends; see [`waiting`](super::waiting). Thousands of targets
+//! may wait, and a task is as large as the largest future of a transport.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,30 +9,31 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::cancel::Cancelled;
-use super::limit::{Span, last_read, out_of_time};
-use super::pace::Pace;
+use super::cancel::CancelWatch;
+use super::command_limits::{CommandClock, last_read, out_of_time};
 use super::policy::Policy;
+use super::rate::RateLimiter;
 use super::retry;
-use super::waiting::{SHORTAGE_REST, Wait};
+use super::waiting::{SHORTAGE_PAUSE, WaitReason};
+use crate::clock::ProcessClock;
 use crate::event::{
-    CancelReason, Chunk, Facts, Failure, FailureClass, Left, Outcome, Phase, RemoteExit,
+    CancelReason, Chunk, Facts, Failure, FailureClass, LeftRunning, Outcome, Phase, RemoteExit,
 };
 use crate::reader::Reader;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Lag, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError,
+    AttemptError, Budget, Output, RemoteSignal, Route, Session, Transport, TransportError,
 };
 
-/// How long the streams of a killed command have to end, before the connection is reset.
+/// Maximum time from KILL to the end of the command's streams. After that the connection is reset.
 const AFTER_KILL: Duration = Duration::from_millis(500);
 
-/// How long a host puts up with shortages before it fails: well past what a busy machine needs.
-const SHORTAGE_PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum time of the pauses for shortages in one attempt. A busy machine needs much less.
+const SHORTAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What all host tasks of a run share.
+/// Data that all host tasks of a run share.
 #[derive(Debug)]
-pub(super) struct Context<T> {
+pub(super) struct TaskContext<T> {
     pub(super) transport: T,
     pub(super) targets: Arc<[Target]>,
     pub(super) connect_timeout: Duration,
@@ -39,14 +42,14 @@ pub(super) struct Context<T> {
     pub(super) output: mpsc::Sender<Chunk>,
     /// The reader of the reports.
     pub(super) reader: Reader,
-    pub(super) cancelled: Cancelled,
-    pub(super) lag: Lag,
-    /// With a limit on calls a second.
-    pub(super) pace: Option<Pace>,
+    pub(super) cancelled: CancelWatch,
+    pub(super) clock: ProcessClock,
+    /// Present with `--rate`.
+    pub(super) pace: Option<RateLimiter>,
 }
 
-impl<T> Context<T> {
-    /// Waits for a turn to connect. Cancel safe.
+impl<T> TaskContext<T> {
+    /// Waits until the rate allows a connection. Cancel safe.
     pub(super) async fn turn(&self) {
         if let Some(pace) = &self.pace {
             pace.turn().await;
@@ -54,41 +57,41 @@ impl<T> Context<T> {
     }
 }
 
-/// How a host task ended, and what it saw on the way.
+/// The outcome of a target, and its times and connection facts.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct TargetResult {
     pub(super) outcome: Outcome,
     pub(super) facts: Facts,
 }
 
-/// What becomes of a target when its task is over.
+/// The return value of a host task.
 #[derive(Debug)]
-pub(super) enum Next {
-    /// It has ended.
-    Ended(Ended),
-    /// It waits, and then gets another task with the same attempts.
+pub(super) enum TaskResult {
+    /// The target has its outcome.
+    Ended(TargetResult),
+    /// The target waits, and then gets another task with the same attempts.
     Waits {
-        wait: Wait,
+        wait: WaitReason,
         attempts: Box<Attempts>,
-        /// The reason for another try, if there was one that failed.
+        /// The error of the last attempt, if it failed.
         failure: Option<TransportError>,
     },
 }
 
-/// The tries to connect to one target.
+/// The attempts to connect to one target.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    /// What all of them have shown, the present one included.
+    /// Facts of all attempts, the current one included.
     facts: Facts,
-    /// Number of those that failed.
+    /// Number of failed attempts.
     pub(super) failed: u32,
-    /// The present one, once its addresses are known.
-    present: Option<Attempt>,
-    /// The wait that leads to the next task of the target.
-    waits: Option<PhaseWait>,
+    /// The current attempt, from the time when its addresses are known.
+    current: Option<Attempt>,
+    /// The current wait, if it counts as a phase.
+    wait: Option<PhaseWait>,
 }
 
-/// A wait that is a phase of its own among a target's times.
+/// A wait that is a phase among the times of a target.
 #[derive(Clone, Copy, Debug)]
 struct PhaseWait {
     /// True for a port, false for a retry.
@@ -96,61 +99,62 @@ struct PhaseWait {
     since: Instant,
 }
 
-/// One try to connect.
+/// One attempt to connect.
 #[derive(Debug)]
 struct Attempt {
     route: Route,
     budget: Budget,
-    /// What the tries before have shown.
+    /// Facts of the attempts before.
     earlier: Facts,
-    /// Time spent looking up the name.
+    /// Time of the lookup of the name.
     resolve: Duration,
-    /// Time for which this machine has been short of something, without a port wait in between.
+    /// Time of the pauses for shortages since the attempt began or last waited for a port.
     short: Duration,
 }
 
 impl Attempts {
-    /// What has become known, when no task follows.
+    /// Returns the facts of a target that gets no further task.
     pub(super) fn into_facts(mut self) -> Facts {
         self.end_wait();
         self.facts
     }
 
-    fn begin_wait(&mut self, wait: &Wait) {
+    fn begin_wait(&mut self, wait: &WaitReason) {
         let since = Instant::now();
-        self.waits = match wait {
-            Wait::Port(_) => Some(true),
-            Wait::Retry(_) => Some(false),
-            Wait::Shortage => None,
+        self.wait = match wait {
+            WaitReason::Port(_) => Some(true),
+            WaitReason::Retry(_) => Some(false),
+            WaitReason::Shortage => None,
         }
         .map(|for_port| PhaseWait { for_port, since });
     }
 
-    /// Adds the time of the wait to its phase, the time until the target had its turn included.
+    /// Adds the time of the wait to its phase. That includes the time until the fan-out allowed the next task.
     fn end_wait(&mut self) {
-        let Some(PhaseWait { for_port, since }) = self.waits.take() else {
+        let Some(PhaseWait { for_port, since }) = self.wait.take() else {
             return;
         };
-        let sum = match for_port {
-            true => &mut self.facts.port_wait,
-            false => &mut self.facts.retry_wait,
+        let sum = if for_port {
+            &mut self.facts.port_wait
+        } else {
+            &mut self.facts.retry_wait
         };
         *sum.get_or_insert_default() += since.elapsed();
     }
 
-    /// True if the host has been asked for the command.
+    /// True if the daemon has been asked for the command.
     fn may_have_started(&self) -> bool {
-        let present = self.present.as_ref();
-        present.is_some_and(|attempt| attempt.route.asked)
+        let current = self.current.as_ref();
+        current.is_some_and(|attempt| attempt.route.asked)
     }
 }
 
-/// Works on one target until it has ended or has to wait.
+/// Works on one target until it has an outcome or must wait.
 pub(super) async fn run<T: Transport>(
-    context: Arc<Context<T>>,
+    context: Arc<TaskContext<T>>,
     id: TargetId,
     mut attempts: Box<Attempts>,
-) -> Next {
+) -> TaskResult {
     attempts.end_wait();
     let mut cancelled = context.cancelled.clone();
     let connected = tokio::select! {
@@ -158,106 +162,107 @@ pub(super) async fn run<T: Transport>(
         cancel = cancelled.requested() => {
             let mut facts = attempts.facts;
             if attempts.may_have_started() {
-                facts.left = Left::MayRun;
+                facts.left_running = LeftRunning::Maybe;
             }
             let outcome = Outcome::Cancelled(cancel.reason);
-            return Next::Ended(Ended { outcome, facts });
+            return TaskResult::Ended(TargetResult { outcome, facts });
         }
         connected = attempt(&context, id, &mut attempts) => connected,
     };
     let (mut session, started) = match connected {
         Ok(connected) => connected,
-        Err(Miss::Waits(wait)) => {
+        Err(NotConnected::Waits(wait)) => {
             attempts.begin_wait(&wait);
-            return Next::Waits {
+            return TaskResult::Waits {
                 wait,
                 attempts,
                 failure: None,
             };
         }
-        Err(Miss::Failed { error, again }) => {
-            return after_failure(&context, attempts, error, again);
+        Err(NotConnected::Failed { error, retryable }) => {
+            return after_failure(&context, attempts, error, retryable);
         }
     };
     let mut facts = attempts.facts;
     drop(attempts);
     let chunks = context.output.clone();
-    let output = Output::new(chunks, context.reader.clone(), context.lag.clone());
+    let output = Output::new(chunks, context.reader.clone(), context.clock.clone());
     let (outcome, left) = carry(&context, &output, &mut session, &facts, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
-    facts.left = left;
-    // The next host is started when this one's connections are closed.
+    facts.left_running = left;
+    // The next target starts when this task ends. This one's connections must be closed by then.
     drop(session);
-    Next::Ended(Ended { outcome, facts })
+    TaskResult::Ended(TargetResult { outcome, facts })
 }
 
-/// Why a try has led to nothing.
-enum Miss {
-    /// It goes on when something has become free.
-    Waits(Wait),
+/// The reason why an attempt has no session.
+enum NotConnected {
+    /// The attempt goes on after a wait.
+    Waits(WaitReason),
     Failed {
         error: TransportError,
-        /// The command has not started, and may with another try.
-        again: bool,
+        retryable: bool,
     },
 }
 
-impl From<TransportError> for Miss {
+impl From<TransportError> for NotConnected {
     fn from(error: TransportError) -> Self {
-        let again = retry::is_worth_it(&error);
-        Miss::Failed { error, again }
+        let retryable = retry::is_retryable(&error);
+        NotConnected::Failed { error, retryable }
     }
 }
 
-/// Another try, if the policy has one, or the end.
+/// Returns a wait for the next attempt if the policy allows one, or else the outcome.
 fn after_failure<T>(
-    context: &Context<T>,
+    context: &TaskContext<T>,
     mut attempts: Box<Attempts>,
     error: TransportError,
-    again: bool,
-) -> Next {
+    retryable: bool,
+) -> TaskResult {
     attempts.failed += 1;
-    if again && attempts.failed <= context.policy.retries {
-        attempts.present = None;
-        let wait = Wait::Retry(retry::pause(attempts.failed, &mut fastrand::Rng::new()));
+    if retryable && attempts.failed <= context.policy.retries {
+        attempts.current = None;
+        let pause = retry::BACKOFF.pause(attempts.failed, &mut fastrand::Rng::new());
+        let wait = WaitReason::Retry(pause);
         attempts.begin_wait(&wait);
-        return Next::Waits {
+        return TaskResult::Waits {
             wait,
             attempts,
             failure: Some(error),
         };
     }
     let mut facts = attempts.facts;
-    if !again && retry::may_have_started(&error) {
-        facts.left = Left::MayRun;
+    if !retryable && retry::may_have_started(&error) {
+        facts.left_running = LeftRunning::Maybe;
     }
     let outcome = Outcome::Failed(error.into());
-    Next::Ended(Ended { outcome, facts })
+    TaskResult::Ended(TargetResult { outcome, facts })
 }
 
-/// Tries once to connect and to start the command, with a whole connect timeout, or goes on with the try that
-/// had to wait. Also gives the moment from which the command counts as running. What it finds out is in `attempts`
-/// also if it fails or is dropped.
+/// Begins an attempt with a full connect timeout, or continues the attempt that had to wait.
+///
+/// Returns the session and the time from which the command counts as running. The facts are in `attempts`, also if
+/// the attempt fails or the future is dropped.
 async fn attempt<T: Transport>(
-    context: &Context<T>,
+    context: &TaskContext<T>,
     id: TargetId,
     attempts: &mut Attempts,
-) -> Result<(T::Session, Instant), Miss> {
+) -> Result<(T::Session, Instant), NotConnected> {
     let target = &context.targets[id.index()];
-    let Attempts { facts, present, .. } = attempts;
-    let attempt = match present {
+    let Attempts { facts, current, .. } = attempts;
+    let attempt = match current {
         Some(attempt) => attempt,
         None => {
             let earlier = *facts;
-            let mut budget = Budget::new(context.connect_timeout, context.lag.clone());
+            let mut budget = Budget::new(context.connect_timeout, context.clock.clone());
             let route = context.transport.route(target, &mut budget).await;
             let resolve = budget.spent();
             *facts = earlier.and(&Facts {
                 resolve: Some(resolve),
                 ..Facts::default()
             });
-            present.insert(Attempt {
+            current.insert(Attempt {
                 route: route?,
                 budget,
                 earlier,
@@ -282,57 +287,66 @@ async fn attempt<T: Transport>(
             let answered = attempt.route.answered;
             Ok((session, answered.unwrap_or_else(Instant::now)))
         }
-        Err(Setback::Failed(error)) => Err(error.into()),
-        Err(Setback::NotStarted(error)) => Err(Miss::Failed { error, again: true }),
-        Err(Setback::NoPort(wait)) => {
-            // A target that waits for a port is short of nothing meanwhile.
+        Err(AttemptError::Failed(error)) => Err(error.into()),
+        Err(AttemptError::Retryable(error)) => Err(NotConnected::Failed {
+            error,
+            retryable: true,
+        }),
+        Err(AttemptError::NoPort(wait)) => {
+            // The wait for a port shows that the shortage is over.
             attempt.short = Duration::ZERO;
-            Err(Miss::Waits(Wait::Port(wait)))
+            Err(NotConnected::Waits(WaitReason::Port(wait)))
         }
-        Err(Setback::Shortage(error)) if attempt.short >= SHORTAGE_PATIENCE => {
+        Err(AttemptError::Shortage(error)) if attempt.short >= SHORTAGE_TIMEOUT => {
             let error = TransportError::LocalResources(error);
-            Err(Miss::Failed {
+            Err(NotConnected::Failed {
                 error,
-                again: false,
+                retryable: false,
             })
         }
-        Err(Setback::Shortage(_)) => {
-            // Only the waits count: between them the target stands in line for its turn.
-            attempt.short += SHORTAGE_REST;
-            Err(Miss::Waits(Wait::Shortage))
+        Err(AttemptError::Shortage(_)) => {
+            // Only the pauses count: after each, the target may wait long for the fan-out.
+            attempt.short += SHORTAGE_PAUSE;
+            Err(NotConnected::Waits(WaitReason::Shortage))
         }
     }
 }
 
-/// Carries a session's output until it ends, by itself or not. Also tells what is left of the command.
+/// Passes a session's output on until the command ends or a limit or cancellation stops it.
 async fn carry<T: Transport>(
-    context: &Context<T>,
+    context: &TaskContext<T>,
     output: &Output,
     session: &mut T::Session,
     facts: &Facts,
-    mut cancelled: Cancelled,
-) -> (Outcome, Left) {
-    let span = Span::begin(&context.lag, output);
+    mut cancelled: CancelWatch,
+) -> (Outcome, LeftRunning) {
+    let span = CommandClock::begin(&context.clock, output);
     let outcome = loop {
         let outcome = tokio::select! {
             biased;
             cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
-            // Before the output: timers do not fire once a stream without end has used up the task's turn.
+            // Before the output: when an endless stream has used up the task's budget in tokio, timers do not fire.
             error = out_of_time(context, &span, facts) => Outcome::Failed(error.into()),
-            ended = session.pump(output) => return by_itself(ended),
+            ended = session.pump(output) => return unstopped(ended),
         };
-        let patient = match outcome {
+        let wait_for_reader = match outcome {
             Outcome::Cancelled(reason) => reason == CancelReason::Deadline,
             _ => true,
         };
         let sent = output.sent();
-        // Boxed: few hosts come this way, and every host's task would be larger for it.
-        let last = last_read(session, &context.lag, output, patient, cancelled.clone());
+        // Boxed: few targets need it, and it would make every host task larger.
+        let last = last_read(
+            session,
+            &context.clock,
+            output,
+            wait_for_reader,
+            cancelled.clone(),
+        );
         if let Some(ended) = Box::pin(last).await {
-            return by_itself(ended);
+            return unstopped(ended);
         }
         match outcome {
-            // It was not silent after all.
+            // Output was on its way: the command was not idle.
             Outcome::Failed(Failure {
                 class: FailureClass::IdleTimeout,
                 ..
@@ -344,8 +358,8 @@ async fn carry<T: Transport>(
     (outcome, left)
 }
 
-/// The end of a command that was not stopped.
-fn by_itself(ended: Result<RemoteExit, TransportError>) -> (Outcome, Left) {
+/// Returns the outcome of a command that was not stopped.
+fn unstopped(ended: Result<RemoteExit, TransportError>) -> (Outcome, LeftRunning) {
     let left = left(&ended);
     match ended {
         Ok(exit) => (Outcome::Exited(exit), left),
@@ -353,14 +367,14 @@ fn by_itself(ended: Result<RemoteExit, TransportError>) -> (Outcome, Left) {
     }
 }
 
-/// Ends a remote command as far as its transport can: TERM, a grace period, KILL. What is open after
-/// that is reset when the session is dropped. Tells what is left of the command.
+/// Stops a remote command as far as its transport can: TERM, a pause, KILL. Connections that are still open then are
+/// reset when the session is dropped.
 async fn stop<T: Transport>(
-    context: &Context<T>,
+    context: &TaskContext<T>,
     output: &Output,
     session: &mut T::Session,
-    mut cancelled: Cancelled,
-) -> Left {
+    mut cancelled: CancelWatch,
+) -> LeftRunning {
     for (signal, time) in [
         (RemoteSignal::Term, context.policy.kill_after),
         (RemoteSignal::Kill, AFTER_KILL),
@@ -368,42 +382,43 @@ async fn stop<T: Transport>(
         if !session.signal(signal) {
             break;
         }
-        // Also where a reader holds the output back: a signal comes to its host in time.
-        let grace = context.lag.alarm(time);
+        // This time counts also while the reader holds the output back: the signal must reach the target.
+        let grace = context.clock.alarm(time);
         tokio::select! {
             biased;
             _ = cancelled.at_once() => {
-                // It is delivered where TERM is; nobody waits to see what comes of it.
+                // The run ends without waiting for the effect.
                 session.signal(RemoteSignal::Kill);
                 break;
             }
-            () = grace.rung() => {}
-            // How it ends no longer matters, but what it still writes does.
+            () = grace.reached() => {}
+            // The exit status no longer matters, but the output until then does.
             ended = session.pump(output) => return left(&ended),
         }
     }
-    // It may have ended all the same.
+    // The end of the command may have arrived meanwhile.
     tokio::select! {
         biased;
         ended = session.pump(output) => left(&ended),
-        // Its end may be behind output that the reader holds back.
-        held_back = async { output.is_waiting() } => match held_back {
-            true => Left::MayRun,
-            false => Left::Runs,
+        // The end may come after output that the reader holds back.
+        held_back = async { output.is_waiting() } => if held_back {
+            LeftRunning::Maybe
+        } else {
+            LeftRunning::Yes
         },
     }
 }
 
-/// What is left of a command whose session is over. The end of its streams is its own end, and the loss of
-/// the network is not. A reset may have come from the end of either.
-fn left(ended: &Result<RemoteExit, TransportError>) -> Left {
+/// Returns the state of a command after its session. A command whose streams have ended has ended. After a lost
+/// connection it goes on. A reset can mean either.
+fn left(ended: &Result<RemoteExit, TransportError>) -> LeftRunning {
     match ended {
         Err(TransportError::Io { phase, .. } | TransportError::Closed { phase, .. })
             if *phase == Phase::Run =>
         {
-            Left::Runs
+            LeftRunning::Yes
         }
-        Err(TransportError::Reset { phase, .. }) if *phase == Phase::Run => Left::MayRun,
-        _ => Left::Nothing,
+        Err(TransportError::Reset { phase, .. }) if *phase == Phase::Run => LeftRunning::Maybe,
+        _ => LeftRunning::No,
     }
 }

@@ -1,7 +1,7 @@
-//! When things happen: the dispatcher that runs every target within the fan-out, and what it tells.
+//! The dispatcher: runs every target, at most `fanout` at a time, and emits events.
 //!
-//! [`run`] knows neither flags nor reporters; it takes a [`RunSpec`], a transport and a source of
-//! signals, and sends [events](event).
+//! [`run`] knows neither options nor reporters. It takes a [`RunSpec`], a transport and a source of signals, and sends
+//! [events](crate::event).
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::event::Note;
+use crate::event::Notice;
 use crate::reader::Reader;
 use crate::targets::Target;
 use crate::transport::Input;
@@ -17,47 +17,47 @@ use crate::transport::Input;
 mod cancel;
 mod dispatcher;
 
-mod give_up;
+mod command_limits;
+pub mod descriptors;
 mod host_task;
-mod limit;
-pub mod limits;
-mod pace;
+mod messages;
 pub mod policy;
+mod rate;
+mod reader_timeout;
 mod retry;
 pub mod signal;
 mod state;
 #[cfg(test)]
 mod tests;
 mod waiting;
-mod words;
 
 pub use dispatcher::run;
 
-/// A run as it was decided; read-only from here on.
+/// The decided input of a run. It never changes afterwards.
 #[derive(Clone, Debug)]
 pub struct RunSpec {
     /// All targets, in the order in which they are started.
     pub targets: Arc<[Target]>,
-    /// How many hosts at once.
+    /// Maximum number of targets in progress.
     pub fanout: NonZeroUsize,
-    /// From the first SYN or the name look-up to the command's start.
+    /// Maximum time from the lookup of the name to the start of the command.
     pub connect_timeout: Duration,
-    /// For the command, from its start.
+    /// Maximum time of the command, from its start.
     pub command_timeout: Option<Duration>,
-    /// When it goes on, gives up or tries again.
+    /// Limits, retries and waves.
     pub policy: policy::Policy,
-    /// How many descriptors one host takes.
+    /// Number of descriptors that one target needs.
     pub descriptors_per_host: u32,
-    /// What the commands read, to be told which targets have ended.
+    /// Standard input of the commands. The dispatcher reports ended targets to it.
     pub input: Option<Input>,
-    /// Remarks to be told before anything else.
-    pub notes: Vec<Note>,
-    /// The reader of the reports, for whose slowness no target is charged.
+    /// Notices that are reported before anything else.
+    pub notices: Vec<Notice>,
+    /// The reader of the reports. Time in which it blocks is not charged to a target.
     pub reader: Reader,
-    /// Whether retries and waves are told of.
+    /// True if retries and waves are reported.
     pub details: bool,
-    /// Prints a line while the reports wait for their reader. Must not block.
+    /// Prints a line while the reports wait for their reader. It must not block.
     pub say: Option<fn(String)>,
-    /// Notified when one of the reports cannot be written. The others still take everything.
+    /// Notified when one of the reports cannot be written. The others still get all events.
     pub report_failed: Arc<Notify>,
 }

@@ -1,29 +1,28 @@
-//! The rules by which a run goes on, gives up or tries again; all decided, and only data.
+//! Limits, retries and waves of a run, as data.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// When a run goes on, gives up or tries again.
+/// Limits, retries and waves of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// How long a remote command has to end after TERM, before KILL.
+    /// Time from TERM to KILL for a remote command.
     pub kill_after: Duration,
-    /// For the whole run.
+    /// Maximum time of the run.
     pub deadline: Option<Duration>,
-    /// For a command, from one piece of output to the next.
+    /// Maximum time from one chunk of a command's output to the next.
     pub idle_timeout: Option<Duration>,
-    /// For a host, from the name look-up to the command's end; what it waited for a port is not in it.
+    /// Maximum time of a target, from the lookup of its name to the end of its command, without waits for a port.
     pub host_timeout: Option<Duration>,
-    /// How often a host is tried again whose command cannot have started.
+    /// Maximum number of further attempts for a target after retryable errors.
     pub retries: u32,
-    /// How many hosts are called a second, those that are tried again included.
+    /// Maximum number of connections per second, retries included.
     pub rate: Option<NonZeroU32>,
-    /// No host is started once so many have failed.
+    /// Number of failed targets after which no other is started.
     pub max_failures: Option<Share>,
-    /// The sizes of the waves in which hosts are started, the last one again and again; one wave if
-    /// there are none.
+    /// Sizes of the waves. The last size repeats. Empty means one wave.
     pub batch: Vec<Share>,
 }
 
@@ -43,7 +42,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The waves in which so many hosts are started, as the place after each one's last host.
+    /// Returns the waves for this number of targets, each as the index after its last target.
     pub fn waves(&self, total: usize) -> impl Iterator<Item = usize> {
         let last = self.batch.last().copied().unwrap_or(Share::ALL);
         let mut sizes = self.batch.iter().copied();
@@ -57,7 +56,7 @@ impl Policy {
         })
     }
 
-    /// True if no wave is started after one that leaves so many failures among all targets.
+    /// True if no further wave is started after this number of failures.
     #[must_use]
     pub fn ends_waves(&self, failures: usize, total: usize) -> bool {
         match self.max_failures {
@@ -67,26 +66,25 @@ impl Policy {
     }
 }
 
-/// A number of hosts, or so many of a hundred.
+/// A number or a percentage of targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// A number, 1 at least.
+    /// A number of targets.
     Count(NonZeroU32),
-    /// Of all targets of the run; 1 to 100.
+    /// A percentage of all targets of the run, 1 to 100.
     Percent(u8),
 }
 
 impl Share {
-    /// All of them.
+    /// All targets.
     pub const ALL: Share = Share::Percent(100);
 
-    /// How many of `total` these are: what is more than a whole host does not count, but one host is
-    /// always among them.
+    /// Returns the number of targets out of `total`, rounded down, but at least 1.
     #[must_use]
     pub fn of(self, total: usize) -> usize {
         match self {
             Share::Count(count) => usize::try_from(count.get()).unwrap_or(usize::MAX),
-            // In two parts, so that no product is too large.
+            // Two parts, so that the product cannot overflow.
             Share::Percent(percent) => {
                 let percent = usize::from(percent);
                 (total / 100 * percent + total % 100 * percent / 100).max(1)
@@ -94,7 +92,7 @@ impl Share {
         }
     }
 
-    /// Whether so many of `total` are this share or more.
+    /// True if `count` out of `total` is at least this share.
     #[must_use]
     pub fn is_reached(self, count: usize, total: usize) -> bool {
         match self {

@@ -1,7 +1,7 @@
-//! The signals that steer a run, as a source that tests can feed by hand.
+//! Signals as control requests, from a source that tests can replace.
 //!
-//! HUP, INT and QUIT stay ignored if the process was started so, as ssh and make have it: HUP under nohup(1), INT in
-//! what a script has put into the background.
+//! HUP, INT and QUIT stay ignored if the process was started with them ignored, as in ssh and make. nohup(1) ignores
+//! HUP, and shells ignore INT for background commands of scripts.
 
 use std::future::pending;
 use std::io;
@@ -11,37 +11,37 @@ use tokio::sync::mpsc;
 
 use crate::inherited::ignored;
 
-/// Which keys of the terminal say what.
+/// Meaning of ^C and ^\ in the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keys {
-    /// ^C tells the state, and stops the run if repeated; ^\ is left as it is, a way out of anything.
+pub enum SignalKeys {
+    /// ^C prints the state, and stops the run if repeated. ^\ keeps its default, which ends any process.
     #[default]
     Own,
-    /// As multi-rsh had it: ^C tells the state, ^\ stops the run.
+    /// The keys of multi-rsh: ^C prints the state, ^\ stops the run.
     MultiRsh,
 }
 
-/// What somebody wants of the run.
+/// A request of the user during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// SIGINT: tell the state; if repeated within a second, stop.
+pub enum ControlRequest {
+    /// SIGINT: print the state; if repeated within a second, stop.
     Interrupt,
-    /// SIGTERM, SIGHUP or, where it is taken, SIGQUIT, with its number: stop.
+    /// SIGTERM, SIGHUP or, with [`SignalKeys::MultiRsh`], SIGQUIT: stop. The number is the signal's.
     Stop(i32),
-    /// SIGUSR1: tell the state.
-    State,
+    /// SIGUSR1: print the state.
+    PrintState,
 }
 
-/// Where wishes come from.
+/// Source of control requests.
 #[derive(Debug)]
 pub enum SignalSource {
     /// The process's signals.
     System(Box<SystemSignals>),
-    /// A test.
-    Injected(mpsc::Receiver<Wish>),
+    /// The channel of a test.
+    Injected(mpsc::Receiver<ControlRequest>),
 }
 
-/// The process's signals, but for those that it was started to ignore.
+/// The process's signals, without those that were ignored when it started.
 #[derive(Debug)]
 pub struct SystemSignals {
     interrupt: Option<Signal>,
@@ -49,15 +49,15 @@ pub struct SystemSignals {
     hang_up: Option<Signal>,
     user1: Option<Signal>,
     quit: Option<Signal>,
-    on_interrupt: Wish,
+    on_interrupt: ControlRequest,
 }
 
 impl SignalSource {
-    /// Takes over the process's signals.
+    /// Installs handlers for the process's signals.
     ///
     /// # Errors
-    /// The system's.
-    pub fn system(keys: Keys) -> io::Result<Self> {
+    /// The error of the system if a handler cannot be installed.
+    pub fn system(keys: SignalKeys) -> io::Result<Self> {
         let ignored = ignored();
         let take = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
             0 => signal(kind).map(Some),
@@ -69,22 +69,22 @@ impl SignalSource {
             hang_up: take(SignalKind::hangup())?,
             user1: take(SignalKind::user_defined1())?,
             quit: match keys {
-                Keys::Own => None,
-                Keys::MultiRsh => take(SignalKind::quit())?,
+                SignalKeys::Own => None,
+                SignalKeys::MultiRsh => take(SignalKind::quit())?,
             },
             on_interrupt: match keys {
-                Keys::Own => Wish::Interrupt,
-                Keys::MultiRsh => Wish::State,
+                SignalKeys::Own => ControlRequest::Interrupt,
+                SignalKeys::MultiRsh => ControlRequest::PrintState,
             },
         })))
     }
 
-    /// The next wish; never returns if there will be none. Cancel safe.
-    pub(super) async fn next(&mut self) -> Wish {
+    /// Returns the next request. Never returns if there will be none. Cancel safe.
+    pub(super) async fn next(&mut self) -> ControlRequest {
         match self {
             SignalSource::System(signals) => signals.next().await,
-            SignalSource::Injected(wishes) => match wishes.recv().await {
-                Some(wish) => wish,
+            SignalSource::Injected(requests) => match requests.recv().await {
+                Some(request) => request,
                 None => pending().await,
             },
         }
@@ -92,18 +92,18 @@ impl SignalSource {
 }
 
 impl SystemSignals {
-    async fn next(&mut self) -> Wish {
+    async fn next(&mut self) -> ControlRequest {
         tokio::select! {
             () = received(&mut self.interrupt) => self.on_interrupt,
-            () = received(&mut self.terminate) => Wish::Stop(SignalKind::terminate().as_raw_value()),
-            () = received(&mut self.hang_up) => Wish::Stop(SignalKind::hangup().as_raw_value()),
-            () = received(&mut self.user1) => Wish::State,
-            () = received(&mut self.quit) => Wish::Stop(SignalKind::quit().as_raw_value()),
+            () = received(&mut self.terminate) => ControlRequest::Stop(SignalKind::terminate().as_raw_value()),
+            () = received(&mut self.hang_up) => ControlRequest::Stop(SignalKind::hangup().as_raw_value()),
+            () = received(&mut self.user1) => ControlRequest::PrintState,
+            () = received(&mut self.quit) => ControlRequest::Stop(SignalKind::quit().as_raw_value()),
         }
     }
 }
 
-/// Waits for a signal; for ever, if it is ignored or can come no more.
+/// Waits for a signal. Never returns if it is ignored or cannot arrive any more.
 async fn received(signal: &mut Option<Signal>) {
     let more = match signal {
         Some(signal) => signal.recv().await,

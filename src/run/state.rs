@@ -1,5 +1,4 @@
-//! What a run stands at, and what follows from each thing that happens: the decisions of the dispatcher,
-//! none of which waits.
+//! The state of a run and the decisions of the dispatcher. No method here waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,84 +7,85 @@ use std::time::Duration;
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::cancel::{Cancel, Canceller, Urgency};
-use super::give_up::GiveUp;
-use super::host_task::{self, Attempts, Context, Ended, Next};
-use super::signal::Wish;
-use super::waiting::{Wait, Waiting};
-use super::words::{failed, hosts_in_words, panic_text};
-use crate::event::{CancelReason, Event, Finished, Note, Outcome, RunStats};
-use crate::event::{Chunk, Facts, Left, RemoteExit};
+use super::cancel::{Cancellation, Canceller, Urgency};
+use super::host_task::{self, Attempts, TargetResult, TaskContext, TaskResult};
+use super::messages::{failed, hosts_in_words, panic_text};
+use super::reader_timeout::ReaderTimeout;
+use super::signal::ControlRequest;
+use super::waiting::{WaitReason, WaitingTargets};
+use crate::clock::Alarm;
+use crate::event::{CancelReason, Chunk, Event, Facts, Finished, Notice, Outcome, RunStats};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Alarm, Input, Transport, TransportError};
+use crate::transport::{Input, Transport, TransportError};
 
-/// The most events that wait for the reporter, those included that wait for the output before them.
-const MOST_EVENTS: usize = 1024;
+/// Maximum number of events that wait for the reporter, including outcomes that wait for output.
+const MAX_EVENTS: usize = 1024;
 
-/// Output of this many bytes waits for the reporter, and one piece more. A bunch that is small lets the
-/// hosts that write little have their turn often beside one that writes much.
+/// Number of output bytes in a batch of events after which no further chunk is added. Small batches give targets with
+/// little output frequent turns beside a target with much output.
 const OUTPUT_BYTES: usize = 256 * 1024;
 
-/// How soon a second ^C must follow to stop the run.
-const TWICE: Duration = Duration::from_secs(1);
+/// Maximum time between two ^C that stop the run.
+const INTERRUPT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a reader of the reports that has stopped can hold up the end of a run that is to stop, and
-/// of one that is to stop at once.
-const PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
+/// Maximum time for which a reader of the reports that takes nothing delays the end of a stopped run; the second one
+/// is for a run that stops at once.
+const READER_TIMEOUTS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
 
-/// What a first ^C says.
-const AGAIN: &str = "^C again within a second stops the run";
+/// Hint after the first ^C.
+const INTERRUPT_HINT: &str = "^C again within a second stops the run";
 
-/// The usual number of events that go to the reporter at once.
-const BUNCH: usize = 32;
+/// Usual number of events in a batch for the reporter.
+const BATCH: usize = 32;
 
-/// The signal of ^C.
+/// Number of the signal of ^C.
 const SIGINT: i32 = 2;
 
-/// A target that has ended while output of its own is still in the queue.
+/// The outcome of a target whose output may still be in the queue.
 #[derive(Debug)]
-struct Ending {
-    /// The number of pieces of output after which nothing of it is in the queue.
+struct UnreportedEnd {
+    /// Number of received chunks after which the queue has none of this target.
     after: u64,
     finished: Finished,
 }
 
-/// The state of a run. Its methods take one input each and never wait.
+/// The state of a run. Each method takes one input and never waits.
 pub(super) struct Dispatcher<T> {
     targets: Arc<[Target]>,
-    context: Arc<Context<T>>,
+    context: Arc<TaskContext<T>>,
     canceller: Canceller,
-    /// The most targets at once, without those that wait.
+    /// Maximum number of targets in progress, without those that wait.
     pub(super) fanout: usize,
     /// True if retries and waves are reported.
     pub(super) details: bool,
-    /// Called with a line that cannot go through the reports.
+    /// Prints a line that cannot go through the reports.
     pub(super) say: Option<fn(String)>,
-    /// Standard input, which keeps nothing for targets that have ended.
+    /// Standard input, which must know the targets that have ended.
     pub(super) input: Option<Input>,
-    /// The targets that are being connected to or run.
-    pub(super) tasks: JoinSet<Next>,
-    working: HashMap<task::Id, TargetId>,
-    pub(super) waiting: Waiting,
-    /// When each target was started that has not ended.
+    /// Tasks of the targets in progress.
+    pub(super) tasks: JoinSet<TaskResult>,
+    task_targets: HashMap<task::Id, TargetId>,
+    pub(super) waiting: WaitingTargets,
+    /// Start times of the targets without an outcome.
     started: HashMap<TargetId, Instant>,
-    /// Targets whose end is not reported yet, in their order.
-    ending: VecDeque<Ending>,
-    /// Number of pieces of output that have come.
+    /// Outcomes that are not reported yet, in their order.
+    ending: VecDeque<UnreportedEnd>,
+    /// Number of chunks received.
     received: u64,
-    /// The first target that has been neither started nor given up.
+    /// Index of the first target that has been neither started nor cancelled.
     next: usize,
-    /// True if the last target that was started had not been tried before.
+    /// True if the last task was for a new target, false if it was for one that had waited.
     new_was_last: bool,
-    /// The places after the last targets of the waves.
+    /// Waves, each as the index after its last target.
     waves: Vec<usize>,
-    /// Which wave is on its way.
+    /// Index of the current wave.
     wave: usize,
-    bunch: Vec<Event>,
-    /// The output in it.
-    bunch_bytes: usize,
+    /// Events for the reporter.
+    batch: Vec<Event>,
+    /// Number of output bytes in `batch`.
+    batch_bytes: usize,
     pub(super) reporter_gone: bool,
-    give_up: Option<GiveUp>,
+    reader_timeout: Option<ReaderTimeout>,
     interrupted: Option<Instant>,
     begun: Instant,
     stats: RunStats,
@@ -94,7 +94,7 @@ pub(super) struct Dispatcher<T> {
 impl<T: Transport> Dispatcher<T> {
     pub(super) fn new(
         targets: Arc<[Target]>,
-        context: Arc<Context<T>>,
+        context: Arc<TaskContext<T>>,
         canceller: Canceller,
     ) -> Self {
         Dispatcher {
@@ -102,7 +102,7 @@ impl<T: Transport> Dispatcher<T> {
                 total: targets.len(),
                 ..RunStats::default()
             },
-            bunch: vec![Event::RunStarted {
+            batch: vec![Event::RunStarted {
                 targets: Arc::clone(&targets),
             }],
             waves: context.policy.waves(targets.len()).collect(),
@@ -115,16 +115,16 @@ impl<T: Transport> Dispatcher<T> {
             say: None,
             input: None,
             tasks: JoinSet::new(),
-            working: HashMap::new(),
-            waiting: Waiting::default(),
+            task_targets: HashMap::new(),
+            waiting: WaitingTargets::default(),
             started: HashMap::new(),
             ending: VecDeque::new(),
             received: 0,
             next: 0,
             new_was_last: false,
-            bunch_bytes: 0,
+            batch_bytes: 0,
             reporter_gone: false,
-            give_up: None,
+            reader_timeout: None,
             interrupted: None,
             begun: Instant::now(),
         }
@@ -134,26 +134,26 @@ impl<T: Transport> Dispatcher<T> {
         self.next < self.targets.len()
     }
 
-    /// True if no target runs, waits or is still to be reported.
+    /// True if no target is in progress, waits or has an outcome to be reported.
     fn is_idle(&self) -> bool {
         self.tasks.is_empty() && self.waiting.is_empty() && self.ending.is_empty()
     }
 
     pub(super) fn is_done(&self) -> bool {
-        !self.has_more() && self.is_idle() && self.bunch.is_empty()
+        !self.has_more() && self.is_idle() && self.batch.is_empty()
     }
 
-    /// True if there is room for an event. Targets that have ended wait here for the output before their end.
-    pub(super) fn has_room(&self) -> bool {
-        self.bunch.len() + self.ending.len() < MOST_EVENTS
+    /// True if a further event can be taken.
+    pub(super) fn accepts_event(&self) -> bool {
+        self.batch.len() + self.ending.len() < MAX_EVENTS
     }
 
-    /// True if there is room for output. Where there is none, output is left where it is.
-    pub(super) fn has_room_for_output(&self) -> bool {
-        self.bunch_bytes < OUTPUT_BYTES && self.bunch.len() < MOST_EVENTS
+    /// True if a further chunk can be taken. If not, output stays in its queue, which blocks the sessions.
+    pub(super) fn accepts_output(&self) -> bool {
+        self.batch_bytes < OUTPUT_BYTES && self.batch.len() < MAX_EVENTS
     }
 
-    /// True if a target that has waited, or one of the present wave, can be started now.
+    /// True if a task can be started now for a target of this wave or for one that has waited.
     pub(super) fn may_start(&self) -> bool {
         let has_one =
             self.waiting.has_ready() && !self.canceller.is_stopping() || self.may_start_new();
@@ -165,14 +165,13 @@ impl<T: Transport> Dispatcher<T> {
         self.next < end && self.canceller.current().is_none()
     }
 
-    /// True if there are targets that will never be started, or not again.
-    pub(super) fn has_given_up(&self) -> bool {
+    /// True if there are targets that get no task, or no further task, because the run is cancelled.
+    pub(super) fn has_cancelled_targets(&self) -> bool {
         let never = self.has_more() && self.canceller.current().is_some();
         never || self.waiting.has_ready() && self.canceller.is_stopping()
     }
 
-    /// Starts a target. Those that have waited and new ones take turns, so that none of both keep the
-    /// others from it.
+    /// Starts a task. New targets and those that have waited alternate, so that neither kind delays the other.
     pub(super) fn start_next(&mut self) {
         let new = self.may_start_new() && !(self.new_was_last && self.waiting.has_ready());
         self.new_was_last = new;
@@ -188,11 +187,11 @@ impl<T: Transport> Dispatcher<T> {
     fn spawn(&mut self, target: TargetId, attempts: Box<Attempts>) {
         let context = Arc::clone(&self.context);
         let task = self.tasks.spawn(host_task::run(context, target, attempts));
-        self.working.insert(task.id(), target);
+        self.task_targets.insert(task.id(), target);
     }
 
-    /// Ends the next target that is not started, or not again.
-    pub(super) fn give_up_next(&mut self) {
+    /// Ends the next target that gets no task, or no further task.
+    pub(super) fn end_next_cancelled(&mut self) {
         let Some(cancel) = self.canceller.current() else {
             return;
         };
@@ -220,41 +219,41 @@ impl<T: Transport> Dispatcher<T> {
         target
     }
 
-    /// Goes on to the next wave when the last host of this one has ended, if all is well so far.
+    /// Begins the next wave if all targets of this one have outcomes and not too many failed.
     pub(super) fn next_wave(&mut self) {
         let over = self.waves.get(self.wave) == Some(&self.next) && self.is_idle();
         if !over || !self.has_more() || self.canceller.current().is_some() {
             return;
         }
         let failures = self.failures();
-        // With a limit of its own the run would have been called off by now, were there too many.
+        // With --max-failures, too many failures have already cancelled the run.
         if self.context.policy.ends_waves(failures, self.targets.len()) {
             let wave = self.wave + 1;
             let of = self.waves.len();
-            return self.call_off(format!("{} in wave {wave} of {of}", failed(failures)));
+            return self.drain(format!("{} in wave {wave} of {of}", failed(failures)));
         }
         self.wave += 1;
-        self.tell_wave();
+        self.report_wave();
     }
 
-    /// Tells of the first wave, where there are several.
+    /// Reports the first wave, if there are several.
     pub(super) fn on_first_wave(&mut self) {
         if self.waves.len() > 1 {
-            self.tell_wave();
+            self.report_wave();
         }
     }
 
-    fn tell_wave(&mut self) {
+    fn report_wave(&mut self) {
         let end = self.waves.get(self.wave).copied().unwrap_or_default();
         let (wave, of, hosts) = (self.wave + 1, self.waves.len(), end - self.next);
-        self.tell_detail(|_| format!("wave {wave} of {of}: {}", hosts_in_words(hosts)));
+        self.report_detail(|_| format!("wave {wave} of {of}: {}", hosts_in_words(hosts)));
     }
 
-    /// Tells something to a user who asked for details.
-    fn tell_detail(&mut self, text: impl FnOnce(&Self) -> String) {
+    /// Adds a notice for users who asked for details.
+    fn report_detail(&mut self, text: impl FnOnce(&Self) -> String) {
         if self.details {
             let text = text(self);
-            self.push(Event::Note(Note {
+            self.push(Event::Notice(Notice {
                 verbose: true,
                 text,
             }));
@@ -264,52 +263,62 @@ impl<T: Transport> Dispatcher<T> {
     pub(super) fn on_chunk(&mut self, chunk: Chunk) {
         self.received += 1;
         if !self.reporter_gone {
-            self.bunch_bytes += chunk.data.len();
+            self.batch_bytes += chunk.data.len();
         }
         self.push(Event::Output(chunk));
         self.report_ends();
     }
 
-    /// Decides what follows from the end of a task, which leaves so many pieces of output in the queue.
-    pub(super) fn on_end(&mut self, ended: Result<(task::Id, Next), JoinError>, queued: usize) {
+    /// Handles the end of a task, which leaves `queued` chunks in the queue.
+    pub(super) fn on_end(
+        &mut self,
+        ended: Result<(task::Id, TaskResult), JoinError>,
+        queued: usize,
+    ) {
         let (id, next) = match ended {
             Ok(ended) => ended,
             Err(error) => {
                 let id = error.id();
                 let outcome = Outcome::Internal(panic_text(error));
                 let facts = Facts::default();
-                (id, Next::Ended(Ended { outcome, facts }))
+                (id, TaskResult::Ended(TargetResult { outcome, facts }))
             }
         };
         let target = self
-            .working
+            .task_targets
             .remove(&id)
             .expect("a task is remembered until it is joined");
         match next {
-            Next::Ended(Ended { outcome, facts }) => {
+            TaskResult::Ended(TargetResult { outcome, facts }) => {
                 let after = self.received + queued as u64;
                 self.end_started(target, outcome, facts, after);
             }
-            Next::Waits {
+            TaskResult::Waits {
                 wait,
                 attempts,
                 failure,
             } => {
-                if let (Wait::Retry(pause), Some(failure)) = (&wait, failure) {
-                    self.tell_retry(target, attempts.failed, *pause, &failure);
+                if let (WaitReason::Retry(pause), Some(failure)) = (&wait, failure) {
+                    self.report_retry(target, attempts.failed, *pause, &failure);
                 }
-                let clocks = (self.context.lag.clone(), self.context.cancelled.clone());
+                let clocks = (self.context.clock.clone(), self.context.cancelled.clone());
                 self.waiting.add(target, attempts, wait, clocks);
             }
         }
     }
 
-    fn tell_retry(&mut self, target: TargetId, failed: u32, pause: Duration, why: &TransportError) {
+    fn report_retry(
+        &mut self,
+        target: TargetId,
+        failed: u32,
+        pause: Duration,
+        cause: &TransportError,
+    ) {
         let retries = self.context.policy.retries;
-        self.tell_detail(|this| {
+        self.report_detail(|this| {
             let label = &this.targets[target.index()].label;
             let pause = pause.as_secs_f64();
-            format!("{label}: {why}: retry {failed} of {retries} in {pause:.1} s")
+            format!("{label}: {cause}: retry {failed} of {retries} in {pause:.1} s")
         });
     }
 
@@ -328,40 +337,18 @@ impl<T: Transport> Dispatcher<T> {
         self.end(finished, after);
     }
 
-    /// The one place in which a target ends. It is reported when so many pieces of output have come.
+    /// Counts the outcome of a target. It is reported after `after` received chunks. All targets end here.
     fn end(&mut self, finished: Finished, after: u64) {
         if let Some(input) = &self.input {
             input.target_ended(finished.target);
         }
-        let stats = &mut self.stats;
-        match &finished.outcome {
-            Outcome::Exited(exit) => {
-                let status = match *exit {
-                    RemoteExit::Code(code) => Some(code),
-                    RemoteExit::Signaled(signal) => Some(signal.saturating_add(128)),
-                    RemoteExit::Unknown => None,
-                };
-                stats.worst_status = stats.worst_status.max(status);
-                match status {
-                    None | Some(0) => stats.succeeded += 1,
-                    Some(_) => stats.exit_failed += 1,
-                }
-            }
-            Outcome::Failed(_) | Outcome::Internal(_) => stats.failed += 1,
-            Outcome::Cancelled(_) => stats.cancelled += 1,
-            Outcome::NotStarted(_) => stats.not_started += 1,
-        }
-        match finished.facts.left {
-            Left::Nothing => {}
-            Left::MayRun => stats.may_be_running.push(finished.target),
-            Left::Runs => stats.left_running.push(finished.target),
-        }
-        self.ending.push_back(Ending { after, finished });
+        self.stats.count(&finished);
+        self.ending.push_back(UnreportedEnd { after, finished });
         self.report_ends();
-        self.weigh_failures();
+        self.check_failures();
     }
 
-    /// Reports the targets that have ended and whose output has all come.
+    /// Reports the outcomes of targets whose output has all been received.
     fn report_ends(&mut self) {
         let received = self.received;
         while let Some(ending) = self.ending.pop_front_if(|ending| ending.after <= received) {
@@ -373,66 +360,60 @@ impl<T: Transport> Dispatcher<T> {
         self.stats.exit_failed + self.stats.failed
     }
 
-    /// Starts no more hosts once too many have failed. Where none is left to be started, nothing is
-    /// called off.
-    fn weigh_failures(&mut self) {
+    /// Cancels the run if too many targets have failed and there are targets to be started.
+    fn check_failures(&mut self) {
         let failures = self.failures();
         let total = self.targets.len();
         let limit = self.context.policy.max_failures;
         let too_many = limit.is_some_and(|limit| limit.is_reached(failures, total));
         if too_many && self.has_more() && self.canceller.current().is_none() {
-            self.call_off(failed(failures));
+            self.drain(failed(failures));
         }
     }
 
-    fn call_off(&mut self, why: String) {
+    /// Starts no further target, and lets those in progress end.
+    fn drain(&mut self, cause: String) {
         let text = match self.started.len() {
-            0 => format!("{why}: no more hosts are started"),
-            running => format!("{why}: no more hosts are started, {running} run to their end"),
+            0 => format!("{cause}: no more hosts are started"),
+            running => format!("{cause}: no more hosts are started, {running} run to their end"),
         };
-        self.push(Event::Note(Note {
-            verbose: false,
-            text,
-        }));
+        self.push_notice(text);
         self.cancel(CancelReason::Failures, Urgency::Drain);
     }
 
-    /// The time for the run is over.
+    /// Stops the run at its deadline.
     pub(super) fn on_deadline(&mut self) {
         if !self.canceller.is_stopping() && (self.has_more() || !self.is_idle()) {
-            self.push(Event::Note(Note {
-                verbose: false,
-                text: format!(
-                    "the deadline is reached: {} running, {} not started",
-                    self.started.len(),
-                    self.targets.len() - self.next
-                ),
-            }));
+            self.push_notice(format!(
+                "the deadline is reached: {} running, {} not started",
+                self.started.len(),
+                self.targets.len() - self.next
+            ));
         }
         if !self.is_idle() || self.has_more() {
             self.cancel(CancelReason::Deadline, Urgency::Stop);
         }
-        self.expect_reader(PATIENCE[0]);
+        self.limit_reader(READER_TIMEOUTS[0]);
     }
 
-    pub(super) fn on_wish(&mut self, wish: Wish) {
-        match wish {
-            Wish::State => self.tell_state(None),
-            Wish::Stop(signal) => self.stop(signal),
-            Wish::Interrupt if self.is_second_interrupt() => self.stop(SIGINT),
-            Wish::Interrupt => self.tell_state(Some(AGAIN)),
+    pub(super) fn on_request(&mut self, request: ControlRequest) {
+        match request {
+            ControlRequest::PrintState => self.report_state(None),
+            ControlRequest::Stop(signal) => self.stop(signal),
+            ControlRequest::Interrupt if self.is_second_interrupt() => self.stop(SIGINT),
+            ControlRequest::Interrupt => self.report_state(Some(INTERRUPT_HINT)),
         }
     }
 
-    /// Decides what follows from a signal when only the reports are left. A reason ends the wait for them.
-    pub(super) fn on_late_wish(&mut self, wish: Wish) -> Option<CancelReason> {
-        let hint = match wish {
-            Wish::State => "",
-            Wish::Stop(signal) => return Some(CancelReason::Signal(signal)),
-            Wish::Interrupt if self.is_second_interrupt() => {
+    /// Handles a request while only the reports are being written. Returns a reason to end the wait for them.
+    pub(super) fn on_late_request(&mut self, request: ControlRequest) -> Option<CancelReason> {
+        let hint = match request {
+            ControlRequest::PrintState => "",
+            ControlRequest::Stop(signal) => return Some(CancelReason::Signal(signal)),
+            ControlRequest::Interrupt if self.is_second_interrupt() => {
                 return Some(CancelReason::Signal(SIGINT));
             }
-            Wish::Interrupt => "; ^C again within a second stops that",
+            ControlRequest::Interrupt => "; ^C again within a second stops that",
         };
         if let Some(say) = self.say {
             let hosts = hosts_in_words(self.targets.len());
@@ -441,14 +422,14 @@ impl<T: Transport> Dispatcher<T> {
         None
     }
 
-    /// True for a ^C that stops the run: one soon after another, or any after a signal that did.
+    /// True for a ^C that stops the run: soon after another one, or after a signal that has stopped the run.
     fn is_second_interrupt(&mut self) -> bool {
         let now = Instant::now();
         let last = self.interrupted.replace(now);
-        last.is_some_and(|last| now - last <= TWICE) || self.canceller.is_by_signal()
+        last.is_some_and(|last| now - last <= INTERRUPT_INTERVAL) || self.canceller.is_by_signal()
     }
 
-    /// Asks the remote commands to end; asked again, gives them no time to.
+    /// Stops the run. A second signal stops it at once.
     fn stop(&mut self, signal: i32) {
         let again = self.canceller.is_by_signal();
         let urgency = if again {
@@ -458,48 +439,47 @@ impl<T: Transport> Dispatcher<T> {
         };
         if !self.started.is_empty() {
             let hosts = hosts_in_words(self.started.len());
-            let text = match again {
-                true => format!("stopping {hosts} at once"),
-                false => format!(
+            let text = if again {
+                format!("stopping {hosts} at once")
+            } else {
+                format!(
                     "stopping {hosts}: TERM now, KILL after {} s; a further signal stops at once",
                     self.context.policy.kill_after.as_secs_f64()
-                ),
+                )
             };
-            self.push(Event::Note(Note {
-                verbose: false,
-                text,
-            }));
+            self.push_notice(text);
         }
         self.cancel(CancelReason::Signal(signal), urgency);
-        self.expect_reader(PATIENCE[usize::from(again)]);
+        self.limit_reader(READER_TIMEOUTS[usize::from(again)]);
     }
 
-    /// Gives the reader up when it has taken nothing for so long from now on.
-    fn expect_reader(&mut self, patience: Duration) {
+    /// Sets the maximum time for which the reader may take nothing.
+    fn limit_reader(&mut self, limit: Duration) {
         let context = &self.context;
-        let known = self.give_up.take();
-        self.give_up = Some(GiveUp::after(
-            patience,
+        let known = self.reader_timeout.take();
+        self.reader_timeout = Some(ReaderTimeout::after(
+            limit,
             known,
-            context.lag.clone(),
+            context.clock.clone(),
             context.reader.clone(),
         ));
     }
 
-    /// Waits anew for a reader that has taken something, if the run waits for it at all.
+    /// Restarts the timeout of the reader, if there is one.
     pub(super) fn on_taken(&mut self) {
-        self.give_up = self.give_up.take().map(GiveUp::anew);
+        self.reader_timeout = self.reader_timeout.take().map(ReaderTimeout::restart);
     }
 
-    /// When the reader is given up, if it is to be.
-    pub(super) fn give_up_at(&self) -> Option<Alarm> {
-        self.give_up.as_ref().map(GiveUp::at)
+    /// Returns the end of the reader's timeout, if there is one.
+    pub(super) fn reader_timeout_at(&self) -> Option<Alarm> {
+        self.reader_timeout.as_ref().map(ReaderTimeout::at)
     }
 
-    /// True if the reader is given up, at the time that was set for it. One that has taken a part of what it was
-    /// given is not.
-    pub(super) fn is_reader_given_up(&mut self) -> bool {
-        let idle = self.give_up.as_ref().is_some_and(GiveUp::is_reader_idle);
+    /// Called at the end of the reader's timeout: true if the reader has taken nothing. If it has taken a part of a
+    /// batch, the timeout restarts.
+    pub(super) fn is_reader_stuck(&mut self) -> bool {
+        let timeout = self.reader_timeout.as_ref();
+        let idle = timeout.is_some_and(ReaderTimeout::is_reader_idle);
         if !idle {
             self.on_taken();
         }
@@ -507,22 +487,22 @@ impl<T: Transport> Dispatcher<T> {
     }
 
     fn cancel(&mut self, reason: CancelReason, urgency: Urgency) {
-        self.canceller.cancel(Cancel { reason, urgency });
+        self.canceller.cancel(Cancellation { reason, urgency });
     }
 
-    /// One of the reports cannot be written: the run stops, and the others get the rest.
+    /// Stops the run because one of the reports cannot be written. The others get all further events.
     pub(super) fn on_report_failed(&mut self) {
         self.cancel(CancelReason::ReportFailed, Urgency::Stop);
     }
 
     pub(super) fn on_reporter_gone(&mut self) {
         self.reporter_gone = true;
-        self.bunch.clear();
-        self.bunch_bytes = 0;
+        self.batch.clear();
+        self.batch_bytes = 0;
         self.cancel(CancelReason::ReportFailed, Urgency::Stop);
     }
 
-    fn tell_state(&mut self, hint: Option<&'static str>) {
+    fn report_state(&mut self, hint: Option<&'static str>) {
         let mut running: Vec<(TargetId, Duration)> = self
             .started
             .iter()
@@ -543,45 +523,44 @@ impl<T: Transport> Dispatcher<T> {
 
     fn push(&mut self, event: Event) {
         if !self.reporter_gone {
-            self.bunch.push(event);
+            self.batch.push(event);
         }
+    }
+
+    fn push_notice(&mut self, text: String) {
+        self.push(notice(text));
     }
 
     pub(super) fn push_all(&mut self, events: impl Iterator<Item = Event>) {
         events.for_each(|event| self.push(event));
     }
 
-    /// True if there is something for the reporter.
-    pub(super) fn has_news(&self) -> bool {
-        !self.reporter_gone && (!self.bunch.is_empty() || self.waiting.has_news())
+    /// True if there are events for the reporter.
+    pub(super) fn has_events(&self) -> bool {
+        !self.reporter_gone && (!self.batch.is_empty() || self.waiting.has_changed())
     }
 
-    /// Everything that there is for the reporter.
-    pub(super) fn take_bunch(&mut self) -> Vec<Event> {
-        // Reported once for all changes meanwhile.
-        if let Some(count) = self.waiting.news() {
+    /// Removes all events for the reporter.
+    pub(super) fn take_batch(&mut self) -> Vec<Event> {
+        // One event for all changes since the last batch.
+        if let Some(count) = self.waiting.take_change() {
             self.push(Event::PortWaits(count));
         }
-        self.bunch_bytes = 0;
-        std::mem::replace(&mut self.bunch, Vec::with_capacity(BUNCH))
+        self.batch_bytes = 0;
+        std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH))
     }
 
-    pub(super) fn remarks(&self) -> Vec<Event> {
-        let note = |text| {
-            Event::Note(Note {
-                verbose: false,
-                text,
-            })
-        };
+    /// Returns the notices of the transport at the end of the run.
+    pub(super) fn notices(&self) -> Vec<Event> {
         self.context
             .transport
-            .remarks()
+            .notices()
             .into_iter()
-            .map(note)
+            .map(notice)
             .collect()
     }
 
-    /// The numbers of the run, whose targets have all ended.
+    /// Returns the numbers of the run. All targets must have their outcome.
     pub(super) fn stats(&self) -> RunStats {
         let mut stats = self.stats.clone();
         stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
@@ -591,4 +570,11 @@ impl<T: Transport> Dispatcher<T> {
         stats.time_wait = self.context.transport.time_wait();
         stats
     }
+}
+
+fn notice(text: String) -> Event {
+    Event::Notice(Notice {
+        verbose: false,
+        text,
+    })
 }

@@ -1,73 +1,73 @@
-//! Targets that wait between two tries to connect: for a source port, for something that this machine lacks,
-//! or to be tried again. They hold neither a place in the fan-out nor a task of a host's size.
+//! Targets that wait before they connect: for a source port, for resources of this machine, or for the next attempt.
+//! They do not count for the fan-out, and their tasks are small.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use reserved_ports::PortWait;
 use tokio::task::JoinSet;
 
-use super::cancel::Cancelled;
+use super::cancel::CancelWatch;
 use super::host_task::Attempts;
-use crate::ports::PortWait;
+use crate::clock::ProcessClock;
 use crate::targets::TargetId;
-use crate::transport::Lag;
 
-/// The time between two tries when this machine was short of something.
-pub(super) const SHORTAGE_REST: Duration = Duration::from_millis(100);
+/// Pause before an attempt goes on after a shortage of this machine.
+pub(super) const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a target waits for.
+/// Reason why a target waits.
 #[derive(Debug)]
-pub(super) enum Wait {
-    /// A source port.
+pub(super) enum WaitReason {
+    /// No source port is free.
     Port(PortWait),
-    /// Something that this machine lacks.
+    /// This machine lacks descriptors, processes or memory.
     Shortage,
-    /// Its next try, after this time.
+    /// An attempt has failed; the next one follows after this time.
     Retry(Duration),
 }
 
-/// A target that waits, or has waited, and what is known of its tries.
+/// A target that waits or has waited, with its attempts so far.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct WaitingTarget {
     pub(super) target: TargetId,
     pub(super) attempts: Box<Attempts>,
     for_port: bool,
 }
 
-/// The targets of a run that wait, and those whose wait is over.
+/// All targets of a run that wait, and those whose wait is over.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    waits: JoinSet<Pending>,
-    ready: VecDeque<Pending>,
+pub(super) struct WaitingTargets {
+    waits: JoinSet<WaitingTarget>,
+    ready: VecDeque<WaitingTarget>,
     for_ports: usize,
-    /// The number of waits for ports that was reported last.
+    /// Number of waits for ports in the last report.
     reported: usize,
 }
 
-impl Waiting {
-    /// Adds a target. A run that stops ends its wait.
+impl WaitingTargets {
+    /// Adds a target. A cancellation with [`Urgency::Stop`](super::cancel::Urgency::Stop) ends its wait.
     pub(super) fn add(
         &mut self,
         target: TargetId,
         attempts: Box<Attempts>,
-        wait: Wait,
-        (lag, mut cancelled): (Lag, Cancelled),
+        wait: WaitReason,
+        (clock, mut cancelled): (ProcessClock, CancelWatch),
     ) {
-        let for_port = matches!(wait, Wait::Port(_));
+        let for_port = matches!(wait, WaitReason::Port(_));
         self.for_ports += usize::from(for_port);
         self.waits.spawn(async move {
             let over = async {
                 match wait {
-                    Wait::Port(wait) => wait.wait().await,
-                    Wait::Shortage => tokio::time::sleep(SHORTAGE_REST).await,
-                    Wait::Retry(pause) => lag.alarm(pause).rung().await,
+                    WaitReason::Port(wait) => wait.wait().await,
+                    WaitReason::Shortage => tokio::time::sleep(SHORTAGE_PAUSE).await,
+                    WaitReason::Retry(pause) => clock.alarm(pause).reached().await,
                 }
             };
             tokio::select! {
                 _ = cancelled.requested() => {}
                 () = over => {}
             }
-            Pending {
+            WaitingTarget {
                 target,
                 attempts,
                 for_port,
@@ -75,22 +75,22 @@ impl Waiting {
         });
     }
 
-    /// Returns when the wait of a target is over; at once with `None` if none waits. Cancel safe.
-    pub(super) async fn next(&mut self) -> Option<Pending> {
+    /// Returns a target whose wait is over, or `None` at once if no target waits. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<WaitingTarget> {
         match self.waits.join_next().await? {
             Ok(pending) => Some(pending),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
-    /// Notes that the wait of a target is over.
-    pub(super) fn is_over(&mut self, pending: Pending) {
+    /// Records that the wait of a target is over.
+    pub(super) fn end_wait(&mut self, pending: WaitingTarget) {
         self.for_ports -= usize::from(pending.for_port);
         self.ready.push_back(pending);
     }
 
-    /// The target whose wait has been over for the longest time.
-    pub(super) fn take(&mut self) -> Option<Pending> {
+    /// Removes the target whose wait has been over for the longest time.
+    pub(super) fn take(&mut self) -> Option<WaitingTarget> {
         self.ready.pop_front()
     }
 
@@ -102,20 +102,20 @@ impl Waiting {
         self.waits.is_empty() && self.ready.is_empty()
     }
 
-    /// Number of targets that wait for a port.
+    /// Returns the number of targets that wait for a port.
     pub(super) fn for_ports(&self) -> usize {
         self.for_ports
     }
 
-    /// True if that number has changed since it was reported.
-    pub(super) fn has_news(&self) -> bool {
+    /// True if the number of waits for ports has changed since it was reported.
+    pub(super) fn has_changed(&self) -> bool {
         self.for_ports != self.reported
     }
 
-    /// The number to report, if it has changed.
-    pub(super) fn news(&mut self) -> Option<usize> {
-        let has_news = self.has_news();
+    /// Returns the number of waits for ports if it has changed since it was reported.
+    pub(super) fn take_change(&mut self) -> Option<usize> {
+        let has_changed = self.has_changed();
         self.reported = self.for_ports;
-        has_news.then_some(self.for_ports)
+        has_changed.then_some(self.for_ports)
     }
 }

@@ -8,7 +8,10 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::nodeset::{Fault, NodeSetError};
+use nodeset::{Fault, NodeSetError};
+use unicode_width::UnicodeWidthStr;
+
+use super::help;
 use crate::help::help_line;
 
 /// Why there is no list of targets.
@@ -154,14 +157,14 @@ impl Diagnostic {
             excerpt.push('…');
         }
         push_visible(shown_before, &mut excerpt);
-        let caret_start = columns(&excerpt);
+        let caret_start = excerpt.width();
         push_visible(&after[..end], &mut excerpt);
         if end < after.len() {
             excerpt.push('…');
         }
         let mut shown_fault = String::new();
         push_visible(&fault[..fault.len().min(end)], &mut shown_fault);
-        let caret = (caret_start, columns(&shown_fault).max(1));
+        let caret = (caret_start, shown_fault.width().max(1));
         Diagnostic {
             message: message.into(),
             origin: origin.clone(),
@@ -185,7 +188,7 @@ impl Diagnostic {
         fault: &Fault,
     ) -> Diagnostic {
         Diagnostic::of_definition(fault)
-            .unwrap_or_else(|| Diagnostic::new(origin, text, span, fault.to_string(), fault.help()))
+            .unwrap_or_else(|| Diagnostic::new(origin, text, span, fault.to_string(), help(fault)))
     }
 
     /// Points at the definition that a fault is in, if its place is known.
@@ -207,7 +210,7 @@ impl Diagnostic {
             &place.text,
             span,
             message,
-            fault.help(),
+            help(fault),
         ))
     }
 }
@@ -242,29 +245,6 @@ fn push_visible(text: &str, out: &mut String) {
         c if c.is_control() => '\u{fffd}',
         c => c,
     }));
-}
-
-/// How many columns of a terminal the text takes.
-fn columns(text: &str) -> usize {
-    text.chars().map(char_columns).sum()
-}
-
-/// 0 for marks that combine with the letter before, 2 for the wide letters of East Asia and emoji:
-/// enough of Unicode's tables to keep a caret in its place.
-fn char_columns(c: char) -> usize {
-    match u32::from(c) {
-        0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f | 0xfeff => 0,
-        0x1100..=0x115f
-        | 0x2e80..=0xa4cf
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f300..=0x1faff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nodeset::{GroupSource, HostFiles};
+
 use super::error::{Diagnostic, Origin, TargetError};
 use super::hosts_file::{self, Line, LineError};
 use super::inventory::{self, Inventory};
-use super::nodeset::{GroupSource, HostFiles, HostList, Options, Resolver};
-use super::{Limits, NO_TARGET_FAILED, Warnings};
+use super::{HostList, Limits, NO_TARGET_FAILED, Options, Resolver, Warnings};
 
 /// Lines of a hosts file may have this many bytes, enough for a million names; a longer one is no hosts
 /// file.
@@ -95,7 +96,7 @@ fn parse_inventory(
 /// Reads hosts files in which these groups can be named.
 pub(super) struct FileReader<'a> {
     limits: Limits,
-    groups: &'a dyn GroupSource,
+    groups: &'a dyn GroupSource<Options>,
     warnings: &'a Warnings,
     /// The files that are being read, each included by the one before.
     open: RefCell<Vec<PathBuf>>,
@@ -105,7 +106,7 @@ pub(super) struct FileReader<'a> {
 impl<'a> FileReader<'a> {
     pub(super) fn new(
         limits: Limits,
-        groups: &'a dyn GroupSource,
+        groups: &'a dyn GroupSource<Options>,
         warnings: &'a Warnings,
     ) -> FileReader<'a> {
         FileReader {
@@ -244,7 +245,7 @@ impl<'a> FileReader<'a> {
     }
 }
 
-impl HostFiles for FileReader<'_> {
+impl HostFiles<Options> for FileReader<'_> {
     fn read(&self, path: &str) -> Result<Arc<HostList>, String> {
         let mut list = HostList::default();
         let limit = self.limits.max_targets;

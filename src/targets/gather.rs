@@ -11,8 +11,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::{Diagnostic, Origin, TargetError};
-use super::nodeset::{Host, HostList, NodeSet};
-use super::{Limits, Network, Target};
+use nodeset::NodeSet;
+
+use super::{Host, HostList, Limits, Network, Target};
 
 /// Everything that was named.
 pub(super) enum Gathered {
@@ -39,9 +40,9 @@ impl Gathered {
                 return Ok(());
             }
             let mut targets = Targets::default();
-            list.for_each(|host| {
+            list.for_each(|node| {
                 // A mention that says nothing agrees with all others.
-                let _ = targets.add(host, Place::default());
+                let _ = targets.add(node.into(), Place::default());
             });
             *self = Gathered::Targets(targets);
         }
@@ -52,7 +53,7 @@ impl Gathered {
         let refuse = |message, help| {
             Err(Diagnostic::new(origin, text, span.clone(), message, Some(help)).into())
         };
-        hosts.try_for_each(|host| match targets.add(host, place) {
+        let mut add = |host: Host<'_>| match targets.add(host, place) {
             Ok(()) if targets.list.len() > limits.max_targets => refuse(
                 format!("more than {} targets", limits.max_targets),
                 "name fewer hosts in one run".to_owned(),
@@ -78,7 +79,8 @@ impl Gathered {
                     targets.place_of(host)
                 ),
             ),
-        })
+        };
+        hosts.try_for_each(|node| add(node.into()))
     }
 }
 
@@ -87,9 +89,7 @@ impl Gathered {
     pub(super) fn names(&self) -> NodeSet {
         match self {
             Gathered::Plain(list) => list.to_set(),
-            Gathered::Targets(targets) => {
-                NodeSet::collect(|add| targets.list.iter().for_each(|target| add(&target.host)))
-            }
+            Gathered::Targets(targets) => targets.list.iter().map(|target| &*target.host).collect(),
         }
     }
 }

@@ -6,9 +6,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::nodeset::{Host, HostList, NodeSetError, Options, Resolver};
+use nodeset::{Node, NodeSetError};
+
 use super::suggest::nearest;
-use super::{Network, NotANetwork, TransportKind};
+use super::{HostList, Network, NotANetwork, Options, Resolver, Says, TransportKind, help};
 
 /// What is wrong with a line, where, and how to mend it.
 pub(super) struct LineError {
@@ -82,7 +83,7 @@ pub(super) fn parse_line<'a>(
         |NodeSetError { span: at, fault }| LineError {
             span: span.start + at.start..span.start + at.end,
             message: fault.to_string(),
-            help: fault.help(),
+            help: help(&fault),
         },
     )?;
     let mut keys = Keys::default();
@@ -111,7 +112,7 @@ fn include(text: &str) -> Option<Line<'_>> {
 impl Keys {
     /// The hosts with the options, unless they contradict each other.
     fn apply(self, hosts: HostList) -> Result<HostList, LineError> {
-        let says = hosts.says();
+        let says = Says::of(&hosts);
         if let Some((span, _)) = &self.transport
             && says.transport
         {
@@ -138,7 +139,7 @@ impl Keys {
             }
             (_, _, Some((span, _))) => {
                 let mut count = 0;
-                let one = hosts.try_for_each(|_: Host<'_>| {
+                let one = hosts.try_for_each(|_: Node<'_, Options>| {
                     count += 1;
                     if count > 1 { Err(()) } else { Ok(()) }
                 });

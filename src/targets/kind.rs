@@ -5,6 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The port of rshd, called `shell` in `/etc/services`.
+pub const RSH_PORT: u16 = 514;
+
+/// The port of sshd.
+pub const SSH_PORT: u16 = 22;
+
 /// How a target is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TransportKind {
@@ -39,12 +45,12 @@ impl TransportKind {
         }
     }
 
-    /// The port of targets that name none: `shell` for rsh, 22 for ssh; a local command has none.
+    /// Returns the port of targets that name none. A local command has none.
     #[must_use]
     pub fn default_port(self) -> Option<u16> {
         match self {
-            TransportKind::Rsh => Some(514),
-            TransportKind::Ssh | TransportKind::OpenSsh => Some(22),
+            TransportKind::Rsh => Some(RSH_PORT),
+            TransportKind::Ssh | TransportKind::OpenSsh => Some(SSH_PORT),
             TransportKind::Exec => None,
         }
     }

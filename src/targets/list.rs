@@ -10,12 +10,13 @@ use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
+use nodeset::{Filter, GroupSource, NoLookup, NodeSet};
+
 use super::error::{Diagnostic, Origin, TargetError};
 use super::files::{self, FileReader};
 use super::gather::Gathered;
 use super::inventory::Inventory;
-use super::nodeset::{Filter, GroupSource, HostList, NodeSet, Nothing, Options, Resolver};
-use super::{Limits, Selection, Target, Warnings};
+use super::{Host, HostList, Limits, Options, Resolver, Selection, Target, Warnings, plain_set};
 
 /// The targets of a run in the order in which they were named. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Deref for TargetList {
 /// Gathers targets in the order of the calls; exclusions hold for all of them.
 pub struct TargetListBuilder<'a> {
     limits: Limits,
-    groups: &'a dyn GroupSource,
+    groups: &'a dyn GroupSource<Options>,
     gathered: Gathered,
     /// What was read, for the message that there was nothing in it.
     sources: Vec<String>,
@@ -67,12 +68,15 @@ impl<'a> TargetListBuilder<'a> {
     /// Starts an empty list, in which no groups can be named.
     #[must_use]
     pub fn new(limits: Limits) -> TargetListBuilder<'a> {
-        TargetListBuilder::with_groups(limits, &Nothing)
+        TargetListBuilder::with_groups(limits, &NoLookup)
     }
 
     /// Starts an empty list, in which these groups can be named.
     #[must_use]
-    pub fn with_groups(limits: Limits, groups: &'a dyn GroupSource) -> TargetListBuilder<'a> {
+    pub fn with_groups(
+        limits: Limits,
+        groups: &'a dyn GroupSource<Options>,
+    ) -> TargetListBuilder<'a> {
         TargetListBuilder {
             limits,
             groups,
@@ -172,12 +176,13 @@ impl<'a> TargetListBuilder<'a> {
         for filter in hosts.take_overall() {
             self.filters.push(filter.removing());
         }
-        hosts.for_each(|host| {
+        hosts.for_each(|node| {
+            let host = Host::from(node);
             if host.user.is_some() || host.port.is_some() {
                 self.excluded_labels.insert(host.label.into());
             }
         });
-        self.excluded_hosts.push(hosts.to_plain_set());
+        self.excluded_hosts.push(plain_set(&hosts));
         Ok(())
     }
 

@@ -1,31 +1,38 @@
 //! Who a command is run on: targets, and the expressions and files that name them.
 //!
 //! `plan` gathers a [`TargetList`] with a [`TargetListBuilder`] before anything is connected, or for a
-//! listing a [`Selection`], which holds ranges where names are not needed; reports fold labels with [`nodeset::fold`]. Nothing here knows of transports or of the run.
+//! listing a [`Selection`], which holds ranges where names are not needed; reports fold labels with [`fold`](fold()). Nothing here
+//! knows of transports or of the run. Expressions are those of the crate [`nodeset`], with users, ports and transports in words.
 
 use std::sync::Arc;
 
 mod error;
 mod files;
+mod fold;
 mod gather;
 pub mod groups;
+mod help;
+mod hosts;
 mod hosts_file;
 pub mod inventory;
 mod kind;
 mod list;
 mod network;
-pub mod nodeset;
 mod order;
 mod selection;
 pub(crate) mod suggest;
 mod warnings;
+mod word;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{Diagnostic, Origin, TargetError};
+pub use fold::fold;
+pub(crate) use help::{group_help, help};
+pub use hosts::{Definition, Host, HostList, Options, Resolver, Says, plain_set};
 pub use inventory::InventoryVariables;
-pub use kind::{TransportKind, UnknownTransport};
+pub use kind::{RSH_PORT, SSH_PORT, TransportKind, UnknownTransport};
 pub use list::{TargetList, TargetListBuilder};
 pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::nodeset::NodeSet;
+use nodeset::NodeSet;
+
 use super::{Target, TargetList};
 
 /// The place of each label in the order of `nodeset -e`.

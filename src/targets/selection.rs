@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use nodeset::{Joined, NodeSet, NodeSetBuilder};
+
 use super::Target;
 use super::error::{Diagnostic, Origin, TargetError};
 use super::list::TargetList;
-use super::nodeset::{self, HostList, Joined, NodeSet, fold};
 use super::order::sorted;
+use super::{HostList, fold};
 
 /// Targets, in the order in which they are wanted. Empty only for listings.
 #[derive(Clone, Debug)]
@@ -176,12 +178,14 @@ impl Selection {
     pub fn to_set(&self) -> NodeSet {
         match (&self.from, &self.positions) {
             (Held::Names { set, .. }, None) => set.clone(),
-            _ => NodeSet::collect(|add| {
+            _ => {
+                let mut builder = NodeSetBuilder::default();
                 let Ok(()) = self.try_for_each(|label| {
-                    add(label);
+                    builder.add(label);
                     Ok::<(), std::convert::Infallible>(())
                 });
-            }),
+                builder.build()
+            }
         }
     }
 

@@ -563,7 +563,7 @@ proptest! {
         let mut hosts = std::collections::HashSet::new();
         let names: Vec<String> = names.into_iter().filter(|name| hosts.insert(host(name))).collect();
         let list = build(&names.join("\n")).unwrap();
-        let folded = nodeset::fold(labels(&list));
+        let folded = fold(labels(&list));
         let mut again = TargetListBuilder::new(Limits::default());
         again.add_expr(&folded, Origin::named("-w")).unwrap();
         let mut a = shown(&list);

@@ -1,32 +1,34 @@
-//! The transports of a run behind one interface: each target takes the one that it names, or the run's.
+//! All transports of a run behind one interface. A target uses the transport that it names, or else the default.
 //!
-//! A closed enum instead of trait objects. The futures of all but rsh are boxed: the tasks of a run are as
-//! many as its fan-out, and each is as large as the largest transport's future.
+//! This is a closed enum instead of a trait object. All futures but those of rsh are boxed: there are as many host
+//! tasks as the fan-out, and each is as large as the largest future of a transport.
 
 use super::exec::openssh::{OpenSshSession, OpenSshTransport};
 use super::exec::{ExecTransport, LocalProcess};
 use super::rsh::{RshSession, RshTransport};
 use super::ssh::{SshSession, SshTransport};
-use super::{Budget, Output, RemoteSignal, Route, Session, Setback, Transport, TransportError};
+use super::{
+    AttemptError, Budget, Output, RemoteSignal, Route, Session, Transport, TransportError,
+};
 use crate::event::{RemoteExit, Side};
 use crate::targets::{Target, TargetId, TransportKind};
 
 /// The transports of a run.
 #[derive(Debug)]
 pub struct AnyTransport {
-    /// For targets that name none.
+    /// Transport for targets that name none.
     pub default: TransportKind,
-    /// As all of these: there if a target of the run takes it.
+    /// rsh, if a target of the run uses it.
     pub rsh: Option<RshTransport>,
-    /// ssh within this process. Boxed, since it holds all that the user's files say.
+    /// ssh within this process, if a target uses it. Boxed, because it holds the data of all configuration files.
     pub ssh: Option<Box<SshTransport>>,
-    /// The system's `ssh`.
+    /// The system's `ssh`, if a target uses it.
     pub openssh: Option<OpenSshTransport>,
-    /// Local commands.
+    /// Local commands, if a target uses them.
     pub exec: Option<ExecTransport>,
 }
 
-/// A command that one of them has started.
+/// A command that one of the transports has started.
 #[derive(Debug)]
 pub enum AnySession {
     /// Through rsh.
@@ -39,8 +41,8 @@ pub enum AnySession {
     Exec(Box<LocalProcess>),
 }
 
-/// One of the transports.
-enum Chosen<'a> {
+/// The transport of one target.
+enum ChosenTransport<'a> {
     Rsh(&'a RshTransport),
     Ssh(&'a SshTransport),
     OpenSsh(&'a OpenSshTransport),
@@ -48,13 +50,13 @@ enum Chosen<'a> {
 }
 
 impl AnyTransport {
-    fn choose(&self, target: &Target) -> Chosen<'_> {
+    fn choose(&self, target: &Target) -> ChosenTransport<'_> {
         let kind = target.transport_or(self.default);
         let chosen = match kind {
-            TransportKind::Rsh => self.rsh.as_ref().map(Chosen::Rsh),
-            TransportKind::OpenSsh => self.openssh.as_ref().map(Chosen::OpenSsh),
-            TransportKind::Exec => self.exec.as_ref().map(Chosen::Exec),
-            TransportKind::Ssh => self.ssh.as_deref().map(Chosen::Ssh),
+            TransportKind::Rsh => self.rsh.as_ref().map(ChosenTransport::Rsh),
+            TransportKind::OpenSsh => self.openssh.as_ref().map(ChosenTransport::OpenSsh),
+            TransportKind::Exec => self.exec.as_ref().map(ChosenTransport::Exec),
+            TransportKind::Ssh => self.ssh.as_deref().map(ChosenTransport::Ssh),
         };
         chosen.expect("every transport that a target takes has been set up")
     }
@@ -65,10 +67,10 @@ impl Transport for AnyTransport {
 
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
         match self.choose(target) {
-            Chosen::Rsh(rsh) => rsh.route(target, budget).await,
-            Chosen::Ssh(ssh) => Box::pin(ssh.route(target, budget)).await,
-            Chosen::OpenSsh(openssh) => openssh.route(target, budget).await,
-            Chosen::Exec(exec) => exec.route(target, budget).await,
+            ChosenTransport::Rsh(rsh) => rsh.route(target, budget).await,
+            ChosenTransport::Ssh(ssh) => Box::pin(ssh.route(target, budget)).await,
+            ChosenTransport::OpenSsh(openssh) => openssh.route(target, budget).await,
+            ChosenTransport::Exec(exec) => exec.route(target, budget).await,
         }
     }
 
@@ -78,21 +80,21 @@ impl Transport for AnyTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<AnySession, Setback> {
+    ) -> Result<AnySession, AttemptError> {
         match self.choose(target) {
-            Chosen::Rsh(rsh) => {
+            ChosenTransport::Rsh(rsh) => {
                 let session = rsh.connect(id, target, route, budget).await?;
                 Ok(AnySession::Rsh(session))
             }
-            Chosen::Ssh(ssh) => {
+            ChosenTransport::Ssh(ssh) => {
                 let session = Box::pin(ssh.connect(id, target, route, budget)).await?;
                 Ok(AnySession::Ssh(Box::new(session)))
             }
-            Chosen::OpenSsh(openssh) => {
+            ChosenTransport::OpenSsh(openssh) => {
                 let session = Box::pin(openssh.connect(id, target, route, budget)).await?;
                 Ok(AnySession::OpenSsh(Box::new(session)))
             }
-            Chosen::Exec(exec) => {
+            ChosenTransport::Exec(exec) => {
                 let session = Box::pin(exec.connect(id, target, route, budget)).await?;
                 Ok(AnySession::Exec(Box::new(session)))
             }
@@ -103,13 +105,13 @@ impl Transport for AnyTransport {
         self.rsh.as_ref().and_then(Transport::time_wait)
     }
 
-    fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        remarks.extend(self.rsh.iter().flat_map(Transport::remarks));
-        remarks.extend(self.ssh.iter().flat_map(|ssh| ssh.remarks()));
-        remarks.extend(self.openssh.iter().flat_map(Transport::remarks));
-        remarks.extend(self.exec.iter().flat_map(Transport::remarks));
-        remarks
+    fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        notices.extend(self.rsh.iter().flat_map(Transport::notices));
+        notices.extend(self.ssh.iter().flat_map(|ssh| ssh.notices()));
+        notices.extend(self.openssh.iter().flat_map(Transport::notices));
+        notices.extend(self.exec.iter().flat_map(Transport::notices));
+        notices
     }
 }
 

@@ -1,4 +1,4 @@
-//! The connect timeout as a sum of time that can be spent in parts.
+//! The connect timeout as an amount of time that is spent in parts.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,35 +8,37 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Lag, TransportError};
+use super::TransportError;
+use crate::clock::ProcessClock;
 use crate::event::Phase;
 
-/// What is left of a host's connect timeout. It is charged for look-up, connection and the daemon's
-/// answer, and not for waiting for a port, a slot or a turn, nor for time in which this process was
-/// behind with its work: those are this machine's own.
+/// The rest of a target's connect timeout.
+///
+/// It is charged for the lookup, the connection and the daemon's answer. It is not charged for delays of this machine:
+/// waits for a port, a thread or the rate, and the scheduling delay.
 #[derive(Clone, Debug)]
 pub struct Budget {
     whole: Duration,
     left: Duration,
     spent: Duration,
-    lag: Lag,
+    clock: ProcessClock,
     excused: Excused,
 }
 
-/// Time within a future that a [`Budget`] pays for and that is not charged: waiting for another host. Clones share it.
+/// Time within a charged future that is not charged: waits for another target. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Excused(Arc<Mutex<Wait>>);
+pub struct Excused(Arc<Mutex<UnchargedTime>>);
 
 #[derive(Debug, Default)]
-struct Wait {
-    /// All waits that have ended.
+struct UnchargedTime {
+    /// Sum of the waits that have ended.
     ended: Duration,
-    /// The start of the one that has not.
+    /// Start of the current wait.
     since: Option<Instant>,
 }
 
 impl Excused {
-    /// Runs a future whose time is not charged. One at a time.
+    /// Runs a future whose time is not charged. Only one such future may run at a time.
     pub async fn wait<F: Future>(&self, future: F) -> F::Output {
         self.lock().since = Some(Instant::now());
         let _end = EndOfWait(self);
@@ -48,7 +50,7 @@ impl Excused {
         wait.ended + wait.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Wait> {
+    fn lock(&self) -> MutexGuard<'_, UnchargedTime> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -66,54 +68,54 @@ impl Drop for EndOfWait<'_> {
 }
 
 impl Budget {
-    /// A full budget.
+    /// Returns a full budget.
     #[must_use]
-    pub fn new(whole: Duration, lag: Lag) -> Self {
+    pub fn new(whole: Duration, clock: ProcessClock) -> Self {
         Budget {
             whole,
             left: whole,
             spent: Duration::ZERO,
-            lag,
+            clock,
             excused: Excused::default(),
         }
     }
 
-    /// The time that is not charged, for what waits for another host within the budget.
+    /// Returns the handle for waits that are not charged.
     #[must_use]
     pub fn excused(&self) -> Excused {
         self.excused.clone()
     }
 
-    /// How far the process is behind, for what has a time of its own within the budget.
+    /// Returns the clock of the budget, for limits within it.
     #[must_use]
-    pub fn lag(&self) -> Lag {
-        self.lag.clone()
+    pub fn clock(&self) -> ProcessClock {
+        self.clock.clone()
     }
 
-    /// What is left of it.
+    /// Returns the time that is left.
     #[must_use]
     pub fn left(&self) -> Duration {
         self.left
     }
 
-    /// What has been charged so far.
+    /// Returns the time that has been charged.
     #[must_use]
     pub fn spent(&self) -> Duration {
         self.spent
     }
 
-    /// Makes it no larger than this in all, what is spent included: a host may have a limit of its own.
+    /// Reduces the whole budget, spent time included, to at most this: a target may have its own limit.
     pub fn limit(&mut self, most: Duration) {
         self.whole = self.whole.min(most);
         self.left = self.left.min(self.whole.saturating_sub(self.spent));
     }
 
-    /// Runs a future at the budget's cost; `None` if the budget ran out first.
+    /// Runs a future and charges its time. Returns `None` if the budget was spent first.
     pub fn spend<F: IntoFuture>(&mut self, future: F) -> Spend<'_, F::IntoFuture> {
         self.spend_up_to(self.left, future)
     }
 
-    /// Like [`spend`](Budget::spend), with no more than `most` of what is left.
+    /// Runs a future like [`spend`](Budget::spend), for at most `most`.
     pub fn spend_up_to<F: IntoFuture>(
         &mut self,
         most: Duration,
@@ -126,14 +128,14 @@ impl Budget {
             meter: Meter {
                 most,
                 start: Instant::now(),
-                behind: self.lag.total(),
+                delayed: self.clock.delayed(),
                 excused: self.excused.total(),
                 budget: self,
             },
         }
     }
 
-    /// The failure of a host whose budget ran out in this phase.
+    /// Returns the error of an attempt whose budget was spent in this phase.
     #[must_use]
     pub fn exhausted(&self, phase: Phase) -> TransportError {
         TransportError::ConnectTimeout {
@@ -144,10 +146,10 @@ impl Budget {
 }
 
 pin_project! {
-    /// A future that is paid for from a [`Budget`], also if it is dropped before its end.
+    /// A future whose time is charged to a [`Budget`], also if it is dropped before its end.
     ///
-    /// By hand, since an async function would hold the inner future three times over: the tasks of a
-    /// run are as many as its fan-out, and this one's size is theirs.
+    /// It is written by hand because an async function would hold the inner future three times. Its size is part of
+    /// every host task.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Spend<'a, F> {
@@ -159,30 +161,30 @@ pin_project! {
     }
 }
 
-/// Charges the budget when it is dropped.
+/// A guard that charges the budget when it is dropped.
 #[derive(Debug)]
 struct Meter<'a> {
     most: Duration,
     start: Instant,
-    /// The process's lag at the start.
-    behind: Duration,
-    /// The time not charged at the start.
+    /// Scheduling delay of the process at the start.
+    delayed: Duration,
+    /// Excused time at the start.
     excused: Duration,
     budget: &'a mut Budget,
 }
 
 impl Meter<'_> {
-    /// The time for which this process alone is to blame, and that which is not charged.
-    fn own(&self) -> Duration {
-        let lag = self.budget.lag.total().saturating_sub(self.behind);
+    /// Returns the time since the start that is not charged.
+    fn uncharged(&self) -> Duration {
+        let delayed = self.budget.clock.delayed().saturating_sub(self.delayed);
         let excused = self.budget.excused.total();
-        lag + excused.saturating_sub(self.excused)
+        delayed + excused.saturating_sub(self.excused)
     }
 }
 
 impl Drop for Meter<'_> {
     fn drop(&mut self) {
-        let spent = self.start.elapsed().saturating_sub(self.own());
+        let spent = self.start.elapsed().saturating_sub(self.uncharged());
         self.budget.left = self.budget.left.saturating_sub(spent);
         self.budget.spent += spent;
     }
@@ -197,7 +199,7 @@ impl<F: Future> Future for Spend<'_, F> {
             return Poll::Ready(Some(done));
         }
         while this.timer.as_mut().poll(context).is_ready() {
-            let end = this.meter.start + this.meter.most + this.meter.own();
+            let end = this.meter.start + this.meter.most + this.meter.uncharged();
             if end <= Instant::now() {
                 return Poll::Ready(None);
             }
@@ -213,8 +215,8 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_is_spent_counts() {
-        let mut budget = Budget::new(Duration::from_secs(10), Lag::default());
+    async fn only_time_within_spend_is_charged() {
+        let mut budget = Budget::new(Duration::from_secs(10), ProcessClock::default());
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(
             budget
@@ -227,12 +229,12 @@ mod tests {
         assert_eq!(budget.spend(pending::<()>()).await, None);
         assert_eq!(budget.left(), Duration::ZERO);
         let error = budget.exhausted(Phase::Connect);
-        assert_eq!(error.to_string(), "timed out after 10 s: connecting");
+        assert_eq!(error.to_string(), "connection timed out after 10 s");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_counts_what_was_spent_before() {
-        let mut budget = Budget::new(Duration::from_secs(10), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(10), ProcessClock::default());
         let some = Duration::from_secs(2);
         assert_eq!(budget.spend_up_to(some, pending::<()>()).await, None);
         budget.limit(Duration::from_secs(5));
@@ -241,19 +243,19 @@ mod tests {
         assert_eq!(budget.spend(pending::<()>()).await, None);
         assert_eq!(budget.spent(), Duration::from_secs(5));
         let error = budget.exhausted(Phase::Connect);
-        assert_eq!(error.to_string(), "timed out after 5 s: connecting");
+        assert_eq!(error.to_string(), "connection timed out after 5 s");
         budget.limit(Duration::from_secs(1));
         assert_eq!(budget.left(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_in_which_this_process_was_behind_is_given_back() {
-        let lag = Lag::default();
-        let mut budget = Budget::new(Duration::from_secs(2), lag.clone());
+    async fn scheduling_delay_is_not_charged() {
+        let clock = ProcessClock::default();
+        let mut budget = Budget::new(Duration::from_secs(2), clock.clone());
         let start = Instant::now();
         let busy = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            lag.add(Duration::from_secs(30));
+            clock.add(Duration::from_secs(30));
             pending::<()>().await;
         };
         assert_eq!(budget.spend(busy).await, None);
@@ -264,7 +266,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_another_host_is_not_charged() {
         let second = Duration::from_secs(1);
-        let mut budget = Budget::new(2 * second, Lag::default());
+        let mut budget = Budget::new(2 * second, ProcessClock::default());
         let excused = budget.excused();
         let start = Instant::now();
         let waits = async {
@@ -274,8 +276,8 @@ mod tests {
         };
         assert_eq!(budget.spend(waits).await, None);
         assert_eq!(start.elapsed(), 62 * second);
-        // A wait that is broken off ends.
-        let mut budget = Budget::new(2 * second, Lag::default());
+        // A wait ends also when its future is dropped.
+        let mut budget = Budget::new(2 * second, ProcessClock::default());
         let excused = budget.excused();
         let broken_off = tokio::time::timeout(60 * second, excused.wait(pending::<()>()));
         assert!(budget.spend(broken_off).await.unwrap().is_err());

@@ -1,29 +1,28 @@
-//! The connection to the first address of a route that answers, for transports that make their own.
+//! The connection to the first address of a target that answers, for transports with their own sockets.
 
+use reserved_ports::{ConnectError, Outgoing, PortPool, connect};
 use rustix::io::Errno;
 
 use std::io;
 use std::net::SocketAddr;
 
-use super::{Budget, Route, Setback, TransportError};
+use super::{AttemptError, Budget, Route, TransportError};
 use crate::event::Phase;
-use crate::ports::PortPool;
-use crate::ports::bind::{self, ConnectError, Outgoing};
 
-/// Connects at the budget's cost, and writes down what that showed. Addresses that fail are taken off the
-/// route, all but the last.
+/// Connects, charges the budget and records the facts in the route. Addresses that fail are removed from the route,
+/// except the last one.
 pub(super) async fn dial(
     pool: &PortPool,
     route: &mut Route,
     budget: &mut Budget,
-) -> Result<(SocketAddr, Outgoing), Setback> {
+) -> Result<(SocketAddr, Outgoing), AttemptError> {
     loop {
         route.phase = Phase::Connect;
-        let tries = u32::try_from(route.addresses.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(route.addresses.len()).unwrap_or(u32::MAX);
         let peer = *route.addresses.front().expect("a route has an address");
-        // Every address gets its share, so that a dead first one leaves time for the next.
+        // An equal share for each address, so that a dead one leaves time for the next.
         let before = budget.left();
-        let attempt = budget.spend_up_to(before / tries, bind::connect(pool, peer));
+        let attempt = budget.spend_up_to(before / count, connect(pool, peer));
         let connected = attempt.await;
         if !matches!(connected, Some(Err(ConnectError::NoPort(_)))) {
             route.facts.attempts += 1;
@@ -34,19 +33,19 @@ pub(super) async fn dial(
                 route.facts.local_port = local_port(&outgoing);
                 return Ok((peer, outgoing));
             }
-            Some(Err(ConnectError::NoPort(wait))) => return Err(Setback::NoPort(wait)),
-            Some(Err(ConnectError::LocalResources(e))) => return Err(Setback::Shortage(e)),
+            Some(Err(ConnectError::NoPort(wait))) => return Err(AttemptError::NoPort(wait)),
+            Some(Err(ConnectError::LocalResources(e))) => return Err(AttemptError::Shortage(e)),
             Some(Err(ConnectError::Failed(error))) => connect_failure(error),
             None => budget.exhausted(Phase::Connect),
         };
         if route.addresses.len() == 1 {
-            return Err(Setback::Failed(failure));
+            return Err(AttemptError::Failed(failure));
         }
         route.addresses.pop_front();
     }
 }
 
-/// The source port, also where the kernel chose it.
+/// Returns the source port, also if the kernel chose it.
 fn local_port(outgoing: &Outgoing) -> Option<u16> {
     match outgoing.lease.port() {
         0 => Some(outgoing.stream.local_addr().ok()?.port()),
@@ -54,7 +53,7 @@ fn local_port(outgoing: &Outgoing) -> Option<u16> {
     }
 }
 
-/// What an errno of `connect` says about the host.
+/// Returns the error for an errno of `connect`.
 fn connect_failure(error: io::Error) -> TransportError {
     const UNREACHABLE: [Errno; 7] = [
         Errno::HOSTUNREACH,

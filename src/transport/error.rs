@@ -1,4 +1,4 @@
-//! Every way in which a host can fail, in words that a person can act on.
+//! Errors of targets, with messages that name the cause and an action.
 
 use std::io;
 use std::sync::Arc;
@@ -7,189 +7,225 @@ use std::time::Duration;
 use super::input::InputError;
 use crate::event::{Failure, FailureClass, PasswordUse, Phase};
 
-/// Why a target failed other than by its command's exit status. The summary folds hosts by these
-/// messages, so they name neither host nor address; for those that must, there is [`TransportError::common`].
+/// An error of a target, other than the exit status of its command.
+///
+/// The summary folds targets by these messages, so they name neither host nor address. If a message must, there is
+/// [`TransportError::common`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
     /// The name service knows no address for the host.
     #[error("name not resolved: {reason}")]
     Name {
-        /// The resolver's words.
+        /// The resolver's message.
         reason: String,
     },
-    /// The name service could not answer, and may later.
+    /// The name service could not answer now.
     #[error("name not resolved for now: {reason}")]
     NameService {
-        /// The resolver's words.
+        /// The resolver's message.
         reason: String,
     },
     /// The host answered that nothing listens on the port.
     #[error("connection refused")]
     Refused,
-    /// The network says that the host or its network cannot be reached.
+    /// The network reports that the host or its network cannot be reached.
     #[error("unreachable: {0}")]
     Unreachable(#[source] io::Error),
     /// The connect timeout (`-t`) ran out before the command started.
-    #[error("timed out after {}: {}", seconds(*after), phase.doing())]
+    #[error("{}", timed_out(*phase, *after))]
     ConnectTimeout {
-        /// What it was waiting for.
+        /// The phase.
         phase: Phase,
-        /// The limit that ran out.
+        /// The limit.
         after: Duration,
     },
-    /// The daemon gave up, or answered, without opening the connection for standard error.
-    #[error("no call-back for stderr: {hint}")]
+    /// The daemon closed or answered without a call-back.
+    #[error("no call-back for stderr: {fault}")]
     NoCallback {
-        /// The usual causes, and what to try.
-        hint: &'static str,
+        /// The reason why there is none.
+        fault: CallbackFault,
     },
-    /// The connection was closed where it should not have been.
-    #[error("connection closed while {}{}", phase.doing(), tail(hint.as_deref()))]
+    /// The other side closed the connection too early.
+    #[error("connection closed while {}{}", phase.doing(), suffix(hint.as_deref()))]
     Closed {
-        /// What was going on.
+        /// The phase.
         phase: Phase,
-        /// What the other side said, or what is likely.
+        /// The message of the other side, or a likely cause.
         hint: Option<String>,
     },
-    /// The two sides have not come to an agreement on how to encrypt, or what came was no such thing.
+    /// The two sides of ssh did not agree on an encryption, or the server sent invalid data.
     #[error("ssh handshake failed: {reason}")]
     Handshake {
-        /// What went wrong.
+        /// The cause.
         reason: String,
     },
-    /// The server closes connections before it greets, for it has too many.
+    /// The ssh server closes connections before its greeting, because it has too many.
     #[error(
         "the server is busy: it closed {attempts} connection{} before the handshake was done, as sshd does \
          beyond its MaxStartups; try a smaller -j or a longer -t{}",
         if *attempts == 1 { "" } else { "s" },
-        tail(text.as_deref())
+        suffix(text.as_deref())
     )]
     Busy {
-        /// How many it closed.
+        /// Number of connections that it closed.
         attempts: u32,
-        /// What it said.
+        /// Its message.
         text: Option<String>,
     },
-    /// The server's key is not known, or not the one that is known, or revoked.
+    /// The host key is unknown, has changed, or is revoked.
     #[error("{}", fault.text)]
     HostKey {
-        /// The fault, in full and as hosts have it in common.
+        /// The fault.
         fault: Box<HostKeyFault>,
     },
-    /// The server does not let the user in.
+    /// The ssh server refused the login.
     #[error("permission denied: {text}")]
     AuthFailed {
-        /// What was tried, and what the server takes.
+        /// The methods that were tried and those that the server allows.
         text: String,
         /// The use of the password.
         password: PasswordUse,
     },
-    /// The host is reached through another, and that failed.
+    /// The jump host failed.
     #[error("through {jump}: {source}")]
     Jump {
-        /// The host between.
+        /// The jump host.
         jump: String,
-        /// What went wrong there.
+        /// Its error.
         source: Box<TransportError>,
     },
-    /// What is configured for the host cannot be done.
+    /// A setting for this target cannot be used.
     #[error("{reason}")]
     Config {
-        /// The key, where it is, and what to do instead.
+        /// The setting, its position and the action that helps.
         reason: String,
     },
-    /// The daemon refused to run the command.
+    /// The rsh daemon refused to run the command.
     #[error("denied: {text}")]
     Denied {
-        /// The daemon's text, on one line and with control characters escaped.
+        /// The message of the daemon, on one line and with escaped control characters.
         text: String,
     },
-    /// The daemon closed the connection before saying whether it accepts.
-    #[error("closed before the command started{}", tail(hint.as_deref()))]
+    /// The rsh daemon closed the connection before it accepted or refused.
+    #[error("closed before the command started{}", suffix(hint.as_deref()))]
     ClosedBeforeStatus {
-        /// What is likely, where something is.
+        /// A likely cause, if there is one.
         hint: Option<String>,
     },
     /// The connection was reset.
-    #[error("connection reset while {}{}", phase.doing(), tail(hint.as_deref()))]
+    #[error("connection reset while {}{}", phase.doing(), suffix(hint.as_deref()))]
     Reset {
-        /// What was going on.
+        /// The phase.
         phase: Phase,
-        /// What is likely, where something is.
+        /// A likely cause, if there is one.
         hint: Option<String>,
     },
-    /// The stream ended without the wrapper's end marker: the command was killed, or never ran.
+    /// The stream ended without the end marker: the command was killed, or never ran.
     #[error("ended without an exit status: {hint}")]
     NoEndMarker {
-        /// What is likely.
+        /// A likely cause.
         hint: &'static str,
     },
-    /// The command timeout (`-u`) ran out.
+    /// The command timeout (`-u`) ended.
     #[error("command timed out after {}", seconds(*after))]
     CommandTimeout {
-        /// The limit that ran out.
+        /// The limit.
         after: Duration,
     },
-    /// The command wrote nothing for as long as the idle timeout (`--idle-timeout`).
+    /// The command wrote nothing for the idle timeout (`--idle-timeout`).
     #[error("no output for {}", seconds(*after))]
     IdleTimeout {
-        /// The limit that ran out.
+        /// The limit.
         after: Duration,
     },
-    /// This machine had no memory, descriptors or the like left, for longer than is worth waiting.
+    /// This machine had no descriptors, processes or memory left, for too long.
     #[error("out of local resources: {0}")]
     LocalResources(#[source] io::Error),
     /// The other side does not speak the protocol.
     #[error("not {expected}: {text}")]
     Protocol {
-        /// What was going on.
+        /// The phase.
         phase: Phase,
-        /// Whose protocol it is, with its article.
+        /// The expected protocol, with its article.
         expected: &'static str,
-        /// What it sent instead.
+        /// The data that it sent instead.
         text: String,
     },
-    /// The command was ended, since our standard input, which it was reading, is not to be had whole.
+    /// The command was stopped, because its standard input could not be read or kept to its end.
     #[error("standard input: {0}")]
     Input(#[source] Arc<InputError>),
     /// A local command could not be started.
     #[error("cannot start {program}: {source}")]
     Spawn {
-        /// The program, as it was to be found.
+        /// The program as it was named.
         program: String,
-        /// The system's error.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The system's `ssh` could not log in.
+    /// The program `ssh` could not log in.
     #[error("ssh: {text}")]
     OpenSsh {
-        /// Its words, on one line and without the host's name.
+        /// Its message, on one line and without the name of the host.
         text: String,
     },
-    /// Any other error of the network connection.
+    /// Any other error of the connection.
     #[error("{}: {source}", broken(*phase))]
     Io {
-        /// What was going on.
+        /// The phase.
         phase: Phase,
-        /// The system's error.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// The fault of a host key that is not accepted.
+/// The reason why a target has no call-back. The text has the usual causes and the actions that help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallbackFault {
+    /// The daemon closed the main connection before its answer.
+    #[error(
+        "the daemon closed instead; a firewall may block its connection back to a port in 512-1023 here, \
+         it may have no port left, not know this host's name, or have been started too often for its inetd: \
+         try --stderr merge, or --retries"
+    )]
+    DaemonClosed,
+    /// The connect timeout ended first.
+    #[error(
+        "none came within the connect timeout; a firewall may block it, or the daemon is slow: try \
+         --stderr merge, or a longer -t"
+    )]
+    TimedOut,
+    /// The daemon answered without one.
+    #[error("the daemon answered without it: try --stderr merge")]
+    Answered,
+    /// One came from an unknown address. The command was not sent.
+    #[error(
+        "one came from an address that is not known to be the host's: if it is, name it with callback= in \
+         the hosts file or --callback-from, or try --stderr merge"
+    )]
+    UnknownAddress,
+    /// One came from an unknown address. The command was sent.
+    #[error(
+        "one came from an address that is not known to be the host's, and the command may be running: if \
+         the address is the host's, name it with callback= in the hosts file or --callback-from, or try \
+         --stderr merge"
+    )]
+    UnknownAddressAfterCommand,
+}
+
+/// The reason why a host key is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostKeyFault {
-    /// The fault, with the host's name, its key, the place where that is written, and the action that helps.
+    /// The message, with the name of the host, its key, the position in the file and the action that helps.
     pub text: String,
-    /// The fault without what differs from host to host.
+    /// The message without details of the single host.
     pub common: String,
-    /// The action that helps hosts with this fault, if there is one.
+    /// The action that helps, if there is one.
     pub help: Option<&'static str>,
 }
 
 impl HostKeyFault {
-    /// A fault that is the same for all hosts.
+    /// Returns a fault whose message is the same for all hosts.
     #[must_use]
     pub fn same(text: String) -> HostKeyFault {
         HostKeyFault {
@@ -201,7 +237,7 @@ impl HostKeyFault {
 }
 
 impl TransportError {
-    /// An error of the connection, or of a pipe, while the command runs.
+    /// Returns an error of the connection or a pipe while the command runs.
     pub(super) fn lost(source: io::Error) -> Self {
         TransportError::Io {
             phase: Phase::Run,
@@ -209,7 +245,7 @@ impl TransportError {
         }
     }
 
-    /// The message as hosts with the same failure have it in common, if the whole message names the host or its key.
+    /// Returns the message without details of the single target, if the whole message has such details.
     #[must_use]
     pub fn common(&self) -> Option<String> {
         match self {
@@ -223,7 +259,7 @@ impl TransportError {
         }
     }
 
-    /// The action that helps, if [`common`](Self::common) leaves it out.
+    /// Returns the action that helps, if [`common`](Self::common) leaves it out.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
@@ -233,7 +269,7 @@ impl TransportError {
         }
     }
 
-    /// The use of the run's password, if this is a failed login.
+    /// Returns the use of the run's password, if this is a failed login.
     #[must_use]
     pub fn password_use(&self) -> PasswordUse {
         match self {
@@ -243,7 +279,7 @@ impl TransportError {
         }
     }
 
-    /// The kind of this failure.
+    /// Returns the class of the error.
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
@@ -274,7 +310,7 @@ impl TransportError {
         }
     }
 
-    /// What was going on when it failed.
+    /// Returns the phase in which the attempt failed.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match *self {
@@ -325,16 +361,26 @@ impl From<&TransportError> for Failure {
     }
 }
 
-/// A further explanation, where there is one.
-fn tail(hint: Option<&str>) -> String {
+/// Returns the hint with a colon before it, or nothing.
+fn suffix(hint: Option<&str>) -> String {
     hint.map(|hint| format!(": {hint}")).unwrap_or_default()
 }
 
-/// What was broken off in this phase.
+/// Returns the text for an I/O error in this phase.
 fn broken(phase: Phase) -> String {
     match phase {
         Phase::Run => "connection lost while the command was running".to_owned(),
         phase => format!("{} failed", phase.doing()),
+    }
+}
+
+/// Words for a connect timeout: those of ssh(1) if there was no connection, else the phase.
+fn timed_out(phase: Phase, after: Duration) -> String {
+    let after = seconds(after);
+    if phase == Phase::Connect {
+        format!("connection timed out after {after}")
+    } else {
+        format!("timed out after {after} while {}", phase.doing())
     }
 }
 

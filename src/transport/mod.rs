@@ -1,12 +1,12 @@
-//! How a command reaches a host: what every transport carries and how it can fail.
+//! Transports: the traits, their data, and the parts that several transports use.
 
 pub mod any;
+mod backoff;
 mod budget;
 mod dial;
 mod error;
 pub mod exec;
 pub mod input;
-mod lag;
 mod output;
 mod resolve;
 pub mod rsh;
@@ -14,73 +14,70 @@ mod scratch;
 pub mod ssh;
 mod stream;
 
+pub use backoff::Backoff;
 pub use budget::{Budget, Excused};
-pub use error::{HostKeyFault, TransportError};
+pub use error::{CallbackFault, HostKeyFault, TransportError};
 pub use input::{Input, InputReader};
-#[cfg(test)]
-pub(crate) use lag::lose_the_cpu;
-pub use lag::{Alarm, Lag};
-pub use output::{Output, Place};
-pub use resolve::{LOOKUP_THREADS, Resolver};
+pub use output::{Output, OutputPermit};
+pub use resolve::{LOOKUP_THREADS, NameResolver};
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use reserved_ports::PortWait;
 use tokio::time::Instant;
 
 use crate::event::{Facts, Phase, RemoteExit, Side};
-use crate::ports::PortWait;
 use crate::targets::{Target, TargetId};
 
-/// What becomes of the remote command's standard error (`--stderr`).
+/// Handling of the remote command's standard error (`--stderr`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StderrMode {
-    /// It is carried apart; by rsh, over a second connection.
+    /// A stream of its own; rsh needs a second connection for it.
     #[default]
     Separate,
-    /// It comes in standard output's stream, in the order in which the command wrote.
+    /// The same stream as standard output, in the order in which the command wrote.
     Merge,
-    /// It is thrown away, on the far side where possible.
+    /// Discarded, at the target if possible.
     Drop,
 }
 
-/// Why an attempt to connect has not led to a session.
+/// The reason why an attempt to connect has no session.
 #[derive(Debug)]
-pub enum Setback {
-    /// No source port is free for this peer now. To be tried again after the wait, during which the
-    /// host holds nothing.
+pub enum AttemptError {
+    /// No source port is free for this peer now. The attempt continues after the wait, in which it holds no resource.
     NoPort(PortWait),
-    /// This machine is short of descriptors or memory. To be tried again when another host has ended.
+    /// This machine is short of descriptors, processes or memory. The attempt continues after a pause.
     Shortage(io::Error),
-    /// The host has failed.
+    /// The attempt has failed. The error and its phase decide if another attempt is allowed.
     Failed(TransportError),
-    /// The host has failed after it was connected, and provably before it ran the command: trying again
-    /// cannot run the command twice, and may help.
-    NotStarted(TransportError),
+    /// The attempt has failed after the connection, and the command provably did not start. Another attempt cannot
+    /// run it twice.
+    Retryable(TransportError),
 }
 
-/// Where an attempt stands: the addresses still to be tried, and what it is doing.
+/// State of an attempt: the addresses that are left, the phase and the facts.
 #[derive(Debug)]
 pub struct Route {
-    /// In the order in which they are tried; the first is next. Empty for what makes no connection itself.
+    /// Addresses that are left; the first is next. Empty for transports that make no connection themselves.
     pub addresses: VecDeque<SocketAddr>,
-    /// What the attempt is doing now, for the message when its time runs out.
+    /// Current phase, for the message of a timeout.
     pub phase: Phase,
-    /// What the attempts so far have shown.
+    /// Facts of this attempt so far.
     pub facts: Facts,
-    /// All addresses of the host's name, also those that were tried in vain; empty if there is only one.
+    /// All addresses of the host's name, also those that failed; empty if there is only one.
     pub resolved: Box<[IpAddr]>,
-    /// True if the host's daemon seems to call back from an address that nobody has named.
+    /// True if the daemon seems to call back from an unknown address, so that it needs a listener of its own.
     pub own_listener: bool,
-    /// Earliest moment at which the command can have started, where the session was made after it.
+    /// Earliest time at which the command can have started, if that was before the session was made.
     pub answered: Option<Instant>,
-    /// True from the moment at which the host has been asked for the command. Also right if the attempt is dropped.
+    /// True if the daemon has been asked for the command. Also correct if the future of the attempt is dropped.
     pub asked: bool,
 }
 
 impl Route {
-    /// A route on which nothing has been tried.
+    /// Returns a route before its first connection.
     #[must_use]
     pub fn new(addresses: impl Into<VecDeque<SocketAddr>>) -> Route {
         Route {
@@ -94,7 +91,7 @@ impl Route {
         }
     }
 
-    /// The route of a transport that makes no connection itself.
+    /// Returns the route of a transport that makes no connection itself.
     #[must_use]
     pub fn nowhere() -> Route {
         Route::new([])
@@ -110,37 +107,36 @@ pub enum RemoteSignal {
     Kill,
 }
 
-/// What every transport does: find the host and start the command.
+/// A way to reach targets: looks up addresses, connects and starts the command.
 pub trait Transport: Send + Sync + 'static {
     /// A command that has been started.
     type Session: Session;
 
-    /// Finds the target's addresses, at the budget's cost.
+    /// Looks up the target's addresses and charges the budget.
     fn route(
         &self,
         target: &Target,
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Route, TransportError>> + Send;
 
-    /// Connects and starts the command, at the budget's cost. After a setback that is not final it may
-    /// be called again with the same route. Dropping the future leaves nothing behind.
+    /// Connects, starts the command and charges the budget. After [`AttemptError::NoPort`] and
+    /// [`AttemptError::Shortage`] it may be called again with the same route. Dropping the future frees all resources.
     fn connect(
         &self,
         id: TargetId,
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> impl Future<Output = Result<Self::Session, Setback>> + Send;
+    ) -> impl Future<Output = Result<Self::Session, AttemptError>> + Send;
 
-    /// How many connections between the run's source ports and its hosts this machine keeps in
-    /// TIME_WAIT since it began; `None` if that is not known or not asked for, or the ports are the kernel's
-    /// choice.
+    /// Returns the number of connections from the run's source ports to its targets that this machine has in TIME_WAIT
+    /// since the run began; `None` if it is unknown or the kernel chose the ports.
     fn time_wait(&self) -> Option<usize> {
         None
     }
 
-    /// What a person should read when the run has ended, a line each.
-    fn remarks(&self) -> Vec<String> {
+    /// Returns notices for the end of the run, one line each.
+    fn notices(&self) -> Vec<String> {
         Vec::new()
     }
 }
@@ -162,21 +158,20 @@ impl<S: Session> Session for Box<S> {
     }
 }
 
-/// A remote command that has been started. Dropping it resets the connections, which leaves nothing
-/// behind on this machine.
+/// A remote command that has started. Dropping it resets the connections, so that no TIME_WAIT stays on this machine.
 pub trait Session: Send {
-    /// Carries all output to `output` until the command and its streams have ended, and says how.
+    /// Passes all output to `output` until the command and its streams have ended. Returns the end of the command.
     ///
-    /// Reads only what the queue has room for: a queue that is not emptied stops the remote command,
-    /// and nothing is dropped. Cancel safe: it may be dropped and called again.
+    /// It reads only after it has a slot in the queue: a full queue blocks the remote command, and no output is lost.
+    /// Cancel safe: it may be dropped and called again.
     fn pump(
         &mut self,
         output: &Output,
     ) -> impl Future<Output = Result<RemoteExit, TransportError>> + Send;
 
-    /// Sends a signal to the command, if there is a way; false if there is none.
+    /// Sends a signal to the command. Returns false if the transport has no way to do it.
     fn signal(&mut self, signal: RemoteSignal) -> bool;
 
-    /// Which side ends the connection, if the session is dropped now and there is one.
+    /// Returns the side that closes the connection first if the session is dropped now, if there is a connection.
     fn closes_first(&self) -> Option<Side>;
 }

@@ -1,76 +1,75 @@
-//! The way of a command's output to the dispatcher: a queue with a bound, and for each target the time for
-//! which the queue had no place for its output.
+//! The bounded queue of output to the dispatcher. For each target it measures the time in which the queue was full.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::Lag;
+use crate::clock::ProcessClock;
 use crate::event::Chunk;
 use crate::reader::Reader;
 
-/// One target's end of the queue of output.
+/// The sending end of the queue for one target.
 #[derive(Debug)]
 pub struct Output {
     chunks: mpsc::Sender<Chunk>,
     reader: Reader,
-    lag: Lag,
-    state: Mutex<State>,
-    /// Notified when the target has a place it waited for.
+    clock: ProcessClock,
+    state: Mutex<OutputState>,
+    /// Notified when a wait of the target for a slot has ended.
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OutputState {
     sent: u64,
-    /// The time of the last piece, in time of [`Lag::running`].
+    /// Time of the last chunk, in time of [`ProcessClock::running`].
     last: Duration,
     held_back: Duration,
-    /// The beginning of the wait for a place.
-    waiting: Option<Moment>,
+    /// Start of the current wait for a slot.
+    waiting: Option<ClockReading>,
 }
 
-/// A moment on the two clocks that are compared.
+/// The readings of two clocks at one time.
 #[derive(Clone, Copy, Debug)]
-struct Moment {
+struct ClockReading {
     running: Duration,
     blocked: Duration,
 }
 
-/// A place in the queue for one piece of output.
+/// A reserved slot in the queue for one chunk.
 #[derive(Debug)]
-#[must_use = "a place is there to be used"]
-pub struct Place<'a> {
+#[must_use = "a reserved slot is for a chunk"]
+pub struct OutputPermit<'a> {
     permit: mpsc::Permit<'a, Chunk>,
     output: &'a Output,
 }
 
 impl Output {
-    /// A target's end of this queue, which `reader` empties in the end.
+    /// Returns a target's end of this queue. `reader` is the reader of the reports.
     #[must_use]
-    pub fn new(chunks: mpsc::Sender<Chunk>, reader: Reader, lag: Lag) -> Self {
+    pub fn new(chunks: mpsc::Sender<Chunk>, reader: Reader, clock: ProcessClock) -> Self {
         Output {
             chunks,
             reader,
-            lag,
+            clock,
             state: Mutex::default(),
             freed: Notify::new(),
         }
     }
 
-    /// Waits for a place in the queue. A queue without a receiver means that the run is being given up: its
-    /// host tasks are told so by other means, and until then there is nothing to do. Cancel safe.
-    pub async fn room(&self) -> Place<'_> {
+    /// Waits for a slot in the queue. Never returns if the queue has no receiver: then the run ends, and the
+    /// cancellation ends the host task. Cancel safe.
+    pub async fn reserve(&self) -> OutputPermit<'_> {
         if let Ok(permit) = self.chunks.try_reserve() {
-            // A stream without end uses up the task's turn, so that its timers are looked at.
+            // An endless stream must use up the task's budget in tokio, so that other tasks and timers get a turn.
             tokio::task::consume_budget().await;
             let output = self;
-            return Place { permit, output };
+            return OutputPermit { permit, output };
         }
-        let _waiting = Waiting::begin(self);
+        let _waiting = PermitWait::begin(self);
         match self.chunks.reserve().await {
-            Ok(permit) => Place {
+            Ok(permit) => OutputPermit {
                 permit,
                 output: self,
             },
@@ -78,18 +77,18 @@ impl Output {
         }
     }
 
-    /// True if the target waits for a place in the queue.
+    /// True if the target waits for a slot.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.lock().waiting.is_some()
     }
 
-    /// Returns when the target has had a place that it waited for since the last call. Cancel safe.
+    /// Returns when a wait of the target for a slot has ended since the last call. Cancel safe.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// Time so far in which the target waited for a place and the reader made the program wait.
+    /// Returns the time so far in which the target waited for a slot because the reader blocked this program.
     #[must_use]
     pub fn held_back(&self) -> Duration {
         let (known, waiting) = {
@@ -102,42 +101,42 @@ impl Output {
                 .unwrap_or_default()
     }
 
-    /// Number of pieces sent so far.
+    /// Returns the number of chunks sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.lock().sent
     }
 
-    /// The time at which the target last had output, in time of [`Lag::running`].
+    /// Returns the time of the target's last output, in time of [`ProcessClock::running`].
     #[must_use]
     pub fn last(&self) -> Duration {
         self.lock().last
     }
 
-    fn now(&self) -> Moment {
-        Moment {
-            running: self.lag.running(),
+    fn now(&self) -> ClockReading {
+        ClockReading {
+            running: self.clock.running(),
             blocked: self.reader.blocked(),
         }
     }
 
-    /// Time since that moment in which the reader blocked, without the time in which this process was stopped.
-    fn held_since(&self, since: Moment) -> Duration {
+    /// Returns the time since then in which the reader blocked, without the time in which this process was stopped.
+    fn held_since(&self, since: ClockReading) -> Duration {
         let now = self.now();
         let running = now.running.saturating_sub(since.running);
         running.min(now.blocked.saturating_sub(since.blocked))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change below the lock is complete in itself.
+    fn lock(&self) -> MutexGuard<'_, OutputState> {
+        // A panic cannot leave the state half changed, so a poisoned lock is usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place<'_> {
-    /// Puts a piece of output there.
+impl OutputPermit<'_> {
+    /// Sends a chunk.
     pub fn send(self, chunk: Chunk) {
-        let now = self.output.lag.running();
+        let now = self.output.clock.running();
         let mut state = self.output.lock();
         state.sent += 1;
         state.last = now;
@@ -146,25 +145,25 @@ impl Place<'_> {
     }
 }
 
-/// A target that waits for a place, as long as this lives.
-struct Waiting<'a>(&'a Output);
+/// A guard for the wait of a target for a slot.
+struct PermitWait<'a>(&'a Output);
 
-impl<'a> Waiting<'a> {
+impl<'a> PermitWait<'a> {
     fn begin(output: &'a Output) -> Self {
         let now = output.now();
         output.lock().waiting = Some(now);
-        Waiting(output)
+        PermitWait(output)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PermitWait<'_> {
     fn drop(&mut self) {
         let held = self.0.held_back();
-        let now = self.0.lag.running();
+        let now = self.0.clock.running();
         let mut state = self.0.lock();
         state.held_back = held;
         state.waiting = None;
-        // A target that waited was not silent.
+        // A target that waited had output, so it was not idle.
         state.last = now;
         drop(state);
         self.0.freed.notify_one();
@@ -189,13 +188,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_a_wait_for_a_blocked_reader_is_held_back() {
         let (sender, mut chunks) = mpsc::channel(1);
-        let (reader, lag) = (Reader::default(), Lag::default());
-        let output = Output::new(sender, reader.clone(), lag);
+        let (reader, clock) = (Reader::default(), ProcessClock::default());
+        let output = Output::new(sender, reader.clone(), clock);
         let seconds = Duration::from_secs;
         let write = reader.write();
         advance(seconds(3)).await;
-        output.room().await.send(chunk());
-        assert_eq!(output.held_back(), Duration::ZERO, "there was a place");
+        output.reserve().await.send(chunk());
+        assert_eq!(output.held_back(), Duration::ZERO, "there was a slot");
         let emptied = async {
             sleep(seconds(5)).await;
             assert_eq!(
@@ -207,7 +206,7 @@ mod tests {
             chunks.recv().await.unwrap();
         };
         tokio::join!(
-            async { output.room().await.send(chunk()) },
+            async { output.reserve().await.send(chunk()) },
             emptied,
             output.freed()
         );

@@ -1,19 +1,20 @@
-//! Names to addresses, without blocking the loop: `getaddrinfo` on a bounded number of threads.
+//! Lookups of names with `getaddrinfo` on a bounded number of threads, so that the event loop never blocks.
 //!
-//! `getaddrinfo` asks what the machine is configured to ask (`nsswitch.conf`): on clusters that is often `sss`,
-//! `ldap` or `myhostname` beside files and DNS. A resolver in this process, such as hickory-resolver, would need no
-//! threads and would obey time limits, but it knows only `/etc/hosts` and DNS, so that hosts that `ssh` and `ping`
-//! find would not be found. The price of `getaddrinfo` is that it cannot be called off: a thread that asks a dead
-//! name server is stuck for as long as `resolv.conf` says, ten seconds as a rule. Three rules limit the damage:
+//! `getaddrinfo` uses the sources of `nsswitch.conf`. On clusters these are often `sss`, `ldap` or `myhostname` beside
+//! files and DNS. A resolver in this process, such as hickory-resolver, would need no threads and would obey time
+//! limits, but it knows only `/etc/hosts` and DNS: it would not find hosts that `ssh` and `ping` find.
+//!
+//! `getaddrinfo` cannot be cancelled. A thread that asks a dead name server is blocked for the time in `resolv.conf`,
+//! usually ten seconds. Three rules limit the damage:
 //!
 //! - Literal addresses need no thread.
-//! - Names that stand in `/etc/hosts` have [threads of their own](LOCAL_LOOKUPS) and never wait for a server.
-//!   They are looked up by `getaddrinfo` all the same, whose order of sources and of addresses holds.
-//! - All other look-ups share what is known of the name service. Once [`UNANSWERED`] of them in a row have had no
-//!   answer, the service counts as dead for the whole run: those that wait fail at once, and later ones are not
-//!   made, except one at a time to try. The first answer, also a late one, ends that.
+//! - Names in `/etc/hosts` have [threads of their own](LOCAL_LOOKUPS) and never wait for a server. `getaddrinfo` looks
+//!   them up too, because it knows the order of sources and addresses.
+//! - All other lookups share the state of the name service. After [`UNANSWERED`] lookups in a row without an answer,
+//!   the service counts as dead for the whole run: waiting lookups fail at once. Later ones fail too, except one at a
+//!   time that probes the service. The first answer, also a late one, ends this state.
 //!
-//! A dry run uses the same.
+//! A dry run uses the same resolver.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -28,79 +29,80 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use super::{Budget, TransportError};
 use crate::event::Phase;
 
-/// How many look-ups run at once. More make common name servers drop questions, and each dropped one
-/// costs five seconds (5,000 names: 0.24 s with 32 at once, 5.2 s with 512).
+/// Maximum number of parallel lookups. With more, common name servers drop questions, and each dropped one costs five
+/// seconds (measured with 5,000 names: 0.24 s with 32 in parallel, 5.2 s with 512).
 const PARALLEL_LOOKUPS: usize = 32;
 
-/// Number of look-ups of names in `/etc/hosts` that run at once, beside the others.
+/// Maximum number of parallel lookups of names in `/etc/hosts`, beside the others.
 const LOCAL_LOOKUPS: usize = 4;
 
-/// The most threads that look names up.
+/// Maximum number of threads for lookups.
 pub const LOOKUP_THREADS: usize = PARALLEL_LOOKUPS + LOCAL_LOOKUPS;
 
-/// The name service counts as dead after this many look-ups in a row without an answer.
+/// Number of lookups in a row without an answer after which the name service counts as dead.
 const UNANSWERED: usize = 32;
 
-/// A look-up that fails "for now" sooner than this had an answer: a server that cannot tell.
+/// Minimum time of a lookup without an answer. If a lookup fails "for now" sooner, a server has answered that it
+/// cannot tell.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// Names of this machine.
+/// File with names of this machine.
 const HOSTS: &str = "/etc/hosts";
 
-/// Most bytes of [`HOSTS`] that are read.
+/// Maximum number of bytes of [`HOSTS`] that are read.
 const MAX_HOSTS: u64 = 64 << 20;
 
-/// Asks the system for the addresses of a name.
+/// Function that asks the system for the addresses of a name.
 type Ask = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// The one resolver of a run.
+/// The resolver of names for a run. Clones share the state.
 #[derive(Clone, Debug)]
-pub struct Resolver(Arc<Shared>);
+pub struct NameResolver(Arc<ResolverState>);
 
-struct Shared {
+struct ResolverState {
     ask: Box<Ask>,
-    /// The names in [`HOSTS`], in lower case; read when they are needed.
+    /// Names in [`HOSTS`], in lower case; read at the first use.
     local: OnceLock<HashSet<Box<str>>>,
     local_turns: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    service: watch::Sender<Service>,
+    service: watch::Sender<NameService>,
 }
 
-/// State of the name service, as far as the run knows it.
+/// State of the name service, as far as this run knows it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Service {
-    /// The look-ups without an answer since the last answer.
+struct NameService {
+    /// Number of lookups without an answer since the last answer.
     unanswered: usize,
-    /// A look-up tries whether a dead service is back.
-    is_tried: bool,
+    /// True while a lookup probes a dead service.
+    is_probed: bool,
 }
 
-impl Service {
+impl NameService {
     fn is_dead(&self) -> bool {
         self.unanswered >= UNANSWERED
     }
 }
 
-/// The one look-up that tries whether a dead service is back.
-struct Trial(Arc<Shared>);
+/// A guard for the lookup that probes a dead service.
+struct ServiceProbe(Arc<ResolverState>);
 
-impl Drop for Trial {
+impl Drop for ServiceProbe {
     fn drop(&mut self) {
-        self.0.change(|service| service.is_tried = false);
+        self.0.change(|service| service.is_probed = false);
     }
 }
 
-impl Default for Resolver {
+impl Default for NameResolver {
     fn default() -> Self {
-        Resolver::asking(|name, port| (name, port).to_socket_addrs().map(Vec::from_iter))
+        NameResolver::asking(|name, port| (name, port).to_socket_addrs().map(Vec::from_iter))
     }
 }
 
-impl Resolver {
+impl NameResolver {
     fn asking(
         ask: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
-        Resolver(Arc::new(Shared {
+        NameResolver(Arc::new(ResolverState {
             ask: Box::new(ask),
             local: OnceLock::new(),
             local_turns: Arc::new(Semaphore::new(LOCAL_LOOKUPS)),
@@ -109,11 +111,10 @@ impl Resolver {
         }))
     }
 
-    /// The addresses of `host`, in the order in which the system would have them tried.
+    /// Returns the addresses of `host`, in the order of the system.
     ///
-    /// Waiting for a turn behind other look-ups is not charged to `budget`; the look-up is. A look-up that runs
-    /// out of time keeps its turn until the system gives up on it, so that a dead name server never gets more
-    /// than [`LOOKUP_THREADS`].
+    /// The wait for a thread is not charged to `budget`; the lookup is. After a timeout the lookup keeps its thread
+    /// until the system ends it, so that a dead name server never blocks more than [`LOOKUP_THREADS`].
     ///
     /// # Errors
     /// [`TransportError::Name`] or [`TransportError::NameService`], or [`TransportError::ConnectTimeout`] when
@@ -129,9 +130,10 @@ impl Resolver {
         }
         let shared = &self.0;
         let is_local = is_literal(host) || shared.is_local(host);
-        let (turn, _trial) = match is_local {
-            true => (acquire(&shared.local_turns).await, None),
-            false => shared.turn().await?,
+        let (turn, _probe) = if is_local {
+            (acquire(&shared.local_turns).await, None)
+        } else {
+            shared.turn().await?
         };
         let began = Instant::now();
         let (sender, found) = oneshot::channel();
@@ -139,7 +141,7 @@ impl Resolver {
         tokio::task::spawn_blocking(move || {
             let found = (asking.ask)(&name, port);
             drop(turn);
-            // Nobody waits for it any more, but it shows that the service is not dead.
+            // A late answer helps nobody, but it proves that the service is not dead.
             if let Err(late) = sender.send(found)
                 && !is_local
                 && is_answer(&late)
@@ -172,11 +174,11 @@ impl Resolver {
     }
 }
 
-impl Shared {
-    /// Waits for a turn, unless the name service is dead.
+impl ResolverState {
+    /// Waits for a thread. Fails if the name service is dead, except for one lookup that probes it.
     async fn turn(
         self: &Arc<Self>,
-    ) -> Result<(OwnedSemaphorePermit, Option<Trial>), TransportError> {
+    ) -> Result<(OwnedSemaphorePermit, Option<ServiceProbe>), TransportError> {
         let mut service = self.service.subscribe();
         tokio::select! {
             biased;
@@ -187,10 +189,11 @@ impl Shared {
         let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
             return Err(not_asked());
         };
-        self.change(|service| is_first = !std::mem::replace(&mut service.is_tried, true));
-        match is_first {
-            true => Ok((turn, Some(Trial(Arc::clone(self))))),
-            false => Err(not_asked()),
+        self.change(|service| is_first = !std::mem::replace(&mut service.is_probed, true));
+        if is_first {
+            Ok((turn, Some(ServiceProbe(Arc::clone(self)))))
+        } else {
+            Err(not_asked())
         }
     }
 
@@ -202,8 +205,8 @@ impl Shared {
         self.change(|service| service.unanswered += 1);
     }
 
-    /// Changes what is known, and wakes those that wait for a turn only if that concerns them.
-    fn change(&self, change: impl FnOnce(&mut Service)) {
+    /// Changes the state of the service. Wakes waiting lookups only if the service died or came back.
+    fn change(&self, change: impl FnOnce(&mut NameService)) {
         self.service.send_if_modified(|service| {
             let was_dead = service.is_dead();
             change(service);
@@ -211,11 +214,11 @@ impl Shared {
         });
     }
 
-    /// True if the name stands in [`HOSTS`].
+    /// True if the name is in [`HOSTS`].
     fn is_local(&self, host: &str) -> bool {
         let names = self.local.get_or_init(|| {
             let mut text = Vec::new();
-            // A file that cannot be read has no names; whoever looks one up will see.
+            // If the file cannot be read, all names count as names of the service.
             let _ = File::open(HOSTS).and_then(|file| file.take(MAX_HOSTS).read_to_end(&mut text));
             names_in(&String::from_utf8_lossy(&text))
         });
@@ -223,9 +226,9 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for ResolverState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
+        f.debug_struct("ResolverState")
             .field("service", &self.service)
             .finish_non_exhaustive()
     }
@@ -237,22 +240,22 @@ async fn acquire(turns: &Arc<Semaphore>) -> OwnedSemaphorePermit {
 }
 
 /// Returns when the name service counts as dead. Cancel safe.
-async fn died(service: &mut watch::Receiver<Service>) {
+async fn died(service: &mut watch::Receiver<NameService>) {
     // The guard that `wait_for` gives is not `Send`, so it must not leave this statement.
-    let died = service.wait_for(Service::is_dead).await.map(drop);
+    let died = service.wait_for(NameService::is_dead).await.map(drop);
     if died.is_err() {
         std::future::pending().await
     }
 }
 
-/// The failure of a host whose name is not asked for, since the name service is dead.
+/// Returns the error of a lookup that is not made because the name service is dead.
 fn not_asked() -> TransportError {
     TransportError::NameService {
         reason: format!("not asked for, since {UNANSWERED} others had no answer"),
     }
 }
 
-/// The names in a text in the form of [`HOSTS`], in lower case.
+/// Returns the names in a text in the format of [`HOSTS`], in lower case.
 fn names_in(text: &str) -> HashSet<Box<str>> {
     let entries = text
         .lines()
@@ -261,7 +264,7 @@ fn names_in(text: &str) -> HashSet<Box<str>> {
     names.map(|name| name.to_ascii_lowercase().into()).collect()
 }
 
-/// True for the forms of addresses that only the system knows: `fe80::1%eth0`, `127.1`.
+/// True for addresses that only the system can parse: `fe80::1%eth0`, `127.1`.
 fn is_literal(host: &str) -> bool {
     let address = host.split_once('%').map(|(address, _)| address);
     address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
@@ -270,20 +273,21 @@ fn is_literal(host: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// What a name service says that could not answer (EAI_AGAIN), in the words of glibc and of musl. The
-/// standard library passes on no code, and this program sets no locale, so that the words are these.
+/// Messages of glibc and musl for EAI_AGAIN. The text must decide here: the standard library does not return the code
+/// of `getaddrinfo`. This program sets no locale, so the messages are not translated.
 const TRY_AGAIN: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
 
-/// Whether the name is unknown, or unknown for now.
+/// Returns the error of a failed lookup: permanent or temporary.
 fn failure(error: &io::Error) -> TransportError {
     let reason = reason(error);
-    match TRY_AGAIN.contains(&reason.as_str()) {
-        true => TransportError::NameService { reason },
-        false => TransportError::Name { reason },
+    if TRY_AGAIN.contains(&reason.as_str()) {
+        TransportError::NameService { reason }
+    } else {
+        TransportError::Name { reason }
     }
 }
 
-/// The resolver's own words, without the standard library's introduction.
+/// Returns the resolver's message without the prefix of the standard library.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.strip_prefix("failed to lookup address information: ") {
@@ -292,7 +296,7 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// True if the name service knows the name, or knows that there is none.
+/// True if the name service knows the name, or knows that it does not exist.
 fn is_answer(found: &io::Result<Vec<SocketAddr>>) -> bool {
     !found
         .as_ref()
@@ -307,12 +311,12 @@ mod tests {
 
     use tokio::task::JoinSet;
 
-    use crate::transport::Lag;
+    use crate::clock::ProcessClock;
 
     #[tokio::test]
-    async fn literals_cost_nothing_and_bad_names_fail_alone() {
-        let resolver = Resolver::default();
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+    async fn literal_addresses_are_free_and_invalid_names_fail() {
+        let resolver = NameResolver::default();
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         let v6 = resolver
             .lookup("2001:db8::1", 514, &mut budget)
             .await
@@ -341,11 +345,11 @@ mod tests {
     }
 
     /// A name service that is dead until this is dropped, and a resolver that asks it. Names of [`HOSTS`] are found.
-    fn dead_service() -> (mpsc::Sender<()>, Resolver, Arc<AtomicUsize>) {
+    fn dead_service() -> (mpsc::Sender<()>, NameResolver, Arc<AtomicUsize>) {
         let (gate, closed) = mpsc::channel();
         let asked = Arc::new(AtomicUsize::new(0));
         let (counter, closed) = (Arc::clone(&asked), Mutex::new(closed));
-        let resolver = Resolver::asking(move |name, port| {
+        let resolver = NameResolver::asking(move |name, port| {
             if name != "localhost" {
                 counter.fetch_add(1, Ordering::Relaxed);
                 let _: Result<(), _> = closed.lock().unwrap().recv();
@@ -356,13 +360,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_name_service_is_waited_for_once_and_not_by_local_names() {
+    async fn lookups_fail_at_once_after_32_timeouts_except_local_names() {
         let (gate, resolver, asked) = dead_service();
         let mut tasks = JoinSet::new();
         for n in 0..500 {
             let resolver = resolver.clone();
             tasks.spawn(async move {
-                let mut budget = Budget::new(Duration::from_millis(300), Lag::default());
+                let mut budget = Budget::new(Duration::from_millis(300), ProcessClock::default());
                 let name = format!("n{n}");
                 resolver.lookup(&name, 514, &mut budget).await.unwrap_err()
             });
@@ -380,7 +384,7 @@ mod tests {
         }
         assert_eq!((timed_out, not_asked), (UNANSWERED, 500 - UNANSWERED));
         assert_eq!(asked.load(Ordering::Relaxed), UNANSWERED);
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         for local in ["localhost", "192.0.2.1"] {
             let found = resolver.lookup(local, 514, &mut budget).await;
             assert_eq!(found.unwrap().len(), 1, "{local}");
@@ -392,9 +396,9 @@ mod tests {
                 .into_iter()
                 .any(is_literal)
         );
-        // The first answer, though it comes too late for who asked, ends it.
+        // The first answer, though too late for its lookup, ends this state.
         drop(gate);
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         while resolver.lookup("back", 514, &mut budget).await.is_err() {
             tokio::task::yield_now().await;
         }
@@ -402,13 +406,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_name_service_is_tried_by_one_look_up_at_a_time() {
+    async fn one_lookup_at_a_time_probes_a_dead_name_service() {
         let (gate, resolver, asked) = dead_service();
         resolver.0.change(|service| service.unanswered = UNANSWERED);
         for n in 1..4 {
-            let mut budget = Budget::new(Duration::from_millis(100), Lag::default());
+            let mut budget = Budget::new(Duration::from_millis(100), ProcessClock::default());
             let first = resolver.lookup("first", 514, &mut budget);
-            let mut other = Budget::new(Duration::from_secs(20), Lag::default());
+            let mut other = Budget::new(Duration::from_secs(20), ProcessClock::default());
             let second = resolver.lookup("second", 514, &mut other);
             let (first, second) = tokio::join!(first, second);
             assert!(matches!(first, Err(TransportError::ConnectTimeout { .. })));
@@ -419,9 +423,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_service_that_says_that_it_cannot_tell_is_not_dead() {
-        let resolver = Resolver::asking(|_, _| Err(service_error(TRY_AGAIN[0])));
-        let mut budget = Budget::new(Duration::from_secs(20), Lag::default());
+    async fn a_name_service_that_answers_with_a_temporary_failure_is_not_dead() {
+        let resolver = NameResolver::asking(|_, _| Err(service_error(TRY_AGAIN[0])));
+        let mut budget = Budget::new(Duration::from_secs(20), ProcessClock::default());
         for _ in 0..2 * UNANSWERED {
             let error = resolver.lookup("n", 514, &mut budget).await.unwrap_err();
             assert_eq!(

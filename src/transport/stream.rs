@@ -1,4 +1,4 @@
-//! A connection that is reset unless it has come to its proper end, read into the buffer that all share.
+//! A TCP connection that is reset unless the other side has closed it. It reads into the shared buffer.
 
 use std::io;
 use std::net::Shutdown;
@@ -12,35 +12,35 @@ use super::scratch;
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
-    state: State,
-    writing: Writing,
+    state: ReadState,
+    writing: WriteState,
 }
 
-/// What can still be written.
+/// State of the writing half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
+enum WriteState {
     Open,
-    /// This side has ended it, and so closes first.
+    /// This side has ended it, and so it closes first.
     Ended,
     /// A write has failed: the other side has reset the connection.
     Broken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ReadState {
     Open,
-    /// The other side has closed; closing this one leaves the TIME_WAIT over there.
+    /// The other side has closed, so it keeps the TIME_WAIT.
     RemoteClosed,
-    /// It was reset; nothing is left of it.
+    /// The connection was reset; neither side keeps anything.
     Reset,
 }
 
-/// What a read brought.
+/// Result of a read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read<T> {
-    /// Bytes, already handed over.
+pub(super) enum ReadResult<T> {
+    /// The result of the closure that took the bytes.
     Data(T),
-    /// Nothing yet.
+    /// No data yet.
     Nothing,
     /// The other side has closed, or reset: see [`Connection::was_reset`].
     End,
@@ -48,58 +48,58 @@ pub(super) enum Read<T> {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        // Closing first would leave a TIME_WAIT here, or an orphan in FIN_WAIT_2, whether this process closes
-        // it or the kernel does for a process that was killed. It can fail only on a socket that is gone.
+        // Without this, closing first leaves a TIME_WAIT here or an orphan in FIN_WAIT_2, also when the kernel closes
+        // the socket of a killed process. The call can fail only on a socket that does not exist any more.
         let _ = stream.set_zero_linger();
         Connection {
             stream,
-            state: State::Open,
-            writing: Writing::Open,
+            state: ReadState::Open,
+            writing: WriteState::Open,
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state == State::Open
+        self.state == ReadState::Open
     }
 
     pub(super) fn was_reset(&self) -> bool {
-        self.state == State::Reset
+        self.state == ReadState::Reset
     }
 
-    /// Whether this side closes first, if it is dropped now.
+    /// True if this side closes first when the connection is dropped now.
     pub(super) fn closes_first(&self) -> bool {
-        self.is_open() || self.writing == Writing::Ended && !self.was_reset()
+        self.is_open() || self.writing == WriteState::Ended && !self.was_reset()
     }
 
-    /// Waits until there is something to read; for ever once the stream has ended. Cancel safe.
+    /// Waits until there is data to read. Never returns after the end of the stream. Cancel safe.
     pub(super) async fn readable(&self) -> io::Result<()> {
         match self.state {
-            State::Open => self.stream.readable().await,
-            State::RemoteClosed | State::Reset => std::future::pending().await,
+            ReadState::Open => self.stream.readable().await,
+            ReadState::RemoteClosed | ReadState::Reset => std::future::pending().await,
         }
     }
 
-    /// Reads what is there and hands it to `take`. Linux delivers what was sent before a reset first,
-    /// so a reset is an end of the stream.
-    pub(super) fn read<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> io::Result<Read<T>> {
+    /// Reads the data that has arrived and passes it to `take`. Linux delivers data before it reports a reset, so a
+    /// reset counts as the end of the stream.
+    pub(super) fn read<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> io::Result<ReadResult<T>> {
         scratch::with(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => {
-                // The kernel tells of a reset once, and the write has heard it.
+                // The kernel reports a reset once, and the failed write got that report.
                 self.state = match self.writing {
-                    Writing::Broken => State::Reset,
-                    Writing::Open | Writing::Ended => {
+                    WriteState::Broken => ReadState::Reset,
+                    WriteState::Open | WriteState::Ended => {
                         let _ = SockRef::from(&self.stream).set_linger(None);
-                        State::RemoteClosed
+                        ReadState::RemoteClosed
                     }
                 };
-                Ok(Read::End)
+                Ok(ReadResult::End)
             }
-            Ok(n) => Ok(Read::Data(take(&buffer[..n]))),
+            Ok(n) => Ok(ReadResult::Data(take(&buffer[..n]))),
             Err(e) => match e.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Read::Nothing),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(ReadResult::Nothing),
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                    self.state = State::Reset;
-                    Ok(Read::End)
+                    self.state = ReadState::Reset;
+                    Ok(ReadResult::End)
                 }
                 _ => Err(e),
             },
@@ -118,12 +118,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits until there is room to write. Cancel safe.
+    /// Waits until bytes can be written. Cancel safe.
     pub(super) async fn writable(&self) -> io::Result<()> {
         self.stream.writable().await
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as many bytes as the socket takes now. Returns their number.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < bytes.len() {
@@ -136,20 +136,20 @@ impl Connection {
         Ok(written)
     }
 
-    /// Ends what this side writes: the other side reads an end of file, and this side closes first.
+    /// Ends the writing half: the other side reads an end of file, and this side closes first.
     pub(super) fn half_close(&mut self) {
         self.writing = match SockRef::from(&self.stream).shutdown(Shutdown::Write) {
-            Ok(()) => Writing::Ended,
-            Err(_) => Writing::Broken,
+            Ok(()) => WriteState::Ended,
+            Err(_) => WriteState::Broken,
         };
     }
 
-    /// Notes that a write has failed. What came before can still be read.
+    /// Records that a write has failed. Data that arrived before can still be read.
     pub(super) fn write_failed(&mut self) {
-        self.writing = Writing::Broken;
+        self.writing = WriteState::Broken;
     }
 
-    /// Writes one byte if there is room for it.
+    /// Writes one byte if the socket takes it now.
     pub(super) fn try_write_byte(&self, byte: u8) -> bool {
         self.is_open() && self.stream.try_write(&[byte]).is_ok()
     }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::report::testing::printed;
+use mrsh::output::testing::printed;
 use mrsh::transport::Stream;
 
 include!("properties/lines.rs");

@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::targets::nodeset::{HostList, NodeSet, fold};
+use mrsh::targets::{HostList, fold};
+use nodeset::NodeSet;
 
 include!("properties/nodeset.rs");
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::Mrsh;
+use crate::support::{Mrsh, lacks};
 
 /// A home with groups, profiles and known hosts of its own, and a file `some.hosts`. `bin` has the program.
 fn home(shell: &str) -> tempfile::TempDir {
@@ -72,6 +72,9 @@ fn printed(home: &Path, program: &str, args: &[&str]) -> String {
 
 #[test]
 fn bash_completes_what_the_program_says() {
+    if lacks("bash") {
+        return;
+    }
     let home = home("bash");
     // As readline cuts the words, at = : and @ too, and as it shows what comes of the last one.
     let script = r#"
@@ -99,6 +102,9 @@ fn bash_completes_what_the_program_says() {
 
 #[test]
 fn bash_hands_the_command_to_its_own_completion() {
+    if lacks("bash") {
+        return;
+    }
     let home = home("bash");
     let script = r#"
         source ./_mrsh
@@ -117,6 +123,9 @@ fn bash_hands_the_command_to_its_own_completion() {
 
 #[test]
 fn fish_completes_what_the_program_says() {
+    if lacks("fish") {
+        return;
+    }
     let home = home("fish");
     let script = r#"
         source ./_mrsh
@@ -136,6 +145,9 @@ fn fish_completes_what_the_program_says() {
 
 #[test]
 fn zsh_completes_what_the_program_says() {
+    if lacks("zsh") {
+        return;
+    }
     let home = home("zsh");
     // In a shell with a terminal of its own: each line gets a TAB, and a key that shows what it has become.
     let script = r#"

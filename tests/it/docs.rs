@@ -78,7 +78,9 @@ fn read_sources(folder: &Path, text: &mut String) {
 #[test]
 fn names_in_the_glossary_exist() {
     let mut sources = String::new();
-    read_sources(&Path::new(ROOT).join("src"), &mut sources);
+    for folder in ["src", "crates"] {
+        read_sources(&Path::new(ROOT).join(folder), &mut sources);
+    }
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words: std::collections::HashSet<&str> = sources.split(|c| !is_name(c)).collect();
     let glossary = fs::read_to_string(Path::new(ROOT).join("docs/glossary.md")).unwrap();

@@ -1,9 +1,9 @@
 //! Daemons that misbehave: for each way to do so, what the user is told, what the program ends with,
-//! and that it does end. The daemons are scripted, on loopback; see `mrsh::demo::Script`.
+//! and that it does end. The daemons are scripted, on loopback; see `fake_rshd::Script`.
 
 use std::time::Duration;
 
-use mrsh::demo::{Script, Seen, Step, Wire};
+use fake_rshd::{Connection, Observation, Script, Step};
 use rustix::process::Signal;
 
 use crate::support::{Ended, FakeRshd, host};
@@ -33,14 +33,14 @@ fn run_with(script: Script, options: &[&str]) -> Ended {
 
 /// A command that writes a line, and stays until its client goes.
 fn lasting() -> Script {
-    Script::started()
-        .send(Wire::Main, "out\n")
-        .then(Step::AwaitClient)
+    Script::after_start()
+        .send(Connection::Main, "out\n")
+        .then(Step::AwaitClose)
 }
 
 /// The summary of one host that failed so.
 fn failed(cause: &str) -> String {
-    format!("1 failed: {} {cause}", host(0))
+    format!("1 failed: {}: {cause}", host(0))
 }
 
 /// One host's line.
@@ -58,10 +58,10 @@ fn is_lost(ended: Ended, cause: &str) {
 
 #[test]
 fn an_honest_daemon() {
-    let script = Script::started()
-        .send(Wire::Main, "out\n")
-        .send(Wire::Err, "err\n")
-        .then(Step::Marker(0));
+    let script = Script::after_start()
+        .send(Connection::Main, "out\n")
+        .send(Connection::Callback, "err\n")
+        .then(Step::EndMarker(0));
     run(script)
         .status(0)
         .stdout(line("out"))
@@ -84,10 +84,10 @@ fn a_command_that_fails() {
 #[test]
 fn many_hosts_at_once() {
     const HOSTS: u32 = 300;
-    let session = Script::started()
-        .send(Wire::Main, "out\n")
-        .send(Wire::Err, "err\n")
-        .then(Step::Marker(0));
+    let session = Script::after_start()
+        .send(Connection::Main, "out\n")
+        .send(Connection::Callback, "err\n")
+        .then(Step::EndMarker(0));
     let fake = FakeRshd::playing_all(vec![session; HOSTS as usize]);
     let ended = fake.mrsh().args(&["-j", "300", "true"]).run().status(0);
     let stdout = String::from_utf8_lossy(&ended.stdout);
@@ -108,24 +108,24 @@ fn a_command_that_takes_no_notice_of_signals() {
     let ended = fake.mrsh().args(&["-u", "2", "true"]).run();
     let ended = ended.status(3).stdout(line("out"));
     ended.says(&[&failed("command timed out after 2 s")]);
-    let told = fake.told();
-    let signals: Vec<&Seen> = told
+    let observed = fake.observed();
+    let signals: Vec<&Observation> = observed
         .iter()
-        .filter(|seen| matches!(seen, Seen::Signal(_)))
+        .filter(|seen| matches!(seen, Observation::Signal(_)))
         .collect();
-    assert_eq!(signals, [&Seen::Signal(15), &Seen::Signal(9)]);
+    assert_eq!(signals, [&Observation::Signal(15), &Observation::Signal(9)]);
     // Neither side keeps anything of a connection that was reset.
-    for wire in [Wire::Main, Wire::Err] {
-        assert!(told.contains(&Seen::WasReset(wire)), "{told:?}");
+    for wire in [Connection::Main, Connection::Callback] {
+        assert!(observed.contains(&Observation::Reset(wire)), "{observed:?}");
     }
 }
 
 #[test]
 fn a_command_that_ends_on_a_signal() {
     let fake = FakeRshd::playing(
-        Script::started()
+        Script::after_start()
             .then(Step::AwaitSignal(15))
-            .send(Wire::Main, "caught\n"),
+            .send(Connection::Main, "caught\n"),
     );
     let ended = fake.mrsh().args(&["-u", "0.5", "true"]).run().status(3);
     ended
@@ -140,9 +140,9 @@ fn stopped_by_a_signal() {
     running.has_printed(&line("out"));
     running.signal(Signal::TERM);
     assert_eq!(running.finish().signal, Some(15));
-    let told = fake.told();
-    for wire in [Wire::Main, Wire::Err] {
-        assert!(told.contains(&Seen::WasReset(wire)), "{told:?}");
+    let observed = fake.observed();
+    for wire in [Connection::Main, Connection::Callback] {
+        assert!(observed.contains(&Observation::Reset(wire)), "{observed:?}");
     }
 }
 
@@ -170,9 +170,9 @@ fn a_program_that_is_killed_closes_nothing_first() {
         running.has_printed(&line("out"));
         running.signal(signal);
         assert_eq!(running.finish().signal, Some(signal.as_raw()));
-        let told = fake.told();
-        for wire in [Wire::Main, Wire::Err] {
-            assert!(told.contains(&Seen::WasReset(wire)), "{told:?}");
+        let observed = fake.observed();
+        for wire in [Connection::Main, Connection::Callback] {
+            assert!(observed.contains(&Observation::Reset(wire)), "{observed:?}");
         }
     }
 }
@@ -181,10 +181,10 @@ fn a_program_that_is_killed_closes_nothing_first() {
 fn one_bad_host_is_nobody_elses_trouble() {
     let fake = FakeRshd::playing_all(vec![
         Script::printing("good\n", 0),
-        Script::called_back().then(Step::Stall),
+        Script::after_callback().then(Step::Stall),
         Script::refusing("no\n"),
         Script::printing("bad\n", 4),
-        Script::started().then(Step::Stall),
+        Script::after_start().then(Step::Stall),
         Script::printing("good\n", 0),
     ]);
     let ended = fake
@@ -203,7 +203,7 @@ fn one_bad_host_is_nobody_elses_trouble() {
         (3, "exit 4"),
         (4, "command timed out after 2 s"),
     ] {
-        let words = format!("{} {cause}", host(index));
+        let words = format!("{}: {cause}", host(index));
         assert!(ended.stderr.contains(&words), "no {words:?}\n{ended:#?}");
     }
 }

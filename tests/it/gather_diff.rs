@@ -17,7 +17,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use mrsh::targets::nodeset::HostList;
+use mrsh::targets::HostList;
 
 use crate::support::{Mrsh, may_skip};
 

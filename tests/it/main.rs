@@ -16,6 +16,8 @@ mod gather_diff;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod nodeset_diff;
 #[cfg(test)]
 mod openssh;
@@ -24,7 +26,6 @@ mod progress;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
-mod ssh_config_diff;
 #[cfg(test)]
 mod ssh_endless;
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use mrsh::targets::groups::{Groups, Places, regroup};
-use mrsh::targets::nodeset::{HostList, Nothing, Resolver, fold};
+use mrsh::targets::{HostList, Resolver, fold};
 use mrsh::targets::{Limits, Origin, TargetListBuilder};
+use nodeset::NoLookup;
 
 use crate::support::may_skip;
 
@@ -416,7 +417,7 @@ fn groups_mean_what_they_mean_to_clustershell() {
         ..Places::default()
     };
     let groups = Groups::new(places, [].into());
-    let resolver = Resolver::new(1_000_000, &groups, &Nothing);
+    let resolver = Resolver::new(1_000_000, &groups, &NoLookup);
     let lines = [
         "@io",
         "@both",

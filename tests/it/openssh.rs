@@ -43,7 +43,7 @@ fn output_of_an_ssh_that_ignores_local_command_is_the_commands() {
     let ended = with(HEEDS_NO_OPTION, &["echo why >&2; exit 3"]).status(1);
     assert!(ended.stderr.contains("h1: why\n"), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("mrsh: 1 failed: h1 exit 3\n"),
+        ended.stderr.contains("mrsh: 1 failed: h1: exit 3\n"),
         "{}",
         ended.stderr
     );
@@ -58,18 +58,18 @@ fn output_of_an_ssh_that_ignores_local_command_is_the_commands() {
 #[test]
 fn a_failure_of_ssh_is_told_by_its_status() {
     let ended = with(HEEDS_NO_OPTION, &["echo no such luck >&2; exit 255"]).status(3);
-    assert_eq!(ended.stderr, "mrsh: 1 failed: h1 ssh: no such luck\n");
+    assert_eq!(ended.stderr, "mrsh: 1 failed: h1: ssh: no such luck\n");
     // ssh itself writes nothing on standard output.
     let ended = with(HEEDS_NO_OPTION, &["echo out; exit 255"]).status(1);
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "h1: out\n");
     assert!(
-        ended.stderr.contains("mrsh: 1 failed: h1 exit 255\n"),
+        ended.stderr.contains("mrsh: 1 failed: h1: exit 255\n"),
         "{}",
         ended.stderr
     );
     let ended = with(RUNS_LOCAL_COMMAND, &["echo out; exit 255"]).status(1);
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "h1: out\n");
-    assert_eq!(ended.stderr, "mrsh: 1 failed: h1 exit 255\n");
+    assert_eq!(ended.stderr, "mrsh: 1 failed: h1: exit 255\n");
 }
 
 #[test]

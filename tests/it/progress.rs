@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
+use crate::support::lacks;
+
 /// Takes the bar away, as the console writes it.
 const ERASE: &str = "\r\x1b[J";
 
@@ -77,6 +79,9 @@ const TALK: &str = "for i in 1 2 3; do echo $i; sleep 0.4; echo e$i >&2; done";
 
 #[test]
 fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
+    if lacks("script") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let text = held(&folder, "-w n[1-4]", TALK, "key; go_on");
     let (status, shown) = on_a_terminal(&text, &[("] 0/4 4 running", "\n")]);
@@ -96,6 +101,9 @@ fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
 
 #[test]
 fn a_narrower_terminal_gets_a_shorter_bar() {
+    if lacks("script") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let text = held(
         &folder,
@@ -119,6 +127,9 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
 
 #[test]
 fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
+    if lacks("script") {
+        return;
+    }
     let typing = [("2 running", "\x03"), ("stops the run", "\x03")];
     let (status, shown) = on_a_terminal("mrsh -w n[1-2] 'exec sleep 60'", &typing);
     assert_eq!(status, Some(130), "{shown}");
@@ -132,7 +143,7 @@ fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
     assert!(
         lines
             .iter()
-            .any(|line| line.contains("mrsh: 2 failed: n[1-2] not done when the run was stopped")),
+            .any(|line| line.contains("mrsh: 2 failed: n[1-2]: interrupted")),
         "{lines:#?}"
     );
     assert!(
@@ -143,6 +154,9 @@ fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
 
 #[test]
 fn there_is_no_bar_where_nobody_would_see_it() {
+    if lacks("script") {
+        return;
+    }
     let text = format!(
         "mrsh -w n1 '{TALK}' 2>&1 | cat; TERM=dumb mrsh -w n1 '{TALK}'; mrsh --progress never -w n1 '{TALK}'"
     );
@@ -155,6 +169,9 @@ fn there_is_no_bar_where_nobody_would_see_it() {
 
 #[test]
 fn colours_are_for_terminals_and_for_those_who_want_them() {
+    if lacks("script") {
+        return;
+    }
     const COLOURED: &str = "\x1b[94mn1:\x1b[0m out";
     const ERROR: &str = "\x1b[91mn1:\x1b[0m err";
     let run = "mrsh -q -w n1 'echo out; echo err >&2'";

@@ -110,7 +110,7 @@ impl Servers {
 
 #[track_caller]
 fn says_of_all(ended: Ended, cause: &str) {
-    ended.says(&[&format!("4 failed: e[1-4] {cause}")]);
+    ended.says(&[&format!("4 failed: e[1-4]: {cause}")]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_deadline_ends_it() {
     let servers = Servers::start();
     let running = servers.run(&["--deadline", "3"]);
     servers.wait_for_all();
-    says_of_all(running.finish().status(4), "not done at the deadline");
+    says_of_all(running.finish().status(4), "deadline reached");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_signal_ends_it() {
     running.signal(Signal::TERM);
     let ended = running.finish();
     assert_eq!(ended.signal, Some(15), "{ended:?}");
-    says_of_all(ended, "not done when the run was stopped");
+    says_of_all(ended, "interrupted");
 }
 
 #[test]
@@ -150,5 +150,5 @@ fn an_interrupt_asks_and_two_end_it() {
     let ended = running.finish();
     assert_eq!(ended.signal, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("4 running: e[1-4]"), "{ended:?}");
-    says_of_all(ended, "not done when the run was stopped");
+    says_of_all(ended, "interrupted");
 }

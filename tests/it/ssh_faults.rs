@@ -95,7 +95,7 @@ fn a_server_that_says_nothing() {
         port,
         "connect-timeout",
         "handshake",
-        "timed out after 1.5 s: waiting for the ssh handshake",
+        "timed out after 1.5 s while waiting for the ssh handshake",
     );
 }
 

@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use mrsh::demo::{Script, Seen, Step, Wire};
+use fake_rshd::{Connection, Observation, Script, Step};
 use rustix::process::Signal;
 
-use crate::support::{Ended, FakeRshd, Mrsh, host};
+use crate::support::{Ended, FakeRshd, Mrsh, host, lacks};
 
 const MB: usize = 1 << 20;
 
@@ -196,6 +196,9 @@ fn what_cannot_be_read_stops_the_run_before_it_begins() {
 
 #[test]
 fn a_terminal_can_be_typed_at() {
+    if lacks("script") {
+        return;
+    }
     // script(1) gives the program a terminal and passes on what is typed: text, and ^D.
     let program = env!("CARGO_BIN_EXE_mrsh");
     let command = format!("{program} --demo -q --color never -i -w h1 'cat; echo end'");
@@ -335,14 +338,14 @@ fn a_host_that_reads_nothing_holds_up_no_other() {
 
 #[test]
 fn a_dead_host_and_one_that_dies_hold_up_no_other() {
-    let reads = || Script::started().then(Step::Sleep(Duration::from_secs(1)));
+    let reads = || Script::after_start().then(Step::Sleep(Duration::from_secs(1)));
     let fake = FakeRshd::playing_all(vec![
-        Script::called_back().then(Step::Stall),
-        reads().then(Step::Reset(Wire::Main)),
-        reads().then(Step::Close(Wire::Main)),
-        Script::started()
-            .then(Step::Marker(0))
-            .then(Step::AwaitClient),
+        Script::after_callback().then(Step::Stall),
+        reads().then(Step::Reset(Connection::Main)),
+        reads().then(Step::Close(Connection::Main)),
+        Script::after_start()
+            .then(Step::EndMarker(0))
+            .then(Step::AwaitClose),
     ]);
     let call = fake
         .mrsh()
@@ -350,7 +353,7 @@ fn a_dead_host_and_one_that_dies_hold_up_no_other() {
     let ended = call.stdin(file(&bytes(20 * MB))).run().status(3);
     let [dead, reset, closed, _] = [0, 1, 2, 3].map(host);
     // A connection that is closed with bytes unread is one that is reset.
-    let broken = "127.77.0.[2-3] connection reset while the command was running";
+    let broken = "127.77.0.[2-3]: connection reset while the command was running";
     assert_eq!(
         (reset.as_str(), closed.as_str()),
         ("127.77.0.2", "127.77.0.3")
@@ -359,7 +362,7 @@ fn a_dead_host_and_one_that_dies_hold_up_no_other() {
     assert!(
         ended
             .stderr
-            .contains(&format!("{dead} timed out after 2 s")),
+            .contains(&format!("{dead}: timed out after 2 s")),
         "{ended:#?}"
     );
     assert!(ended.stderr.contains("3 of 4 failed"), "{ended:#?}");
@@ -369,7 +372,7 @@ fn a_dead_host_and_one_that_dies_hold_up_no_other() {
 fn a_connection_that_breaks_after_the_marker_is_no_failure() {
     // The command succeeded; the daemon's system resets the connection, since much is unread.
     let script = Script::printing("out\n", 0).then(Step::Sleep(Duration::from_millis(100)));
-    for end in [Step::Reset(Wire::Main), Step::Close(Wire::Main)] {
+    for end in [Step::Reset(Connection::Main), Step::Close(Connection::Main)] {
         let fake = FakeRshd::playing(script.clone().then(end));
         let call = fake
             .mrsh()
@@ -381,24 +384,27 @@ fn a_connection_that_breaks_after_the_marker_is_no_failure() {
 
 #[test]
 fn unwrapped_commands_get_all_and_then_the_end() {
-    let script = Script::started().then(Step::AwaitClient);
+    let script = Script::after_start().then(Step::AwaitClose);
     let fake = FakeRshd::playing(script);
     let call = fake
         .mrsh()
         .args(&["-i", "--raw", "--stderr", "merge", "write memory"]);
     call.stdin(file(b"line\n")).run().status(0).stdout("");
-    let told = fake.told();
-    let sent: Vec<u8> = told
+    let observed = fake.observed();
+    let sent: Vec<u8> = observed
         .iter()
         .filter_map(|seen| match seen {
-            Seen::Stdin(bytes) => Some(bytes.as_slice()),
+            Observation::Stdin(bytes) => Some(bytes.as_slice()),
             _ => None,
         })
         .flatten()
         .copied()
         .collect();
-    assert_eq!(sent, b"line\n", "{told:?}");
-    assert!(told.contains(&Seen::Closed(Wire::Main)), "{told:?}");
+    assert_eq!(sent, b"line\n", "{observed:?}");
+    assert!(
+        observed.contains(&Observation::Closed(Connection::Main)),
+        "{observed:?}"
+    );
 }
 
 // ---- too much to keep
@@ -476,6 +482,6 @@ fn a_local_command_whose_input_fails_does_not_take_a_part_for_all() {
     let call = Mrsh::new().args(&["-R", "exec", "-w", "a,b", "-j", "1", "-t", "0.5", "-i"]);
     let call = call.args(&["--stdin-spool", "1M", "sh", "-c", &command]);
     let ended = call.stdin(piped(bytes(30 * MB))).run().status(3);
-    ended.says(&["2 failed: a,b standard input: longer than the 1048576 bytes"]);
+    ended.says(&["2 failed: a,b: standard input: longer than the 1048576 bytes"]);
     assert!(!whole.exists());
 }

@@ -65,7 +65,7 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
     let text = fs::read_to_string(Path::new(ROOT).join("docs/testing.md")).unwrap();
     let rows = rows(&text, "Faults");
     assert!(rows.len() > 40, "{} rows", rows.len());
-    let tests = tests(&["src", "tests/it"]);
+    let tests = tests(&["src", "crates", "tests/it"]);
     let mut classes = BTreeSet::new();
     for row in &rows {
         let [fault, message, class, status, test] = &row[..] else {
@@ -80,7 +80,7 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
         }
         classes.extend(quoted(class).into_iter().map(str::to_owned));
     }
-    let schema = fs::read_to_string(Path::new(ROOT).join("src/report/json/schema.json")).unwrap();
+    let schema = fs::read_to_string(Path::new(ROOT).join("src/output/json/schema.json")).unwrap();
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
     let known = schema["$defs"]["class"]["enum"].as_array().unwrap();
     let known = known.iter().map(|class| class.as_str().unwrap());

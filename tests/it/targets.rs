@@ -369,7 +369,7 @@ fn habits_from_other_programs_get_the_right_hint() {
         ),
         (
             &["-w", "h1", "-o", "BatchMode=yes", "true"],
-            "-o BatchMode=yes: this is a setting of ssh_config(5)\n  = help: -o names a directory for output; a \
+            "cannot use BatchMode=yes as the directory of -o: it is a setting of ssh_config(5)\n  = help: -o names a directory for output; a \
              setting for ssh is --ssh-option BatchMode=yes\n",
         ),
         (

@@ -1,11 +1,13 @@
-//! Limits, retries, the pace and waves: what each of them does, exactly when, and to whom.
+//! Effects and times of limits, retries, the rate and waves.
 
 use std::num::NonZeroU32;
+
+use proptest::prelude::*;
 
 use super::super::policy::{Policy, Share};
 use super::*;
 
-/// What timers may be late on a clock that only moves for them.
+/// Maximum delay of timers on a paused clock.
 const EXACT: Duration = Duration::from_millis(50);
 
 pub(super) fn secs(seconds: u64) -> Duration {
@@ -16,17 +18,21 @@ pub(super) fn count(n: u32) -> Share {
     Share::Count(NonZeroU32::new(n).unwrap())
 }
 
-/// A run of these scripts by these rules, two hosts at once for each five.
-async fn run_by(policy: Policy, scripts: Vec<Script>, wishes: Wishes) -> (Vec<Event>, RunStats) {
+/// Runs these scripts with this policy. The fan-out is two for each five targets.
+async fn run_by(
+    policy: Policy,
+    scripts: Vec<TargetScript>,
+    requests: Requests,
+) -> (Vec<Event>, RunStats) {
     let hosts = scripts.len();
     let fanout = hosts.div_ceil(5) * 2;
     let spec = RunSpec {
         policy: policy.clone(),
         ..spec(hosts, fanout, None)
     };
-    let (events, told, stats) =
-        play(spec, scripts.clone(), wishes, Duration::ZERO, usize::MAX).await;
-    assert_eq!(told.as_ref(), Some(&stats));
+    let (events, reported, stats) =
+        play(spec, scripts.clone(), requests, Duration::ZERO, usize::MAX).await;
+    assert_eq!(reported.as_ref(), Some(&stats));
     check_rules(&events, &stats, hosts);
     check(&events, &stats, &scripts, &policy);
     (events, stats)
@@ -89,8 +95,8 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         )
 }
 
-/// What holds of a run by these rules, whatever happens.
-pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], policy: &Policy) {
+/// Checks the rules that hold for every run with this policy.
+pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript], policy: &Policy) {
     let total = scripts.len();
     let (mut left, mut may_run) = (Vec::new(), Vec::new());
     let (mut failures, mut failures_at) = (0, Vec::new());
@@ -102,7 +108,7 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], poli
         match event {
             Event::Started(id) => {
                 begun[id.index()] = Some(order);
-                // Nobody is started once as many have failed as may.
+                // No target is started after too many failures.
                 let limit = policy.max_failures;
                 assert!(!limit.is_some_and(|limit| limit.is_reached(failures, total)));
             }
@@ -114,24 +120,26 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], poli
                     failures += 1;
                     failures_at.push(end.target.index());
                 }
-                match end.facts.left {
-                    Left::Nothing => {}
-                    Left::MayRun => may_run.push(end.target),
-                    Left::Runs => left.push(end.target),
+                match end.facts.left_running {
+                    LeftRunning::No => {}
+                    LeftRunning::Maybe => may_run.push(end.target),
+                    LeftRunning::Yes => left.push(end.target),
                 }
                 let script = &scripts[end.target.index()];
                 let ran = end.facts.run.is_some();
                 let failed = matches!(end.outcome, Outcome::Failed(_));
                 let expected = match script {
-                    Script::Immortal | Script::Mute if ran => Left::Runs,
-                    Script::Lost if ran => Left::MayRun,
-                    Script::Fails(_, Failure::Unclear) if failed => Left::MayRun,
-                    _ => Left::Nothing,
+                    TargetScript::Immortal | TargetScript::Mute if ran => LeftRunning::Yes,
+                    TargetScript::Lost if ran => LeftRunning::Maybe,
+                    TargetScript::Fails(_, ScriptedFailure::Unclear) if failed => {
+                        LeftRunning::Maybe
+                    }
+                    _ => LeftRunning::No,
                 };
-                assert_eq!(end.facts.left, expected, "{script:?}");
-                if let Script::Fails(_, how) = script {
+                assert_eq!(end.facts.left_running, expected, "{script:?}");
+                if let TargetScript::Fails(_, how) = script {
                     let tries = match how {
-                        Failure::Unclear => 1,
+                        ScriptedFailure::Unclear => 1,
                         _ => 1 + policy.retries,
                     };
                     assert!(end.facts.attempts <= tries);
@@ -144,8 +152,8 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], poli
     may_run.sort_unstable();
     assert_eq!(stats.left_running, left);
     assert_eq!(stats.may_be_running, may_run);
-    // A wave begins when the last host of the one before has ended; after one with a failure none does,
-    // unless a limit says how many are too many.
+    // A wave begins when all targets of the wave before have outcomes. After a wave with a failure none begins,
+    // unless --max-failures allows it.
     let mut start = 0;
     for end in policy.waves(total) {
         let later = begun[end..].iter().flatten().min();
@@ -167,16 +175,16 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[Script], poli
     }
 }
 
-// ---- what could not be stopped
+// ---- commands that cannot be stopped
 
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_stopped_is_named() {
+async fn commands_that_cannot_be_stopped_are_listed() {
     let scripts = || {
         vec![
-            Script::Stays { deaf: false },
-            Script::Stays { deaf: true },
-            Script::Immortal,
-            Script::Mute,
+            TargetScript::Stays { deaf: false },
+            TargetScript::Stays { deaf: true },
+            TargetScript::Immortal,
+            TargetScript::Mute,
         ]
     };
     let policy = Policy {
@@ -187,9 +195,9 @@ async fn what_could_not_be_stopped_is_named() {
         policy: policy.clone(),
         ..spec(4, 4, limit)
     };
-    let run = async |limit, wishes| {
+    let run = async |limit, requests| {
         let (events, _, stats) =
-            play(spec(limit), scripts(), wishes, Duration::ZERO, usize::MAX).await;
+            play(spec(limit), scripts(), requests, Duration::ZERO, usize::MAX).await;
         check_rules(&events, &stats, 4);
         check(&events, &stats, &scripts(), &policy);
         assert_eq!(stats.left_running, [TargetId(2), TargetId(3)]);
@@ -200,12 +208,15 @@ async fn what_could_not_be_stopped_is_named() {
     for (found, grace) in run(Some(secs(5)), vec![]).await.into_iter().zip(grace) {
         took(found, secs(5) + grace);
     }
-    let stop = vec![(1000, Wish::Stop(15))];
+    let stop = vec![(1000, ControlRequest::Stop(15))];
     for (found, grace) in run(None, stop).await.into_iter().zip(grace) {
         took(found, secs(1) + grace);
     }
-    // At once, the deaf one is killed all the same.
-    let at_once = vec![(1000, Wish::Stop(15)), (1500, Wish::Stop(15))];
+    // Also at once, the command that ignores TERM is killed.
+    let at_once = vec![
+        (1000, ControlRequest::Stop(15)),
+        (1500, ControlRequest::Stop(15)),
+    ];
     let [quick, deaf, immortal, mute] = run(None, at_once).await;
     took(quick, secs(1));
     took(mute, secs(1));
@@ -216,17 +227,17 @@ async fn what_could_not_be_stopped_is_named() {
 // ---- limits
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_ends_what_runs_and_starts_no_more() {
+async fn the_deadline_stops_commands_and_starts_no_more() {
     let policy = Policy {
         deadline: Some(Duration::from_millis(3400)),
         ..Policy::default()
     };
     let scripts = vec![
-        Script::Runs(1000, 0, 0, 0),
-        Script::Stays { deaf: true },
-        Script::Runs(1000, 2, 500, 0),
-        Script::NeverAnswers,
-        Script::Runs(0, 0, 0, 0),
+        TargetScript::Runs(1000, 0, 0, 0),
+        TargetScript::Stays { deaf: true },
+        TargetScript::Runs(1000, 2, 500, 0),
+        TargetScript::NeverAnswers,
+        TargetScript::Runs(0, 0, 0, 0),
     ];
     let start = Instant::now();
     let (events, stats) = run_by(policy, scripts, vec![]).await;
@@ -240,39 +251,44 @@ async fn the_deadline_ends_what_runs_and_starts_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_done_in_time_knows_no_deadline() {
+async fn a_run_that_ends_in_time_has_no_deadline() {
     let policy = Policy {
         deadline: Some(secs(2)),
         ..Policy::default()
     };
-    let (_, stats) = run_by(policy.clone(), vec![Script::Runs(1900, 0, 0, 0)], vec![]).await;
+    let (_, stats) = run_by(
+        policy.clone(),
+        vec![TargetScript::Runs(1900, 0, 0, 0)],
+        vec![],
+    )
+    .await;
     assert_eq!((stats.cancel, stats.succeeded), (None, 1));
-    // Only a reader that has stopped is left: it is given up, and what it has not read is no success.
+    // The run waits only for a blocked reader. After its timeout the reports count as failed.
     let start = Instant::now();
     let (reports, reader) = mpsc::channel(1);
-    let (_wish, wished) = mpsc::channel(1);
+    let (_wish, requested) = mpsc::channel(1);
     let spec = RunSpec {
         policy,
         ..spec(1, 1, None)
     };
-    let transport = Play::new(vec![Script::Runs(100, 0, 0, 0)]);
-    let stats = run(spec, transport, SignalSource::Injected(wished), reports).await;
+    let transport = ScriptedTransport::new(vec![TargetScript::Runs(100, 0, 0, 0)]);
+    let stats = run(spec, transport, SignalSource::Injected(requested), reports).await;
     assert_eq!(stats.cancel, Some(CancelReason::ReportFailed));
     took(start.elapsed(), secs(12));
     drop(reader);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_is_idle_when_it_writes_nothing() {
+async fn a_command_without_output_is_idle() {
     let policy = Policy {
         idle_timeout: Some(Duration::from_millis(1500)),
         ..Policy::default()
     };
     let scripts = vec![
-        // Never silent for long, though for 14 s in all.
-        Script::Runs(3000, 10, 1400, 0),
-        Script::Runs(100, 3, 1600, 0),
-        Script::Stays { deaf: true },
+        // Never silent for the limit, but for 14 s in all.
+        TargetScript::Runs(3000, 10, 1400, 0),
+        TargetScript::Runs(100, 3, 1600, 0),
+        TargetScript::Stays { deaf: true },
     ];
     let (events, stats) = run_by(policy, scripts, vec![]).await;
     assert_eq!((stats.succeeded, stats.failed), (1, 2));
@@ -294,25 +310,25 @@ async fn a_command_is_idle_when_it_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_that_nobody_reads_is_no_silence() {
+async fn a_command_whose_output_is_not_read_is_not_idle() {
     let policy = Policy {
         idle_timeout: Some(secs(1)),
         ..Policy::default()
     };
-    let scripts = vec![Script::Runs(0, 200, 10, 0); 4];
+    let scripts = vec![TargetScript::Runs(0, 200, 10, 0); 4];
     let spec = RunSpec {
         policy,
         ..spec(4, 4, None)
     };
-    // A message of the run's some 25 takes the reader 20 s.
-    let (events, told, stats) = play(spec, scripts, vec![], secs(20), usize::MAX).await;
-    assert!(told.is_some());
+    // The reader takes 20 s for each of about 25 messages.
+    let (events, reported, stats) = play(spec, scripts, vec![], secs(20), usize::MAX).await;
+    assert!(reported.is_some());
     check_rules(&events, &stats, 4);
     assert_eq!(stats.succeeded, 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_clock_runs_while_the_program_is_stopped() {
+async fn no_limit_counts_time_in_which_the_program_is_stopped() {
     let start = Instant::now();
     let policy = Policy {
         idle_timeout: Some(secs(4)),
@@ -324,52 +340,52 @@ async fn no_clock_runs_while_the_program_is_stopped() {
         ..spec(5, 5, Some(secs(5)))
     };
     let scripts = vec![
-        Script::NeverAnswers,
-        Script::Stays { deaf: false },
-        Script::Runs(0, 20, 900, 0),
-        Script::Fails(3, Failure::Refused),
-        Script::WaitsForPorts(1, 200_000),
+        TargetScript::NeverAnswers,
+        TargetScript::Stays { deaf: false },
+        TargetScript::Runs(0, 20, 900, 0),
+        TargetScript::Fails(3, ScriptedFailure::Refused),
+        TargetScript::WaitsForPorts(1, 200_000),
     ];
     let stop = tokio::spawn(async {
         sleep(secs(2)).await;
-        // As SIGSTOP does, this makes every timer late.
+        // This makes every timer late, like SIGSTOP.
         tokio::time::advance(secs(100)).await;
     });
-    let (events, told, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
+    let (events, reported, stats) = play(spec, scripts, vec![], Duration::ZERO, usize::MAX).await;
     stop.await.unwrap();
-    assert!(told.is_some());
+    assert!(reported.is_some());
     took(end_of(&events, 0).elapsed, secs(110));
-    // The silent one and the talkative one: idle after 4 s, too long after 5.
+    // The silent command is idle after 4 s. The other one reaches its timeout after 5 s.
     took(end_of(&events, 1).elapsed, secs(104));
     took(end_of(&events, 2).elapsed, secs(105));
     took(start.elapsed(), secs(130));
     assert_eq!(stats.cancel, Some(CancelReason::Deadline));
 }
 
-// ---- retries and the pace
+// ---- retries and the rate
 
 #[tokio::test(start_paused = true)]
-async fn what_did_not_start_is_tried_again_and_nothing_else() {
+async fn only_commands_that_did_not_start_are_retried() {
     let policy = Policy {
         retries: 3,
         ..Policy::default()
     };
     let scripts = vec![
-        Script::Fails(3, Failure::Refused),
-        Script::Fails(3, Failure::NotStarted),
-        Script::Fails(3, Failure::NoName),
-        Script::Fails(4, Failure::Refused),
-        Script::Fails(1, Failure::Unclear),
-        Script::Unresolved,
-        Script::Lost,
+        TargetScript::Fails(3, ScriptedFailure::Refused),
+        TargetScript::Fails(3, ScriptedFailure::NotStarted),
+        TargetScript::Fails(3, ScriptedFailure::NoName),
+        TargetScript::Fails(4, ScriptedFailure::Refused),
+        TargetScript::Fails(1, ScriptedFailure::Unclear),
+        TargetScript::Unresolved,
+        TargetScript::Lost,
     ];
     let (events, stats) = run_by(policy, scripts, vec![]).await;
     assert_eq!((stats.succeeded, stats.failed), (3, 4));
     let attempts = [0, 1, 2, 3, 4].map(|id| end_of(&events, id).facts.attempts);
-    // A name that was not resolved makes no connection.
+    // Without an address there is no connection.
     assert_eq!(attempts, [4, 4, 1, 4, 1]);
     for id in [0, 1, 2, 3] {
-        // Half a second, one and two, each less up to a half.
+        // Half a second, one and two seconds, each less up to a half.
         let time = end_of(&events, id).elapsed;
         assert!(
             time >= Duration::from_millis(1750) && time <= secs(4),
@@ -382,23 +398,23 @@ async fn what_did_not_start_is_tried_again_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_try_has_its_own_connect_timeout_and_none_holds_a_place_between_them() {
+async fn each_attempt_has_its_own_connect_timeout_and_pauses_use_no_fan_out() {
     let policy = Policy {
         retries: 2,
         ..Policy::default()
     };
-    let (events, _) = run_by(policy.clone(), vec![Script::NeverAnswers], vec![]).await;
+    let (events, _) = run_by(policy.clone(), vec![TargetScript::NeverAnswers], vec![]).await;
     let pauses = end_of(&events, 0).elapsed - secs(30);
     assert!(pauses >= Duration::from_millis(750) && pauses <= Duration::from_millis(1900));
     let spec = RunSpec {
         policy,
         ..spec(4, 1, None)
     };
-    let mut scripts = vec![Script::Fails(2, Failure::Refused)];
-    scripts.extend(vec![Script::Runs(50, 0, 0, 0); 3]);
+    let mut scripts = vec![TargetScript::Fails(2, ScriptedFailure::Refused)];
+    scripts.extend(vec![TargetScript::Runs(50, 0, 0, 0); 3]);
     let (events, stats) = play_quietly(spec, scripts).await;
     assert_eq!(stats.succeeded, 4);
-    // The others had the only place while the refused one rested.
+    // The others ran during the pause of the refused one, with a fan-out of 1.
     let order: Vec<u32> = events.iter().filter_map(finished).collect();
     assert_eq!(order, [1, 2, 3, 0]);
 }
@@ -411,7 +427,7 @@ pub(super) fn finished(event: &Event) -> Option<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_begin_at_the_rate_and_no_faster() {
+async fn connections_begin_at_the_rate() {
     let policy = Policy {
         rate: NonZeroU32::new(10),
         retries: 1,
@@ -421,7 +437,7 @@ async fn connections_begin_at_the_rate_and_no_faster() {
         policy: policy.clone(),
         ..spec(hosts, 100, None)
     };
-    let (events, _) = play_quietly(spec(50), vec![Script::Runs(10_000, 0, 0, 0); 50]).await;
+    let (events, _) = play_quietly(spec(50), vec![TargetScript::Runs(10_000, 0, 0, 0); 50]).await;
     let mut begun: Vec<Duration> = (0..50)
         .map(|id| end_of(&events, id).began.unwrap())
         .collect();
@@ -429,9 +445,13 @@ async fn connections_begin_at_the_rate_and_no_faster() {
     for (n, began) in (0..).zip(&begun) {
         took(*began, Duration::from_millis(100) * n);
     }
-    // Tries again take turns as well: 40 connections in all.
+    // The rate includes retries: 40 connections in all.
     let start = Instant::now();
-    let (_, stats) = play_quietly(spec(20), vec![Script::Fails(1, Failure::Refused); 20]).await;
+    let (_, stats) = play_quietly(
+        spec(20),
+        vec![TargetScript::Fails(1, ScriptedFailure::Refused); 20],
+    )
+    .await;
     assert_eq!(stats.succeeded, 20);
     assert!(start.elapsed() >= Duration::from_millis(3900) - EXACT);
     assert!(start.elapsed() <= Duration::from_millis(4500));
@@ -440,11 +460,14 @@ async fn connections_begin_at_the_rate_and_no_faster() {
 // ---- failures and waves
 
 #[tokio::test(start_paused = true)]
-async fn too_many_failures_start_no_more_and_stop_nobody() {
+async fn after_too_many_failures_no_target_is_started_or_stopped() {
     let scripts = || {
-        let mut scripts = vec![Script::Runs(100, 0, 0, 1), Script::Runs(3000, 2, 100, 0)];
-        scripts.extend(vec![Script::Runs(200, 0, 0, 1); 3]);
-        scripts.extend(vec![Script::Runs(150, 0, 0, 0); 15]);
+        let mut scripts = vec![
+            TargetScript::Runs(100, 0, 0, 1),
+            TargetScript::Runs(3000, 2, 100, 0),
+        ];
+        scripts.extend(vec![TargetScript::Runs(200, 0, 0, 1); 3]);
+        scripts.extend(vec![TargetScript::Runs(150, 0, 0, 0); 15]);
         scripts
     };
     let run = async |share| {
@@ -454,33 +477,33 @@ async fn too_many_failures_start_no_more_and_stop_nobody() {
         };
         run_by(policy, scripts(), vec![]).await
     };
-    // Eight at once: all that fail are among the first.
+    // With a fan-out of 8, all failures are among the first.
     let (events, stats) = run(count(1)).await;
     assert_eq!(stats.cancel, Some(CancelReason::Failures));
     assert!(stats.not_started > 0 && stats.cancelled == 0);
     assert!(end_of(&events, 1).outcome.is_success(), "it ran to its end");
-    let notes = events
+    let notices = events
         .iter()
-        .filter(|event| matches!(event, Event::Note(_)));
-    assert_eq!(notes.count(), 1);
+        .filter(|event| matches!(event, Event::Notice(_)));
+    assert_eq!(notices.count(), 1);
     let (_, stats) = run(Share::Percent(25)).await;
     assert_eq!(
         (stats.cancel, stats.not_started, stats.exit_failed),
         (None, 0, 4)
     );
-    // A failure that leaves nobody to be started calls nothing off.
+    // A failure of the last target cancels nothing.
     let policy = Policy {
         max_failures: Some(count(1)),
         ..Policy::default()
     };
-    let (_, stats) = run_by(policy, vec![Script::Lost], vec![]).await;
+    let (_, stats) = run_by(policy, vec![TargetScript::Lost], vec![]).await;
     assert_eq!((stats.cancel, stats.failed), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wave_waits_for_the_one_before_and_for_its_success() {
-    let ok = Script::Runs(100, 1, 900, 0);
-    let bad = Script::Runs(100, 1, 900, 1);
+async fn a_wave_needs_the_end_and_the_success_of_the_one_before() {
+    let ok = TargetScript::Runs(100, 1, 900, 0);
+    let bad = TargetScript::Runs(100, 1, 900, 1);
     let run = async |bad_host: Option<usize>, max_failures| {
         let mut scripts = vec![ok.clone(); 20];
         if let Some(host) = bad_host {
@@ -495,7 +518,7 @@ async fn a_wave_waits_for_the_one_before_and_for_its_success() {
         let began = |id| end_of(&events, id).began.map(|began| began.as_secs());
         ([0, 1, 5, 19].map(began), stats.cancel, stats.not_started)
     };
-    // Waves of 1, 4 and 15, in the last of which eight run at once.
+    // Waves of 1, 4 and 15. In the last one, eight run in parallel.
     let all = [Some(0), Some(1), Some(2), Some(3)];
     assert_eq!(run(None, None).await, (all, None, 0));
     let failures = Some(CancelReason::Failures);
@@ -512,24 +535,24 @@ async fn a_wave_waits_for_the_one_before_and_for_its_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_interrupt_after_too_many_failures_still_asks() {
+async fn one_interrupt_after_too_many_failures_prints_the_state() {
     let policy = Policy {
         max_failures: Some(count(1)),
         ..Policy::default()
     };
     let scripts = vec![
-        Script::Lost,
-        Script::Stays { deaf: false },
-        Script::Runs(0, 0, 0, 0),
-        Script::Runs(0, 0, 0, 0),
+        TargetScript::Lost,
+        TargetScript::Stays { deaf: false },
+        TargetScript::Runs(0, 0, 0, 0),
+        TargetScript::Runs(0, 0, 0, 0),
     ];
-    let wishes = vec![
-        (2000, Wish::Interrupt),
-        (5000, Wish::Interrupt),
-        (5500, Wish::Interrupt),
+    let requests = vec![
+        (2000, ControlRequest::Interrupt),
+        (5000, ControlRequest::Interrupt),
+        (5500, ControlRequest::Interrupt),
     ];
     let start = Instant::now();
-    let (events, stats) = run_by(policy, scripts, wishes).await;
+    let (events, stats) = run_by(policy, scripts, requests).await;
     took(start.elapsed(), Duration::from_millis(5500));
     let states = events.iter().filter(|e| matches!(e, Event::State { .. }));
     assert_eq!(states.count(), 2);

@@ -1,14 +1,14 @@
-//! Hosts that wait for something keep nobody from being started.
+//! Waiting targets do not delay the start of others.
 
 use super::rules::{count, end_of, finished, secs, took};
 use super::*;
 use crate::run::policy::Share;
 
 #[tokio::test(start_paused = true)]
-async fn hosts_that_wait_keep_nobody_from_starting() {
+async fn waiting_targets_do_not_delay_others() {
     for waiting in [
-        Script::WaitsForPorts(1, 60_000),
-        Script::Fails(4, Failure::Refused),
+        TargetScript::WaitsForPorts(1, 60_000),
+        TargetScript::Fails(4, ScriptedFailure::Refused),
     ] {
         let policy = Policy {
             retries: 4,
@@ -19,7 +19,7 @@ async fn hosts_that_wait_keep_nobody_from_starting() {
             ..spec(8, 1, None)
         };
         let mut scripts = vec![waiting; 5];
-        scripts.extend(vec![Script::Runs(100, 0, 0, 0); 3]);
+        scripts.extend(vec![TargetScript::Runs(100, 0, 0, 0); 3]);
         let (events, stats) = play_quietly(spec, scripts).await;
         check_rules(&events, &stats, 8);
         assert_eq!(stats.succeeded, 8);
@@ -34,7 +34,7 @@ async fn hosts_that_wait_keep_nobody_from_starting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_hosts_and_those_that_have_waited_take_turns() {
+async fn new_targets_and_those_that_have_waited_alternate() {
     let policy = Policy {
         retries: 1,
         ..Policy::default()
@@ -43,24 +43,29 @@ async fn new_hosts_and_those_that_have_waited_take_turns() {
         policy,
         ..spec(20, 1, None)
     };
-    let mut scripts = vec![Script::Fails(1, Failure::Refused); 4];
-    scripts.extend(vec![Script::Runs(1000, 0, 0, 0); 16]);
+    let mut scripts = vec![TargetScript::Fails(1, ScriptedFailure::Refused); 4];
+    scripts.extend(vec![TargetScript::Runs(1000, 0, 0, 0); 16]);
     let (events, stats) = play_quietly(spec, scripts).await;
     assert_eq!(stats.succeeded, 20);
-    // One of the refused comes after each of the others, from the second on.
+    // From the second one on, one refused target follows each of the others.
     let order: Vec<u32> = events.iter().filter_map(finished).collect();
     let refused = order.iter().take(9).filter(|id| **id < 4).count();
     assert_eq!(refused, 4, "{order:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_tell_of_retries_and_waves() {
+async fn details_have_retries_and_waves() {
     let policy = Policy {
         retries: 2,
         batch: vec![count(1), Share::ALL],
         ..Policy::default()
     };
-    let scripts = || vec![Script::Fails(1, Failure::Refused), Script::Runs(0, 0, 0, 0)];
+    let scripts = || {
+        vec![
+            TargetScript::Fails(1, ScriptedFailure::Refused),
+            TargetScript::Runs(0, 0, 0, 0),
+        ]
+    };
     for details in [true, false] {
         let spec = RunSpec {
             policy: policy.clone(),
@@ -68,31 +73,30 @@ async fn details_tell_of_retries_and_waves() {
             ..spec(2, 2, None)
         };
         let (events, _) = play_quietly(spec, scripts()).await;
-        let notes: Vec<&str> = events
+        let notices: Vec<&str> = events
             .iter()
             .filter_map(|event| match event {
-                Event::Note(note) => Some(note.text.as_str()),
+                Event::Notice(note) => Some(note.text.as_str()),
                 _ => None,
             })
             .collect();
-        match details {
-            true => {
-                assert_eq!(
-                    (notes[0], notes[2]),
-                    ("wave 1 of 2: 1 host", "wave 2 of 2: 1 host")
-                );
-                let retry = "host0: connection refused: retry 1 of 2 in 0.";
-                assert!(notes[1].starts_with(retry), "{notes:?}");
-            }
-            false => assert!(notes.is_empty(), "{notes:?}"),
+        if details {
+            assert_eq!(
+                (notices[0], notices[2]),
+                ("wave 1 of 2: 1 host", "wave 2 of 2: 1 host")
+            );
+            let retry = "host0: connection refused: retry 1 of 2 in 0.";
+            assert!(notices[1].starts_with(retry), "{notices:?}");
+        } else {
+            assert!(notices.is_empty(), "{notices:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stand_in_line_is_no_shortage() {
-    let mut scripts = vec![Script::Short { passes: true }];
-    scripts.extend(vec![Script::Runs(10_000, 0, 0, 0); 30]);
+async fn a_wait_for_the_fan_out_is_no_shortage() {
+    let mut scripts = vec![TargetScript::Short { passes: true }];
+    scripts.extend(vec![TargetScript::Runs(10_000, 0, 0, 0); 30]);
     let (events, stats) = play_quietly(spec(31, 1, None), scripts).await;
     assert_eq!(stats.succeeded, 31);
     let time = end_of(&events, 0).elapsed;

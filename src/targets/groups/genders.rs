@@ -10,9 +10,11 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nodeset::NodeSet;
+
 use super::{GroupError, Source, read_text};
+use crate::targets::HostList;
 use crate::targets::TransportKind;
-use crate::targets::nodeset::{HostList, NodeSet};
 
 /// Lines may name this many hosts.
 const MAX_HOSTS: usize = 1_000_000;

@@ -16,9 +16,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nodeset::{DefinitionPlace, GroupError, GroupSource};
+
 use super::inventory::Inventory;
-use super::nodeset::{Definition, DefinitionPlace, GroupError, GroupSource, HostList, Options};
-use super::{Limits, TargetError, Warnings, files};
+use super::{Definition, HostList, Limits, Options, TargetError, Warnings, files};
 use crate::trusted;
 
 mod clustershell;
@@ -355,7 +356,7 @@ impl Groups {
     }
 }
 
-impl GroupSource for Groups {
+impl GroupSource<Options> for Groups {
     fn lookup(&self, source: Option<&str>, group: &str) -> Result<Definition, GroupError> {
         let mut failure = None;
         if let Some(name) = self.default.as_deref().filter(|_| source.is_none()) {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use nodeset::{Fault, GroupSource, NoLookup, NodeSet};
+
 use super::{GroupError, Groups};
-use crate::targets::nodeset::{Fault, GroupSource, NodeSet, Nothing, Resolver};
+use crate::targets::Resolver;
 
 /// Folds a set into groups, the largest first, and what is left of it into names. `limit` bounds the hosts of
 /// a group.
@@ -11,7 +13,7 @@ use crate::targets::nodeset::{Fault, GroupSource, NodeSet, Nothing, Resolver};
 /// # Errors
 /// A group, or the list of a source's groups, cannot be read.
 pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String, Fault> {
-    let resolver = Resolver::new(limit, groups, &Nothing);
+    let resolver = Resolver::new(limit, groups, &NoLookup);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for source in groups.searched_names()? {
         for name in candidates(hosts, groups, &source)? {

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use nodeset::NoLookup;
+
 use super::*;
-use crate::targets::nodeset::{Nothing, Resolver};
-use crate::targets::{Limits, Origin, TargetListBuilder};
+use crate::targets::{Limits, Origin, Resolver, TargetListBuilder, group_help};
 
 /// A folder with these files, and the groups defined in it.
 struct Site {
@@ -44,14 +45,14 @@ impl Site {
 
     /// The error without the folder's name.
     fn try_hosts(&self, text: &str) -> Result<String, String> {
-        let hosts = Resolver::new(1000, &self.groups, &Nothing).hosts(text);
+        let hosts = Resolver::new(1000, &self.groups, &NoLookup).hosts(text);
         let folder = self.folder.path().display().to_string() + "/";
         let hosts = hosts.map_err(|error| error.to_string().replace(&folder, ""))?;
         Ok(hosts.to_set().to_string())
     }
 
     fn query(&self, query: &str) -> Result<String, String> {
-        let hosts = Resolver::new(1000, &self.groups, &Nothing).group(Some("genders"), query);
+        let hosts = Resolver::new(1000, &self.groups, &NoLookup).group(Some("genders"), query);
         Ok(hosts
             .map_err(|error| error.to_string())?
             .to_set()
@@ -126,7 +127,7 @@ fn clustershell_configuration_is_read_as_it_stands() {
         "there is no group \"osss\""
     );
     let error = site.groups.lookup(Some("lcoal"), "io").unwrap_err();
-    assert_eq!(error.help().unwrap(), "did you mean local?");
+    assert_eq!(group_help(&error).unwrap(), "did you mean local?");
     let error = site.try_hosts("@jobs:*").unwrap_err();
     assert_eq!(
         error,
@@ -421,14 +422,14 @@ fn a_group_of_several_sources_needs_its_source() {
     );
     let error = site.groups.lookup(None, "db").unwrap_err();
     assert_eq!(
-        error.help().unwrap(),
+        group_help(&error).unwrap(),
         "write @mrsh:db, or choose a default source: --group-source mrsh, or group-source = \"mrsh\" in the \
          configuration"
     );
     assert_eq!(site.hosts("@dsh:web,@genders:web"), "dsh1,g1");
     assert_eq!(site.hosts("@other:x"), "o1");
     let known = site.groups.lookup(None, "nothing").unwrap_err();
-    assert_eq!(known.help().unwrap(), "there are db, gen, mine, web");
+    assert_eq!(group_help(&known).unwrap(), "there are db, gen, mine, web");
     // What the default source has not is looked for in the others.
     site.groups.set_default("dsh").unwrap();
     assert_eq!(site.hosts("@mine,@db,@gen"), "dsh[1-2],g1,m1");
@@ -474,7 +475,7 @@ fn an_inventory_is_a_source_like_others() {
         .collect();
     assert_eq!(shown, ["w2 192.0.2.1 Some(\"op\")", "d1 d1 None"]);
     let error = site.groups.lookup(None, "wbe").unwrap_err();
-    assert_eq!(error.help().unwrap(), "did you mean web?");
+    assert_eq!(group_help(&error).unwrap(), "did you mean web?");
 }
 
 #[test]
@@ -489,7 +490,7 @@ fn hosts_fold_into_groups() {
     ];
     let site = site(&[], &own);
     let regrouped = |hosts: &str| {
-        let set = Resolver::new(1000, &Nothing, &Nothing)
+        let set = Resolver::new(1000, &NoLookup, &NoLookup)
             .hosts(hosts)
             .unwrap()
             .to_set();
@@ -507,7 +508,7 @@ fn a_group_that_several_sources_have_is_shown_with_its_source() {
     let files = [("dsh/web", "n[1-2]\n"), ("genders", "n[3-5] web\n")];
     let site = site(&files, &[("n", "n9")]);
     let regrouped = |hosts: &str| {
-        let hosts = Resolver::new(1000, &Nothing, &Nothing).hosts(hosts);
+        let hosts = Resolver::new(1000, &NoLookup, &NoLookup).hosts(hosts);
         regroup(&hosts.unwrap().to_set(), &site.groups, 1000).unwrap()
     };
     assert_eq!(regrouped("n[1-2,9]"), "@dsh:web,@n");
@@ -525,7 +526,7 @@ fn a_source_that_lists_no_groups_still_has_its_others() {
         ),
     ] {
         let site = site(&[("etc/groups.conf", &format!("[a]\n{commands}"))], &[]);
-        let set = Resolver::new(1000, &Nothing, &Nothing).hosts("n[1-2]");
+        let set = Resolver::new(1000, &NoLookup, &NoLookup).hosts("n[1-2]");
         let set = set.unwrap().to_set();
         assert_eq!(regroup(&set, &site.groups, 1000).unwrap(), expected);
         assert_eq!(site.hosts("@a:g"), "n1");

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use super::substitute::substitute;
 use super::{GroupError, MAX_FILE, Source};
-use crate::targets::nodeset::HostList;
+use crate::targets::HostList;
 
 /// The commands of a source.
 #[derive(Clone, Debug, Default)]

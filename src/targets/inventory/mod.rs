@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::nodeset::{HostList, Options, Says};
+use super::{HostList, Options, Says};
 use connection::{Connection, Place};
 
 pub use connection::InventoryVariables;
@@ -339,7 +339,7 @@ impl Inventory {
 /// A name or address as a list of this one host.
 fn address(text: &str) -> Result<HostList, String> {
     let hosts = HostList::parse_in_file(text, 1).map_err(|error| format!("{text}: {error}"))?;
-    let plain = hosts.says() == Says::default();
+    let plain = Says::of(&hosts) == Says::default();
     if !plain || hosts.mentions() != 1 {
         return Err(format!("{text:?} is not the name or address of one host"));
     }

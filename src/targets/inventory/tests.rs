@@ -1,13 +1,14 @@
 //! Tests of both formats of inventories, and of what they mean.
 
 use super::*;
-use crate::targets::TransportKind;
+use crate::targets::{self, TransportKind};
 
 /// The hosts of a group as `label host user port`.
 fn shown(name: &str, text: &str, group: &str) -> Vec<String> {
     let inventory = parse(Path::new(name), text, 1000).unwrap_or_else(|error| panic!("{error}"));
     let mut shown = Vec::new();
-    inventory.hosts(group).unwrap().unwrap().for_each(|host| {
+    inventory.hosts(group).unwrap().unwrap().for_each(|node| {
+        let host = targets::Host::from(node);
         let user = host.user.map_or("-", |user| &**user);
         let port = host.port.map_or("-".to_owned(), |port| port.to_string());
         let called = host.address.map_or(host.name, |address| address);
@@ -161,7 +162,10 @@ fn variables_beside_the_inventory_count_as_in_ansible() {
     let inventory = parse(&path, text, 1000).unwrap();
     let mut transports = Vec::new();
     let hosts = inventory.hosts("all").unwrap().unwrap();
-    hosts.for_each(|host| transports.push(host.transport.map_or("-", TransportKind::name)));
+    hosts.for_each(|node| {
+        let transport = targets::Host::from(node).transport;
+        transports.push(transport.map_or("-", TransportKind::name));
+    });
     assert_eq!(transports, ["-", "ssh", "ssh", "exec"]);
 
     std::fs::write(folder.path().join("group_vars/web"), "ansible_port: x\n").unwrap();
@@ -178,7 +182,8 @@ fn ways_to_connect_are_taken_over() {
         let inventory = parse(Path::new(name), text, 1000).unwrap();
         let mut found = Vec::new();
         let hosts = inventory.hosts("all").unwrap().unwrap();
-        hosts.for_each(|host| {
+        hosts.for_each(|node| {
+            let host = targets::Host::from(node);
             let from = host.inventory.unwrap();
             found.push(format!(
                 "{} {} {:?} {} {}",

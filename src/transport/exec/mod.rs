@@ -4,7 +4,7 @@
 //! Both start a process for each host. They give access to other tools (kubectl, docker, srun) and to features that
 //! libssh2 lacks (GSSAPI, security keys, `ProxyCommand`).
 
-use super::{Budget, Input, Route, Setback, StderrMode, Transport, TransportError};
+use super::{AttemptError, Budget, Input, Route, StderrMode, Transport, TransportError};
 use crate::event::{Facts, Phase};
 use crate::targets::{Target, TargetId};
 
@@ -58,7 +58,7 @@ impl Transport for ExecTransport {
         target: &Target,
         route: &mut Route,
         _: &mut Budget,
-    ) -> Result<LocalProcess, Setback> {
+    ) -> Result<LocalProcess, AttemptError> {
         route.phase = Phase::Start;
         let words = self.options.template.fill(TemplateValues {
             host: &target.host,

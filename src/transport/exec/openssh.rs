@@ -21,7 +21,7 @@ use crate::event::{Phase, RemoteExit, Side, Stream};
 use crate::random;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    Budget, Input, Output, RemoteSignal, Route, Session, Setback, StderrMode, Transport,
+    AttemptError, Budget, Input, Output, RemoteSignal, Route, Session, StderrMode, Transport,
     TransportError,
 };
 
@@ -265,7 +265,7 @@ impl Transport for OpenSshTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<OpenSshSession, Setback> {
+    ) -> Result<OpenSshSession, AttemptError> {
         route.phase = Phase::Login;
         let before = budget.left();
         let reads = self.options.input.is_some();
@@ -277,11 +277,11 @@ impl Transport for OpenSshTransport {
         route.facts.start = Some(before - budget.left());
         match login {
             Some(Ok(())) => {}
-            Some(Err(error)) if is_retryable(&error) => return Err(Setback::NotStarted(error)),
-            Some(Err(error)) => return Err(Setback::Failed(error)),
+            Some(Err(error)) if is_retryable(&error) => return Err(AttemptError::Retryable(error)),
+            Some(Err(error)) => return Err(AttemptError::Failed(error)),
             // `ssh` itself writes nothing to standard output, so the command runs.
             None if !early.out.is_empty() => self.has_no_login_token.store(true, Ordering::Relaxed),
-            None => return Err(Setback::Failed(budget.exhausted(Phase::Login))),
+            None => return Err(AttemptError::Failed(budget.exhausted(Phase::Login))),
         }
         process.put_back(Stream::Stderr, early.err);
         process.put_back(Stream::Stdout, early.out);
@@ -289,7 +289,7 @@ impl Transport for OpenSshTransport {
         Ok(OpenSshSession(process))
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         let ignored = self.has_no_login_token.load(Ordering::Relaxed);
         let remark = "ssh has run no LocalCommand, which shows when it has logged in: some output came late, and the \
                       connect timeout counted for commands as well";

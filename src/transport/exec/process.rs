@@ -15,12 +15,12 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 
 use crate::event::{Chunk, RemoteExit, Side, Stream};
-use crate::ports::bind;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
 use crate::transport::scratch;
 use crate::transport::{
-    Input, InputReader, Output, Place, RemoteSignal, Session, Setback, StderrMode, TransportError,
+    AttemptError, Input, InputReader, Output, OutputPermit, RemoteSignal, Session, StderrMode,
+    TransportError,
 };
 
 /// Number of descriptors of a process: three pipes and its pidfd.
@@ -46,19 +46,19 @@ pub struct LocalProcess {
 /// [`LocalProcess::feed`], else it is at its end.
 ///
 /// # Errors
-/// [`Setback::Shortage`] if this machine lacks processes, memory or descriptors; else [`Setback::Failed`].
+/// [`AttemptError::Shortage`] if this machine lacks processes, memory or descriptors; else [`AttemptError::Failed`].
 pub(super) fn start(
     id: TargetId,
     words: &[OsString],
     stderr: StderrMode,
     reads: bool,
-) -> Result<LocalProcess, Setback> {
+) -> Result<LocalProcess, AttemptError> {
     let (program, arguments) = words.split_first().expect("a command has a word");
     let cannot = |source: io::Error| {
         if is_shortage(&source) {
-            Setback::Shortage(source)
+            AttemptError::Shortage(source)
         } else {
-            Setback::Failed(TransportError::Spawn {
+            AttemptError::Failed(TransportError::Spawn {
                 program: program.to_string_lossy().escape_debug().to_string(),
                 source,
             })
@@ -129,7 +129,7 @@ fn receiver(pipe: io::PipeReader) -> io::Result<Receiver> {
 /// True if starting a process may succeed after others have ended. fork(2) returns EAGAIN at the limit on processes.
 fn is_shortage(error: &io::Error) -> bool {
     let too_many = rustix::io::Errno::AGAIN.raw_os_error();
-    bind::is_shortage(error) || error.raw_os_error() == Some(too_many)
+    reserved_ports::is_shortage(error) || error.raw_os_error() == Some(too_many)
 }
 
 impl LocalProcess {
@@ -252,7 +252,7 @@ enum ProcessEvent<'a> {
     /// A stream is readable.
     Readable(Stream),
     /// The event queue has room for a chunk.
-    Room(Place<'a>),
+    Room(OutputPermit<'a>),
     /// Input was written or has ended.
     InputState(Result<InputState, Arc<InputError>>),
 }
@@ -296,7 +296,7 @@ impl Session for LocalProcess {
                 ready = ready(early, self.out.as_ref(), self.err.as_ref()), if found.is_none() => {
                     ProcessEvent::Readable(ready.map_err(TransportError::lost)?)
                 }
-                permit = output.room(), if found.is_some() => ProcessEvent::Room(permit),
+                permit = output.reserve(), if found.is_some() => ProcessEvent::Room(permit),
                 fed = write(self.input.as_ref(), self.reader.as_mut()) => ProcessEvent::InputState(fed),
             };
             match step {

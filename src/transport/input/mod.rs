@@ -1,16 +1,14 @@
-//! Standard input for the commands of a run (`-i`): read once, by one thread, for all targets.
+//! Standard input for the commands of a run (`-i`). One thread reads it once for all targets.
 //!
-//! [`Input`] is the run's; a session that has started its command takes an [`InputReader`], which is a
-//! place in what was read and nothing more: a session that cannot write holds no bytes. What any target
-//! may still need is kept: in memory up to a bound, then in an unnamed temporary file, and past the
-//! file's bound the slowest session sets the pace. A regular file is not kept at all, but read where
-//! it lies.
+//! The run has one [`Input`]. Each session takes an [`InputReader`], which is only a position: a session that cannot
+//! write holds no bytes. Bytes that some target may still need are kept in a spool: in memory up to a limit, then in an
+//! unnamed temporary file. If the file is full, reading waits for the slowest session. A regular file is not copied;
+//! all readers read it in place.
 //!
-//! **For a transport**: keep the `Option<Input>` of its options. Before a command is started,
-//! [`Input::length`] says how many bytes there will be, if that is known by then; it is for regular
-//! files, and for a pipe that had ended. When the command has started, and not before, since a host
-//! that is tried again must still find everything, take [`Input::reader`]. Then, beside everything else
-//! that the session waits for:
+//! **Use in a transport**: keep the `Option<Input>` of the options. Before the command starts, [`Input::length`] is the
+//! number of bytes if it is known: for regular files, and for pipes that have ended. After the command has started,
+//! take [`Input::reader`]; not before, because a retry needs all bytes. Then, beside everything else that the session
+//! waits for:
 //!
 //! ```ignore
 //! let bytes = reader.peek().await?;        // cancel safe, and advances nothing
@@ -19,11 +17,10 @@
 //! reader.advance(n);
 //! ```
 //!
-//! Wait for room first and then peek: so a command that reads nothing costs nothing. An error means
-//! that the rest cannot be had; the command must not take what it got for all, so it is to be killed
-//! before its input ends, and the target fails with [`TransportError::Input`]. A command that reads no
-//! more is no failure: drop the reader and go by the command's own end. The dispatcher says of every
-//! target when it has ended ([`Input::target_ended`]).
+//! Wait until bytes can be written, and then peek: so a command that does not read needs no memory. After an error the
+//! command must not treat the bytes so far as complete. Kill it before its input ends; the target fails with
+//! [`TransportError::Input`]. A command that stops reading has not failed: drop the reader and wait for the command.
+//! The dispatcher reports every ended target with [`Input::target_ended`].
 //!
 //! [`TransportError::Input`]: super::TransportError::Input
 
@@ -39,129 +36,130 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::targets::TargetId;
-use store::{Held, Store};
+use spool::{InputSpool, SpooledData};
 
-mod feed;
-mod store;
+mod fill;
+mod spool;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes that [`InputReader::peek`] gives at once.
-pub const MAX_PIECE: usize = 64 * 1024;
+/// Maximum number of bytes that [`InputReader::peek`] returns.
+pub const MAX_INPUT_CHUNK: usize = 64 * 1024;
 
-/// How long a run waits before its first host for an input that is no file to end, so that its length
-/// is known. One that goes on costs a half-close for each host, and nothing else.
+/// Maximum time for which a run waits for the end of an input that is no file, so that its length is known. Without the
+/// length, each target needs a half-close.
 const LOOK_AHEAD: Duration = Duration::from_millis(250);
 
-/// How much of an input that is no regular file is kept.
+/// Limits of the spool for an input that is no regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputLimits {
-    /// In memory.
+    /// Maximum number of bytes in memory.
     pub memory: usize,
-    /// In all, but for a piece; what memory does not hold is in the temporary file.
+    /// Maximum number of bytes in memory and in the temporary file together. One chunk may exceed it.
     pub spool: u64,
-    /// How long nothing may happen, with the spool full and a command waiting for more, before targets
-    /// that have not started count as waiting for that very command. Longer than it takes to connect.
-    pub patience: Duration,
+    /// Maximum time without any change while the spool is full and a command waits for more. After it, the input is too
+    /// long: targets that have not started probably wait for that command. It must exceed the connect timeout.
+    pub stall_timeout: Duration,
 }
 
-/// Why standard input cannot be passed on, or no further.
+/// The reason why standard input cannot be passed on.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// It cannot be read.
+    /// The input cannot be read.
     #[error("cannot be read: {0}")]
     Read(#[source] io::Error),
-    /// The temporary file cannot be made, written or read: the disk may be full.
+    /// The temporary file cannot be created or written: the disk may be full.
     #[error(
         "cannot be kept in a temporary file: {0}; free some space, set TMPDIR, or give a file: -i < FILE"
     )]
     Spool(#[source] io::Error),
-    /// It is longer than the spool, and hosts that are still to be started, when others have ended, need
-    /// all of it.
+    /// The input is longer than the spool, and targets that are not started yet need all of it.
     #[error(
         "longer than the {limit} bytes that are kept for hosts still to be started: raise \
          --stdin-spool, or give a file: -i < FILE"
     )]
     TooLong {
-        /// The spool's bound.
+        /// Limit of the spool.
         limit: u64,
     },
-    /// A regular file that has lost its end since the run began.
+    /// The regular file has become shorter since the run began.
     #[error("the file became shorter while it was read")]
     Shrunk,
 }
 
-/// The standard input of a run. Cheap to clone; all clones are one.
+/// The standard input of a run. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Input {
-    shared: Arc<Shared>,
+    shared: Arc<InputState>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    store: Mutex<Store>,
-    /// There is more to read, or an end.
-    news: Notify,
-    /// There is room for more, or nobody to read it.
-    room: Condvar,
+struct InputState {
+    spool: Mutex<InputSpool>,
+    /// Notified when there are more bytes, or the end.
+    grown: Notify,
+    /// Notified when the spool may accept more, or nobody needs more.
+    released: Condvar,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Store> {
-        // Every change below the lock is complete in itself.
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+impl InputState {
+    fn lock(&self) -> MutexGuard<'_, InputSpool> {
+        // A panic cannot leave the spool half changed, so a poisoned lock is usable.
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Input {
-    /// Starts reading `source`, for so many targets. A regular file is taken from where it stands, and
-    /// left at its end.
+    /// Starts reading `source` for this number of targets. A regular file is read from its current position, and its
+    /// position is then at its end.
     ///
     /// # Errors
     /// The source cannot be read at all.
     pub fn start(source: impl AsFd, limits: InputLimits, targets: usize) -> io::Result<Input> {
         let mut source = File::from(source.as_fd().try_clone_to_owned()?);
         let about = source.metadata()?;
-        // One that is said to be empty may be of /proc, and have a lot to say.
+        // Files in /proc have length 0 and yet have content.
         if about.is_file() && about.len() > 0 {
             let from = source.stream_position()?;
             let length = about.len().saturating_sub(from);
-            store::read_at(&source, from, 1)?;
+            spool::read_at(&source, from, 1)?;
             source.seek(SeekFrom::Start(from + length))?;
-            return Ok(Input::new(Store::of_file(source, from, length, targets)));
+            return Ok(Input::new(InputSpool::of_file(
+                source, from, length, targets,
+            )));
         }
-        let input = Input::new(Store::empty(limits, targets));
-        feed::start(source, Arc::clone(&input.shared))?;
+        let input = Input::new(InputSpool::empty(limits, targets));
+        fill::start(source, Arc::clone(&input.shared))?;
         Ok(input)
     }
 
-    fn new(store: Store) -> Input {
+    fn new(spool: InputSpool) -> Input {
         Input {
-            shared: Arc::new(Shared {
-                store: Mutex::new(store),
-                news: Notify::new(),
-                room: Condvar::new(),
+            shared: Arc::new(InputState {
+                spool: Mutex::new(spool),
+                grown: Notify::new(),
+                released: Condvar::new(),
             }),
         }
     }
 
-    /// Waits a moment for the end, so that the length is known to the first hosts too; less, once more
-    /// has come than memory holds.
+    /// Waits up to [`LOOK_AHEAD`] for the end, so that the length is known for all targets. Returns earlier if the input
+    /// exceeds the memory limit.
     ///
     /// # Errors
-    /// It could not be read.
+    /// The input could not be read.
     pub async fn look_ahead(&self) -> Result<(), Arc<InputError>> {
         let settled = async {
             loop {
-                let mut news = pin!(self.shared.news.notified());
-                news.as_mut().enable();
+                let mut grown = pin!(self.shared.grown.notified());
+                grown.as_mut().enable();
                 if self.shared.lock().is_settled() {
                     return;
                 }
-                news.await;
+                grown.await;
             }
         };
-        // Not settled in time is as good: its length is then not known.
+        // A timeout is no error: the length is then unknown.
         let _ = timeout(LOOK_AHEAD, settled).await;
         match self.shared.lock().failure() {
             Some(error) => Err(error),
@@ -169,48 +167,49 @@ impl Input {
         }
     }
 
-    /// How many bytes there are in all, if that is known by now.
+    /// Returns the number of bytes of the whole input, if it is known now.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.shared.lock().length()
     }
 
-    /// A reader for a target whose command has started, from the first byte on. A target takes one.
+    /// Returns a reader at the first byte, for a target whose command has started. A target takes one reader.
     #[must_use]
     pub fn reader(&self, target: TargetId) -> InputReader {
-        let seat = self.shared.lock().take_seat(target);
-        self.shared.room.notify_all();
+        let slot = self.shared.lock().add_reader(target);
+        self.shared.released.notify_all();
         InputReader {
-            seat,
+            slot,
             shared: Arc::clone(&self.shared),
             position: 0,
             loading: None,
         }
     }
 
-    /// Says that a target has ended, or will not be started: nothing is kept for it any more.
+    /// Records that a target has ended or will not be started. Nothing is kept for it any more.
     pub fn target_ended(&self, target: TargetId) {
-        self.shared.lock().excuse(target);
-        self.shared.room.notify_all();
+        self.shared.lock().end_target(target);
+        self.shared.released.notify_all();
     }
 }
 
-/// One target's place in the input.
+/// The position of one target in the input.
 #[derive(Debug)]
 pub struct InputReader {
-    shared: Arc<Shared>,
-    seat: usize,
+    shared: Arc<InputState>,
+    /// Index of the reader in the spool.
+    slot: usize,
     position: u64,
-    /// A piece on its way from the disk, so that a wait that is dropped is not for nothing.
+    /// A read from the disk in progress. It is kept here, so that dropping the future of `peek` does not lose it.
     loading: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
 
 impl InputReader {
-    /// Waits for bytes at this reader's place and gives some of them; none at the end. Gives the same
-    /// again until [`advance`](InputReader::advance) says that they are used. Cancel safe.
+    /// Waits for bytes at the position and returns some of them, or none at the end. Returns the same bytes again until
+    /// [`advance`](InputReader::advance) moves the position. Cancel safe.
     ///
     /// # Errors
-    /// The rest cannot be had. The end must then not be shown to the command.
+    /// The rest of the input cannot be read. The command must then not see an end of its input.
     pub async fn peek(&mut self) -> Result<Vec<u8>, Arc<InputError>> {
         loop {
             if let Some(loading) = &mut self.loading {
@@ -222,33 +221,33 @@ impl InputReader {
                     Err(error) => Err(Arc::new(InputError::Read(error))),
                 };
             }
-            let mut news = pin!(self.shared.news.notified());
-            news.as_mut().enable();
+            let mut grown = pin!(self.shared.grown.notified());
+            grown.as_mut().enable();
             let held = self.shared.lock().at(self.position)?;
             match held {
-                Held::Bytes(bytes) => return Ok(bytes),
-                Held::InFile { file, at, length } => {
-                    // Not in the loop: a file may be on a disk that is slow to answer.
-                    let load = move || store::read_at(&file, at, length);
+                SpooledData::Bytes(bytes) => return Ok(bytes),
+                SpooledData::InFile { file, at, length } => {
+                    // On a thread, because a slow disk would block the event loop.
+                    let load = move || spool::read_at(&file, at, length);
                     self.loading = Some(spawn_blocking(load));
                 }
-                Held::NotYet => news.await,
-                Held::End => return Ok(Vec::new()),
+                SpooledData::NotYet => grown.await,
+                SpooledData::End => return Ok(Vec::new()),
             }
         }
     }
 
-    /// Says that so many of the bytes that [`peek`](InputReader::peek) gave are used.
+    /// Moves the position by `n` bytes that [`peek`](InputReader::peek) has returned.
     pub fn advance(&mut self, n: usize) {
         self.position += n as u64;
-        // Named, for the lock's guard lives as long as its statement.
-        let awaited = self.shared.lock().advance(self.seat, self.position);
+        // A variable, so that the lock is released before the notification.
+        let awaited = self.shared.lock().advance(self.slot, self.position);
         if awaited {
-            self.shared.room.notify_all();
+            self.shared.released.notify_all();
         }
     }
 
-    /// How many bytes are left, if that is known.
+    /// Returns the number of bytes after the position, if it is known.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
         let length = self.shared.lock().length()?;
@@ -258,7 +257,7 @@ impl InputReader {
 
 impl Drop for InputReader {
     fn drop(&mut self) {
-        self.shared.lock().leave(self.seat);
-        self.shared.room.notify_all();
+        self.shared.lock().remove_reader(self.slot);
+        self.shared.released.notify_all();
     }
 }

@@ -7,54 +7,56 @@ use std::thread;
 const SMALL: InputLimits = InputLimits {
     memory: 100_000,
     spool: 1 << 30,
-    patience: Duration::from_millis(300),
+    stall_timeout: Duration::from_millis(300),
 };
 
-/// What stands at a place of every input here.
-fn byte(place: u64) -> u8 {
-    (place * 31 % 251) as u8
+/// Returns the byte at this position of every input here.
+fn byte(position: u64) -> u8 {
+    (position * 31 % 251) as u8
 }
 
 fn bytes(length: u64) -> Vec<u8> {
     (0..length).map(byte).collect()
 }
 
-/// An input that is the end of a pipe.
+/// Returns an input that reads from a pipe.
 fn piped(limits: InputLimits, targets: usize) -> (Input, PipeWriter) {
     let (reader, writer) = pipe().unwrap();
     (Input::start(reader, limits, targets).unwrap(), writer)
 }
 
-/// Writes to a pipe from a thread, and closes it.
+/// Writes to a pipe on a thread and closes it.
 fn write(mut pipe: PipeWriter, bytes: Vec<u8>) -> thread::JoinHandle<io::Result<()>> {
     thread::spawn(move || pipe.write_all(&bytes))
 }
 
 /// Reads to the end.
-async fn rest(reader: &mut InputReader) -> Result<Vec<u8>, Arc<InputError>> {
+async fn read_all(reader: &mut InputReader) -> Result<Vec<u8>, Arc<InputError>> {
     let mut all = Vec::new();
     loop {
-        let piece = reader.peek().await?;
-        if piece.is_empty() {
+        let chunk = reader.peek().await?;
+        if chunk.is_empty() {
             return Ok(all);
         }
-        all.extend_from_slice(&piece);
-        reader.advance(piece.len());
+        all.extend_from_slice(&chunk);
+        reader.advance(chunk.len());
     }
 }
 
-/// Reads to this place, by not more than `step` at a time.
-async fn read_to(reader: &mut InputReader, place: u64, step: usize) {
-    while reader.position < place {
-        let piece = reader.peek().await.unwrap();
-        let most = usize::try_from(place - reader.position).unwrap().min(step);
-        assert_eq!(piece[0], byte(reader.position));
-        reader.advance(piece.len().min(most));
+/// Reads to this position, at most `step` bytes at a time.
+async fn read_to(reader: &mut InputReader, position: u64, step: usize) {
+    while reader.position < position {
+        let chunk = reader.peek().await.unwrap();
+        let most = usize::try_from(position - reader.position)
+            .unwrap()
+            .min(step);
+        assert_eq!(chunk[0], byte(reader.position));
+        reader.advance(chunk.len().min(most));
     }
 }
 
 #[tokio::test]
-async fn a_file_is_read_from_where_it_stands_and_left_at_its_end() {
+async fn a_file_is_read_from_its_position_and_left_at_its_end() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&bytes(300_000)).unwrap();
     file.seek(SeekFrom::Start(3)).unwrap();
@@ -63,37 +65,37 @@ async fn a_file_is_read_from_where_it_stands_and_left_at_its_end() {
     for target in 0..2 {
         let mut reader = input.reader(TargetId(target));
         assert_eq!(reader.left(), Some(299_997));
-        assert_eq!(rest(&mut reader).await.unwrap(), bytes(300_000)[3..]);
+        assert_eq!(read_all(&mut reader).await.unwrap(), bytes(300_000)[3..]);
         assert_eq!(reader.left(), Some(0));
     }
     assert_eq!(file.stream_position().unwrap(), 300_000);
-    // At its end there is nothing.
+    // At the end of the file the input is empty.
     assert_eq!(Input::start(&file, SMALL, 1).unwrap().length(), Some(0));
 }
 
 #[tokio::test]
-async fn a_file_of_proc_is_not_empty_though_it_says_so() {
+async fn a_file_in_proc_with_length_0_is_not_empty() {
     let file = File::open("/proc/self/status").unwrap();
     assert_eq!(file.metadata().unwrap().len(), 0);
     let input = Input::start(&file, SMALL, 1).unwrap();
-    let all = rest(&mut input.reader(TargetId(0))).await.unwrap();
+    let all = read_all(&mut input.reader(TargetId(0))).await.unwrap();
     assert!(all.starts_with(b"Name:"), "{}", all.escape_ascii());
 }
 
 #[tokio::test]
-async fn a_file_that_loses_its_end_is_not_taken_for_whole() {
+async fn a_file_that_becomes_shorter_is_an_error() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&bytes(200_000)).unwrap();
     file.rewind().unwrap();
     let input = Input::start(&file, SMALL, 1).unwrap();
     let mut reader = input.reader(TargetId(0));
     file.set_len(100_000).unwrap();
-    let error = rest(&mut reader).await.unwrap_err();
+    let error = read_all(&mut reader).await.unwrap_err();
     assert!(matches!(*error, InputError::Shrunk), "{error}");
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_before_the_run() {
+async fn an_unreadable_input_is_an_error_before_the_run() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"x").unwrap();
     let write_only = File::options().write(true).open(file.path()).unwrap();
@@ -105,7 +107,7 @@ async fn what_cannot_be_read_is_an_error_before_the_run() {
 }
 
 #[tokio::test]
-async fn every_target_reads_all_of_a_pipe_that_has_ended() {
+async fn every_target_reads_all_bytes_of_a_pipe_that_has_ended() {
     for length in [0, 1, 99_999, 100_000, 100_001, 5_000_000] {
         let (input, pipe) = piped(SMALL, 3);
         write(pipe, bytes(length)).join().unwrap().unwrap();
@@ -114,7 +116,7 @@ async fn every_target_reads_all_of_a_pipe_that_has_ended() {
             assert_eq!(input.length(), Some(length), "it fits in memory");
         }
         for target in 0..3 {
-            let all = rest(&mut input.reader(TargetId(target))).await.unwrap();
+            let all = read_all(&mut input.reader(TargetId(target))).await.unwrap();
             assert!(all == bytes(length), "{length}");
         }
         assert_eq!(input.length(), Some(length));
@@ -122,7 +124,7 @@ async fn every_target_reads_all_of_a_pipe_that_has_ended() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_goes_on_has_no_length_until_it_ends() {
+async fn a_pipe_has_no_length_until_it_ends() {
     let (input, mut pipe) = piped(SMALL, 2);
     pipe.write_all(b"one").unwrap();
     input.look_ahead().await.unwrap();
@@ -139,35 +141,35 @@ async fn a_pipe_that_goes_on_has_no_length_until_it_ends() {
         pipe.write_all(b"two").unwrap();
         drop(pipe);
     };
-    let (piece, ()) = tokio::join!(early.peek(), more);
-    assert_eq!(piece.unwrap(), b"two");
+    let (chunk, ()) = tokio::join!(early.peek(), more);
+    assert_eq!(chunk.unwrap(), b"two");
     early.advance(3);
     assert_eq!(early.peek().await.unwrap(), b"");
     assert_eq!(input.length(), Some(6));
-    let late = rest(&mut input.reader(TargetId(1))).await.unwrap();
+    let late = read_all(&mut input.reader(TargetId(1))).await.unwrap();
     assert_eq!(late, b"onetwo");
 }
 
 #[tokio::test]
-async fn a_wait_that_is_dropped_again_and_again_gets_there() {
+async fn peek_can_be_dropped_again_and_again() {
     let (input, pipe) = piped(SMALL, 1);
     write(pipe, bytes(1_000_000)).join().unwrap().unwrap();
     let mut reader = input.reader(TargetId(0));
     let mut all = Vec::new();
     while all.len() < 1_000_000 {
-        let piece = tokio::select! {
+        let chunk = tokio::select! {
             biased;
-            piece = reader.peek() => piece.unwrap(),
+            chunk = reader.peek() => chunk.unwrap(),
             () = tokio::task::yield_now() => continue,
         };
-        all.extend_from_slice(&piece);
-        reader.advance(piece.len());
+        all.extend_from_slice(&chunk);
+        reader.advance(chunk.len());
     }
     assert!(all == bytes(1_000_000));
 }
 
 #[tokio::test]
-async fn the_slowest_target_sets_the_pace() {
+async fn reading_waits_for_the_slowest_target() {
     let limits = InputLimits {
         spool: 3 << 20,
         ..SMALL
@@ -177,16 +179,16 @@ async fn the_slowest_target_sets_the_pace() {
     let writing = write(pipe, bytes(length));
     let mut fast = input.reader(TargetId(0));
     let mut slow = input.reader(TargetId(1));
-    // One that ends without ever having read counts for nothing.
+    // A target that ends without reading does not count.
     input.target_ended(TargetId(2));
-    for place in (0..length).step_by(1 << 20).skip(1) {
-        read_to(&mut slow, place, usize::MAX).await;
-        // As far as it goes: at most the spool ahead of the slow one, and nearly that.
-        let most = (place + limits.spool).min(length);
-        read_to(&mut fast, most - 2 * MAX_PIECE as u64, usize::MAX).await;
+    for position in (0..length).step_by(1 << 20).skip(1) {
+        read_to(&mut slow, position, usize::MAX).await;
+        // The fast reader is ahead of the slow one by nearly the limit of the spool.
+        let most = (position + limits.spool).min(length);
+        read_to(&mut fast, most - 2 * MAX_INPUT_CHUNK as u64, usize::MAX).await;
         let read = input.shared.lock().read();
         assert!(
-            read <= most + MAX_PIECE as u64,
+            read <= most + MAX_INPUT_CHUNK as u64,
             "{read} read, {most} allowed"
         );
         let file = input.shared.lock().file().unwrap();
@@ -194,14 +196,14 @@ async fn the_slowest_target_sets_the_pace() {
         assert!(taken <= (5 << 20), "{taken} bytes of the disk");
     }
     drop(slow);
-    let tail = rest(&mut fast).await.unwrap();
+    let tail = read_all(&mut fast).await.unwrap();
     assert!(bytes(length).ends_with(&tail));
     assert_eq!(input.length(), Some(length));
     writing.join().unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_target_to_come_needs_everything_and_that_has_a_bound() {
+async fn bytes_for_targets_that_are_not_started_have_a_limit() {
     let limits = InputLimits {
         spool: 1_000_000,
         ..SMALL
@@ -209,47 +211,47 @@ async fn a_target_to_come_needs_everything_and_that_has_a_bound() {
     let (input, pipe) = piped(limits, 2);
     let writing = write(pipe, bytes(1_000_000));
     let mut first = input.reader(TargetId(0));
-    assert_eq!(rest(&mut first).await.unwrap().len(), 1_000_000);
+    assert_eq!(read_all(&mut first).await.unwrap().len(), 1_000_000);
     writing.join().unwrap().unwrap();
-    let late = rest(&mut input.reader(TargetId(1))).await.unwrap();
+    let late = read_all(&mut input.reader(TargetId(1))).await.unwrap();
     assert_eq!(late.len(), 1_000_000);
 
     let (input, pipe) = piped(limits, 2);
     let writing = write(pipe, bytes(3_000_000));
     let mut first = input.reader(TargetId(0));
-    let error = rest(&mut first).await.unwrap_err();
+    let error = read_all(&mut first).await.unwrap_err();
     assert!(
         matches!(*error, InputError::TooLong { limit: 1_000_000 }),
         "{error}"
     );
-    let late = rest(&mut input.reader(TargetId(1))).await;
-    assert!(late.is_err(), "and nobody gets a part of it for all");
+    let late = read_all(&mut input.reader(TargetId(1))).await;
+    assert!(late.is_err(), "no target takes a part for the whole");
     assert!(writing.join().unwrap().is_err(), "no more of it is read");
 }
 
 #[tokio::test]
-async fn targets_that_take_their_time_to_connect_are_waited_for() {
+async fn reading_waits_for_targets_that_connect_slowly() {
     let limits = InputLimits {
         spool: 1_000_000,
-        patience: Duration::from_secs(60),
+        stall_timeout: Duration::from_secs(60),
         ..SMALL
     };
     let (input, pipe) = piped(limits, 3);
     let writing = write(pipe, bytes(3_000_000));
     let mut first = input.reader(TargetId(0));
     read_to(&mut first, 1_000_000, usize::MAX).await;
-    // One starts late, one never does.
+    // One target starts late, another one never does.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut second = input.reader(TargetId(1));
     input.target_ended(TargetId(2));
-    let (first, second) = tokio::join!(rest(&mut first), rest(&mut second));
+    let (first, second) = tokio::join!(read_all(&mut first), read_all(&mut second));
     assert!(bytes(3_000_000).ends_with(&first.unwrap()));
     assert!(bytes(3_000_000) == second.unwrap());
     writing.join().unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn what_nobody_wants_is_not_read() {
+async fn bytes_that_no_target_needs_are_not_read() {
     let (input, pipe) = piped(SMALL, 2);
     let writing = write(pipe, bytes(50_000_000));
     let mut reader = input.reader(TargetId(0));
@@ -287,37 +289,37 @@ proptest! {
     ) {
         const TARGETS: usize = 5;
         let limits = InputLimits { memory, ..SMALL };
-        let shared = Input::new(Store::empty(limits, TARGETS)).shared;
+        let shared = Input::new(InputSpool::empty(limits, TARGETS)).shared;
         let (mut read, mut next) = (0_u64, 0_u32);
         let mut readers: Vec<(usize, u64)> = Vec::new();
         for op in ops {
             match op {
                 Op::Append(n) => {
-                    let piece: Vec<u8> = (read..read + n).map(byte).collect();
-                    feed::take_in(&piece, &shared).unwrap();
+                    let chunk: Vec<u8> = (read..read + n).map(byte).collect();
+                    fill::take_in(&chunk, &shared).unwrap();
                     read += n;
                 }
                 Op::Seat if (next as usize) < TARGETS => {
-                    readers.push((shared.lock().take_seat(TargetId(next)), 0));
+                    readers.push((shared.lock().add_reader(TargetId(next)), 0));
                     next += 1;
                 }
                 Op::Read(i, n) if i < readers.len() => {
-                    let (seat, place) = readers[i];
-                    let piece = match shared.lock().at(place).unwrap() {
-                        Held::Bytes(piece) => piece,
-                        Held::InFile { file, at, length } => store::read_at(&file, at, length).unwrap(),
-                        Held::NotYet => Vec::new(),
-                        Held::End => panic!("no end was told"),
+                    let (slot, position) = readers[i];
+                    let chunk = match shared.lock().at(position).unwrap() {
+                        SpooledData::Bytes(chunk) => chunk,
+                        SpooledData::InFile { file, at, length } => spool::read_at(&file, at, length).unwrap(),
+                        SpooledData::NotYet => Vec::new(),
+                        SpooledData::End => panic!("the spool has no end"),
                     };
-                    prop_assert_eq!(piece.is_empty(), place == read);
-                    let n = n.min(piece.len());
-                    let wanted: Vec<u8> = (place..place + n as u64).map(byte).collect();
-                    prop_assert!(piece[..n] == wanted);
+                    prop_assert_eq!(chunk.is_empty(), position == read);
+                    let n = n.min(chunk.len());
+                    let wanted: Vec<u8> = (position..position + n as u64).map(byte).collect();
+                    prop_assert!(chunk[..n] == wanted);
                     readers[i].1 += n as u64;
-                    shared.lock().advance(seat, readers[i].1);
+                    shared.lock().advance(slot, readers[i].1);
                 }
                 Op::Leave(i) if i < readers.len() => {
-                    shared.lock().leave(readers.swap_remove(i).0);
+                    shared.lock().remove_reader(readers.swap_remove(i).0);
                 }
                 Op::Seat | Op::Read(..) | Op::Leave(_) => {}
             }
@@ -339,7 +341,7 @@ fn the_feeder_reads_a_pipe_that_another_program_made_non_blocking() {
     assert_eq!(input.length(), None, "nothing yet is no end");
     writer.write_all(b"late").unwrap();
     drop(writer);
-    let all = runtime.block_on(rest(&mut input.reader(TargetId(0))));
+    let all = runtime.block_on(read_all(&mut input.reader(TargetId(0))));
     assert_eq!(all.unwrap(), b"late");
     let mut left = Vec::new();
     (&reader).read_to_end(&mut left).unwrap();

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use reserved_ports::{Outgoing, PortLease};
 use tokio::time::Instant;
 
 use super::callback::{CallbackEvent, ExpectedCallback, Listeners};
+use crate::clock::{Alarm, ProcessClock, alarm_reached};
 use crate::event::Phase;
-use crate::ports::PortLease;
-use crate::ports::bind::Outgoing;
 use crate::transport::stream::Connection;
-use crate::transport::{Alarm, Lag, TransportError};
+use crate::transport::{CallbackFault, TransportError};
 
 /// Maximum time between the daemon's answer and its callback. The callback was made first, but the last segment of
 /// its handshake may be lost, and TCP repeats it after a second.
@@ -18,18 +18,6 @@ const LATE_CALLBACK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time that a session waits for its own callback after one from an unknown address. Then it starts again with a
 /// listener of its own. Most daemons call back within milliseconds.
 const OWN_LISTENER_DELAY: Duration = Duration::from_millis(300);
-
-pub(super) const HINT_CLOSED: &str = "the daemon closed instead; a firewall may block its connection back to a port \
-     in 512-1023 here, it may have no port left, not know this host's name, or have been started too often for \
-     its inetd: try --stderr merge, or --retries";
-pub(super) const HINT_TIMED_OUT: &str = "none came within the connect timeout; a firewall may block it, or the daemon is slow: \
-     try --stderr merge, or a longer -t";
-const HINT_ANSWERED: &str = "the daemon answered without it: try --stderr merge";
-pub(super) const HINT_UNKNOWN_ADDRESS: &str = "one came from an address that is not known to be the host's: if it is, name it with \
-     callback= in the hosts file or --callback-from, or try --stderr merge";
-const HINT_UNKNOWN_ADDRESS_SENT: &str = "one came from an address that is not known to be the host's, and the command may be \
-     running: if the address is the host's, name it with callback= in the hosts file or --callback-from, or \
-     try --stderr merge";
 
 /// Main connection with the lease on its source port. Dropping it resets the connection, then returns the port.
 #[derive(Debug)]
@@ -77,10 +65,10 @@ impl<'a> StartProgress<'a> {
 
     pub(super) fn unknown_address_error(&self) -> TransportError {
         TransportError::NoCallback {
-            hint: if *self.sent {
-                HINT_UNKNOWN_ADDRESS_SENT
+            fault: if *self.sent {
+                CallbackFault::UnknownAddressAfterCommand
             } else {
-                HINT_UNKNOWN_ADDRESS
+                CallbackFault::UnknownAddress
             },
         }
     }
@@ -107,16 +95,10 @@ pub(super) async fn wait_for_callback(
     expected: &mut ExpectedCallback,
     progress: &mut StartProgress<'_>,
     listeners: Option<&Listeners>,
-    lag: &Lag,
+    clock: &ProcessClock,
 ) -> Result<Option<Connection>, StartError> {
     let mut own_listener_alarm: Option<Alarm> = None;
     loop {
-        let rung = async {
-            match &own_listener_alarm {
-                Some(alarm) => alarm.rung().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             event = expected.next_event() => match event {
@@ -125,12 +107,12 @@ pub(super) async fn wait_for_callback(
                     progress.unknown_address = true;
                     if !progress.is_restart && listeners.is_some_and(Listeners::have_unused_port) {
                         progress.can_restart = true;
-                        own_listener_alarm = Some(lag.alarm(OWN_LISTENER_DELAY));
+                        own_listener_alarm = Some(clock.alarm(OWN_LISTENER_DELAY));
                     }
                 }
             },
             _ = main.readable() => return Ok(None),
-            () = rung => {
+            () = alarm_reached(own_listener_alarm.as_ref()) => {
                 return match expected.arrived() {
                     Some(callback) => Ok(Some(callback)),
                     None => Err(StartError::NeedsOwnListener),
@@ -164,7 +146,7 @@ pub(super) async fn wait_for_late_callback(
         Ok(callback) => Ok(callback),
         Err(_) if progress.unknown_address => Err(progress.unknown_address_error()),
         Err(_) => Err(TransportError::NoCallback {
-            hint: HINT_ANSWERED,
+            fault: CallbackFault::Answered,
         }),
     }
 }

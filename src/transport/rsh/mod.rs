@@ -8,18 +8,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use reserved_ports::{PortPool, PortWait, is_shortage, kernel};
 use tokio::time::Instant;
 
 use super::dial::dial;
-use super::stream::{Connection, Read};
-use super::{Budget, Input, Lag, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use super::stream::{Connection, ReadResult};
+use super::{
+    AttemptError, Budget, CallbackFault, Input, NameResolver, Route, StderrMode, Transport,
+    TransportError,
+};
+use crate::clock::ProcessClock;
 use crate::event::Phase;
-use crate::ports::bind;
-use crate::ports::{PortPool, PortWait, kernel};
 use crate::targets::{Network, Target, TargetId};
 use attempt::{
-    HINT_CLOSED, HINT_TIMED_OUT, HINT_UNKNOWN_ADDRESS, MainConnection, StartError, StartProgress,
-    next_callback_event, wait_for_callback, wait_for_late_callback,
+    MainConnection, StartError, StartProgress, next_callback_event, wait_for_callback,
+    wait_for_late_callback,
 };
 use callback::{CallbackEvent, Caller, ExpectedCallback, Listeners};
 use feed::InputFeed;
@@ -90,7 +93,7 @@ pub struct RshTransport {
     marker: Option<EndMarker>,
     pool: PortPool,
     begun: std::time::Instant,
-    resolver: Resolver,
+    resolver: NameResolver,
     /// `None` if no callbacks are asked for.
     listeners: Option<Listeners>,
 }
@@ -118,7 +121,7 @@ impl RshTransport {
     ///
     /// # Errors
     /// The system has no random bytes for the end marker.
-    pub fn new(options: RshOptions, pool: PortPool, resolver: Resolver) -> io::Result<Self> {
+    pub fn new(options: RshOptions, pool: PortPool, resolver: NameResolver) -> io::Result<Self> {
         let marker = if options.raw {
             None
         } else {
@@ -189,7 +192,7 @@ impl RshTransport {
         MainConnection { mut main, lease }: MainConnection,
         mut expected: Option<ExpectedCallback>,
         progress: &mut StartProgress<'_>,
-        lag: &Lag,
+        clock: &ProcessClock,
     ) -> Result<Box<RshSession>, StartError> {
         progress.phase = Phase::Start;
         let port = expected.as_ref().map_or(0, ExpectedCallback::port);
@@ -208,7 +211,7 @@ impl RshTransport {
                 let _ = main.write_all(port).await;
                 // Boxed, since every session's size would be that of this rarer path.
                 let listeners = self.listeners.as_ref();
-                let first = wait_for_callback(&mut main, expected, progress, listeners, lag);
+                let first = wait_for_callback(&mut main, expected, progress, listeners, clock);
                 callback = Box::pin(first).await?;
                 callback.as_ref().map(|_| rest)
             }
@@ -249,13 +252,13 @@ impl RshTransport {
                     source,
                 })?;
             match read {
-                Read::Data((first, rest)) => break (first, rest),
-                Read::Nothing => {}
+                ReadResult::Data((first, rest)) => break (first, rest),
+                ReadResult::Nothing => {}
                 // The daemon closed because its callback was reset.
-                Read::End if progress.can_restart && !*progress.sent => {
+                ReadResult::End if progress.can_restart && !*progress.sent => {
                     return Err(StartError::NeedsOwnListener);
                 }
-                Read::End => {
+                ReadResult::End => {
                     callback =
                         callback.or_else(|| expected.as_mut().and_then(ExpectedCallback::claim));
                     let called = callback.is_some() || expected.is_none();
@@ -265,7 +268,7 @@ impl RshTransport {
                 }
             }
         };
-        progress.answered = Some(answered_at(asked, !rest.is_empty(), lag));
+        progress.answered = Some(answered_at(asked, !rest.is_empty(), clock));
         match Status::of(status) {
             Status::Accepted => {}
             // Boxed, since the future would have the size of this rare path.
@@ -315,12 +318,12 @@ impl RshTransport {
         // follows a command that is too long, and an unreserved port has another likely cause.
         let other_cause = length > RSH_REDONE_MAX_COMMAND || !self.options.reserved_callers;
         if !(called || reset && other_cause) {
-            let hint = if progress.unknown_address {
-                HINT_UNKNOWN_ADDRESS
+            let fault = if progress.unknown_address {
+                CallbackFault::UnknownAddress
             } else {
-                HINT_CLOSED
+                CallbackFault::DaemonClosed
             };
-            return TransportError::NoCallback { hint };
+            return TransportError::NoCallback { fault };
         }
         let hint = Some(self.likely_objection(length));
         if reset {
@@ -362,12 +365,12 @@ fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> 
 /// Returns the time from which the command counts as running. If output came together with the answer, or this
 /// process got the CPU late, the answer had arrived before it was read. Then the earliest possible time is used: the
 /// reported duration must not be too short.
-fn answered_at(asked: Instant, with_output: bool, lag: &Lag) -> Instant {
+fn answered_at(asked: Instant, with_output: bool, clock: &ProcessClock) -> Instant {
     let now = Instant::now();
     let earliest = if with_output {
-        lag.last_turn().unwrap_or(now)
+        clock.last_turn().unwrap_or(now)
     } else {
-        now - lag.current()
+        now - clock.current_delay()
     };
     earliest.clamp(asked, now)
 }
@@ -424,7 +427,7 @@ impl Transport for RshTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<Box<RshSession>, Setback> {
+    ) -> Result<Box<RshSession>, AttemptError> {
         if let Some(listeners) = &self.listeners {
             listeners.prepare().map_err(no_listener)?;
         }
@@ -432,9 +435,9 @@ impl Transport for RshTransport {
         let connected = MainConnection::new(outgoing);
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(ExpectedCallback::is_private);
-        let (before, lag, begun) = (budget.left(), budget.lag(), Instant::now());
+        let (before, clock, begun) = (budget.left(), budget.clock(), Instant::now());
         let mut progress = StartProgress::new(route.own_listener, &mut route.asked);
-        let start = self.start(id, target, connected, expected, &mut progress, &lag);
+        let start = self.start(id, target, connected, expected, &mut progress, &clock);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
         route.answered = progress.answered;
@@ -447,7 +450,7 @@ impl Transport for RshTransport {
             Some(Err(StartError::NeedsOwnListener)) => {
                 // The daemon has not got the command. The next attempt follows at once and costs the host no time.
                 route.own_listener = true;
-                return Err(Setback::NoPort(PortWait::until(Instant::now())));
+                return Err(AttemptError::NoPort(PortWait::until(Instant::now())));
             }
             Some(Err(StartError::Failed(error))) => error,
             None => match progress.phase {
@@ -458,12 +461,12 @@ impl Transport for RshTransport {
                 }
                 Phase::CallBack if progress.unknown_address => progress.unknown_address_error(),
                 Phase::CallBack => TransportError::NoCallback {
-                    hint: HINT_TIMED_OUT,
+                    fault: CallbackFault::TimedOut,
                 },
                 phase => budget.exhausted(phase),
             },
         };
-        Err(setback(error, route.asked))
+        Err(attempt_error(error, route.asked))
     }
 
     fn time_wait(&self) -> Option<usize> {
@@ -474,9 +477,9 @@ impl Transport for RshTransport {
         kernel::in_time_wait_since(self.begun, &range, &self.pool.peers()).ok()
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn notices(&self) -> Vec<String> {
         const HELP: &str =
-            "; if that is the address of a host, name it with callback= or --expected-from";
+            "; if that is the address of a host, name it with callback= or --callback-from";
         let strays = self
             .listeners
             .as_ref()
@@ -498,7 +501,7 @@ impl Transport for RshTransport {
 /// Classifies a failure before the command started. Every daemon answers before it runs the command, and data sent
 /// before a close arrives before it: no answer means no command. After a timeout the daemon may still read the
 /// request, so no attempt may follow. A refusal for good would be repeated.
-fn setback(error: TransportError, sent: bool) -> Setback {
+fn attempt_error(error: TransportError, sent: bool) -> AttemptError {
     let not_started = match &error {
         // A daemon does not run a command without its last byte.
         TransportError::NoCallback { .. } if !sent => true,
@@ -507,28 +510,29 @@ fn setback(error: TransportError, sent: bool) -> Setback {
             phase: Phase::Start,
             ..
         } => true,
-        TransportError::NoCallback { hint } => {
-            *hint == HINT_CLOSED || *hint == HINT_UNKNOWN_ADDRESS
-        }
+        TransportError::NoCallback { fault } => matches!(
+            fault,
+            CallbackFault::DaemonClosed | CallbackFault::UnknownAddress
+        ),
         TransportError::Denied { text } => wire::is_temporary(text),
         _ => false,
     };
     if not_started {
-        Setback::NotStarted(error)
+        AttemptError::Retryable(error)
     } else {
-        Setback::Failed(error)
+        AttemptError::Failed(error)
     }
 }
 
-fn no_listener(error: io::Error) -> Setback {
+fn no_listener(error: io::Error) -> AttemptError {
     if error.kind() == io::ErrorKind::AddrInUse {
         let again = Instant::now() + LISTENER_RETRY_DELAY;
-        return Setback::NoPort(PortWait::until(again));
+        return AttemptError::NoPort(PortWait::until(again));
     }
-    if bind::is_shortage(&error) {
-        Setback::Shortage(error)
+    if is_shortage(&error) {
+        AttemptError::Shortage(error)
     } else {
-        Setback::Failed(TransportError::Io {
+        AttemptError::Failed(TransportError::Io {
             phase: Phase::Connect,
             source: error,
         })
@@ -538,33 +542,33 @@ fn no_listener(error: io::Error) -> Setback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::lose_the_cpu;
+    use crate::clock::lose_the_cpu;
 
     #[tokio::test(start_paused = true)]
     async fn a_command_runs_from_the_earliest_possible_time() {
-        let lag = Lag::default();
-        let measuring = tokio::spawn(lag.clone().measure());
+        let clock = ProcessClock::default();
+        let measuring = tokio::spawn(clock.clone().measure());
         let asked = Instant::now();
         tokio::time::sleep(Duration::from_secs(3)).await;
         // The answer is read when it comes.
-        assert_eq!(answered_at(asked, false, &lag), Instant::now());
+        assert_eq!(answered_at(asked, false, &clock), Instant::now());
         // The process gets no CPU for a second. The answer comes in that time, with or without output after it.
         let in_time = Instant::now();
         lose_the_cpu(Duration::from_secs(1));
         for with_output in [false, true] {
-            let answered = answered_at(asked, with_output, &lag);
+            let answered = answered_at(asked, with_output, &clock);
             let difference = answered.max(in_time) - answered.min(in_time);
             assert!(difference <= Duration::from_millis(20), "{difference:?}");
         }
         // The result is never earlier than the request.
         let asked = Instant::now();
-        assert_eq!(answered_at(asked, true, &lag), asked);
+        assert_eq!(answered_at(asked, true, &clock), asked);
         measuring.abort();
     }
 
     #[test]
     fn without_a_lag_measurement_the_read_time_counts() {
         let asked = Instant::now() - Duration::from_secs(1);
-        assert!(answered_at(asked, true, &Lag::default()) > asked);
+        assert!(answered_at(asked, true, &ProcessClock::default()) > asked);
     }
 }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reserved_ports::PortLease;
 use tokio::time::Instant;
 
 use super::feed::{self, InputFeed, SendOutcome};
 use super::output::MainStream;
 use crate::clock::reached;
 use crate::event::{Chunk, RemoteExit, Side, Stream};
-use crate::ports::PortLease;
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
-use crate::transport::stream::{Connection, Read};
-use crate::transport::{Output, Place, RemoteSignal, Session, TransportError};
+use crate::transport::stream::{Connection, ReadResult};
+use crate::transport::{Output, OutputPermit, RemoteSignal, Session, TransportError};
 
 /// A command that an rsh daemon has accepted. The sockets are declared before the lease, since fields are dropped in
 /// this order.
@@ -43,7 +43,7 @@ impl RshSession {
     }
 
     /// Reads the available bytes of a stream and emits them.
-    fn read(&mut self, stream: Stream, permit: Place<'_>) -> Result<(), TransportError> {
+    fn read(&mut self, stream: Stream, permit: OutputPermit<'_>) -> Result<(), TransportError> {
         let early = std::mem::take(&mut self.early);
         let data = match stream {
             Stream::Stdout if !early.is_empty() => self.stream.feed(&early),
@@ -73,9 +73,9 @@ impl RshSession {
                 .read(|bytes| stream.feed(bytes))
                 .map_err(TransportError::lost)?
             {
-                Read::Data(output) => output,
-                Read::Nothing => Vec::new(),
-                Read::End => {
+                ReadResult::Data(output) => output,
+                ReadResult::Nothing => Vec::new(),
+                ReadResult::End => {
                     *feed = None;
                     // A connection that was reset leaves no trace; the other kind leaves it where it was
                     // closed first.
@@ -99,8 +99,8 @@ impl RshSession {
         let show = self.show_stderr;
         let keep = |bytes: &[u8]| if show { bytes.to_vec() } else { Vec::new() };
         match err.read(keep).map_err(TransportError::lost)? {
-            Read::Data(output) => Ok(output),
-            Read::Nothing | Read::End => Ok(Vec::new()),
+            ReadResult::Data(output) => Ok(output),
+            ReadResult::Nothing | ReadResult::End => Ok(Vec::new()),
         }
     }
 }
@@ -110,7 +110,7 @@ enum SessionEvent<'a> {
     /// A stream is readable.
     Readable(Stream),
     /// The event queue has room for a chunk.
-    Room(Place<'a>),
+    Room(OutputPermit<'a>),
     /// A part of the input was sent, or none can be sent any more.
     SendOutcome(SendOutcome),
     /// The time for a killed command to end is over.
@@ -167,7 +167,7 @@ impl Session for RshSession {
                 found = readable(early, &self.main, self.err.as_ref()), if found.is_none() => {
                     SessionEvent::Readable(found.map_err(TransportError::lost)?)
                 }
-                permit = output.room(), if found.is_some() => SessionEvent::Room(permit),
+                permit = output.reserve(), if found.is_some() => SessionEvent::Room(permit),
                 outcome = feed::send(&mut self.feed, &self.main) => SessionEvent::SendOutcome(outcome),
                 () = reached(give_up_at) => SessionEvent::GivenUp,
             };

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,8 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
-use super::public::KeyType;
-use super::wire::{Reader, put_string};
+use ssh_files::{AgentKey, KeyType, WireReader, fingerprint, put_string, signing_algorithm};
 
 /// Maximum length of a message, as in OpenSSH.
 const MAX_MESSAGE: u32 = 256 * 1024;
@@ -34,15 +32,6 @@ const SIGN_RESPONSE: u8 = 14;
 /// Flags for RSA signatures other than SHA-1.
 const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
-
-/// A plain key or a certificate in the agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentKey {
-    /// Public key or certificate in wire format, by which the server and the agent know it.
-    pub blob: Arc<[u8]>,
-    /// Comment that its owner gave it.
-    pub comment: String,
-}
 
 /// Failure of an agent.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +117,7 @@ impl AgentClient {
 
     async fn list(&self) -> Result<Vec<AgentKey>, AgentError> {
         let answer = self.request(&[REQUEST_IDENTITIES]).await?;
-        let mut reader = Reader::new(&answer);
+        let mut reader = WireReader::new(&answer);
         match reader.byte() {
             Some(IDENTITIES_ANSWER) => keys(reader).map_err(|what| self.answered(what)),
             // A locked agent answers with a failure.
@@ -149,7 +138,7 @@ impl AgentClient {
         data: &[u8],
         algorithm: &str,
     ) -> Result<Vec<u8>, AgentError> {
-        let algorithm = super::keys::plain_algorithm(algorithm);
+        let algorithm = signing_algorithm(algorithm);
         let flags = match algorithm {
             "rsa-sha2-256" => RSA_SHA2_256,
             "rsa-sha2-512" => RSA_SHA2_512,
@@ -160,13 +149,13 @@ impl AgentClient {
         put_string(&mut request, data);
         request.extend(flags.to_be_bytes());
         let answer = self.request(&request).await?;
-        let mut reader = Reader::new(&answer);
+        let mut reader = WireReader::new(&answer);
         match reader.byte() {
             Some(SIGN_RESPONSE) => {
                 signature(reader, algorithm).map_err(|what| self.answered(&what))
             }
             Some(FAILURE) => Err(AgentError::Refused {
-                key: super::public::fingerprint(blob),
+                key: fingerprint(blob),
             }),
             kind => Err(self.answered(&unexpected(kind))),
         }
@@ -224,7 +213,7 @@ fn unexpected(kind: Option<u8>) -> String {
 }
 
 /// Parses the list of keys. Keys of an unknown type are left out.
-fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
+fn keys(mut reader: WireReader<'_>) -> Result<Vec<AgentKey>, &'static str> {
     let count = reader.u32().ok_or("with half a list")?;
     if count > MAX_KEYS {
         return Err("with more keys than any agent has");
@@ -233,7 +222,7 @@ fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
     for _ in 0..count {
         let blob = reader.string().ok_or("with half a list")?;
         let comment = reader.string().ok_or("with half a list")?;
-        let name = Reader::new(blob).text().unwrap_or_default();
+        let name = WireReader::new(blob).text().unwrap_or_default();
         if KeyType::of_blob(blob).is_some() || KeyType::of_certificate_name(name).is_some() {
             keys.push(AgentKey {
                 blob: blob.into(),
@@ -245,9 +234,9 @@ fn keys(mut reader: Reader<'_>) -> Result<Vec<AgentKey>, &'static str> {
 }
 
 /// Returns the signature in an answer, if it has the requested algorithm.
-fn signature(mut reader: Reader<'_>, algorithm: &str) -> Result<Vec<u8>, String> {
+fn signature(mut reader: WireReader<'_>, algorithm: &str) -> Result<Vec<u8>, String> {
     let half = || "with half a signature".to_owned();
-    let mut signature = Reader::new(reader.string().ok_or_else(half)?);
+    let mut signature = WireReader::new(reader.string().ok_or_else(half)?);
     let name = signature.text().ok_or_else(half)?;
     if name != algorithm {
         return Err(format!("with a signature by {name:?}, not {algorithm}"));

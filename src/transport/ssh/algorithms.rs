@@ -1,13 +1,11 @@
 //! Algorithms that are offered to a host: those of libssh2 that OpenSSH's client offers too, in libssh2's order,
 //! changed by the user's files and by the known keys of the host.
 
+use ssh_files::{AlgorithmSpec, Certificate, HostConfig, KeyType};
 use ssh2::MethodType;
 
-use super::certificate::Certificate;
-use super::config::{AlgorithmSpec, HostConfig};
 use super::ffi::{Fault, Peer};
 use super::gate::Methods;
-use super::public::KeyType;
 use crate::transport::TransportError;
 
 /// The algorithms that OpenSSH 9.2's client offers unless its configuration says otherwise, as far as libssh2 may have

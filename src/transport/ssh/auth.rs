@@ -3,15 +3,15 @@
 use std::fmt::Write;
 
 use libssh2_sys as raw;
+use ssh_files::{KeyCandidate, KeyHolder, signature_request};
 use zeroize::Zeroizing;
 
 use super::agent::AgentClient;
 use super::connect::{LoginProgress, lost};
 use super::drive::CallPacer;
 use super::ffi::{Fault, Peer, Signature};
-use super::keys::{Candidate, With, asked};
 use super::trials::{TrialTurn, Trials};
-use super::trust::chain;
+use crate::error::with_causes;
 use crate::event::{PasswordUse, Phase};
 use crate::transport::{Excused, TransportError};
 
@@ -23,7 +23,7 @@ pub(super) const PASSWORD: &str = "password";
 /// A key or certificate of the user, with its signer.
 #[derive(Debug)]
 pub(super) struct LoginKey<'a> {
-    pub(super) candidate: Candidate,
+    pub(super) candidate: KeyCandidate,
     /// Agent that holds the key, if it is not in memory.
     pub(super) agent: Option<&'a AgentClient>,
 }
@@ -31,17 +31,18 @@ pub(super) struct LoginKey<'a> {
 impl LoginKey<'_> {
     /// Signs an authentication request.
     async fn sign(&self, request: &[u8]) -> Result<Vec<u8>, String> {
-        match (&self.candidate.with, self.agent) {
-            (With::Memory(signer), _) => {
+        match (&self.candidate.holder, self.agent) {
+            (KeyHolder::Memory(signer), _) => {
                 let signed = signer.sign_request(request);
                 signed.map_err(|error| format!("{}: {error}", self.candidate.name))
             }
-            (With::Agent(blob), Some(agent)) => {
-                let (algorithm, _) = asked(request).ok_or("the request makes no sense")?;
+            (KeyHolder::Agent(blob), Some(agent)) => {
+                let (algorithm, _) =
+                    signature_request(request).ok_or("the request makes no sense")?;
                 let signed = agent.sign(blob, request, algorithm).await;
-                signed.map_err(|error| chain(&error))
+                signed.map_err(|error| with_causes(&error))
             }
-            (With::Agent(_), None) => Err(format!("{}: no agent has it", self.candidate.name)),
+            (KeyHolder::Agent(_), None) => Err(format!("{}: no agent has it", self.candidate.name)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The phases between a connection and a running command: handshake, host key, login, command.
 
 use libssh2_sys as raw;
+use ssh_files::KeyType;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
@@ -10,7 +11,6 @@ use super::ffi::{Channel, Fault, Peer};
 use super::gate::{Proof, Violation};
 use super::greeting::OtherProtocol;
 use super::pipe::{Pipe, ServerStream, StreamEnd};
-use super::public::KeyType;
 use crate::event::Phase;
 use crate::transport::{Budget, Excused, TransportError};
 

@@ -15,11 +15,12 @@ use super::connect::{self, ConnectFailure, EXCHANGES, LoginProgress};
 use super::pipe::ServerStream;
 use super::session::{SessionState, SshSession, StreamOptions};
 use super::trials::Trials;
+use crate::clock::ProcessClock;
 use crate::event::{RemoteExit, Stream};
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::output::Output;
-use crate::transport::{Budget, Lag, Session, TransportError};
+use crate::transport::{Budget, Session, TransportError};
 
 /// Maximum duration of a session whose server closes when it has sent everything.
 const MAX_DURATION: Duration = Duration::from_secs(30);
@@ -42,7 +43,7 @@ pub fn session(stream: net::UnixStream) -> SessionEnd {
     runtime.block_on(async {
         let (sender, mut receiver) = mpsc::channel(16);
         let run = async {
-            let output = Output::new(sender, Reader::default(), Lag::default());
+            let output = Output::new(sender, Reader::default(), ProcessClock::default());
             let exit = run(stream, &output).await;
             drop(output);
             exit
@@ -71,7 +72,10 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
     let line = ServerStream::Tunnel(UnixStream::from_std(stream).expect("the runtime is there"));
     let exchanges = Semaphore::new(EXCHANGES);
     let mut asked = false;
-    let mut progress = LoginProgress::new(&Budget::new(MAX_DURATION, Lag::default()), &mut asked);
+    let mut progress = LoginProgress::new(
+        &Budget::new(MAX_DURATION, ProcessClock::default()),
+        &mut asked,
+    );
     let algorithms = Algorithms {
         kex: "curve25519-sha256".to_owned(),
         host_key: "ssh-ed25519".to_owned(),

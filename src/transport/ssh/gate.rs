@@ -16,8 +16,8 @@
 //! back until then. Encrypted data is held back until the gate is [opened](Gate::open).
 
 use super::greeting::Greeting;
-use super::wire::Reader;
 use kexinit::KexInit;
+use ssh_files::WireReader;
 
 mod kexinit;
 #[cfg(test)]
@@ -448,9 +448,9 @@ impl Gate {
             self.server = ServerState::Answer(index + 1);
             return Ok(());
         }
-        let key = Reader::new(body).string();
+        let key = WireReader::new(body).string();
         let key = key.ok_or(Violation::Malformed("host key"))?;
-        let kind = Reader::new(key).text();
+        let kind = WireReader::new(key).text();
         if kind != Some(methods.key_type()) {
             return Err(Violation::KeyType(methods.key_type().to_owned()));
         }
@@ -521,7 +521,7 @@ impl<'a> Packet<'a> {
 
     /// Returns the length of the packet that begins here, if the length field has come.
     fn length(bytes: &[u8]) -> Result<Option<usize>, Violation> {
-        let Some(length) = Reader::new(bytes).u32() else {
+        let Some(length) = WireReader::new(bytes).u32() else {
             return Ok(None);
         };
         let length = usize::try_from(length)
@@ -556,7 +556,7 @@ impl<'a> Packet<'a> {
 /// Returns the text of a DISCONNECT message, cut and on one line.
 fn disconnect_reason(body: &[u8]) -> Option<String> {
     const MOST: usize = 200;
-    let mut reader = Reader::new(body);
+    let mut reader = WireReader::new(body);
     let _reason = reader.u32()?;
     let text = reader.string()?;
     let text = &text[..text.len().min(MOST)];

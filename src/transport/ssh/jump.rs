@@ -9,17 +9,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reserved_ports::PortLease;
+use ssh_files::HostConfig;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::config::HostConfig;
 use super::drive::CallPacer;
 use super::ffi::{Fault, Peer};
 use super::tunnel::{Tunnel, any_ready};
 use crate::event::Phase;
-use crate::ports::PortLease;
 use crate::transport::TransportError;
 
 /// Time for which all sessions with a host must be busy opening channels before another one is made.

@@ -5,49 +5,15 @@ use std::pin::Pin;
 
 use tokio::net::UnixStream;
 
-use super::config::{ConfigError, HostConfig, SshConfig};
 use super::connect::LoginProgress;
 use super::jump::LoggedInJumpHost;
 use super::retries::ConnectRetries;
 use super::{NewConnection, SshTransport};
-use crate::transport::{Budget, Route, Setback, TransportError};
-
-/// Maximum number of jump hosts; more is a circle.
-const MAX_JUMP_HOSTS: usize = 8;
+use crate::transport::{AttemptError, Budget, Route, TransportError};
+use ssh_files::HostConfig;
 
 /// Number of sessions through one jump host that may be stalled at once with full windows.
 const MAX_STALLED_SESSIONS: u64 = 64;
-
-/// Returns the jump hosts of a host, in the order of the connections.
-pub(super) fn jump_hosts(
-    config: &SshConfig,
-    host: &HostConfig,
-) -> Result<Vec<HostConfig>, ConfigError> {
-    let mut jump_hosts = Vec::new();
-    for (index, jump) in host.jumps.iter().enumerate() {
-        jump_hosts.push(config.jump(jump, index == 0)?);
-    }
-    // The first jump host may itself have jump hosts.
-    while let Some(first) = jump_hosts.first()
-        && !first.jumps.is_empty()
-    {
-        if jump_hosts.len() >= MAX_JUMP_HOSTS {
-            return Err(ConfigError::Way {
-                host: host.host_name.clone(),
-                most: MAX_JUMP_HOSTS,
-            });
-        }
-        let before: Result<Vec<_>, _> = first
-            .jumps
-            .iter()
-            .enumerate()
-            .map(|(index, jump)| config.jump(jump, index == 0))
-            .collect();
-        jump_hosts[0].jumps.clear();
-        jump_hosts.splice(0..0, before?);
-    }
-    Ok(jump_hosts)
-}
 
 impl SshTransport {
     /// Returns the jump hosts of a host.
@@ -85,10 +51,12 @@ impl SshTransport {
                 reason: "there is no jump host".to_owned(),
             });
         };
-        let own = |setback| match setback {
-            Setback::Failed(error) | Setback::NotStarted(error) => jump_error(jump_hosts, error),
-            Setback::Shortage(error) => TransportError::LocalResources(error),
-            Setback::NoPort(_) => TransportError::LocalResources(io::Error::other(
+        let own = |error| match error {
+            AttemptError::Failed(error) | AttemptError::Retryable(error) => {
+                jump_error(jump_hosts, error)
+            }
+            AttemptError::Shortage(error) => TransportError::LocalResources(error),
+            AttemptError::NoPort(_) => TransportError::LocalResources(io::Error::other(
                 "no source port is free for the jump host",
             )),
         };

@@ -1,36 +1,35 @@
 //! The ssh transport, through libssh2: one task for each host, no process and no thread.
 //!
 //! [`SshTransport`] connects, checks the server's host key, logs in and starts the command. [`SshSession`] carries
-//! the output and returns the exit. The user's files are read before the first connection: [`config`] (settings of
-//! hosts), [`known_hosts`] (trusted host keys), [`keys`] and [`agent`] (login keys). `ffi` contains all unsafe code
-//! of the library, above a `pipe` that reads and writes for it. `drive` turns its calls into futures.
+//! the output and returns the exit. The crate `ssh-files` reads the user's files before the first connection. `ffi`
+//! contains all unsafe code of the library, above a `pipe` that reads and writes for it. `drive` turns its calls into
+//! futures.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use reserved_ports::{Outgoing, PortLease, PortPool};
 use socket2::SockRef;
+use ssh_files::{AddressFamily, HostConfig, HostNames, KeyHolder, KeyType, SshConfig, rsa_bits};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
 use super::dial::dial;
-use super::{Budget, Input, Resolver, Route, Setback, StderrMode, Transport, TransportError};
+use super::{
+    AttemptError, Budget, Input, NameResolver, Route, StderrMode, Transport, TransportError,
+};
 use crate::event::{Phase, Stream};
-use crate::ports::bind::Outgoing;
-use crate::ports::{PortLease, PortPool};
 use crate::targets::{Target, TargetId};
 use auth::{Credentials, LoginKey};
-use config::{AddressFamily, ConfigError, HostConfig, SshConfig};
+use config_fault::ConfigFault;
 use connect::{ConnectFailure, EXCHANGES, LoginProgress};
 use ffi::{Channel, Peer};
-use file_notice::FileNotice;
+use file_notice::SetupNotice;
 use jump::JumpSessions;
 use jump_hosts::jump_error;
-use keys::With;
-use known_hosts::HostNames;
 use pipe::ServerStream;
 use prompt::SecretPrompt;
-use public::{KeyType, rsa_bits};
 use retries::ConnectRetries;
 use session::{KeepAlive, SessionState, StreamOptions};
 use setup::SshSetup;
@@ -39,8 +38,7 @@ use trust::TrustDecision;
 pub mod agent;
 mod algorithms;
 mod auth;
-pub mod certificate;
-pub mod config;
+pub mod config_fault;
 mod connect;
 mod drive;
 mod end_notices;
@@ -50,14 +48,12 @@ pub mod file_notice;
 pub mod fuzzed;
 pub mod gate;
 mod greeting;
+mod host_key_fault;
 mod jump;
 mod jump_hosts;
-pub mod keys;
-pub mod known_hosts;
 pub mod library;
 mod pipe;
 pub mod prompt;
-pub mod public;
 mod retries;
 mod session;
 mod setup;
@@ -66,7 +62,6 @@ mod testing;
 mod trials;
 mod trust;
 mod tunnel;
-mod wire;
 
 pub use session::SshSession;
 pub use setup::{PasswordSource, SshError};
@@ -101,12 +96,13 @@ impl SshOptions {
     ///
     /// # Errors
     /// The settings for the target cannot be used.
-    pub fn host(&self, target: &Target) -> Result<HostConfig, ConfigError> {
-        self.config_of(target).host(
+    pub fn host(&self, target: &Target) -> Result<HostConfig, ConfigFault> {
+        let host = self.config_of(target).host(
             &target.host,
             target.user.as_deref().or(self.user.as_deref()),
             target.port.or(self.port),
-        )
+        );
+        Ok(host?)
     }
 
     fn config_of(&self, target: &Target) -> &SshConfig {
@@ -120,8 +116,8 @@ impl SshOptions {
     ///
     /// # Errors
     /// Same as [`host`](SshOptions::host).
-    pub fn jump_hosts(&self, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigError> {
-        jump_hosts::jump_hosts(&self.config, host)
+    pub fn jump_hosts(&self, host: &HostConfig) -> Result<Vec<HostConfig>, ConfigFault> {
+        Ok(self.config.jump_hosts(host)?)
     }
 }
 
@@ -131,7 +127,7 @@ pub struct SshTransport {
     options: SshOptions,
     setup: SshSetup,
     pool: PortPool,
-    resolver: Resolver,
+    resolver: NameResolver,
     jumps: JumpSessions,
     /// Limit on simultaneous steps of key exchanges.
     exchanges: Semaphore,
@@ -174,9 +170,9 @@ impl SshTransport {
         mut options: SshOptions,
         targets: impl Iterator<Item = &'t Target>,
         pool: PortPool,
-        resolver: Resolver,
+        resolver: NameResolver,
         asked: &mut dyn SecretPrompt,
-        notes: &mut Vec<FileNotice>,
+        notes: &mut Vec<SetupNotice>,
     ) -> Result<SshTransport, SshError> {
         let setup = setup::prepare(&options, targets, asked, notes).await?;
         // The set-up has its own copy.
@@ -223,7 +219,7 @@ impl SshTransport {
         route: &mut Route,
         budget: &mut Budget,
         retries: &mut ConnectRetries,
-    ) -> Result<Option<NewConnection>, Setback> {
+    ) -> Result<Option<NewConnection>, AttemptError> {
         match dial(&self.pool, route, budget).await {
             Ok((address, outgoing)) => {
                 tune(&outgoing, host);
@@ -234,7 +230,7 @@ impl SshTransport {
                     lease: Some(lease),
                 }))
             }
-            Err(Setback::Failed(error)) => {
+            Err(AttemptError::Failed(error)) => {
                 retries.after_connect_failure(error, budget).await?;
                 Ok(None)
             }
@@ -258,8 +254,8 @@ impl SshTransport {
         };
         let expected = self.setup.trust.expected(host, &names);
         let (types, authority, certain) = match (&expected, ask_for) {
-            (Some(known), Some(types)) => (types, known.authority, true),
-            (Some(known), None) => (known.types.as_slice(), known.authority, known.certain),
+            (Some(known), Some(types)) => (types, known.has_authority, true),
+            (Some(known), None) => (known.types.as_slice(), known.has_authority, known.is_exact),
             (None, types) => (types.unwrap_or_default(), false, true),
         };
         let algorithms = self.setup.supported.choose(host, types, authority)?;
@@ -297,7 +293,7 @@ impl SshTransport {
         let mut candidates = self
             .setup
             .identities
-            .candidates(&setup::wanted(host), in_agent);
+            .candidates(&setup::identity_settings(host), in_agent);
         let least = host.required_rsa_size;
         candidates.retain(|candidate| match rsa_bits(&candidate.blob) {
             Some(bits) if bits < least => {
@@ -320,9 +316,9 @@ impl SshTransport {
         let keys: Vec<LoginKey<'_>> = candidates
             .into_iter()
             .map(|candidate| LoginKey {
-                agent: match candidate.with {
-                    With::Agent(_) => loaded.map(|loaded| &loaded.client),
-                    With::Memory(_) => None,
+                agent: match candidate.holder {
+                    KeyHolder::Agent(_) => loaded.map(|loaded| &loaded.client),
+                    KeyHolder::Memory(_) => None,
                 },
                 candidate,
             })
@@ -429,9 +425,9 @@ impl Transport for SshTransport {
         target: &Target,
         route: &mut Route,
         budget: &mut Budget,
-    ) -> Result<SshSession, Setback> {
-        let host = self.host(target).map_err(Setback::Failed)?;
-        let jump_hosts = self.jump_hosts(&host).map_err(Setback::Failed)?;
+    ) -> Result<SshSession, AttemptError> {
+        let host = self.host(target).map_err(AttemptError::Failed)?;
+        let jump_hosts = self.jump_hosts(&host).map_err(AttemptError::Failed)?;
         let mut retries = ConnectRetries::default();
         loop {
             let connection = if jump_hosts.is_empty() {
@@ -448,7 +444,7 @@ impl Transport for SshTransport {
                 *route.facts.connect.get_or_insert_default() += before - budget.left();
                 let stream = stream.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
                 let stream =
-                    stream.map_err(|error| Setback::Failed(jump_error(&jump_hosts, error)))?;
+                    stream.map_err(|error| AttemptError::Failed(jump_error(&jump_hosts, error)))?;
                 Some(NewConnection::tunnel(stream))
             };
             let Some(connection) = connection else {
@@ -478,7 +474,7 @@ impl Transport for SshTransport {
         }
     }
 
-    fn remarks(&self) -> Vec<String> {
-        self.setup.trust.remarks()
+    fn notices(&self) -> Vec<String> {
+        self.setup.trust.notices()
     }
 }

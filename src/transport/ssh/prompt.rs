@@ -37,6 +37,11 @@ impl Secret {
         &self.0
     }
 
+    /// Takes the secret out.
+    pub(super) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     /// True if the secret is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {

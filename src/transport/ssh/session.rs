@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reserved_ports::PortLease;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -12,7 +13,6 @@ use super::ffi::{Channel, Exit, Peer};
 use super::pipe::StreamEnd;
 use crate::clock::reached;
 use crate::event::{Chunk, Phase, RemoteExit, Side, Stream};
-use crate::ports::PortLease;
 use crate::targets::TargetId;
 use crate::transport::input::{InputError, InputReader};
 use crate::transport::scratch;
@@ -152,7 +152,7 @@ impl SshSession {
         let mut moved = false;
         for (number, stream) in [(0, Some(Stream::Stdout)), (STDERR, self.options.stderr)] {
             for _ in 0..MAX_READS {
-                let permit = output.room().await;
+                let permit = output.reserve().await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
                     (None, _) => break,

@@ -4,20 +4,24 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use ssh_files::{
+    AgentKey, AgentSetting, HostConfig, Identities, IdentitySettings, PassphraseRequest,
+    PassphraseSource, UnlockError,
+};
 use zeroize::Zeroizing;
 
 use super::SshOptions;
-use super::agent::{AgentClient, AgentKey};
+use super::agent::AgentClient;
 use super::algorithms::Supported;
-use super::config::{Agent, ConfigError, HostConfig};
-use super::file_notice::FileNotice;
-use super::keys::{Identities, UnlockError, Wanted};
+use super::config_fault::{self, ConfigFault};
+use super::file_notice::SetupNotice;
 use super::library;
 use super::prompt::{self, PromptError, Secret, SecretPrompt};
 use super::trials::Trials;
-use super::trust::{Trust, TrustError, chain};
+use super::trust::{Trust, TrustError};
+use crate::error::with_causes;
 use crate::targets::Target;
-use crate::targets::nodeset::fold;
+use crate::targets::fold;
 
 /// Maximum length of the names in the password prompt, in characters.
 const MAX_LIST: usize = 100;
@@ -55,13 +59,23 @@ impl PasswordSource {
 pub enum SshError {
     /// An error in the configuration, or in the settings for a host.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ConfigFault),
     /// An unreadable file of known hosts or revoked keys.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// A key that cannot be decrypted.
+    /// A key stays encrypted: there is no terminal to ask for its passphrase.
+    #[error(
+        "the key {} is encrypted, and there is no terminal to ask for its passphrase: load it into \
+         ssh-agent with ssh-add first",
+        path.display()
+    )]
+    NoTerminal {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// A key stays encrypted for another reason.
     #[error(transparent)]
-    Unlock(#[from] UnlockError),
+    Unlock(UnlockError<PromptError>),
     /// A missing password.
     #[error("cannot read the password: {0}")]
     Password(#[source] PromptError),
@@ -82,6 +96,35 @@ pub enum SshError {
     /// libssh2 cannot be initialized.
     #[error("libssh2: {0}")]
     Library(String),
+}
+
+impl From<UnlockError<PromptError>> for SshError {
+    fn from(error: UnlockError<PromptError>) -> SshError {
+        match error.source {
+            PromptError::NoTerminal => SshError::NoTerminal { path: error.path },
+            _ => SshError::Unlock(error),
+        }
+    }
+}
+
+/// Asks for the passphrases of keys, with the words of ssh.
+struct Passphrases<'a>(&'a mut dyn SecretPrompt);
+
+impl PassphraseSource for Passphrases<'_> {
+    type Error = PromptError;
+
+    fn passphrase(
+        &mut self,
+        request: &PassphraseRequest<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, PromptError> {
+        let prompt = format!("Enter passphrase for key '{}': ", request.path.display());
+        let secret = if request.batch_mode {
+            prompt::NoPrompt.ask(&prompt)
+        } else {
+            self.0.ask(&prompt)
+        };
+        Ok(secret?.into_bytes())
+    }
 }
 
 /// An agent with the keys that it had at the start.
@@ -119,10 +162,10 @@ impl SshSetup {
 }
 
 /// Returns the settings of a host that select its keys.
-pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
-    Wanted {
+pub(super) fn identity_settings(host: &HostConfig) -> IdentitySettings<'_> {
+    IdentitySettings {
         identity_files: &host.identity_files,
-        explicit: host.identity_explicit,
+        is_explicit: host.identity_explicit,
         certificate_files: &host.certificate_files,
         identities_only: host.identities_only,
         batch_mode: host.batch_mode,
@@ -132,9 +175,9 @@ pub(super) fn wanted(host: &HostConfig) -> Wanted<'_> {
 /// Returns the socket of a host's agent, if it has one.
 fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Path> {
     match &host.identity_agent {
-        Agent::Default => default,
-        Agent::None => None,
-        Agent::Path(path) => Some(path),
+        AgentSetting::Default => default,
+        AgentSetting::None => None,
+        AgentSetting::Path(path) => Some(path),
     }
 }
 
@@ -143,7 +186,7 @@ pub(super) async fn prepare<'t>(
     options: &SshOptions,
     targets: impl Iterator<Item = &'t Target>,
     asked: &mut dyn SecretPrompt,
-    notes: &mut Vec<FileNotice>,
+    notes: &mut Vec<SetupNotice>,
 ) -> Result<SshSetup, SshError> {
     library::check()?;
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
@@ -162,17 +205,17 @@ pub(super) async fn prepare<'t>(
             logins.add(&host, &target.host);
         }
         for host in jump_hosts.iter().chain([&host]) {
-            ignored.extend(host.notes.iter().cloned());
+            ignored.extend(host.ignored.iter().cloned());
             trust.read(host, notes)?;
             if host.pubkey_authentication {
-                identities.add(&wanted(host));
+                identities.add(&identity_settings(host));
                 sockets.extend(socket(host, options.agent.as_deref()).map(Path::to_owned));
             }
         }
     }
-    notes.extend(ignored.iter().map(|note| FileNotice {
+    notes.extend(ignored.iter().map(|setting| SetupNotice {
         verbose: true,
-        text: note.to_string(),
+        text: config_fault::ignored(setting),
     }));
     let password = password(&options.password, &logins, asked)?;
     let mut agents = HashMap::new();
@@ -182,9 +225,9 @@ pub(super) async fn prepare<'t>(
         match keys {
             Ok(keys) => drop(agents.insert(socket, LoadedAgent { client, keys })),
             // Keys in files may be enough, so this is no error, as in ssh.
-            Err(error) => notes.push(FileNotice {
+            Err(error) => notes.push(SetupNotice {
                 verbose: true,
-                text: chain(&error),
+                text: with_causes(&error),
             }),
         }
     }
@@ -192,8 +235,8 @@ pub(super) async fn prepare<'t>(
         .values()
         .flat_map(|loaded| loaded.keys.iter().cloned())
         .collect();
-    identities.unlock(&loaded, password.is_some(), asked)?;
-    notes.extend(identities.notes().iter().cloned());
+    identities.unlock(&loaded, password.is_some(), &mut Passphrases(asked))?;
+    notes.extend(identities.notices().iter().map(SetupNotice::from));
     Ok(SshSetup {
         supported,
         trust,

@@ -1,11 +1,13 @@
 //! Helpers for tests that compare with OpenSSH's own programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tempfile::TempDir;
 
-use super::config::{Environment, HostConfig, Sources, SshConfig, UserFile};
+use ssh_files::{ConfigOption, ConfigSources, Environment, HostConfig, SshConfig, UserFile};
 
 /// A directory for one test, in which OpenSSH's programs run. Its path is short enough for sockets.
 pub(super) struct Bench {
@@ -13,7 +15,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Returns `None` and prints a message if OpenSSH is not installed; in CI it must be.
+    /// Returns `None` and prints a message if OpenSSH is not installed. In CI, that is an error.
     pub(super) fn new() -> Option<Bench> {
         let there = Command::new("ssh-keygen")
             .arg("-?")
@@ -39,16 +41,6 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    pub(super) fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap()
-    }
-
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -67,47 +59,29 @@ impl Bench {
         output
     }
 
-    /// Makes a key pair and returns the private file's path.
-    pub(super) fn key(&self, name: &str, args: &[&str]) -> PathBuf {
-        self.key_with(name, "", args)
-    }
-
-    /// Makes a key pair with this passphrase.
-    pub(super) fn key_with(&self, name: &str, passphrase: &str, args: &[&str]) -> PathBuf {
-        let more = ["-q", "-C", "some comment", "-N", passphrase, "-f", name];
+    /// Makes a key pair.
+    pub(super) fn key(&self, name: &str, args: &[&str]) {
+        let more = ["-q", "-C", "some comment", "-N", "", "-f", name];
         self.run("ssh-keygen", &[&more[..], args].concat());
-        self.path(name)
     }
 
-    /// Returns the blob of a public key or certificate file.
+    /// Returns the blob of a file with a public key or certificate.
     pub(super) fn blob(&self, name: &str) -> Vec<u8> {
-        blob_of(&self.path(name))
-    }
-
-    /// Returns type and key of a public key file, as in a known_hosts line.
-    pub(super) fn line(&self, name: &str) -> String {
-        let text = self.read(name);
-        let words: Vec<&str> = text.split_whitespace().collect();
-        words[..2].join(" ")
+        let text = std::fs::read_to_string(self.path(name)).unwrap();
+        let word = text.split_whitespace().nth(1).unwrap();
+        BASE64_STANDARD.decode(word).unwrap()
     }
 }
 
-/// Returns the blob of a public key or certificate file.
-pub(super) fn blob_of(path: &Path) -> Vec<u8> {
-    use base64::Engine as _;
-    let text = std::fs::read_to_string(path).unwrap();
-    let word = text.split_whitespace().nth(1).unwrap();
-    base64::engine::general_purpose::STANDARD
-        .decode(word)
-        .unwrap()
-}
-
-/// Returns a host's configuration with these options and without any file.
+/// Returns the settings of a host with these options and without files.
 pub(super) fn configured(host: &str, options: &[&str]) -> HostConfig {
-    let config = SshConfig::load(Sources {
+    let config = SshConfig::load(ConfigSources {
         user_file: UserFile::Nothing,
         system_file: "none".into(),
-        options: options.iter().map(|&option| option.to_owned()).collect(),
+        options: options
+            .iter()
+            .map(|&option| ConfigOption::new("--ssh-option", option))
+            .collect(),
         home: "/home/me".into(),
         local_user: "me".into(),
         uid: 1000,

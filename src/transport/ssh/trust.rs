@@ -5,22 +5,23 @@ use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::algorithms;
-use super::config::{HostConfig, StrictHostKeyChecking};
-use super::end_notices::EndNotices;
-use super::file_notice::FileNotice;
-use super::known_hosts::{
-    HostKey, HostNames, KnownFile, KnownHosts, KnownKeys, LoadError, RevokedKeys, RevokedKeysError,
-    Verdict,
+use ssh_files::{
+    HostConfig, HostKey, HostKeyStatus, HostNames, KeyType, KnownHosts, KnownHostsError,
+    KnownHostsFile, KnownKeys, RevokedKeys, RevokedKeysError, StrictHostKeyChecking, rsa_bits,
 };
-use super::public::{KeyType, rsa_bits};
+
+use super::algorithms;
+use super::end_notices::{EndNotices, additions};
+use super::file_notice::SetupNotice;
+use super::host_key_fault;
+use crate::error::with_causes;
 use crate::transport::{HostKeyFault, TransportError};
 
 /// Files with trusted and revoked host keys, each read once.
 #[derive(Default)]
 pub(super) struct Trust {
     /// Files by their path. Several sets may name the same file, since a name may contain a token for the host.
-    files: HashMap<PathBuf, Arc<KnownFile>>,
+    files: HashMap<PathBuf, Arc<KnownHostsFile>>,
     /// Known hosts by the set of files.
     known: HashMap<Vec<PathBuf>, KnownHosts>,
     revoked: HashMap<PathBuf, RevokedKeys>,
@@ -33,10 +34,22 @@ pub(super) struct Trust {
 pub enum TrustError {
     /// A known_hosts file.
     #[error(transparent)]
-    Known(#[from] LoadError),
+    Known(#[from] KnownHostsError),
     /// A list of revoked keys.
     #[error(transparent)]
-    Revoked(#[from] RevokedKeysError),
+    Revoked(RevokedKeysError),
+    /// A list of revoked keys in the binary form, which ssh reads.
+    #[error("{0}, or use -R openssh")]
+    BinaryList(RevokedKeysError),
+}
+
+impl From<RevokedKeysError> for TrustError {
+    fn from(error: RevokedKeysError) -> TrustError {
+        match error {
+            RevokedKeysError::Binary { .. } => TrustError::BinaryList(error),
+            _ => TrustError::Revoked(error),
+        }
+    }
 }
 
 /// Decision about a host key.
@@ -62,7 +75,7 @@ impl Trust {
     pub(super) fn read(
         &mut self,
         host: &HostConfig,
-        notes: &mut Vec<FileNotice>,
+        notes: &mut Vec<SetupNotice>,
     ) -> Result<(), TrustError> {
         if let Entry::Vacant(place) = self.known.entry(files(host)) {
             let mut known = Vec::with_capacity(place.key().len());
@@ -70,8 +83,8 @@ impl Trust {
                 let file = match self.files.get(path) {
                     Some(file) => Arc::clone(file),
                     None => {
-                        let file = Arc::new(KnownFile::load(path)?);
-                        notes.extend(file.notes().iter().cloned());
+                        let file = Arc::new(KnownHostsFile::load(path)?);
+                        notes.extend(file.notices().iter().map(SetupNotice::from));
                         self.files.insert(path.clone(), Arc::clone(&file));
                         file
                     }
@@ -90,7 +103,7 @@ impl Trust {
 
     /// Returns the known keys of a host, before it has shown one.
     pub(super) fn expected(&self, host: &HostConfig, names: &HostNames) -> Option<KnownKeys> {
-        Some(self.known.get(&files(host))?.algorithms(names))
+        Some(self.known.get(&files(host))?.known_keys(names))
     }
 
     /// Decides about the key that a server has proved to own. `asked` is true if keys of the known types were asked
@@ -112,7 +125,7 @@ impl Trust {
             )));
         };
         let key = match &host.ca_signature_algorithms {
-            Some(spec) => key.signed_by_one_of(&algorithms::accepted(spec)),
+            Some(spec) => key.accept_ca_algorithms(&algorithms::accepted(spec)),
             None => key,
         };
         if let Some(bits) = rsa_bits(blob).filter(|&bits| bits < host.required_rsa_size) {
@@ -124,7 +137,9 @@ impl Trust {
         if let Some(path) = &host.revoked_host_keys {
             let revoked = self.revoked.get(path);
             let refusal = match revoked {
-                Some(revoked) => revoked.refusal(names.name(), &key),
+                Some(list) => list
+                    .contains(&key)
+                    .then(|| host_key_fault::revoked(list, names, &key)),
                 None => Some(HostKeyFault::same(format!(
                     "RevokedHostKeys {} was not read",
                     path.display()
@@ -139,22 +154,25 @@ impl Trust {
                 "its known_hosts files were not read".to_owned(),
             )));
         };
-        let verdict = known.check(names, &key);
-        let Some(refusal) = verdict.refusal(names, &key) else {
+        let status = known.check(names, &key);
+        let Some(error) = status.error(names, &key) else {
             return Ok(TrustDecision::Trusted);
         };
-        match (&verdict, host.strict) {
-            (Verdict::Changed(changed), _) if !asked && changed.is_of_another_type(key.kind()) => {
+        let refusal = host_key_fault::refused(&error);
+        match (&status, host.strict) {
+            (HostKeyStatus::Changed(changed), _)
+                if !asked && changed.is_of_another_type(key.kind()) =>
+            {
                 Ok(TrustDecision::AskFor(changed.known.clone()))
             }
             (
-                Verdict::Unknown { .. },
+                HostKeyStatus::Unknown { .. },
                 StrictHostKeyChecking::AcceptNew | StrictHostKeyChecking::No,
             ) => {
                 let first = host.user_known_hosts_files.first();
                 let Some(file) = first.and_then(|path| known.file(path)) else {
                     // Without a file to add to, accept-new would accept every key each time. OpenSSH refuses it too.
-                    let mut fault = refusal.fault();
+                    let mut fault = refusal;
                     fault.common =
                         "no host key is known, and UserKnownHostsFile none leaves no file to add one to"
                             .to_owned();
@@ -169,15 +187,15 @@ impl Trust {
                     return Err(refused(fault));
                 };
                 if let Err(error) = file.append(names, &key, host.hash_known_hosts) {
-                    let text = chain(&error);
+                    let text = with_causes(&error);
                     let alone = format!("{}: {text}", names.name());
                     self.notices.add_for(names.name(), text, alone);
                 }
                 Ok(TrustDecision::Trusted)
             }
-            (Verdict::Changed(_), StrictHostKeyChecking::No) => {
+            (HostKeyStatus::Changed(_), StrictHostKeyChecking::No) => {
                 let used = "it was used all the same, for StrictHostKeyChecking is off";
-                let HostKeyFault { text, common, .. } = refusal.fault();
+                let HostKeyFault { text, common, .. } = refusal;
                 self.notices.add_for(
                     names.name(),
                     format!("{common}; {used}"),
@@ -185,7 +203,7 @@ impl Trust {
                 );
                 Ok(TrustDecision::ForKeysOnly)
             }
-            _ => Err(refused(refusal.fault())),
+            _ => Err(refused(refusal)),
         }
     }
 
@@ -195,9 +213,9 @@ impl Trust {
     }
 
     /// Returns the notices for the end of the run: first the files to which keys were added.
-    pub(super) fn remarks(&self) -> Vec<String> {
+    pub(super) fn notices(&self) -> Vec<String> {
         let files = self.files.values();
-        let mut all: Vec<String> = files.filter_map(|file| file.additions()).collect();
+        let mut all: Vec<String> = files.filter_map(|file| additions(file)).collect();
         all.sort_unstable();
         if let Some(more @ 1..) = all.len().checked_sub(MAX_FILES) {
             all.truncate(MAX_FILES);
@@ -224,18 +242,6 @@ fn files(host: &HostConfig) -> Vec<PathBuf> {
     user.chain(&host.global_known_hosts_files)
         .cloned()
         .collect()
-}
-
-/// Returns an error with its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

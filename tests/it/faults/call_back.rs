@@ -3,22 +3,22 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use mrsh::demo::{CallBack, Script, Seen, SourcePort, Step, Wire};
+use fake_rshd::{Callback, CallbackPort, Connection, Observation, Script, Step};
 use rustix::process::Signal;
 
 use super::{failed, is_lost, line, run, run_with};
 use crate::support::{Ended, FakeRshd, Mrsh, host, may_skip, reserved_ports};
 
-fn call_back(address: Option<Ipv4Addr>, port: SourcePort) -> Script {
-    Script::asked().then(Step::CallBack(CallBack { address, port }))
+fn call_back(address: Option<Ipv4Addr>, port: CallbackPort) -> Script {
+    Script::after_request().then(Step::CallBack(Callback { address, port }))
 }
 
 /// The rest of a session that prints a line on each stream.
 fn prints_both(script: Script) -> Script {
     script
-        .send(Wire::Main, "\0out\n")
-        .send(Wire::Err, "err\n")
-        .then(Step::Marker(0))
+        .send(Connection::Main, "\0out\n")
+        .send(Connection::Callback, "err\n")
+        .then(Step::EndMarker(0))
 }
 
 #[track_caller]
@@ -29,39 +29,48 @@ fn printed_both(ended: Ended) {
 
 #[test]
 fn a_daemon_that_starts_the_command_without_calling_back() {
-    let script = Script::asked()
-        .send(Wire::Main, "\0out\n")
-        .then(Step::AwaitClient);
+    let script = Script::after_request()
+        .send(Connection::Main, "\0out\n")
+        .then(Step::AwaitClose);
     is_lost(run(script), "no call-back");
 }
 
 #[test]
 fn a_call_back_from_another_address() {
     let elsewhere = Some(Ipv4Addr::new(127, 88, 0, 1));
-    printed_both(run(prints_both(call_back(elsewhere, SourcePort::Reserved))));
+    printed_both(run(prints_both(call_back(
+        elsewhere,
+        CallbackPort::Reserved,
+    ))));
 }
 
 #[test]
 fn a_call_back_from_a_port_that_anybody_can_use() {
-    printed_both(run(prints_both(call_back(None, SourcePort::Any))));
+    printed_both(run(prints_both(call_back(None, CallbackPort::Any))));
     if !reserved_ports() {
         return may_skip("without the right to bind reserved ports none can be demanded");
     }
-    let honest = FakeRshd::playing(prints_both(call_back(None, SourcePort::Reserved)));
+    let honest = FakeRshd::playing(prints_both(call_back(None, CallbackPort::Reserved)));
     printed_both(honest.mrsh_from("reserved").arg("true").run());
-    let script = call_back(None, SourcePort::Any).send(Wire::Main, [0]);
-    let fake = FakeRshd::playing(script.then(Step::AwaitClient));
+    let script = call_back(None, CallbackPort::Any).send(Connection::Main, [0]);
+    let fake = FakeRshd::playing(script.then(Step::AwaitClose));
     let ended = fake.mrsh_from("reserved").arg("true").run();
     is_lost(ended, "no call-back");
-    let told = fake.told();
-    let reset = [Seen::CallBackFailed, Seen::WasReset(Wire::Err)];
-    assert!(reset.iter().any(|seen| told.contains(seen)), "{told:?}");
+    let observed = fake.observed();
+    let reset = [
+        Observation::CallbackFailed,
+        Observation::Reset(Connection::Callback),
+    ];
+    assert!(
+        reset.iter().any(|seen| observed.contains(seen)),
+        "{observed:?}"
+    );
 }
 
 #[test]
 fn two_call_backs() {
-    let again = Step::CallBack(CallBack::default());
-    let ended = run(prints_both(Script::called_back().then(again))).status(0);
+    let again = Step::CallBack(Callback::default());
+    let ended = run(prints_both(Script::after_callback().then(again))).status(0);
     let ended = ended.stdout(line("out"));
     // The second one is a stranger's, and is reported if it was seen before the end of the run.
     let err = format!("{}: err\n", host(0));
@@ -75,9 +84,9 @@ fn two_call_backs() {
 #[test]
 fn a_call_back_that_comes_late() {
     let late = |millis| {
-        Script::asked()
+        Script::after_request()
             .then(Step::Sleep(Duration::from_millis(millis)))
-            .then(Step::CallBack(CallBack::default()))
+            .then(Step::CallBack(Callback::default()))
     };
     printed_both(run(prints_both(late(400))));
     is_lost(
@@ -88,37 +97,37 @@ fn a_call_back_that_comes_late() {
 
 #[test]
 fn standard_error_that_ends_first() {
-    let script = Script::started()
-        .send(Wire::Err, "err")
-        .then(Step::Close(Wire::Err))
+    let script = Script::after_start()
+        .send(Connection::Callback, "err")
+        .then(Step::Close(Connection::Callback))
         .then(Step::Sleep(Duration::from_millis(300)))
-        .send(Wire::Main, "out\n")
-        .then(Step::Marker(0));
+        .send(Connection::Main, "out\n")
+        .then(Step::EndMarker(0));
     printed_both(run(script));
 }
 
 #[test]
 fn standard_error_that_ends_last() {
     let script = Script::printing("out\n", 0)
-        .then(Step::Close(Wire::Main))
+        .then(Step::Close(Connection::Main))
         .then(Step::Sleep(Duration::from_millis(300)))
-        .send(Wire::Err, "err");
+        .send(Connection::Callback, "err");
     printed_both(run(script));
 }
 
 #[test]
 fn standard_error_that_ends_with_a_reset() {
     // So it ends, after signals, with daemons that never read the connection.
-    let script = prints_both(Script::called_back())
-        .then(Step::Close(Wire::Main))
-        .then(Step::Reset(Wire::Err));
+    let script = prints_both(Script::after_callback())
+        .then(Step::Close(Connection::Main))
+        .then(Step::Reset(Connection::Callback));
     printed_both(run(script));
 }
 
 #[test]
 fn standard_error_that_never_ends() {
     let script = Script::printing("out\n", 0)
-        .then(Step::Close(Wire::Main))
+        .then(Step::Close(Connection::Main))
         .then(Step::Stall);
     let ended = run_with(script, &["-u", "2"]).status(3);
     ended
@@ -133,14 +142,14 @@ fn elsewhere(silent: usize, before_status: Duration) {
     const HOSTS: usize = 300;
     let own = |i: usize| {
         let address = Some(Ipv4Addr::new(127, 88, (i / 250) as u8, (i % 250 + 1) as u8));
-        call_back(address, SourcePort::Reserved)
+        call_back(address, CallbackPort::Reserved)
             .then(Step::Sleep(before_status))
-            .send(Wire::Main, "\0")
-            .send(Wire::Err, format!("{}\n", host(i as u32)))
-            .then(Step::Marker(0))
+            .send(Connection::Main, "\0")
+            .send(Connection::Callback, format!("{}\n", host(i as u32)))
+            .then(Step::EndMarker(0))
     };
     let mut scripts: Vec<Script> = (0..HOSTS).map(own).collect();
-    scripts.extend(vec![Script::asked().then(Step::Stall); silent]);
+    scripts.extend(vec![Script::after_request().then(Step::Stall); silent]);
     let fake = FakeRshd::playing_all(scripts);
     let fanout = (HOSTS + silent).to_string();
     let ended = fake.mrsh().args(&["-j", &fanout, "-t", "6", "true"]).run();
@@ -164,8 +173,8 @@ fn call_backs_from_other_addresses_beside_daemons_that_never_call_back() {
 #[test]
 fn daemons_that_never_call_back_do_not_hold_up_those_that_do() {
     // More of them than there are listeners.
-    let mut scripts = vec![Script::asked().then(Step::Stall); 100];
-    scripts.push(prints_both(Script::called_back()));
+    let mut scripts = vec![Script::after_request().then(Step::Stall); 100];
+    scripts.push(prints_both(Script::after_callback()));
     let fake = FakeRshd::playing_all(scripts);
     let mut running = fake.mrsh().args(&["-j", "101", "-t", "20", "true"]).start();
     running.has_printed(format!("{}: out\n", host(100)).as_bytes());
@@ -179,7 +188,7 @@ fn one_source_port_is_too_few_for_call_backs() {
     let ended = mrsh().arg("true").run().status(2);
     ended.says(&[
         "mrsh: cannot use source ports 700-700: separate standard error needs at least 2, one to listen on \
-         for the daemons' call-backs and one to connect from; use --stderr merge or a larger range\n",
+         for the daemons' call-backs and one to connect from\n  = help: use --stderr merge, or a larger range\n",
     ]);
     // A port is enough where nothing is listened on.
     let dry = mrsh().args(&["-n", "--stderr", "merge", "true"]).run();

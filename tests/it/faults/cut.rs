@@ -7,24 +7,27 @@ use std::io::{Write, pipe};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use mrsh::demo::{Script, Step, Wire};
+use fake_rshd::{Connection, Script, Step};
 
 use super::{KB, failed, line, run_with};
 use crate::support::{FakeRshd, Finished, finished};
 
 /// The phases of a session, each with its name and what has been done when it begins.
 fn phases() -> [(&'static str, Script); 7] {
-    let output = Script::started()
-        .send(Wire::Main, "out\n")
-        .send(Wire::Err, "err\n");
+    let output = Script::after_start()
+        .send(Connection::Main, "out\n")
+        .send(Connection::Callback, "err\n");
     [
         ("connected", Script::new()),
-        ("asked", Script::asked()),
-        ("called back", Script::called_back()),
-        ("started", Script::started()),
+        ("asked", Script::after_request()),
+        ("called back", Script::after_callback()),
+        ("started", Script::after_start()),
         ("output", output.clone()),
-        ("in the marker", output.clone().then(Step::MarkerStart(9))),
-        ("marker", output.then(Step::Marker(3))),
+        (
+            "in the marker",
+            output.clone().then(Step::EndMarkerStart(9)),
+        ),
+        ("marker", output.then(Step::EndMarker(3))),
     ]
 }
 
@@ -71,9 +74,9 @@ fn the_main_connection_cut_in_any_phase() {
     let mut rows = Vec::new();
     for (i, (name, script)) in phases().into_iter().enumerate() {
         for (how, step, allowed) in [
-            ("closed", Step::Close(Wire::Main), CLOSED[i]),
-            ("half closed", Step::HalfClose(Wire::Main), CLOSED[i]),
-            ("reset", Step::Reset(Wire::Main), RESET[i]),
+            ("closed", Step::Close(Connection::Main), CLOSED[i]),
+            ("half closed", Step::HalfClose(Connection::Main), CLOSED[i]),
+            ("reset", Step::Reset(Connection::Main), RESET[i]),
         ] {
             let script = script.clone().then(step);
             // At once with the other connection, before it, and after it.
@@ -81,7 +84,7 @@ fn the_main_connection_cut_in_any_phase() {
             let before = script
                 .clone()
                 .then(late.clone())
-                .then(Step::Close(Wire::Err));
+                .then(Step::Close(Connection::Callback));
             rows.push((format!("{name}, {how}"), script.clone(), allowed));
             rows.push((format!("{name}, {how}, stderr later"), before, allowed));
         }
@@ -95,18 +98,18 @@ fn the_second_connection_cut_in_any_phase() {
     let rest = || {
         [
             Script::new()
-                .send(Wire::Main, "\0out\n")
-                .then(Step::Marker(3)),
+                .send(Connection::Main, "\0out\n")
+                .then(Step::EndMarker(3)),
             Script::new()
-                .send(Wire::Main, "out\n")
-                .then(Step::Marker(3)),
+                .send(Connection::Main, "out\n")
+                .then(Step::EndMarker(3)),
         ]
     };
     for (name, script) in phases().into_iter().skip(2) {
         for (how, step) in [
-            ("closed", Step::Close(Wire::Err)),
-            ("half closed", Step::HalfClose(Wire::Err)),
-            ("reset", Step::Reset(Wire::Err)),
+            ("closed", Step::Close(Connection::Callback)),
+            ("half closed", Step::HalfClose(Connection::Callback)),
+            ("reset", Step::Reset(Connection::Callback)),
         ] {
             // Once it has been accepted: one that was reset before that counts as none.
             let accepted = Step::Sleep(Duration::from_secs(1));
@@ -148,7 +151,7 @@ fn silence_in_any_phase() {
 // ---- daemons that go on for ever
 
 /// A byte again and again, slowly.
-fn trickle(script: Script, to: Wire, byte: &str, times: usize) -> Script {
+fn trickle(script: Script, to: Connection, byte: &str, times: usize) -> Script {
     (0..times).fold(script, |script, _| {
         script
             .send(to, byte)
@@ -159,15 +162,18 @@ fn trickle(script: Script, to: Wire, byte: &str, times: usize) -> Script {
 #[test]
 fn a_refusal_of_a_byte_now_and_then() {
     let began = Instant::now();
-    let ended = run_with(trickle(Script::refusing("no"), Wire::Main, "o", 60), &[]);
+    let ended = run_with(
+        trickle(Script::refusing("no"), Connection::Main, "o", 60),
+        &[],
+    );
     let ended = ended.status(3).says(&[&failed("denied: nooo")]);
     assert!(began.elapsed() < Duration::from_secs(10), "{ended:?}");
 }
 
 #[test]
 fn output_of_a_byte_now_and_then() {
-    for to in [Wire::Main, Wire::Err] {
-        let script = trickle(Script::started(), to, "x", 60);
+    for to in [Connection::Main, Connection::Callback] {
+        let script = trickle(Script::after_start(), to, "x", 60);
         let ended = run_with(script, &["-u", "2"]).status(3);
         let ended = ended.says(&[&failed("command timed out after 2 s")]);
         let shown = [ended.stdout.as_slice(), ended.stderr.as_bytes()].concat();
@@ -180,9 +186,9 @@ fn output_of_a_byte_now_and_then() {
 
 #[test]
 fn text_without_end_of_something_else_than_rshd() {
-    let script = Script::asked().then(Step::Repeat {
-        to: vec![Wire::Main],
-        piece: vec![b'x'; 64 * KB],
+    let script = Script::after_request().then(Step::Repeat {
+        to: vec![Connection::Main],
+        bytes: vec![b'x'; 64 * KB],
         times: 160,
     });
     let ended = run_with(script, &[]).status(3).stdout("");
@@ -193,7 +199,11 @@ fn text_without_end_of_something_else_than_rshd() {
 #[test]
 fn output_without_end_after_the_marker() {
     let script = Script::printing("out\n", 0);
-    let ended = run_with(trickle(script, Wire::Main, "late\n", 60), &["-u", "2"]).status(3);
+    let ended = run_with(
+        trickle(script, Connection::Main, "late\n", 60),
+        &["-u", "2"],
+    )
+    .status(3);
     let ended = ended.says(&[&failed("command timed out after 2 s")]);
     assert!(
         ended
@@ -205,11 +215,13 @@ fn output_without_end_after_the_marker() {
 
 #[test]
 fn many_call_backs() {
-    let again = Step::CallBack(mrsh::demo::CallBack::default());
-    let script = (0..100).fold(Script::called_back(), |script, _| {
+    let again = Step::CallBack(fake_rshd::Callback::default());
+    let script = (0..100).fold(Script::after_callback(), |script, _| {
         script.then(again.clone())
     });
-    let script = script.send(Wire::Main, "\0out\n").then(Step::Marker(0));
+    let script = script
+        .send(Connection::Main, "\0out\n")
+        .then(Step::EndMarker(0));
     let ended = run_with(script, &[]).status(0).stdout(line("out"));
     assert!(ended.stderr.lines().count() <= 1, "{ended:?}");
 }
@@ -227,8 +239,8 @@ fn much() -> File {
 #[test]
 fn a_daemon_whose_window_stays_shut() {
     // It reads nothing, so nothing can be sent; that must stop neither the timeout nor what it sends.
-    let script = Script::started()
-        .send(Wire::Main, "out\n")
+    let script = Script::after_start()
+        .send(Connection::Main, "out\n")
         .then(Step::Stall);
     let fake = FakeRshd::playing(script);
     let call = fake.mrsh().args(&["-i", "-u", "2", "true"]).stdin(much());
@@ -241,7 +253,7 @@ fn a_daemon_whose_window_stays_shut() {
 fn cut_while_input_is_sent() {
     let mut rows = Vec::new();
     for (i, (name, script)) in phases().into_iter().enumerate().skip(3) {
-        for step in [Step::Close(Wire::Main), Step::Reset(Wire::Main)] {
+        for step in [Step::Close(Connection::Main), Step::Reset(Connection::Main)] {
             let sent = Step::Sleep(Duration::from_secs(1));
             rows.push((name, script.clone().then(sent).then(step), RESET[i]));
         }
@@ -262,7 +274,7 @@ fn both_sides_close_at_once() {
     let script = |i| {
         Script::printing("out\n", 3)
             .then(Step::Sleep(Duration::from_micros(i * 40)))
-            .then(Step::Close(Wire::Main))
+            .then(Step::Close(Connection::Main))
     };
     let fake = FakeRshd::playing_all((0..HOSTS).map(script).collect());
     for stderr in ["separate", "merge"] {

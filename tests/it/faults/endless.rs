@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use mrsh::demo::{Script, Step, Wire};
+use fake_rshd::{Connection, Script, Step};
 use rustix::process::Signal;
 
 use crate::support::{Ended, FakeRshd, Mrsh, Running};
 
 /// A daemon whose command writes to both streams until its client goes.
 fn endless() -> Script {
-    Script::started()
+    Script::after_start()
         .then(Step::Repeat {
-            to: vec![Wire::Main, Wire::Err],
-            piece: format!("{}\n", "x".repeat(63)).repeat(1024).into_bytes(),
+            to: vec![Connection::Main, Connection::Callback],
+            bytes: format!("{}\n", "x".repeat(63)).repeat(1024).into_bytes(),
             times: usize::MAX,
         })
-        .then(Step::AwaitClient)
+        .then(Step::AwaitClose)
 }
 
 /// Runs it on three hosts, and on one that is silent, with output that nobody keeps.
 fn start(options: &[&str]) -> (FakeRshd, Running) {
-    let silent = Script::started().then(Step::AwaitClient);
+    let silent = Script::after_start().then(Step::AwaitClose);
     let fake = FakeRshd::playing_all(vec![endless(), endless(), endless(), silent]);
     let mrsh: Mrsh = fake.mrsh().args(options);
     let mrsh = mrsh.args(&["--kill-after", "0.5", "true"]);
@@ -37,7 +37,7 @@ fn wait_for_all(fake: &FakeRshd) {
 
 #[track_caller]
 fn says_of_all(ended: Ended, cause: &str) {
-    let all = format!("4 failed: 127.77.0.[1-4] {cause}");
+    let all = format!("4 failed: 127.77.0.[1-4]: {cause}");
     ended.says(&[&all]);
 }
 
@@ -52,7 +52,7 @@ fn the_deadline_ends_it() {
     let (_fake, running) = start(&["--deadline", "1"]);
     let ended = running.finish();
     assert_ne!(ended.status, Some(0), "{ended:?}");
-    says_of_all(ended, "not done at the deadline");
+    says_of_all(ended, "deadline reached");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_signal_ends_it() {
     running.signal(Signal::TERM);
     let ended = running.finish();
     assert_eq!(ended.signal, Some(15), "{ended:?}");
-    says_of_all(ended, "not done when the run was stopped");
+    says_of_all(ended, "interrupted");
 }
 
 #[test]
@@ -76,5 +76,5 @@ fn an_interrupt_asks_and_two_end_it() {
     assert_eq!(ended.signal, Some(2), "{ended:?}");
     let state = "4 running: 127.77.0.[1-4]";
     let ended = ended.says(&[state, "^C again within a second stops the run"]);
-    says_of_all(ended, "not done when the run was stopped");
+    says_of_all(ended, "interrupted");
 }

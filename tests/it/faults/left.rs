@@ -1,6 +1,6 @@
 //! Commands that may be running when mrsh has ended: named in the summary, in `--json` and in `--failed-to`.
 
-use mrsh::demo::{Script, Step, Wire};
+use fake_rshd::{Connection, Script, Step};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -48,30 +48,30 @@ fn nothing(_: &FakeRshd, _: &Running) {}
 
 #[test]
 fn a_daemon_that_starts_the_command_without_a_call_back() {
-    let script = Script::asked()
-        .send(Wire::Main, "\0")
-        .then(Step::AwaitClient);
+    let script = Script::after_request()
+        .send(Connection::Main, "\0")
+        .then(Step::AwaitClose);
     may_run(&script, &["-t", "1"], nothing);
 }
 
 #[test]
 fn a_reset_in_mid_command() {
-    let script = Script::started()
-        .send(Wire::Main, "out\n")
-        .then(Step::Reset(Wire::Main));
+    let script = Script::after_start()
+        .send(Connection::Main, "out\n")
+        .then(Step::Reset(Connection::Main));
     may_run(&script, &["--stderr", "merge"], nothing);
 }
 
 #[test]
 fn a_daemon_that_thinks_for_longer_than_the_connect_timeout() {
     for script in [
-        Script::asked().then(Step::Stall),
-        Script::called_back().then(Step::Stall),
+        Script::after_request().then(Step::Stall),
+        Script::after_callback().then(Step::Stall),
     ] {
         may_run(&script, &["-t", "0.5", "--stderr", "merge"], nothing);
     }
     may_run(
-        &Script::called_back().then(Step::Stall),
+        &Script::after_callback().then(Step::Stall),
         &["-t", "0.5"],
         nothing,
     );
@@ -79,7 +79,7 @@ fn a_daemon_that_thinks_for_longer_than_the_connect_timeout() {
 
 #[test]
 fn a_daemon_that_thinks_while_the_run_is_stopped() {
-    let script = Script::called_back().then(Step::Stall);
+    let script = Script::after_callback().then(Step::Stall);
     may_run(&script, &["-t", "60"], |fake, running| {
         fake.has_a_request();
         std::thread::sleep(std::time::Duration::from_millis(500));

@@ -1,6 +1,6 @@
 //! The main stream: the end marker, and output in awkward pieces and amounts.
 
-use mrsh::demo::{Script, Step, Wire};
+use fake_rshd::{Connection, Script, Step};
 
 use super::{KB, failed, line, run};
 use crate::support::host;
@@ -10,9 +10,9 @@ use crate::support::host;
 #[test]
 fn an_end_marker_in_small_pieces() {
     for (status, ends_with) in [(0, 0), (7, 1), (255, 1)] {
-        let script = Script::started()
-            .then(Step::Dribble(Wire::Main, b"out\n".to_vec()))
-            .then(Step::DribbleMarker(status));
+        let script = Script::after_start()
+            .then(Step::SendBytewise(Connection::Main, b"out\n".to_vec()))
+            .then(Step::EndMarkerBytewise(status));
         run(script).status(ends_with).stdout(line("out"));
     }
 }
@@ -28,7 +28,7 @@ fn an_end_marker_behind_half_a_line() {
 #[test]
 fn a_forged_end_marker() {
     // Only who has read the command can forge one; then no status is to be believed.
-    let script = Script::printing("out\n", 0).then(Step::Marker(1));
+    let script = Script::printing("out\n", 0).then(Step::EndMarker(1));
     let ended = run(script).status(3);
     ended
         .stdout(line("out"))
@@ -37,7 +37,7 @@ fn a_forged_end_marker() {
 
 #[test]
 fn output_behind_the_end_marker() {
-    let script = Script::printing("out\n", 7).send(Wire::Main, "late\n");
+    let script = Script::printing("out\n", 7).send(Connection::Main, "late\n");
     let ended = run(script).status(1).says(&[&failed("exit 7")]);
     ended.stdout([line("out"), line("late")].concat());
 }
@@ -46,10 +46,13 @@ fn output_behind_the_end_marker() {
 
 #[test]
 fn output_byte_by_byte() {
-    let script = Script::called_back()
-        .then(Step::Dribble(Wire::Main, b"\0one\n\ntwo".to_vec()))
-        .then(Step::Dribble(Wire::Err, b"err\n".to_vec()))
-        .then(Step::Marker(0));
+    let script = Script::after_callback()
+        .then(Step::SendBytewise(
+            Connection::Main,
+            b"\0one\n\ntwo".to_vec(),
+        ))
+        .then(Step::SendBytewise(Connection::Callback, b"err\n".to_vec()))
+        .then(Step::EndMarker(0));
     let ended = run(script).status(0).stderr(&format!("{}: err\n", host(0)));
     ended.stdout([line("one"), line(""), line("two")].concat());
 }
@@ -66,13 +69,13 @@ fn output_of_any_bytes() {
 #[test]
 fn a_line_of_many_megabytes() {
     let piece = vec![b'x'; 64 * KB];
-    let script = Script::started()
+    let script = Script::after_start()
         .then(Step::Repeat {
-            to: vec![Wire::Main],
-            piece: piece.clone(),
+            to: vec![Connection::Main],
+            bytes: piece.clone(),
             times: 256,
         })
-        .then(Step::Marker(0));
+        .then(Step::EndMarker(0));
     run(script)
         .status(0)
         .stdout(line(piece.repeat(256)))
@@ -82,13 +85,13 @@ fn a_line_of_many_megabytes() {
 #[test]
 fn many_megabytes_on_both_streams() {
     let text = format!("{}\n", "x".repeat(1023));
-    let script = Script::started()
+    let script = Script::after_start()
         .then(Step::Repeat {
-            to: vec![Wire::Main, Wire::Err],
-            piece: text.repeat(64).into_bytes(),
+            to: vec![Connection::Main, Connection::Callback],
+            bytes: text.repeat(64).into_bytes(),
             times: 128,
         })
-        .then(Step::Marker(0));
+        .then(Step::EndMarker(0));
     let expected = format!("{}: {text}", host(0)).repeat(64 * 128);
     run(script).status(0).stdout(&expected).stderr(&expected);
 }
@@ -99,12 +102,15 @@ fn one_stream_after_the_other() {
     let piece = vec![b'x'; 64 * KB];
     let much = |to| Step::Repeat {
         to: vec![to],
-        piece: piece.clone(),
+        bytes: piece.clone(),
         times: 128,
     };
-    for (first, second) in [(Wire::Main, Wire::Err), (Wire::Err, Wire::Main)] {
-        let script = Script::started().then(much(first)).then(much(second));
-        let ended = run(script.then(Step::Marker(0))).status(0);
+    for (first, second) in [
+        (Connection::Main, Connection::Callback),
+        (Connection::Callback, Connection::Main),
+    ] {
+        let script = Script::after_start().then(much(first)).then(much(second));
+        let ended = run(script.then(Step::EndMarker(0))).status(0);
         assert_eq!(ended.stdout.len(), ended.stderr.len());
         ended.stdout(line(piece.repeat(128)));
     }

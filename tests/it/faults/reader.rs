@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mrsh::demo::{Script, Step, Wire};
+use fake_rshd::{Connection, Script, Step};
 use rustix::process::Signal;
 
 use crate::support::{Ended, FakeRshd, host};
@@ -59,8 +59,8 @@ fn what_had_ended_at_the_deadline_is_read_to_its_end() {
 fn a_command_that_goes_on_is_ended_at_its_limit_beside_a_slow_reader() {
     let scripts = vec![
         writing(6000),
-        Script::started().then(Step::AwaitSignal(15)),
-        endless().then(Step::AwaitClient),
+        Script::after_start().then(Step::AwaitSignal(15)),
+        endless().then(Step::AwaitClose),
     ];
     for limit in ["-u", "--deadline"] {
         let fake = FakeRshd::playing_all(scripts.clone());
@@ -71,10 +71,12 @@ fn a_command_that_goes_on_is_ended_at_its_limit_beside_a_slow_reader() {
         let ended = running.finish();
         let cause = match limit {
             "-u" => "command timed out after 1 s",
-            _ => "not done at the deadline",
+            _ => "deadline reached",
         };
         assert!(
-            ended.stderr.contains(&format!("{}-3] {cause}", &prefix(1)))
+            ended
+                .stderr
+                .contains(&format!("{}-3]: {cause}", &prefix(1)))
                 || ended.stderr.contains(cause),
             "{limit}: {ended:?}"
         );
@@ -90,9 +92,9 @@ fn prefix(index: u32) -> String {
 
 /// A command that writes without end.
 fn endless() -> Script {
-    Script::started().then(Step::Repeat {
-        to: vec![Wire::Main],
-        piece: lines(1024),
+    Script::after_start().then(Step::Repeat {
+        to: vec![Connection::Main],
+        bytes: lines(1024),
         times: usize::MAX,
     })
 }
@@ -124,7 +126,7 @@ fn one_interrupt_of_a_run_whose_output_is_left_loses_nothing() {
     let mrsh = fake.mrsh().args(&["-j", "8", "true"]).unread();
     let running = mrsh.start();
     for _ in 0..HOSTS {
-        fake.told();
+        fake.observed();
     }
     std::thread::sleep(Duration::from_millis(500));
     running.signal(Signal::INT);
@@ -138,7 +140,7 @@ fn one_interrupt_of_a_run_whose_output_is_left_loses_nothing() {
 fn two_interrupts_end_the_wait_for_a_reader() {
     let fake = FakeRshd::playing(writing(3000));
     let running = fake.mrsh().arg("true").unread().start();
-    fake.told();
+    fake.observed();
     std::thread::sleep(Duration::from_millis(500));
     for _ in 0..2 {
         running.signal(Signal::INT);

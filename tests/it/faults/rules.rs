@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mrsh::demo::{CallBack, Script, Seen, Step, Wire};
+use fake_rshd::{Callback, Connection, Observation, Script, Step};
 
 use super::{failed, run_with};
 use crate::support::{Ended, FakeRshd, host};
@@ -24,9 +24,9 @@ fn tried(script: Script) -> u64 {
 fn what_ended_before_the_answer_is_tried_again() {
     for script in [
         // Closed at once, after the call-back, and reset after it.
-        Script::asked(),
-        Script::called_back(),
-        Script::called_back().then(Step::Reset(Wire::Main)),
+        Script::after_request(),
+        Script::after_callback(),
+        Script::after_callback().then(Step::Reset(Connection::Main)),
         Script::refusing("Can't fork; try again.\n"),
     ] {
         assert_eq!(tried(script.clone()), 3, "{script:?}");
@@ -36,20 +36,22 @@ fn what_ended_before_the_answer_is_tried_again() {
 #[test]
 fn what_may_have_run_is_run_once() {
     for script in [
-        Script::started(),
-        Script::started().then(Step::Reset(Wire::Main)),
-        Script::denying_after_status(),
+        Script::after_start(),
+        Script::after_start().then(Step::Reset(Connection::Main)),
+        Script::refusing_after_start(),
         Script::refusing("Permission denied.\n"),
         // A daemon that accepts without having called back.
-        Script::asked().send(Wire::Main, [0]).then(Step::Stall),
+        Script::after_request()
+            .send(Connection::Main, [0])
+            .then(Step::Stall),
     ] {
         assert_eq!(tried(script.clone()), 1, "{script:?}");
     }
     // Given up while it may be about to run it.
     for script in [
-        Script::asked().then(Step::Stall),
-        Script::asked()
-            .then(Step::CallBack(CallBack::default()))
+        Script::after_request().then(Step::Stall),
+        Script::after_request()
+            .then(Step::CallBack(Callback::default()))
             .then(Step::Stall),
     ] {
         let options = ["--retries", "2", "--json", "-t", "0.5"];
@@ -77,8 +79,8 @@ fn left(ended: &Ended) -> Option<&str> {
 
 #[test]
 fn who_could_not_be_stopped_is_named() {
-    let deaf = Script::started().then(Step::AwaitClient);
-    let heeding = Script::started().then(Step::AwaitSignal(15));
+    let deaf = Script::after_start().then(Step::AwaitClose);
+    let heeding = Script::after_start().then(Step::AwaitSignal(15));
     let silent = &["-u", "0.3", "--kill-after", "0.2"];
     let ended = run_with(deaf.clone(), silent).status(3);
     assert_eq!(left(&ended), Some(&*host(0)));
@@ -92,24 +94,26 @@ fn who_could_not_be_stopped_is_named() {
 
 #[test]
 fn the_time_from_term_to_kill_can_be_chosen() {
-    let fake = FakeRshd::playing(Script::started().then(Step::AwaitSignal(9)));
+    let fake = FakeRshd::playing(Script::after_start().then(Step::AwaitSignal(9)));
     let options = ["-u", "0.2", "--kill-after", "0"];
     let mrsh = fake.mrsh().args(&options).arg("true");
     mrsh.run().status(3);
-    let told = fake.told();
-    let signals = told.iter().filter(|seen| matches!(seen, Seen::Signal(_)));
-    assert_eq!(signals.count(), 2, "{told:?}");
+    let observed = fake.observed();
+    let signals = observed
+        .iter()
+        .filter(|seen| matches!(seen, Observation::Signal(_)));
+    assert_eq!(signals.count(), 2, "{observed:?}");
 }
 
 #[test]
 fn silence_has_its_limit() {
-    let talking = (0..8).fold(Script::started(), |script, _| {
+    let talking = (0..8).fold(Script::after_start(), |script, _| {
         let script = script.then(Step::Sleep(Duration::from_millis(300)));
-        script.send(Wire::Err, "going on\n")
+        script.send(Connection::Callback, "going on\n")
     });
     let options = ["--idle-timeout", "2", "--kill-after", "0"];
-    run_with(talking.clone().then(Step::Marker(0)), &options).status(0);
-    let ended = run_with(talking.then(Step::AwaitClient), &options).status(3);
+    run_with(talking.clone().then(Step::EndMarker(0)), &options).status(0);
+    let ended = run_with(talking.then(Step::AwaitClose), &options).status(3);
     ended.says(&[&failed("no output for 2 s")]);
 }
 
@@ -117,14 +121,14 @@ fn silence_has_its_limit() {
 fn the_deadline_is_for_all_hosts_together() {
     let fake = FakeRshd::playing_all(vec![
         Script::printing("done\n", 0),
-        Script::started().then(Step::AwaitSignal(15)),
+        Script::after_start().then(Step::AwaitSignal(15)),
         Script::printing("never\n", 0),
     ]);
     let options = ["--deadline", "4", "-j", "1", "true"];
     let ended = fake.mrsh().args(&options).run().status(4);
-    let line = |n, text| format!("{} {text}", host(n));
+    let line = |n, text| format!("{}: {text}", host(n));
     assert!(
-        ended.stderr.contains(&line(1, "not done at the deadline")),
+        ended.stderr.contains(&line(1, "deadline reached")),
         "{ended:?}"
     );
     let not_started = format!("1 not started: {}", host(2));

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use fake_rshd::{Callback, CallbackPort, Connection, Script, Step};
 use fastrand::Rng;
-use mrsh::demo::{CallBack, Script, SourcePort, Step, Wire};
 
 use crate::support::{FakeRshd, finished, records};
 
@@ -45,9 +45,9 @@ impl Cut {
 
     fn step(self) -> Step {
         match self {
-            Cut::Close => Step::Close(Wire::Main),
-            Cut::HalfClose => Step::HalfClose(Wire::Main),
-            Cut::Reset => Step::Reset(Wire::Main),
+            Cut::Close => Step::Close(Connection::Main),
+            Cut::HalfClose => Step::HalfClose(Connection::Main),
+            Cut::Reset => Step::Reset(Connection::Main),
             Cut::Stall => Step::Stall,
         }
     }
@@ -97,9 +97,9 @@ impl Maker<'_> {
         for _ in 0..self.rng.usize(0..4) {
             self.rest();
             let to = if self.rng.bool() {
-                Wire::Main
+                Connection::Main
             } else {
-                Wire::Err
+                Connection::Callback
             };
             let size = if self.chance(10) {
                 self.rng.usize(0..200_000)
@@ -116,12 +116,12 @@ impl Maker<'_> {
             // A refusal in disguise is another matter, and tested elsewhere.
             let bytes = [b"+", bytes.as_slice()].concat();
             let stream = match to {
-                Wire::Err if !self.merged => &mut self.daemon.stderr,
+                Connection::Callback if !self.merged => &mut self.daemon.stderr,
                 _ => &mut self.daemon.stdout,
             };
             stream.extend_from_slice(&bytes);
             match size < 60 && self.rng.bool() {
-                true => self.then(Step::Dribble(to, bytes)),
+                true => self.then(Step::SendBytewise(to, bytes)),
                 false => self.then(Step::Send(to, bytes)),
             }
         }
@@ -155,7 +155,7 @@ impl Maker<'_> {
             } else {
                 b"\x01\n\nno\n"
             };
-            self.then(Step::Send(Wire::Main, words.to_vec()));
+            self.then(Step::Send(Connection::Main, words.to_vec()));
             self.ends_as(&["denied"]);
             return self.daemon;
         }
@@ -164,20 +164,20 @@ impl Maker<'_> {
                 .map(|_| self.rng.u8(..))
                 .collect();
             words[0] = self.rng.u8(2..);
-            self.then(Step::Send(Wire::Main, words));
+            self.then(Step::Send(Connection::Main, words));
             self.ends_as(&["protocol"]);
             return self.daemon;
         }
         if !merged {
             let elsewhere = Ipv4Addr::new(127, 99, self.rng.u8(..), self.rng.u8(1..255));
             let honest = self.chance(1);
-            let how = CallBack {
+            let how = Callback {
                 // Rarely, for it makes the others share their listeners less.
                 address: honest.then_some(elsewhere),
                 port: if self.rng.bool() {
-                    SourcePort::Any
+                    CallbackPort::Any
                 } else {
-                    SourcePort::Reserved
+                    CallbackPort::Reserved
                 },
             };
             self.then(Step::CallBack(how));
@@ -192,12 +192,12 @@ impl Maker<'_> {
                 return self.daemon;
             }
             if !honest && self.chance(3) {
-                self.then(Step::Close(Wire::Err));
+                self.then(Step::Close(Connection::Callback));
                 // What is sent there now comes on the other one.
                 self.merged = true;
             }
         }
-        self.then(Step::Send(Wire::Main, vec![0]));
+        self.then(Step::Send(Connection::Main, vec![0]));
         self.output();
         let lost: fn(Cut) -> &'static [&'static str] = |cut| match cut {
             Cut::Stall => &["command-timeout"],
@@ -209,8 +209,8 @@ impl Maker<'_> {
         }
         let status = if self.rng.bool() { 0 } else { self.rng.u8(..) };
         match self.rng.bool() {
-            true => self.then(Step::Marker(status)),
-            false => self.then(Step::DribbleMarker(status)),
+            true => self.then(Step::EndMarker(status)),
+            false => self.then(Step::EndMarkerBytewise(status)),
         }
         let said = status.to_string();
         self.ends_as(&[&said]);
@@ -218,7 +218,7 @@ impl Maker<'_> {
             self.output();
         }
         if self.chance(5) {
-            self.then(Step::Marker(self.daemon.stdout.len() as u8));
+            self.then(Step::EndMarker(self.daemon.stdout.len() as u8));
             self.ends_as(&["no-end-marker"]);
             return self.daemon;
         }
@@ -288,7 +288,10 @@ fn run(merged: bool) {
         }
         // What a reset overtakes is lost, and what is on its way at the end of a timeout.
         let may_be_cut = ["reset", "command-timeout"].contains(&end.class.as_str())
-            || daemon.script.steps().contains(&Step::Reset(Wire::Main));
+            || daemon
+                .script
+                .steps()
+                .contains(&Step::Reset(Connection::Main));
         for (sent, got) in [(&daemon.stdout, &end.stdout), (&daemon.stderr, &end.stderr)] {
             // The beginning of a marker that never ended is output, too, and the last thing.
             let fits = sent == got || may_be_cut && sent.starts_with(got);

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use mrsh::demo::{Script, Step, Wire};
+use fake_rshd::{Connection, Script, Step};
 
 use super::{KB, failed, is_lost, line, run, run_with};
 use crate::support::{FakeRshd, Mrsh};
@@ -36,7 +36,7 @@ fn refusals_in_all_their_forms() {
 
 #[test]
 fn a_refusal_without_call_back() {
-    let script = Script::asked().send(Wire::Main, "\x01Permission denied.\n");
+    let script = Script::after_request().send(Connection::Main, "\x01Permission denied.\n");
     is_lost(run(script), "denied: Permission denied.");
 }
 
@@ -57,8 +57,8 @@ fn a_refusal_that_means_the_terminal() {
 #[test]
 fn a_refusal_that_never_ends() {
     let script = Script::refusing("no").then(Step::Repeat {
-        to: vec![Wire::Main],
-        piece: vec![b'x'; 64 * KB],
+        to: vec![Connection::Main],
+        bytes: vec![b'x'; 64 * KB],
         times: 160,
     });
     let ended = run(script).status(3).stdout("");
@@ -68,8 +68,8 @@ fn a_refusal_that_never_ends() {
 
 #[test]
 fn a_refusal_byte_by_byte() {
-    let script = Script::called_back().then(Step::Dribble(
-        Wire::Main,
+    let script = Script::after_callback().then(Step::SendBytewise(
+        Connection::Main,
         b"\x01Permission denied.\n".to_vec(),
     ));
     is_lost(run(script), "denied: Permission denied.");
@@ -84,8 +84,8 @@ fn a_refusal_that_stops_in_the_middle() {
 #[test]
 fn a_denial_after_the_status() {
     let cause = "denied: Authentication failure";
-    is_lost(run(Script::denying_after_status()), cause);
-    let merged = run_with(Script::denying_after_status(), &["--stderr", "merge"]);
+    is_lost(run(Script::refusing_after_start()), cause);
+    let merged = run_with(Script::refusing_after_start(), &["--stderr", "merge"]);
     is_lost(merged, cause);
     // A command may print the same.
     let script = Script::printing("Authentication failure\n", 0);
@@ -94,7 +94,7 @@ fn a_denial_after_the_status() {
 
 #[test]
 fn something_else_than_rshd() {
-    let script = Script::asked().send(Wire::Main, "220 ftp ready\r\n");
+    let script = Script::after_request().send(Connection::Main, "220 ftp ready\r\n");
     is_lost(run(script), "not a remote shell daemon: 220 ftp ready");
 }
 
@@ -103,8 +103,8 @@ fn something_else_than_rshd() {
 #[test]
 fn a_daemon_that_says_nothing() {
     let never_reads = || Script::new().then(Step::Stall);
-    let reads = || Script::asked().then(Step::Stall);
-    let calls_back = || Script::called_back().then(Step::Stall);
+    let reads = || Script::after_request().then(Step::Stall);
+    let calls_back = || Script::after_callback().then(Step::Stall);
     let timed_out = "timed out after 0.5 s";
     for script in [never_reads(), reads()] {
         let ended = run_with(script, &["-t", "0.5"]);
@@ -132,10 +132,10 @@ fn a_long_command_that_nobody_reads() {
 
 #[test]
 fn a_status_that_comes_late() {
-    let script = Script::called_back()
+    let script = Script::after_callback()
         .then(Step::Sleep(Duration::from_millis(400)))
-        .send(Wire::Main, "\0out\n")
-        .then(Step::Marker(0));
+        .send(Connection::Main, "\0out\n")
+        .then(Step::EndMarker(0));
     run(script).status(0).stdout(line("out")).stderr("");
 }
 
@@ -154,21 +154,21 @@ fn a_daemon_that_closes_before_it_reads() {
 
 #[test]
 fn a_daemon_that_closes_before_its_status() {
-    is_lost(run(Script::asked()), "no call-back");
+    is_lost(run(Script::after_request()), "no call-back");
     is_lost(
-        run(Script::called_back()),
+        run(Script::after_callback()),
         "closed before the command started",
     );
-    let merged = run_with(Script::asked(), &["--stderr", "merge"]);
+    let merged = run_with(Script::after_request(), &["--stderr", "merge"]);
     is_lost(merged, "closed before the command started");
 }
 
 #[test]
 fn resets_before_the_status() {
-    let reset = |script: Script| script.then(Step::Reset(Wire::Main));
+    let reset = |script: Script| script.then(Step::Reset(Connection::Main));
     let started = "connection reset while waiting for the daemon to start the command";
-    is_lost(run(reset(Script::called_back())), started);
-    let merged = run_with(reset(Script::asked()), &["--stderr", "merge"]);
+    is_lost(run(reset(Script::after_callback())), started);
+    let merged = run_with(reset(Script::after_request()), &["--stderr", "merge"]);
     is_lost(merged, started);
     let ended = run(reset(Script::new())).status(3).stdout("");
     ended.says(&[&failed("connection reset"), &failed("no call-back")]);
@@ -177,11 +177,11 @@ fn resets_before_the_status() {
 #[test]
 fn resets_after_the_status() {
     let cause = "connection reset while the command was running";
-    let script = Script::started().then(Step::Reset(Wire::Main));
+    let script = Script::after_start().then(Step::Reset(Connection::Main));
     is_lost(run(script), cause);
-    let script = Script::started()
-        .send(Wire::Main, "whole\nhalf")
-        .then(Step::Reset(Wire::Main));
+    let script = Script::after_start()
+        .send(Connection::Main, "whole\nhalf")
+        .then(Step::Reset(Connection::Main));
     let ended = run(script).status(3).says(&[&failed(cause)]);
     ended.stdout([line("whole"), line("half")].concat());
 }
@@ -189,18 +189,18 @@ fn resets_after_the_status() {
 #[test]
 fn a_command_that_was_killed() {
     let cause = "ended without an exit status";
-    is_lost(run(Script::started()), cause);
-    let script = Script::started().send(Wire::Main, "out\nhalf");
+    is_lost(run(Script::after_start()), cause);
+    let script = Script::after_start().send(Connection::Main, "out\nhalf");
     let ended = run(script).status(3).says(&[&failed(cause)]);
     ended.stdout([line("out"), line("half")].concat());
 }
 
 #[test]
 fn unwrapped_commands_end_without_a_status() {
-    let out = || Script::started().send(Wire::Main, "out\n");
+    let out = || Script::after_start().send(Connection::Main, "out\n");
     let ended = run_with(out(), &["--raw"]);
     ended.status(0).stdout(line("out")).stderr("");
-    let ended = run_with(out().then(Step::Reset(Wire::Main)), &["--raw"]);
+    let ended = run_with(out().then(Step::Reset(Connection::Main)), &["--raw"]);
     ended
         .status(3)
         .stdout(line("out"))

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::support::records;
-use mrsh::demo::CallBack;
+use fake_rshd::Callback;
 
 /// All times of the one target, in milliseconds.
 #[track_caller]
@@ -18,18 +18,18 @@ fn times(ended: &Ended) -> serde_json::Map<String, serde_json::Value> {
 #[test]
 fn a_command_whose_whole_life_was_missed_took_time() {
     // Long enough for the program to be stopped before the answer; if it is not, the times are exact anyway.
-    let script = Script::asked()
+    let script = Script::after_request()
         .then(Step::Sleep(Duration::from_millis(500)))
-        .then(Step::CallBack(CallBack::default()))
-        .send(Wire::Main, "\0")
+        .then(Step::CallBack(Callback::default()))
+        .send(Connection::Main, "\0")
         .then(Step::Sleep(Duration::from_millis(300)))
-        .send(Wire::Main, "out\n")
-        .then(Step::Marker(0));
+        .send(Connection::Main, "out\n")
+        .then(Step::EndMarker(0));
     let fake = FakeRshd::playing(script);
     let running = fake.mrsh().args(&["--json", "true"]).start();
     fake.has_a_request();
     running.signal(Signal::STOP);
-    assert_eq!(fake.told().last(), Some(&Seen::Done));
+    assert_eq!(fake.observed().last(), Some(&Observation::Finished));
     running.signal(Signal::CONT);
     let ended = running.finish().status(0);
     let times = times(&ended);

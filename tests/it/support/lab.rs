@@ -16,6 +16,17 @@ pub(crate) fn may_skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// Returns true, and says that the test is skipped, if a program is not installed. In CI that is a failure.
+#[track_caller]
+pub(crate) fn lacks(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !found {
+        may_skip(&format!("{program} is not installed"));
+    }
+    !found
+}
+
 /// Whether the program under test may bind reserved ports: as the test may, whose child it is.
 pub(crate) fn reserved_ports() -> bool {
     (512..1024).any(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())

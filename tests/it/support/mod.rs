@@ -8,5 +8,5 @@ pub(crate) mod sshd;
 
 pub(crate) use fake::{FakeRshd, host};
 pub(crate) use json::{Finished, finished, records};
-pub(crate) use lab::{lab_case, may_skip, reserved_ports};
+pub(crate) use lab::{lab_case, lacks, may_skip, reserved_ports};
 pub(crate) use program::{Ended, Mrsh, Running};

@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reserved_ports::{ListenerLease, PortPool, RESERVED, listen};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::SockRef;
@@ -15,7 +16,6 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::ports::{ListenerLease, PortPool, RESERVED, bind};
 use crate::transport::stream::Connection;
 pub(super) use caller::Caller;
 pub(super) use table::Strays;
@@ -165,7 +165,7 @@ impl SharedListeners {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         for _ in 0..EPHEMERAL_ATTEMPTS {
             let allowed = |port| index(port).is_some();
-            let (listener, lease) = bind::listen(&self.pool, wanted, &allowed)?;
+            let (listener, lease) = listen(&self.pool, wanted, &allowed)?;
             let port = listener.local_addr()?.port();
             if let Some(index) = index(port) {
                 let listener = Arc::new(listener);

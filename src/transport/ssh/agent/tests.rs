@@ -1,13 +1,14 @@
 //! Tests against the real ssh-agent, and with invalid answers.
 
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::transport::ssh::public::signed;
 use crate::transport::ssh::testing::Bench;
+use ssh_files::verify_signature;
 
 /// A real agent, which is killed when dropped.
 struct RunningAgent {
@@ -79,7 +80,10 @@ async fn keys_of_every_type_sign_in_a_real_agent() {
             let mut signature = Vec::new();
             put_string(&mut signature, algorithm.as_bytes());
             put_string(&mut signature, &raw);
-            assert!(signed(&public, b"data", &signature), "{name} {algorithm}");
+            assert!(
+                verify_signature(&public, b"data", &signature),
+                "{name} {algorithm}"
+            );
             count += 1;
         }
     }
@@ -142,7 +146,7 @@ async fn sessions_share_a_connection_and_a_dropped_request_harms_none() {
             let mut signature = Vec::new();
             put_string(&mut signature, b"rsa-sha2-512");
             put_string(&mut signature, &raw);
-            assert!(signed(&public, &data, &signature), "{i}");
+            assert!(verify_signature(&public, &data, &signature), "{i}");
             false
         });
     }
@@ -222,7 +226,7 @@ async fn no_agent_is_an_error_that_names_the_socket() {
 proptest! {
     #[test]
     fn every_answer_is_parsed_without_a_panic(bytes in any::<Vec<u8>>()) {
-        let _ = keys(Reader::new(&bytes));
-        let _ = signature(Reader::new(&bytes), "ssh-ed25519");
+        let _ = keys(WireReader::new(&bytes));
+        let _ = signature(WireReader::new(&bytes), "ssh-ed25519");
     }
 }

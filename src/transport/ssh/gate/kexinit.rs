@@ -3,7 +3,7 @@
 use ssh2::MethodType;
 
 use super::Violation;
-use crate::transport::ssh::wire::Reader;
+use ssh_files::WireReader;
 
 /// Number of name lists in a KEXINIT message.
 const LISTS: usize = 10;
@@ -57,7 +57,7 @@ impl KexInit {
     /// Parses a message, without its type.
     pub(super) fn parse(body: &[u8]) -> Option<KexInit> {
         const COOKIE: usize = 16;
-        let mut reader = Reader::new(body.get(COOKIE..)?);
+        let mut reader = WireReader::new(body.get(COOKIE..)?);
         let mut lists = [const { String::new() }; LISTS];
         for list in &mut lists {
             reader.text()?.clone_into(list);

@@ -88,7 +88,7 @@ impl Gate {
 /// Returns the host key that `answer` makes.
 fn key(argument: u8) -> Vec<u8> {
     let answer = answer(31, argument);
-    Reader::new(&answer[1..]).string().unwrap().to_vec()
+    WireReader::new(&answer[1..]).string().unwrap().to_vec()
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! The modes of the program: a run, or an answer that takes its place.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::ops::RangeInclusive;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit::ExitStatus;
+use crate::listing::Listing;
+use crate::messages::{print, print_error, print_message, print_set_up_error, print_with};
+use crate::output::{self, Console, SummaryLevel};
+use crate::plan::{FilterPlan, Plan, RunPlan};
+use crate::reader::Reader;
+use crate::{complete, dry_run, generate, inherited, multi_rsh, privilege, setup};
+use reserved_ports::{candidates, kernel};
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// The command line or the set-up is wrong; no host has been called.
+pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
+    // Before any file is opened: the caller may lack the right to open it.
+    privilege::settle().map_err(Error::system(privilege::DROP))?;
+    inherited::reset_signals().map_err(Error::system("take over signals"))?;
+    if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
+        print(complete::answer(&args[2..]))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    if multi_rsh::is_called(args) {
+        let cli = multi_rsh::cli(args)?;
+        return carry_out(Plan::new(cli, BTreeMap::new())?);
+    }
+    let config = Config::load(args.to_owned())?;
+    if let Some(text) = config.cli.generate {
+        print(generate::text(text))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    if config.cli.show_config {
+        print(config.show())?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    carry_out(Plan::new(config.cli, config.groups)?)
+}
+
+fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
+    match plan {
+        Plan::Ports(range) => print_ports(&range),
+        Plan::Filter(plan) => Ok(gather_standard_input(&plan)),
+        Plan::Print {
+            listing,
+            failed,
+            warnings,
+        } => print_listing(&listing, &failed, &warnings),
+        Plan::NoTargets(reason) => {
+            print_error(&reason);
+            Ok(ExitStatus::SUCCESS)
+        }
+        Plan::Run(plan) if plan.dry => print_plan(&plan),
+        Plan::Run(plan) => setup::run(*plan),
+    }
+}
+
+/// `--ports`.
+fn print_ports(range: &RangeInclusive<u16>) -> Result<ExitStatus, Error> {
+    let sockets =
+        kernel::sockets(range).map_err(Error::system("ask the kernel for its sockets"))?;
+    let candidates = candidates(range.clone());
+    print(output::ports::describe(range, &candidates, &sockets))?;
+    Ok(ExitStatus::SUCCESS)
+}
+
+/// `--list` and the other listing modes.
+fn print_listing(
+    listing: &Listing,
+    failed: &[Error],
+    warnings: &[String],
+) -> Result<ExitStatus, Error> {
+    warnings.iter().for_each(|text| print_message(text));
+    print_with(|out| listing.write_to(out))?;
+    failed
+        .iter()
+        .for_each(|error| print_set_up_error(error, &[]));
+    Ok(if failed.is_empty() {
+        ExitStatus::SUCCESS
+    } else {
+        ExitStatus::SETUP
+    })
+}
+
+/// `-n`.
+fn print_plan(plan: &RunPlan) -> Result<ExitStatus, Error> {
+    let (text, all_resolved) =
+        dry_run::describe(plan).map_err(Error::system("start the event loop"))?;
+    let shows_notices = match plan.report.words {
+        SummaryLevel::All => true,
+        SummaryLevel::IfFailed => !all_resolved,
+        SummaryLevel::None => false,
+    };
+    plan.notices
+        .iter()
+        .filter(|notice| shows_notices && (plan.report.verbose || !notice.verbose))
+        .for_each(|notice| print_message(&notice.text));
+    print(text)?;
+    Ok(if all_resolved {
+        ExitStatus::SUCCESS
+    } else {
+        ExitStatus::UNREACHED
+    })
+}
+
+/// `--gather-stdin`.
+fn gather_standard_input(plan: &FilterPlan) -> ExitStatus {
+    let mut console =
+        Console::stdio(plan.terminals, &Reader::default()).pass_colors(plan.pass_colors);
+    let mut input = io::stdin().lock();
+    let ended = output::filter(
+        &plan.gather,
+        plan.label,
+        plan.colors,
+        &mut input,
+        &mut console,
+    );
+    if let Err(error) = &ended
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        print_error(error);
+    }
+    ExitStatus::of_filter(ended.as_ref().copied())
+}

@@ -1,0 +1,122 @@
+//! Writing of gathered text line by line, with lines of any length.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use memchr::memchr;
+
+use super::super::Console;
+use super::super::color::Frame;
+use super::super::terminal::shown_line;
+use super::super::unfinished_line::{print_line, print_piece};
+use crate::event::Stream;
+
+/// Size of the buffer for a text.
+const PIECE: usize = 64 * 1024;
+
+/// Writes a text, each line within `frame`.
+///
+/// # Errors
+/// The console's, or the text cannot be read.
+pub(super) fn print_text(
+    text: impl Read,
+    frame: Frame<'_>,
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<()> {
+    let mut text = buffered(text);
+    let mut line = Vec::new();
+    while print_next(&mut text, &mut line, frame, stream, console)? {}
+    Ok(())
+}
+
+/// Returns a buffered reader of a text.
+pub(super) fn buffered<R: Read>(text: R) -> BufReader<R> {
+    BufReader::with_capacity(PIECE, text)
+}
+
+/// Writes the next line of a text within `frame`; returns false at the end. `line` is a buffer that is reused.
+///
+/// # Errors
+/// As for [`print_text`].
+pub(super) fn print_next(
+    text: &mut impl BufRead,
+    line: &mut Vec<u8>,
+    frame: Frame<'_>,
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<bool> {
+    line.clear();
+    loop {
+        let ready = text.fill_buf()?;
+        if ready.is_empty() {
+            break;
+        }
+        if let Some(end) = memchr(b'\n', ready) {
+            if line.is_empty() {
+                print_line(&ready[..end], frame, stream, console)?;
+            } else {
+                line.extend_from_slice(&ready[..end]);
+                print_line(line, frame, stream, console)?;
+            }
+            text.consume(end + 1);
+            return Ok(true);
+        }
+        line.extend_from_slice(ready);
+        let length = ready.len();
+        text.consume(length);
+        if line.len() > PIECE {
+            print_long_line(line, text, frame, stream, console)?;
+            return Ok(true);
+        }
+    }
+    if line.is_empty() {
+        return Ok(false);
+    }
+    print_line(line, frame, stream, console)?;
+    Ok(true)
+}
+
+/// Writes a line that begins with `line` and continues in `text`. `line` is empty afterwards.
+///
+/// # Errors
+/// As for [`print_text`].
+pub(super) fn print_long_line(
+    line: &mut Vec<u8>,
+    text: &mut impl BufRead,
+    frame: Frame<'_>,
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<()> {
+    let colors = console.passes_colors();
+    let terminal = console.is_terminal(stream).then_some(colors);
+    let mut shown = Vec::new();
+    let mut long = console.long_line(stream)?;
+    for piece in frame.before {
+        long.piece(piece)?;
+    }
+    loop {
+        print_piece(line, terminal, &mut shown, &mut long)?;
+        let ready = text.fill_buf()?;
+        if ready.is_empty() {
+            break;
+        }
+        if let Some(end) = memchr(b'\n', ready) {
+            line.extend_from_slice(&ready[..end]);
+            text.consume(end + 1);
+            break;
+        }
+        line.extend_from_slice(ready);
+        let length = ready.len();
+        text.consume(length);
+    }
+    if let Some(colors) = terminal {
+        shown.clear();
+        shown_line(line, colors, &mut shown);
+        long.piece(&shown)?;
+    } else {
+        long.piece(line)?;
+    }
+    line.clear();
+    long.piece(frame.after)?;
+    long.end()
+}

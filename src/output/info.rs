@@ -1,0 +1,156 @@
+//! Facts about a run that reports show beside its events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::label::LabelField;
+use crate::targets::{Target, TargetId, TransportKind};
+
+/// The settings of a run, for reports and for `-n`. Only text depends on it; the run itself reads `RunSpec`, and the
+/// transports have their own settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunInfo {
+    /// The targets as they were named; with `--demo` the run knows them by other addresses.
+    pub targets: Arc<[Target]>,
+    /// The command, unwrapped.
+    pub command: Vec<u8>,
+    /// The transport of targets that name none.
+    pub transport: TransportKind,
+    /// The remote user of targets that name none.
+    pub user: String,
+    /// True if the user gave the remote user, false if it is the name of the caller.
+    pub user_given: bool,
+    /// The port of targets that name none, if one was given; else it is their transport's.
+    pub port: Option<u16>,
+    /// Resolved ssh endpoints, indexed by [`TargetId`]. Empty without ssh targets.
+    pub resolved: Vec<Option<ResolvedEndpoint>>,
+    /// The fan-out.
+    pub jobs: usize,
+    /// Maximum time up to the start of the command.
+    pub connect_timeout: Duration,
+    /// Maximum time from the start of the command.
+    pub command_timeout: Option<Duration>,
+    /// Limits, retries and waves.
+    pub rules: RunRules,
+    /// Value of `--stderr`.
+    pub stderr: &'static str,
+    /// Value of `--source-ports`.
+    pub source_ports: String,
+    /// True if the command is sent without the wrapper (`--raw`).
+    pub raw: bool,
+    /// True if the commands read standard input (`-i`).
+    pub stdin: bool,
+    /// True for `--demo`.
+    pub demo: bool,
+}
+
+/// The endpoint of an ssh target, after ssh_config(5) was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedEndpoint {
+    /// The name or address that is connected to.
+    pub host: Arc<str>,
+    /// The remote user.
+    pub user: Arc<str>,
+    /// The port.
+    pub port: u16,
+    /// The jump hosts, if there are any.
+    pub jump_hosts: Option<Arc<str>>,
+}
+
+/// The endpoint of a target, as far as mrsh knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint<'a> {
+    /// The transport.
+    pub transport: TransportKind,
+    /// The name or address.
+    pub host: &'a str,
+    /// The remote user; `None` where another program decides it.
+    pub user: Option<&'a str>,
+    /// The port; `None` where there is none or another program decides it.
+    pub port: Option<u16>,
+    /// The jump hosts, if there are any.
+    pub jump_hosts: Option<&'a str>,
+}
+
+/// Limits, retries and waves of a run. A copy of `run::policy::Policy` for text, since this module imports nothing of
+/// `run`. The options of the same names describe the fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunRules {
+    /// Time between TERM and KILL.
+    pub kill_after: Duration,
+    /// Maximum time of the whole run.
+    pub deadline: Option<Duration>,
+    /// Maximum time without output of a command.
+    pub idle_timeout: Option<Duration>,
+    /// Number of further attempts per host.
+    pub retries: u32,
+    /// Maximum number of attempts per second.
+    pub rate: Option<u32>,
+    /// Number of failures that stops the run, as it is typed.
+    pub max_failures: Option<String>,
+    /// Index after the last target of each wave; `None` without waves.
+    pub waves: Option<Vec<usize>>,
+}
+
+impl RunInfo {
+    /// Returns the label of a target.
+    #[must_use]
+    pub fn label(&self, target: TargetId) -> &str {
+        self.targets
+            .get(target.index())
+            .map_or("?", |target| &target.label)
+    }
+
+    /// Returns the value of a placeholder of `--label` for the target with this index.
+    pub(super) fn field(&self, field: LabelField, target: usize) -> String {
+        let Some(target_info) = self.targets.get(target) else {
+            return "?".to_owned();
+        };
+        match field {
+            LabelField::Label => target_info.label.to_string(),
+            LabelField::Host => self.endpoint(target, target_info).host.to_owned(),
+            LabelField::User => self
+                .endpoint(target, target_info)
+                .user
+                .unwrap_or_default()
+                .to_owned(),
+            LabelField::Port => self
+                .endpoint(target, target_info)
+                .port
+                .map_or(String::new(), |port| port.to_string()),
+            LabelField::Number => target.to_string(),
+        }
+    }
+
+    /// Returns the endpoint of `target`, whose position in the list is `index`.
+    #[must_use]
+    pub fn endpoint<'a>(&'a self, index: usize, target: &'a Target) -> Endpoint<'a> {
+        let transport = target.transport_or(self.transport);
+        if let Some(Some(resolved)) = self.resolved.get(index) {
+            return Endpoint {
+                transport,
+                host: &resolved.host,
+                user: Some(&resolved.user),
+                port: Some(resolved.port),
+                jump_hosts: resolved.jump_hosts.as_deref(),
+            };
+        }
+        // The system's ssh reads its own configuration, so only typed values are known.
+        let decides = transport == TransportKind::OpenSsh && !self.demo;
+        let port = transport.default_port().map(|default| {
+            let typed = target.port.or(self.port);
+            typed.or((!decides).then_some(default))
+        });
+        Endpoint {
+            transport,
+            host: &target.host,
+            user: match (&target.user, decides && !self.user_given) {
+                (Some(user), _) => Some(user),
+                (None, true) => None,
+                (None, false) => Some(&self.user),
+            },
+            port: port.flatten(),
+            jump_hosts: None,
+        }
+    }
+}

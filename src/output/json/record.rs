@@ -1,0 +1,395 @@
+//! The records of `--json`. The names of the fields are stable: a version of the format only gains fields.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Serialize, Serializer};
+
+use super::super::RunInfo;
+use crate::error::plain;
+use crate::event::{CancelReason, Finished, Outcome, RunStats};
+use crate::event::{LeftRunning, RemoteExit, Side, Stream};
+use crate::targets::{Target, TargetId};
+
+/// Class and outcome of a defect in mrsh.
+pub(super) const INTERNAL: &str = "internal";
+
+/// One line of JSON without its version.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(super) enum Record<'a> {
+    RunStart(Box<RunStartRecord<'a>>),
+    Started {
+        target: u32,
+        label: &'a str,
+    },
+    Output {
+        target: u32,
+        label: &'a str,
+        stream: &'static str,
+        #[serde(flatten)]
+        bytes: Bytes<'a>,
+    },
+    Finished(Box<FinishedRecord<'a>>),
+    State {
+        running: Vec<RunningRecord>,
+        for_ports: usize,
+        waiting: usize,
+        finished: usize,
+    },
+    Note {
+        verbose: bool,
+        text: &'a str,
+    },
+    RunEnd(Box<RunEndRecord>),
+}
+
+/// Bytes as text if they are UTF-8, else in base64.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Bytes<'a> {
+    Text(&'a str),
+    Base64(String),
+}
+
+impl<'a> Bytes<'a> {
+    pub(super) fn of(data: &'a [u8]) -> Self {
+        match str::from_utf8(data) {
+            Ok(text) => Bytes::Text(text),
+            Err(_) => Bytes::Base64(BASE64_STANDARD.encode(data)),
+        }
+    }
+}
+
+/// A time in milliseconds with microsecond precision.
+#[derive(Clone, Copy, Debug)]
+struct Millis(Duration);
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((self.0.as_secs_f64() * 1e6).round() / 1e3)
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RunStartRecord<'a> {
+    program: &'static str,
+    version: &'static str,
+    /// Seconds since 1970.
+    time: f64,
+    total: usize,
+    targets: Vec<TargetRecord<'a>>,
+    options: OptionsRecord<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct TargetRecord<'a> {
+    label: &'a str,
+    host: &'a str,
+    transport: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_way_of: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct OptionsRecord<'a> {
+    command: Bytes<'a>,
+    transport: &'a str,
+    jobs: usize,
+    connect_timeout_ms: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_timeout_ms: Option<Millis>,
+    kill_after_ms: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_timeout_ms: Option<Millis>,
+    retries: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_failures: Option<&'a str>,
+    /// Index after the last target of each wave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waves: Option<&'a [usize]>,
+    stderr: &'a str,
+    source_ports: &'a str,
+    raw: bool,
+    stdin: bool,
+    demo: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FinishedRecord<'a> {
+    target: u32,
+    label: &'a str,
+    outcome: &'static str,
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ReasonRecord>,
+    ms: TimesRecord,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_first: Option<&'static str>,
+    /// Present only if true.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_running: bool,
+    /// Present only if true.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    may_be_running: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureRecord {
+    class: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'static str>,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum ReasonRecord {
+    ReportFailed,
+    Failures,
+    Deadline,
+    Signal { signal: i32 },
+}
+
+impl From<CancelReason> for ReasonRecord {
+    fn from(reason: CancelReason) -> Self {
+        match reason {
+            CancelReason::ReportFailed => ReasonRecord::ReportFailed,
+            CancelReason::Failures => ReasonRecord::Failures,
+            CancelReason::Deadline => ReasonRecord::Deadline,
+            CancelReason::Signal(signal) => ReasonRecord::Signal { signal },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct TimesRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolve: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port_wait: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_wait: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed: Option<Millis>,
+    total: Millis,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RunningRecord {
+    target: u32,
+    ms: Millis,
+}
+
+impl From<(TargetId, Duration)> for RunningRecord {
+    fn from((target, time): (TargetId, Duration)) -> Self {
+        RunningRecord {
+            target: target.0,
+            ms: Millis(time),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RunEndRecord {
+    total: usize,
+    succeeded: usize,
+    exit_failed: usize,
+    failed: usize,
+    cancelled: usize,
+    not_started: usize,
+    /// Targets by number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_running: Vec<u32>,
+    /// Targets by number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    may_be_running: Vec<u32>,
+    failures: BTreeMap<&'static str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst_status: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ReasonRecord>,
+    ports_used: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_wait: Option<usize>,
+    elapsed_ms: Millis,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn run_start(info: &'a RunInfo) -> Self {
+        let target = |(index, target): (usize, &'a Target)| {
+            let endpoint = info.endpoint(index, target);
+            TargetRecord {
+                label: &target.label,
+                host: endpoint.host,
+                transport: endpoint.transport.name(),
+                user: endpoint.user,
+                port: endpoint.port,
+                by_way_of: endpoint.jump_hosts,
+            }
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Record::RunStart(Box::new(RunStartRecord {
+            program: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            time: (now.unwrap_or_default().as_secs_f64() * 1e3).round() / 1e3,
+            total: info.targets.len(),
+            targets: info.targets.iter().enumerate().map(target).collect(),
+            options: OptionsRecord {
+                command: Bytes::of(&info.command),
+                transport: info.transport.name(),
+                jobs: info.jobs,
+                connect_timeout_ms: Millis(info.connect_timeout),
+                command_timeout_ms: info.command_timeout.map(Millis),
+                kill_after_ms: Millis(info.rules.kill_after),
+                deadline_ms: info.rules.deadline.map(Millis),
+                idle_timeout_ms: info.rules.idle_timeout.map(Millis),
+                retries: info.rules.retries,
+                rate: info.rules.rate,
+                max_failures: info.rules.max_failures.as_deref(),
+                waves: info.rules.waves.as_deref(),
+                stderr: info.stderr,
+                source_ports: &info.source_ports,
+                raw: info.raw,
+                stdin: info.stdin,
+                demo: info.demo,
+            },
+        }))
+    }
+
+    pub(super) fn finished(finished: &Finished, label: &'a str) -> Self {
+        let Finished {
+            target,
+            ref outcome,
+            began,
+            elapsed,
+            facts,
+        } = *finished;
+        let mut end = FinishedRecord {
+            target: target.0,
+            label,
+            outcome: "",
+            success: outcome.is_success(),
+            status: None,
+            signal: None,
+            failure: None,
+            reason: None,
+            ms: TimesRecord {
+                began: began.map(Millis),
+                resolve: facts.resolve.map(Millis),
+                port_wait: facts.port_wait.map(Millis),
+                retry_wait: facts.retry_wait.map(Millis),
+                connect: facts.connect.map(Millis),
+                start: facts.start.map(Millis),
+                run: facts.run.map(Millis),
+                delayed: began.map(|_| Millis(facts.delayed(elapsed))),
+                total: Millis(elapsed),
+            },
+            attempts: facts.attempts,
+            local_port: facts.local_port,
+            closed_first: facts.closed_first.map(side),
+            left_running: facts.left_running == LeftRunning::Yes,
+            may_be_running: facts.left_running == LeftRunning::Maybe,
+        };
+        end.outcome = match outcome {
+            Outcome::Exited(RemoteExit::Code(code)) => {
+                end.status = Some(*code);
+                "exited"
+            }
+            Outcome::Exited(RemoteExit::Signaled(signal)) => {
+                end.signal = Some(*signal);
+                "signaled"
+            }
+            Outcome::Exited(RemoteExit::Unknown) => "ended",
+            Outcome::Failed(failure) => {
+                end.failure = Some(FailureRecord {
+                    class: failure.class.name(),
+                    phase: Some(failure.phase.name()),
+                    message: failure.message.clone(),
+                });
+                "failed"
+            }
+            Outcome::Cancelled(reason) => {
+                end.reason = Some((*reason).into());
+                "cancelled"
+            }
+            Outcome::NotStarted(reason) => {
+                end.reason = Some((*reason).into());
+                "not-started"
+            }
+            Outcome::Internal(text) => {
+                end.failure = Some(FailureRecord {
+                    class: INTERNAL,
+                    phase: None,
+                    message: plain(text),
+                });
+                INTERNAL
+            }
+        };
+        Record::Finished(Box::new(end))
+    }
+
+    pub(super) fn run_end(
+        stats: &RunStats,
+        failures: BTreeMap<&'static str, usize>,
+        ports_used: usize,
+    ) -> Self {
+        Record::RunEnd(Box::new(RunEndRecord {
+            total: stats.total,
+            succeeded: stats.succeeded,
+            exit_failed: stats.exit_failed,
+            failed: stats.failed,
+            cancelled: stats.cancelled,
+            not_started: stats.not_started,
+            left_running: stats.left_running.iter().map(|id| id.0).collect(),
+            may_be_running: stats.may_be_running.iter().map(|id| id.0).collect(),
+            failures,
+            worst_status: stats.worst_status,
+            reason: stats.cancel.map(Into::into),
+            ports_used,
+            time_wait: stats.time_wait,
+            elapsed_ms: Millis(stats.elapsed),
+        }))
+    }
+}
+
+pub(super) fn stream(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
+    }
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Local => "local",
+        Side::Remote => "remote",
+    }
+}

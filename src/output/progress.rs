@@ -1,0 +1,464 @@
+//! `--progress`: one line at the bottom of the terminal with the progress of the run.
+//!
+//! indicatif formats the line, and only the console writes it to the screen. The console removes the bar before it
+//! writes other lines, and draws it again when the reporter thread is idle, not after each line of output.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use unicode_width::UnicodeWidthStr;
+
+use super::summary::duration;
+use super::terminal::harmless_line;
+use super::{Console, Reporter, RunInfo};
+use crate::event::{Event, Outcome, RunStats};
+use crate::targets::TargetId;
+
+/// Time before the bar appears. Shorter runs have no bar.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Time between two drawings of the bar.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Number of remaining hosts from which on slow ones are named.
+const FEW: usize = 5;
+
+/// Running time from which on a host is slow.
+const LONG: Duration = Duration::from_secs(2);
+
+/// Maximum width of the bar. A terminal that becomes narrower wraps a longer line.
+const WIDEST: u16 = 78;
+
+/// Narrower terminals show only the numbers.
+const NARROW: u16 = 60;
+
+/// Minimum width for indicatif.
+const NARROWEST: u16 = 20;
+
+const TEMPLATE: &str = "[{bar:20}] {pos}/{len} {wide_msg}";
+const NARROW_TEMPLATE: &str = "{pos}/{len} {wide_msg}";
+
+/// The reporter of the progress bar.
+#[derive(Debug)]
+pub(super) struct Progress {
+    info: Arc<RunInfo>,
+    width: fn() -> u16,
+    canvas: BarCanvas,
+    bar: ProgressBar,
+    narrow: bool,
+    running: HashMap<TargetId, Instant>,
+    /// Number of running targets that wait for a source port.
+    for_ports: usize,
+    started: usize,
+    done: usize,
+    failed: usize,
+    not_started: usize,
+    begun: Instant,
+    drawn: Option<Instant>,
+}
+
+/// The drawing target of indicatif, which stores a single line.
+#[derive(Clone, Debug, Default)]
+struct BarCanvas(Arc<Mutex<Drawing>>);
+
+#[derive(Debug, Default)]
+struct Drawing {
+    width: u16,
+    next: String,
+    line: String,
+}
+
+impl Progress {
+    /// Creates the reporter. `width` returns the width of the terminal, which may change.
+    pub(super) fn new(info: &Arc<RunInfo>, width: fn() -> u16) -> Self {
+        let canvas = BarCanvas::default();
+        // The maximum rate, since this reporter decides when to draw.
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), 255);
+        let bar = ProgressBar::with_draw_target(Some(info.targets.len() as u64), target);
+        bar.set_style(style(TEMPLATE));
+        Progress {
+            info: Arc::clone(info),
+            width,
+            canvas,
+            bar,
+            narrow: false,
+            running: HashMap::new(),
+            for_ports: 0,
+            started: 0,
+            done: 0,
+            failed: 0,
+            not_started: 0,
+            begun: Instant::now(),
+            drawn: None,
+        }
+    }
+
+    /// Returns the text of the bar.
+    fn line(&mut self, now: Instant) -> String {
+        let width = (self.width)().saturating_sub(1).min(WIDEST);
+        // indicatif cannot draw in a width of 0. The line is cut below.
+        self.canvas.set_width(width.max(NARROWEST));
+        if self.narrow != (width < NARROW) {
+            self.narrow = !self.narrow;
+            self.bar.set_style(style(if self.narrow {
+                NARROW_TEMPLATE
+            } else {
+                TEMPLATE
+            }));
+        }
+        self.bar.set_message(self.message(now));
+        self.bar.set_position(self.done as u64);
+        self.bar.force_draw();
+        let line = self.canvas.line();
+        cut_to_width(line, width.into())
+    }
+
+    fn message(&self, now: Instant) -> String {
+        let left = self.info.targets.len().saturating_sub(self.done);
+        let mut words = Vec::new();
+        if self.failed > 0 {
+            words.push(format!("{} failed", self.failed));
+        }
+        if self.not_started > 0 {
+            words.push(format!("{} not started", self.not_started));
+        }
+        let mut running: Vec<_> = if left == self.running.len() && left <= FEW {
+            self.running.iter().collect()
+        } else {
+            Vec::new()
+        };
+        running.retain(|(_, since)| now.saturating_duration_since(**since) >= LONG);
+        let mut for_ports =
+            (self.for_ports > 0).then(|| format!("{} waiting for ports", self.for_ports));
+        if !running.is_empty() {
+            words.extend(for_ports.take());
+            running.sort_by_key(|(id, since)| (**since, **id));
+            let name = |(id, since): (&TargetId, &Instant)| {
+                let mut label = Vec::new();
+                harmless_line(self.info.label(*id).as_bytes(), &mut label);
+                let label = String::from_utf8_lossy(&label).into_owned();
+                format!("{label} ({})", duration(now - *since))
+            };
+            let names: Vec<String> = running.into_iter().map(name).collect();
+            words.push(format!("{left} running: {}", names.join(", ")));
+            return words.join(", ");
+        }
+        words.push(format!("{} running", self.running.len()));
+        words.extend(for_ports);
+        words.extend(self.wave());
+        let rate = self.bar.per_sec();
+        if self.done > 0 && rate.is_finite() {
+            words.push(format!("{rate:.1}/s"));
+            words.push(format!("{} left", duration(self.bar.eta())));
+        }
+        words.join(", ")
+    }
+
+    /// Returns the number of the current wave, if there are several.
+    fn wave(&self) -> Option<String> {
+        let ends = self.info.rules.waves.as_ref();
+        let ends = ends.filter(|ends| ends.len() > 1)?;
+        let before = ends.iter().filter(|&&end| end < self.started).count();
+        Some(format!("wave {} of {}", before + 1, ends.len()))
+    }
+}
+
+/// Returns the current width of the terminal on standard error.
+pub(super) fn terminal_width() -> u16 {
+    match rustix::termios::tcgetwinsize(rustix::stdio::stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col,
+        _ => 80,
+    }
+}
+
+/// Cuts a line to this many columns, between two characters.
+fn cut_to_width(mut line: String, columns: usize) -> String {
+    while line.width() > columns {
+        line.pop();
+    }
+    line
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("the templates are constants")
+        .progress_chars("=> ")
+}
+
+impl Reporter for Progress {
+    fn event(&mut self, event: &Event, _: &mut Console) -> io::Result<()> {
+        match event {
+            Event::RunStarted { .. } => self.begun = Instant::now(),
+            Event::Started(target) => {
+                self.running.insert(*target, Instant::now());
+                self.started += 1;
+            }
+            Event::Finished(finished) => {
+                self.running.remove(&finished.target);
+                self.done += 1;
+                match &finished.outcome {
+                    Outcome::NotStarted(_) => self.not_started += 1,
+                    outcome => self.failed += usize::from(!outcome.is_success()),
+                }
+            }
+            Event::PortWaits(count) => self.for_ports = *count,
+            Event::Output(_) | Event::State { .. } | Event::Notice(_) => {}
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant, console: &mut Console) -> io::Result<Option<Instant>> {
+        let next = match self.drawn {
+            Some(drawn) => drawn + INTERVAL,
+            None => self.begun + PATIENCE,
+        };
+        if now < next {
+            return Ok(Some(next));
+        }
+        let line = self.line(now);
+        console.set_bar(&line)?;
+        self.drawn = Some(now);
+        Ok(Some(now + INTERVAL))
+    }
+
+    fn finish(&mut self, _: &RunStats, console: &mut Console) -> io::Result<()> {
+        console.clear_bar()
+    }
+}
+
+impl BarCanvas {
+    fn with<T>(&self, act: impl FnOnce(&mut Drawing) -> T) -> T {
+        // indicatif catches no panic, so the text is complete even if the lock is poisoned.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_width(&self, width: u16) {
+        self.with(|drawing| drawing.width = width);
+    }
+
+    fn line(&self) -> String {
+        self.with(|drawing| drawing.line.trim_end().to_owned())
+    }
+}
+
+impl TermLike for BarCanvas {
+    fn width(&self) -> u16 {
+        self.with(|drawing| drawing.width)
+    }
+
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.with(|drawing| drawing.next.push_str(text));
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.with(|drawing| drawing.next.clear());
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.with(|drawing| drawing.line = std::mem::take(&mut drawing.next));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::lines::Lines;
+    use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
+    use super::super::{Colors, Terminals};
+    use super::*;
+    use crate::event::CancelReason;
+    use crate::event::{RemoteExit, Stream};
+
+    const BOTH: Terminals = Terminals {
+        out: true,
+        err: true,
+    };
+
+    fn progress(hosts: usize, width: fn() -> u16) -> (Progress, Vec<String>) {
+        let names: Vec<String> = (0..hosts).map(|n| format!("n{n}")).collect();
+        (Progress::new(&Arc::new(run_info(&names)), width), names)
+    }
+
+    #[test]
+    fn the_bar_has_the_numbers_and_the_last_hosts() {
+        let (mut progress, _) = progress(40, || 100);
+        let mut console = Recorder::default().console(BOTH);
+        for n in 0..40 {
+            let started = Event::Started(TargetId(n));
+            progress.event(&started, &mut console).unwrap();
+        }
+        let begun = progress.running[&TargetId(39)];
+        insta::assert_snapshot!(progress.line(begun), @"[                    ] 0/40 40 running");
+        progress.event(&Event::PortWaits(7), &mut console).unwrap();
+        insta::assert_snapshot!(progress.line(begun), @"[                    ] 0/40 40 running, 7 waiting for ports");
+        progress.event(&Event::PortWaits(0), &mut console).unwrap();
+        for n in 0..38 {
+            progress.event(&succeeded(n), &mut console).unwrap();
+        }
+        let lost = finished(38, Outcome::Internal(String::new()));
+        progress.event(&lost, &mut console).unwrap();
+        insta::assert_snapshot!(progress.line(begun + Duration::from_secs(12)), @"[===================>] 39/40 1 failed, 1 running: n39 (12 s)");
+        progress.width = || 30;
+        insta::assert_snapshot!(progress.line(begun + Duration::from_secs(12)), @"39/40 1 failed, 1 running: n3");
+        for (width, most) in [(0, 0), (1, 0), (2, 1), (25, 24), (500, 78)] {
+            progress.width = match width {
+                0 => || 0,
+                1 => || 1,
+                2 => || 2,
+                25 => || 25,
+                _ => || 500,
+            };
+            assert!(progress.line(begun).width() <= most);
+        }
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let cut = |columns| cut_to_width("1 日本".to_owned(), columns);
+        assert_eq!(
+            [cut(6), cut(5), cut(4), cut(0)],
+            ["1 日本", "1 日", "1 日", ""]
+        );
+    }
+
+    #[test]
+    fn the_bar_has_the_wave() {
+        let mut info = run_info(&["a", "b", "c", "d", "e", "f", "g"]);
+        info.rules.waves = Some(vec![1, 3, 7]);
+        let mut progress = Progress::new(&Arc::new(info), || 100);
+        let mut console = Recorder::default().console(BOTH);
+        let mut shown = Vec::new();
+        for n in 0..4 {
+            let started = Event::Started(TargetId(n));
+            progress.event(&started, &mut console).unwrap();
+            shown.push(progress.wave().unwrap());
+            if n == 2 {
+                (0..3).for_each(|n| progress.event(&succeeded(n), &mut console).unwrap());
+            }
+        }
+        let expected = ["1", "2", "2", "3"].map(|wave| format!("wave {wave} of 3"));
+        assert_eq!(shown, expected);
+        let bar = progress.line(Instant::now());
+        assert!(bar.contains("1 running, wave 3 of 3"), "{bar}");
+    }
+
+    #[test]
+    fn a_short_run_has_no_bar() {
+        let (mut progress, names) = progress(2, || 80);
+        let recorder = Recorder::default();
+        let mut console = recorder.console(BOTH);
+        progress.event(&run_started(&names), &mut console).unwrap();
+        let now = Instant::now();
+        let next = progress.tick(now, &mut console).unwrap().unwrap();
+        assert!(next > now && recorder.writes().is_empty());
+        progress.tick(next, &mut console).unwrap();
+        assert!(!recorder.writes().is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Whatever is written and whenever the bar is drawn, the screen has the lines, whole and in
+        /// order, with the bar below them at most.
+        #[test]
+        fn lines_and_bar_never_tear(steps in prop::collection::vec((0..5_u8, 1..120_usize), 1..60)) {
+            let (mut progress, names) = progress(3, || 80);
+            let mut lines = Lines::new(true, Colors::default());
+            let recorder = Recorder::default();
+            let mut console = recorder.console(BOTH);
+            lines.event(&run_started(&names), &mut console).unwrap();
+            let mut now = Instant::now() + PATIENCE;
+            let mut expected = Vec::new();
+            for (kind, length) in steps {
+                match kind {
+                    0 | 1 => {
+                        let text = "x".repeat(length);
+                        let stream = [Stream::Stdout, Stream::Stderr][usize::from(kind)];
+                        let event = output(u32::from(kind), stream, format!("{text}\n").as_bytes());
+                        lines.event(&event, &mut console).unwrap();
+                        expected.push(format!("n{kind}: {text}"));
+                    }
+                    2 => {
+                        console.rest().unwrap();
+                        let shown = screen(&recorder);
+                        let bar = shown.get(expected.len());
+                        prop_assert_eq!(bar.is_some(), progress.drawn.is_some(), "{:?}", shown);
+                        prop_assert!(bar.is_none_or(|bar| bar.starts_with("[  ")), "{shown:?}");
+                    }
+                    // A line without an end is not to be seen yet.
+                    3 => lines.event(&output(2, Stream::Stdout, b"y"), &mut console).unwrap(),
+                    _ => {
+                        now += INTERVAL;
+                        progress.tick(now, &mut console).unwrap();
+                        let shown = screen(&recorder);
+                        prop_assert_eq!(&shown[..shown.len() - 1], &expected[..]);
+                        prop_assert!(shown.last().unwrap().starts_with("[  "), "{shown:?}");
+                    }
+                }
+            }
+            console.flush().unwrap();
+            progress.finish(&RunStats::default(), &mut console).unwrap();
+            prop_assert_eq!(screen(&recorder), expected);
+        }
+    }
+
+    /// The lines on a large terminal that has been sent all this.
+    fn screen(recorder: &Recorder) -> Vec<String> {
+        let mut terminal = vt100::Parser::new(200, 200, 0);
+        for (_, bytes) in recorder.writes() {
+            let text = String::from_utf8(bytes).unwrap();
+            terminal.process(text.replace('\n', "\r\n").as_bytes());
+        }
+        let contents = terminal.screen().contents();
+        contents
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn an_exit_status_is_a_failure_and_not_being_started_is_none() {
+        let (mut progress, _) = progress(9, || 80);
+        let mut console = Recorder::default().console(BOTH);
+        let end = finished(0, Outcome::Exited(RemoteExit::Code(1)));
+        progress.event(&end, &mut console).unwrap();
+        let message = progress.message(Instant::now());
+        assert!(message.starts_with("1 failed, 0 running"), "{message}");
+        for id in 1..3 {
+            let never = finished(id, Outcome::NotStarted(CancelReason::Failures));
+            progress.event(&never, &mut console).unwrap();
+        }
+        let message = progress.message(Instant::now());
+        assert!(
+            message.starts_with("1 failed, 2 not started, 0 running"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! What the tests and the fuzz target of the reporters share: a console that remembers every write, and
+//! targets.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::lines::Lines;
+use super::{Colors, Console, Reporter, RunInfo, RunRules, Terminals};
+use crate::event::{Chunk, Facts, RemoteExit, Stream};
+use crate::event::{Event, Finished, Outcome};
+use crate::targets::{Target, TargetId, TransportKind};
+
+type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
+
+/// Remembers each write of its writers, in order.
+#[derive(Clone, Default)]
+pub(super) struct Recorder(Writes);
+
+/// One of the recorder's two ends.
+pub(super) struct RecordingWriter(Writes, Stream);
+
+impl Recorder {
+    pub(super) fn writer(&self, stream: Stream) -> RecordingWriter {
+        RecordingWriter(Arc::clone(&self.0), stream)
+    }
+
+    pub(super) fn console(&self, terminals: Terminals) -> Console {
+        let out = Box::new(self.writer(Stream::Stdout));
+        Console::new(out, Box::new(self.writer(Stream::Stderr)), terminals)
+    }
+
+    pub(super) fn writes(&self) -> Vec<(Stream, Vec<u8>)> {
+        self.0.lock().expect("nobody panics with it").clone()
+    }
+
+    pub(super) fn text(&self, stream: Stream) -> Vec<u8> {
+        let writes = self.writes().into_iter().filter(|(of, _)| *of == stream);
+        writes.flat_map(|(_, write)| write).collect()
+    }
+}
+
+impl Write for RecordingWriter {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .expect("nobody panics with it")
+            .push((self.1, data.to_vec()));
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The start of a run on these hosts.
+pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
+    Event::RunStarted {
+        targets: labels.iter().map(target).collect(),
+    }
+}
+
+/// What was asked for in such a run.
+#[must_use]
+pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
+    RunInfo {
+        targets: labels.iter().map(target).collect(),
+        command: b"uptime".to_vec(),
+        transport: TransportKind::Rsh,
+        user: "root".to_owned(),
+        user_given: false,
+        port: None,
+        resolved: Vec::new(),
+        jobs: 32,
+        connect_timeout: Duration::from_secs(10),
+        command_timeout: None,
+        rules: RunRules::default(),
+        stderr: "separate",
+        source_ports: "reserved".to_owned(),
+        raw: false,
+        stdin: false,
+        demo: false,
+    }
+}
+
+fn target<S: AsRef<str>>(label: &S) -> Target {
+    Target {
+        label: label.as_ref().into(),
+        host: label.as_ref().into(),
+        user: None,
+        port: None,
+        transport: None,
+        callback_from: None,
+        inventory: None,
+    }
+}
+
+/// Output of a target.
+pub(super) fn output(target: u32, stream: Stream, data: &[u8]) -> Event {
+    Event::Output(Chunk {
+        target: TargetId(target),
+        stream,
+        data: data.to_vec(),
+    })
+}
+
+/// The end of a target.
+pub(super) fn finished(target: u32, outcome: Outcome) -> Event {
+    Event::Finished(Finished {
+        target: TargetId(target),
+        outcome,
+        began: Some(Duration::ZERO),
+        elapsed: Duration::from_secs(1),
+        facts: Facts::default(),
+    })
+}
+
+/// The good end of a target.
+pub(super) fn succeeded(target: u32) -> Event {
+    finished(target, Outcome::Exited(RemoteExit::Code(0)))
+}
+
+/// What the line report writes on each of its streams for these pieces of the output of hosts `a` and `b`,
+/// if it keeps `limit` bytes of a line in memory.
+#[must_use]
+pub fn printed(limit: usize, pieces: &[(u32, Stream, &[u8])]) -> [Vec<u8>; 2] {
+    let recorder = Recorder::default();
+    let mut console = recorder.console(Terminals {
+        out: false,
+        err: false,
+    });
+    let mut lines = Lines::new(true, Colors::default()).keeping(limit);
+    let start = std::iter::once(run_started(&["a", "b"]));
+    let pieces = pieces
+        .iter()
+        .map(|&(target, stream, data)| output(target, stream, data));
+    let ends = [succeeded(0), succeeded(1)];
+    for event in start.chain(pieces).chain(ends) {
+        let written = lines.event(&event, &mut console);
+        written.expect("a recorder takes everything");
+    }
+    console.flush().expect("a recorder takes everything");
+    [Stream::Stdout, Stream::Stderr].map(|stream| recorder.text(stream))
+}

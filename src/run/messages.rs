@@ -1,0 +1,26 @@
+//! Texts of notices.
+
+use tokio::task::JoinError;
+
+pub(super) fn failed(count: usize) -> String {
+    format!("{} failed", hosts_in_words(count))
+}
+
+pub(super) fn hosts_in_words(count: usize) -> String {
+    match count {
+        1 => "1 host".to_owned(),
+        count => format!("{count} hosts"),
+    }
+}
+
+/// Returns the message of a task that panicked.
+pub(super) fn panic_text(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(payload) => payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "panic without a text".to_owned()),
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,179 @@
+//! Set-up of a run: privileges, daemons of `--demo`, password, standard input, transports and reports, in the order
+//! in which they can fail. The plan stays as it is; what starts here is passed on as values.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime::Runtime;
+
+use crate::error::Error;
+use crate::event::RunStats;
+use crate::exit::ExitStatus;
+use crate::messages::{print_error, print_message_on_thread, print_message_without_wait};
+use crate::output::{self, Console, Reports};
+use crate::plan::RunPlan;
+use crate::privilege;
+use crate::reader::Reader;
+use crate::run::signal::SignalSource;
+use crate::run::{self, RunSpec};
+use crate::targets::Target;
+use crate::transport::ssh::PasswordSource;
+use crate::transport::{Input, LOOKUP_THREADS};
+use demo::EmbeddedDaemons;
+use transports::Started;
+
+mod demo;
+mod ports;
+mod transports;
+
+/// Maximum number of threads for calls that block: name look-ups, and reads of a spooled standard input. Every
+/// target may want one of the latter.
+const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
+
+/// Sets up a run and runs it to its end.
+///
+/// # Errors
+/// Something that the run needs cannot be had; no host has been called.
+pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
+    if !plan.binds_reserved() {
+        privilege::give_up().map_err(Error::system(privilege::DROP))?;
+    }
+    let demo = if plan.demo {
+        Some(EmbeddedDaemons::start(&plan)?)
+    } else {
+        None
+    };
+    // Before the first thread, because the kernel keeps privileges by thread.
+    if !plan.transports.starts_processes() {
+        privilege::bar_new().map_err(Error::system(privilege::DROP))?;
+    }
+    // Before the input, which may follow the password on the same descriptor and goes to hosts.
+    let password = password(&plan)?;
+    let input = input(&plan)?;
+    let named = Arc::clone(&plan.info.targets);
+    let targets = match &demo {
+        Some(demo) => demo.targets(&named),
+        None => Arc::clone(&named),
+    };
+    let mut notices = plan.notices;
+    notices.extend(demo.as_ref().map(EmbeddedDaemons::notice));
+    let started = Started {
+        password,
+        input: input.clone(),
+        demo: demo.as_ref(),
+    };
+    let runtime = event_loop()?;
+    let transport = runtime.block_on(transports::set_up(
+        plan.transports,
+        started,
+        &targets,
+        &mut notices,
+    ))?;
+    let reader = Reader::default();
+    let console = Console::stdio(plan.terminals, &reader).pass_colors(plan.pass_colors);
+    let Reports {
+        messages,
+        failed: report_failed,
+        thread,
+    } = output::start(&plan.report, plan.info, console)
+        .map_err(Error::system("set up the reports"))?;
+    let spec = RunSpec {
+        targets,
+        fanout: plan.fanout,
+        connect_timeout: plan.connect_timeout,
+        command_timeout: plan.command_timeout,
+        policy: plan.policy,
+        descriptors_per_host: plan.descriptors_per_host,
+        input: input.clone(),
+        notices,
+        reader,
+        details: plan.report.verbose,
+        say: Some(print_message_on_thread),
+        report_failed,
+    };
+    let stats = runtime.block_on(async {
+        let signals =
+            SignalSource::system(plan.keys).map_err(Error::system("take over signals"))?;
+        if let Some(input) = input {
+            input.look_ahead().await.map_err(Error::Input)?;
+        }
+        Ok::<_, Error>(run::run(spec, transport, signals, messages.clone()).await)
+    })?;
+    // A name look-up that hangs must not keep the program.
+    runtime.shutdown_background();
+    // A closed channel says that the thread has written everything that can be written.
+    let errors = if messages.is_closed() {
+        join_reports(thread, &named, &stats)
+    } else {
+        // The run has given up waiting for the reader of the reports. The thread ends with the process.
+        print_message_without_wait(
+            "not all output was written: its reader did not take it in time",
+        );
+        name_left_running(&named, &stats);
+        Vec::new()
+    };
+    Ok(status(&stats, plan.worst_status, &errors))
+}
+
+/// Returns the source of the password. If that is a descriptor, the password has been read from it.
+fn password(plan: &RunPlan) -> Result<PasswordSource, Error> {
+    let mut password = match &plan.transports.ssh {
+        Some(ssh) => ssh.password.clone(),
+        None => PasswordSource::None,
+    };
+    password.read()?;
+    Ok(password)
+}
+
+/// Starts to read standard input, if the commands read it.
+fn input(plan: &RunPlan) -> Result<Option<Input>, Error> {
+    let Some(limits) = plan.stdin else {
+        return Ok(None);
+    };
+    Input::start(rustix::stdio::stdin(), limits, plan.info.targets.len())
+        .map(Some)
+        .map_err(Error::system("read standard input"))
+}
+
+fn event_loop() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .map_err(Error::system("start the event loop"))
+}
+
+/// Ends the thread of the reports and returns the errors of those that could not be written.
+fn join_reports(
+    thread: JoinHandle<Vec<io::Error>>,
+    targets: &[Target],
+    stats: &RunStats,
+) -> Vec<io::Error> {
+    thread.join().unwrap_or_else(|_| {
+        name_left_running(targets, stats);
+        vec![io::Error::other("the reporter panicked")]
+    })
+}
+
+/// Names the targets whose command may still be running, where the summary cannot do it.
+fn name_left_running(targets: &[Target], stats: &RunStats) {
+    output::left_running(targets, stats)
+        .into_iter()
+        .chain(output::may_be_running(targets, stats))
+        .for_each(|text| print_message_without_wait(&text));
+}
+
+/// Prints the errors of the reports and returns the exit status of the run. A closed pipe is not printed: its
+/// reader wants no more.
+fn status(stats: &RunStats, worst_status: bool, errors: &[io::Error]) -> ExitStatus {
+    let is_printed = |error: &&io::Error| error.kind() != io::ErrorKind::BrokenPipe;
+    for error in errors.iter().filter(is_printed) {
+        print_error(error);
+    }
+    let written = match errors.iter().find(is_printed).or(errors.first()) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    };
+    ExitStatus::of_run(stats, worst_status, written)
+}
