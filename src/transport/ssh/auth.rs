@@ -11,7 +11,7 @@ use super::connect::{Progress, lost};
 use super::drive::Turns;
 use super::ffi::{Fault, Peer, Signature};
 use super::trials::{Trials, Turn};
-use crate::error::with_causes;
+use crate::error_text::with_causes;
 use crate::event::{PasswordUse, Phase};
 use crate::transport::{Excused, TransportError};
 

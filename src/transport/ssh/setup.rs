@@ -19,7 +19,7 @@ use super::note::Note;
 use super::prompt::{self, Ask, PromptError, Secret};
 use super::trials::Trials;
 use super::trust::{Trust, TrustError};
-use crate::error::with_causes;
+use crate::error_text::with_causes;
 use crate::targets::Target;
 use crate::targets::fold;
 

@@ -15,7 +15,7 @@ use super::algorithms;
 use super::host_key_fault;
 use super::note::Note;
 use super::remarks::{Remarks, additions};
-use crate::error::with_causes;
+use crate::error_text::with_causes;
 use crate::transport::{HostKeyFault, TransportError};
 
 /// Everything that says whom to trust, each file read once.
