@@ -81,13 +81,13 @@ impl<'a> CommandClock<'a> {
 /// Returns when a limit on the command is reached. Never returns if there is none.
 pub(super) async fn out_of_time<T>(
     context: &TaskContext<T>,
-    span: &CommandClock<'_>,
+    command_clock: &CommandClock<'_>,
     facts: &Facts,
 ) -> TransportError {
     match (command_limit(context, facts), context.policy.idle_timeout) {
         (None, None) => std::future::pending().await,
         // Boxed, so that host tasks without limits are smaller.
-        (command, idle) => Box::pin(first_limit(span, command, idle)).await,
+        (command, idle) => Box::pin(first_limit(command_clock, command, idle)).await,
     }
 }
 
@@ -103,14 +103,14 @@ fn command_limit<T>(context: &TaskContext<T>, facts: &Facts) -> Option<(Duration
 
 /// Returns when the first of the command's limits is reached.
 async fn first_limit(
-    span: &CommandClock<'_>,
+    command_clock: &CommandClock<'_>,
     command: Option<(Duration, Duration)>,
     idle: Option<Duration>,
 ) -> TransportError {
     let whole = async {
         match command {
             Some((after, left)) => {
-                span.passed(left).await;
+                command_clock.passed(left).await;
                 after
             }
             None => std::future::pending().await,
@@ -119,7 +119,7 @@ async fn first_limit(
     let silent = async {
         match idle {
             Some(after) => {
-                span.silent(after).await;
+                command_clock.silent(after).await;
                 after
             }
             None => std::future::pending().await,
@@ -167,7 +167,7 @@ pub(super) async fn last_read<S: Session>(
         biased;
         () = cancelled.by_signal(), if wait_for_reader => None,
         // Before the output: when an endless stream has used up the task's budget in tokio, timers do not fire.
-        () = span.passed(LAST_READ) => None,
+        () = command_clock.passed(LAST_READ) => None,
         ended = session.pump(output) => Some(ended),
         () = nothing_more => None,
     }
@@ -176,8 +176,8 @@ pub(super) async fn last_read<S: Session>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reader::Reader;
     use crate::clock::lose_the_cpu;
+    use crate::reader::Reader;
     use tokio::sync::mpsc;
 
     #[tokio::test(start_paused = true)]
@@ -190,7 +190,10 @@ mod tests {
         lose_the_cpu(Duration::from_millis(450));
         let command_clock = CommandClock::begin(&clock, &output);
         lose_the_cpu(Duration::from_millis(100));
-        assert_eq!(span.left(Duration::from_secs(1)), Duration::from_secs(1));
+        assert_eq!(
+            command_clock.left(Duration::from_secs(1)),
+            Duration::from_secs(1)
+        );
         measuring.abort();
     }
 }
