@@ -23,13 +23,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("event", &["targets"]),
     (
         "transport",
-        &["clock", "error_text", "event", "random", "reader", "targets"],
+        &[
+            "clock",
+            "error_text",
+            "event",
+            "random",
+            "reader",
+            "targets",
+        ],
     ),
     (
         "run",
         &["event", "inherited", "reader", "targets", "transport"],
     ),
-    ("output", &["error_text", "event", "help", "random", "reader", "targets"]),
+    (
+        "output",
+        &["error_text", "event", "help", "random", "reader", "targets"],
+    ),
     // From the command line to the plan, and from the run to the exit status.
     ("cli", &["help", "run", "targets", "transport"]),
     ("config", &["cli", "targets", "trusted"]),
@@ -71,31 +81,63 @@ const LAYERS: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
-    ("messages", &["cli", "config", "error", "error_text", "exit", "help", "output"]),
+    (
+        "messages",
+        &[
+            "cli",
+            "config",
+            "error",
+            "error_text",
+            "exit",
+            "help",
+            "output",
+        ],
+    ),
     (
         "setup",
         &[
-            "error", "event", "exit", "messages", "output", "plan", "privilege", "random", "reader", "run", "targets",
+            "error",
+            "event",
+            "exit",
+            "messages",
+            "output",
+            "plan",
+            "privilege",
+            "random",
+            "reader",
+            "run",
+            "targets",
             "transport",
         ],
     ),
     (
         "modes",
         &[
-            "complete", "config", "dry_run", "error", "exit", "generate", "inherited", "listing", "messages",
-            "multi_rsh", "output", "plan", "privilege", "reader", "setup",
+            "complete",
+            "config",
+            "dry_run",
+            "error",
+            "exit",
+            "generate",
+            "inherited",
+            "listing",
+            "messages",
+            "multi_rsh",
+            "output",
+            "plan",
+            "privilege",
+            "reader",
+            "setup",
         ],
     ),
 ];
 
 /// Imports beside the table: the file, the start of the path, and the reason.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (
-        "cli/usage.rs",
-        "config::command",
-        "help for a wrong option looks for the nearest one, also among the listing modes",
-    ),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "cli/usage.rs",
+    "config::command",
+    "help for a wrong option looks for the nearest one, also among the listing modes",
+)];
 
 /// An import of one module by another.
 #[derive(Debug)]
