@@ -7,7 +7,7 @@
 //! | connect timeout (`-t`) | [`Budget`](crate::transport::Budget) | every scheduling delay; waits for a port, a free thread or another host |
 //! | deadline, kill delay, pauses before retries, wait for the reader of the reports | [`Alarm`] | time in which the process was stopped |
 //! | command timeout (`-u`), `--host-timeout`, `--idle-timeout` | `CommandClock` of the run | time in which the process was stopped, or in which the reader of the reports held the output back |
-//! | waits for source ports, ssh keep-alives, the wait for a command whose input failed | [`reached`] | nothing: every second counts |
+//! | ssh keep-alives, the wait for a command whose input failed | [`reached`] | nothing: every second counts |
 //!
 //! [`ProcessClock`] measures the delays for all of them.
 

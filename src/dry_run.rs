@@ -10,7 +10,7 @@ use reserved_ports::{RESERVED, SourcePorts, candidates, may_bind};
 use tokio::task::JoinSet;
 
 use crate::clock::ProcessClock;
-use crate::error::plain;
+use crate::error_text::plain;
 use crate::output::{Endpoint, RunInfo, RunRules};
 use crate::plan::RunPlan;
 use crate::run::descriptors::{Descriptors, descriptors};

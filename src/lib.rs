@@ -18,6 +18,7 @@ mod complete;
 pub mod config;
 pub mod dry_run;
 pub mod error;
+mod error_text;
 pub mod event;
 pub mod exit;
 pub mod generate;

@@ -9,7 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cli::usage;
 use crate::config::ConfigError;
-use crate::error::{Error, with_causes, without_numbers};
+use crate::error::Error;
+use crate::error_text::{with_causes, without_numbers};
 use crate::exit::ExitStatus;
 use crate::help::with_help;
 

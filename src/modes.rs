@@ -5,15 +5,21 @@ use std::ffi::OsString;
 use std::io;
 use std::ops::RangeInclusive;
 
+use crate::complete;
 use crate::config::Config;
+use crate::dry_run;
 use crate::error::Error;
 use crate::exit::ExitStatus;
+use crate::generate;
+use crate::inherited;
 use crate::listing::Listing;
 use crate::messages::{print, print_error, print_message, print_set_up_error, print_with};
+use crate::multi_rsh;
 use crate::output::{self, Console, SummaryLevel};
 use crate::plan::{FilterPlan, Plan, RunPlan};
+use crate::privilege;
 use crate::reader::Reader;
-use crate::{complete, dry_run, generate, inherited, multi_rsh, privilege, setup};
+use crate::setup;
 use reserved_ports::{candidates, kernel};
 
 /// Does what the command line asks for.

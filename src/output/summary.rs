@@ -14,7 +14,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
-use crate::error::{plain, without_numbers};
+use crate::error_text::{plain, without_numbers};
 use crate::event::{
     CancelReason, Event, Notice, Outcome, PasswordUse, RemoteExit, RunStats, Stream,
 };

@@ -81,13 +81,13 @@ impl<'a> CommandClock<'a> {
 /// Returns when a limit on the command is reached. Never returns if there is none.
 pub(super) async fn out_of_time<T>(
     context: &TaskContext<T>,
-    span: &CommandClock<'_>,
+    command_clock: &CommandClock<'_>,
     facts: &Facts,
 ) -> TransportError {
     match (command_limit(context, facts), context.policy.idle_timeout) {
         (None, None) => std::future::pending().await,
         // Boxed, so that host tasks without limits are smaller.
-        (command, idle) => Box::pin(first_limit(span, command, idle)).await,
+        (command, idle) => Box::pin(first_limit(command_clock, command, idle)).await,
     }
 }
 
@@ -103,14 +103,14 @@ fn command_limit<T>(context: &TaskContext<T>, facts: &Facts) -> Option<(Duration
 
 /// Returns when the first of the command's limits is reached.
 async fn first_limit(
-    span: &CommandClock<'_>,
+    command_clock: &CommandClock<'_>,
     command: Option<(Duration, Duration)>,
     idle: Option<Duration>,
 ) -> TransportError {
     let whole = async {
         match command {
             Some((after, left)) => {
-                span.passed(left).await;
+                command_clock.passed(left).await;
                 after
             }
             None => std::future::pending().await,
@@ -119,7 +119,7 @@ async fn first_limit(
     let silent = async {
         match idle {
             Some(after) => {
-                span.silent(after).await;
+                command_clock.silent(after).await;
                 after
             }
             None => std::future::pending().await,

@@ -320,13 +320,13 @@ async fn carry<T: Transport>(
     facts: &Facts,
     mut cancelled: CancelWatch,
 ) -> (Outcome, LeftRunning) {
-    let span = CommandClock::begin(&context.clock, output);
+    let command_clock = CommandClock::begin(&context.clock, output);
     let outcome = loop {
         let outcome = tokio::select! {
             biased;
             cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
             // Before the output: when an endless stream has used up the task's budget in tokio, timers do not fire.
-            error = out_of_time(context, &span, facts) => Outcome::Failed(error.into()),
+            error = out_of_time(context, &command_clock, facts) => Outcome::Failed(error.into()),
             ended = session.pump(output) => return unstopped(ended),
         };
         let wait_for_reader = match outcome {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::InputError;
+use crate::error_text::plain;
 use crate::event::{Failure, FailureClass, PasswordUse, Phase};
 
 /// An error of a target, other than the exit status of its command.
@@ -353,8 +354,8 @@ impl From<&TransportError> for Failure {
         Failure {
             class: error.class(),
             phase: error.phase(),
-            message: error.to_string(),
-            common: error.common(),
+            message: plain(error),
+            common: error.common().map(|text| plain(&text)),
             help: error.help(),
             password: error.password_use(),
         }

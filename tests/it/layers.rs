@@ -11,6 +11,7 @@ const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const LAYERS: &[(&str, &[&str])] = &[
     // Helpers, which import nothing.
     ("clock", &[]),
+    ("error_text", &[]),
     ("help", &[]),
     ("inherited", &[]),
     ("privilege", &[]),
@@ -18,21 +19,29 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reader", &[]),
     ("trusted", &[]),
     // The engine, from the data upwards.
-    ("ports", &["clock"]),
     ("targets", &["help", "trusted"]),
     ("event", &["targets"]),
     (
         "transport",
-        &["clock", "event", "ports", "random", "reader", "targets"],
+        &[
+            "clock",
+            "error_text",
+            "event",
+            "random",
+            "reader",
+            "targets",
+        ],
     ),
     (
         "run",
         &["event", "inherited", "reader", "targets", "transport"],
     ),
-    ("output", &["event", "help", "random", "reader", "targets"]),
-    ("demo", &["clock", "targets"]),
+    (
+        "output",
+        &["error_text", "event", "help", "random", "reader", "targets"],
+    ),
     // From the command line to the plan, and from the run to the exit status.
-    ("cli", &["help", "ports", "run", "targets", "transport"]),
+    ("cli", &["help", "run", "targets", "transport"]),
     ("config", &["cli", "targets", "trusted"]),
     (
         "error",
@@ -42,7 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("listing", &["error", "targets"]),
     ("complete", &["config", "targets", "transport"]),
     ("generate", &["cli"]),
-    ("multi_rsh", &["cli", "config", "run"]),
+    ("multi_rsh", &["cli", "config", "run", "targets"]),
     (
         "plan",
         &[
@@ -51,7 +60,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "event",
             "listing",
             "output",
-            "ports",
             "privilege",
             "random",
             "reader",
@@ -63,50 +71,73 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "dry_run",
         &[
+            "clock",
             "error",
+            "error_text",
             "output",
             "plan",
-            "ports",
             "run",
             "targets",
             "transport",
         ],
     ),
+    (
+        "messages",
+        &[
+            "cli",
+            "config",
+            "error",
+            "error_text",
+            "exit",
+            "help",
+            "output",
+        ],
+    ),
+    (
+        "setup",
+        &[
+            "error",
+            "event",
+            "exit",
+            "messages",
+            "output",
+            "plan",
+            "privilege",
+            "random",
+            "reader",
+            "run",
+            "targets",
+            "transport",
+        ],
+    ),
+    (
+        "modes",
+        &[
+            "complete",
+            "config",
+            "dry_run",
+            "error",
+            "exit",
+            "generate",
+            "inherited",
+            "listing",
+            "messages",
+            "multi_rsh",
+            "output",
+            "plan",
+            "privilege",
+            "reader",
+            "setup",
+        ],
+    ),
 ];
 
 /// Imports beside the table: the file, the start of the path, and the reason.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (
-        "output/ports.rs",
-        "ports",
-        "`--ports` shows the candidates and the sockets of the kernel",
-    ),
-    (
-        "output/summary.rs",
-        "error::plain",
-        "causes are cleaned as errors are",
-    ),
-    (
-        "output/summary.rs",
-        "error::without_numbers",
-        "causes are cleaned as errors are",
-    ),
-    (
-        "output/json/record.rs",
-        "error::plain",
-        "causes are cleaned as errors are",
-    ),
-    (
-        "run/waiting.rs",
-        "ports::PortWait",
-        "a target that waits for a port leaves its task, and the dispatcher keeps its place in the queue",
-    ),
-    (
-        "cli/usage.rs",
-        "config::command",
-        "help for a wrong option looks for the nearest one, also among the listing modes",
-    ),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "cli/usage.rs",
+    "config::command",
+    "help for a wrong option looks for the nearest one, also among the listing modes",
+)];
 
 /// An import of one module by another.
 #[derive(Debug)]

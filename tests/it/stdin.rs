@@ -159,7 +159,7 @@ fn targets_and_input_cannot_both_come_from_there() {
         let ended = ended.arg("cat").stdin(file(b"h1\n")).run().status(2);
         ended
             .stdout("")
-            .says(&["the targets cannot come from there too"]);
+            .says(&["cannot read targets from standard input: -i sends it to the commands"]);
     }
     let ended = Mrsh::new().args(&["--demo", "-q", "-f", "-"]);
     let ended = ended.arg("cat").stdin(file(b"h1\n")).run().status(0);

@@ -599,7 +599,7 @@ fn the_longest_command_is_measured_as_it_is_sent() {
     assert_eq!(refused.status, Some(2), "{}", refused.stderr);
     let sent: usize = refused
         .stderr
-        .split("too long: ")
+        .split("it has ")
         .nth(1)
         .and_then(|rest| rest.split(' ').next())
         .unwrap()

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Serialize, Serializer};
 
 use super::super::RunInfo;
-use crate::error::plain;
+use crate::error_text::plain;
 use crate::event::{CancelReason, Finished, Outcome, RunStats};
 use crate::event::{LeftRunning, RemoteExit, Side, Stream};
 use crate::targets::{Target, TargetId};

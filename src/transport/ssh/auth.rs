@@ -11,7 +11,7 @@ use super::connect::{LoginProgress, lost};
 use super::drive::CallPacer;
 use super::ffi::{Fault, Peer, Signature};
 use super::trials::{TrialTurn, Trials};
-use crate::error::with_causes;
+use crate::error_text::with_causes;
 use crate::event::{PasswordUse, Phase};
 use crate::transport::{Excused, TransportError};
 

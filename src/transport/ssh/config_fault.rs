@@ -2,7 +2,7 @@
 
 use ssh_files::{ConfigError, ConfigLineError, ConfigLineErrorKind, IgnoredSetting};
 
-use crate::error::with_causes;
+use crate::error_text::with_causes;
 use crate::targets::{Diagnostic, Origin};
 
 /// Advice for settings that only ssh itself supports.

@@ -19,7 +19,7 @@ use super::library;
 use super::prompt::{self, PromptError, Secret, SecretPrompt};
 use super::trials::Trials;
 use super::trust::{Trust, TrustError};
-use crate::error::with_causes;
+use crate::error_text::with_causes;
 use crate::targets::Target;
 use crate::targets::fold;
 

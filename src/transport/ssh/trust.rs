@@ -14,7 +14,7 @@ use super::algorithms;
 use super::end_notices::{EndNotices, additions};
 use super::file_notice::SetupNotice;
 use super::host_key_fault;
-use crate::error::with_causes;
+use crate::error_text::with_causes;
 use crate::transport::{HostKeyFault, TransportError};
 
 /// Files with trusted and revoked host keys, each read once.

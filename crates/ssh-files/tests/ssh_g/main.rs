@@ -16,7 +16,9 @@ use uzers::os::unix::UserExt as _;
 use generate::{Request, write_file};
 use shown::{Algorithms, common, shown_by_ssh, shown_by_us};
 
+#[cfg(test)]
 mod generate;
+#[cfg(test)]
 mod shown;
 
 const CONFIGURATIONS: usize = 250;
@@ -24,6 +26,10 @@ const CONFIGURATIONS: usize = 250;
 const HOSTS_EACH: usize = 3;
 
 /// Skips a test that needs a program which is not installed. In CI, that is an error.
+#[cfg_attr(
+    test,
+    expect(clippy::print_stdout, reason = "a skipped test is to be seen")
+)]
 fn may_skip(reason: &str) {
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),

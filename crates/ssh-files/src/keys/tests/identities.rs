@@ -136,7 +136,7 @@ fn passphrases_are_asked_for_once_and_only_if_needed() {
     let mut script = Script::new(&["phrase one"]);
     let error = identities.unlock(&[], false, &mut script).unwrap_err();
     assert_eq!(error.source, NoAnswer::BatchMode);
-    assert_eq!(script.asked, [PathBuf::new(); 0]);
+    assert!(script.asked.is_empty(), "{:?}", script.asked);
     // Another host does not have it.
     identities.add(&settings(&explicit[..1], true));
     identities.unlock(&[], true, &mut script).unwrap();
