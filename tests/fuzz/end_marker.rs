@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use mrsh::transport::rsh::output::MainStream;
 use mrsh::transport::rsh::wrap::EndMarker;
-use mrsh::transport::{RemoteExit, TransportError};
+use mrsh::event::RemoteExit;
+use mrsh::transport::TransportError;
 
 include!("properties/end_marker.rs");
 

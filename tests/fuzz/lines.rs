@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mrsh::output::testing::printed;
-use mrsh::transport::Stream;
+use mrsh::event::Stream;
 
 include!("properties/lines.rs");
 

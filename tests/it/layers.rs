@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "run",
-        &["event", "inherited", "reader", "targets", "transport"],
+        &["clock", "event", "inherited", "reader", "targets", "transport"],
     ),
     (
         "output",
