@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use super::ini::{self, Ini, Section};
 use super::substitute::substitute;
-use super::table::Table;
+use super::table::GroupTable;
 use super::upcall::{Commands, Upcall};
 use super::yaml::{self, Entry, Node};
 use super::{GroupError, Source, read_text, unreadable};
 
-/// The section that is no source.
+/// Name of the section with the settings. All other sections are sources.
 const MAIN: &str = "Main";
 
-/// Gives the sources in the order of their definition, and the position of the default one.
-type Found = (Vec<Box<dyn Source>>, Option<usize>);
+/// The sources in the order of their definition, and the position of the default one.
+type LoadedSources = (Vec<Box<dyn Source>>, Option<usize>);
 
-/// Reads the configuration in these folders; in each the file may be missing.
-pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
+/// Reads the configuration in these folders. `groups.conf` may be missing in each of them.
+pub(super) fn load(folders: &[PathBuf]) -> Result<LoadedSources, GroupError> {
     let mut config = Ini::default();
     let mut last = None;
     for folder in folders {
@@ -66,7 +66,7 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
     Ok((loader.sources, default))
 }
 
-/// The folders of a setting, each once.
+/// Returns the folders of a setting, each once.
 fn folders_of(setting: Option<&str>, config: &Path) -> Result<Vec<PathBuf>, GroupError> {
     let setting = setting.unwrap_or_default();
     let unclosed = || {
@@ -87,7 +87,7 @@ fn folders_of(setting: Option<&str>, config: &Path) -> Result<Vec<PathBuf>, Grou
     Ok(folders)
 }
 
-/// The files in a folder with this ending, sorted; a folder that is missing has none.
+/// Returns the files of a folder with this ending, sorted. A missing folder has none.
 fn files_in(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, GroupError> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -142,7 +142,7 @@ impl Loader {
     /// Adds the sources of a YAML file: a mapping from sources to mappings from groups to hosts.
     fn add_yaml(&mut self, file: &Path) -> Result<(), GroupError> {
         let text = match read_text(file) {
-            // Files that only others may read are theirs.
+            // A file that this user may not read is left out: its groups are for other users.
             Err(_) if denied(file) => return Ok(()),
             text => text?,
         };
@@ -174,7 +174,7 @@ impl Loader {
                 })?;
                 table.insert(group.clone(), hosts);
             }
-            self.add(Table::new(name, table), file)?;
+            self.add(GroupTable::new(name, table), file)?;
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ fn denied(file: &Path) -> bool {
     opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
-/// The commands of a section.
+/// Returns the commands of a section.
 fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
     let Some(map) = section.get("map") else {
         let (file, name) = (file.display(), &section.name);
@@ -207,11 +207,11 @@ fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
     })
 }
 
-/// With aliases, a small file can stand for a tree that is larger than any memory.
+/// Maximum number of nodes in the hosts of a group. With aliases, a small file can expand to any number.
 const MAX_NODES: usize = 1_000_000;
 
-/// The hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or
-/// too large.
+/// Returns the hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or too
+/// large.
 fn expression(node: &Node) -> Option<String> {
     let mut texts = Vec::new();
     collect(node, &mut texts, &mut 0)?;

@@ -1,22 +1,22 @@
 //! YAML files as trees: ClusterShell's group files and Ansible's inventories.
 //!
-//! The parser is a crate's; this keeps what such files need: texts, lists, and mappings from texts.
-//! Depth is bounded, and an alias shares what it stands for.
+//! The parser is a crate. This module keeps only texts, lists, and mappings with texts as keys, because these files have
+//! nothing else. Depth is bounded, and an alias shares the node of its anchor.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-/// Deeper files are refused.
+/// Maximum depth of lists and mappings.
 const MAX_DEPTH: usize = 100;
 
-/// A part of a YAML file.
+/// A node of a YAML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::targets) enum Node {
-    /// Nothing, or `null`.
+    /// An empty node, or `null`.
     Null,
-    /// A text or a number, as it is written.
+    /// A text or a number, in its written form.
     Text(String),
     /// A list.
     List(Vec<Rc<Node>>),
@@ -34,15 +34,15 @@ pub(in crate::targets) struct Entry {
 }
 
 /// A list or a mapping that is not complete yet.
-enum Open {
+enum OpenNode {
     List(Vec<Rc<Node>>),
     Map(Vec<Entry>, Option<(String, usize)>),
 }
 
-/// Parses the first document of a text; the error says line and column.
+/// Parses the first document of a text. The error names line and column.
 pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
     let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
-    let mut open: Vec<(Open, usize)> = Vec::new();
+    let mut open: Vec<(OpenNode, usize)> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| error.to_string())?;
         let at = |message: &str| {
@@ -51,16 +51,16 @@ pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
         };
         let (node, anchor) = match event {
             Event::SequenceStart(anchor, _) => {
-                open.push((Open::List(Vec::new()), anchor));
+                open.push((OpenNode::List(Vec::new()), anchor));
                 (None, 0)
             }
             Event::MappingStart(anchor, _) => {
-                open.push((Open::Map(Vec::new(), None), anchor));
+                open.push((OpenNode::Map(Vec::new(), None), anchor));
                 (None, 0)
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some((Open::List(list), anchor)) => (Some(Node::List(list)), anchor),
-                Some((Open::Map(entries, _), anchor)) => (Some(Node::Map(entries)), anchor),
+                Some((OpenNode::List(list), anchor)) => (Some(Node::List(list)), anchor),
+                Some((OpenNode::Map(entries, _), anchor)) => (Some(Node::Map(entries)), anchor),
                 None => (None, 0),
             },
             Event::Scalar(text, style, anchor, _) => {
@@ -90,8 +90,8 @@ pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
         }
         match open.last_mut() {
             None => return Ok(node),
-            Some((Open::List(list), _)) => list.push(node),
-            Some((Open::Map(entries, key), _)) => match (key.take(), &*node) {
+            Some((OpenNode::List(list), _)) => list.push(node),
+            Some((OpenNode::Map(entries, key), _)) => match (key.take(), &*node) {
                 (Some((key, line)), _) => entries.push(Entry {
                     key,
                     line,

@@ -1,11 +1,11 @@
 //! The newer format of inventories: groups with `hosts`, `vars` and `children`.
 
-use super::connection::Place;
+use super::connection::VariablePlace;
 use super::pattern::{expand, split_port};
 use super::{Inventory, Variables};
 use crate::targets::groups::{Entry, Node, parse_yaml};
 
-/// Groups may be written into each other this deep.
+/// Maximum depth of groups in groups.
 const MAX_DEPTH: usize = 50;
 
 /// Reads the text into the inventory.
@@ -16,7 +16,7 @@ pub(super) fn read(
     limit: usize,
 ) -> Result<(), String> {
     let tree = parse_yaml(text)?;
-    let mut reader = Reader {
+    let mut reader = InventoryReader {
         inventory,
         file,
         limit,
@@ -34,15 +34,15 @@ pub(super) fn read(
     }
 }
 
-struct Reader<'a> {
+struct InventoryReader<'a> {
     inventory: &'a mut Inventory,
     file: &'a str,
     limit: usize,
-    /// How many groups were read: with aliases, a small file can stand for a large tree.
+    /// Number of groups that were read. With aliases, a small file can expand to a large tree.
     visits: usize,
 }
 
-impl Reader<'_> {
+impl InventoryReader<'_> {
     fn group(&mut self, name: &str, node: &Node, depth: usize) -> Result<(), String> {
         self.visits += 1;
         if depth > MAX_DEPTH || self.visits > self.limit {
@@ -64,7 +64,7 @@ impl Reader<'_> {
                             .map_err(|message| format!("group {name}: {message}"))?;
                     }
                 }
-                // Not in the manual, but Ansible takes one host without a mapping.
+                // Ansible also accepts one host without a mapping, although its manual does not say so.
                 ("hosts", Node::Text(pattern)) => self.hosts(name, pattern, *line, &Node::Null)?,
                 ("vars", vars) => {
                     let own = &mut self.inventory.group(name).variables;
@@ -87,7 +87,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Adds the hosts of a pattern, which stands in this line.
+    /// Adds the hosts of a pattern, which is in this line.
     fn hosts(
         &mut self,
         group: &str,
@@ -95,7 +95,7 @@ impl Reader<'_> {
         line: usize,
         variables: &Node,
     ) -> Result<(), String> {
-        let place = Place {
+        let place = VariablePlace {
             file: self.file,
             line,
         };
@@ -113,7 +113,7 @@ impl Reader<'_> {
     }
 }
 
-/// Takes variables of this file over; those that are no texts do not count.
+/// Sets the variables of a mapping. Ignores values that are lists or mappings.
 pub(super) fn set(variables: &mut Variables, node: &Node, file: &str) -> Result<(), String> {
     let Node::Map(entries) = node else {
         return match node {
@@ -123,7 +123,7 @@ pub(super) fn set(variables: &mut Variables, node: &Node, file: &str) -> Result<
     };
     for Entry { key, line, value } in entries {
         if let Node::Text(value) = &**value {
-            let place = Place { file, line: *line };
+            let place = VariablePlace { file, line: *line };
             variables.set(key, value, place)?;
         }
     }
