@@ -139,8 +139,10 @@ impl Diagnostic {
             .map_or(text.len(), |at| span.start + at);
         let fault = &text[span.start..span.end.clamp(span.start, line_end)];
         let (before, after) = (&text[line_start..span.start], &text[span.start..line_end]);
+        // Editors count characters, not bytes.
         let column = before.chars().count() + 1;
 
+        // A line of a hosts file may have a million names. Only the part around the fault is kept.
         let skipped = column.saturating_sub(EXCERPT / 2);
         let start = if skipped < EXCERPT / 4 {
             0
@@ -157,6 +159,7 @@ impl Diagnostic {
             excerpt.push('…');
         }
         push_visible(shown_before, &mut excerpt);
+        // Wide characters take two columns of the terminal, so the caret counts columns.
         let caret_start = excerpt.width();
         push_visible(&after[..end], &mut excerpt);
         if end < after.len() {

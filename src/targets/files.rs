@@ -155,6 +155,7 @@ impl<'a> FileReader<'a> {
             bytes.clear();
             reader
                 .by_ref()
+                // A device or binary file may have no newline, so the length of a line is bounded.
                 .take(MAX_LINE)
                 .read_until(b'\n', &mut bytes)
                 .map_err(|source| TargetError::Read {
@@ -169,6 +170,7 @@ impl<'a> FileReader<'a> {
                 None => &bytes,
             };
             if number == 1 {
+                // Editors of Windows write a byte order mark at the start of UTF-8 files.
                 line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             }
             let text = readable(line, &origin)?;
@@ -212,6 +214,7 @@ impl<'a> FileReader<'a> {
         };
         let open = self.open.borrow().clone();
         let beside = |file: &PathBuf| file.parent().map(|folder| folder.join(path));
+        // pdsh resolves the path relative to the first file. The including file is tried first.
         let candidates = [open.last(), open.first()];
         let found = candidates
             .into_iter()
@@ -219,6 +222,7 @@ impl<'a> FileReader<'a> {
             .filter_map(beside)
             .find(|path| path.exists())
             .unwrap_or_else(|| PathBuf::from(path));
+        // Links can give one file several paths, so canonical paths are compared.
         let same = |file: &PathBuf| match (file.canonicalize(), found.canonicalize()) {
             (Ok(a), Ok(b)) => a == b,
             _ => false,

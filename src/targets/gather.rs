@@ -34,6 +34,7 @@ impl Gathered {
         span: Range<usize>,
     ) -> Result<(), TargetError> {
         if let Gathered::Plain(list) = self {
+            // Repeated names count here. Above the limit, targets are made, which count each host once.
             let mentions = list.mentions().saturating_add(hosts.mentions());
             if mentions <= limits.max_targets as u128 && hosts.is_plain() {
                 list.append(hosts);

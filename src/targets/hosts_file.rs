@@ -140,6 +140,7 @@ impl Keys {
             }
             (_, _, Some((span, _))) => {
                 let mut count = 0;
+                // Stops at the second host, because an expression may name a million.
                 let one = hosts.try_for_each(|_: Node<'_, Options>| {
                     count += 1;
                     if count > 1 { Err(()) } else { Ok(()) }
@@ -199,6 +200,7 @@ impl Keys {
                 );
             }
             "port" => match value.parse() {
+                // Rust's parser accepts a plus sign.
                 Ok(port) if port != 0 && !value.starts_with('+') => self.port = Some((span, port)),
                 _ => {
                     let message = format!("{value:?} is not a port number from 1 to 65535");
@@ -250,6 +252,7 @@ impl Keys {
 fn comment_start(text: &str) -> usize {
     let mut after_space = true;
     for (at, c) in text.char_indices() {
+        // A `#` inside a word is a fault of the expression and not a comment.
         if c == '#' && after_space {
             return at;
         }

@@ -51,6 +51,7 @@ impl TransportKind {
         match self {
             TransportKind::Rsh => Some(RSH_PORT),
             TransportKind::Ssh | TransportKind::OpenSsh => Some(SSH_PORT),
+            // A local command connects to nothing.
             TransportKind::Exec => None,
         }
     }

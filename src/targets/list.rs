@@ -177,6 +177,7 @@ impl<'a> TargetListBuilder<'a> {
         }
         hosts.for_each(|node| {
             let host = Host::from(node);
+            // A plain name matches hosts and labels through the set. `user@name` matches only a label.
             if host.user.is_some() || host.port.is_some() {
                 self.excluded_labels.insert(host.label.into());
             }

@@ -101,9 +101,10 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.is_single() {
-            true => write!(f, "{}", self.address),
-            false => write!(f, "{}/{}", self.address, self.prefix),
+        if self.is_single() {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.address, self.prefix)
         }
     }
 }
@@ -159,10 +160,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_as_the_same(bits: u128, prefix in 0..=128_u8, v4: bool) {
-            let text = match v4 {
-                true => format!("{}/{}", std::net::Ipv4Addr::from(bits as u32), prefix / 4),
-                false => format!("{}/{prefix}", std::net::Ipv6Addr::from(bits)),
+        fn printed_networks_parse_to_the_same_value(bits: u128, prefix in 0..=128_u8, v4: bool) {
+            let text = if v4 {
+                format!("{}/{}", std::net::Ipv4Addr::from(bits as u32), prefix / 4)
+            } else {
+                format!("{}/{prefix}", std::net::Ipv6Addr::from(bits))
             };
             let network = network(&text);
             prop_assert_eq!(network.to_string().parse(), Ok(network));

@@ -7,7 +7,7 @@ use super::ini::{self, Ini, Section};
 use super::substitute::substitute;
 use super::table::GroupTable;
 use super::upcall::{Commands, Upcall};
-use super::yaml::{self, Entry, Node};
+use super::yaml::{self, Entry, YamlNode};
 use super::{GroupError, Source, read_text, unreadable};
 
 /// Name of the section with the settings. All other sections are sources.
@@ -27,6 +27,7 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<LoadedSources, GroupError> {
             last = Some(folder.as_path());
         }
     }
+    // `$CFGDIR` is the last folder with a `groups.conf`, whose settings override the others.
     let Some(folder) = last else {
         return Ok((Vec::new(), None));
     };
@@ -96,6 +97,7 @@ fn files_in(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, GroupError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| unreadable(folder, &error))?.path();
+        // As with a shell's `*.conf`, hidden files are left out.
         let hidden = path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'));
@@ -131,6 +133,7 @@ impl Loader {
             .iter()
             .filter(|section| section.name != MAIN)
         {
+            // `[job,j]` defines one source with two names.
             for name in section.name.split(',') {
                 let commands = commands(section, file)?;
                 self.add(Upcall::new(name.trim(), commands, folder), file)?;
@@ -148,7 +151,7 @@ impl Loader {
         };
         let fail = |what: String| GroupError::Failed(format!("{}: {what}", file.display()));
         let tree = yaml::parse(&text).map_err(fail)?;
-        let Node::Map(sources) = &*tree else {
+        let YamlNode::Map(sources) = &*tree else {
             return Err(fail(
                 "expected sources with groups: \"source: {group: hosts}\"".into(),
             ));
@@ -157,7 +160,7 @@ impl Loader {
             key: name, value, ..
         } in sources
         {
-            let Node::Map(groups) = &**value else {
+            let YamlNode::Map(groups) = &**value else {
                 return Err(fail(format!(
                     "the source \"{name}\" is no mapping of groups"
                 )));
@@ -212,24 +215,24 @@ const MAX_NODES: usize = 1_000_000;
 
 /// Returns the hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or too
 /// large.
-fn expression(node: &Node) -> Option<String> {
+fn expression(node: &YamlNode) -> Option<String> {
     let mut texts = Vec::new();
     collect(node, &mut texts, &mut 0)?;
     Some(texts.join(","))
 }
 
-fn collect<'a>(node: &'a Node, texts: &mut Vec<&'a str>, visited: &mut usize) -> Option<()> {
+fn collect<'a>(node: &'a YamlNode, texts: &mut Vec<&'a str>, visited: &mut usize) -> Option<()> {
     *visited += 1;
     match node {
         _ if *visited > MAX_NODES => None,
-        Node::Null => Some(()),
-        Node::Text(text) => {
+        YamlNode::Null => Some(()),
+        YamlNode::Text(text) => {
             texts.push(text);
             Some(())
         }
-        Node::List(list) => list
+        YamlNode::List(list) => list
             .iter()
             .try_for_each(|node| collect(node, texts, visited)),
-        Node::Map(_) => None,
+        YamlNode::Map(_) => None,
     }
 }

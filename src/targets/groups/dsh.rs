@@ -101,6 +101,7 @@ impl Source for Dsh {
     }
 
     fn lookup(&self, group: &str) -> Result<Option<String>, GroupError> {
+        // A group name comes from a command line, so it must not leave the folder.
         if !is_file_name(group) {
             return Ok(None);
         }

@@ -36,7 +36,7 @@ mod yaml;
 mod tests;
 
 pub use regroup::regroup;
-pub(super) use yaml::{Entry, Node, parse as parse_yaml};
+pub(super) use yaml::{Entry, YamlNode, parse as parse_yaml};
 
 /// Files and folders in which groups may be defined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +173,7 @@ impl Groups {
     /// # Errors
     /// There is no such source.
     pub fn set_default(&mut self, name: &str) -> Result<(), GroupError> {
+        // This source is no error in a run without an inventory.
         if name != INVENTORY {
             self.searched(Some(name))?;
         }
@@ -258,6 +259,7 @@ impl Groups {
                 sources: found.iter().map(|(name, _)| (*name).to_owned()).collect(),
             });
         }
+        // mrsh's configuration defines the list of all hosts as the group `all`.
         let own_name = if name == "*" { table::ALL } else { name };
         Ok(found.into_iter().next().map(|(source, text)| match source {
             OWN => Definition::Text {
@@ -364,6 +366,7 @@ impl GroupSource<Options> for Groups {
         if let Some(name) = self.default.as_deref().filter(|_| source.is_none()) {
             match self.lookup(Some(name), group) {
                 Ok(found) => return Ok(found),
+                // The default source is a preference: other sources are searched if it lacks the group.
                 Err(GroupError::UnknownGroup { .. } | GroupError::UnknownSource { .. }) => {}
                 Err(error) => failure = Some(error),
             }

@@ -42,6 +42,7 @@ pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String,
     let mut rest = hosts.clone();
     let mut chosen = Vec::new();
     for (name, members) in whole {
+        // Only groups that are wholly among the remaining hosts count, so groups do not overlap.
         if members.difference(&rest).is_empty() {
             rest = rest.difference(&members);
             chosen.push(name);
@@ -60,6 +61,7 @@ fn candidates(hosts: &NodeSet, groups: &Groups, source: &str) -> Result<Vec<Stri
         Err(GroupError::Unsupported { .. }) => None,
         list => Some(list?),
     };
+    // A question for a host may run a command, so the smaller number of questions is chosen.
     let few = |list: &Vec<String>| list.len() as u64 >= hosts.len();
     if list.as_ref().is_some_and(|list| !few(list)) {
         return Ok(list.unwrap_or_default());

@@ -71,12 +71,14 @@ impl Upcall {
         let mut child = Command::new("/bin/sh")
             .args(["-c", command])
             .current_dir(&self.folder)
+            // The command must not read this program's standard input, which is that of the run.
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| error.to_string())?;
         let mut printed = String::new();
         let read = match child.stdout.take() {
+            // A command may print without end.
             Some(stdout) => stdout.take(MAX_FILE).read_to_string(&mut printed),
             None => Ok(0),
         };

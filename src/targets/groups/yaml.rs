@@ -13,13 +13,13 @@ const MAX_DEPTH: usize = 100;
 
 /// A node of a YAML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::targets) enum Node {
+pub(in crate::targets) enum YamlNode {
     /// An empty node, or `null`.
     Null,
     /// A text or a number, in its written form.
     Text(String),
     /// A list.
-    List(Vec<Rc<Node>>),
+    List(Vec<Rc<YamlNode>>),
     /// A mapping in the order of the file.
     Map(Vec<Entry>),
 }
@@ -30,18 +30,18 @@ pub(in crate::targets) struct Entry {
     pub(in crate::targets) key: String,
     /// The line of the key, counted from 1.
     pub(in crate::targets) line: usize,
-    pub(in crate::targets) value: Rc<Node>,
+    pub(in crate::targets) value: Rc<YamlNode>,
 }
 
 /// A list or a mapping that is not complete yet.
 enum OpenNode {
-    List(Vec<Rc<Node>>),
+    List(Vec<Rc<YamlNode>>),
     Map(Vec<Entry>, Option<(String, usize)>),
 }
 
 /// Parses the first document of a text. The error names line and column.
-pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
-    let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
+pub(in crate::targets) fn parse(text: &str) -> Result<Rc<YamlNode>, String> {
+    let mut anchors: HashMap<usize, Rc<YamlNode>> = HashMap::new();
     let mut open: Vec<(OpenNode, usize)> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| error.to_string())?;
@@ -59,32 +59,35 @@ pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
                 (None, 0)
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some((OpenNode::List(list), anchor)) => (Some(Node::List(list)), anchor),
-                Some((OpenNode::Map(entries, _), anchor)) => (Some(Node::Map(entries)), anchor),
+                Some((OpenNode::List(list), anchor)) => (Some(YamlNode::List(list)), anchor),
+                Some((OpenNode::Map(entries, _), anchor)) => (Some(YamlNode::Map(entries)), anchor),
                 None => (None, 0),
             },
             Event::Scalar(text, style, anchor, _) => {
+                // A quoted `"null"` is a text.
                 let null = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null");
                 let node = if null {
-                    Node::Null
+                    YamlNode::Null
                 } else {
-                    Node::Text(text.into_owned())
+                    YamlNode::Text(text.into_owned())
                 };
                 (Some(node), anchor)
             }
             Event::Alias(anchor) => match anchors.get(&anchor) {
-                Some(node) => (Some(Node::clone(node)), 0),
+                Some(node) => (Some(YamlNode::clone(node)), 0),
                 None => return Err(at("an alias inside of what it stands for")),
             },
             Event::StreamEnd | Event::DocumentEnd => break,
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => (None, 0),
         };
+        // Code that walks the tree is recursive, so the depth bounds its stack.
         if open.len() > MAX_DEPTH {
             return Err(at("lists and mappings are too deep"));
         }
         let Some(node) = node.map(Rc::new) else {
             continue;
         };
+        // The parser numbers anchors from 1; 0 means none.
         if anchor > 0 {
             anchors.insert(anchor, Rc::clone(&node));
         }
@@ -97,13 +100,13 @@ pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
                     line,
                     value: node,
                 }),
-                (None, Node::Text(text)) => *key = Some((text.clone(), span.start.line())),
-                (None, Node::Null) => *key = Some((String::new(), span.start.line())),
+                (None, YamlNode::Text(text)) => *key = Some((text.clone(), span.start.line())),
+                (None, YamlNode::Null) => *key = Some((String::new(), span.start.line())),
                 (None, _) => return Err(at("a key that is no text")),
             },
         }
     }
-    Ok(Rc::new(Node::Null))
+    Ok(Rc::new(YamlNode::Null))
 }
 
 #[cfg(test)]
@@ -113,9 +116,13 @@ mod tests {
     #[test]
     fn trees_are_built() {
         let tree = parse("a: &x [1, 'two', ~]\nb:\n  c: *x\n  d:\n").unwrap();
-        let text = |text: &str| Rc::new(Node::Text(text.to_owned()));
-        let null = Rc::new(Node::Null);
-        let list = Rc::new(Node::List(vec![text("1"), text("two"), Rc::clone(&null)]));
+        let text = |text: &str| Rc::new(YamlNode::Text(text.to_owned()));
+        let null = Rc::new(YamlNode::Null);
+        let list = Rc::new(YamlNode::List(vec![
+            text("1"),
+            text("two"),
+            Rc::clone(&null),
+        ]));
         let entry = |key: &str, line, value| Entry {
             key: key.to_owned(),
             line,
@@ -124,10 +131,10 @@ mod tests {
         let inner = vec![entry("c", 3, Rc::clone(&list)), entry("d", 4, null)];
         let outer = vec![
             entry("a", 1, list),
-            entry("b", 2, Rc::new(Node::Map(inner))),
+            entry("b", 2, Rc::new(YamlNode::Map(inner))),
         ];
-        assert_eq!(*tree, Node::Map(outer));
-        assert_eq!(parse("").unwrap(), Rc::new(Node::Null));
+        assert_eq!(*tree, YamlNode::Map(outer));
+        assert_eq!(parse("").unwrap(), Rc::new(YamlNode::Null));
     }
 
     #[test]

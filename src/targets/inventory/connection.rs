@@ -100,6 +100,7 @@ impl ConnectionVariables {
         let settings = |settings: Result<Vec<String>, String>| -> Settings {
             let from: Arc<str> = place.text().into();
             match settings {
+                // Ansible's templates are Jinja2 expressions.
                 _ if value.contains("{{") => Err(format!(
                     "{from}: {name} is a template, which only Ansible can fill in"
                 )),
@@ -250,6 +251,7 @@ fn valued(letter: char, value: Option<String>) -> Result<String, String> {
         'm' => "MACs",
         'p' => "Port",
         'S' => "ControlPath",
+        // One ssh_config file applies to the whole run, not to single hosts.
         'F' => return Err("-F is not for one host: give -F FILE to mrsh".to_owned()),
         _ => {
             return Err(format!(

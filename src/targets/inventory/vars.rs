@@ -27,6 +27,7 @@ pub(super) fn read(inventory: &mut Inventory, beside: &Path) -> Result<(), Strin
         host.in_file = variables(files.get(&host.name))?;
     }
     let files = self::files(&beside.join("group_vars"))?;
+    // An inventory need not name `all`, which has every host.
     if files.contains_key("all") {
         inventory.group("all");
     }
@@ -85,6 +86,7 @@ fn variables(paths: Option<&Vec<PathBuf>>) -> Result<Variables, String> {
             fs::File::open(file)
                 .and_then(|open| open.take(MAX_FILE).read_to_string(&mut text))
                 .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            // An encrypted file has this header. Only Ansible has the password.
             if text.starts_with("$ANSIBLE_VAULT") {
                 continue;
             }

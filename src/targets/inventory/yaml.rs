@@ -3,7 +3,7 @@
 use super::connection::VariablePlace;
 use super::pattern::{expand, split_port};
 use super::{Inventory, Variables};
-use crate::targets::groups::{Entry, Node, parse_yaml};
+use crate::targets::groups::{Entry, YamlNode, parse_yaml};
 
 /// Maximum depth of groups in groups.
 const MAX_DEPTH: usize = 50;
@@ -23,8 +23,8 @@ pub(super) fn read(
         visits: 0,
     };
     match &*tree {
-        Node::Null => Ok(()),
-        Node::Map(groups) => {
+        YamlNode::Null => Ok(()),
+        YamlNode::Map(groups) => {
             for group in groups {
                 reader.group(&group.key, &group.value, 0)?;
             }
@@ -43,35 +43,37 @@ struct InventoryReader<'a> {
 }
 
 impl InventoryReader<'_> {
-    fn group(&mut self, name: &str, node: &Node, depth: usize) -> Result<(), String> {
+    fn group(&mut self, name: &str, node: &YamlNode, depth: usize) -> Result<(), String> {
         self.visits += 1;
         if depth > MAX_DEPTH || self.visits > self.limit {
             return Err(format!("group {name}: too many groups in groups"));
         }
         self.inventory.group(name);
-        let Node::Map(entries) = node else {
+        let YamlNode::Map(entries) = node else {
             return match node {
-                Node::Null => Ok(()),
+                YamlNode::Null => Ok(()),
                 _ => Err(format!("group {name}: expected hosts, vars and children")),
             };
         };
         for Entry { key, line, value } in entries {
             match (key.as_str(), &**value) {
-                ("hosts" | "vars" | "children", Node::Null) => {}
-                ("hosts", Node::Map(hosts)) => {
+                ("hosts" | "vars" | "children", YamlNode::Null) => {}
+                ("hosts", YamlNode::Map(hosts)) => {
                     for host in hosts {
                         self.hosts(name, &host.key, host.line, &host.value)
                             .map_err(|message| format!("group {name}: {message}"))?;
                     }
                 }
                 // Ansible also accepts one host without a mapping, although its manual does not say so.
-                ("hosts", Node::Text(pattern)) => self.hosts(name, pattern, *line, &Node::Null)?,
+                ("hosts", YamlNode::Text(pattern)) => {
+                    self.hosts(name, pattern, *line, &YamlNode::Null)?
+                }
                 ("vars", vars) => {
                     let own = &mut self.inventory.group(name).variables;
                     set(own, vars, self.file)
                         .map_err(|message| format!("group {name}: {message}"))?;
                 }
-                ("children", Node::Map(children)) => {
+                ("children", YamlNode::Map(children)) => {
                     for child in children {
                         let group = self.inventory.group(name);
                         group.children.push(child.key.clone());
@@ -93,7 +95,7 @@ impl InventoryReader<'_> {
         group: &str,
         pattern: &str,
         line: usize,
-        variables: &Node,
+        variables: &YamlNode,
     ) -> Result<(), String> {
         let place = VariablePlace {
             file: self.file,
@@ -114,15 +116,15 @@ impl InventoryReader<'_> {
 }
 
 /// Sets the variables of a mapping. Ignores values that are lists or mappings.
-pub(super) fn set(variables: &mut Variables, node: &Node, file: &str) -> Result<(), String> {
-    let Node::Map(entries) = node else {
+pub(super) fn set(variables: &mut Variables, node: &YamlNode, file: &str) -> Result<(), String> {
+    let YamlNode::Map(entries) = node else {
         return match node {
-            Node::Null => Ok(()),
+            YamlNode::Null => Ok(()),
             _ => Err("expected variables".into()),
         };
     };
     for Entry { key, line, value } in entries {
-        if let Node::Text(value) = &**value {
+        if let YamlNode::Text(value) = &**value {
             let place = VariablePlace { file, line: *line };
             variables.set(key, value, place)?;
         }
