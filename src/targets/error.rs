@@ -1,4 +1,4 @@
-//! Errors about targets: what is wrong, where it was written, and how to mend it.
+//! Errors about targets: the fault, its place in the text, and advice.
 //!
 //! Made by the builder and the hosts file's parser, shown by `main` as they are. A [`Diagnostic`]
 //! holds its own excerpt of the text, so it outlives what it was made from and stays small.
@@ -14,45 +14,45 @@ use unicode_width::UnicodeWidthStr;
 use super::help;
 use crate::help::help_line;
 
-/// Why there is no list of targets.
+/// The reason why there is no list of targets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// Something that was written cannot be understood, or names too much.
+    /// A text that cannot be parsed, or that names too many targets.
     #[error("{0}")]
     Syntax(Box<Diagnostic>),
     /// A file or standard input could not be read to its end.
     #[error("cannot read the hosts file {name}")]
     Read {
-        /// Path of the file, or what the reader is called.
+        /// Path of the file, or the name of the reader.
         name: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// An inventory cannot be understood.
+    /// An inventory cannot be parsed.
     #[error("{name}: {message}")]
     Inventory {
         /// Path of the file.
         name: String,
-        /// Where in it, and what is wrong.
+        /// The line and the fault.
         message: String,
     },
-    /// Nothing was named at all.
+    /// No host was named.
     #[error(
         "no targets: nothing names a host{}",
         help_line("name hosts with -w node[1-9] or a hosts file with -f FILE")
     )]
     NothingNamed,
-    /// Sources were given, but there is no host in them.
+    /// The sources contain no host.
     #[error("no targets: no host is named in {0}")]
     NoneIn(String),
     /// The sources are files of `--failed-to`, which say that no target failed.
     #[error("no targets: no target failed in the run that wrote {0}")]
     NoTargetFailed(String),
-    /// Every target was taken away again.
+    /// Exclusions removed every target.
     #[error("no targets: all {0} were excluded")]
     AllExcluded(usize),
-    /// None of the positions of a slice is in the list.
+    /// No position of a slice is in the list.
     #[error(
         "no targets: there are {0}, and the slice takes none of them{help}",
         help = help_line("the first has the number 0")
@@ -61,7 +61,7 @@ pub enum TargetError {
 }
 
 impl TargetError {
-    /// True if targets were named and none is left: no error for a listing, which can be empty.
+    /// True if targets were named and none is left. A listing may be empty, so this is no error for it.
     #[must_use]
     pub fn is_empty_result(&self) -> bool {
         matches!(
@@ -71,7 +71,7 @@ impl TargetError {
     }
 }
 
-/// Where a text came from.
+/// The source of a text, for error messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     name: Arc<str>,
@@ -96,7 +96,7 @@ impl Origin {
         }
     }
 
-    /// What the text is called, without a line.
+    /// The name of the source, without a line number.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -107,16 +107,16 @@ impl Origin {
     }
 }
 
-/// A fault with the line that it is in and a caret under it.
+/// A fault, with the line that contains it and a caret under the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     message: String,
     origin: Origin,
     /// Column of the fault in its line, counted in characters from 1.
     column: usize,
-    /// The part of the line around the fault, fit to be shown.
+    /// The part of the line around the fault, without control characters.
     excerpt: String,
-    /// Columns of the terminal before the caret, and under how many it stands.
+    /// Terminal columns before the caret, and the width of the caret.
     caret: (usize, usize),
     help: Option<String>,
 }
@@ -139,8 +139,10 @@ impl Diagnostic {
             .map_or(text.len(), |at| span.start + at);
         let fault = &text[span.start..span.end.clamp(span.start, line_end)];
         let (before, after) = (&text[line_start..span.start], &text[span.start..line_end]);
+        // Editors count characters, not bytes.
         let column = before.chars().count() + 1;
 
+        // A line of a hosts file may have a million names. Only the part around the fault is kept.
         let skipped = column.saturating_sub(EXCERPT / 2);
         let start = if skipped < EXCERPT / 4 {
             0
@@ -157,6 +159,7 @@ impl Diagnostic {
             excerpt.push('…');
         }
         push_visible(shown_before, &mut excerpt);
+        // Wide characters take two columns of the terminal, so the caret counts columns.
         let caret_start = excerpt.width();
         push_visible(&after[..end], &mut excerpt);
         if end < after.len() {
@@ -238,7 +241,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Appends text as it can be shown on one line: a tab is a space, a control character is `�`.
+/// Appends printable text on one line: a tab becomes a space, a control character becomes `�`.
 fn push_visible(text: &str, out: &mut String) {
     out.extend(text.chars().map(|c| match c {
         '\t' => ' ',
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caret_stands_under_the_fault() {
+    fn the_caret_is_under_the_fault() {
         insta::assert_snapshot!(shown("a\tö,日本,n[9-3]\u{7},b", "9-3"), @"
         it is wrong
          --> -w, column 10
@@ -299,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_thing_has_a_caret_too() {
+    fn a_missing_operand_has_a_caret_too() {
         let diagnostic = Diagnostic::new(
             &Origin::named("-w"),
             "n[",

@@ -13,42 +13,42 @@ use std::sync::Arc;
 use nodeset::{GroupSource, HostFiles};
 
 use super::error::{Diagnostic, Origin, TargetError};
-use super::hosts_file::{self, Line, LineError};
+use super::hosts_file::{self, HostsFileLine, LineError};
 use super::inventory::{self, Inventory};
 use super::{HostList, Limits, NO_TARGET_FAILED, Options, Resolver, Warnings};
 
-/// Lines of a hosts file may have this many bytes, enough for a million names; a longer one is no hosts
-/// file.
+/// Maximum length of a line in bytes, enough for a million names. A file with a longer line is no hosts file.
 const MAX_LINE: u64 = 1 << 24;
 
-/// Inventories may have this many bytes.
+/// Maximum size of an inventory in bytes.
 const MAX_INVENTORY: u64 = 64 << 20;
 
-/// Files may include files this deep.
+/// Maximum depth of files that include files.
 const MAX_DEPTH: usize = 20;
 
-/// Takes the hosts of a line, with where they stand: the line's origin, its text, and the part of it.
+/// A consumer of the hosts of a line. It also gets the line's origin, its text, and the span of the hosts.
 type Sink<'s> = &'s mut dyn FnMut(HostList, &Origin, &str, Range<usize>) -> Result<(), TargetError>;
 
-/// The inventory in a file, if that is what the file is. Only a regular file is looked into: what comes through
-/// a pipe can be read but once, by whoever reads the hosts.
+/// Returns the inventory in a file; `None` if the file is not an inventory.
 pub(super) fn inventory_in(path: &Path, limits: Limits) -> Result<Option<Inventory>, TargetError> {
     let unreadable = |source| TargetError::Read {
         name: path.display().to_string(),
         source,
     };
     let file = File::open(path).map_err(unreadable)?;
+    // A pipe can be read only once, and the reader of the hosts needs its text.
     if !file.metadata().map_err(unreadable)?.is_file() {
         return Ok(None);
     }
     let mut file = BufReader::new(file);
-    match is_inventory(path, &mut file)? {
-        true => parse_inventory(path, file, limits).map(Some),
-        false => Ok(None),
+    if is_inventory(path, &mut file)? {
+        parse_inventory(path, file, limits).map(Some)
+    } else {
+        Ok(None)
     }
 }
 
-/// Hands on all hosts of an inventory, which is this file.
+/// Passes all hosts of an inventory to `sink`. `path` is its file, for errors.
 pub(super) fn all_hosts(
     path: &Path,
     inventory: &Inventory,
@@ -65,7 +65,7 @@ pub(super) fn all_hosts(
     }
 }
 
-/// Looks at the beginning of a file, which stays to be read.
+/// True if a file starts as an inventory. Consumes nothing of the file.
 fn is_inventory(path: &Path, file: &mut impl BufRead) -> Result<bool, TargetError> {
     match file.fill_buf() {
         Ok(start) => Ok(inventory::is_inventory(
@@ -93,7 +93,7 @@ fn parse_inventory(
         .map_err(|message| TargetError::Inventory { name, message })
 }
 
-/// Reads hosts files in which these groups can be named.
+/// A reader of hosts files, which may name groups.
 pub(super) struct FileReader<'a> {
     limits: Limits,
     groups: &'a dyn GroupSource<Options>,
@@ -118,7 +118,7 @@ impl<'a> FileReader<'a> {
         }
     }
 
-    /// True if a file said that no target had failed ([`NO_TARGET_FAILED`]).
+    /// True if a file contained the comment [`NO_TARGET_FAILED`].
     pub(super) fn no_target_failed(&self) -> bool {
         self.no_target_failed.get()
     }
@@ -155,6 +155,7 @@ impl<'a> FileReader<'a> {
             bytes.clear();
             reader
                 .by_ref()
+                // A device or binary file may have no newline, so the length of a line is bounded.
                 .take(MAX_LINE)
                 .read_until(b'\n', &mut bytes)
                 .map_err(|source| TargetError::Read {
@@ -169,6 +170,7 @@ impl<'a> FileReader<'a> {
                 None => &bytes,
             };
             if number == 1 {
+                // Editors of Windows write a byte order mark at the start of UTF-8 files.
                 line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             }
             let text = readable(line, &origin)?;
@@ -176,12 +178,14 @@ impl<'a> FileReader<'a> {
                 self.no_target_failed.set(true);
             }
             match hosts_file::parse_line(text, &resolver) {
-                Ok(Line::Nothing) => {}
-                Ok(Line::EmptyInclude) => self.warnings.add(format!(
+                Ok(HostsFileLine::Nothing) => {}
+                Ok(HostsFileLine::EmptyInclude) => self.warnings.add(format!(
                     "{name}:{number}: this #include names no file: ignored"
                 )),
-                Ok(Line::Hosts(hosts, span)) => sink(hosts, &origin, text, span)?,
-                Ok(Line::Include(path, span)) => self.include(path, &origin, text, span, sink)?,
+                Ok(HostsFileLine::Hosts(hosts, span)) => sink(hosts, &origin, text, span)?,
+                Ok(HostsFileLine::Include(path, span)) => {
+                    self.include(path, &origin, text, span, sink)?
+                }
                 Err(LineError {
                     span,
                     message,
@@ -210,6 +214,7 @@ impl<'a> FileReader<'a> {
         };
         let open = self.open.borrow().clone();
         let beside = |file: &PathBuf| file.parent().map(|folder| folder.join(path));
+        // pdsh resolves the path relative to the first file. The including file is tried first.
         let candidates = [open.last(), open.first()];
         let found = candidates
             .into_iter()
@@ -217,6 +222,7 @@ impl<'a> FileReader<'a> {
             .filter_map(beside)
             .find(|path| path.exists())
             .unwrap_or_else(|| PathBuf::from(path));
+        // Links can give one file several paths, so canonical paths are compared.
         let same = |file: &PathBuf| match (file.canonicalize(), found.canonicalize()) {
             (Ok(a), Ok(b)) => a == b,
             _ => false,
@@ -224,7 +230,7 @@ impl<'a> FileReader<'a> {
         if let Some(first) = open.iter().position(same) {
             let names = open[first..].iter().chain([&found]);
             let names: Vec<String> = names.map(|file| file.display().to_string()).collect();
-            // As in pdsh: what the circle names is in the list already.
+            // As in pdsh, a cycle is no error: the hosts of its files are in the list already.
             self.warnings.add(format!(
                 "{}:{}: these files include each other: {}: ignored",
                 origin.name(),
@@ -269,7 +275,7 @@ impl HostFiles<Options> for FileReader<'_> {
     }
 }
 
-/// The line as text, if it is text and not too long.
+/// Returns the line as text; an error if it is too long or not UTF-8.
 fn readable<'a>(line: &'a [u8], origin: &Origin) -> Result<&'a str, TargetError> {
     let refuse = |at: usize, message: &str| {
         let text = String::from_utf8_lossy(line);

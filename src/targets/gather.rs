@@ -1,9 +1,9 @@
-//! What the builder of lists has gathered so far: ranges while they are enough, else targets.
+//! The hosts that a builder of lists has gathered: ranges while every host is a plain name, else targets.
 //!
-//! Where every host is only its name, what was written is kept as it was written, and duplicates are
-//! the business of whoever walks it. The first host that has more to it (a user, a port, a transport, a label)
-//! turns all into targets. Those are known by their host and by the label or the port that was written with it: mentions
-//! of one target that say different things are an error, since one of them would be lost.
+//! Plain names stay in their written form, and the code that walks the list removes duplicates. The first host with
+//! a user, port, transport or label turns all hosts into targets. The key of a target is its host, and the label or
+//! port that was written with it. Two mentions of one target with different options are an error, because one of
+//! them would be lost.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,16 +15,16 @@ use nodeset::NodeSet;
 
 use super::{Host, HostList, Limits, Network, Target};
 
-/// Everything that was named.
+/// The hosts that were named so far.
 pub(super) enum Gathered {
-    /// Hosts that are nothing but their names, at most as many as there may be.
+    /// Hosts without options, at most [`Limits::max_targets`] of them.
     Plain(HostList),
     /// Targets, each once.
     Targets(Targets),
 }
 
 impl Gathered {
-    /// Adds hosts that stand in this part of a text.
+    /// Adds the hosts that the part `span` of `text` names.
     pub(super) fn add(
         &mut self,
         hosts: HostList,
@@ -34,6 +34,7 @@ impl Gathered {
         span: Range<usize>,
     ) -> Result<(), TargetError> {
         if let Gathered::Plain(list) = self {
+            // Repeated names count here. Above the limit, targets are made, which count each host once.
             let mentions = list.mentions().saturating_add(hosts.mentions());
             if mentions <= limits.max_targets as u128 && hosts.is_plain() {
                 list.append(hosts);
@@ -41,8 +42,8 @@ impl Gathered {
             }
             let mut targets = Targets::default();
             list.for_each(|node| {
-                // A mention that says nothing agrees with all others.
-                let _ = targets.add(node.into(), Place::default());
+                // Plain names have no options, so they cannot contradict each other.
+                let _ = targets.add(node.into(), MentionPlace::default());
             });
             *self = Gathered::Targets(targets);
         }
@@ -63,7 +64,7 @@ impl Gathered {
                 format!(
                     "{} is named twice, with {} and with {}",
                     identity(host),
-                    said(&Host {
+                    written_options(&Host {
                         address: address_of(&known, host),
                         user: known.user.as_ref(),
                         port: known.port,
@@ -72,7 +73,7 @@ impl Gathered {
                         inventory: known.inventory.as_ref(),
                         ..host
                     }),
-                    said(&host),
+                    written_options(&host),
                 ),
                 format!(
                     "the first is in {}; keep one, or give each a label of its own with label=",
@@ -94,12 +95,12 @@ impl Gathered {
     }
 }
 
-/// Where a target was described.
+/// The origin and the line of the mention that gave a target its options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
-    /// Position of the name of the file, or of the option.
+struct MentionPlace {
+    /// Index of the name of the file or option in [`Targets::origins`].
     origin: u32,
-    /// From 1; 0 if the origin has no lines.
+    /// Line number, counted from 1; 0 if the origin has no lines.
     line: u32,
 }
 
@@ -107,8 +108,8 @@ struct Place {
 #[derive(Default)]
 pub(super) struct Targets {
     list: Vec<Target>,
-    /// For each of them, where it was described, if it was.
-    places: Vec<Place>,
+    /// The mention that gave each target its options, in the order of `list`.
+    places: Vec<MentionPlace>,
     positions: HashMap<(Arc<str>, Arc<str>), usize>,
     origins: Vec<Arc<str>>,
 }
@@ -119,8 +120,11 @@ impl Targets {
         self.list
     }
 
-    /// Adds a mention; if it contradicts an earlier one, that is the error.
-    fn add(&mut self, host: Host<'_>, place: Place) -> Result<(), Target> {
+    /// Adds a mention.
+    ///
+    /// # Errors
+    /// The earlier target that the mention contradicts.
+    fn add(&mut self, host: Host<'_>, place: MentionPlace) -> Result<(), Target> {
         let name: Arc<str> = host.name.into();
         let label = if host.label == host.name {
             Arc::clone(&name)
@@ -147,7 +151,7 @@ impl Targets {
             Entry::Occupied(entry) => {
                 let at = *entry.get();
                 let known = &mut self.list[at];
-                // A plain mention beside an inventory's is a host of the inventory, too.
+                // A host of an inventory that is also named plainly keeps the variables of the inventory.
                 let inventory = known.inventory.clone().or_else(|| new.inventory.clone());
                 if !says(known) {
                     *known = new;
@@ -167,7 +171,7 @@ impl Targets {
         Ok(())
     }
 
-    fn place(&mut self, origin: &Origin) -> Place {
+    fn place(&mut self, origin: &Origin) -> MentionPlace {
         let known = self
             .origins
             .iter()
@@ -177,17 +181,17 @@ impl Targets {
             self.origins.len() - 1
         });
         let number = |n: usize| u32::try_from(n).unwrap_or(0);
-        Place {
+        MentionPlace {
             origin: number(position),
             line: number(origin.line_number().unwrap_or(0)),
         }
     }
 
-    /// Where the target that this host is was described, as `hosts:7`.
+    /// Returns the place that gave the target of this host its options, for example `hosts:7`.
     fn place_of(&self, host: Host<'_>) -> String {
         let key = (identity(host).into(), host.name.into());
         let place = self.positions.get(&key).map(|&at| self.places[at]);
-        let Place { origin, line } = place.unwrap_or_default();
+        let MentionPlace { origin, line } = place.unwrap_or_default();
         let name = self.origins.get(origin as usize);
         let name = name.map_or("", |name| name);
         match line {
@@ -197,20 +201,19 @@ impl Targets {
     }
 }
 
-/// The text that makes a mention a target of its own beside others of the same host: its label, or the name with
-/// the port that is written after it.
+/// Returns the text that distinguishes targets of the same host: the label, or the name with its written port.
 ///
-/// `root@n1` is a mention of `n1`, since one host has one login in a run. `n1:2201` is another server than `n1`: many
-/// hosts behind one address are told apart by nothing but their ports.
+/// `root@n1` is a mention of `n1`, because a host has one login in a run. `n1:2201` is another server than `n1`:
+/// hosts that share an address, as with port forwarding, differ only in their ports.
 fn identity<'a>(host: Host<'a>) -> &'a str {
     let user = host.user.filter(|_| !host.labelled);
     let without_user = user.and_then(|user| host.label.strip_prefix(&**user)?.strip_prefix('@'));
     without_user.unwrap_or(host.label)
 }
 
-/// Whether two mentions lead to the same place in the same way, whatever they are called.
+/// True if two mentions have the same host and options. Labels do not count.
 fn agree(one: &Target, other: &Target) -> bool {
-    let said = |target: &Target| Target {
+    let unlabelled = |target: &Target| Target {
         label: Arc::clone(&one.label),
         inventory: target
             .inventory
@@ -218,16 +221,16 @@ fn agree(one: &Target, other: &Target) -> bool {
             .filter(|from| from.says_something()),
         ..target.clone()
     };
-    said(one) == said(other)
+    unlabelled(one) == unlabelled(other)
 }
 
-/// What is called for a target that is this host, if it is not the host's own name.
+/// Returns the address of a target, if it differs from the name of this host.
 fn address_of<'a>(target: &'a Target, host: Host<'_>) -> Option<&'a Arc<str>> {
     Some(&target.host).filter(|called| ***called != *host.name)
 }
 
-/// What a mention says, as it is written in a hosts file; the address, as in an inventory.
-fn said(host: &Host<'_>) -> String {
+/// Returns the options of a mention in the syntax of a hosts file; the address in that of an inventory.
+fn written_options(host: &Host<'_>) -> String {
     let parts = [
         host.address
             .map(|address| format!("ansible_host={address}")),

@@ -1,4 +1,4 @@
-//! Advice about faults of expressions, in this program's words.
+//! Advice about faults of expressions, with the options of this program.
 
 use nodeset::{Fault, GroupError};
 

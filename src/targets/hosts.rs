@@ -32,7 +32,7 @@ pub struct Options {
     pub callback_from: Option<Arc<[Network]>>,
     /// The label, instead of the written text.
     pub label: Option<Arc<str>>,
-    /// The name or address to call, if it is not the host's own name.
+    /// The name or address to connect to, if it is not the name of the host.
     pub address: Option<Arc<str>>,
     /// The variables of an inventory.
     pub inventory: Option<Arc<InventoryVariables>>,
@@ -78,7 +78,7 @@ pub struct Host<'a> {
     pub labelled: bool,
     /// The name or address, without the brackets of an IPv6 address. Sets know the host by it.
     pub name: &'a str,
-    /// The name or address to call, if it is not the name.
+    /// The name or address to connect to, if it is not the name.
     pub address: Option<&'a Arc<str>>,
     /// The variables of an inventory.
     pub inventory: Option<&'a Arc<InventoryVariables>>,

@@ -1,7 +1,7 @@
 //! The syntax of one line of a hosts file: node sets, then `key=value` options, then a comment.
 //!
 //! Called by the [reader of files](super::files) for every line of a hosts file or of standard input.
-//! A `#` begins a comment at the start of a line or after white space; `#include FILE` is none.
+//! A `#` begins a comment at the start of a line or after white space; `#include FILE` is not a comment.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use nodeset::{Node, NodeSetError};
 use super::suggest::nearest;
 use super::{HostList, Network, NotANetwork, Options, Resolver, Says, TransportKind, help};
 
-/// What is wrong with a line, where, and how to mend it.
+/// A fault of a line, with its place and advice.
 pub(super) struct LineError {
     pub(super) span: Range<usize>,
     pub(super) message: String,
     pub(super) help: Option<String>,
 }
 
-/// What a line says.
-pub(super) enum Line<'a> {
-    /// Nothing, or only a comment.
+/// The meaning of a line of a hosts file.
+pub(super) enum HostsFileLine<'a> {
+    /// An empty line, or only a comment.
     Nothing,
     /// The hosts in this part of the line, with the options that follow.
     Hosts(HostList, Range<usize>),
@@ -30,7 +30,7 @@ pub(super) enum Line<'a> {
     Include(&'a str, Range<usize>),
 }
 
-/// The options of a line with their places.
+/// The options of a line with their spans.
 #[derive(Default)]
 struct Keys {
     user: Option<(Range<usize>, Arc<str>)>,
@@ -40,7 +40,7 @@ struct Keys {
     callback: Option<(Range<usize>, Arc<[Network]>)>,
 }
 
-/// The options' names, for suggestions.
+/// Names of the options, for suggestions.
 const KEYS: [&str; 5] = ["callback", "label", "port", "transport", "user"];
 
 fn error<T>(span: Range<usize>, message: impl Into<String>, help: &str) -> Result<T, LineError> {
@@ -52,13 +52,14 @@ fn error<T>(span: Range<usize>, message: impl Into<String>, help: &str) -> Resul
     })
 }
 
-/// Parses a line without its end.
+/// Parses a line without its newline.
 pub(super) fn parse_line<'a>(
     text: &'a str,
     resolver: &Resolver<'_>,
-) -> Result<Line<'a>, LineError> {
+) -> Result<HostsFileLine<'a>, LineError> {
+    // Most lines of long files are one name, and this is faster than the parser.
     if let Some(hosts) = HostList::of_plain_name(text) {
-        return Ok(Line::Hosts(hosts, 0..text.len()));
+        return Ok(HostsFileLine::Hosts(hosts, 0..text.len()));
     }
     if let Some(include) = include(text) {
         return Ok(include);
@@ -71,7 +72,7 @@ pub(super) fn parse_line<'a>(
     let span = start..code[..hosts_end].trim_end().len().max(start);
     if span.is_empty() {
         return match words(code).next() {
-            None => Ok(Line::Nothing),
+            None => Ok(HostsFileLine::Nothing),
             Some(option) => error(
                 option,
                 "an option without a host before it",
@@ -91,11 +92,11 @@ pub(super) fn parse_line<'a>(
         let word = hosts_end + word.start..hosts_end + word.end;
         keys.read(&code[word.clone()], word)?;
     }
-    Ok(Line::Hosts(keys.apply(hosts)?, span))
+    Ok(HostsFileLine::Hosts(keys.apply(hosts)?, span))
 }
 
 /// Reads `#include FILE`.
-fn include(text: &str) -> Option<Line<'_>> {
+fn include(text: &str) -> Option<HostsFileLine<'_>> {
     let rest = text.trim_start().strip_prefix("#include")?;
     if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
         return None;
@@ -103,14 +104,14 @@ fn include(text: &str) -> Option<Line<'_>> {
     let at = text.len() - rest.trim_start().len();
     let path = rest.trim();
     Some(if path.is_empty() {
-        Line::EmptyInclude
+        HostsFileLine::EmptyInclude
     } else {
-        Line::Include(path, at..at + path.len())
+        HostsFileLine::Include(path, at..at + path.len())
     })
 }
 
 impl Keys {
-    /// The hosts with the options, unless they contradict each other.
+    /// Returns the hosts with the options. An option that contradicts a host is an error.
     fn apply(self, hosts: HostList) -> Result<HostList, LineError> {
         let says = Says::of(&hosts);
         if let Some((span, _)) = &self.transport
@@ -139,6 +140,7 @@ impl Keys {
             }
             (_, _, Some((span, _))) => {
                 let mut count = 0;
+                // Stops at the second host, because an expression may name a million.
                 let one = hosts.try_for_each(|_: Node<'_, Options>| {
                     count += 1;
                     if count > 1 { Err(()) } else { Ok(()) }
@@ -198,6 +200,7 @@ impl Keys {
                 );
             }
             "port" => match value.parse() {
+                // Rust's parser accepts a plus sign.
                 Ok(port) if port != 0 && !value.starts_with('+') => self.port = Some((span, port)),
                 _ => {
                     let message = format!("{value:?} is not a port number from 1 to 65535");
@@ -245,10 +248,11 @@ impl Keys {
     }
 }
 
-/// Where the comment begins, or the end of the line.
+/// Returns the start of the comment, or the length of the line.
 fn comment_start(text: &str) -> usize {
     let mut after_space = true;
     for (at, c) in text.char_indices() {
+        // A `#` inside a word is a fault of the expression and not a comment.
         if c == '#' && after_space {
             return at;
         }
@@ -257,7 +261,7 @@ fn comment_start(text: &str) -> usize {
     text.len()
 }
 
-/// The places of the words between white space.
+/// Returns the spans of the words between white space.
 fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -271,7 +275,7 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Whether a word is `key=value`, whatever the key.
+/// True if a word has the form `key=value`, with any key.
 fn is_option(word: &str) -> bool {
     word.split_once('=').is_some_and(|(key, _)| {
         key.starts_with(|c: char| c.is_ascii_alphabetic())

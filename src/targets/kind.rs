@@ -1,20 +1,20 @@
-//! The names of the transports, as targets, options and configuration files say them.
+//! The names of the transports in targets, options and configuration files.
 //!
-//! What they do is in [`transport`](crate::transport); a target only says which one it wants.
+//! The implementation is in [`transport`](crate::transport).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The port of rshd, called `shell` in `/etc/services`.
+/// The port of rshd, `shell` in `/etc/services`.
 pub const RSH_PORT: u16 = 514;
 
 /// The port of sshd.
 pub const SSH_PORT: u16 = 22;
 
-/// How a target is reached.
+/// Transport to a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TransportKind {
-    /// BSD's remote shell, spoken by this program.
+    /// BSD's remote shell, implemented by this program.
     #[default]
     Rsh,
     /// SSH through libssh2, within this process.
@@ -26,7 +26,7 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
-    /// All of them.
+    /// All transports.
     pub const ALL: [TransportKind; 4] = [
         TransportKind::Rsh,
         TransportKind::Ssh,
@@ -34,7 +34,7 @@ impl TransportKind {
         TransportKind::Exec,
     ];
 
-    /// The name, as it is typed and reported.
+    /// Returns the name, for options and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,6 +51,7 @@ impl TransportKind {
         match self {
             TransportKind::Rsh => Some(RSH_PORT),
             TransportKind::Ssh | TransportKind::OpenSsh => Some(SSH_PORT),
+            // A local command connects to nothing.
             TransportKind::Exec => None,
         }
     }
@@ -74,7 +75,7 @@ impl FromStr for TransportKind {
     }
 }
 
-/// No transport has this name.
+/// The error that no transport has this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected rsh, ssh, openssh or exec")]
 pub struct UnknownTransport;

@@ -1,8 +1,7 @@
 //! The list of a run's targets, gathered from expressions and hosts files.
 //!
-//! `plan` builds it once before anything is connected; afterwards it does not change. A target is
-//! known by its host and the label given to it: its place is that of the first mention, and what counts is the first
-//! that says more than the name.
+//! `plan` builds it once before the first connection. Afterwards it does not change. A target has the position of its
+//! first mention, and the options of the first mention that has options.
 
 use std::collections::HashSet;
 use std::io::BufRead;
@@ -25,7 +24,7 @@ pub struct TargetList {
 }
 
 impl TargetList {
-    /// The targets, to be shared.
+    /// Returns the targets as a shared slice.
     #[must_use]
     pub fn into_shared(self) -> Arc<[Target]> {
         self.targets
@@ -48,30 +47,30 @@ impl Deref for TargetList {
     }
 }
 
-/// Gathers targets in the order of the calls; exclusions hold for all of them.
+/// A builder that gathers targets in the order of the calls. Exclusions apply to all targets.
 pub struct TargetListBuilder<'a> {
     limits: Limits,
     groups: &'a dyn GroupSource<Options>,
     gathered: Gathered,
-    /// What was read, for the message that there was nothing in it.
+    /// Names of the sources, for the error that they contain no host.
     sources: Vec<String>,
-    /// Those of them that `--failed-to` wrote when no target had failed.
+    /// The sources that `--failed-to` wrote when no target had failed.
     none_failed: Vec<String>,
     excluded_hosts: Vec<NodeSet>,
     excluded_labels: HashSet<Box<str>>,
-    /// What regular expressions and pdsh's `-name` say about all targets.
+    /// Filters of regular expressions and of pdsh's `-name`, which apply to all targets.
     filters: Vec<Filter>,
     warnings: Warnings,
 }
 
 impl<'a> TargetListBuilder<'a> {
-    /// Starts an empty list, in which no groups can be named.
+    /// Returns an empty list for expressions without groups.
     #[must_use]
     pub fn new(limits: Limits) -> TargetListBuilder<'a> {
         TargetListBuilder::with_groups(limits, &NoLookup)
     }
 
-    /// Starts an empty list, in which these groups can be named.
+    /// Returns an empty list for expressions with these groups.
     #[must_use]
     pub fn with_groups(
         limits: Limits,
@@ -90,7 +89,7 @@ impl<'a> TargetListBuilder<'a> {
         }
     }
 
-    /// Adds warnings about files to this list.
+    /// Collects warnings about files in `warnings`.
     #[must_use]
     pub fn warn_to(self, warnings: &Warnings) -> TargetListBuilder<'a> {
         TargetListBuilder {
@@ -107,8 +106,8 @@ impl<'a> TargetListBuilder<'a> {
         self.add_hosts(hosts, &origin, text, 0..text.len())
     }
 
-    /// Adds the hosts of a group, whose name may have characters that mean something in expressions
-    /// (genders: `mgmt&&!login`); `source:name` names the source too.
+    /// Adds the hosts of a group. The name may have operators of expressions, because it may be a query of genders
+    /// (`mgmt&&!login`). `source:name` also names the source.
     pub fn add_group(&mut self, name: &str, origin: Origin) -> Result<(), TargetError> {
         let files = FileReader::new(self.limits, self.groups, &self.warnings);
         let resolver = Resolver::new(self.limits.max_targets, self.groups, &files);
@@ -140,7 +139,7 @@ impl<'a> TargetListBuilder<'a> {
         Ok(())
     }
 
-    /// Adds all hosts of an inventory, which is this file.
+    /// Adds all hosts of an inventory. `path` is its file, for errors.
     pub fn add_inventory(&mut self, path: &Path, inventory: &Inventory) -> Result<(), TargetError> {
         self.add_source(&path.display().to_string());
         files::all_hosts(path, inventory, &mut |hosts, origin, text, span| {
@@ -148,7 +147,7 @@ impl<'a> TargetListBuilder<'a> {
         })
     }
 
-    /// The names of the hosts that have been added.
+    /// Returns the names of the hosts that have been added.
     #[must_use]
     pub fn names(&self) -> NodeSet {
         self.gathered.names()
@@ -167,17 +166,18 @@ impl<'a> TargetListBuilder<'a> {
         Ok(())
     }
 
-    /// Takes away the hosts that an expression names, also those that are added later. A plain name
-    /// takes away every target on that host and those with that label; `user@name` and `name:port`
-    /// take away the target with that label. What is not there need not be.
+    /// Removes the hosts that an expression names, also those that are added later. A plain name removes every target
+    /// with that host or label. `user@name` and `name:port` remove the target with that label. A name without a
+    /// target is no error.
     pub fn exclude_expr(&mut self, text: &str, origin: Origin) -> Result<(), TargetError> {
         let mut hosts = self.parse(text, &origin)?;
-        // A regular expression stands here for the names that match it.
+        // In an exclusion, a regular expression removes the names that match it, instead of keeping them.
         for filter in hosts.take_overall() {
             self.filters.push(filter.removing());
         }
         hosts.for_each(|node| {
             let host = Host::from(node);
+            // A plain name matches hosts and labels through the set. `user@name` matches only a label.
             if host.user.is_some() || host.port.is_some() {
                 self.excluded_labels.insert(host.label.into());
             }
@@ -186,16 +186,19 @@ impl<'a> TargetListBuilder<'a> {
         Ok(())
     }
 
-    /// The finished list; it is an error if nothing is left in it.
+    /// Returns the list.
+    ///
+    /// # Errors
+    /// The list is empty.
     pub fn build(self) -> Result<TargetList, TargetError> {
         Ok(self.select()?.into_targets())
     }
 
-    /// The same as ranges, where that is enough.
+    /// Returns the list as ranges if all hosts are plain names, else as targets.
     pub fn select(self) -> Result<Selection, TargetError> {
         let none = |sources: &[String]| match sources {
             [] => TargetError::NothingNamed,
-            // An empty file beside it may be an accident.
+            // `--failed-to` explains an empty list only if it wrote every source: another empty file may be a mistake.
             all if all.iter().all(|name| self.none_failed.contains(name)) => {
                 TargetError::NoTargetFailed(all.join(", "))
             }
@@ -262,7 +265,7 @@ impl<'a> TargetListBuilder<'a> {
         }
     }
 
-    /// Adds the hosts that stand in this part of a text.
+    /// Adds the hosts that the part `span` of `text` names.
     fn add_hosts(
         &mut self,
         hosts: HostList,

@@ -1,8 +1,9 @@
-//! Who a command is run on: targets, and the expressions and files that name them.
+//! The targets of a command, and the expressions and files that name them.
 //!
-//! `plan` gathers a [`TargetList`] with a [`TargetListBuilder`] before anything is connected, or for a
-//! listing a [`Selection`], which holds ranges where names are not needed; reports fold labels with [`fold`](fold()). Nothing here
-//! knows of transports or of the run. Expressions are those of the crate [`nodeset`], with users, ports and transports in words.
+//! `plan` gathers a [`TargetList`] with a [`TargetListBuilder`] before the first connection. A listing uses a
+//! [`Selection`], which holds ranges where names are not needed. Reports fold labels with [`fold`](fold()). This module
+//! does not depend on the transports or on the run. The syntax of expressions is that of the crate [`nodeset`], with
+//! users, ports and transports in words.
 
 use std::sync::Arc;
 
@@ -39,11 +40,11 @@ pub(crate) use order::ranks;
 pub use selection::Selection;
 pub use warnings::Warnings;
 
-/// The comment in a hosts file that `--failed-to` wrote when every target had succeeded. A file with nothing
-/// else means that nothing is left to do.
+/// The comment that `--failed-to` writes to the hosts file if every target has succeeded. A file with only this
+/// comment is not an error.
 pub const NO_TARGET_FAILED: &str = "# mrsh --failed-to: no target failed";
 
-/// The place of a target in its run's list, from 0.
+/// The position of a target in the list of its run, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetId(pub u32);
 
@@ -55,27 +56,27 @@ impl TargetId {
     }
 }
 
-/// One host to run the command on. Texts are shared: a clone costs nothing.
+/// One entry of the run. The texts are shared, so a clone copies only pointers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// What the user calls it: the name on every line of its output and in every report.
+    /// The label: the name on every line of its output and in every report.
     pub label: Arc<str>,
-    /// Host name or literal address (without brackets), as the resolver takes it.
+    /// Host name, or address without brackets, for the name resolver.
     pub host: Arc<str>,
-    /// Remote user, if the target says its own.
+    /// Remote user, if the target has its own.
     pub user: Option<Arc<str>>,
-    /// Remote port, if the target says its own.
+    /// Remote port, if the target has its own.
     pub port: Option<u16>,
-    /// How to reach it, if the target says so itself.
+    /// Transport, if the target has its own.
     pub transport: Option<TransportKind>,
-    /// The networks from which its daemon may call back, if the target says so.
+    /// Networks from which its daemon may call back, if the target has its own.
     pub callback_from: Option<Arc<[Network]>>,
-    /// What an inventory says of it, if it is from one.
+    /// Variables of the inventory that names the target, if any.
     pub inventory: Option<Arc<InventoryVariables>>,
 }
 
 impl Target {
-    /// Whether it says more than what it is called and where it is.
+    /// True if the target has options beside its label and host.
     fn says_something(&self) -> bool {
         self.user.is_some()
             || self.port.is_some()
@@ -89,17 +90,17 @@ impl Target {
 }
 
 impl Target {
-    /// How it is reached in a run where the others are reached by `default`.
+    /// Returns the transport, in a run whose default transport is `default`.
     #[must_use]
     pub fn transport_or(&self, default: TransportKind) -> TransportKind {
         self.transport.unwrap_or(default)
     }
 }
 
-/// How much expressions and files may name.
+/// Limits for expressions and files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most targets in a list, and the most names in one expression.
+    /// Maximum number of targets in a list, and of names in one expression.
     pub max_targets: usize,
 }
 

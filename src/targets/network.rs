@@ -1,10 +1,10 @@
-//! Addresses and networks as they are typed: `192.0.2.7`, `10.1.0.0/16`, `2001:db8::/32`.
+//! Addresses and networks in text form: `192.0.2.7`, `10.1.0.0/16`, `2001:db8::/32`.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A range of addresses with a common prefix; a single address is the range with the longest one.
+/// A range of addresses with a common prefix. A single address has the longest possible prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {
     /// The first address.
@@ -34,11 +34,11 @@ impl Network {
     /// True if some address is in both ranges.
     #[must_use]
     pub fn overlaps(&self, other: &Network) -> bool {
-        // Prefixes nest: the shorter one holds the other's first address, or nothing of it.
+        // CIDR ranges never overlap in part (RFC 4632): the shorter prefix has all addresses of the other range or none.
         self.contains(other.address) || other.contains(self.address)
     }
 
-    /// Several networks as they are typed, separated by commas.
+    /// Returns the text of several networks, separated by commas.
     #[must_use]
     pub fn list(networks: &[Network]) -> String {
         let texts: Vec<String> = networks.iter().map(Network::to_string).collect();
@@ -63,7 +63,7 @@ fn width(address: IpAddr) -> u8 {
 /// True if two numbers of `width` bits agree in the first `prefix` bits.
 fn same(a: impl Into<u128>, b: impl Into<u128>, width: u32, prefix: u8) -> bool {
     let differ = a.into() ^ b.into();
-    // A shift by the whole width is what a prefix of 0 asks for.
+    // A prefix of 0 would shift by the whole width, which overflows.
     differ.checked_shr(width - u32::from(prefix)).unwrap_or(0) == 0
 }
 
@@ -101,9 +101,10 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.is_single() {
-            true => write!(f, "{}", self.address),
-            false => write!(f, "{}/{}", self.address, self.prefix),
+        if self.is_single() {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.address, self.prefix)
         }
     }
 }
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_hold_their_addresses_and_no_others() {
+    fn networks_contain_their_addresses_and_no_others() {
         for (net, inside, outside) in [
             ("10.1.0.0/16", "10.1.255.255", "10.2.0.0"),
             ("10.1.7.9/16", "10.1.0.0", "10.0.255.255"),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn texts_that_are_no_network_are_refused() {
         for text in [
             "",
             "h1",
@@ -159,10 +160,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_as_the_same(bits: u128, prefix in 0..=128_u8, v4: bool) {
-            let text = match v4 {
-                true => format!("{}/{}", std::net::Ipv4Addr::from(bits as u32), prefix / 4),
-                false => format!("{}/{prefix}", std::net::Ipv6Addr::from(bits)),
+        fn printed_networks_parse_to_the_same_value(bits: u128, prefix in 0..=128_u8, v4: bool) {
+            let text = if v4 {
+                format!("{}/{}", std::net::Ipv4Addr::from(bits as u32), prefix / 4)
+            } else {
+                format!("{}/{prefix}", std::net::Ipv6Addr::from(bits))
             };
             let network = network(&text);
             prop_assert_eq!(network.to_string().parse(), Ok(network));

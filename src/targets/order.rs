@@ -6,7 +6,7 @@ use nodeset::NodeSet;
 
 use super::{Target, TargetList};
 
-/// The place of each label in the order of `nodeset -e`.
+/// Returns the position of each label in the order of `nodeset -e`.
 pub(crate) fn ranks<'a>(labels: impl IntoIterator<Item = &'a str>) -> HashMap<String, usize> {
     let labels: NodeSet = labels.into_iter().collect();
     let mut ranks = HashMap::new();
@@ -16,7 +16,7 @@ pub(crate) fn ranks<'a>(labels: impl IntoIterator<Item = &'a str>) -> HashMap<St
     ranks
 }
 
-/// The targets in the order of their labels; equal labels keep their order.
+/// Returns the targets in the order of their labels. Equal labels keep their order.
 pub(super) fn sorted(targets: &[Target]) -> TargetList {
     let ranks = ranks(targets.iter().map(|target| &*target.label));
     let mut targets = targets.to_vec();

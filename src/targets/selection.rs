@@ -1,7 +1,7 @@
-//! Chosen targets, in an order, of which only some positions may count: ranges where that is enough.
+//! Selected targets in an order, or some positions of them. Holds ranges if all targets are plain names.
 //!
-//! Made by the builder, used by `plan` for runs and by the listing modes: `mrsh --count 'n[1-1000000]'` never
-//! makes a name. Names come out one after the other, each once.
+//! Made by the builder, used by `plan` for runs and by the listing modes. `mrsh --count 'n[1-1000000]'` formats no
+//! name. A walk visits the names one after the other, each once.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,17 +15,18 @@ use super::list::TargetList;
 use super::order::sorted;
 use super::{HostList, fold};
 
-/// Targets, in the order in which they are wanted. Empty only for listings.
+/// Targets in the order of the run or listing. Only a listing may be empty.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    from: Held,
-    /// The positions that count, rising; all if there are none given.
+    from: SelectedHosts,
+    /// The selected positions in ascending order; `None` for all.
     positions: Option<Vec<usize>>,
 }
 
+/// The hosts of a selection, before positions are taken.
 #[derive(Clone, Debug)]
-enum Held {
-    /// Hosts that are only their names; the set has those that are in the list.
+enum SelectedHosts {
+    /// Plain names: the written list, and the set of the names that are left of it.
     Names {
         list: HostList,
         set: NodeSet,
@@ -35,15 +36,15 @@ enum Held {
 }
 
 impl Selection {
-    /// No target at all.
+    /// Returns a selection without targets.
     #[must_use]
     pub fn empty() -> Selection {
         Selection::of_names(HostList::default(), NodeSet::default())
     }
 
-    /// Hosts that are nothing but their names, as a list for their order and as a set.
+    /// Returns the selection of plain names: the list has their order, the set has the names.
     pub(super) fn of_names(list: HostList, set: NodeSet) -> Selection {
-        let from = Held::Names {
+        let from = SelectedHosts::Names {
             list,
             set,
             sorted: false,
@@ -54,42 +55,44 @@ impl Selection {
         }
     }
 
-    /// Targets with more than a name.
+    /// Returns the selection of targets with options.
     pub(super) fn of_targets(targets: TargetList) -> Selection {
         Selection {
-            from: Held::Targets(targets),
+            from: SelectedHosts::Targets(targets),
             positions: None,
         }
     }
 
-    /// How many there are.
+    /// Number of targets.
     #[must_use]
     pub fn len(&self) -> usize {
         match (&self.positions, &self.from) {
             (Some(positions), _) => positions.len(),
-            (None, Held::Names { set, .. }) => usize::try_from(set.len()).unwrap_or(usize::MAX),
-            (None, Held::Targets(targets)) => targets.len(),
+            (None, SelectedHosts::Names { set, .. }) => {
+                usize::try_from(set.len()).unwrap_or(usize::MAX)
+            }
+            (None, SelectedHosts::Targets(targets)) => targets.len(),
         }
     }
 
-    /// True if there are none.
+    /// True if there are no targets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The targets in the order of `nodeset -e` for their labels; equal labels keep their order.
+    /// Returns the targets, sorted by label in the order of `nodeset -e`. Equal labels keep their order.
     #[must_use]
     pub fn sorted(mut self) -> Selection {
         match &mut self.from {
-            Held::Names { sorted, .. } => *sorted = true,
-            Held::Targets(targets) => *targets = sorted(targets),
+            SelectedHosts::Names { sorted, .. } => *sorted = true,
+            SelectedHosts::Targets(targets) => *targets = sorted(targets),
         }
         self
     }
 
-    /// The targets at these positions (`0-9`, `0,5`, `0-100/10`), counted from 0, in their order;
-    /// `origin` is where the positions were written.
+    /// Returns the targets at these positions (`0-9`, `0,5`, `0-100/10`), counted from 0, in the order of the list.
+    /// `origin` is the source of the text `positions`, for errors.
     pub fn slice(self, positions: &str, origin: &Origin) -> Result<Selection, TargetError> {
         let mut chosen = nodeset::positions(positions, self.len())
             .map_err(|error| Diagnostic::from_nodeset(origin, positions, &error))?;
@@ -101,7 +104,7 @@ impl Selection {
         Ok(self.at(chosen))
     }
 
-    /// This many targets chosen at random, at least one and at most all, in their order.
+    /// Returns `count` targets chosen at random, at least one and at most all, in the order of the list.
     #[must_use]
     pub fn pick(self, count: usize, random: &mut fastrand::Rng) -> Selection {
         let mut positions = random.choose_multiple(0..self.len(), count.max(1));
@@ -109,7 +112,7 @@ impl Selection {
         self.at(positions)
     }
 
-    /// Of what is selected only these positions, which rise.
+    /// Returns the targets at these positions of the selection, which are in ascending order.
     fn at(mut self, mut chosen: Vec<usize>) -> Selection {
         if let Some(before) = &self.positions {
             for position in &mut chosen {
@@ -120,8 +123,8 @@ impl Selection {
         self
     }
 
-    /// How many targets each of at most `parts` parts has, the first ones one more where it does not
-    /// come out even.
+    /// Returns the sizes of at most `parts` parts. The first ones have one target more if the number cannot be
+    /// divided evenly.
     #[must_use]
     pub fn part_sizes(&self, parts: usize) -> Vec<usize> {
         let parts = parts.clamp(1, self.len().max(1));
@@ -147,37 +150,39 @@ impl Selection {
     /// Writes the label of every target in order.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Writing fails.
     pub fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
         match (&self.from, &self.positions) {
             (
-                Held::Names {
+                SelectedHosts::Names {
                     set, sorted: true, ..
                 },
                 None,
             ) => set.write_to(out),
-            (Held::Names { list, .. }, None) if list.is_distinct() => list.write_to(out),
+            (SelectedHosts::Names { list, .. }, None) if list.is_distinct() => list.write_to(out),
             _ => self.try_for_each(|label| out.push(label)),
         }
     }
 
-    /// The labels folded.
+    /// Returns the folded labels.
     #[must_use]
     pub fn folded(&self) -> String {
         match (&self.from, &self.positions) {
-            (Held::Names { .. }, _) => self.to_set().to_string(),
-            (Held::Targets(targets), None) => fold(targets.iter().map(|target| &*target.label)),
-            (Held::Targets(targets), Some(positions)) => {
+            (SelectedHosts::Names { .. }, _) => self.to_set().to_string(),
+            (SelectedHosts::Targets(targets), None) => {
+                fold(targets.iter().map(|target| &*target.label))
+            }
+            (SelectedHosts::Targets(targets), Some(positions)) => {
                 fold(positions.iter().map(|&at| &*targets[at].label))
             }
         }
     }
 
-    /// The labels as a set of names.
+    /// Returns the labels as a set of names.
     #[must_use]
     pub fn to_set(&self) -> NodeSet {
         match (&self.from, &self.positions) {
-            (Held::Names { set, .. }, None) => set.clone(),
+            (SelectedHosts::Names { set, .. }, None) => set.clone(),
             _ => {
                 let mut builder = NodeSetBuilder::default();
                 let Ok(()) = self.try_for_each(|label| {
@@ -189,16 +194,16 @@ impl Selection {
         }
     }
 
-    /// The targets themselves.
+    /// Returns the targets.
     #[must_use]
     pub fn into_targets(self) -> TargetList {
         match (self.from, self.positions) {
-            (Held::Targets(targets), None) => targets,
-            (Held::Targets(targets), Some(positions)) => {
+            (SelectedHosts::Targets(targets), None) => targets,
+            (SelectedHosts::Targets(targets), Some(positions)) => {
                 let chosen = positions.iter().map(|&at| targets[at].clone());
                 TargetList::from(chosen.collect::<Vec<Target>>())
             }
-            (from @ Held::Names { .. }, positions) => {
+            (from @ SelectedHosts::Names { .. }, positions) => {
                 let names = Selection { from, positions };
                 let mut targets = Vec::with_capacity(names.len());
                 let Ok(()) = names.try_for_each(|label| {
@@ -211,25 +216,28 @@ impl Selection {
     }
 }
 
-impl Held {
+impl SelectedHosts {
     /// Calls `each` with every label in order, each target once.
     fn walk<E>(&self, each: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         match self {
-            Held::Targets(targets) => targets.iter().try_for_each(|target| each(&target.label)),
-            Held::Names {
+            SelectedHosts::Targets(targets) => {
+                targets.iter().try_for_each(|target| each(&target.label))
+            }
+            SelectedHosts::Names {
                 set, sorted: true, ..
             } => set.try_for_each(each),
-            Held::Names { list, .. } if list.is_distinct() => {
+            SelectedHosts::Names { list, .. } if list.is_distinct() => {
                 list.try_for_each(|host| each(host.label))
             }
-            Held::Names { list, .. } => {
+            SelectedHosts::Names { list, .. } => {
+                // The list may name a host twice. Labels are allocated only here, where that is possible.
                 let mut seen: HashSet<Box<str>> = HashSet::new();
-                list.try_for_each(|host| match seen.contains(host.label) {
-                    true => Ok(()),
-                    false => {
-                        seen.insert(host.label.into());
-                        each(host.label)
+                list.try_for_each(|host| {
+                    if seen.contains(host.label) {
+                        return Ok(());
                     }
+                    seen.insert(host.label.into());
+                    each(host.label)
                 })
             }
         }
@@ -237,7 +245,7 @@ impl Held {
 }
 
 impl Target {
-    /// A host of which only the name is known.
+    /// Returns the target of a plain name.
     fn named(name: &str) -> Target {
         let name: Arc<str> = name.into();
         Target {

@@ -1,4 +1,4 @@
-//! Tests of target lists: hosts files, exclusions, duplicates, and the words of every error.
+//! Tests of target lists: hosts files, exclusions, duplicates, and the text of every error.
 
 use std::io::Cursor;
 
@@ -16,7 +16,7 @@ fn build_bytes(bytes: &[u8]) -> Result<TargetList, TargetError> {
     builder.build()
 }
 
-/// Each target as `label host user port`, with `-` for what is not given.
+/// Returns each target as `label host user port`, with `-` for a missing value.
 fn shown(list: &[Target]) -> Vec<String> {
     let shown = |target: &Target| {
         let user = target.user.as_deref().unwrap_or("-");
@@ -35,7 +35,7 @@ fn message(text: &str) -> String {
 }
 
 #[test]
-fn the_example_shows_everything() {
+fn the_example_file_shows_every_option() {
     let list = build(include_str!("../../hosts.example")).unwrap();
     insta::assert_snapshot!(shown(&list).join("\n"), @"
     gateway.example.com gateway.example.com - -
@@ -76,7 +76,7 @@ fn the_example_shows_everything() {
 }
 
 #[test]
-fn addresses_to_call_back_from_are_addresses_or_networks() {
+fn the_option_callback_takes_addresses_and_networks() {
     insta::assert_snapshot!(message("a callback=10.1\n"), @r#"
     "10.1" is neither an address nor a network
      --> hosts:1:12
@@ -104,7 +104,7 @@ fn addresses_to_call_back_from_are_addresses_or_networks() {
 }
 
 #[test]
-fn hosts_files_are_forgiving_about_form() {
+fn hosts_files_may_have_blanks_and_comments() {
     let text =
         "\u{feff}# comment\r\n\r\n  node1 \t# trailing\r\nnode[2-3],node4 node5\r\n#x\nnode6 #";
     assert_eq!(
@@ -116,7 +116,7 @@ fn hosts_files_are_forgiving_about_form() {
 }
 
 #[test]
-fn options_belong_to_the_whole_line() {
+fn options_apply_to_the_whole_line() {
     let list = build("n[1-2] user=op port=1514 # both\nx transport=rsh label=the_x\n").unwrap();
     assert_eq!(
         shown(&list),
@@ -170,13 +170,13 @@ fn a_target_may_name_its_transport() {
 }
 
 #[test]
-fn the_first_mention_wins() {
+fn a_target_has_the_position_of_its_first_mention() {
     let list = build("a user=op\nb\na\na user=op\na label=z\na label=y\nb\nop@a\n").unwrap();
     assert_eq!(shown(&list), ["a a op -", "b b - -", "z a - -", "y a - -"]);
 }
 
 #[test]
-fn mentions_complete_each_other() {
+fn a_plain_mention_takes_the_options_of_another() {
     let mut builder = TargetListBuilder::new(Limits::default());
     builder.add_expr("c,b,a", Origin::named("-w")).unwrap();
     let hosts = "a user=op port=7\nd\nb label=b user=x\n";
@@ -241,7 +241,7 @@ fn a_user_before_a_name_completes_the_plain_name() {
 }
 
 #[test]
-fn sources_add_up_in_order() {
+fn sources_are_joined_in_order() {
     let mut builder = TargetListBuilder::new(Limits::default());
     builder.add_expr("c,a", Origin::named("-w")).unwrap();
     builder.add_reader("hosts", Cursor::new("b\na\n")).unwrap();
@@ -250,7 +250,7 @@ fn sources_add_up_in_order() {
 }
 
 #[test]
-fn exclusions_go_by_host_and_by_label() {
+fn exclusions_match_hosts_and_labels() {
     let mut builder = TargetListBuilder::new(Limits::default());
     builder
         .exclude_expr(
@@ -267,7 +267,7 @@ fn exclusions_go_by_host_and_by_label() {
 }
 
 #[test]
-fn an_exclusion_holds_for_any_transport() {
+fn an_exclusion_applies_to_every_transport() {
     for (hosts, excluded) in [
         ("n1 n2", "ssh://n1"),
         ("ssh://n1 n2", "n1"),
@@ -332,7 +332,7 @@ fn the_limit_counts_targets_of_all_sources() {
 }
 
 #[test]
-fn errors_point_at_the_fault() {
+fn errors_show_the_place_of_the_fault() {
     insta::assert_snapshot!(message("a\n# x\n\tnode[9-3] user=op\n"), @"
     the range 9-3 runs backwards
      --> hosts:3:7
@@ -415,7 +415,7 @@ fn errors_point_at_the_fault() {
     ");
 }
 
-/// A folder of files, gone when the test ends.
+/// A temporary folder with files, removed when the test ends.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -558,7 +558,7 @@ proptest! {
 
     #[test]
     fn labels_of_a_list_name_it_again(names in prop::collection::vec("(op@)?[a-c][0-9]{1,2}(:[1-9]{3})?", 1..30)) {
-        // Mentions of one host that disagree are refused.
+        // Mentions of one host that contradict each other are refused.
         let host = |name: &String| name.trim_start_matches("op@").split(':').next().map(str::to_owned);
         let mut hosts = std::collections::HashSet::new();
         let names: Vec<String> = names.into_iter().filter(|name| hosts.insert(host(name))).collect();

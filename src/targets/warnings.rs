@@ -16,7 +16,7 @@ impl Warnings {
         }
     }
 
-    /// Takes all warnings out, in the order in which they were added.
+    /// Removes and returns all warnings, in the order in which they were added.
     #[must_use]
     pub fn take(&self) -> Vec<String> {
         self.0.take()

@@ -83,9 +83,11 @@ impl WordSyntax<'_> {
         span: Range<usize>,
     ) -> Result<(Option<Arc<str>>, Range<usize>), WordError> {
         let word = &self.text[span.clone()];
+        // The `@` of a group is no separator of a user.
         if word.starts_with('@') {
             return Ok((None, span));
         }
+        // The last `@` separates the user, because a user name may have a domain (`user@EXAMPLE.COM@host`).
         let Some(at) = word.find("@@").or_else(|| word.rfind('@')) else {
             return Ok((None, span));
         };
@@ -115,6 +117,7 @@ impl WordSyntax<'_> {
             // `ssh:22` is a host with a port.
             Ok(_) if !url && port => return Ok((None, span)),
             Ok(transport) => transport,
+            // A name with a port and an IPv6 address also have text before a colon.
             Err(_) if !url => return Ok((None, span)),
             Err(_) => {
                 let place = span.start..span.start + scheme.len();
@@ -127,6 +130,7 @@ impl WordSyntax<'_> {
         };
         span.start += scheme.len() + if url { 3 } else { 1 };
         if url && span.end > span.start && word.ends_with('/') {
+            // A URL may end in a slash.
             span.end -= 1;
         }
         Ok((Some(transport), span))
@@ -137,6 +141,7 @@ impl WordSyntax<'_> {
         let word = &self.text[span.clone()];
         if let Some(inside) = word.strip_prefix('[')
             && let Some(length) = inside.find(']')
+            // Brackets with a colon are an IPv6 address (RFC 3986), others are ranges.
             && inside[..length].contains(':')
         {
             let address = span.start + 1..span.start + 1 + length;
@@ -153,6 +158,7 @@ impl WordSyntax<'_> {
             };
             return Ok((address, port));
         }
+        // One colon separates a port. Several colons are an IPv6 address without brackets.
         let mut colons = word.match_indices(':').map(|(at, _)| at);
         match (colons.next(), colons.next()) {
             (None, _) => Ok((span, None)),
@@ -167,6 +173,7 @@ impl WordSyntax<'_> {
     /// Checks an IPv6 address, which may name a zone (`fe80::1%eth0`).
     fn address(&self, span: Range<usize>) -> Result<(), WordError> {
         let text = &self.text[span.clone()];
+        // A link-local address needs the zone of its interface (RFC 4007).
         let (address, zone) = text
             .split_once('%')
             .map_or((text, None), |(a, z)| (a, Some(z)));

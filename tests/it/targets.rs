@@ -1,11 +1,13 @@
-//! Whom the program takes for its targets: the listing modes, and how words and options become targets.
+//! Targets of the command line: the listing modes, and the targets of words and options.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::support::Mrsh;
 
-/// What a call prints on standard output; it succeeds and says nothing else.
+mod inventory;
+
+/// Returns the standard output of a call that succeeds without messages.
 #[track_caller]
 fn printed(args: &[&str]) -> String {
     let ended = Mrsh::new().arg("--no-config").args(args).run();
@@ -17,7 +19,7 @@ fn printed(args: &[&str]) -> String {
     String::from_utf8(ended.stdout).unwrap()
 }
 
-/// The message of a call that is refused.
+/// Returns the message of a call that is refused.
 #[track_caller]
 fn refused(args: &[&str]) -> String {
     let ended = Mrsh::new().arg("--no-config").args(args).run();
@@ -57,7 +59,7 @@ fn listings_are_those_of_nodeset() {
 
 #[test]
 fn a_listing_of_nothing_is_empty() {
-    // As nodeset has it, but for --list, whose lines are targets.
+    // As in nodeset, an empty set is an empty line. --list has one line for each target, so it prints nothing.
     for (mode, expected) in [
         ("--count", "0\n"),
         ("--fold", "\n"),
@@ -137,7 +139,7 @@ fn a_group_of_two_sources_is_refused_and_a_default_source_chooses() {
 }
 
 #[test]
-fn a_fault_of_a_group_is_shown_where_the_configuration_has_it() {
+fn a_fault_of_a_group_is_shown_in_the_line_of_the_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.toml");
     let path = file.to_str().unwrap();
@@ -211,7 +213,7 @@ fn a_source_that_cannot_list_its_groups_is_a_warning_among_others() {
 }
 
 #[test]
-fn what_is_wrong_with_includes_is_a_warning() {
+fn a_fault_of_an_include_is_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("hosts");
     std::fs::write(&file, "n1\n#include\n#include hosts\nn2\n").unwrap();
@@ -230,137 +232,7 @@ fn what_is_wrong_with_includes_is_a_warning() {
 }
 
 #[test]
-fn an_inventory_says_how_its_hosts_are_reached() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("inv.ini");
-    let call = |text: &str, args: &[&str]| {
-        std::fs::write(
-            &path,
-            format!("[all:vars]\nansible_host=127.0.0.1\n[web]\n{text}"),
-        )
-        .unwrap();
-        let name = path.to_str().unwrap();
-        let ended = Mrsh::new()
-            .args(&["--no-config", "-F", "none", "-f", name, "-n"])
-            .args(args)
-            .arg("true")
-            .run();
-        let out = String::from_utf8(ended.stdout)
-            .unwrap()
-            .replace(name, "inv.ini");
-        (ended.status, out, ended.stderr.replace(name, "inv.ini"))
-    };
-    for (args, expected) in [
-        (&[][..], "w1: ssh to 127.0.0.1 port 22 as op"),
-        (&["-R", "openssh"], "w1: openssh to w1"),
-        (
-            &["-R", "rsh", "--source-ports", "any"],
-            "w1: rsh to 127.0.0.1 port 514 as op",
-        ),
-    ] {
-        let (status, out, err) = call("w1 ansible_user=op\n", args);
-        let expected = expected.replace("openssh to w1", "openssh to 127.0.0.1");
-        assert!(out.starts_with(&expected), "{status:?} {out} {err}");
-    }
-    let args = "w1 ansible_ssh_common_args='-o Port=2222 -l me'\nw2\n";
-    let (_, out, err) = call(args, &[]);
-    assert!(
-        out.contains("w1: ssh to 127.0.0.1 port 2222 as me"),
-        "{out} {err}"
-    );
-    assert!(out.contains("w2: ssh to 127.0.0.1 port 22"), "{out} {err}");
-    for (text, message) in [
-        (
-            "w1\nw2 ansible_connection=winrm\n",
-            "mrsh: w2: inv.ini:5: the connection \"winrm\" is unknown here; there are ssh and local\n  = help: leave it \
-             out with -x w2\n",
-        ),
-        (
-            "w1\nw2 ansible_ssh_extra_args='-D 9'\n",
-            "mrsh: w2: inv.ini:5: ansible_ssh_extra_args: -D is no option of ssh that can be followed here\n  = help: \
-             leave it out with -x w2\n",
-        ),
-        (
-            "w2 ansible_ssh_common_args='-o Prot=2222'\n",
-            "mrsh: w2: inv.ini:4 Prot=2222: bad configuration option: Prot",
-        ),
-        (
-            "w2 ansible_ssh_common_args='-o ProxyCommand=nc'\n",
-            "mrsh: w2: inv.ini:4 ProxyCommand=nc: ProxyCommand is not supported by the built-in ssh",
-        ),
-    ] {
-        let (status, out, err) = call(text, &[]);
-        assert_eq!((status, out.as_str()), (Some(2), ""), "{err}");
-        assert!(
-            err.to_lowercase().starts_with(&message.to_lowercase()),
-            "{err}"
-        );
-        // Who is not called does not matter.
-        let (_, out, err) = call(&format!("w0\n{text}"), &["-x", "w2"]);
-        assert!(out.contains("w0: ssh to"), "{err}");
-    }
-    std::fs::write(
-        &path,
-        "w1 ansible_become=yes\nw2 ansible_become=yes ansible_password=x\nw3\n[all:vars]\nansible_connection=local\n",
-    )
-    .unwrap();
-    let ended = Mrsh::new()
-        .args(&["--no-config", "-f", path.to_str().unwrap(), "true"])
-        .run();
-    let notice = "mrsh: set in the inventory and not used: ansible_become (2 hosts), ansible_password (1 host)\n";
-    assert_eq!(ended.stderr, notice);
-    // A dry run says what a run would say.
-    let dry = |more: &[&str]| {
-        let call = Mrsh::new().args(&["--no-config", "-n", "-f", path.to_str().unwrap()]);
-        call.args(more).arg("true").run().status(0).stderr
-    };
-    assert_eq!(dry(&[]), notice);
-    assert_eq!(dry(&["-q"]), "");
-}
-
-#[test]
-fn an_inventorys_port_is_for_ssh() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let inventory = file(
-        "inv.ini",
-        "w1 ansible_port=2222\nw2\nw3:2200\n[all:vars]\nansible_host=127.0.0.1\n",
-    );
-    let other = file("other.ini", "127.0.0.2\n127.0.0.3 ansible_port=22\n");
-    let hosts = file("hosts", "127.0.0.2 port=1514\n");
-    let call = |args: &[&str]| {
-        let call = Mrsh::new().args(&["--no-config", "-F", "none", "--source-ports", "any"]);
-        let call = call.args(&["-n", "-l", "op", "-f", &inventory]);
-        let ended = call.args(args).arg("true").run().status(0);
-        let text = String::from_utf8(ended.stdout).unwrap();
-        let targets: Vec<String> = text.lines().take(3).map(str::to_owned).collect();
-        (targets, ended.stderr)
-    };
-    let lines = |transport: &str, ports: [u16; 3]| {
-        let line = |(n, port)| format!("w{n}: {transport} to 127.0.0.1 port {port} as op");
-        (1..).zip(ports).map(line).collect::<Vec<_>>()
-    };
-    assert_eq!(call(&[]), (lines("ssh", [2222, 22, 2200]), String::new()));
-    let notice =
-        "mrsh: set in the inventory for ssh and not used with rsh: ansible_port (2 hosts)\n";
-    let rsh = call(&["-R", "rsh"]);
-    assert_eq!(rsh, (lines("rsh", [514, 514, 514]), notice.to_owned()));
-    // The port of the command line is rshd's, and so is one in a hosts file.
-    let rsh = call(&["-R", "rsh", "-p", "5514"]);
-    assert_eq!(rsh, (lines("rsh", [5514, 5514, 5514]), notice.to_owned()));
-    let mixed = ["-R", "rsh", "-f", &hosts, "-f", &other, "-x", "w[1-3]"];
-    let (rsh, said) = call(&mixed);
-    assert!(rsh[0].ends_with(" to 127.0.0.2 port 1514 as op"), "{rsh:?}");
-    assert!(rsh[1].ends_with(" to 127.0.0.3 port 514 as op"), "{rsh:?}");
-    assert_eq!(said, notice.replace("2 hosts", "1 host"));
-}
-
-#[test]
-fn habits_from_other_programs_get_the_right_hint() {
+fn options_of_other_programs_get_a_hint() {
     for (args, message) in [
         (
             &["-f", "32", "true"][..],
@@ -403,71 +275,7 @@ fn gathered_input_is_not_regrouped() {
 }
 
 #[test]
-fn groups_of_an_inventory_choose_among_its_hosts() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let ini = file(
-        "inv.ini",
-        "[web]\nw[1:3]\n[db]\nd1\nd2 ansible_host=192.0.2.9\n[prod:children]\nweb\n",
-    );
-    let yml = file(
-        "two.yml",
-        "all:\n  children:\n    web:\n      hosts:\n        w9:\n    cache:\n      hosts:\n        c1:\n",
-    );
-    for (args, expected) in [
-        (&[][..], "d[1-2],w[1-3]\n"),
-        (&["-a"], "d[1-2],w[1-3]\n"),
-        (&["-g", "web"], "w[1-3]\n"),
-        (&["-x", "@db"], "w[1-3]\n"),
-        (&["@prod!w2"], "w[1,3]\n"),
-        (&["w*"], "w[1-3]\n"),
-        (&["@inventory:web", "extra"], "extra,w[1-3]\n"),
-        // A host is what the inventory calls it, wherever it is reached.
-        (&["@db!d2"], "d1\n"),
-        (&["@db&d2"], "d2\n"),
-        (&["-x", "d2"], "d1,w[1-3]\n"),
-        (&["-x", "192.0.2.9"], "d1,w[1-3]\n"),
-        // Other hosts add up.
-        (&["extra"], "d[1-2],extra,w[1-3]\n"),
-        (&["-f", &yml], "c1,d[1-2],w[1-3,9]\n"),
-        (&["-f", &yml, "@web"], "w[1-3,9]\n"),
-    ] {
-        let args = [&["--fold", "-f", &ini], args].concat();
-        assert_eq!(printed(&args), expected, "{args:?}");
-    }
-    // Who names some hosts as for Ansible's --limit gets all of them, and is told.
-    let all = |args: &[&str]| {
-        let call = Mrsh::new().args(&["--no-config", "--fold", "-f", &ini]);
-        let ended = call.args(args).run().status(0);
-        assert_eq!(ended.stdout, b"d[1-2],w[1-3]\n", "{args:?}");
-        ended.stderr.replace(&ini, "inv.ini")
-    };
-    let notice = |some: &str| {
-        format!(
-            "mrsh: all 5 hosts of inv.ini are targets, not only {some}; -g GROUP or -w '@all&{some}' takes some of them\n"
-        )
-    };
-    assert_eq!(all(&["w2"]), notice("w2"));
-    assert_eq!(all(&["-w", "w[1-2],d1"]), notice("d1,w[1-2]"));
-    assert_eq!(all(&["w[1-3],d[1-2]"]), "");
-    assert_eq!(printed(&["--fold", "-f", &ini, "@all&w2"]), "w2\n");
-    assert_eq!(printed(&["-r", "-f", &ini, "@db"]), "@db\n");
-    let planned = printed(&[
-        "-R", "ssh", "-F", "none", "-n", "-f", &ini, "-w", "@db&d2", "true",
-    ]);
-    assert!(
-        planned.starts_with("d2: ssh to 192.0.2.9 port 22 "),
-        "{planned}"
-    );
-    assert!(refused(&["--fold", "-f", &ini, "@wbe"]).contains("did you mean web?"));
-}
-
-#[test]
-fn a_source_of_groups_that_fails_takes_nothing_from_the_others() {
+fn a_source_of_groups_that_fails_does_not_hide_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("groups", "web: n9\n");
@@ -517,8 +325,8 @@ fn options_among_the_words_of_a_listing_are_options() {
 }
 
 #[test]
-fn a_million_names_come_as_they_are_made() {
-    // The reader goes after the first ones; that is the end and no failure.
+fn a_million_names_are_written_before_all_are_made() {
+    // A reader that closes the pipe ends the listing without a failure.
     let script = "\"$0\" --no-config --list 'n[1-1000000]' | head -n 2; echo ${PIPESTATUS[0]}";
     let output = Command::new("bash")
         .args(["-c", script, env!("CARGO_BIN_EXE_mrsh")])
@@ -526,7 +334,7 @@ fn a_million_names_come_as_they_are_made() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "n1\nn2\n0\n");
     assert!(output.stderr.is_empty());
-    // In an address space that has no room for the names.
+    // The address space is too small for all names.
     let script = "ulimit -v 60000; seq -f n%.0f 300000 | \"$0\" --no-config --fold - 'm[1-700000]'";
     let output = Command::new("bash")
         .args(["-c", script, env!("CARGO_BIN_EXE_mrsh")])
@@ -541,7 +349,7 @@ fn a_million_names_come_as_they_are_made() {
 }
 
 #[test]
-fn standard_input_is_read_where_nothing_else_is_named() {
+fn standard_input_is_read_if_no_other_target_is_named() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mrsh"))
         .args(["--no-config", "--fold"])
         .stdin(Stdio::piped())
@@ -582,7 +390,7 @@ fn targets_that_contradict_each_other_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn the_longest_command_is_measured_as_it_is_sent() {
+fn the_length_of_a_command_is_that_of_the_sent_command() {
     let call = |length: usize, raw: bool| {
         let half = "x".repeat(length / 2);
         let rest = "x".repeat(length - length / 2 - 1);
@@ -594,7 +402,7 @@ fn the_longest_command_is_measured_as_it_is_sent() {
     const MOST: usize = 128 * 1024 - 1;
     assert_eq!(call(MOST, true).status, Some(0));
     assert_eq!(call(MOST + 1, true).status, Some(2));
-    // What the wrapper adds does not depend on the command.
+    // The wrapper adds a fixed number of bytes to every command.
     let refused = call(MOST, false);
     assert_eq!(refused.status, Some(2), "{}", refused.stderr);
     let sent: usize = refused

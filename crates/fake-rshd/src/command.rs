@@ -1,6 +1,6 @@
 //! A command that a daemon runs: its process group, its standard error, and its end.
 //!
-//! As under inetd, the child has the socket itself as standard input and output. The leader of the
+//! The child has the socket itself as standard input and output, as under inetd. The leader of the
 //! process group is reaped last: until then the kernel cannot give its number to another group.
 //! Dropping a [`RunningCommand`] kills its group.
 

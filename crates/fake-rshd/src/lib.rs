@@ -23,8 +23,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! With the feature `script`, `Daemons::play_scripts` starts daemons that run nothing and misbehave
-//! as a `Script` says, and report what the client does.
+//! `Daemons::play_scripts` (feature `script`) starts daemons that run nothing. They misbehave as a
+//! `Script` describes, and report the actions of the client.
 
 // Only Linux serves all of 127.0.0.0/8 on loopback.
 #![cfg(target_os = "linux")]

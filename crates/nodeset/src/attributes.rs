@@ -7,7 +7,7 @@ use crate::error::WordError;
 
 /// Data of a program beside the names in a [`NodeList`](crate::NodeList).
 ///
-/// With `()`, words are names and nothing else. Another type can define more: `user@node[1-9]:22`. The crate finds
+/// The type `()` has no data: words are names and nothing else. Another type can define more: `user@node[1-9]:22`. The crate finds
 /// the words of an expression and the ranges in them; the type divides a word into data and names.
 ///
 /// ```

@@ -108,10 +108,12 @@ pub(crate) fn expression<A: Attributes>(
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         let operator = Op::from_char(c);
+        // pdsh's `^file` and ClusterShell's `a^b` share a character. The position decides.
         let file = grammar.pdsh && c == '^' && (pending.is_some() || operands == 0);
         if c.is_whitespace() {
             at += c.len_utf8();
         } else if let Some(op) = operator.filter(|_| !file) {
+            // Commas may be doubled or at an end, because joined lists have such commas.
             if op != Op::Union && (pending.is_some() || operands == 0) {
                 return error(at..at + 1, Fault::MissingOperand(c));
             }
@@ -169,6 +171,7 @@ impl OperandParser<'_> {
         let rest = &self.text[start..];
         if self.grammar.pdsh && rest.starts_with('-') && op == Op::Union {
             let after = start + 1;
+            // `-` without a name is standard input.
             let lone = self.text[after..]
                 .chars()
                 .next()
@@ -260,6 +263,7 @@ fn word_end(text: &str, start: usize) -> Result<usize, NodeSetError> {
         };
         at += offset;
         match text.as_bytes()[at] {
+            // A comma in brackets separates ranges, not words.
             b'[' => match text[at..].find(']') {
                 Some(length) => at += length + 1,
                 None => return error(at..at + 1, Fault::UnclosedBracket),

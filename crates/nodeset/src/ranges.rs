@@ -83,6 +83,7 @@ impl Ranges {
     /// Appends the values from `first` to `last`, each written with at least `width` digits.
     pub(crate) fn push(&mut self, width: usize, first: u64, last: u64, step: u64) {
         let mut from = first;
+        // A run has one width, so `8-12` is divided at each power of ten.
         for (width, above) in POW10.iter().enumerate().skip(width.max(1)) {
             let end = last.min(above - 1);
             if from <= end {
@@ -93,6 +94,7 @@ impl Ranges {
                     last: reached,
                     step,
                 });
+                // A large step can exceed the largest number.
                 let Some(next) = reached.checked_add(step) else {
                     return;
                 };
@@ -122,12 +124,14 @@ impl Ranges {
             return Err(ConcatError::Digits);
         }
         let count = self.len() * next.len();
+        // The product is checked before it is made, so a short text cannot exhaust memory.
         if count > limit as u128 {
             return Err(ConcatError::Count(count));
         }
         let mut runs = Vec::new();
         let tail_is_one = next.len() == 1;
         for head in &self.runs {
+            // One number after a run is a run with a larger step, so nothing is expanded.
             if let ([tail], true) = (next.runs.as_slice(), tail_is_one) {
                 let shift = POW10[tail.width];
                 runs.push(Run {

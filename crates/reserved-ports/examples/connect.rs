@@ -3,7 +3,7 @@
 //!     cargo run --example connect -- 192.0.2.1:514 4            from 512-1023, which needs CAP_NET_BIND_SERVICE
 //!     cargo run --example connect -- 127.0.0.1:22 4 40000-40003
 //!
-//! With more connections than ports, the last ones wait for the first ones to end.
+//! If there are more connections than ports, the last ones wait for the first ones to end.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -227,7 +227,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn sees_a_listener_a_connection_and_its_time_wait() {
+    fn a_listener_a_connection_and_its_time_wait_are_listed() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
         let client = TcpStream::connect(server).unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_leaves_out_what_is_not_asked_for() {
+    fn the_kernel_lists_only_the_ports_of_the_range() {
         let listeners: Vec<TcpListener> = (0..4)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();

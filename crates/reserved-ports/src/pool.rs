@@ -95,6 +95,7 @@ impl PortPool {
     /// that they do not use the same ports first.
     #[must_use]
     pub fn new(mut ports: Vec<u16>, seed: u64) -> Self {
+        // Programs that take ports in ascending order compete for the same ones.
         fastrand::Rng::with_seed(seed).shuffle(&mut ports);
         PortPool {
             shared: Arc::new(Mutex::new(State {
@@ -130,6 +131,7 @@ impl PortPool {
                 continue;
             };
             let until = match socket.state {
+                // A bind to the port of a listener fails even with SO_REUSEADDR.
                 KernelState::Listen => {
                     state.ports[i] = PortUse::Foreign { until: now + RETRY };
                     continue;
@@ -143,6 +145,7 @@ impl PortPool {
                 KernelState::Live => {
                     let peer = state.peers.entry(socket.peer).or_default();
                     peer.set(socket.local.port(), Use::Blocked { until: now + RETRY });
+                    // The connection may end at any time, and then stays in TIME_WAIT.
                     now + TIME_WAIT
                 }
             };
@@ -206,6 +209,7 @@ impl PortPool {
             });
         }
         let free = |wanted: fn(PortUse, Instant) -> bool| {
+            // Listeners start at the end of the order, away from the window for connections.
             let places = (0..state.walk.len()).rev();
             let mut allowed = places.filter(|&i| allowed(state.walk[i]));
             allowed.find(|&i| wanted(state.ports[i], now))
@@ -279,6 +283,7 @@ impl PortPool {
         let now = Instant::now();
         let mut state = self.lock();
         if lease.port == 0 {
+            // The kernel chooses ephemeral ports, so the pool knows no pair to wait for.
             if lease.ending == Ending::InUse {
                 state.ephemeral_after = Some(now + EPHEMERAL_RETRY);
             }
@@ -291,6 +296,7 @@ impl PortPool {
             return;
         };
         let after = match (lease.ending, lease.before) {
+            // A refused or reset connection leaves no TIME_WAIT (RFC 9293).
             (Ending::NoTrace, _) => None,
             (Ending::RemoteFirst, _) => Some(Use::CoolingThere {
                 until: now + TIME_WAIT,

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use super::ini::{self, Ini, Section};
 use super::substitute::substitute;
-use super::table::Table;
+use super::table::GroupTable;
 use super::upcall::{Commands, Upcall};
-use super::yaml::{self, Entry, Node};
+use super::yaml::{self, Entry, YamlNode};
 use super::{GroupError, Source, read_text, unreadable};
 
-/// The section that is no source.
+/// Name of the section with the settings. All other sections are sources.
 const MAIN: &str = "Main";
 
-/// Gives the sources in the order of their definition, and the position of the default one.
-type Found = (Vec<Box<dyn Source>>, Option<usize>);
+/// The sources in the order of their definition, and the position of the default one.
+type LoadedSources = (Vec<Box<dyn Source>>, Option<usize>);
 
-/// Reads the configuration in these folders; in each the file may be missing.
-pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
+/// Reads the configuration in these folders. `groups.conf` may be missing in each of them.
+pub(super) fn load(folders: &[PathBuf]) -> Result<LoadedSources, GroupError> {
     let mut config = Ini::default();
     let mut last = None;
     for folder in folders {
@@ -27,6 +27,7 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
             last = Some(folder.as_path());
         }
     }
+    // `$CFGDIR` is the last folder with a `groups.conf`, whose settings override the others.
     let Some(folder) = last else {
         return Ok((Vec::new(), None));
     };
@@ -66,7 +67,7 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<Found, GroupError> {
     Ok((loader.sources, default))
 }
 
-/// The folders of a setting, each once.
+/// Returns the folders of a setting, each once.
 fn folders_of(setting: Option<&str>, config: &Path) -> Result<Vec<PathBuf>, GroupError> {
     let setting = setting.unwrap_or_default();
     let unclosed = || {
@@ -87,7 +88,7 @@ fn folders_of(setting: Option<&str>, config: &Path) -> Result<Vec<PathBuf>, Grou
     Ok(folders)
 }
 
-/// The files in a folder with this ending, sorted; a folder that is missing has none.
+/// Returns the files of a folder with this ending, sorted. A missing folder has none.
 fn files_in(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, GroupError> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -96,6 +97,7 @@ fn files_in(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, GroupError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| unreadable(folder, &error))?.path();
+        // As with a shell's `*.conf`, hidden files are left out.
         let hidden = path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'));
@@ -131,6 +133,7 @@ impl Loader {
             .iter()
             .filter(|section| section.name != MAIN)
         {
+            // `[job,j]` defines one source with two names.
             for name in section.name.split(',') {
                 let commands = commands(section, file)?;
                 self.add(Upcall::new(name.trim(), commands, folder), file)?;
@@ -142,13 +145,13 @@ impl Loader {
     /// Adds the sources of a YAML file: a mapping from sources to mappings from groups to hosts.
     fn add_yaml(&mut self, file: &Path) -> Result<(), GroupError> {
         let text = match read_text(file) {
-            // Files that only others may read are theirs.
+            // A file that this user may not read is left out: its groups are for other users.
             Err(_) if denied(file) => return Ok(()),
             text => text?,
         };
         let fail = |what: String| GroupError::Failed(format!("{}: {what}", file.display()));
         let tree = yaml::parse(&text).map_err(fail)?;
-        let Node::Map(sources) = &*tree else {
+        let YamlNode::Map(sources) = &*tree else {
             return Err(fail(
                 "expected sources with groups: \"source: {group: hosts}\"".into(),
             ));
@@ -157,7 +160,7 @@ impl Loader {
             key: name, value, ..
         } in sources
         {
-            let Node::Map(groups) = &**value else {
+            let YamlNode::Map(groups) = &**value else {
                 return Err(fail(format!(
                     "the source \"{name}\" is no mapping of groups"
                 )));
@@ -174,7 +177,7 @@ impl Loader {
                 })?;
                 table.insert(group.clone(), hosts);
             }
-            self.add(Table::new(name, table), file)?;
+            self.add(GroupTable::new(name, table), file)?;
         }
         Ok(())
     }
@@ -185,7 +188,7 @@ fn denied(file: &Path) -> bool {
     opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
-/// The commands of a section.
+/// Returns the commands of a section.
 fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
     let Some(map) = section.get("map") else {
         let (file, name) = (file.display(), &section.name);
@@ -207,29 +210,29 @@ fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
     })
 }
 
-/// With aliases, a small file can stand for a tree that is larger than any memory.
+/// Maximum number of nodes in the hosts of a group. With aliases, a small file can expand to any number.
 const MAX_NODES: usize = 1_000_000;
 
-/// The hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or
-/// too large.
-fn expression(node: &Node) -> Option<String> {
+/// Returns the hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or too
+/// large.
+fn expression(node: &YamlNode) -> Option<String> {
     let mut texts = Vec::new();
     collect(node, &mut texts, &mut 0)?;
     Some(texts.join(","))
 }
 
-fn collect<'a>(node: &'a Node, texts: &mut Vec<&'a str>, visited: &mut usize) -> Option<()> {
+fn collect<'a>(node: &'a YamlNode, texts: &mut Vec<&'a str>, visited: &mut usize) -> Option<()> {
     *visited += 1;
     match node {
         _ if *visited > MAX_NODES => None,
-        Node::Null => Some(()),
-        Node::Text(text) => {
+        YamlNode::Null => Some(()),
+        YamlNode::Text(text) => {
             texts.push(text);
             Some(())
         }
-        Node::List(list) => list
+        YamlNode::List(list) => list
             .iter()
             .try_for_each(|node| collect(node, texts, visited)),
-        Node::Map(_) => None,
+        YamlNode::Map(_) => None,
     }
 }

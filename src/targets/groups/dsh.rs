@@ -1,4 +1,4 @@
-//! dsh's groups: a file for each group in `/etc/dsh/group` or `~/.dsh/group`, a host a line.
+//! dsh's groups: a file for each group in `/etc/dsh/group` or `~/.dsh/group`, with one host per line.
 //!
 //! pdsh reads them too, and lets one include another by `#include NAME`.
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{GroupError, Source, read_text, unreadable};
 use crate::targets::Warnings;
 
-/// Files may include files this deep.
+/// Maximum depth of files that include files.
 const MAX_DEPTH: usize = 20;
 
 /// The group files of a machine and a user.
@@ -18,7 +18,7 @@ pub(super) struct Dsh {
 }
 
 impl Dsh {
-    /// The source, if any of its files or folders is there.
+    /// Returns the source, if any of its files or folders exists.
     pub(super) fn find(
         folders: &[PathBuf],
         machines: &[PathBuf],
@@ -35,14 +35,14 @@ impl Dsh {
         })
     }
 
-    /// The file of a group, if there is one.
+    /// Returns the file of a group, if it exists.
     fn file(&self, group: &str) -> Option<PathBuf> {
         let files = self.folders.iter().map(|folder| folder.join(group));
         files.into_iter().find(|file| file.is_file())
     }
 
-    /// The lines of a file as one expression; `open` has the files that include it. What is included by a name
-    /// is a group of this source, by a path another file.
+    /// Returns the lines of a file as one expression. `open` has the files that include it. `#include` with a name
+    /// includes a group of this source, with a path another file.
     fn expression(&self, file: &Path, open: &mut Vec<PathBuf>) -> Result<String, GroupError> {
         if open.len() > MAX_DEPTH {
             let message = format!("{}: files include files too deep", file.display());
@@ -62,11 +62,13 @@ impl Dsh {
                     warn("this #include names no group and no file: ignored");
                     continue;
                 };
-                let found = match included.contains('/') {
-                    true => Some(PathBuf::from(included)),
-                    false => self.file(included),
+                let found = if included.contains('/') {
+                    Some(PathBuf::from(included))
+                } else {
+                    self.file(included)
                 };
                 match found {
+                    // As in pdsh, a cycle is no error: its hosts are in the list already.
                     Some(found) if open.contains(&found) => {
                         warn("these files include each other: ignored");
                     }
@@ -87,7 +89,7 @@ impl Dsh {
     }
 }
 
-/// The words behind `#include`, if the line is that.
+/// Returns the words after `#include`, if the line starts with it.
 fn include(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("#include")?;
     (rest.is_empty() || rest.starts_with(char::is_whitespace)).then_some(rest)
@@ -99,6 +101,7 @@ impl Source for Dsh {
     }
 
     fn lookup(&self, group: &str) -> Result<Option<String>, GroupError> {
+        // A group name comes from a command line, so it must not leave the folder.
         if !is_file_name(group) {
             return Ok(None);
         }
@@ -130,7 +133,7 @@ impl Source for Dsh {
     }
 }
 
-/// Whether this can be a group's file: no path, not hidden, no editor's copy.
+/// True if a file of this name can be a group: no path, no hidden file, no editor's backup.
 fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('/') && !name.starts_with('.') && !name.ends_with('~')
 }

@@ -3,8 +3,8 @@
 //! A line is `hosts attribute,attribute=value,…`. A query is an attribute or `attribute=value`, joined
 //! by `||` union, `&&` intersection and `--` difference from left to right, with `~` for all others
 //! and parentheses; pdsh joins queries by commas. The attribute `pdsh_all_skip` keeps hosts out of
-//! all, as in pdsh; `altname` is the name under which a host is called, and `pdsh_rcmd_type` the transport.
-//! Hosts that are named without genders are taken as they are named.
+//! all, as in pdsh. `altname` is the name to connect to, and `pdsh_rcmd_type` the transport. These two apply only to
+//! hosts that a query names.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -16,13 +16,13 @@ use super::{GroupError, Source, read_text};
 use crate::targets::HostList;
 use crate::targets::TransportKind;
 
-/// Lines may name this many hosts.
+/// Maximum number of hosts in a line.
 const MAX_HOSTS: usize = 1_000_000;
 
-/// Queries may have parentheses this deep.
+/// Maximum depth of parentheses in a query. It bounds the recursion of the parser.
 const MAX_DEPTH: usize = 50;
 
-/// A genders file, read when it is needed.
+/// A genders file, read at the first query.
 pub(super) struct Genders {
     file: PathBuf,
     database: OnceCell<Result<Database, GroupError>>,
@@ -31,7 +31,7 @@ pub(super) struct Genders {
 #[derive(Default)]
 struct Database {
     all: NodeSet,
-    /// The hosts that have an attribute, under `attribute` and under `attribute=value`.
+    /// Hosts by attribute, with the keys `attribute` and `attribute=value`.
     attributes: BTreeMap<String, NodeSet>,
 }
 
@@ -65,7 +65,7 @@ impl Source for Genders {
             known: false,
         };
         match parser.list() {
-            // An attribute that no host has is as good as none.
+            // genders does not distinguish an attribute that no host has from an unknown one.
             Ok(_) if !parser.known => Ok(None),
             Ok(hosts) => database.reached(&hosts).map(Some),
             Err(_) if !query.contains(['&', '|', '~', '(']) && !query.contains("--") => Ok(None),
@@ -92,8 +92,7 @@ impl Source for Genders {
 }
 
 impl Database {
-    /// The hosts as pdsh would reach them: under their `altname`, and by the transport that their
-    /// `pdsh_rcmd_type` names.
+    /// Returns the hosts as pdsh connects to them: by `altname`, with the transport of `pdsh_rcmd_type`.
     fn reached(&self, hosts: &NodeSet) -> Result<String, GroupError> {
         let (altnames, kinds) = (self.values("altname"), self.values("pdsh_rcmd_type"));
         if altnames.is_empty() && kinds.is_empty() {
@@ -121,7 +120,7 @@ impl Database {
         }
     }
 
-    /// The value that an attribute has for each host that has it with one.
+    /// Returns the value of an attribute for each host that gives it a value.
     fn values(&self, attribute: &str) -> BTreeMap<String, &str> {
         let prefix = format!("{attribute}=");
         let mut values = BTreeMap::new();
@@ -137,7 +136,7 @@ impl Database {
 
 /// Reads a genders file; errors call it `name`.
 fn parse(text: &str, name: &str) -> Result<Database, GroupError> {
-    // Collected as texts first: a union for every line would cost the square of their number.
+    // Texts are collected first: a union for every line would take quadratic time.
     let mut hosts_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut all = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -194,12 +193,12 @@ struct Query<'a> {
     query: &'a str,
     at: usize,
     depth: usize,
-    /// Whether any of the attributes is known.
+    /// True if any attribute of the query is known.
     known: bool,
 }
 
 impl Query<'_> {
-    /// Queries between commas: the hosts of any of them.
+    /// Evaluates queries between commas: the union of their hosts.
     fn list(&mut self) -> Result<NodeSet, String> {
         let mut hosts = self.terms()?;
         while self.take(",") {
@@ -232,7 +231,7 @@ impl Query<'_> {
             return Err(format!("the genders query is more than {MAX_DEPTH} deep"));
         }
         let hosts = if self.take("~") {
-            // Without an attribute that nobody has is everybody, as in genders.
+            // As in genders, `~` with an attribute that no host has selects all hosts.
             let hosts = self.database.all.difference(&self.term()?);
             self.known = true;
             hosts

@@ -1,7 +1,7 @@
 //! The syntax of ClusterShell's `.conf` files, which is that of Python's `configparser`.
 //!
 //! Sections in brackets, `key: value` or `key = value`, comments on lines of their own after `#` or
-//! `;`, and values that go on in lines that are indented more than their key.
+//! `;`. A value continues in lines that are indented more than its key.
 
 use super::GroupError;
 
@@ -19,7 +19,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The value of a key, given in lower case.
+    /// Returns the value of a key. The key must be in lower case.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         let entry = self.entries.iter().find(|(name, _)| name == key);
         entry.map(|(_, value)| value.as_str())
@@ -34,12 +34,12 @@ impl Section {
 }
 
 impl Ini {
-    /// A section by its name.
+    /// Returns the section of this name.
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// Takes over what another file says; it wins where both say something.
+    /// Adds the sections and keys of another file. A key of the other file overrides the same key here.
     pub(super) fn merge(&mut self, other: Ini) {
         for section in other.sections {
             match self
@@ -61,7 +61,7 @@ impl Ini {
 /// Parses a text; errors call it `name`.
 pub(super) fn parse(text: &str, name: &str) -> Result<Ini, GroupError> {
     let mut ini = Ini::default();
-    // How far the current key is indented; `None` where no value can go on.
+    // Indentation of the current key; `None` if there is no value to continue.
     let mut indent: Option<usize> = None;
     for (number, line) in text.lines().enumerate() {
         let error = |message: &str| {

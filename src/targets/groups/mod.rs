@@ -1,9 +1,9 @@
-//! Where groups of hosts are defined on a machine: ClusterShell's configuration as it stands, dsh's
-//! group files, genders, and mrsh's own.
+//! The sources of groups on a machine: ClusterShell's configuration, dsh's group files, genders, and mrsh's own
+//! configuration.
 //!
 //! `plan` makes one [`Groups`] from the [`Places`] of its environment and hands it to
 //! [`TargetListBuilder`](super::TargetListBuilder). Nothing is read before the first group is named,
-//! so a broken configuration hurts only those who use it.
+//! so a broken configuration is an error only for runs that name a group.
 //!
 //! A group that is named without its source is looked for in the source that `--group-source` names, in the
 //! inventories of `-f`, and then in all others: mrsh's own groups, ClusterShell's default source, dsh's
@@ -36,7 +36,7 @@ mod yaml;
 mod tests;
 
 pub use regroup::regroup;
-pub(super) use yaml::{Entry, Node, parse as parse_yaml};
+pub(super) use yaml::{Entry, YamlNode, parse as parse_yaml};
 
 /// Files and folders in which groups may be defined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// The usual places, and those that the environment names.
+    /// Returns the usual places, and those that the environment names.
     #[must_use]
     pub fn new(variable: impl Fn(&str) -> Option<PathBuf>) -> Places {
         let home = variable("HOME");
@@ -74,10 +74,11 @@ impl Places {
             .chain([PathBuf::from("/etc/dsh/machines.list")]);
         let genders_folder = variable("PDSH_GENDERS_DIR").unwrap_or_else(|| "/etc".into());
         let genders_file = variable("PDSH_GENDERS_FILE").unwrap_or_else(|| "genders".into());
-        // As pdsh has it, a path that starts with a dot is relative to the current directory.
-        let genders = match genders_file.starts_with(".") || genders_file.starts_with("..") {
-            true => genders_file,
-            false => genders_folder.join(genders_file),
+        // As in pdsh, a path that starts with a dot is relative to the current directory.
+        let genders = if genders_file.starts_with(".") || genders_file.starts_with("..") {
+            genders_file
+        } else {
+            genders_folder.join(genders_file)
         };
         Places {
             clustershell: clustershell.into_iter().flatten().collect(),
@@ -88,20 +89,20 @@ impl Places {
     }
 }
 
-/// One source of groups. `None` means that it has no such thing, or cannot know.
+/// One source of groups. A method returns `None` if the source has no answer, or cannot give this kind of answer.
 trait Source {
     fn name(&self) -> &str;
 
-    /// The definition of a group.
+    /// Returns the definition of a group.
     fn lookup(&self, group: &str) -> Result<Option<String>, GroupError>;
 
-    /// An expression for all hosts.
+    /// Returns an expression for all hosts.
     fn all(&self) -> Result<Option<String>, GroupError>;
 
-    /// The names of the groups.
+    /// Returns the names of the groups.
     fn list(&self) -> Result<Option<Vec<String>>, GroupError>;
 
-    /// The groups that a host is in, if the source is faster at this than at listing.
+    /// Returns the groups of a host, if the source finds these faster than by listing all groups.
     fn reverse(&self, _host: &str) -> Result<Option<Vec<String>>, GroupError> {
         Ok(None)
     }
@@ -110,21 +111,21 @@ trait Source {
 /// A group of mrsh's own configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnGroup {
-    /// An expression.
+    /// The definition, which is an expression.
     pub text: String,
     /// Its place in the configuration.
     pub place: Option<Arc<DefinitionPlace>>,
 }
 
-/// All groups of the machine, and those that were defined for this run.
+/// All groups of the machine and of mrsh's configuration.
 pub struct Groups {
     places: Places,
-    own: table::Table,
+    own: table::GroupTable,
     /// Places of the definitions of mrsh's own groups, by name.
     own_places: BTreeMap<String, Arc<DefinitionPlace>>,
-    /// With the files that they are.
+    /// Inventories, each with its path.
     inventories: Vec<(PathBuf, Inventory)>,
-    /// Whether hosts of an inventory were asked for.
+    /// True after a look-up found hosts in an inventory.
     asked: Cell<bool>,
     loaded: OnceCell<Result<Loaded, GroupError>>,
     /// The source that is asked first for a group without a source.
@@ -132,7 +133,7 @@ pub struct Groups {
     warnings: Warnings,
 }
 
-/// What was found in the places.
+/// The sources that exist in the places.
 struct Loaded {
     sources: Vec<Box<dyn Source>>,
     /// Positions of the sources that are searched for a group without a source.
@@ -146,7 +147,7 @@ const OWN: &str = "mrsh";
 const INVENTORY: &str = "inventory";
 
 impl Groups {
-    /// The groups that are defined in these places, and those of mrsh's own configuration.
+    /// Returns the groups of these places, and those of mrsh's own configuration.
     #[must_use]
     pub fn new(places: Places, own: BTreeMap<String, OwnGroup>) -> Groups {
         let mut own_places = BTreeMap::new();
@@ -157,7 +158,7 @@ impl Groups {
         }
         Groups {
             places,
-            own: table::Table::new(OWN, texts),
+            own: table::GroupTable::new(OWN, texts),
             own_places,
             inventories: Vec::new(),
             asked: Cell::new(false),
@@ -167,11 +168,12 @@ impl Groups {
         }
     }
 
-    /// Asks this source first for every group that is named without a source, and for all hosts.
+    /// Sets the source that is asked first for a group without a source, and for all hosts.
     ///
     /// # Errors
     /// There is no such source.
     pub fn set_default(&mut self, name: &str) -> Result<(), GroupError> {
+        // This source is no error in a run without an inventory.
         if name != INVENTORY {
             self.searched(Some(name))?;
         }
@@ -179,16 +181,16 @@ impl Groups {
         Ok(())
     }
 
-    /// Warnings about what was read so far and will be read.
+    /// Returns the list for warnings about the files of groups.
     #[must_use]
     pub fn warnings(&self) -> &Warnings {
         &self.warnings
     }
 
-    /// Adds the groups of a hosts file that is an inventory, to those of the source `inventory`.
+    /// Adds the groups of a hosts file to the source `inventory`, if the file is an inventory.
     ///
     /// # Errors
-    /// It cannot be read or understood.
+    /// The file cannot be read or parsed.
     pub fn add_inventory(&mut self, path: &Path, limits: Limits) -> Result<(), TargetError> {
         if let Some(inventory) = files::inventory_in(path, limits)? {
             self.inventories.push((path.to_owned(), inventory));
@@ -196,19 +198,19 @@ impl Groups {
         Ok(())
     }
 
-    /// The inventories that were added, with the files that they are.
+    /// Returns the inventories that were added, each with its path.
     #[must_use]
     pub fn inventories(&self) -> &[(PathBuf, Inventory)] {
         &self.inventories
     }
 
-    /// Whether hosts of an inventory have been asked for by now, by its groups or as all that there are.
+    /// True if an expression has named a group of an inventory, or all its hosts.
     #[must_use]
     pub fn inventory_was_asked(&self) -> bool {
         self.asked.get()
     }
 
-    /// The names of all sources; the default one comes first if there is a choice.
+    /// Returns the names of all sources, with the default one first.
     pub fn sources(&self) -> Result<Vec<String>, GroupError> {
         let loaded = self.loaded()?;
         let inventory = (!self.inventories.is_empty()).then_some(INVENTORY);
@@ -220,7 +222,7 @@ impl Groups {
         Ok(all.map(str::to_owned).collect())
     }
 
-    /// The names of the sources that are searched for a group without a source.
+    /// Returns the names of the sources that are searched for a group without a source.
     ///
     /// # Errors
     /// Their configuration cannot be read.
@@ -232,7 +234,7 @@ impl Groups {
         Ok(all.map(str::to_owned).collect())
     }
 
-    /// The groups of a source that a host is in, if the source has a quick way to tell.
+    /// Returns the groups of a source that have this host, if the source finds these faster than by listing all.
     pub fn reverse(&self, source: &str, host: &str) -> Result<Option<Vec<String>>, GroupError> {
         for source in self.searched(Some(source))? {
             if let Some(groups) = source.reverse(host)? {
@@ -242,7 +244,8 @@ impl Groups {
         Ok(None)
     }
 
-    /// The one definition among those that sources gave; `name` is the group's, `*` for all hosts.
+    /// Returns the definition that sources gave; an error if there are several. `name` is the name of the group, `*`
+    /// for all hosts.
     fn the_only(
         &self,
         found: Vec<(&str, String)>,
@@ -256,6 +259,7 @@ impl Groups {
                 sources: found.iter().map(|(name, _)| (*name).to_owned()).collect(),
             });
         }
+        // mrsh's configuration defines the list of all hosts as the group `all`.
         let own_name = if name == "*" { table::ALL } else { name };
         Ok(found.into_iter().next().map(|(source, text)| match source {
             OWN => Definition::Text {
@@ -282,7 +286,7 @@ impl Groups {
                 ..
             } = &self.places;
             let mut add = |source: Option<Box<dyn Source>>| {
-                // A site that has configured a source of this name knows why.
+                // ClusterShell's configuration may define a source with the name of a built-in one. It overrides that one.
                 let source =
                     source.filter(|new| sources.iter().all(|old| old.name() != new.name()));
                 if let Some(source) = source {
@@ -300,7 +304,7 @@ impl Groups {
         loaded.as_ref().map_err(Clone::clone)
     }
 
-    /// The hosts of a group of the inventories, if those are asked for and have it.
+    /// Returns the hosts of a group of the inventories; `None` for another source or an unknown group.
     fn in_inventory(
         &self,
         source: Option<&str>,
@@ -322,7 +326,7 @@ impl Groups {
         Ok(found.map(|list| Definition::Hosts(Arc::new(list))))
     }
 
-    /// The sources that are asked for a group: the named one, or those that are searched.
+    /// Returns the sources to ask for a group: the named one, or those that are searched.
     fn searched(&self, name: Option<&str>) -> Result<Vec<&dyn Source>, GroupError> {
         let Some(name) = name else {
             let loaded = self.loaded()?;
@@ -362,6 +366,7 @@ impl GroupSource<Options> for Groups {
         if let Some(name) = self.default.as_deref().filter(|_| source.is_none()) {
             match self.lookup(Some(name), group) {
                 Ok(found) => return Ok(found),
+                // The default source is a preference: other sources are searched if it lacks the group.
                 Err(GroupError::UnknownGroup { .. } | GroupError::UnknownSource { .. }) => {}
                 Err(error) => failure = Some(error),
             }
@@ -374,7 +379,7 @@ impl GroupSource<Options> for Groups {
             match source.lookup(group) {
                 Ok(Some(text)) => found.push((source.name(), text)),
                 Ok(None) => {}
-                // Another source may have it.
+                // A source that fails does not hide a group of another source.
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -408,7 +413,7 @@ impl GroupSource<Options> for Groups {
             }
         }
         if found.iter().any(|(_, text)| !text.is_empty()) {
-            // A source of no hosts contradicts nobody.
+            // An empty source is no second definition, so it makes nothing ambiguous.
             found.retain(|(_, text)| !text.is_empty());
         }
         self.the_only(found, || "the list of all hosts".to_owned(), "*")
@@ -445,7 +450,7 @@ impl GroupSource<Options> for Groups {
     }
 }
 
-/// A failure to read something, as an error about groups.
+/// Returns the error for a file or folder that cannot be read.
 fn unreadable(path: &Path, error: &std::io::Error) -> GroupError {
     GroupError::Unreadable {
         message: format!("cannot read {}: {error}", path.display()),
@@ -453,10 +458,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> GroupError {
     }
 }
 
-/// Configuration files may have this many bytes.
+/// Maximum size of a configuration file in bytes. It also bounds endless files, such as devices.
 const MAX_FILE: u64 = 64 << 20;
 
-/// The text of a file, which must be UTF-8 and not endless.
+/// Reads a file, which must be UTF-8, up to [`MAX_FILE`] bytes.
 fn read_text(path: &Path) -> Result<String, GroupError> {
     let mut text = String::new();
     trusted::open(path)

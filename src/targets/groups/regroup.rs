@@ -7,7 +7,7 @@ use nodeset::{Fault, GroupSource, NoLookup, NodeSet};
 use super::{GroupError, Groups};
 use crate::targets::Resolver;
 
-/// Folds a set into groups, the largest first, and what is left of it into names. `limit` bounds the hosts of
+/// Folds a set into groups, the largest first, and the other hosts into names. `limit` is the maximum number of hosts of
 /// a group.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String,
         for source in &sources {
             let members = resolver.group(Some(source), &name)?.to_set();
             if !members.is_empty() && members.difference(hosts).is_empty() {
-                // A name that several sources have says nothing without its source.
+                // A group that several sources define is ambiguous without its source.
                 let shown = match sources.len() {
                     1 => format!("@{name}"),
                     _ => format!("@{source}:{name}"),
@@ -42,6 +42,7 @@ pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String,
     let mut rest = hosts.clone();
     let mut chosen = Vec::new();
     for (name, members) in whole {
+        // Only groups that are wholly among the remaining hosts count, so groups do not overlap.
         if members.difference(&rest).is_empty() {
             rest = rest.difference(&members);
             chosen.push(name);
@@ -53,13 +54,14 @@ pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String,
     Ok(parts.join(","))
 }
 
-/// The groups of a source that may be wholly in the set: those of its hosts where the source is asked for fewer
-/// hosts than it has groups, or cannot list them; else all.
+/// Returns the groups of a source that may be wholly in the set. Asks for the groups of each host if the set has fewer
+/// hosts than the source has groups, or if the source cannot list its groups. Else returns all groups.
 fn candidates(hosts: &NodeSet, groups: &Groups, source: &str) -> Result<Vec<String>, GroupError> {
     let list = match groups.list(Some(source)) {
         Err(GroupError::Unsupported { .. }) => None,
         list => Some(list?),
     };
+    // A question for a host may run a command, so the smaller number of questions is chosen.
     let few = |list: &Vec<String>| list.len() as u64 >= hosts.len();
     if list.as_ref().is_some_and(|list| !few(list)) {
         return Ok(list.unwrap_or_default());

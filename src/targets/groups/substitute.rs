@@ -1,7 +1,7 @@
 //! The variables of ClusterShell's configuration.
 
-/// Replaces `$name` and `${name}`; `$$` is a dollar sign. Unknown names stay as they are, since they
-/// may be the shell's.
+/// Replaces `$name` and `${name}`; `$$` is a dollar sign. Unknown names stay unchanged, because they may be variables
+/// of the shell.
 pub(super) fn substitute<'v>(template: &str, value: impl Fn(&str) -> Option<&'v str>) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::new();

@@ -7,15 +7,15 @@ use super::{GroupError, Source};
 /// The name of the group of all hosts.
 pub(super) const ALL: &str = "all";
 
-/// A source whose groups are all known. The group `all`, if there is one, names all hosts.
-pub(super) struct Table {
+/// A source that holds all its groups. The group `all`, if it exists, has all hosts.
+pub(super) struct GroupTable {
     name: String,
     groups: BTreeMap<String, String>,
 }
 
-impl Table {
-    pub(super) fn new(name: &str, groups: BTreeMap<String, String>) -> Table {
-        Table {
+impl GroupTable {
+    pub(super) fn new(name: &str, groups: BTreeMap<String, String>) -> GroupTable {
+        GroupTable {
             name: name.to_owned(),
             groups,
         }
@@ -26,7 +26,7 @@ impl Table {
     }
 }
 
-impl Source for Table {
+impl Source for GroupTable {
     fn name(&self) -> &str {
         &self.name
     }

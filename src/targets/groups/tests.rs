@@ -7,7 +7,7 @@ use nodeset::NoLookup;
 use super::*;
 use crate::targets::{Limits, Origin, Resolver, TargetListBuilder, group_help};
 
-/// A folder with these files, and the groups defined in it.
+/// A temporary folder with files, and the groups defined in it.
 struct Site {
     folder: tempfile::TempDir,
     groups: Groups,
@@ -43,7 +43,7 @@ impl Site {
             .unwrap_or_else(|error| panic!("{text:?}: {error}"))
     }
 
-    /// The error without the folder's name.
+    /// Returns the error without the name of the folder.
     fn try_hosts(&self, text: &str) -> Result<String, String> {
         let hosts = Resolver::new(1000, &self.groups, &NoLookup).hosts(text);
         let folder = self.folder.path().display().to_string() + "/";
@@ -136,7 +136,7 @@ fn clustershell_configuration_is_read_as_it_stands() {
 }
 
 #[test]
-fn a_users_configuration_goes_over_the_systems() {
+fn the_configuration_of_a_user_overrides_that_of_the_system() {
     let site = site(
         &[
             (
@@ -158,7 +158,7 @@ fn a_users_configuration_goes_over_the_systems() {
 }
 
 #[test]
-fn names_that_mean_something_to_a_shell_do_not_reach_one() {
+fn names_with_special_characters_are_not_passed_to_a_shell() {
     let site = site(
         &[(
             "etc/groups.conf",
@@ -176,7 +176,7 @@ fn names_that_mean_something_to_a_shell_do_not_reach_one() {
 }
 
 #[test]
-fn broken_configuration_is_named_when_a_group_is() {
+fn a_broken_configuration_is_an_error_when_a_group_is_named() {
     let error = |files: &[(&str, &str)]| {
         let site = site(files, &[]);
         assert_eq!(site.hosts("n[1-2]"), "n[1-2]");
@@ -240,7 +240,7 @@ fn broken_configuration_is_named_when_a_group_is() {
 }
 
 #[test]
-fn what_cannot_be_included_is_a_warning() {
+fn an_include_that_fails_is_a_warning() {
     let site = site(
         &[
             ("dsh/one", "g1\n#include two\n"),
@@ -295,11 +295,11 @@ n8 pdsh_all_skip
 ";
 
 #[test]
-fn genders_say_under_which_name_and_how_hosts_are_reached() {
+fn genders_give_the_address_and_the_transport_of_hosts() {
     let genders = "n1 altname=en1,compute,pdsh_rcmd_type=ssh\nn2 altname=en2,compute\n\
                    n3 compute,pdsh_rcmd_type=exec\nn[4-5] altname=e%n,login,pdsh_all_skip\n";
     let site = site(&[("genders", genders)], &[]);
-    // As pdsh -g and -a take them.
+    // The results are those of `pdsh -g` and `pdsh -a`.
     assert_eq!(site.hosts("@compute"), "en[1-2],n3");
     assert_eq!(site.hosts("@login"), "en[4-5]");
     assert_eq!(site.hosts("@*"), "en[1-2],n3");
@@ -325,7 +325,7 @@ fn genders_say_under_which_name_and_how_hosts_are_reached() {
 #[test]
 fn genders_queries_are_those_of_nodeattr() {
     let site = site(&[("genders", GENDERS)], &[]);
-    // As nodeattr -q prints them.
+    // The results are those of `nodeattr -q`.
     for (query, hosts) in [
         ("login", "n[1-4]"),
         ("cpus=4", "n[1-4,6]"),
@@ -347,7 +347,7 @@ fn genders_queries_are_those_of_nodeattr() {
         ("login&&~cpus2--n1", "n[1-2]"),
         ("login--mgmt--cpus2", "n1"),
         ("login--(mgmt--cpus2)", "n[1,3-4]"),
-        // As pdsh -g takes it.
+        // The result is that of `pdsh -g`.
         ("mgmt,cpus2", "n[2-6]"),
     ] {
         assert_eq!(site.query(query).as_deref(), Ok(hosts), "{query}");
@@ -430,7 +430,7 @@ fn a_group_of_several_sources_needs_its_source() {
     assert_eq!(site.hosts("@other:x"), "o1");
     let known = site.groups.lookup(None, "nothing").unwrap_err();
     assert_eq!(group_help(&known).unwrap(), "there are db, gen, mine, web");
-    // What the default source has not is looked for in the others.
+    // A group that the default source does not have is looked up in the other sources.
     site.groups.set_default("dsh").unwrap();
     assert_eq!(site.hosts("@mine,@db,@gen"), "dsh[1-2],g1,m1");
     assert!(site.groups.set_default("hsd").is_err());
@@ -516,8 +516,8 @@ fn a_group_that_several_sources_have_is_shown_with_its_source() {
 }
 
 #[test]
-fn a_source_that_lists_no_groups_still_has_its_others() {
-    // As nodeset -r has it: names from reverse, or the hosts as they are.
+fn a_source_without_a_list_of_groups_still_answers_reverse() {
+    // As with `nodeset -r`, the groups are those of the command `reverse`; else hosts stay names.
     for (commands, expected) in [
         ("map: echo n1\n", "n[1-2]"),
         (
@@ -534,7 +534,7 @@ fn a_source_that_lists_no_groups_still_has_its_others() {
 }
 
 #[test]
-fn masks_in_a_list_of_all_hosts_are_a_circle() {
+fn masks_in_the_list_of_all_hosts_are_a_cycle() {
     for all in ["n*", "@*", "x,@all,n?"] {
         let error = site(&[], &[("all", all)]).try_hosts("@*").unwrap_err();
         assert!(

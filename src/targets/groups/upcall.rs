@@ -1,11 +1,11 @@
 //! Sources that are commands: the `map`, `all`, `list` and `reverse` of ClusterShell's configuration.
 //!
-//! The commands are the administrator's and run in a shell, with the names of groups and hosts put
-//! into them as they are. So a name with any character that could mean something to a shell is not
-//! put into one: names come from files and command lines that others may have written.
+//! The administrator writes the commands. They run in a shell, and the names of groups and hosts are inserted without
+//! quotes. Names come from files and command lines that others may have written. A name with a character that has a
+//! meaning in a shell is therefore never inserted.
 //!
-//! `cache_time` says after how many seconds a program that keeps running asks again. All targets are known
-//! before this one's run begins, so each command is asked once, and the setting changes nothing.
+//! `cache_time` is the time after which a long-running program runs the commands again. mrsh knows all targets before
+//! the run begins, runs each command once, and ignores the setting.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,13 +26,13 @@ pub(super) struct Commands {
     pub(super) reverse: Option<String>,
 }
 
-/// A source that asks commands.
+/// A source that runs commands.
 pub(super) struct Upcall {
     name: String,
     commands: Commands,
-    /// The folder of the configuration: `$CFGDIR`, and where the commands run.
+    /// Folder of the configuration: the value of `$CFGDIR`, and the working directory of the commands.
     folder: PathBuf,
-    /// What commands have printed.
+    /// Output of each command that has run.
     printed: RefCell<HashMap<String, String>>,
 }
 
@@ -46,7 +46,7 @@ impl Upcall {
         }
     }
 
-    /// What a command prints.
+    /// Returns the output of a command, with `value` in place of `$variable`. Each command runs once.
     fn run(&self, template: &str, variable: &str, value: &str) -> Result<String, GroupError> {
         let folder = self.folder.to_string_lossy();
         let command = substitute(template, |name| match name {
@@ -71,12 +71,14 @@ impl Upcall {
         let mut child = Command::new("/bin/sh")
             .args(["-c", command])
             .current_dir(&self.folder)
+            // The command must not read this program's standard input, which is that of the run.
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| error.to_string())?;
         let mut printed = String::new();
         let read = match child.stdout.take() {
+            // A command may print without end.
             Some(stdout) => stdout.take(MAX_FILE).read_to_string(&mut printed),
             None => Ok(0),
         };
@@ -100,7 +102,7 @@ impl Source for Upcall {
         }
         let hosts = self.run(&self.commands.map, "GROUP", group)?;
         if hosts.is_empty() {
-            // Commands say nothing about a group that is not there; an empty one is in the list.
+            // A map command prints nothing for an unknown group and for an empty one. Only the list distinguishes them.
             let list = self.list().unwrap_or_default();
             let known = list.is_some_and(|groups| groups.iter().any(|known| known == group));
             return Ok(known.then_some(hosts));
@@ -119,7 +121,7 @@ impl Source for Upcall {
         };
         let mut names = Vec::new();
         for word in self.run(command, "", "")?.split_whitespace() {
-            // Ranges work for groups, too.
+            // A list may name groups as ranges, for example `rack[1-9]`.
             match HostList::parse_in_file(word, 100_000) {
                 Ok(list) if word.contains('[') => {
                     list.for_each(|group| names.push(group.name.into()))
@@ -139,8 +141,9 @@ impl Source for Upcall {
     }
 }
 
-/// Whether a name means nothing but itself in a shell, even where no quotes are around it.
+/// True if a shell takes the name literally, even without quotes.
 fn is_harmless(name: &str) -> bool {
+    // A leading `-` would be an option of the command.
     let harmless = |c: char| c.is_alphanumeric() || "-_.:+=/%@".contains(c);
     !name.is_empty() && !name.starts_with('-') && name.chars().all(harmless)
 }

@@ -1,25 +1,25 @@
 //! YAML files as trees: ClusterShell's group files and Ansible's inventories.
 //!
-//! The parser is a crate's; this keeps what such files need: texts, lists, and mappings from texts.
-//! Depth is bounded, and an alias shares what it stands for.
+//! The parser is a crate. This module keeps only texts, lists, and mappings with texts as keys, because these files have
+//! nothing else. Depth is bounded, and an alias shares the node of its anchor.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-/// Deeper files are refused.
+/// Maximum depth of lists and mappings.
 const MAX_DEPTH: usize = 100;
 
-/// A part of a YAML file.
+/// A node of a YAML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::targets) enum Node {
-    /// Nothing, or `null`.
+pub(in crate::targets) enum YamlNode {
+    /// An empty node, or `null`.
     Null,
-    /// A text or a number, as it is written.
+    /// A text or a number, in its written form.
     Text(String),
     /// A list.
-    List(Vec<Rc<Node>>),
+    List(Vec<Rc<YamlNode>>),
     /// A mapping in the order of the file.
     Map(Vec<Entry>),
 }
@@ -30,19 +30,19 @@ pub(in crate::targets) struct Entry {
     pub(in crate::targets) key: String,
     /// The line of the key, counted from 1.
     pub(in crate::targets) line: usize,
-    pub(in crate::targets) value: Rc<Node>,
+    pub(in crate::targets) value: Rc<YamlNode>,
 }
 
 /// A list or a mapping that is not complete yet.
-enum Open {
-    List(Vec<Rc<Node>>),
+enum OpenNode {
+    List(Vec<Rc<YamlNode>>),
     Map(Vec<Entry>, Option<(String, usize)>),
 }
 
-/// Parses the first document of a text; the error says line and column.
-pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
-    let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
-    let mut open: Vec<(Open, usize)> = Vec::new();
+/// Parses the first document of a text. The error names line and column.
+pub(in crate::targets) fn parse(text: &str) -> Result<Rc<YamlNode>, String> {
+    let mut anchors: HashMap<usize, Rc<YamlNode>> = HashMap::new();
+    let mut open: Vec<(OpenNode, usize)> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| error.to_string())?;
         let at = |message: &str| {
@@ -51,59 +51,62 @@ pub(in crate::targets) fn parse(text: &str) -> Result<Rc<Node>, String> {
         };
         let (node, anchor) = match event {
             Event::SequenceStart(anchor, _) => {
-                open.push((Open::List(Vec::new()), anchor));
+                open.push((OpenNode::List(Vec::new()), anchor));
                 (None, 0)
             }
             Event::MappingStart(anchor, _) => {
-                open.push((Open::Map(Vec::new(), None), anchor));
+                open.push((OpenNode::Map(Vec::new(), None), anchor));
                 (None, 0)
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some((Open::List(list), anchor)) => (Some(Node::List(list)), anchor),
-                Some((Open::Map(entries, _), anchor)) => (Some(Node::Map(entries)), anchor),
+                Some((OpenNode::List(list), anchor)) => (Some(YamlNode::List(list)), anchor),
+                Some((OpenNode::Map(entries, _), anchor)) => (Some(YamlNode::Map(entries)), anchor),
                 None => (None, 0),
             },
             Event::Scalar(text, style, anchor, _) => {
+                // A quoted `"null"` is a text.
                 let null = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null");
                 let node = if null {
-                    Node::Null
+                    YamlNode::Null
                 } else {
-                    Node::Text(text.into_owned())
+                    YamlNode::Text(text.into_owned())
                 };
                 (Some(node), anchor)
             }
             Event::Alias(anchor) => match anchors.get(&anchor) {
-                Some(node) => (Some(Node::clone(node)), 0),
+                Some(node) => (Some(YamlNode::clone(node)), 0),
                 None => return Err(at("an alias inside of what it stands for")),
             },
             Event::StreamEnd | Event::DocumentEnd => break,
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => (None, 0),
         };
+        // Code that walks the tree is recursive, so the depth bounds its stack.
         if open.len() > MAX_DEPTH {
             return Err(at("lists and mappings are too deep"));
         }
         let Some(node) = node.map(Rc::new) else {
             continue;
         };
+        // The parser numbers anchors from 1; 0 means none.
         if anchor > 0 {
             anchors.insert(anchor, Rc::clone(&node));
         }
         match open.last_mut() {
             None => return Ok(node),
-            Some((Open::List(list), _)) => list.push(node),
-            Some((Open::Map(entries, key), _)) => match (key.take(), &*node) {
+            Some((OpenNode::List(list), _)) => list.push(node),
+            Some((OpenNode::Map(entries, key), _)) => match (key.take(), &*node) {
                 (Some((key, line)), _) => entries.push(Entry {
                     key,
                     line,
                     value: node,
                 }),
-                (None, Node::Text(text)) => *key = Some((text.clone(), span.start.line())),
-                (None, Node::Null) => *key = Some((String::new(), span.start.line())),
+                (None, YamlNode::Text(text)) => *key = Some((text.clone(), span.start.line())),
+                (None, YamlNode::Null) => *key = Some((String::new(), span.start.line())),
                 (None, _) => return Err(at("a key that is no text")),
             },
         }
     }
-    Ok(Rc::new(Node::Null))
+    Ok(Rc::new(YamlNode::Null))
 }
 
 #[cfg(test)]
@@ -113,9 +116,13 @@ mod tests {
     #[test]
     fn trees_are_built() {
         let tree = parse("a: &x [1, 'two', ~]\nb:\n  c: *x\n  d:\n").unwrap();
-        let text = |text: &str| Rc::new(Node::Text(text.to_owned()));
-        let null = Rc::new(Node::Null);
-        let list = Rc::new(Node::List(vec![text("1"), text("two"), Rc::clone(&null)]));
+        let text = |text: &str| Rc::new(YamlNode::Text(text.to_owned()));
+        let null = Rc::new(YamlNode::Null);
+        let list = Rc::new(YamlNode::List(vec![
+            text("1"),
+            text("two"),
+            Rc::clone(&null),
+        ]));
         let entry = |key: &str, line, value| Entry {
             key: key.to_owned(),
             line,
@@ -124,10 +131,10 @@ mod tests {
         let inner = vec![entry("c", 3, Rc::clone(&list)), entry("d", 4, null)];
         let outer = vec![
             entry("a", 1, list),
-            entry("b", 2, Rc::new(Node::Map(inner))),
+            entry("b", 2, Rc::new(YamlNode::Map(inner))),
         ];
-        assert_eq!(*tree, Node::Map(outer));
-        assert_eq!(parse("").unwrap(), Rc::new(Node::Null));
+        assert_eq!(*tree, YamlNode::Map(outer));
+        assert_eq!(parse("").unwrap(), Rc::new(YamlNode::Null));
     }
 
     #[test]

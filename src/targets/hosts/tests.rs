@@ -18,7 +18,7 @@ fn labels(text: &str) -> String {
 }
 
 #[test]
-fn users_ports_and_addresses_are_around_names() {
+fn words_may_have_users_ports_and_addresses() {
     assert_eq!(labels("root@n[1-2]:514"), "root@n1:514 root@n2:514");
     let list = HostList::parse("[2001:db8::1]:514 2001:db8::2 op@192.0.2.7", LIMIT).unwrap();
     let mut seen = Vec::new();
@@ -86,7 +86,7 @@ fn the_options_of_words_are_known() {
 }
 
 #[test]
-fn faults_are_pointed_at() {
+fn errors_have_the_span_of_the_fault() {
     let cases = [
         ("root@", "", "there is no host name here"),
         ("root@@", "root@@", "there is no host name here"),
@@ -133,9 +133,9 @@ fn faults_are_pointed_at() {
 }
 
 /// Groups and files in memory.
-struct Site(BTreeMap<&'static str, &'static str>);
+struct MemorySource(BTreeMap<&'static str, &'static str>);
 
-impl GroupSource<Options> for Site {
+impl GroupSource<Options> for MemorySource {
     fn lookup(&self, _: Option<&str>, group: &str) -> Result<Definition, GroupError> {
         let text = self.0.get(group).ok_or(GroupError::NoSource)?.to_string();
         Ok(Definition::Text {
@@ -154,7 +154,7 @@ impl GroupSource<Options> for Site {
     }
 }
 
-impl HostFiles<Options> for Site {
+impl HostFiles<Options> for MemorySource {
     fn read(&self, path: &str) -> Result<Arc<HostList>, String> {
         HostList::parse_in_file(self.0[path], LIMIT)
             .map(Arc::new)
@@ -163,14 +163,14 @@ impl HostFiles<Options> for Site {
 }
 
 #[test]
-fn users_and_ports_are_around_groups_and_masks() {
+fn groups_and_masks_may_have_users_and_ports() {
     let groups = [
         ("all", "n[1-9]"),
         ("io", "n[2-3],gw"),
         ("users", "op@n1,n2:22"),
         ("bad", "n1:x"),
     ];
-    let site = Site(groups.into());
+    let site = MemorySource(groups.into());
     let resolver = Resolver::new(1000, &site, &site);
     let labels = |text: &str| {
         let mut labels = Vec::new();
@@ -212,7 +212,7 @@ fn users_and_ports_are_around_groups_and_masks() {
 }
 
 #[test]
-fn labels_that_are_no_names_are_listed_as_they_are() {
+fn labels_that_are_no_names_are_not_folded() {
     let labels = [
         "root@n2:514",
         "n1",
@@ -265,7 +265,7 @@ fn the_fuzz_corpus_passes() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/nodeset");
     let mut files = 0;
     for file in std::fs::read_dir(corpus).unwrap() {
-        // The fuzzer makes bytes; the target gets those that are text.
+        // The fuzzer makes bytes. The fuzz target skips those that are not UTF-8.
         if let Ok(text) = std::fs::read_to_string(file.unwrap().path()) {
             check(&text);
             files += 1;

@@ -1,31 +1,31 @@
-//! Variables of an inventory that say how a host is reached: the connection, ssh's arguments, and those that
-//! mean nothing to this program.
+//! Variables of an inventory for connections: the connection plugin, the arguments of ssh, and variables that this
+//! program ignores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::targets::TransportKind;
 
-/// What an inventory says of a host beyond its address, port and user.
+/// Variables of a host beside its address and user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct InventoryVariables {
-    /// Settings of ssh_config(5) in order, each with the place that it is from.
+    /// Settings of ssh_config(5) in order, each with its place in the inventory.
     pub ssh_options: Vec<(Arc<str>, String)>,
-    /// A reason why this host cannot be reached as the inventory says, with its place.
+    /// The reason why the inventory's connection to this host is not supported, with its place.
     pub refused: Option<String>,
-    /// Names of variables that are set and change nothing here.
+    /// Names of variables that are set and that this program ignores.
     pub ignored: BTreeSet<&'static str>,
-    /// The port, which is that of the connection that the inventory means.
+    /// The port of the inventory, which is a port of ssh and not of rsh.
     pub port: Option<u16>,
 }
 
 impl InventoryVariables {
-    /// True if the host is reached otherwise than others for it.
+    /// True if the variables change the connection.
     pub(in crate::targets) fn says_something(&self) -> bool {
         !self.ssh_options.is_empty() || self.refused.is_some()
     }
 
-    /// The settings of ssh_config(5) without their places.
+    /// Returns the settings of ssh_config(5) without their places.
     #[must_use]
     pub fn own_settings(&self) -> Vec<String> {
         self.ssh_options
@@ -37,18 +37,18 @@ impl InventoryVariables {
 
 /// The place of a variable: a file, and its line if that is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct VariablePlace<'a> {
     pub(super) file: &'a str,
     pub(super) line: usize,
 }
 
-impl Place<'_> {
+impl VariablePlace<'_> {
     fn text(self) -> String {
         format!("{}:{}", self.file, self.line)
     }
 }
 
-/// Variables that Ansible heeds when it runs a command, and this program does not.
+/// Variables that Ansible uses to run a command, and that this program ignores.
 const IGNORED: [&str; 12] = [
     "ansible_become",
     "ansible_executable",
@@ -71,35 +71,36 @@ const ARGUMENTS: [&str; 3] = [
     "ansible_ssh_extra_args",
 ];
 
-/// The connection of a host.
+/// The value of `ansible_connection`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Plugin {
-    /// Left to the default.
+    /// The default transport of the run.
     Default,
     Known(TransportKind),
-    /// A reason why there is none.
+    /// The reason why the connection is not supported.
     Refused(String),
 }
 
-/// Settings for ssh from one variable, or the reason why it cannot be followed.
+/// Settings of ssh from one variable, or the reason why the variable is not supported.
 type Settings = Result<Vec<(Arc<str>, String)>, String>;
 
-/// The variables of one host or group.
+/// Variables for the connection of one host or group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Connection {
+pub(super) struct ConnectionVariables {
     plugin: Option<Plugin>,
     key: Option<Settings>,
     arguments: [Option<Settings>; 3],
-    /// True for those that are set to something else than false.
+    /// Ignored variables that are set; true if the value is not false.
     others: BTreeMap<&'static str, bool>,
 }
 
-impl Connection {
-    /// Takes a variable over, if it is one of these.
-    pub(super) fn set(&mut self, name: &str, value: &str, place: Place<'_>) {
+impl ConnectionVariables {
+    /// Sets a variable. Ignores variables that are not about connections.
+    pub(super) fn set(&mut self, name: &str, value: &str, place: VariablePlace<'_>) {
         let settings = |settings: Result<Vec<String>, String>| -> Settings {
             let from: Arc<str> = place.text().into();
             match settings {
+                // Ansible's templates are Jinja2 expressions.
                 _ if value.contains("{{") => Err(format!(
                     "{from}: {name} is a template, which only Ansible can fill in"
                 )),
@@ -116,7 +117,7 @@ impl Connection {
         }
         match name {
             "ansible_connection" => {
-                // `ansible.builtin.ssh` is a longer name of `ssh`.
+                // Ansible takes short names and fully qualified ones: `ansible.builtin.ssh` is `ssh`.
                 let short = value.rsplit('.').next().unwrap_or(value);
                 self.plugin = Some(match short {
                     "smart" => Plugin::Default,
@@ -139,7 +140,7 @@ impl Connection {
             _ => {
                 if let Some(known) = IGNORED.iter().find(|known| **known == name) {
                     let value = value.to_ascii_lowercase();
-                    // Only this one asks for nothing where it is false.
+                    // Only for this variable, false is the same as unset.
                     let off = *known == "ansible_become"
                         && ["false", "no", "off", "0", "n", "f", ""].contains(&value.as_str());
                     self.others.insert(known, !off);
@@ -148,8 +149,8 @@ impl Connection {
         }
     }
 
-    /// What this says, and for the rest what `other` says.
-    pub(super) fn or(&self, other: &Connection) -> Connection {
+    /// Returns these variables, with those of `other` where one is not set here.
+    pub(super) fn or(&self, other: &ConnectionVariables) -> ConnectionVariables {
         let mut others = other.others.clone();
         others.extend(&self.others);
         let argument = |at: usize| {
@@ -157,7 +158,7 @@ impl Connection {
                 .clone()
                 .or_else(|| other.arguments[at].clone())
         };
-        Connection {
+        ConnectionVariables {
             plugin: self.plugin.clone().or_else(|| other.plugin.clone()),
             key: self.key.clone().or_else(|| other.key.clone()),
             arguments: [argument(0), argument(1), argument(2)],
@@ -165,7 +166,7 @@ impl Connection {
         }
     }
 
-    /// The transport, if one is named.
+    /// Returns the transport, if the connection names one.
     pub(super) fn transport(&self) -> Option<TransportKind> {
         match &self.plugin {
             Some(Plugin::Known(kind)) => Some(*kind),
@@ -173,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// All that goes with the target.
+    /// Returns the variables that a target keeps.
     pub(super) fn variables(&self) -> InventoryVariables {
         let mut refused = match &self.plugin {
             Some(Plugin::Refused(reason)) => Some(reason.clone()),
@@ -196,12 +197,12 @@ impl Connection {
     }
 }
 
-/// A value with quotes around it, which keep blanks together.
+/// Quotes a value for ssh_config(5), because it may have blanks.
 fn quoted(value: &str) -> String {
     format!("\"{value}\"")
 }
 
-/// Settings of ssh_config(5) that arguments of ssh(1) stand for.
+/// Returns the settings of ssh_config(5) for arguments of ssh(1).
 fn ssh_settings(arguments: &str) -> Result<Vec<String>, String> {
     let words = shlex::split(arguments).ok_or("a quote is never closed")?;
     let mut words = words.into_iter();
@@ -219,7 +220,7 @@ fn ssh_settings(arguments: &str) -> Result<Vec<String>, String> {
                 'C' => "Compression=yes",
                 'K' => "GSSAPIAuthentication=yes",
                 'k' => "GSSAPIDelegateCredentials=no",
-                // What they do is done anyway, or makes no difference to a command.
+                // Their effect is the default here, or does not matter to a command.
                 'n' | 'q' | 'T' | 't' | 'v' | 'x' => continue,
                 _ => {
                     let attached = &letters[at + letter.len_utf8()..];
@@ -237,7 +238,7 @@ fn ssh_settings(arguments: &str) -> Result<Vec<String>, String> {
     Ok(settings)
 }
 
-/// The setting that an option of ssh(1) with a value stands for.
+/// Returns the setting for an option of ssh(1) that takes a value.
 fn valued(letter: char, value: Option<String>) -> Result<String, String> {
     let keyword = match letter {
         'o' => "",
@@ -250,6 +251,7 @@ fn valued(letter: char, value: Option<String>) -> Result<String, String> {
         'm' => "MACs",
         'p' => "Port",
         'S' => "ControlPath",
+        // One ssh_config file applies to the whole run, not to single hosts.
         'F' => return Err("-F is not for one host: give -F FILE to mrsh".to_owned()),
         _ => {
             return Err(format!(

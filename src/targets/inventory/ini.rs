@@ -1,11 +1,11 @@
 //! The older format of inventories: sections of hosts, of variables and of groups.
 
 use super::Inventory;
-use super::connection::Place;
+use super::connection::VariablePlace;
 use super::pattern::{expand, split_port};
 
-/// What the lines of a section are.
-enum Section {
+/// The kind of the lines in a section.
+enum InventorySection {
     Hosts(String),
     Children(String),
     Variables(String),
@@ -18,13 +18,13 @@ pub(super) fn read(
     file: &str,
     limit: usize,
 ) -> Result<(), String> {
-    let mut section = Section::Hosts("ungrouped".to_owned());
+    let mut section = InventorySection::Hosts("ungrouped".to_owned());
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        let place = Place {
+        let place = VariablePlace {
             file,
             line: number + 1,
         };
@@ -36,20 +36,22 @@ pub(super) fn read(
 
 fn read_line(
     inventory: &mut Inventory,
-    section: &mut Section,
+    section: &mut InventorySection,
     line: &str,
-    place: Place<'_>,
+    place: VariablePlace<'_>,
     limit: usize,
 ) -> Result<(), String> {
     if let Some(new) = header(line) {
         *section = new?;
-        let (Section::Hosts(name) | Section::Children(name) | Section::Variables(name)) = section;
+        let (InventorySection::Hosts(name)
+        | InventorySection::Children(name)
+        | InventorySection::Variables(name)) = section;
         inventory.group(name);
         return Ok(());
     }
     let words = split_words(line)?;
     match section {
-        Section::Hosts(group) => {
+        InventorySection::Hosts(group) => {
             let Some((pattern, variables)) = words.split_first() else {
                 return Ok(());
             };
@@ -69,14 +71,14 @@ fn read_line(
                 inventory.group(group).hosts.push(position);
             }
         }
-        Section::Children(group) => {
+        InventorySection::Children(group) => {
             let [child] = words.as_slice() else {
                 return Err("expected the name of one group".into());
             };
             inventory.group(child);
             inventory.group(group).children.push(child.clone());
         }
-        Section::Variables(group) => {
+        InventorySection::Variables(group) => {
             let Some((key, value)) = line.split_once('=') else {
                 return Err("expected KEY=VALUE".into());
             };
@@ -88,9 +90,9 @@ fn read_line(
     Ok(())
 }
 
-/// Reads `[name]`, `[name:children]` or `[name:vars]`; `None` if the line is none of these, but a
-/// host whose name begins with a range or an address.
-fn header(line: &str) -> Option<Result<Section, String>> {
+/// Parses `[name]`, `[name:children]` or `[name:vars]`; `None` if the line is a host whose name begins with a range or
+/// an address.
+fn header(line: &str) -> Option<Result<InventorySection, String>> {
     let inside = line.strip_prefix('[')?;
     let (name, after) = inside.split_once(']')?;
     let comment = after.trim_start();
@@ -106,9 +108,9 @@ fn header(line: &str) -> Option<Result<Section, String>> {
     }
     let name = name.to_owned();
     Some(match kind {
-        None | Some("hosts") => Ok(Section::Hosts(name)),
-        Some("children") => Ok(Section::Children(name)),
-        Some("vars") => Ok(Section::Variables(name)),
+        None | Some("hosts") => Ok(InventorySection::Hosts(name)),
+        Some("children") => Ok(InventorySection::Children(name)),
+        Some("vars") => Ok(InventorySection::Variables(name)),
         // An address in brackets.
         Some(_) if inside.contains("::") => return None,
         Some(kind) => Err(format!(
@@ -117,7 +119,7 @@ fn header(line: &str) -> Option<Result<Section, String>> {
     })
 }
 
-/// Splits at white space outside quotes; a `#` at the start of a word begins a comment.
+/// Splits a line at white space outside quotes. A `#` at the start of a word begins a comment.
 fn split_words(line: &str) -> Result<Vec<String>, String> {
     shlex::split(line).ok_or_else(|| "a quote is never closed".into())
 }

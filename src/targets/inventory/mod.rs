@@ -1,16 +1,16 @@
 //! Ansible's inventories as lists of targets: names, addresses, ports, users and groups.
 //!
 //! Used by the reader of hosts files for `-f inventory.yml`, and by [`Groups`](super::groups::Groups)
-//! for the groups in it. Of all variables only those count that say where, how and as whom to connect (the
-//! last two in `connection`), also where they stand in `host_vars` and `group_vars` beside the inventory. Templates are Ansible's, and one
-//! where an address has to be is an error.
+//! for its groups. Only the variables for connections are read: address, port, user, and those in `connection`. They may
+//! also be in `host_vars` and `group_vars` beside the inventory. Only Ansible can fill in a template, so a template
+//! in one of these variables is an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{HostList, Options, Says};
-use connection::{Connection, Place};
+use connection::{ConnectionVariables, VariablePlace};
 
 pub use connection::InventoryVariables;
 
@@ -23,44 +23,44 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-/// Hosts and groups of an inventory.
+/// The hosts and groups of an inventory.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    hosts: Vec<Host>,
+    hosts: Vec<InventoryHost>,
     groups: BTreeMap<String, Group>,
     positions: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
-struct Host {
+struct InventoryHost {
     name: String,
     variables: Variables,
-    /// Those of its file in `host_vars`.
+    /// Variables of its file in `host_vars`.
     in_file: Variables,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    /// Positions in the inventory's hosts.
+    /// Positions in [`Inventory::hosts`].
     hosts: Vec<usize>,
     children: Vec<String>,
     variables: Variables,
-    /// Those of its file in `group_vars`.
+    /// Variables of its file in `group_vars`.
     in_file: Variables,
 }
 
-/// What an inventory says about connecting.
+/// Variables for connections of one host or group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Variables {
     host: Option<String>,
     port: Option<u16>,
     user: Option<String>,
-    connection: Connection,
+    connection: ConnectionVariables,
 }
 
 impl Variables {
-    /// Takes a variable over, if it is one of those that count.
-    fn set(&mut self, name: &str, value: &str, place: Place<'_>) -> Result<(), String> {
+    /// Sets a variable. Ignores variables that are not about connections.
+    fn set(&mut self, name: &str, value: &str, place: VariablePlace<'_>) -> Result<(), String> {
         let counts = matches!(
             name,
             "ansible_host"
@@ -87,7 +87,7 @@ impl Variables {
         Ok(())
     }
 
-    /// What this says, and for the rest what `other` says.
+    /// Returns these variables, with those of `other` where one is not set here.
     fn or(&self, other: &Variables) -> Variables {
         Variables {
             host: self.host.clone().or_else(|| other.host.clone()),
@@ -98,7 +98,7 @@ impl Variables {
     }
 }
 
-/// Whether a file is an inventory, by its name or, for the oldest of the formats, by its first line.
+/// True if a file is an inventory: by the ending of its name, or by a line with a section's name.
 pub(super) fn is_inventory(path: &Path, start: &str) -> bool {
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     if ending.is_some_and(|ending| ending == "ini" || ending == "yml" || ending == "yaml") {
@@ -106,7 +106,7 @@ pub(super) fn is_inventory(path: &Path, start: &str) -> bool {
     }
     let lines = start.lines().map(str::trim);
     let mut meant = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
-    // A node set in brackets has numbers or an address in it, a section has a name.
+    // Brackets at the start of a line can also be a node set, with numbers or an address. A section has a name.
     meant.any(|line| {
         line.strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
@@ -116,7 +116,7 @@ pub(super) fn is_inventory(path: &Path, start: &str) -> bool {
     })
 }
 
-/// Reads an inventory of at most `limit` hosts; the error says what is wrong in which line.
+/// Reads an inventory of at most `limit` hosts. The error names the fault and the line.
 pub(super) fn parse(path: &Path, text: &str, limit: usize) -> Result<Inventory, String> {
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     let mut inventory = Inventory::default();
@@ -132,7 +132,7 @@ pub(super) fn parse(path: &Path, text: &str, limit: usize) -> Result<Inventory, 
 }
 
 impl Inventory {
-    /// The position of a host, which is new if it was not named before.
+    /// Returns the position of a host. Adds the host if it is new.
     fn host(&mut self, name: &str, limit: usize) -> Result<usize, String> {
         if let Some(&position) = self.positions.get(name) {
             return Ok(position);
@@ -142,7 +142,7 @@ impl Inventory {
         }
         address(name)?;
         self.positions.insert(name.to_owned(), self.hosts.len());
-        self.hosts.push(Host {
+        self.hosts.push(InventoryHost {
             name: name.to_owned(),
             variables: Variables::default(),
             in_file: Variables::default(),
@@ -197,12 +197,12 @@ impl Inventory {
         Ok(())
     }
 
-    /// The names of its hosts.
+    /// Returns the names of the hosts.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.hosts.iter().map(|host| host.name.as_str())
     }
 
-    /// The names of the groups, `all` included.
+    /// Returns the names of the groups, with `all`.
     #[must_use]
     pub fn group_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.groups.keys().cloned().collect();
@@ -212,8 +212,8 @@ impl Inventory {
         names
     }
 
-    /// The hosts of a group and of those in it, in the order of the inventory; `None` if there is no
-    /// such group.
+    /// Returns the hosts of a group and of its child groups, in the order of the inventory; `None` if the group does not
+    /// exist.
     pub fn hosts(&self, group: &str) -> Result<Option<Arc<HostList>>, String> {
         let mut members = BTreeSet::new();
         if group == "all" {
@@ -226,14 +226,14 @@ impl Inventory {
         } else {
             return Ok(None);
         }
-        // From strong to weak, as Ansible has it.
+        // Ansible's order of precedence: host_vars, the host's line, group_vars, the groups' own variables.
         let in_files = self.group_variables(|group| &group.in_file);
         let in_inventory = self.group_variables(|group| &group.variables);
         let mut list = HostList::default();
-        // Most hosts of an inventory share what is said about them.
+        // Most hosts of an inventory have equal variables, so these are stored once.
         let mut shared: HashSet<Arc<InventoryVariables>> = HashSet::new();
         for position in members {
-            let Host {
+            let InventoryHost {
                 name,
                 variables: own,
                 in_file,
@@ -269,7 +269,7 @@ impl Inventory {
         Ok(Some(Arc::new(list)))
     }
 
-    /// A group and all groups in it.
+    /// Returns a group and all groups below it.
     fn below<'a>(&'a self, group: &'a str) -> BTreeSet<&'a str> {
         let mut found = BTreeSet::new();
         let mut left = vec![group];
@@ -282,8 +282,8 @@ impl Inventory {
         found
     }
 
-    /// What the groups of each host say about it: the deeper group wins over the one around it, and
-    /// of two at the same depth the one whose name comes last.
+    /// Returns the variables that the groups of each host give it. As in Ansible, a child group overrides its parent. Of
+    /// two groups at the same depth, the last one by name overrides the other.
     fn group_variables(&self, of: fn(&Group) -> &Variables) -> Vec<Variables> {
         let mut result = vec![Variables::default(); self.hosts.len()];
         let depths = self.depths().into_iter();
@@ -291,6 +291,7 @@ impl Inventory {
         groups.sort_unstable();
         for (_, name) in groups {
             let variables = of(&self.groups[name]);
+            // Most groups have no variables, and finding their hosts takes time.
             if *variables == Variables::default() {
                 continue;
             }
@@ -309,10 +310,11 @@ impl Inventory {
         result
     }
 
-    /// How many groups are around each group at most; `all` is around every other. As the groups do
-    /// not contain each other, as many rounds as there are groups one in the other are enough.
+    /// Returns the depth of each group: the length of the longest path from `all`. The loop ends, because no group
+    /// contains itself.
     fn depths(&self) -> BTreeMap<&str, usize> {
         let start = |name: &String| usize::from(name != "all");
+        // `all` is above every other group, also above those that do not name it.
         let mut depths: BTreeMap<&str, usize> = self
             .groups
             .keys()
@@ -336,7 +338,7 @@ impl Inventory {
     }
 }
 
-/// A name or address as a list of this one host.
+/// Parses a name or address as a list of one host.
 fn address(text: &str) -> Result<HostList, String> {
     let hosts = HostList::parse_in_file(text, 1).map_err(|error| format!("{text}: {error}"))?;
     let plain = Says::of(&hosts) == Says::default();

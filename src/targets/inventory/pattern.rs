@@ -1,4 +1,4 @@
-//! Ansible's names of hosts: `web[01:50].example.com:2222`, with ranges of numbers and of letters.
+//! Ansible's patterns of host names: `web[01:50].example.com:2222`, with ranges of numbers and of letters.
 
 /// Splits the port off: a number after a colon, if that is the only one or follows a bracket.
 pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
@@ -18,11 +18,11 @@ pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The names that a pattern stands for, at most `limit`.
+/// Returns the names of a pattern, at most `limit`.
 pub(super) fn expand(pattern: &str, limit: usize) -> Result<Vec<String>, String> {
     let mut names = vec![String::new()];
     let mut rest = pattern;
-    // An IPv6 address may stand in brackets, which are no range.
+    // The brackets of an IPv6 address are no range.
     if let Some(inside) = pattern
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
@@ -54,7 +54,7 @@ pub(super) fn expand(pattern: &str, limit: usize) -> Result<Vec<String>, String>
     Ok(names)
 }
 
-/// The values of `FIRST:LAST` or `FIRST:LAST:STEP`.
+/// Returns the values of `FIRST:LAST` or `FIRST:LAST:STEP`.
 fn range(text: &str, limit: usize) -> Result<Vec<String>, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let (first, last, step) = match parts.as_slice() {

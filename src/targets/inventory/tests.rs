@@ -1,9 +1,9 @@
-//! Tests of both formats of inventories, and of what they mean.
+//! Tests of both formats of inventories, and of the order of precedence of variables.
 
 use super::*;
 use crate::targets::{self, TransportKind};
 
-/// The hosts of a group as `label host user port`.
+/// Returns the hosts of a group as `label host user port`.
 fn shown(name: &str, text: &str, group: &str) -> Vec<String> {
     let inventory = parse(Path::new(name), text, 1000).unwrap_or_else(|error| panic!("{error}"));
     let mut shown = Vec::new();
@@ -148,7 +148,7 @@ fn variables_beside_the_inventory_count_as_in_ansible() {
     let text = "h1 ansible_user=inv ansible_port=5\nh2\nh3\nh4 ansible_connection=local\n[web]\nh2\nh3 ansible_user=own\n\
                 [outer:children]\nweb\n[web:vars]\nansible_user=webvars\nansible_port=4\n[all:vars]\nansible_user=allvars\n";
     let path = folder.path().join("hosts.ini");
-    // What `ansible-inventory --host` says: host_vars, the host's line, group_vars (inner, outer, all), the
+    // The order of precedence of `ansible-inventory --host`: host_vars, the host's line, group_vars (inner, outer, all), the
     // groups' own.
     assert_eq!(
         shown(path.to_str().unwrap(), text, "all"),
@@ -177,7 +177,7 @@ fn variables_beside_the_inventory_count_as_in_ansible() {
 }
 
 #[test]
-fn ways_to_connect_are_taken_over() {
+fn variables_for_connections_become_settings_of_ssh() {
     let variables = |name: &str, text: &str| {
         let inventory = parse(Path::new(name), text, 1000).unwrap();
         let mut found = Vec::new();
@@ -228,7 +228,7 @@ fn ways_to_connect_are_taken_over() {
 }
 
 #[test]
-fn inventories_are_told_from_hosts_files() {
+fn inventories_are_distinguished_from_hosts_files() {
     let is = |name: &str, text| is_inventory(Path::new(name), text);
     assert!(is("a.ini", "") && is("a.YAML", "") && is("a.yml", ""));
     assert!(is("hosts", "# c\na\n[web]\nb\n") && is("hosts", "[web:children]\n"));

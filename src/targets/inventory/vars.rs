@@ -1,7 +1,7 @@
 //! The folders `host_vars` and `group_vars` beside an inventory.
 //!
-//! Each host and each group, `all` included, may have a YAML file of its name there, or a folder of them. A
-//! file that `ansible-vault` has encrypted says nothing here: what is needed to connect must be readable.
+//! Each host and each group, also `all`, may have a YAML file of its name there, or a folder of YAML files. Files that
+//! `ansible-vault` has encrypted are ignored, so the variables for connections must not be encrypted.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,22 +11,23 @@ use std::path::{Path, PathBuf};
 use super::{Inventory, Variables, yaml};
 use crate::targets::groups::parse_yaml;
 
-/// Files may have this many bytes.
+/// Maximum size of a file in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// How many files and folders may stand in one of the folders, and be read of each name.
+/// Maximum number of entries of a folder.
 const MAX_ENTRIES: usize = 1_000_000;
 
-/// How a file's name may end; without any of these, it is the whole name.
+/// Endings that are not a part of the name of the host or group.
 const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
 
-/// Reads what these folders say about the hosts and groups of the inventory.
+/// Reads the variables of the hosts and groups of the inventory from the folders in `beside`.
 pub(super) fn read(inventory: &mut Inventory, beside: &Path) -> Result<(), String> {
     let files = files(&beside.join("host_vars"))?;
     for host in &mut inventory.hosts {
         host.in_file = variables(files.get(&host.name))?;
     }
     let files = self::files(&beside.join("group_vars"))?;
+    // An inventory need not name `all`, which has every host.
     if files.contains_key("all") {
         inventory.group("all");
     }
@@ -36,7 +37,7 @@ pub(super) fn read(inventory: &mut Inventory, beside: &Path) -> Result<(), Strin
     Ok(())
 }
 
-/// The files of a folder by the name of what they are about; none if there is no such folder.
+/// Returns the files of a folder by the name of their host or group. A missing folder has none.
 fn files(folder: &Path) -> Result<HashMap<String, Vec<PathBuf>>, String> {
     let mut files: HashMap<String, Vec<PathBuf>> = HashMap::new();
     for path in entries(folder)? {
@@ -52,7 +53,7 @@ fn files(folder: &Path) -> Result<HashMap<String, Vec<PathBuf>>, String> {
     Ok(files)
 }
 
-/// What is in a folder, sorted, without hidden files and editors' copies.
+/// Returns the entries of a folder, sorted, without hidden files and editors' backups.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -70,13 +71,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// What these files say together; a later one wins.
+/// Returns the variables of these files. A later file overrides an earlier one.
 fn variables(paths: Option<&Vec<PathBuf>>) -> Result<Variables, String> {
     let mut result = Variables::default();
     for path in paths.into_iter().flatten() {
-        let files = match path.is_dir() {
-            true => entries(path)?,
-            false => vec![path.clone()],
+        let files = if path.is_dir() {
+            entries(path)?
+        } else {
+            vec![path.clone()]
         };
         for file in files.iter().filter(|file| file.is_file()) {
             let fail = |message: String| format!("{}: {message}", file.display());
@@ -84,6 +86,7 @@ fn variables(paths: Option<&Vec<PathBuf>>) -> Result<Variables, String> {
             fs::File::open(file)
                 .and_then(|open| open.take(MAX_FILE).read_to_string(&mut text))
                 .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            // An encrypted file has this header. Only Ansible has the password.
             if text.starts_with("$ANSIBLE_VAULT") {
                 continue;
             }

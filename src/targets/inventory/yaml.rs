@@ -1,11 +1,11 @@
 //! The newer format of inventories: groups with `hosts`, `vars` and `children`.
 
-use super::connection::Place;
+use super::connection::VariablePlace;
 use super::pattern::{expand, split_port};
 use super::{Inventory, Variables};
-use crate::targets::groups::{Entry, Node, parse_yaml};
+use crate::targets::groups::{Entry, YamlNode, parse_yaml};
 
-/// Groups may be written into each other this deep.
+/// Maximum depth of groups in groups.
 const MAX_DEPTH: usize = 50;
 
 /// Reads the text into the inventory.
@@ -16,15 +16,15 @@ pub(super) fn read(
     limit: usize,
 ) -> Result<(), String> {
     let tree = parse_yaml(text)?;
-    let mut reader = Reader {
+    let mut reader = InventoryReader {
         inventory,
         file,
         limit,
         visits: 0,
     };
     match &*tree {
-        Node::Null => Ok(()),
-        Node::Map(groups) => {
+        YamlNode::Null => Ok(()),
+        YamlNode::Map(groups) => {
             for group in groups {
                 reader.group(&group.key, &group.value, 0)?;
             }
@@ -34,44 +34,46 @@ pub(super) fn read(
     }
 }
 
-struct Reader<'a> {
+struct InventoryReader<'a> {
     inventory: &'a mut Inventory,
     file: &'a str,
     limit: usize,
-    /// How many groups were read: with aliases, a small file can stand for a large tree.
+    /// Number of groups that were read. With aliases, a small file can expand to a large tree.
     visits: usize,
 }
 
-impl Reader<'_> {
-    fn group(&mut self, name: &str, node: &Node, depth: usize) -> Result<(), String> {
+impl InventoryReader<'_> {
+    fn group(&mut self, name: &str, node: &YamlNode, depth: usize) -> Result<(), String> {
         self.visits += 1;
         if depth > MAX_DEPTH || self.visits > self.limit {
             return Err(format!("group {name}: too many groups in groups"));
         }
         self.inventory.group(name);
-        let Node::Map(entries) = node else {
+        let YamlNode::Map(entries) = node else {
             return match node {
-                Node::Null => Ok(()),
+                YamlNode::Null => Ok(()),
                 _ => Err(format!("group {name}: expected hosts, vars and children")),
             };
         };
         for Entry { key, line, value } in entries {
             match (key.as_str(), &**value) {
-                ("hosts" | "vars" | "children", Node::Null) => {}
-                ("hosts", Node::Map(hosts)) => {
+                ("hosts" | "vars" | "children", YamlNode::Null) => {}
+                ("hosts", YamlNode::Map(hosts)) => {
                     for host in hosts {
                         self.hosts(name, &host.key, host.line, &host.value)
                             .map_err(|message| format!("group {name}: {message}"))?;
                     }
                 }
-                // Not in the manual, but Ansible takes one host without a mapping.
-                ("hosts", Node::Text(pattern)) => self.hosts(name, pattern, *line, &Node::Null)?,
+                // Ansible also accepts one host without a mapping, although its manual does not say so.
+                ("hosts", YamlNode::Text(pattern)) => {
+                    self.hosts(name, pattern, *line, &YamlNode::Null)?
+                }
                 ("vars", vars) => {
                     let own = &mut self.inventory.group(name).variables;
                     set(own, vars, self.file)
                         .map_err(|message| format!("group {name}: {message}"))?;
                 }
-                ("children", Node::Map(children)) => {
+                ("children", YamlNode::Map(children)) => {
                     for child in children {
                         let group = self.inventory.group(name);
                         group.children.push(child.key.clone());
@@ -87,15 +89,15 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Adds the hosts of a pattern, which stands in this line.
+    /// Adds the hosts of a pattern, which is in this line.
     fn hosts(
         &mut self,
         group: &str,
         pattern: &str,
         line: usize,
-        variables: &Node,
+        variables: &YamlNode,
     ) -> Result<(), String> {
-        let place = Place {
+        let place = VariablePlace {
             file: self.file,
             line,
         };
@@ -113,17 +115,17 @@ impl Reader<'_> {
     }
 }
 
-/// Takes variables of this file over; those that are no texts do not count.
-pub(super) fn set(variables: &mut Variables, node: &Node, file: &str) -> Result<(), String> {
-    let Node::Map(entries) = node else {
+/// Sets the variables of a mapping. Ignores values that are lists or mappings.
+pub(super) fn set(variables: &mut Variables, node: &YamlNode, file: &str) -> Result<(), String> {
+    let YamlNode::Map(entries) = node else {
         return match node {
-            Node::Null => Ok(()),
+            YamlNode::Null => Ok(()),
             _ => Err("expected variables".into()),
         };
     };
     for Entry { key, line, value } in entries {
-        if let Node::Text(value) = &**value {
-            let place = Place { file, line: *line };
+        if let YamlNode::Text(value) = &**value {
+            let place = VariablePlace { file, line: *line };
             variables.set(key, value, place)?;
         }
     }

@@ -1,4 +1,4 @@
-//! Tests of order and parts, and that ranges and targets answer alike.
+//! Tests of order and parts, and a comparison of ranges with targets.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn labels(selection: &Selection) -> Vec<String> {
     labels
 }
 
-/// The labels as they are written, with this between them.
+/// Returns the labels with `separator` between them.
 fn written(selection: &Selection, separator: &str) -> String {
     let mut text = Vec::new();
     let mut out = Joined::new(&mut text, separator);
@@ -94,13 +94,13 @@ fn a_million_names_are_counted_without_making_them() {
     builder.add_expr("n[1-1000]x[1-999]", origin()).unwrap();
     builder.exclude_expr("n7x[1-9]", origin()).unwrap();
     let selection = builder.select().unwrap();
-    assert!(matches!(selection.from, Held::Names { .. }));
+    assert!(matches!(selection.from, SelectedHosts::Names { .. }));
     assert_eq!(selection.len(), 998_991);
     assert_eq!(selection.folded(), "n[1-6,8-1000]x[1-999],n7x[10-999]");
 }
 
 #[test]
-fn names_are_written_as_they_are_told() {
+fn names_are_written_in_the_order_of_the_walk() {
     for hosts in [
         "n1",
         "n[1-20000]",
@@ -128,7 +128,7 @@ fn names_are_written_as_they_are_told() {
     }
 }
 
-/// Expressions over few names, so that operators hit.
+/// Expressions over few names, so that operators often apply.
 fn expression() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         "[ab][0-9]?",
@@ -153,7 +153,7 @@ proptest! {
         let select = |ranges: bool| {
             let mut builder = TargetListBuilder::new(Limits::default());
             if !ranges {
-                // One host with a user makes targets of all.
+                // One host with a user turns all hosts into targets.
                 builder.add_expr("op@zz", origin()).unwrap();
                 builder.exclude_expr("op@zz", origin()).unwrap();
             }
@@ -164,7 +164,7 @@ proptest! {
                 builder.exclude_expr(text, origin()).unwrap();
             }
             let mut selection = builder.select().ok()?;
-            assert_eq!(matches!(selection.from, Held::Names { .. }), ranges);
+            assert_eq!(matches!(selection.from, SelectedHosts::Names { .. }), ranges);
             if sort {
                 selection = selection.sorted();
             }

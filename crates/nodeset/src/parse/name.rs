@@ -52,6 +52,7 @@ impl WordParser<'_> {
                     Some(index) => {
                         self.append(&mut number, Ranges::single(index), at..at + digits)?;
                     }
+                    // Only numbers around brackets must fit in an index. Other long digits count as letters.
                     None if touches => return error(at..at + digits, Fault::TooManyDigits),
                     None => pattern.push_str(&rest[..digits]),
                 }
@@ -138,6 +139,7 @@ impl WordParser<'_> {
         };
         let here = trimmed(text, span.start);
         let Some(last) = last else {
+            // A step of 1 after a single number changes nothing.
             if step > 1 {
                 return error(here, Fault::StepWithoutRange);
             }
@@ -145,6 +147,7 @@ impl WordParser<'_> {
             return Ok(());
         };
         let (last_width, last) = self.number(last)?;
+        // pdsh accepts `[01-100]`: the first number sets the minimum width. A padded last number must have that width.
         let padded = Index::new(last_width, last).is_padded();
         if padded && first_width != last_width {
             return error(here, Fault::PaddingMismatch);

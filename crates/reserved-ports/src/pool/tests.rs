@@ -54,7 +54,7 @@ async fn a_release_wakes_exactly_one_waiter_and_is_never_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_remote_closed_first_the_port_goes_to_the_end_of_that_peers_line() {
+async fn a_port_that_the_peer_closed_first_is_used_last_for_that_peer() {
     let pool = pool(600..=602);
     let mut first = pool.lease(peer(1)).unwrap();
     let cooled = first.port();
@@ -67,7 +67,7 @@ async fn after_the_remote_closed_first_the_port_goes_to_the_end_of_that_peers_li
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_we_closed_first_the_port_is_tried_last_and_then_waited_for() {
+async fn a_port_that_this_side_closed_first_is_tried_last_and_then_waited_for() {
     let pool = pool(600..=600);
     let mut lease = pool.lease(peer(1)).unwrap();
     lease.local_closed_first();
@@ -103,7 +103,7 @@ async fn a_foreign_port_is_left_for_a_while_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_from_what_the_kernel_says() {
+async fn the_pool_starts_with_the_sockets_that_the_kernel_lists() {
     let pool = pool(600..=603);
     let left = Duration::from_secs(20);
     pool.observe(&[
@@ -138,7 +138,7 @@ async fn starts_from_what_the_kernel_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listeners_port_is_nobody_elses_until_it_is_given_back() {
+async fn the_port_of_a_listener_is_not_leased_until_the_listener_ends() {
     let pool = pool(600..=601);
     let listener = pool.lease_listener(&|_| true).unwrap();
     let lease = pool.lease(peer(1)).unwrap();
@@ -157,7 +157,7 @@ async fn a_listeners_port_is_nobody_elses_until_it_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_kernels_own_choice_is_never_waited_for_longer_than_it_must() {
+async fn the_wait_for_an_ephemeral_port_is_short() {
     let pool = PortPool::ephemeral();
     let lease = pool.lease(peer(1)).unwrap();
     assert_eq!(lease.port(), 0);
@@ -167,7 +167,7 @@ async fn the_kernels_own_choice_is_never_waited_for_longer_than_it_must() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_runs_walk_differently() {
+async fn two_seeds_use_the_ports_in_different_orders() {
     let walk = |seed| {
         let pool = PortPool::new((512..=1023).collect(), seed);
         (0..64)
@@ -199,7 +199,7 @@ async fn different_peers_share_a_few_ports() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_others_hold_is_left_at_once() {
+async fn a_window_of_ports_in_use_is_left_at_once() {
     let pool = PortPool::new((512..=1023).collect(), 7);
     for _ in 0..WINDOW {
         pool.lease(peer(1)).unwrap().port_is_foreign();
@@ -210,7 +210,7 @@ async fn a_window_that_others_hold_is_left_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_peers_that_were_called_are_told() {
+async fn only_peers_with_a_lease_are_listed() {
     let pool = pool(600..=602);
     pool.observe(&[kernel(600, peer(1), KernelState::Waiting(TIME_WAIT))]);
     drop(pool.lease(peer(2)).unwrap());
@@ -218,7 +218,7 @@ async fn only_peers_that_were_called_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn peers_with_nothing_left_to_say_are_forgotten() {
+async fn peers_without_ports_in_use_are_forgotten() {
     let pool = pool(600..=700);
     for round in 0..40_u32 {
         for n in 0..200_u32 {
