@@ -34,7 +34,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "run",
-        &["clock", "event", "inherited", "reader", "targets", "transport"],
+        &[
+            "clock",
+            "event",
+            "inherited",
+            "reader",
+            "targets",
+            "transport",
+        ],
     ),
     (
         "output",

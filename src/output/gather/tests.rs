@@ -1,4 +1,4 @@
-//! Tests of the gathered reports: how they look, and that nothing is lost or told twice.
+//! Tests of the gathered reports: their form, and that no output is lost or printed twice.
 
 use std::collections::BTreeMap;
 
@@ -455,7 +455,7 @@ fn a_text_that_cannot_be_kept_ends_the_run_after_what_was_kept() {
     assert_eq!(recorder.text(Stdout), b"a: kept\n");
 }
 
-/// What each host wrote, told of it in any chunks, some hosts alike.
+/// The output of each host, in chunks of any size. Some hosts are alike.
 fn outputs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>, u8)>> {
     let line = prop_oneof![
         6 => prop::sample::select(vec!["a\n", "b\n", "\n"]).prop_map(|s| s.as_bytes().to_vec()),

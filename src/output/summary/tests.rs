@@ -12,7 +12,7 @@ const NAMES: [&str; 10] = [
     "ada", "bea", "cas", "dot", "eve", "fay", "gus", "hal", "ivy", "jon",
 ];
 
-/// What is said about these outcomes of the first hosts out of `total`.
+/// The summary of these outcomes of the first hosts out of `total`.
 fn said(verbose: bool, total: usize, outcomes: Vec<Outcome>) -> String {
     let mut events = vec![run_started(&NAMES)];
     events.extend(

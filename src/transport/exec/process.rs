@@ -251,7 +251,7 @@ async fn readable(pipe: Option<&Receiver>) -> io::Result<()> {
 enum ProcessEvent<'a> {
     /// A stream is readable.
     Readable(Stream),
-    /// The event queue has room for a chunk.
+    /// The event queue can take a chunk.
     Room(OutputPermit<'a>),
     /// Input was written or has ended.
     InputState(Result<InputState, Arc<InputError>>),
@@ -263,7 +263,7 @@ enum InputState {
     All,
 }
 
-/// Waits for room in the pipe and for input, and writes a part. Never returns without a pipe or input. Cancel safe.
+/// Waits until the pipe takes bytes and there is input, and writes a part. Never returns without a pipe or input. Cancel safe.
 async fn write(
     pipe: Option<&Sender>,
     reader: Option<&mut InputReader>,

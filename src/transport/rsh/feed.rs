@@ -48,7 +48,7 @@ impl InputFeed {
         !self.counted || self.reader.left().is_none_or(|left| left > MAX_LEFTOVER)
     }
 
-    /// Waits for room in the connection and for input, and sends a part. Cancel safe.
+    /// Waits until the connection takes bytes and there is input, and sends a part. Cancel safe.
     async fn send(&mut self, main: &Connection) -> SendOutcome {
         // The connection is awaited first, so that no input is held in memory for a slow host.
         if main.writable().await.is_err() {

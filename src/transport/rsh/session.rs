@@ -109,7 +109,7 @@ impl RshSession {
 enum SessionEvent<'a> {
     /// A stream is readable.
     Readable(Stream),
-    /// The event queue has room for a chunk.
+    /// The event queue can take a chunk.
     Room(OutputPermit<'a>),
     /// A part of the input was sent, or none can be sent any more.
     SendOutcome(SendOutcome),

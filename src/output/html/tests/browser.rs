@@ -124,7 +124,7 @@ fn chromium(profile: &Path, page: &Path, options: &[&str]) -> Option<Output> {
     (output.status.code() != Some(127)).then_some(output)
 }
 
-/// What the page said on its console.
+/// Messages of the page on the browser's console.
 fn console(output: &Output) -> Vec<String> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     said.lines()

@@ -15,7 +15,7 @@ pub(in crate::transport::rsh) struct Caller {
     /// Networks that the user has named for the host.
     pub(super) networks: Option<Arc<[Network]>>,
     /// True if the host has probably called back from an address that the user has not named. It needs a listener
-    /// whose port no other host has been told.
+    /// whose port no other host knows.
     pub(super) own_listener: bool,
 }
 

@@ -123,7 +123,7 @@ impl Listeners {
         }
     }
 
-    /// True if there may be a port that no host has been told.
+    /// True if there may be a port that no host knows.
     pub(super) fn have_unused_port(&self) -> bool {
         self.shared.lock().has_unused_port()
     }

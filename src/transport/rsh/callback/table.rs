@@ -4,7 +4,7 @@
 //! no address in common share a listener. Sessions whose hosts could be confused never do.
 //!
 //! A callback from any other address is given to a session only if no other session uses the listener and no other
-//! host has been told its port in this run. It stays unclaimed until the daemon answers, since a callback from the
+//! host has learned its port in this run. It stays unclaimed until the daemon answers, since a callback from the
 //! host's own address takes precedence. Ports are remembered after a listener is closed, since a host can call back
 //! at any time.
 //!
@@ -77,7 +77,7 @@ struct CallbackListener<L, C> {
     late: HashSet<IpAddr>,
 }
 
-/// Hosts that have been told a port.
+/// Hosts that know a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InformedHosts {
     Nobody,
@@ -251,7 +251,7 @@ impl<L, C> ListenerTable<L, C> {
         self.strays.clone()
     }
 
-    /// True if there may be a port that no host has been told.
+    /// True if there may be a port that no host knows.
     pub(super) fn has_unused_port(&self) -> bool {
         self.listeners.len() < self.ports
     }

@@ -293,7 +293,7 @@ fn test_step() -> impl Strategy<Value = TestStep> {
 
 proptest! {
     /// On every schedule a session gets a callback only from its host's addresses and networks, or from an unknown
-    /// address on a port that no other host has been told.
+    /// address on a port that no other host knows.
     #[test]
     fn no_callback_is_given_to_another_hosts_session(steps in prop::collection::vec(test_step(), 0..120)) {
         let mut table = TestTable::new(3, 6);

@@ -126,7 +126,7 @@ impl Peer {
         stream: c_int,
         buffer: &mut [u8],
     ) -> Step<usize> {
-        // SAFETY: the channel is null or lives, and the buffer is as long as is said.
+        // SAFETY: the channel is null or lives, and the buffer is as long as stated.
         let n = unsafe {
             raw::libssh2_channel_read_ex(
                 self.pointer(channel),
@@ -150,7 +150,7 @@ impl Peer {
         // libssh2 keeps the number of bytes of the first call and reads as many from the next one.
         let begun = begun.take();
         let bytes = begun.as_deref().unwrap_or(bytes);
-        // SAFETY: the channel is null or lives, and the bytes are as many as is said.
+        // SAFETY: the channel is null or lives, and the bytes are as many as stated.
         let n = unsafe {
             raw::libssh2_channel_write_ex(
                 self.pointer(channel),
@@ -174,7 +174,7 @@ impl Peer {
         usize::try_from(window).unwrap_or(usize::MAX)
     }
 
-    /// Tells the command that its standard input has ended.
+    /// Ends the standard input of the command.
     pub(crate) fn end_input(&mut self, channel: Channel) -> Step<()> {
         // SAFETY: the channel is null or lives.
         let code = unsafe { raw::libssh2_channel_send_eof(self.pointer(channel)) };
@@ -271,7 +271,7 @@ impl Peer {
 
     /// Sends a signal, named without SIG, to the command of the channel.
     pub(crate) fn signal(&mut self, channel: Channel, name: &str) -> Step<()> {
-        // SAFETY: the channel is null or lives, and the name is as long as is said; it is copied.
+        // SAFETY: the channel is null or lives, and the name is as long as stated; it is copied.
         let code = unsafe {
             libssh2_channel_signal_ex(self.pointer(channel), name.as_ptr().cast(), name.len())
         };

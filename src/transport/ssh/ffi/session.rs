@@ -121,7 +121,7 @@ impl Peer {
     pub(crate) fn methods(&mut self, user: &str) -> Step<Option<String>> {
         let user = c_string(user)?;
         let length = c_uint::try_from(user.as_bytes().len()).unwrap_or(c_uint::MAX);
-        // SAFETY: the session lives and the name is as long as is said. The list, if there is one, ends
+        // SAFETY: the session lives and the name is as long as stated. The list, if there is one, ends
         // with a zero and lives until the next call.
         let methods = unsafe {
             let methods = raw::libssh2_userauth_list(self.raw, user.as_ptr(), length);
@@ -172,7 +172,7 @@ impl Peer {
     pub(crate) fn keyboard_interactive(&mut self, user: &str) -> Step<()> {
         let user = c_string(user)?;
         let length = c_uint::try_from(user.as_bytes().len()).unwrap_or(c_uint::MAX);
-        // SAFETY: the session lives and the name is as long as is said.
+        // SAFETY: the session lives and the name is as long as stated.
         let code = unsafe {
             raw::libssh2_userauth_keyboard_interactive_ex(
                 self.raw,
