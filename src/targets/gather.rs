@@ -175,6 +175,7 @@ impl Targets {
         let known = self
             .origins
             .iter()
+            // Mentions in a row are usually from one origin, so the last one is compared first.
             .rposition(|name| **name == *origin.name());
         let position = known.unwrap_or_else(|| {
             self.origins.push(origin.name().into());

@@ -114,6 +114,7 @@ impl Selection {
 
     /// Returns the targets at these positions of the selection, which are in ascending order.
     fn at(mut self, mut chosen: Vec<usize>) -> Selection {
+        // Positions count within the present selection, which may already be a part of the list.
         if let Some(before) = &self.positions {
             for position in &mut chosen {
                 *position = before[*position];
@@ -127,6 +128,7 @@ impl Selection {
     /// divided evenly.
     #[must_use]
     pub fn part_sizes(&self, parts: usize) -> Vec<usize> {
+        // More parts than targets would leave some parts empty.
         let parts = parts.clamp(1, self.len().max(1));
         let (size, longer) = (self.len() / parts, self.len() % parts);
         (0..parts)

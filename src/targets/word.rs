@@ -36,6 +36,7 @@ impl WordSyntax<'_> {
         self.allow(transport.is_none())?;
         let (user, names) = self.split_user(inner.clone())?;
         self.allow(user.is_none())?;
+        // A port after a group would be the separator of its source (`@source:group`).
         if self.text[names.clone()].starts_with('@') {
             let attributes = Options {
                 shows_user: user.is_some(),

@@ -136,6 +136,7 @@ impl ScriptedSession<'_> {
             Step::Close(connection) => drop(self.socket(*connection).take()),
             Step::Reset(connection) => {
                 if let Some(socket) = self.socket(*connection).take() {
+                    // A close with a linger time of zero sends RST (socket(7)).
                     socket.set_zero_linger()?;
                 }
             }
@@ -151,6 +152,7 @@ impl ScriptedSession<'_> {
         };
         let rest = reader.rest(main);
         let request = if port.is_some() && !self.called_back {
+            // The callback must not wait for the rest of the request, so only bytes that have arrived are read.
             match time::timeout(Duration::ZERO, rest).await {
                 Ok(request) => request,
                 Err(_) => return Ok(()),
@@ -198,6 +200,7 @@ impl ScriptedSession<'_> {
 
     async fn send_bytewise(&mut self, to: Connection, bytes: &[u8]) -> io::Result<()> {
         if let Some(output) = self.output(to) {
+            // Nagle's algorithm would join the bytes to larger packets.
             output.set_nodelay(true)?;
             for byte in bytes {
                 output.write_all(std::slice::from_ref(byte)).await?;

@@ -118,6 +118,7 @@ impl RequestParser {
             let rest = &bytes[used..];
             let end = memchr(0, rest);
             let piece = &rest[..end.unwrap_or(rest.len())];
+            // A client that is not authenticated yet must not fill the memory.
             if field.len() + piece.len() > FIELD_MAX[self.complete] {
                 return Err(RequestError::TooLong);
             }
@@ -174,6 +175,7 @@ impl RequestReader {
     async fn read_fields(&mut self, main: &mut TcpStream, count: usize) -> Result<(), ReadError> {
         let mut buffer = vec![0; 16 << 10];
         while self.0.complete < count {
+            // The bytes after the request belong to the command, so only the request is taken from the socket.
             let available = main.peek(&mut buffer).await?;
             if available == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());

@@ -160,6 +160,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
                     Op::Difference => list.push_filter(filter(false)),
                     Op::Intersection => list.push_filter(filter(true)),
                     Op::Exclusion => list.push_overall(filter(false)),
+                    // As in pdsh, a regular expression without an operator keeps the matching names of the whole list.
                     Op::Union | Op::Symmetric => list.push_overall(filter(true)),
                 }
                 return Ok(());
@@ -291,6 +292,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
     /// Returns those of all hosts that fit a mask, with the data of the mask's word.
     fn matching(&self, word: &ListWord<A>, scope: Scope<'_>) -> Result<Arc<NodeList<A>>, Fault> {
         let all = self.all(scope.source, scope)?;
+        // Each mask is compared with each host, so two short texts can cause billions of comparisons.
         let count = word.names.len() * all.mentions();
         if count > MAX_MATCHES {
             return Err(Fault::TooManyMasks);
@@ -363,6 +365,7 @@ fn check_frames(name: &GroupName, scope: Scope<'_>) -> Result<(), Fault> {
             .take(start + 1)
             .map(|frame| shown(frame.group))
             .collect();
+        // Frames are listed from the inside out. The message shows the cycle from the outside in.
         names.reverse();
         names.push(shown(name));
         return Err(Fault::GroupCycle(names.join(" → ").into()));
@@ -389,6 +392,7 @@ fn excerpt(text: &str, span: Range<usize>) -> &str {
     } else {
         span.start.min(text.len())
     };
+    // A span may not be at a boundary of the trimmed text.
     let text = text.get(from..).unwrap_or(text);
     let end = text
         .char_indices()

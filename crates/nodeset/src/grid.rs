@@ -63,6 +63,7 @@ pub(crate) fn combine(a: Option<&Rest>, b: Option<&Rest>, keep: Keep) -> Option<
         (None, None) => None,
         (Some(a), None) => keep.left.then(|| a.clone()),
         (None, Some(b)) => keep.right.then(|| b.clone()),
+        // Grids are often shared, and a shared grid is equal to itself without a comparison.
         (Some(Some(a)), Some(Some(b))) if !Arc::ptr_eq(a, b) => {
             let grid = a.combine(b, keep);
             (!grid.rows.is_empty()).then(|| Some(Arc::new(grid)))
@@ -81,6 +82,7 @@ pub(crate) fn contains(rest: &Rest, point: &[u64]) -> bool {
     match (rest, point) {
         (None, []) => true,
         (Some(grid), [first, others @ ..]) => {
+            // Rows are sorted and do not overlap, so a binary search finds the only candidate.
             let at = grid.rows.partition_point(|row| row.last < *first);
             grid.rows
                 .get(at)
@@ -97,6 +99,7 @@ pub(crate) fn product(dimensions: &[Ranges]) -> Rest {
         let mut spans = Vec::with_capacity(ranges.runs().len());
         for run in ranges.runs() {
             let (first, last) = run.ends();
+            // Indexes with a step do not touch, so each is a row of its own.
             if run.step == 1 {
                 spans.push((first.0, last.0));
             } else {
@@ -108,6 +111,7 @@ pub(crate) fn product(dimensions: &[Ranges]) -> Rest {
         let mut grid = Grid::default();
         for (first, last) in spans {
             match grid.rows.last_mut() {
+                // Written ranges may overlap or touch. All have equal other dimensions here, so they are joined.
                 Some(row) if first <= row.last + 1 => row.last = row.last.max(last),
                 _ => grid.rows.push(Row {
                     first,

@@ -23,6 +23,7 @@ const BASE: [u64; MAX_DIGITS + 2] = {
     let mut table = [0; MAX_DIGITS + 2];
     let mut width = 1;
     while width <= MAX_DIGITS {
+        // The added 1 is the gap that keeps 9 and 00 apart.
         table[width + 1] = table[width] + POW10[width] + 1;
         width += 1;
     }
@@ -89,6 +90,7 @@ impl Index {
     /// Sort key for the order of strings: `10` before `2`.
     pub(crate) fn text_key(self) -> (u64, usize) {
         let width = self.width();
+        // Digits are aligned at the left, as in a comparison of texts.
         (self.value() * POW10[MAX_DIGITS - width], width)
     }
 

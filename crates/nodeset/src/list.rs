@@ -200,6 +200,7 @@ impl<A: Attributes> NodeList<A> {
     pub(crate) fn push_name(&mut self, name: &str) {
         self.mentions = self.mentions.saturating_add(1);
         let filters = self.filters.len();
+        // Names in a row share one text, if the same filters apply to them.
         if let Some(Part {
             mention: Mention::Names(run),
             filters_from,
@@ -217,6 +218,7 @@ impl<A: Attributes> NodeList<A> {
 
     /// Adds another list: its single parts if it has no filters.
     pub fn append(&mut self, list: Self) {
+        // Filters apply only to the names of their own list, so such a list stays a unit.
         if !list.filters.is_empty() || !list.overall.is_empty() {
             return self.push_list(Arc::new(list), A::default());
         }

@@ -91,6 +91,7 @@ impl ListenerLease {
 
 impl Drop for ListenerLease {
     fn drop(&mut self) {
+        // The pool has no state of ephemeral ports.
         if self.port != 0 {
             self.pool.release_listener(self);
         }

@@ -71,6 +71,7 @@ impl PeerPorts {
 
     pub(crate) fn wake_one(&self) {
         if let Some(waiters) = &self.waiters {
+            // One release frees one pair, so only one task can use it.
             waiters.notify_one();
         }
     }
@@ -80,6 +81,7 @@ impl PeerPorts {
         let waited_for = self
             .waiters
             .as_ref()
+            // A task that waits holds a reference to the notifier.
             .is_some_and(|w| Arc::strong_count(w) > 1);
         !waited_for
             && self.uses.iter().all(|(_, u)| match u {

@@ -31,6 +31,7 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<LoadedSources, GroupError> {
     let Some(folder) = last else {
         return Ok((Vec::new(), None));
     };
+    // The order of the sources decides which is the default: the first one, if no setting names one.
     let mut loader = Loader::default();
     let main = config.section(MAIN);
     let setting = |key| main.and_then(|main| main.get(key));
@@ -80,6 +81,7 @@ fn folders_of(setting: Option<&str>, config: &Path) -> Result<Vec<PathBuf>, Grou
     let mut folders = Vec::new();
     for word in words {
         let path = substitute(&word, |name| Some(&*config).filter(|_| name == "CFGDIR"));
+        // Components remove doubled slashes, so that one folder is not read twice.
         let path: PathBuf = Path::new(&path).components().collect();
         if !folders.contains(&path) {
             folders.push(path);

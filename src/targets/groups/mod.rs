@@ -252,6 +252,7 @@ impl Groups {
         what: impl Fn() -> String,
         name: &str,
     ) -> Result<Option<Definition>, GroupError> {
+        // The same name in two sources may mean different hosts, so the user must choose.
         if let [_, _, ..] = found.as_slice() {
             return Err(GroupError::Ambiguous {
                 what: what(),
