@@ -107,7 +107,7 @@ impl Output {
         self.lock().sent
     }
 
-    /// Returns the time of the target's last output, in time of [`ProcessClock::running`].
+    /// Returns the time of the target's last output, in time of `ProcessClock::running`.
     #[must_use]
     pub fn last(&self) -> Duration {
         self.lock().last

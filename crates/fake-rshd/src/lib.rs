@@ -1,7 +1,7 @@
 //! Fake rsh daemons on loopback, to test and demonstrate rsh clients.
 //!
 //! [`Daemons`] are a fleet in one thread: one listener serves every address of 127.0.0.0/8, so
-//! each host of the fleet has an [`address`] of its own, and the address that a client calls
+//! each host of the fleet has an [`address()`] of its own, and the address that a client calls
 //! selects the host. Nothing outside this machine can connect.
 //!
 //! [`Daemons::run_commands`] starts daemons that run commands as the caller, for clients that know

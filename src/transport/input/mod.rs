@@ -143,7 +143,7 @@ impl Input {
         }
     }
 
-    /// Waits up to [`LOOK_AHEAD`] for the end, so that the length is known for all targets. Returns earlier if the input
+    /// Waits up to `LOOK_AHEAD` for the end, so that the length is known for all targets. Returns earlier if the input
     /// exceeds the memory limit.
     ///
     /// # Errors
