@@ -126,9 +126,10 @@ fn chromium(profile: &Path, page: &Path, options: &[&str]) -> Option<Output> {
 
 /// Messages of the page on the browser's console.
 fn console(output: &Output) -> Vec<String> {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    said.lines()
-        .filter(|line| line.contains(":CONSOLE"))
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    // The browser's own pages write there too, on a busy machine about a slow network.
+    log.lines()
+        .filter(|line| line.contains(":CONSOLE") && !line.contains("source: chrome://"))
         .map(str::to_owned)
         .collect()
 }
