@@ -95,7 +95,7 @@ fn clubak(directory: &Path, calls: &[(PathBuf, &[&str])]) -> Vec<Vec<u8>> {
     outputs.collect()
 }
 
-/// Lines of up to twelve hosts in any order, most of which say the same.
+/// Lines of up to twelve hosts in any order. Most of the lines are equal.
 fn generated(seed: u64) -> Vec<u8> {
     const NAMES: [&[&str]; 4] = [
         &[

@@ -190,8 +190,8 @@ fn root_trusts_no_configuration_and_no_groups_of_others() {
     }
 }
 
-/// A run of which one report has a full disk. One host has ended with status 2 before that; the others would run
-/// for an hour.
+/// A run in which one report has a full disk. Before that, one host has ended with status 2. The other hosts would
+/// run for an hour.
 fn full_disk(options: &[&str]) -> Ended {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
@@ -488,7 +488,7 @@ fn a_dry_run_counts_the_descriptors_of_embedded_daemons() {
     );
 }
 
-/// What the manual's examples of jq give of the run below, in their order.
+/// Expected outputs of the manual's examples of jq, in their order, for the run below.
 const JQ: [&str; 5] = [
     "n2: exited 1\n",
     "n1\n",

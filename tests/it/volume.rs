@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 
 use crate::support::may_skip;
 
-/// The most that a run may take, in KiB.
+/// Maximum memory of a run, in KiB.
 const MOST: u64 = 64 * 1024;
 
-/// Runs `mrsh -R exec` with these options on so many hosts, each of which does what `script` says with
-/// its name in `$0`; gives the peak of the memory in KiB, and standard output.
+/// Runs `mrsh -R exec` with these options on this number of hosts. Each host runs `script` with its name in `$0`.
+/// Returns the peak of the memory in KiB, and standard output.
 fn run(options: &[&str], hosts: usize, script: &str, keep: bool) -> Option<(u64, Vec<u8>)> {
     let dir = tempfile::tempdir().unwrap();
     let (peak, out) = (dir.path().join("peak"), dir.path().join("out"));
@@ -53,7 +53,7 @@ fn run(options: &[&str], hosts: usize, script: &str, keep: bool) -> Option<(u64,
     ))
 }
 
-/// Twenty hosts write so many megabytes each, all of them something else.
+/// Twenty hosts write this many megabytes each. No two outputs are equal.
 fn twenty_hosts(options: &[&str], megabytes: u32) {
     let line = "x".repeat(900);
     let script = format!("yes \"$0 {line}\" | head -c {megabytes}000000");

@@ -24,7 +24,7 @@ pub(crate) fn index(address: Ipv4Addr) -> Option<usize> {
     usize::try_from(index).ok()
 }
 
-/// True if so many daemons have an address each.
+/// True if there are enough addresses for this number of daemons.
 pub(crate) fn suffice_for(daemons: usize) -> bool {
     u32::try_from(daemons).is_ok_and(|daemons| daemons <= HIGHEST_INDEX)
 }

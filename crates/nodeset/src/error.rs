@@ -134,7 +134,7 @@ impl fmt::Display for Fault {
             Fault::PaddingMismatch => {
                 f.write_str("one end of this range is padded with zeros and the other is not")
             }
-            Fault::ZeroStep => f.write_str("a step of 0 leads nowhere"),
+            Fault::ZeroStep => f.write_str("the step must be at least 1"),
             Fault::StepWithoutRange => f.write_str("a step needs a range"),
             Fault::TooMany { count, limit } => {
                 write!(f, "this is {count} names, more than the limit of {limit}")

@@ -190,7 +190,7 @@ pub(crate) struct ProductNames {
 }
 
 impl ProductNames {
-    /// Returns an iterator over the names of a pattern with these ranges, of which none is empty.
+    /// Returns an iterator over the names of a pattern with these ranges. No range is empty.
     pub(crate) fn new(pattern: Box<str>, dimensions: Box<[Ranges]>) -> ProductNames {
         let next = Some(vec![(0, 0); dimensions.len()]);
         ProductNames {

@@ -1,7 +1,7 @@
 //! The gathered reports: output of hosts, shown after their end.
 //!
-//! With `-b` equal outputs are printed once, under the folded names of their hosts. With `-L` the lines of each host are
-//! printed together. Texts are kept in a [`tree`], which stores equal texts once, and past a limit in a temporary file.
+//! `-b` prints equal outputs once, under the folded names of their hosts. `-L` prints the lines of each host
+//! together. Texts are kept in a [`tree`], which stores equal texts once, and past a limit in a temporary file.
 //! [`view`] makes groups of them.
 
 use std::io;

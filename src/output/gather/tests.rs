@@ -53,7 +53,7 @@ fn shown(spec: GatherSpec, events: &[Event]) -> String {
     text
 }
 
-/// Six hosts: three alike of which one warns, two that fail alike, one that is silent.
+/// Six hosts: three with equal output, one of them with a warning; two with equal failures; one without output.
 fn mixed() -> Vec<Event> {
     vec![
         run_started(&["node4", "node1", "node2", "node3", "node5", "node6"]),

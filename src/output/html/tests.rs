@@ -178,7 +178,7 @@ fn hosts_that_were_not_started_are_no_failures() {
             facts: Facts::default(),
         })
     };
-    // Two racks, of which the second was started only in part.
+    // Two racks. Only a part of the second one was started.
     let names: Vec<String> = (0..40)
         .map(|n| format!("r{}n{:02}", n / 20, n % 20))
         .collect();

@@ -8,8 +8,8 @@
 //! more than plain rsh. A command with bytes that no quoting protects in all seven shells is sent in octal. Decoding
 //! costs another process.
 //!
-//! With standard input the command reads from a pipe. `head -c N` writes to it and ends after that number of bytes,
-//! so the connection need not be closed. If the length is unknown, `cat` writes to it until the stream ends. After
+//! If there is standard input, the command reads it from a pipe. `head -c N` writes to the pipe and ends after N bytes,
+//! so nobody has to close the connection. If the length is unknown, `cat` writes to the pipe until the stream ends. After
 //! the marker, a second `cat` reads what the command has left: a system that closes a connection with unread bytes
 //! resets it and drops unsent data, the marker first of all. The status is the command's, not `head`'s. A `head`
 //! without `-c` is found before the command runs, and then there is no marker.

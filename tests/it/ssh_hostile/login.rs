@@ -20,7 +20,7 @@ fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send
     });
 }
 
-/// A banner of so many bytes.
+/// A banner of this length in bytes.
 fn banner(length: usize) -> Vec<u8> {
     let text = "\x1b[2Jx".repeat(length / 5);
     Message::new(kind::USERAUTH_BANNER)

@@ -231,7 +231,7 @@ async fn peers_without_ports_in_use_are_forgotten() {
     let kept = pool.lock().peers.len();
     assert!(
         kept < 3000,
-        "{kept} peers remembered of 8000, of which 600 are still cooling"
+        "{kept} of 8000 peers remembered; 600 peers are still cooling"
     );
 }
 

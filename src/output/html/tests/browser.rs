@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The hosts of a run that a person would want to understand: 125 racks of 40.
 const HOSTS: u32 = 5000;
 
-/// A run of 5,000 hosts at 500 at once, of which one rack is slow to connect, one host hangs, some fail.
+/// A run of 5,000 hosts with a fan-out of 500. One rack connects slowly, one host hangs, and some hosts fail.
 fn big_run() -> (RunInfo, Vec<Event>, RunStats) {
     let names: Vec<String> = (0..HOSTS)
         .map(|n| format!("r{:03}n{:02}", n / 40 + 1, n % 40 + 1))

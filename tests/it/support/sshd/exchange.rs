@@ -178,7 +178,7 @@ impl Talk {
         Ok(())
     }
 
-    /// A whole exchange of which the server's key is the proof. The first one, or another.
+    /// Does a whole key exchange, the first or a later one. The server's key is the proof.
     pub(crate) fn exchange(&mut self, methods: &Methods) -> io::Result<()> {
         self.offer(methods)?;
         self.hear_offer()?;

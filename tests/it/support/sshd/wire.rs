@@ -117,7 +117,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Keys for these methods, if this server has them. `derive` makes so many bytes for the key of a letter.
+    /// Returns the keys for these methods, if this server has them. `derive` makes the key of a letter, with a length.
     pub(crate) fn new(
         cipher: &str,
         mac: &str,
