@@ -63,14 +63,9 @@ pub(super) async fn set_up(
             let uses_ssh =
                 |target: &&Target| target.transport_or(plan.default) == TransportKind::Ssh;
             let ssh_targets = targets.iter().filter(uses_ssh);
-            let mut found = Vec::new();
             let prompt = &mut Terminal;
             let ssh =
-                SshTransport::new(options, ssh_targets, pool, resolver, prompt, &mut found).await?;
-            notices.extend(found.into_iter().map(|note| Notice {
-                verbose: note.verbose,
-                text: note.text,
-            }));
+                SshTransport::new(options, ssh_targets, pool, resolver, prompt, notices).await?;
             Some(Box::new(ssh))
         }
         None => None,

@@ -248,7 +248,7 @@ impl Algorithms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::ssh::testing::{Bench, configured};
+    use crate::transport::ssh::testing::{OpensshTools, configured};
 
     fn chosen(options: &[&str]) -> Algorithms {
         let supported = Supported::find().unwrap();
@@ -258,7 +258,9 @@ mod tests {
 
     #[test]
     fn only_algorithms_that_openssh_offers_are_offered() {
-        let Some(bench) = Bench::new() else { return };
+        let Some(bench) = OpensshTools::new() else {
+            return;
+        };
         let output = bench.run("ssh", &["-F", "none", "-G", "h"]);
         let text = String::from_utf8(output.stdout).unwrap();
         let offered = chosen(&[]);

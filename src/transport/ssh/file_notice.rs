@@ -2,19 +2,12 @@
 
 use ssh_files::{FileNotice, FileNoticeKind};
 
-/// A notice about a file or setting of the user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetupNotice {
-    /// True if it is shown only with `-v`.
-    pub verbose: bool,
-    /// Text, one line.
-    pub text: String,
-}
+use crate::event::Notice;
 
-impl From<&FileNotice> for SetupNotice {
-    fn from(notice: &FileNotice) -> SetupNotice {
+impl From<&FileNotice> for Notice {
+    fn from(notice: &FileNotice) -> Notice {
         let text = &notice.text;
-        SetupNotice {
+        Notice {
             verbose: notice.is_detail,
             text: match notice.kind {
                 FileNoticeKind::UnsupportedKey => {

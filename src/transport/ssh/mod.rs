@@ -19,13 +19,12 @@ use super::dial::dial;
 use super::{
     AttemptError, Budget, Input, NameResolver, Route, StderrMode, Transport, TransportError,
 };
-use crate::event::{Phase, Stream};
+use crate::event::{Notice, Phase, Stream};
 use crate::targets::{Target, TargetId};
 use auth::{Credentials, LoginKey};
 use config_fault::ConfigFault;
 use connect::{ConnectFailure, EXCHANGES, LoginProgress};
 use ffi::{Channel, Peer};
-use file_notice::SetupNotice;
 use jump::JumpSessions;
 use jump_hosts::jump_error;
 use pipe::ServerStream;
@@ -172,7 +171,7 @@ impl SshTransport {
         pool: PortPool,
         resolver: NameResolver,
         asked: &mut dyn SecretPrompt,
-        notes: &mut Vec<SetupNotice>,
+        notes: &mut Vec<Notice>,
     ) -> Result<SshTransport, SshError> {
         let setup = setup::prepare(&options, targets, asked, notes).await?;
         // The set-up has its own copy.
@@ -234,7 +233,7 @@ impl SshTransport {
                 retries.after_connect_failure(error, budget).await?;
                 Ok(None)
             }
-            Err(setback) => Err(setback),
+            Err(error) => Err(error),
         }
     }
 

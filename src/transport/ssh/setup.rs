@@ -14,12 +14,12 @@ use super::SshOptions;
 use super::agent::AgentClient;
 use super::algorithms::Supported;
 use super::config_fault::{self, ConfigFault};
-use super::file_notice::SetupNotice;
 use super::library;
 use super::prompt::{self, PromptError, Secret, SecretPrompt};
 use super::trials::Trials;
 use super::trust::{Trust, TrustError};
 use crate::error_text::with_causes;
+use crate::event::Notice;
 use crate::targets::Target;
 use crate::targets::fold;
 
@@ -186,7 +186,7 @@ pub(super) async fn prepare<'t>(
     options: &SshOptions,
     targets: impl Iterator<Item = &'t Target>,
     asked: &mut dyn SecretPrompt,
-    notes: &mut Vec<SetupNotice>,
+    notes: &mut Vec<Notice>,
 ) -> Result<SshSetup, SshError> {
     library::check()?;
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
@@ -213,7 +213,7 @@ pub(super) async fn prepare<'t>(
             }
         }
     }
-    notes.extend(ignored.iter().map(|setting| SetupNotice {
+    notes.extend(ignored.iter().map(|setting| Notice {
         verbose: true,
         text: config_fault::ignored(setting),
     }));
@@ -225,7 +225,7 @@ pub(super) async fn prepare<'t>(
         match keys {
             Ok(keys) => drop(agents.insert(socket, LoadedAgent { client, keys })),
             // Keys in files may be enough, so this is no error, as in ssh.
-            Err(error) => notes.push(SetupNotice {
+            Err(error) => notes.push(Notice {
                 verbose: true,
                 text: with_causes(&error),
             }),
@@ -236,7 +236,7 @@ pub(super) async fn prepare<'t>(
         .flat_map(|loaded| loaded.keys.iter().cloned())
         .collect();
     identities.unlock(&loaded, password.is_some(), &mut Passphrases(asked))?;
-    notes.extend(identities.notices().iter().map(SetupNotice::from));
+    notes.extend(identities.notices().iter().map(Notice::from));
     Ok(SshSetup {
         supported,
         trust,

@@ -12,9 +12,9 @@ use ssh_files::{
 
 use super::algorithms;
 use super::end_notices::{EndNotices, additions};
-use super::file_notice::SetupNotice;
 use super::host_key_fault;
 use crate::error_text::with_causes;
+use crate::event::Notice;
 use crate::transport::{HostKeyFault, TransportError};
 
 /// Files with trusted and revoked host keys, each read once.
@@ -75,7 +75,7 @@ impl Trust {
     pub(super) fn read(
         &mut self,
         host: &HostConfig,
-        notes: &mut Vec<SetupNotice>,
+        notes: &mut Vec<Notice>,
     ) -> Result<(), TrustError> {
         if let Entry::Vacant(place) = self.known.entry(files(host)) {
             let mut known = Vec::with_capacity(place.key().len());
@@ -84,7 +84,7 @@ impl Trust {
                     Some(file) => Arc::clone(file),
                     None => {
                         let file = Arc::new(KnownHostsFile::load(path)?);
-                        notes.extend(file.notices().iter().map(SetupNotice::from));
+                        notes.extend(file.notices().iter().map(Notice::from));
                         self.files.insert(path.clone(), Arc::clone(&file));
                         file
                     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::transport::ssh::testing::Bench;
+use crate::transport::ssh::testing::OpensshTools;
 use ssh_files::verify_signature;
 
 /// A real agent, which is killed when dropped.
@@ -16,7 +16,7 @@ struct RunningAgent {
 }
 
 impl RunningAgent {
-    fn start(bench: &Bench) -> RunningAgent {
+    fn start(bench: &OpensshTools) -> RunningAgent {
         let mut child = bench
             .command("ssh-agent")
             .args(["-D", "-a", "agent"])
@@ -38,7 +38,7 @@ impl Drop for RunningAgent {
     }
 }
 
-fn add(bench: &Bench, args: &[&str]) {
+fn add(bench: &OpensshTools, args: &[&str]) {
     let output = bench
         .command("ssh-add")
         .env("SSH_AUTH_SOCK", bench.path("agent"))
@@ -50,7 +50,9 @@ fn add(bench: &Bench, args: &[&str]) {
 
 #[tokio::test]
 async fn keys_of_every_type_sign_in_a_real_agent() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = OpensshTools::new() else {
+        return;
+    };
     let agent = RunningAgent::start(&bench);
     let client = AgentClient::new(bench.path("agent"));
     assert_eq!(client.list().await.unwrap(), []);
@@ -124,7 +126,9 @@ async fn keys_of_every_type_sign_in_a_real_agent() {
 
 #[tokio::test]
 async fn sessions_share_a_connection_and_a_dropped_request_harms_none() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = OpensshTools::new() else {
+        return;
+    };
     let _agent = RunningAgent::start(&bench);
     bench.key("rsa", &["-t", "rsa", "-b", "2048"]);
     add(&bench, &["-q", "rsa"]);
