@@ -1,9 +1,10 @@
 //! `mrsh` runs one command on many hosts at once, over rsh or ssh, from one process.
 //!
-//! Data flows one way: argv ([`cli`]) → [`plan`] → dispatcher ([`run`]) → [`transport`] →
-//! [events](event) → [`output`] → [`exit`] status. Imports point down only: `plan` knows the
-//! others, `run` knows transports by their trait, `transport` takes its ports from [`reserved_ports`], and
-//! `output` sees only events.
+//! Data flows one way: argv (`cli`) → `plan` → dispatcher (`run`) → `transport` → events (`event`) → `output` →
+//! status (`exit`). Imports point down only: `plan` knows the others, `run` knows transports by their trait,
+//! `transport` takes its ports from [`reserved_ports`], and `output` sees only events.
+//!
+//! All modules are private, so that the compiler reports dead code.
 
 #![cfg(target_os = "linux")]
 
@@ -12,32 +13,52 @@ use std::process::ExitCode;
 
 use error::Error;
 
-pub mod cli;
+mod cli;
 mod clock;
 mod complete;
-pub mod config;
-pub mod dry_run;
-pub mod error;
+mod config;
+mod dry_run;
+mod error;
 mod error_text;
-pub mod event;
-pub mod exit;
-pub mod generate;
+mod event;
+mod exit;
+mod generate;
 mod help;
 mod inherited;
-pub mod listing;
+mod listing;
 mod messages;
 mod modes;
-pub mod multi_rsh;
-pub mod output;
-pub mod plan;
-pub mod privilege;
+mod multi_rsh;
+mod output;
+mod plan;
+mod privilege;
 mod random;
-pub mod reader;
-pub mod run;
+mod reader;
+mod run;
 mod setup;
-pub mod targets;
-pub mod transport;
+mod targets;
+mod transport;
 mod trusted;
+
+/// Parts of the program for the integration tests and the fuzz targets. They are not an interface and change
+/// without notice.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::targets::groups::{Groups, Places, regroup};
+    pub use crate::targets::{HostList, Limits, Origin, Resolver, TargetListBuilder, fold};
+
+    #[cfg(fuzzing)]
+    pub use crate::{
+        event::{RemoteExit, Stream},
+        output::testing::printed,
+        transport::TransportError,
+        transport::rsh::output::MainStream,
+        transport::rsh::wire::{OutputStart, RefusalText, classify_start, request},
+        transport::rsh::wrap::EndMarker,
+        transport::ssh::fuzzed::{SessionEnd, session},
+        transport::ssh::gate::{Gate, Violation},
+    };
+}
 
 /// Runs the whole program and returns the status to end with.
 ///

@@ -175,21 +175,6 @@ pub struct Failure {
     pub password: PasswordUse,
 }
 
-impl Failure {
-    /// A failure whose message is the same for all targets.
-    #[must_use]
-    pub fn new(class: FailureClass, phase: Phase, message: impl Into<String>) -> Failure {
-        Failure {
-            class,
-            phase,
-            message: message.into(),
-            common: None,
-            help: None,
-            password: PasswordUse::None,
-        }
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -45,7 +45,7 @@ mod unfinished_line;
 mod wait;
 
 pub use color::Colors;
-pub use console::{Console, LongLine, Terminals};
+pub use console::{Console, Terminals};
 pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};

@@ -7,6 +7,7 @@ use std::future::pending;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(test)]
 use tokio::sync::mpsc;
 
 use crate::inherited::ignored;
@@ -38,6 +39,7 @@ pub enum SignalSource {
     /// The process's signals.
     System(Box<SystemSignals>),
     /// The channel of a test.
+    #[cfg(test)]
     Injected(mpsc::Receiver<ControlRequest>),
 }
 
@@ -83,6 +85,7 @@ impl SignalSource {
     pub(super) async fn next(&mut self) -> ControlRequest {
         match self {
             SignalSource::System(signals) => signals.next().await,
+            #[cfg(test)]
             SignalSource::Injected(requests) => match requests.recv().await {
                 Some(request) => request,
                 None => pending().await,

@@ -33,7 +33,7 @@ pub use fold::fold;
 pub(crate) use help::{group_help, help};
 pub use hosts::{Definition, Host, HostList, Options, Resolver, Says, plain_set};
 pub use inventory::InventoryVariables;
-pub use kind::{RSH_PORT, SSH_PORT, TransportKind, UnknownTransport};
+pub use kind::{RSH_PORT, SSH_PORT, TransportKind};
 pub use list::{TargetList, TargetListBuilder};
 pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::transport::ssh::fuzzed::{SessionEnd, session};
+use mrsh::internals::{SessionEnd, session};
 
 #[path = "../it/support/sshd/mod.rs"]
 mod sshd;

@@ -2,10 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::transport::rsh::output::MainStream;
-use mrsh::transport::rsh::wrap::EndMarker;
-use mrsh::event::RemoteExit;
-use mrsh::transport::TransportError;
+use mrsh::internals::{EndMarker, MainStream, RemoteExit, TransportError};
 
 include!("properties/end_marker.rs");
 

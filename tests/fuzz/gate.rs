@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::transport::ssh::gate::{Gate, Violation};
+use mrsh::internals::{Gate, Violation};
 
 include!("properties/gate.rs");
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::targets::{Limits, TargetListBuilder};
+use mrsh::internals::{Limits, TargetListBuilder};
 
 include!("properties/hosts_file.rs");
 

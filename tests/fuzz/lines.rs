@@ -2,8 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::output::testing::printed;
-use mrsh::event::Stream;
+use mrsh::internals::{Stream, printed};
 
 include!("properties/lines.rs");
 

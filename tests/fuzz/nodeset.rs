@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::targets::{HostList, fold};
+use mrsh::internals::{HostList, fold};
 use nodeset::NodeSet;
 
 include!("properties/nodeset.rs");

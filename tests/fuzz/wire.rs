@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mrsh::transport::rsh::wire::{OutputStart, RefusalText, classify_start, request};
+use mrsh::internals::{OutputStart, RefusalText, classify_start, request};
 
 include!("properties/wire.rs");
 

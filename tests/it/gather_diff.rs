@@ -17,7 +17,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use mrsh::targets::HostList;
+use mrsh::internals::HostList;
 
 use crate::support::{Mrsh, may_skip};
 

@@ -8,8 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mrsh::targets::groups::{Groups, Places, regroup};
-use mrsh::targets::{HostList, Resolver, fold};
+use mrsh::internals::{Groups, HostList, Places, Resolver, fold, regroup};
 use nodeset::NoLookup;
 
 use crate::support::may_skip;

@@ -39,12 +39,11 @@ impl Servers {
                     }
                     // A test that has failed does not wait for it.
                     let _ = sender.send(());
-                    match is_endless {
-                        true => talk.write_without_end(),
-                        false => {
-                            talk.listen();
-                            Ok(())
-                        }
+                    if is_endless {
+                        talk.write_without_end()
+                    } else {
+                        talk.listen();
+                        Ok(())
                     }
                 })
             })

@@ -51,9 +51,10 @@ fn tests(folders: &[&str]) -> BTreeSet<String> {
             if let Some(name) = name.strip_prefix("fn ").filter(|_| is_test) {
                 names.insert(name.split('(').next().unwrap().to_owned());
             }
-            is_test = match line.starts_with("#[") {
-                true => is_test || line == "#[test]" || line.starts_with("#[tokio::test"),
-                false => false,
+            is_test = if line.starts_with("#[") {
+                is_test || line == "#[test]" || line.starts_with("#[tokio::test")
+            } else {
+                false
             };
         }
     }

@@ -15,9 +15,10 @@ const MOST: u64 = 64 * 1024;
 fn run(options: &[&str], hosts: usize, script: &str, keep: bool) -> Option<(u64, Vec<u8>)> {
     let dir = tempfile::tempdir().unwrap();
     let (peak, out) = (dir.path().join("peak"), dir.path().join("out"));
-    let to = match keep {
-        true => fs::File::create(&out).unwrap(),
-        false => fs::File::options().write(true).open("/dev/null").unwrap(),
+    let to = if keep {
+        fs::File::create(&out).unwrap()
+    } else {
+        fs::File::options().write(true).open("/dev/null").unwrap()
     };
     let mut command = Command::new("timeout");
     command

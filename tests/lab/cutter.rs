@@ -62,11 +62,12 @@ fn carry(mut client: TcpStream, target: &str, step: usize, how: How) -> std::io:
     let mut passed = 0;
     let mut buffer = [0; 4096];
     loop {
-        let room = match passed < most {
-            true => buffer.len().min(most - passed),
-            false => buffer.len(),
+        let limit = if passed < most {
+            buffer.len().min(most - passed)
+        } else {
+            buffer.len()
         };
-        let n = server.read(&mut buffer[..room])?;
+        let n = server.read(&mut buffer[..limit])?;
         if n == 0 {
             return client.shutdown(Shutdown::Write);
         }

@@ -56,7 +56,7 @@
 //! Every expression has a maximum number of names, which is checked before anything is expanded. Names have at most
 //! [`MAX_NAME`] bytes, and indexes at most 18 digits. No text makes the parser panic.
 
-#![deny(clippy::match_bool)]
+#![deny(unreachable_pub)]
 
 mod attributes;
 mod error;

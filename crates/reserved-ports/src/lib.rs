@@ -33,7 +33,7 @@
 //! The crate is for Linux; on other systems it is empty.
 
 #![cfg(target_os = "linux")]
-#![deny(clippy::match_bool)]
+#![deny(unreachable_pub)]
 
 mod bind;
 mod candidates;

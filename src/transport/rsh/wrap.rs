@@ -115,6 +115,7 @@ impl EndMarker {
     }
 
     /// Returns token and colon of the marker.
+    #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn needle(&self) -> &[u8] {
         &self.needle

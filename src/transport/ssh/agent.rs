@@ -3,7 +3,7 @@
 //! anyway.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -89,12 +89,6 @@ impl AgentClient {
             connection: Mutex::new(None),
             keys: OnceCell::new(),
         }
-    }
-
-    /// Returns the agent's socket.
-    #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
     }
 
     /// Returns the agent's keys. They are requested once.

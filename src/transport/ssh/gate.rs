@@ -181,7 +181,7 @@ impl Gate {
     ///
     /// # Errors
     /// The connection cannot be used. Every later call returns the same error.
-    pub fn from_server(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+    pub fn check_server(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.check()?;
         match self.server {
             ServerState::Open => {
@@ -199,7 +199,7 @@ impl Gate {
     ///
     /// # Errors
     /// They must not be sent. The connection cannot be used.
-    pub fn from_client(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+    pub fn check_client(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.check()?;
         if self.client == ClientState::Encrypted {
             return Ok(());
@@ -275,6 +275,7 @@ impl Gate {
     }
 
     /// Returns the reason why the connection cannot be used, if it cannot.
+    #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
         self.failed.as_ref()

@@ -363,7 +363,7 @@ impl Pipe {
             if n == 0 {
                 return Ok(0);
             }
-            if let Err(violation) = self.gate.from_server(&early[..n]) {
+            if let Err(violation) = self.gate.check_server(&early[..n]) {
                 match violation {
                     // The greeting has more detail, so the connection simply ends.
                     Violation::NoServer => self.dead = true,
@@ -427,7 +427,7 @@ impl Pipe {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if !self.gate.is_client_encrypted()
-            && let Err(violation) = self.gate.from_client(bytes)
+            && let Err(violation) = self.gate.check_client(bytes)
         {
             self.refuse(violation);
             return Err(io::ErrorKind::BrokenPipe.into());

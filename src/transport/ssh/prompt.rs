@@ -25,12 +25,6 @@ const MAX_SECRET: usize = 1024;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Creates a secret from bytes.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Secret {
-        Secret(Zeroizing::new(bytes))
-    }
-
     /// Returns the bytes of the secret.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -40,12 +34,6 @@ impl Secret {
     /// Takes the secret out.
     pub(super) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
         self.0
-    }
-
-    /// True if the secret is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

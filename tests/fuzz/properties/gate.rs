@@ -88,9 +88,9 @@ fn play(steps: &[u8], size: usize) -> Played {
         if from_server {
             for piece in bytes.chunks(size) {
                 // The verdict is read below.
-                let _ = gate.from_server(piece);
+                let _ = gate.check_server(piece);
             }
-        } else if gate.from_client(&bytes).is_ok() {
+        } else if gate.check_client(&bytes).is_ok() {
             let after_version = bytes.starts_with(b"SSH-");
             played.client_newkeys |= !after_version && bytes[5] == 21 && gate.is_client_encrypted();
         }

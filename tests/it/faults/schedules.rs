@@ -120,9 +120,10 @@ impl Maker<'_> {
                 _ => &mut self.daemon.stdout,
             };
             stream.extend_from_slice(&bytes);
-            match size < 60 && self.rng.bool() {
-                true => self.then(Step::SendBytewise(to, bytes)),
-                false => self.then(Step::Send(to, bytes)),
+            if size < 60 && self.rng.bool() {
+                self.then(Step::SendBytewise(to, bytes))
+            } else {
+                self.then(Step::Send(to, bytes))
             }
         }
     }
@@ -208,9 +209,10 @@ impl Maker<'_> {
             return self.daemon;
         }
         let status = if self.rng.bool() { 0 } else { self.rng.u8(..) };
-        match self.rng.bool() {
-            true => self.then(Step::EndMarker(status)),
-            false => self.then(Step::EndMarkerBytewise(status)),
+        if self.rng.bool() {
+            self.then(Step::EndMarker(status))
+        } else {
+            self.then(Step::EndMarkerBytewise(status))
         }
         let said = status.to_string();
         self.ends_as(&[&said]);

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use mrsh::targets::{Limits, Origin, TargetListBuilder};
+use mrsh::internals::{Limits, Origin, TargetListBuilder};
 
 use super::ExpressionMaker;
 use crate::support::may_skip;

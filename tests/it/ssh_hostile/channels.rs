@@ -271,9 +271,12 @@ fn every_message_at(place: usize) {
         Sshd::start(own_key(), move |talk| {
             talk.greet()?;
             talk.exchange(&METHODS)?;
-            talk.serve(|talk, now| match now == stage {
-                true => talk.send_together(&messages(talk.channel)),
-                false => Ok(()),
+            talk.serve(|talk, now| {
+                if now == stage {
+                    talk.send_together(&messages(talk.channel))
+                } else {
+                    Ok(())
+                }
             })
         })
     };

@@ -13,10 +13,7 @@ fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send
     proven(test, move |talk| {
         talk.greet()?;
         talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| match now == stage {
-            true => act(talk),
-            false => Ok(()),
-        })
+        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
     });
 }
 

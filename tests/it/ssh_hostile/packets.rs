@@ -73,10 +73,7 @@ fn encrypted(
     proven(test, move |talk| {
         talk.greet()?;
         talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| match now == stage {
-            true => act(talk),
-            false => Ok(()),
-        })
+        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
     });
 }
 

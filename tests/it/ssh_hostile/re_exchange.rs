@@ -22,10 +22,7 @@ fn at_with(
     proven_with(test, options, move |talk| {
         talk.greet()?;
         talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| match now == stage {
-            true => act(talk),
-            false => Ok(()),
-        })
+        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
     });
 }
 

@@ -125,9 +125,10 @@ impl Peer {
         // with a zero and lives until the next call.
         let methods = unsafe {
             let methods = raw::libssh2_userauth_list(self.raw, user.as_ptr(), length);
-            match methods.is_null() {
-                true => None,
-                false => Some(CStr::from_ptr(methods).to_string_lossy().into_owned()),
+            if methods.is_null() {
+                None
+            } else {
+                Some(CStr::from_ptr(methods).to_string_lossy().into_owned())
             }
         };
         match methods {

@@ -26,9 +26,9 @@ impl TestConnection {
     /// A connection after both version lines and the client's KEXINIT.
     fn begun() -> TestConnection {
         let mut gate = Gate::default();
-        gate.from_client(b"SSH-2.0-client\r\n").unwrap();
-        gate.from_server(b"SSH-2.0-server\r\n").unwrap();
-        gate.from_client(&packet(&kexinit(CLIENT_KEX, false)))
+        gate.check_client(b"SSH-2.0-client\r\n").unwrap();
+        gate.check_server(b"SSH-2.0-server\r\n").unwrap();
+        gate.check_client(&packet(&kexinit(CLIENT_KEX, false)))
             .unwrap();
         let mut begun = TestConnection {
             gate,
@@ -59,11 +59,11 @@ impl TestConnection {
     }
 
     fn server(&mut self, payload: &[u8]) -> Result<(), Violation> {
-        self.gate.from_server(&packet(payload))
+        self.gate.check_server(&packet(payload))
     }
 
     fn client(&mut self, payload: &[u8]) -> Result<(), Violation> {
-        self.gate.from_client(&packet(payload))
+        self.gate.check_client(&packet(payload))
     }
 
     fn read(&mut self) -> usize {
@@ -105,13 +105,13 @@ fn a_verified_signature_is_the_proof() {
     );
     // NEWKEYS of the server was held back until the proof, and the data after it waits until the key is accepted.
     assert_eq!(proved.read(), packet(&[21]).len());
-    proved.gate.from_server(b"encrypted").unwrap();
+    proved.gate.check_server(b"encrypted").unwrap();
     assert_eq!(proved.read(), 0);
     assert!(!proved.gate.is_passed());
     proved.gate.open();
     assert_eq!(proved.read(), 9);
     assert!(proved.gate.is_passed());
-    proved.gate.from_server(b"more").unwrap();
+    proved.gate.check_server(b"more").unwrap();
     assert_eq!(proved.read(), 4);
 }
 
@@ -124,7 +124,7 @@ fn the_key_may_be_accepted_before_newkeys_of_the_server() {
     early.client(&[21]).unwrap();
     early.gate.open();
     early.server(&[21]).unwrap();
-    early.gate.from_server(b"encrypted").unwrap();
+    early.gate.check_server(b"encrypted").unwrap();
     assert_eq!(early.read(), packet(&[21]).len() + 9);
 }
 
@@ -135,7 +135,7 @@ fn without_a_proof_nothing_opens() {
     agreed.client(&[30, 0]).unwrap();
     agreed.server(&answer(31, 1)).unwrap();
     agreed.server(&[21]).unwrap();
-    agreed.gate.from_server(b"encrypted").unwrap();
+    agreed.gate.check_server(b"encrypted").unwrap();
     agreed.read();
     agreed.gate.open();
     assert_eq!(agreed.read(), 0);
@@ -221,7 +221,7 @@ fn messages_out_of_order_before_the_proof_are_refused() {
         agreed.client(&[30, 0]).unwrap();
         assert_eq!(agreed.server(payload), Err(violation.clone()));
         assert_eq!(agreed.read(), 0);
-        assert_eq!(agreed.gate.from_server(b""), Err(violation));
+        assert_eq!(agreed.gate.check_server(b""), Err(violation));
     }
     // The same after the answer.
     for kind in [6, 20, 31, 52, 94] {
@@ -285,7 +285,7 @@ fn impossible_packet_lengths_are_refused() {
     ] {
         let mut begun = TestConnection::begun();
         assert_eq!(
-            begun.gate.from_server(&head),
+            begun.gate.check_server(&head),
             Err(Violation::Length),
             "{head:?}"
         );
@@ -393,9 +393,9 @@ fn version_lines_are_separated_from_text_before_them() {
     ] {
         let mut gate = Gate::default();
         let mut buffer = [0; 100];
-        gate.from_server(&greeting[..greeting.len() - 1]).unwrap();
+        gate.check_server(&greeting[..greeting.len() - 1]).unwrap();
         assert_eq!(gate.take(&mut buffer), 0);
-        gate.from_server(b"\n").unwrap();
+        gate.check_server(b"\n").unwrap();
         let n = gate.take(&mut buffer);
         assert_eq!(&buffer[..n], line);
     }
@@ -407,7 +407,7 @@ fn version_lines_are_separated_from_text_before_them() {
         (b"HTTP/1.1 400\r\n", Violation::NoServer),
     ] {
         let mut gate = Gate::default();
-        assert_eq!(gate.from_server(line), Err(violation));
+        assert_eq!(gate.check_server(line), Err(violation));
     }
 }
 
@@ -424,7 +424,7 @@ fn too_much_data_before_the_proof_is_refused() {
     // The data that is held back is bounded too.
     let mut sealed = TestConnection::proved();
     sealed.read();
-    let refused = (0..20).find_map(|_| sealed.gate.from_server(&[0xa5; 30_000]).err());
+    let refused = (0..20).find_map(|_| sealed.gate.check_server(&[0xa5; 30_000]).err());
     assert_eq!(refused, Some(Violation::Flood));
 }
 
@@ -450,7 +450,7 @@ fn messages_of_libssh2_are_checked_too() {
     assert!(!hidden.gate.is_client_encrypted());
     // Data after NEWKEYS is encrypted and not parsed.
     let mut proved = TestConnection::proved();
-    proved.gate.from_client(&[0; 100]).unwrap();
+    proved.gate.check_client(&[0; 100]).unwrap();
 }
 
 #[test]

@@ -185,5 +185,5 @@ fn a_password_is_read_from_a_descriptor_and_no_byte_more() {
 
 #[test]
 fn the_debug_form_of_a_secret_hides_it() {
-    assert_eq!(format!("{:?}", Secret::new(b"sesame".to_vec())), "Secret");
+    assert_eq!(format!("{:?}", Secret(b"sesame".to_vec().into())), "Secret");
 }
