@@ -201,6 +201,7 @@ impl Gate {
     /// They must not be sent. The connection cannot be used.
     pub fn from_client(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.check()?;
+        // After the proof there is nothing left to check, and the data cannot be parsed.
         if self.client == ClientState::Encrypted {
             return Ok(());
         }
@@ -364,6 +365,7 @@ impl Gate {
 
     /// Checks the first packet; returns its length if it may be released.
     fn server_packet(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
+        // The type is checked as soon as it has come, so that a packet that must not come is not awaited.
         if let Some(kind) = Packet::check_header(bytes)? {
             self.check_kind(kind)?;
         }
@@ -389,12 +391,14 @@ impl Gate {
                 if !packet.body.is_empty() {
                     return Err(Violation::Malformed("NEWKEYS"));
                 }
+                // libssh2 has not verified the signature yet, so nothing after the answer is released.
                 if self.client != ClientState::Encrypted {
                     return Ok(0);
                 }
                 self.server = ServerState::Sealed;
             }
             (_, ServerState::Answer(index)) => {
+                // A server cannot answer what the client has not sent.
                 if !matches!(self.client, ClientState::Message(sent) if sent > index) {
                     return Ok(0);
                 }
@@ -410,6 +414,7 @@ impl Gate {
         let messages = self.methods.as_ref().map_or(&[][..], Methods::messages);
         match (kind, self.server) {
             (DISCONNECT, _) => Ok(()),
+            // Strict key exchange forbids IGNORE, UNIMPLEMENTED and DEBUG here (OpenSSH's PROTOCOL).
             (2..=DEBUG, _) if !self.strict => Ok(()),
             (KEXINIT, ServerState::KexInit) | (NEWKEYS, ServerState::NewKeys) => Ok(()),
             (KEXINIT, _) => Err(Violation::SecondKexInit),
@@ -427,6 +432,7 @@ impl Gate {
         let (Some(client), Some(server)) = (&self.client_lists, &self.server_lists) else {
             return Ok(false);
         };
+        // libssh2 handles a guessed packet (RFC 4253, section 7) wrongly.
         if server.guess_follows {
             return Err(Violation::Guess);
         }
@@ -448,6 +454,7 @@ impl Gate {
             self.server = ServerState::Answer(index + 1);
             return Ok(());
         }
+        // The last answer begins with the host key in all methods (RFC 4253, section 8; RFC 5656, section 4).
         let key = WireReader::new(body).string();
         let key = key.ok_or(Violation::Malformed("host key"))?;
         let kind = WireReader::new(key).text();
@@ -527,6 +534,7 @@ impl<'a> Packet<'a> {
         let length = usize::try_from(length)
             .unwrap_or(usize::MAX)
             .saturating_add(4);
+        // RFC 4253, section 6: at least 16 bytes, and a multiple of 8 without a cipher.
         if !(MIN_PACKET..=MAX_PACKET).contains(&length) || !length.is_multiple_of(8) {
             return Err(Violation::Length);
         }

@@ -188,6 +188,7 @@ pub(super) async fn prepare<'t>(
     asked: &mut dyn SecretPrompt,
     notes: &mut Vec<Notice>,
 ) -> Result<SshSetup, SshError> {
+    // The linked library may be the system's, and older than the one that was tested.
     library::check()?;
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
     let mut trust = Trust::default();
@@ -235,6 +236,7 @@ pub(super) async fn prepare<'t>(
         .values()
         .flat_map(|loaded| loaded.keys.iter().cloned())
         .collect();
+    // After the agents: a key that an agent holds needs no passphrase.
     identities.unlock(&loaded, password.is_some(), &mut Passphrases(asked))?;
     notes.extend(identities.notices().iter().map(Notice::from));
     Ok(SshSetup {
@@ -295,6 +297,7 @@ fn password(
         PasswordSource::Read(secret) => Ok(secret.clone()),
     };
     let secret = secret.map_err(SshError::Password)?;
+    // RFC 4252, section 8: a password is sent as UTF-8.
     let text = str::from_utf8(secret.bytes()).map_err(|_| SshError::PasswordText)?;
     if text.contains('\0') {
         Err(SshError::PasswordText)
