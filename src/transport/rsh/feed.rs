@@ -70,7 +70,7 @@ impl InputFeed {
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => SendOutcome::Some,
-            // A daemon that resets may have sent output before. It is read on, so this is no failure yet.
+            // A daemon that resets may have sent output before, which is still read. So this is no failure yet.
             Err(_) => SendOutcome::Broken,
         }
     }

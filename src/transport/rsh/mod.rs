@@ -382,7 +382,7 @@ async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
     text.push(first);
     let rest = async {
         while !text.is_complete() && main.is_open() {
-            // A reset after the text is the usual end: netkit closes with the rest of the request unread.
+            // A reset may follow the text: a daemon that refuses has often not read the whole request.
             if main.readable().await.is_err() || main.read(|bytes| text.push(bytes)).is_err() {
                 break;
             }

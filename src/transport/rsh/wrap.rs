@@ -96,7 +96,7 @@ impl EndMarker {
         line.extend_from_slice(b";printf \"");
         line.extend_from_slice(&self.needle);
         line.extend_from_slice(b"%d\\n\" $?");
-        // It reads what the command left. A system that closes with unread bytes resets, and the marker would be lost.
+        // `cat` reads what the command left. A system that closes with unread bytes resets, and drops the marker.
         if reads != InputMode::Nothing {
             line.extend_from_slice(b";cat >/dev/null)");
         }

@@ -321,7 +321,7 @@ async fn prove(
                 };
             }
             wanted = Some(data.to_vec());
-            // A callback of C cannot wait for an agent. It returns EAGAIN, and the call is repeated with the signature.
+            // A callback of C cannot wait for an agent, so it returns EAGAIN. The call is repeated with the signature.
             Signature::Later
         };
         match peer.public_key(user, &key.candidate.blob, &mut sign) {

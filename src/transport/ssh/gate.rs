@@ -239,6 +239,7 @@ impl Gate {
         buffer[..n].copy_from_slice(&self.queue[..n]);
         self.queue.drain(..n);
         self.released -= n;
+        // A client proves nothing before it has read the whole answer.
         self.answer_left = self.answer_left.saturating_sub(n);
         n
     }
@@ -283,6 +284,7 @@ impl Gate {
 
     /// Refuses the connection.
     pub(super) fn refuse(&mut self, violation: Violation) {
+        // The first violation is the cause of all later ones.
         self.failed.get_or_insert(violation);
     }
 
@@ -347,6 +349,7 @@ impl Gate {
             ServerState::KexInit | ServerState::Answer(_) | ServerState::NewKeys
         ) {
             let before = self.server;
+            // Moved out, so that the packet can be borrowed while the state changes.
             let queue = std::mem::take(&mut self.queue);
             let step = self.server_packet(&queue[self.released..]);
             self.queue = queue;
@@ -568,5 +571,6 @@ fn disconnect_reason(body: &[u8]) -> Option<String> {
     let _reason = reader.u32()?;
     let text = reader.string()?;
     let text = &text[..text.len().min(MOST)];
+    // The server is not trusted yet, and its text may be printed on a terminal.
     (!text.is_empty()).then(|| text.escape_ascii().to_string())
 }

@@ -33,7 +33,7 @@ impl SshTransport {
         port: u16,
         budget: Budget,
     ) -> Pin<Box<dyn Future<Output = Result<UnixStream, TransportError>> + Send + 'a>> {
-        // Boxed, because it calls itself through `connect_jump_host` for a jump host behind another one.
+        // Boxed, because the future contains itself: `connect_jump_host` calls this for a jump host behind another one.
         Box::pin(async move {
             let jump_host = self.jumps.jump_host(jump_hosts);
             let connect = || self.connect_jump_host(jump_hosts, budget.clone());

@@ -16,7 +16,7 @@ use super::gate::{Gate, Proof, Violation};
 use super::greeting::Greeting;
 
 /// Maximum number of bytes that one call of libssh2 reads.
-// They take libssh2 some milliseconds, in which no other target gets a turn.
+// This number of bytes takes libssh2 some milliseconds, in which no other target gets a turn.
 const MAX_PER_CALL: usize = 256 * 1024;
 
 /// Maximum number of bytes that wait for the kernel.

@@ -199,6 +199,7 @@ pub(super) async fn prepare<'t>(
     for target in targets {
         let host = options.host(target)?;
         let jump_hosts = options.jump_hosts(&host)?;
+        // The logins are only shown in the question for the password.
         if matches!(options.password, PasswordSource::Ask) {
             jump_hosts
                 .iter()
@@ -207,6 +208,7 @@ pub(super) async fn prepare<'t>(
         }
         for host in jump_hosts.iter().chain([&host]) {
             ignored.extend(host.ignored.iter().cloned());
+            // Read before the first connection, so that a file with a fault ends the program and fails no target.
             trust.read(host, notes)?;
             if host.pubkey_authentication {
                 identities.add(&identity_settings(host));

@@ -161,7 +161,7 @@ impl Trust {
         };
         let refusal = host_key_fault::refused(&error);
         match (&status, host.strict) {
-            // A server with several keys may have shown one of an unknown type. It is asked again for a known type.
+            // A server with several keys may have shown one of an unknown type, so a known type is asked for first.
             (HostKeyStatus::Changed(changed), _)
                 if !asked && changed.is_of_another_type(key.kind()) =>
             {
@@ -220,6 +220,7 @@ impl Trust {
     pub(super) fn notices(&self) -> Vec<String> {
         let files = self.files.values();
         let mut all: Vec<String> = files.filter_map(|file| additions(file)).collect();
+        // The map of the files has no order.
         all.sort_unstable();
         if let Some(more @ 1..) = all.len().checked_sub(MAX_FILES) {
             all.truncate(MAX_FILES);

@@ -24,7 +24,7 @@ const MAX_UNSHARED: usize = 32;
 
 /// Number of callbacks from expected addresses after which commands are sent without waiting for the callback. One
 /// callback from an unexpected address ends that.
-// It saves a round trip for each target.
+// A command that is sent without waiting saves a round trip.
 const MIN_EXPECTED_CALLBACKS: u32 = 256;
 
 /// Maximum number of callbacks from unexpected addresses that are kept for one session.

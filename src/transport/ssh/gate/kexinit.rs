@@ -16,7 +16,7 @@ const MACS: [usize; 2] = [4, 5];
 const COMPRESSION: [usize; 2] = [6, 7];
 
 /// Flags of this side in the list of key exchange methods.
-// They are no methods, but libssh2 would select one that the server lists too, and then exchange no keys at all.
+// Flags are no methods, but libssh2 would select one that the server lists too, and then exchange no keys at all.
 const CLIENT_MARKS: [&str; 2] = ["ext-info-c", STRICT_CLIENT];
 
 /// Flags of both sides for strict key exchange.
@@ -34,7 +34,7 @@ const AUTHENTICATING: [&str; 3] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KexInit {
     lists: [String; LISTS],
-    /// True if a key exchange message follows that was sent without knowing what the other side wants.
+    /// True if a guessed key exchange message follows (RFC 4253, section 7).
     pub(super) guess_follows: bool,
 }
 
@@ -102,7 +102,7 @@ impl KexInit {
             Some(name) => Ok(name),
         };
         let real = |list: usize, what: &'static str| match first(list, what)? {
-            // RFC 4253 (sections 6.3 and 6.4) has `none` as a cipher and as a MAC. It protects nothing.
+            // RFC 4253 (sections 6.3 and 6.4) has a cipher and a MAC `none`, which protect nothing.
             name if name == "none" => Err(Violation::Unprotected(what)),
             name => Ok(name),
         };
