@@ -58,7 +58,6 @@ pub(super) fn check(
     }
 }
 
-/// Returns the fault of a user name, if it has one.
 fn fault_of_user(user: &str) -> Option<String> {
     let special = |c: &char| SPECIAL_IN_USERS.contains(*c);
     if user.starts_with('-') {
@@ -79,7 +78,6 @@ fn fault_of_user(user: &str) -> Option<String> {
     }
 }
 
-/// Returns the fault of a host name, if it has one.
 fn fault_of_host(host: &str) -> Option<String> {
     let special = |c: &char| SPECIAL_IN_HOSTS.contains(*c);
     if host.starts_with('-') {

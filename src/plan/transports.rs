@@ -134,7 +134,6 @@ impl SharedTexts {
     }
 }
 
-/// Returns the jump hosts of a target as text.
 fn jump_hosts_text(jump_hosts: &[HostConfig]) -> String {
     let words: Vec<String> = jump_hosts
         .iter()

@@ -108,7 +108,6 @@ impl Connection {
         })
     }
 
-    /// Writes all of `bytes`.
     pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.stream.try_write(bytes) {

@@ -192,7 +192,6 @@ fn denied(file: &Path) -> bool {
     opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
-/// Returns the commands of a section.
 fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
     let Some(map) = section.get("map") else {
         let (file, name) = (file.display(), &section.name);

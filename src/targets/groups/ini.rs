@@ -34,7 +34,6 @@ impl Section {
 }
 
 impl Ini {
-    /// Returns the section of this name.
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }

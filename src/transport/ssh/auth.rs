@@ -29,7 +29,6 @@ pub(super) struct LoginKey<'a> {
 }
 
 impl LoginKey<'_> {
-    /// Signs an authentication request.
     async fn sign(&self, request: &[u8]) -> Result<Vec<u8>, String> {
         match (&self.candidate.holder, self.agent) {
             (KeyHolder::Memory(signer), _) => {
@@ -80,7 +79,6 @@ enum AuthReply {
     Partial,
 }
 
-/// Logs in.
 pub(super) async fn log_in(
     peer: &mut Peer,
     credentials: &Credentials<'_>,

@@ -16,7 +16,6 @@ use ssh_files::HostConfig;
 const MAX_STALLED_SESSIONS: u64 = 64;
 
 impl SshTransport {
-    /// Returns the jump hosts of a host.
     pub(super) fn jump_hosts(&self, host: &HostConfig) -> Result<Vec<HostConfig>, TransportError> {
         self.options
             .jump_hosts(host)

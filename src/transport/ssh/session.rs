@@ -56,7 +56,6 @@ pub(super) struct StreamOptions {
     pub(super) raw: bool,
 }
 
-/// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionState {
     Running,
@@ -281,7 +280,6 @@ impl SshSession {
         asked.map_err(|fault| lost(&self.peer, Phase::Run, fault))
     }
 
-    /// Waits for the exit of the command.
     async fn wait_for_exit(&mut self) -> Result<Option<RemoteExit>, TransportError> {
         let channel = self.channel;
         let mut pacer = CallPacer::default();

@@ -141,7 +141,6 @@ pub(super) struct SshSetup {
     pub(super) identities: Identities,
     pub(super) agents: HashMap<PathBuf, LoadedAgent>,
     pub(super) password: Option<Zeroizing<String>>,
-    /// Trials of the password.
     pub(super) trials: Trials,
 }
 
