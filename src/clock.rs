@@ -71,6 +71,7 @@ impl Default for ProcessClock {
             base: Instant::now(),
             delayed: AtomicU64::new(0),
             stopped: AtomicU64::new(0),
+            // Without a measuring task nothing is due, and so nothing is late.
             due: AtomicU64::new(u64::MAX),
             in_time: AtomicU64::new(u64::MAX),
         }))
@@ -127,17 +128,18 @@ impl ProcessClock {
         }
     }
 
-    /// Returns a sum with the delay that has not ended yet, because a caller may run before the measuring task does.
+    /// Returns a sum with the delay that has not ended yet.
     fn sum(&self, sum: &AtomicU64, least: Duration) -> Duration {
+        // A caller may run before the measuring task does.
         let late = self.late();
         let late = if late > least { late } else { Duration::ZERO };
         Duration::from_micros(sum.load(Ordering::Relaxed)) + late
     }
 
-    /// Returns the delay of the measuring task. All callers get the same whole microseconds: else a sum could decrease
-    /// by a part of one when the delay ends.
+    /// Returns the delay of the measuring task, in whole microseconds.
     fn late(&self) -> Duration {
         let due = self.0.due.load(Ordering::Relaxed);
+        // All callers get the same number: else a sum could decrease by a part of a microsecond when the delay ends.
         Duration::from_micros(micros(self.0.base.elapsed()).saturating_sub(due))
     }
 
@@ -184,6 +186,7 @@ pub struct Alarm {
 impl Alarm {
     /// Returns when the alarm is due. Cancel safe.
     pub async fn reached(&self) {
+        // After a stop there is time left, because the running time has not moved on.
         loop {
             let left = self.due.saturating_sub(self.clock.running());
             if left.is_zero() {

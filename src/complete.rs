@@ -142,6 +142,7 @@ fn find(
                 line.option(option.get_long().unwrap_or_default(), None);
             }
         } else if !line.is_listing {
+            // Without a listing option, the first word that is no option begins COMMAND.
             return CompletionAnswer::Command(at);
         }
     }
@@ -185,6 +186,7 @@ fn short(command: &Command, letter: char) -> Option<&Arg> {
 
 /// Returns true if the word after an option is its value.
 fn wants_word(option: &Arg) -> bool {
+    // Such an option takes a value only after `=`, so the next word is another one.
     let valued = matches!(option.get_action(), ArgAction::Set | ArgAction::Append);
     valued && !option.is_require_equals_set()
 }
@@ -253,6 +255,7 @@ fn expression(start: &str, text: &str, known: &dyn KnownNames) -> Vec<(String, S
             _ => {}
         }
     }
+    // No name can stand inside of a range.
     if brackets > 0 {
         return Vec::new();
     }
@@ -396,6 +399,7 @@ fn hosts_in(text: &str) -> Vec<String> {
         }
         let names = names.split(',').filter(|name| !name.is_empty());
         for name in names.filter(|name| !name.contains(['*', '?', '!'])) {
+            // known_hosts writes a host with another port as `[name]:port`.
             let inside = name.strip_prefix('[').and_then(|rest| rest.split_once(']'));
             found.push(match inside {
                 Some((name, port)) if !name.contains(':') => format!("{name}{port}"),

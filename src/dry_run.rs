@@ -19,7 +19,8 @@ use crate::targets::TransportKind;
 use crate::targets::fold;
 use crate::transport::{Budget, NameResolver, TransportError};
 
-/// Maximum number of look-ups in progress. The resolver has fewer threads, so all of them are used.
+/// Maximum number of look-ups in progress.
+// The resolver has fewer threads, so all of them are used.
 const MAX_LOOKUPS: usize = 64;
 
 /// Maximum number of waves that are listed.
@@ -76,6 +77,7 @@ async fn look_up_all(plan: &RunPlan) -> Vec<LookupResult> {
         {
             let resolver = resolver.clone();
             let mut budget = Budget::new(plan.connect_timeout, ProcessClock::default());
+            // The addresses do not depend on the port.
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
         match tasks.join_next().await {
@@ -253,6 +255,7 @@ fn rules(rules: &RunRules) -> String {
 fn command_words(command: &[u8]) -> String {
     let mut words = String::new();
     for c in String::from_utf8_lossy(command).chars() {
+        // A control character could change the terminal.
         if c.is_control() {
             words.extend(c.escape_default());
         } else {
@@ -265,6 +268,7 @@ fn command_words(command: &[u8]) -> String {
 /// Returns the source ports of the run, and the error if they cannot be used.
 fn source_ports(plan: &RunPlan) -> String {
     let transports = &plan.transports;
+    // If both are used, the ports of rsh are shown: only rshd demands certain ones.
     let source_ports = match (&transports.rsh, &transports.ssh) {
         (Some(_), _) => &transports.source_ports,
         (None, Some(_)) => &transports.ssh_source_ports,

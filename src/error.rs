@@ -204,6 +204,7 @@ impl Error {
             Error::Targets(TargetError::Read { name, source })
                 if source.kind() == io::ErrorKind::NotFound =>
             {
+                // `-f N` is the fan-out of pdsh and clush.
                 if name.bytes().all(|b| b.is_ascii_digit()) {
                     Some(format!("-f names a hosts file; the fan-out is -j {name}"))
                 } else {

@@ -29,6 +29,7 @@ pub(crate) fn without_numbers(text: &mut String) {
     let mut from = 0;
     while let Some(at) = text[from..].find(START).map(|at| from + at) {
         let number = &text[at + START.len()..];
+        // Only the whole form is removed: a file may have a part of it in its name.
         let digits = number.bytes().take_while(u8::is_ascii_digit).count();
         if digits > 0 && number[digits..].starts_with(')') {
             text.replace_range(at..at + START.len() + digits + 1, "");

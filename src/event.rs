@@ -38,7 +38,7 @@ pub enum Event {
     Started(TargetId),
     /// A target's command wrote something.
     Output(Chunk),
-    /// A target ended, in this one way.
+    /// The outcome of a target.
     Finished(Finished),
     /// The user asked for the state (^C, SIGUSR1).
     State {
@@ -159,11 +159,13 @@ impl RunStats {
             Outcome::Exited(exit) => {
                 let status = match *exit {
                     RemoteExit::Code(code) => Some(code),
+                    // Shells report a signal in the same way.
                     RemoteExit::Signaled(signal) => Some(signal.saturating_add(128)),
                     RemoteExit::Unknown => None,
                 };
                 self.worst_status = self.worst_status.max(status);
                 match status {
+                    // Without a status the end of the command is all that `--raw` can know.
                     None | Some(0) => self.succeeded += 1,
                     Some(_) => self.exit_failed += 1,
                 }

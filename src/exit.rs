@@ -108,7 +108,6 @@ impl ExitStatus {
     }
 }
 
-/// Returns the result of a run.
 fn run_result(stats: &RunStats, report: Result<(), &io::Error>) -> RunResult {
     // All fields are named, so that a new field does not compile until this function handles it.
     let RunStats {

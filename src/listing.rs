@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::targets::groups::{Groups, regroup};
 use crate::targets::{Limits, Resolver, Selection, fold};
 
-/// ListingForm in which targets are printed.
+/// Form in which targets are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListingForm {
     /// All targets, with this text between them.
@@ -67,6 +67,7 @@ impl Listing {
                     writeln!(text, "{size}").expect("a string takes all that is written");
                 }
             }
+            // In one part the ranges stay ranges, and no name is written out.
             ListingForm::Folded if sizes.len() == 1 => text = targets.folded() + "\n",
             ListingForm::Regrouped if sizes.len() == 1 => {
                 text = regroup(&targets.to_set(), groups, limits.max_targets)? + "\n";
@@ -160,6 +161,7 @@ impl Listing {
             } => (targets, separator, parts),
         };
         let mut names = Joined::new(out, separator);
+        // One part is written from the ranges, without a list of its names.
         if let [_] = parts[..] {
             targets.write_to(&mut names)?;
             names.end_line();

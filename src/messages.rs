@@ -62,6 +62,7 @@ pub(crate) fn print_message_on_thread(text: String) {
 pub(crate) fn print_message_without_wait(text: &str) {
     let stderr = rustix::stdio::stderr();
     let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
+    // poll(2) reports a pipe as writable only if it takes a whole page, which is more than a message has.
     if poll(&mut polled, Some(&Timespec::default())) != Ok(0) {
         print_message(text);
     }
@@ -75,7 +76,7 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Error> {
     print_with(|out| out.write_all(text.as_ref()))
 }
 
-/// Has an answer written that takes the place of a run.
+/// Writes an answer that takes the place of a run.
 ///
 /// # Errors
 /// Standard output cannot be written.

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
     // Before any file is opened: the caller may lack the right to open it.
     privilege::settle().map_err(Error::system(privilege::DROP))?;
     inherited::reset_signals().map_err(Error::system("take over signals"))?;
+    // Before the options are read: an unfinished command line would be an error.
     if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
         print(complete::answer(&args[2..]))?;
         return Ok(ExitStatus::SUCCESS);
@@ -59,6 +60,7 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
             failed,
             warnings,
         } => print_listing(&listing, &failed, &warnings),
+        // A script that runs the failed targets again has nothing left to do.
         Plan::NoTargets(reason) => {
             print_error(&reason);
             Ok(ExitStatus::SUCCESS)

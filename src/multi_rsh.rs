@@ -74,9 +74,11 @@ pub fn cli(args: &[OsString]) -> Result<Cli, ConfigError> {
         Some(_) => Vec::new(),
         None => host_names(words.split_off(1))?,
     };
+    // The defaults of mrsh without its configuration files, which the original does not have.
     let defaults = Cli::try_parse_from(["mrsh"]).map_err(Box::new)?;
     Ok(Cli {
         transport: Some(TransportKind::Rsh),
+        // In the original both streams come back through one connection.
         stderr: Some(StderrArg::Merge),
         jobs: connections,
         connect_timeout: timeout,

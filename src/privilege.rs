@@ -66,13 +66,15 @@ impl Privilege {
     }
 }
 
-/// Returns the capabilities that this process has by its file. A caller other than root passes capabilities on as
-/// ambient ones, and the kernel passes none on to a file that has its own.
+/// Returns the capabilities that this process has by its file.
 fn file_capabilities() -> io::Result<CapabilitySet> {
+    // root has its capabilities without the file.
     if getuid().is_root() {
         return Ok(CapabilitySet::empty());
     }
     let permitted = capabilities(None)?.permitted;
+    // A caller other than root passes capabilities on as ambient ones, and the kernel passes none on to a file that has
+    // its own. A capability that the kernel does not know counts as one of the file: that is the worse case.
     let is_ambient = |one: &CapabilitySet| capability_is_in_ambient_set(*one).unwrap_or(false);
     Ok(permitted.iter().filter(|one| !is_ambient(one)).collect())
 }
@@ -89,6 +91,7 @@ pub fn settle() -> io::Result<()> {
     if is_setid {
         // Without this, the kernel clears the capabilities when the user changes.
         set_keep_capabilities(true)?;
+        // The group first: after the change of the user, the right to change it is gone.
         set_thread_res_gid(group, group, group)?;
         set_thread_res_uid(user, user, user)?;
         set_keep_capabilities(false)?;
@@ -96,6 +99,7 @@ pub fn settle() -> io::Result<()> {
     let of_file = file_capabilities()?;
     if !of_file.is_empty() {
         keep(of_file & BIND)?;
+        // Until now /proc/self of such a process belongs to root, and `-f <(…)` is a path into it.
         set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     }
     if is_setid && !user.is_root() {
@@ -133,8 +137,10 @@ fn keep(kept: CapabilitySet) -> io::Result<()> {
         permitted: kept,
         inheritable: CapabilitySet::empty(),
     };
+    // Ambient capabilities would pass to the children.
     clear_ambient_capability_set()?;
     set_capabilities(None, sets)?;
+    // Nothing may depend on a call that only seemed to succeed.
     if capabilities(None)? == sets {
         Ok(())
     } else {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Maximum time of a write that was not blocked. Writes to a file or to /dev/null take less.
+/// Maximum time of a write that was not blocked.
+// Writes to a file or to /dev/null take less.
 const UNBLOCKED: Duration = Duration::from_micros(50);
 
 /// The time for which writes were blocked. Clones share it.

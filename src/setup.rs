@@ -27,8 +27,8 @@ mod demo;
 mod ports;
 mod transports;
 
-/// Maximum number of threads for calls that block: name look-ups, and reads of a spooled standard input. Every
-/// target may want one of the latter.
+/// Maximum number of threads for calls that block: name look-ups, and reads of a spooled standard input.
+// Every target may want to read at the same time, so the number is bounded.
 const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 
 /// Sets up a run and runs it to its end.
@@ -36,6 +36,8 @@ const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 /// # Errors
 /// Something that the run needs cannot be had; no host has been called.
 pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
+    // A run that needs no reserved port gives up the right to them: the daemons of --demo connect to any port that a
+    // client names.
     if !plan.binds_reserved() {
         privilege::give_up().map_err(Error::system(privilege::DROP))?;
     }
@@ -171,6 +173,7 @@ fn status(stats: &RunStats, worst_status: bool, errors: &[io::Error]) -> ExitSta
     for error in errors.iter().filter(is_printed) {
         print_error(error);
     }
+    // Any other error is more important than a closed pipe.
     let written = match errors.iter().find(is_printed).or(errors.first()) {
         Some(error) => Err(error),
         None => Ok(()),

@@ -34,6 +34,7 @@ const OTHERS_WRITE: u32 = 0o022;
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if geteuid().is_root() {
+        // The open file is checked and not its path, which another user could change in between.
         check(path, &fstat(&file)?)?;
     }
     Ok(file)

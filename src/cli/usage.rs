@@ -115,12 +115,14 @@ pub(super) const FOREIGN: [(&[&str], &str); 31] = [
 /// Returns the message for an error of the parser, with its help.
 pub(crate) fn message(error: &clap::Error) -> String {
     let text = error.render().to_string();
+    // clap separates the message, its tips and the usage by empty lines.
     let mut blocks = text.split("\n\n");
     let first = blocks.next().unwrap_or_default().trim_end();
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let (message, more) = first.split_once('\n').unwrap_or((first, ""));
     let mut help: Vec<String> = Vec::new();
     for line in more.lines().map(str::trim) {
+        // clap writes possible values in brackets.
         let values = line
             .strip_prefix('[')
             .and_then(|line| line.strip_suffix(']'));
@@ -146,11 +148,13 @@ pub(crate) fn message(error: &clap::Error) -> String {
 pub(crate) fn grouped(args: &[OsString], option: char, value: &str) -> Option<String> {
     let command = crate::config::command();
     let is_option = |letter: char| {
+        // clap adds -h and -V only when it reads the command line.
         "hV".contains(letter)
             || command
                 .get_arguments()
                 .any(|arg| arg.get_short() == Some(letter))
     };
+    // A value that was a word of its own was not taken out of an option's word.
     if !value.chars().all(is_option) || args.iter().any(|word| word == value) {
         return None;
     }

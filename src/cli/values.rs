@@ -79,12 +79,12 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 /// Maximum time, in seconds.
 const YEAR: f64 = 366.0 * 86_400.0;
 
-/// Reads a number of seconds, or numbers with units one after the other. It reads a sign as well, so that the caller
-/// can name the limits.
+/// Reads a number of seconds, or numbers with units one after the other.
 fn seconds(text: &str) -> Option<f64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Some(seconds);
     }
+    // A sign is read as well, so that the caller can name the limits.
     if let Some(positive) = text.strip_prefix('-') {
         return seconds(positive).map(|seconds| -seconds);
     }
@@ -160,6 +160,7 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         _ => return Err(bad()),
     };
     let bytes = number * f64::from(shift).exp2();
+    // A part of a byte is an error, but a part of a larger unit is rounded.
     if bytes.fract() != 0.0 && shift == 0 {
         return Err(bad());
     }
@@ -184,6 +185,7 @@ pub(super) fn source_ports(text: &str) -> Result<SourcePorts, String> {
         .split_once('-')
         .and_then(|(lo, hi)| Some((lo.parse::<u16>().ok()?, hi.parse::<u16>().ok()?)));
     match range {
+        // For port 0 the kernel would choose a port (bind(2)).
         Some((lo, hi)) if 0 < lo && lo <= hi => Ok(SourcePorts::Range(lo..=hi)),
         Some(_) => Err("must be a rising range of ports from 1, such as 600-1023".to_owned()),
         None => Err("must be reserved, any, or a range such as 600-1023".to_owned()),

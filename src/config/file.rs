@@ -119,6 +119,7 @@ impl ConfigFile<'_> {
                 None,
             )
         })?;
+        // The setting must name the same hosts file from every directory in which mrsh is called.
         let texts = if name == "hosts-file" {
             texts
                 .into_iter()
@@ -133,6 +134,7 @@ impl ConfigFile<'_> {
             profile: profile.map(str::to_owned),
         };
         let value_set = OptionSetting { texts, source };
+        // Checked here, where the line of the value is known.
         check(command, name, &value_set)
             .map_err(|message| self.fault(value.span(), message, None))?;
         layer.insert(name.to_owned(), value_set);
@@ -142,6 +144,7 @@ impl ConfigFile<'_> {
     /// Returns a path of this file as an absolute one: `~` is the home directory, and a relative path starts at the
     /// directory of the file.
     fn resolve_path(&self, path: String) -> OsString {
+        // No shell expands the tilde of a configuration file.
         match (path.strip_prefix("~/"), env::home_dir()) {
             _ if path == "-" => path.into(),
             (Some(rest), Some(home)) => home.join(rest).into(),
@@ -188,6 +191,7 @@ impl ConfigFile<'_> {
 fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
     let scalar = |value: &DeValue| match value {
         DeValue::String(text) => Some(text.to_string()),
+        // In the written form, which clap reads like a word of the command line.
         DeValue::Integer(number) => Some(number.as_str().to_owned()),
         DeValue::Float(number) => Some(number.as_str().to_owned()),
         _ => None,

@@ -52,6 +52,7 @@ fn list(values: &[&OsStr]) -> String {
 /// Returns a number as it is, and any other value as a TOML string.
 fn quoted(value: &OsStr) -> String {
     let text = value.to_string_lossy();
+    // Rust reads `inf` and `nan` as numbers, but here they are words.
     if text.parse::<u64>().is_ok() || text.parse::<f64>().is_ok_and(f64::is_finite) {
         return text.into_owned();
     }
@@ -59,6 +60,7 @@ fn quoted(value: &OsStr) -> String {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
+            // A string of TOML must not have control characters.
             c if c.is_control() => {
                 write!(quoted, "\\u{:04X}", u32::from(c)).expect("a string takes all");
             }

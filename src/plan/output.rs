@@ -69,11 +69,13 @@ fn ssh_setting(dir: &Path) -> Option<String> {
     let name = dir.to_str()?;
     let (key, _) = name.split_once(['=', ' '])?;
     let is_keyword = keywords().any(|known| known.eq_ignore_ascii_case(key));
+    // A directory of such a name can only be meant as a directory.
     (is_keyword && !dir.exists()).then(|| name.to_owned())
 }
 
 /// Returns the streams with colours: terminals, unless the user chose otherwise.
 pub(super) fn colors(when: WhenArg, terminals: Terminals) -> Colors {
+    // By the rule of no-color.org an empty value has no effect.
     let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match when {
         WhenArg::Always => Colors {
@@ -90,6 +92,7 @@ pub(super) fn colors(when: WhenArg, terminals: Terminals) -> Colors {
 
 /// Returns true if the terminal understands no escape sequences.
 fn is_dumb() -> bool {
+    // Nothing is known of a terminal without a name, so it gets no escape sequences.
     env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 

@@ -24,11 +24,13 @@ pub(super) fn check(
     user: Option<&str>,
     exec_takes_user: bool,
 ) -> Result<(), Error> {
+    // Sorted, so that each run reports the same fault first.
     let mut faults: BTreeMap<(&'static str, &str, String), Vec<&str>> = BTreeMap::new();
     for target in targets {
         let takes_user = match target.transport_or(default) {
             TransportKind::OpenSsh => true,
             TransportKind::Exec => exec_takes_user,
+            // These names reach no shell of this machine.
             TransportKind::Rsh | TransportKind::Ssh => continue,
         };
         let user = target.user.as_deref().or(user).filter(|_| takes_user);
@@ -56,28 +58,30 @@ pub(super) fn check(
     }
 }
 
-/// Returns the fault of a user name, if it has one.
 fn fault_of_user(user: &str) -> Option<String> {
     let special = |c: &char| SPECIAL_IN_USERS.contains(*c);
     if user.starts_with('-') {
+        // A program would take it for an option.
         Some("it begins with '-'".to_owned())
     } else if user.chars().any(|c| c.is_ascii_control()) {
         Some("it contains a control character".to_owned())
     } else if let Some(c) = user.chars().find(special) {
         Some(format!("it contains {c:?}"))
     } else if user.contains(" -") {
+        // A shell that splits the name would make an option of its second part.
         Some("it contains a blank before '-'".to_owned())
     } else if user.ends_with('\\') {
+        // A backslash would change the meaning of the character that follows the name.
         Some("it ends with a backslash".to_owned())
     } else {
         None
     }
 }
 
-/// Returns the fault of a host name, if it has one.
 fn fault_of_host(host: &str) -> Option<String> {
     let special = |c: &char| SPECIAL_IN_HOSTS.contains(*c);
     if host.starts_with('-') {
+        // A program would take it for an option.
         Some("it begins with '-'".to_owned())
     } else if host.chars().any(|c| c.is_ascii_control()) {
         Some("it contains a control character".to_owned())

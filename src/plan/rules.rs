@@ -8,6 +8,7 @@ use crate::run::policy::{Policy, Share};
 
 /// Returns the limits, retries and waves of a run.
 pub(super) fn policy(cli: &Cli) -> Policy {
+    // clap keeps only the last one of --fail-fast and --max-failures.
     let first = cli.fail_fast.then_some(Share::Count(NonZeroU32::MIN));
     Policy {
         kill_after: cli.kill_after,

@@ -24,6 +24,7 @@ pub(super) fn groups(own: BTreeMap<String, OwnGroup>, cli: &Cli) -> Result<Group
             .map(PathBuf::from)
     };
     let mut groups = Groups::new(Places::new(variable), own);
+    // Standard input can be read only once, and it is read for the targets.
     for file in cli
         .hosts_files
         .iter()
@@ -46,6 +47,7 @@ pub(super) fn select(
 ) -> Result<Selection, Error> {
     let mut list = TargetListBuilder::with_groups(limits(cli), groups).warn_to(groups.warnings());
     let named = read(cli, groups, words.unwrap_or_default(), &mut list)?;
+    // At a terminal nobody expects a listing to wait for input.
     if !named && words.is_some() && !io::stdin().is_terminal() {
         list.add_reader(STANDARD_INPUT, io::stdin().lock())?;
     }
@@ -96,6 +98,7 @@ fn read(
         }
     }
     let inventories = groups.inventories();
+    // Names of a large list are costly, and only the notice for inventories needs them.
     let expressed = match inventories {
         [] => NodeSet::default(),
         _ => list.names(),

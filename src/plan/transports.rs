@@ -51,6 +51,7 @@ impl TransportPlan {
     /// Returns the maximum number of descriptors for one target.
     #[must_use]
     pub fn descriptors_per_host(&self) -> u32 {
+        // The callback needs a second one. With `--raw`, `drop` needs the callback as well.
         let rsh = self.rsh.as_ref().map_or(0, |rsh| match rsh.stderr {
             StderrMode::Merge => 1,
             StderrMode::Separate | StderrMode::Drop => 2,
@@ -133,7 +134,6 @@ impl SharedTexts {
     }
 }
 
-/// Returns the jump hosts of a target as text.
 fn jump_hosts_text(jump_hosts: &[HostConfig]) -> String {
     let words: Vec<String> = jump_hosts
         .iter()
@@ -165,12 +165,14 @@ pub(super) fn decide(
     };
     let stderr = cli.stderr_mode();
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
+    // sshd accepts every source port, and there are few reserved ones.
     let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
     let ssh = if is_used(TransportKind::Ssh) {
         Some(ssh(cli, targets, command, &ssh_source_ports)?)
     } else {
         None
     };
+    // If other targets use ssh, the password is for those.
     if ssh.is_none() && is_used(TransportKind::OpenSsh) {
         let option = match cli.password_fd {
             Some(_) => "--password-fd",
@@ -234,9 +236,9 @@ pub(super) fn decide(
     })
 }
 
-/// Returns the command as an ssh server gets it. Standard error is merged by the remote shell, for the server loses the
-/// order of the two streams.
+/// Returns the command as an ssh server gets it.
 fn ssh_command(cli: &Cli, command: &[u8]) -> Vec<u8> {
+    // The remote shell merges standard error, because sshd reads the two streams apart and loses their order.
     if cli.stderr_mode() == StderrMode::Merge && !cli.raw {
         wrap::merged(command)
     } else {
@@ -250,6 +252,7 @@ fn ssh(
     command: &[u8],
     source_ports: &SourcePorts,
 ) -> Result<SshOptions, Error> {
+    // The privilege of the program's file is for rshd's port only, and sshd has another one.
     if Privilege::of_this_process() == Privilege::File
         && source_ports.are_reserved()
         && let Some(target) = targets
@@ -392,6 +395,7 @@ fn rsh(
         callback_from: cli.callback_from.as_slice().into(),
         own_callback_from: targets.iter().any(|target| target.callback_from.is_some()),
         at_once: cli.demo,
+        // Counting needs a dump of the kernel's sockets.
         count_time_wait: cli.stats || cli.json,
         input: None,
     };
@@ -406,9 +410,9 @@ fn rsh(
     Ok(options)
 }
 
-/// Refuses targets on other ports than rshd's. With the privilege of the program's file, the caller could otherwise
-/// reach other services from a reserved port.
+/// Refuses targets on other ports than rshd's.
 fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
+    // With the privilege of the program's file, the caller could otherwise reach other services from a reserved port.
     let is_rsh =
         |target: &&Target| target.transport_or(cli.default_transport()) == TransportKind::Rsh;
     let port = |target: &Target| target.port.or(cli.port).unwrap_or(RSH_PORT);
@@ -449,9 +453,11 @@ fn template(words: &[OsString]) -> Result<Template, Error> {
 fn must_exist(program: &OsStr) -> Result<(), Error> {
     let is_file = |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file());
     let path = env::var_os("PATH");
+    // As in execvp(3), a name with a slash is not searched for.
     let exists = if program.as_bytes().contains(&b'/') {
         is_file(Path::new(program))
     } else {
+        // Without PATH the system searches folders of its own.
         path.is_none_or(|path| env::split_paths(&path).any(|folder| is_file(&folder.join(program))))
     };
     if exists {

@@ -1,4 +1,4 @@
-//! The embedded daemons of `--demo`, and what a run with them has in place of the plan's values.
+//! The embedded daemons of `--demo`, and the values that replace those of the plan in a run with them.
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ impl EmbeddedDaemons {
     /// Starts a daemon for each target.
     pub(super) fn start(plan: &RunPlan) -> Result<EmbeddedDaemons, Error> {
         let labels = plan.info.targets.iter().map(|target| &*target.label);
+        // Other users of this machine can connect to the daemons, and must not get commands run.
         let token = random::token().map_err(Error::system("get random bytes"))?;
         let shell = Shell::new(token.clone(), labels).label_variable("MRSH_HOST");
         let daemons =
@@ -47,6 +48,7 @@ impl EmbeddedDaemons {
             .map(|(index, target)| Target {
                 host: fake_rshd::address(index).to_string().into(),
                 port: Some(self.daemons.port()),
+                // The embedded daemons speak rsh only.
                 transport: Some(TransportKind::Rsh),
                 ..target.clone()
             })

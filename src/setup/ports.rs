@@ -9,9 +9,9 @@ use crate::plan::range_text;
 use crate::random;
 use reserved_ports::{PortPool, RESERVED, SourcePorts, candidates, kernel, may_bind};
 
-/// Minimum number of targets for which the kernel is asked for its sockets. The kernel looks through a table of all
-/// connections, whose size depends on the machine's memory. That takes milliseconds; to try a port that is taken
-/// takes microseconds.
+/// Minimum number of targets for which the kernel is asked for its sockets.
+// The kernel looks through a table of all connections, whose size depends on the machine's memory. That takes
+// milliseconds, and a try of a port that is taken takes microseconds.
 const MIN_TARGETS_FOR_DUMP: usize = 64;
 
 /// Makes the pool of source ports. If there are enough targets, the pool starts with what the kernel knows of the
@@ -32,6 +32,7 @@ pub(super) fn pool(
             range: range_text(&range),
         });
     }
+    // Tried once before the run: without the right to bind, every target would fail.
     may_bind(&usable).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied if source_ports.are_reserved() => Error::NoRightToBind {
             range: range_text(&range),
@@ -42,6 +43,7 @@ pub(super) fn pool(
         },
         _ => Error::system("bind a source port")(error),
     })?;
+    // Each run tries the ports in an order of its own, so that parallel runs seldom try the same one.
     let mut seed = [0; 8];
     random::fill(&mut seed).map_err(Error::system("get random bytes"))?;
     let pool = PortPool::new(usable, u64::from_ne_bytes(seed));

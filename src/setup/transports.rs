@@ -38,6 +38,7 @@ pub(super) async fn set_up(
     } = started;
     let no_random = "get random bytes";
     let resolver = NameResolver::default();
+    // Without the right to bind reserved ports, a run with --demo uses any ports.
     let rsh_source_ports = demo.map_or(&plan.source_ports, EmbeddedDaemons::source_ports);
     let mut pool = None;
     let rsh = match plan.rsh {
@@ -52,6 +53,7 @@ pub(super) async fn set_up(
     let ssh = match plan.ssh {
         Some(options) => {
             let pool = match pool {
+                // Two pools of the same ports would not know each other's leases.
                 Some(pool) if plan.ssh_source_ports == *rsh_source_ports => pool,
                 _ => ports::pool(&plan.ssh_source_ports, targets.len(), notices)?,
             };

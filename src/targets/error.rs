@@ -137,6 +137,7 @@ impl Diagnostic {
         let line_end = text[span.start..]
             .find('\n')
             .map_or(text.len(), |at| span.start + at);
+        // A fault may reach over several lines, and only its first line is shown.
         let fault = &text[span.start..span.end.clamp(span.start, line_end)];
         let (before, after) = (&text[line_start..span.start], &text[span.start..line_end]);
         // Editors count characters, not bytes.
@@ -166,7 +167,9 @@ impl Diagnostic {
             excerpt.push('…');
         }
         let mut shown_fault = String::new();
+        // The caret must not be longer than the excerpt.
         push_visible(&fault[..fault.len().min(end)], &mut shown_fault);
+        // A fault at the end of the text has no character of its own, and yet needs a caret.
         let caret = (caret_start, shown_fault.width().max(1));
         Diagnostic {
             message: message.into(),
@@ -191,6 +194,7 @@ impl Diagnostic {
         fault: &Fault,
     ) -> Diagnostic {
         Diagnostic::of_definition(fault)
+            // The definition of a group may be in another text than the expression that uses it.
             .unwrap_or_else(|| Diagnostic::new(origin, text, span, fault.to_string(), help(fault)))
     }
 
@@ -245,6 +249,7 @@ impl fmt::Display for Diagnostic {
 fn push_visible(text: &str, out: &mut String) {
     out.extend(text.chars().map(|c| match c {
         '\t' => ' ',
+        // A control character would change the terminal and move the caret.
         c if c.is_control() => '\u{fffd}',
         c => c,
     }));

@@ -34,9 +34,11 @@ pub fn fold<'a>(labels: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Splits `user@name:port` into its parts with their marks; `None` if the label has another form.
 fn split_label(label: &str) -> Option<(&str, &str, &str)> {
+    // No pair of a user and a host is longer, so free text is not read to its end.
     if label.len() > 2 * MAX_NAME {
         return None;
     }
+    // The last `@` separates the user, because a user name may have a domain (`user@EXAMPLE.COM@host`).
     let (user, rest) = label.split_at(label.rfind('@').map_or(0, |at| at + 1));
     let (name, port) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
     let digits = port.strip_prefix(':').unwrap_or("0");

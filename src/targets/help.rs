@@ -13,6 +13,7 @@ pub(crate) fn help(fault: &Fault) -> Option<String> {
         Fault::BadCharacter('#') => "a comment needs white space before its '#'",
         Fault::BadCharacter('=') => "options like user=NAME come after the name in a hosts file",
         Fault::Group(error) => return group_help(error),
+        // The advice is about the fault itself, wherever it is.
         Fault::InDefinition { fault, .. } => return help(fault),
         other => return other.help(),
     };

@@ -46,6 +46,7 @@ impl Attributes for Options {
     }
 
     fn or(&self, outer: &Options) -> Options {
+        // The inner options come first: a word is more specific than the list around it.
         let own = self.clone();
         Options {
             user: own.user.or_else(|| outer.user.clone()),
@@ -76,7 +77,7 @@ pub struct Host<'a> {
     pub label: &'a str,
     /// True if the label was given as one: it makes a target of its own.
     pub labelled: bool,
-    /// The name or address, without the brackets of an IPv6 address. Sets know the host by it.
+    /// The name or address, without the brackets of an IPv6 address. Sets have the host under this name.
     pub name: &'a str,
     /// The name or address to connect to, if it is not the name.
     pub address: Option<&'a Arc<str>>,

@@ -98,6 +98,7 @@ pub(super) fn parse_line<'a>(
 /// Reads `#include FILE`.
 fn include(text: &str) -> Option<HostsFileLine<'_>> {
     let rest = text.trim_start().strip_prefix("#include")?;
+    // `#included` is an ordinary comment.
     if !rest.is_empty() && !rest.starts_with(char::is_whitespace) {
         return None;
     }
@@ -160,6 +161,7 @@ impl Keys {
             callback_from: self.callback.map(|(_, networks)| networks),
             ..Options::default()
         };
+        // As a list around the hosts, so that the options of a single host come first.
         let mut list = HostList::default();
         list.push_list(Arc::new(hosts), options);
         Ok(list)
@@ -286,9 +288,11 @@ fn is_option(word: &str) -> bool {
 }
 
 fn is_user(text: &str) -> bool {
+    // ssh would take a name such as `-oProxyCommand=…` for an option.
     is_label(text) && !text.starts_with('-') && !text.contains(['/', ':'])
 }
 
 fn is_label(text: &str) -> bool {
+    // A label is printed on terminals, which interpret control characters.
     (1..=255).contains(&text.len()) && !text.chars().any(char::is_control)
 }

@@ -101,6 +101,7 @@ impl<'a> TargetListBuilder<'a> {
     /// Adds the hosts that an expression names.
     pub fn add_expr(&mut self, text: &str, origin: Origin) -> Result<(), TargetError> {
         let mut hosts = self.parse(text, &origin)?;
+        // A regular expression applies to the whole list, also to hosts that are added later.
         self.filters.extend(hosts.take_overall());
         self.add_source(origin.name());
         self.add_hosts(hosts, &origin, text, 0..text.len())
@@ -206,6 +207,7 @@ impl<'a> TargetListBuilder<'a> {
         };
         match self.gathered {
             Gathered::Plain(mut list) => {
+                // Plain names stay ranges, so that a million of them are never written out.
                 let named = list.to_set();
                 if named.is_empty() {
                     return Err(none(&self.sources));

@@ -72,6 +72,7 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Network, NotANetwork> {
         let (address, prefix) = match text.split_once('/') {
+            // Rust's parser of numbers accepts a plus sign.
             Some((address, digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => {
                 (address, Some(digits.parse().map_err(|_| NotANetwork)?))
             }
@@ -83,6 +84,7 @@ impl FromStr for Network {
         if prefix > width(typed) {
             return Err(NotANetwork);
         }
+        // The bits of the host are cleared, so that equal networks are equal values.
         let masked = |bits: u128, width: u8| {
             let host_bits = u32::from(width - prefix);
             let kept = bits.checked_shr(host_bits).unwrap_or(0);

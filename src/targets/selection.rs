@@ -85,6 +85,7 @@ impl Selection {
     #[must_use]
     pub fn sorted(mut self) -> Selection {
         match &mut self.from {
+            // A set has this order already, so no name is written out.
             SelectedHosts::Names { sorted, .. } => *sorted = true,
             SelectedHosts::Targets(targets) => *targets = sorted(targets),
         }
@@ -108,6 +109,7 @@ impl Selection {
     #[must_use]
     pub fn pick(self, count: usize, random: &mut fastrand::Rng) -> Selection {
         let mut positions = random.choose_multiple(0..self.len(), count.max(1));
+        // The choice is random, and the order of the list stays.
         positions.sort_unstable();
         self.at(positions)
     }

@@ -6,6 +6,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     let length = name.chars().count();
     known
         .into_iter()
+        // A quick check: two edits change the length by at most two characters, which have up to four bytes each.
         .filter(|known| known.len().abs_diff(name.len()) <= 8)
         .map(|known| (strsim::osa_distance(name, known), known))
         .filter(|(distance, _)| *distance <= 2 && distance * 2 < length.max(2))

@@ -58,6 +58,7 @@ impl AnyTransport {
             TransportKind::Exec => self.exec.as_ref().map(ChosenTransport::Exec),
             TransportKind::Ssh => self.ssh.as_deref().map(ChosenTransport::Ssh),
         };
+        // The set-up makes a transport for every kind that a target of the plan takes.
         chosen.expect("every transport that a target takes has been set up")
     }
 }
@@ -68,6 +69,7 @@ impl Transport for AnyTransport {
     async fn route(&self, target: &Target, budget: &mut Budget) -> Result<Route, TransportError> {
         match self.choose(target) {
             ChosenTransport::Rsh(rsh) => rsh.route(target, budget).await,
+            // Boxed: otherwise each host task, also one of rsh, has the size of this future.
             ChosenTransport::Ssh(ssh) => Box::pin(ssh.route(target, budget)).await,
             ChosenTransport::OpenSsh(openssh) => openssh.route(target, budget).await,
             ChosenTransport::Exec(exec) => exec.route(target, budget).await,
@@ -102,6 +104,7 @@ impl Transport for AnyTransport {
     }
 
     fn time_wait(&self) -> Option<usize> {
+        // rsh alone counts: by default the kernel chooses the source ports of ssh.
         self.rsh.as_ref().and_then(Transport::time_wait)
     }
 
@@ -119,6 +122,7 @@ impl Session for AnySession {
     async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
         match self {
             AnySession::Rsh(session) => session.pump(output).await,
+            // Boxed for the same reason as in `route`.
             AnySession::Ssh(session) => Box::pin(session.pump(output)).await,
             AnySession::OpenSsh(session) => Box::pin(session.pump(output)).await,
             AnySession::Exec(session) => Box::pin(session.pump(output)).await,

@@ -12,12 +12,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the pause after this many failures. Its maximum doubles with each failure. A random part of up to a
-    /// half is taken off, because targets that failed together must not connect together again.
+    /// Returns the pause after this many failures. Its maximum doubles with each failure, and a random part of up to a
+    /// half is taken off.
     #[must_use]
     pub fn pause(self, failures: u32, random: &mut fastrand::Rng) -> Duration {
+        // Saturating, because --retries may be any number.
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
         let longest = self.first.saturating_mul(doubled).min(self.longest);
+        // Targets that failed together must not connect together again.
         longest.mul_f64(1.0 - random.f64() / 2.0)
     }
 }

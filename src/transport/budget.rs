@@ -41,16 +41,19 @@ impl Excused {
     /// Runs a future whose time is not charged. Only one such future may run at a time.
     pub async fn wait<F: Future>(&self, future: F) -> F::Output {
         self.lock().since = Some(Instant::now());
+        // A guard, since the future may be dropped while it waits.
         let _end = EndOfWait(self);
         future.await
     }
 
     fn total(&self) -> Duration {
         let wait = self.lock();
+        // A wait in progress counts too: the limit of the charged future is checked while it lasts.
         wait.ended + wait.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, UnchargedTime> {
+        // A panic cannot leave the sum half changed, so a poisoned lock is usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,6 +110,7 @@ impl Budget {
     /// Reduces the whole budget, spent time included, to at most this: a target may have its own limit.
     pub fn limit(&mut self, most: Duration) {
         self.whole = self.whole.min(most);
+        // The limit is for the whole attempt, so time that is spent already counts.
         self.left = self.left.min(self.whole.saturating_sub(self.spent));
     }
 
@@ -184,6 +188,7 @@ impl Meter<'_> {
 
 impl Drop for Meter<'_> {
     fn drop(&mut self) {
+        // In `drop`, because a future that is dropped early, such as in `select!`, has spent its time as well.
         let spent = self.start.elapsed().saturating_sub(self.uncharged());
         self.budget.left = self.budget.left.saturating_sub(spent);
         self.budget.spent += spent;
@@ -195,9 +200,12 @@ impl<F: Future> Future for Spend<'_, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        // The future is polled before the timer: a result that is ready now came in time.
         if let Poll::Ready(done) = this.inner.poll(context) {
             return Poll::Ready(Some(done));
         }
+        // The timer counts all time, so its end is moved by the time that is not charged. The loop polls it again after
+        // `reset`, because a timer wakes its task only if it was polled.
         while this.timer.as_mut().poll(context).is_ready() {
             let end = this.meter.start + this.meter.most + this.meter.uncharged();
             if end <= Instant::now() {

@@ -24,6 +24,7 @@ pub(super) async fn dial(
         let before = budget.left();
         let attempt = budget.spend_up_to(before / count, connect(pool, peer));
         let connected = attempt.await;
+        // Without a port nothing was sent, so this was no attempt.
         if !matches!(connected, Some(Err(ConnectError::NoPort(_)))) {
             route.facts.attempts += 1;
             *route.facts.connect.get_or_insert_default() += before - budget.left();
@@ -33,11 +34,13 @@ pub(super) async fn dial(
                 route.facts.local_port = local_port(&outgoing);
                 return Ok((peer, outgoing));
             }
+            // The address stays in the route: the same attempt goes on after the wait.
             Some(Err(ConnectError::NoPort(wait))) => return Err(AttemptError::NoPort(wait)),
             Some(Err(ConnectError::LocalResources(e))) => return Err(AttemptError::Shortage(e)),
             Some(Err(ConnectError::Failed(error))) => connect_failure(error),
             None => budget.exhausted(Phase::Connect),
         };
+        // The last address stays, for a further attempt.
         if route.addresses.len() == 1 {
             return Err(AttemptError::Failed(failure));
         }
@@ -48,6 +51,7 @@ pub(super) async fn dial(
 /// Returns the source port, also if the kernel chose it.
 fn local_port(outgoing: &Outgoing) -> Option<u16> {
     match outgoing.lease.port() {
+        // Port 0 leaves the choice to the kernel (bind(2)).
         0 => Some(outgoing.stream.local_addr().ok()?.port()),
         port => Some(port),
     }
@@ -55,6 +59,7 @@ fn local_port(outgoing: &Outgoing) -> Option<u16> {
 
 /// Returns the error for an errno of `connect`.
 fn connect_failure(error: io::Error) -> TransportError {
+    // The kernel also turns ICMP errors into these codes (`icmp_err_convert`), EHOSTDOWN and ENONET among them.
     const UNREACHABLE: [Errno; 7] = [
         Errno::HOSTUNREACH,
         Errno::NETUNREACH,

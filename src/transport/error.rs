@@ -250,6 +250,7 @@ impl TransportError {
     #[must_use]
     pub fn common(&self) -> Option<String> {
         match self {
+            // Equal texts fold by themselves.
             TransportError::HostKey { fault } if fault.common != fault.text => {
                 Some(fault.common.clone())
             }
@@ -275,6 +276,7 @@ impl TransportError {
     pub fn password_use(&self) -> PasswordUse {
         match self {
             TransportError::AuthFailed { password, .. } => *password,
+            // A jump host takes part in the trial of the password like a target.
             TransportError::Jump { source, .. } => source.password_use(),
             _ => PasswordUse::None,
         }
@@ -354,6 +356,7 @@ impl From<&TransportError> for Failure {
         Failure {
             class: error.class(),
             phase: error.phase(),
+            // The standard library adds numbers such as `(os error 111)`, which say the same again.
             message: plain(error),
             common: error.common().map(|text| plain(&text)),
             help: error.help(),
@@ -375,9 +378,10 @@ fn broken(phase: Phase) -> String {
     }
 }
 
-/// Words for a connect timeout: those of ssh(1) if there was no connection, else the phase.
+/// Returns the text for a connect timeout.
 fn timed_out(phase: Phase, after: Duration) -> String {
     let after = seconds(after);
+    // The words of ssh(1), which users search for.
     if phase == Phase::Connect {
         format!("connection timed out after {after}")
     } else {
@@ -385,7 +389,7 @@ fn timed_out(phase: Phase, after: Duration) -> String {
     }
 }
 
-/// A duration as people write it on the command line: `10 s`, `0.5 s`.
+/// Returns a duration in the form of the command line: `10 s`, `0.5 s`.
 fn seconds(d: Duration) -> String {
     format!("{} s", d.as_secs_f64())
 }

@@ -141,6 +141,7 @@ pub trait Transport: Send + Sync + 'static {
     }
 }
 
+// rsh boxes its session, since the task of a host holds a session several times.
 impl<S: Session> Session for Box<S> {
     fn pump(
         &mut self,

@@ -67,12 +67,14 @@ impl Output {
             let output = self;
             return OutputPermit { permit, output };
         }
+        // A guard, since the wait may be cancelled: its time counts all the same.
         let _waiting = PermitWait::begin(self);
         match self.chunks.reserve().await {
             Ok(permit) => OutputPermit {
                 permit,
                 output: self,
             },
+            // The receiver is dropped only at the end of the run. The cancellation then drops this future.
             Err(_) => std::future::pending().await,
         }
     }
@@ -124,6 +126,7 @@ impl Output {
     fn held_since(&self, since: ClockReading) -> Duration {
         let now = self.now();
         let running = now.running.saturating_sub(since.running);
+        // The time of the reader may include a stop of this process (SIGSTOP), which blocks no target.
         running.min(now.blocked.saturating_sub(since.blocked))
     }
 

@@ -29,8 +29,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use super::{Budget, TransportError};
 use crate::event::Phase;
 
-/// Maximum number of parallel lookups. With more, common name servers drop questions, and each dropped one costs five
-/// seconds (measured with 5,000 names: 0.24 s with 32 in parallel, 5.2 s with 512).
+/// Maximum number of parallel lookups.
+// With more, common name servers drop questions, and each dropped one costs five seconds. Measured with 5,000 names:
+// 0.24 s with 32 in parallel, 5.2 s with 512.
 const PARALLEL_LOOKUPS: usize = 32;
 
 /// Maximum number of parallel lookups of names in `/etc/hosts`, beside the others.
@@ -42,8 +43,7 @@ pub const LOOKUP_THREADS: usize = PARALLEL_LOOKUPS + LOCAL_LOOKUPS;
 /// Number of lookups in a row without an answer after which the name service counts as dead.
 const UNANSWERED: usize = 32;
 
-/// Minimum time of a lookup without an answer. If a lookup fails "for now" sooner, a server has answered that it
-/// cannot tell.
+/// Minimum time of a lookup without an answer.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// File with names of this machine.
@@ -125,10 +125,12 @@ impl NameResolver {
         port: u16,
         budget: &mut Budget,
     ) -> Result<Vec<SocketAddr>, TransportError> {
+        // A literal address needs no thread and no server.
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         let shared = &self.0;
+        // The system reads literals such as `fe80::1%eth0` and names of /etc/hosts without a server.
         let is_local = is_literal(host) || shared.is_local(host);
         let (turn, _probe) = if is_local {
             (acquire(&shared.local_turns).await, None)
@@ -140,6 +142,7 @@ impl NameResolver {
         let (name, asking) = (host.to_owned(), Arc::clone(shared));
         tokio::task::spawn_blocking(move || {
             let found = (asking.ask)(&name, port);
+            // Returned here and not by the caller: after a timeout the thread is still busy.
             drop(turn);
             // A late answer helps nobody, but it proves that the service is not dead.
             if let Err(late) = sender.send(found)
@@ -152,6 +155,7 @@ impl NameResolver {
         let found = match budget.spend(found).await {
             Some(found) => found.map_err(io::Error::other).flatten(),
             None => {
+                // A name of /etc/hosts shows nothing about the servers.
                 if !is_local {
                     shared.was_not_answered();
                 }
@@ -161,6 +165,7 @@ impl NameResolver {
         match &found {
             _ if is_local => {}
             found if is_answer(found) => shared.was_answered(),
+            // A quick failure "for now" is an answer: a server reports that it cannot tell.
             _ if began.elapsed() >= SLOW => shared.was_not_answered(),
             _ => {}
         }
@@ -181,11 +186,13 @@ impl ResolverState {
     ) -> Result<(OwnedSemaphorePermit, Option<ServiceProbe>), TransportError> {
         let mut service = self.service.subscribe();
         tokio::select! {
+            // A service that died is noticed before a thread is taken.
             biased;
             () = died(&mut service) => {}
             turn = acquire(&self.turns) => return Ok((turn, None)),
         }
         let mut is_first = false;
+        // Without a free thread a probe would wait as well.
         let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
             return Err(not_asked());
         };
@@ -222,6 +229,7 @@ impl ResolverState {
             let _ = File::open(HOSTS).and_then(|file| file.take(MAX_HOSTS).read_to_end(&mut text));
             names_in(&String::from_utf8_lossy(&text))
         });
+        // Names of hosts are compared without case (RFC 4343).
         names.contains(host.to_ascii_lowercase().as_str())
     }
 }
@@ -260,14 +268,17 @@ fn names_in(text: &str) -> HashSet<Box<str>> {
     let entries = text
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default());
+    // The first field is the address (hosts(5)).
     let names = entries.flat_map(|entry| entry.split_whitespace().skip(1));
     names.map(|name| name.to_ascii_lowercase().into()).collect()
 }
 
 /// True for addresses that only the system can parse: `fe80::1%eth0`, `127.1`.
 fn is_literal(host: &str) -> bool {
+    // An address with a zone (RFC 4007, section 11).
     let address = host.split_once('%').map(|(address, _)| address);
     address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        // inet_aton(3) accepts one to four numbers.
         || host
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
@@ -290,6 +301,7 @@ fn failure(error: &io::Error) -> TransportError {
 /// Returns the resolver's message without the prefix of the standard library.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
+    // The standard library puts these words before those of gai_strerror(3).
     match text.strip_prefix("failed to lookup address information: ") {
         Some(words) => words.to_owned(),
         None => text,

@@ -88,6 +88,7 @@ impl Connection {
                 self.state = match self.writing {
                     WriteState::Broken => ReadState::Reset,
                     WriteState::Open | WriteState::Ended => {
+                        // The other side has closed first and keeps the TIME_WAIT, so no reset is needed any more.
                         let _ = SockRef::from(&self.stream).set_linger(None);
                         ReadState::RemoteClosed
                     }
@@ -97,6 +98,7 @@ impl Connection {
             Ok(n) => Ok(ReadResult::Data(take(&buffer[..n]))),
             Err(e) => match e.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(ReadResult::Nothing),
+                // For a reset after the other side's end, the kernel reports EPIPE (`tcp_reset`).
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                     self.state = ReadState::Reset;
                     Ok(ReadResult::End)
@@ -106,7 +108,6 @@ impl Connection {
         })
     }
 
-    /// Writes all of `bytes`.
     pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.stream.try_write(bytes) {
@@ -126,6 +127,7 @@ impl Connection {
     /// Writes as many bytes as the socket takes now. Returns their number.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
+        // One write may be cut short by the send buffer, and only EAGAIN shows that it is full.
         while written < bytes.len() {
             match self.stream.try_write(&bytes[written..]) {
                 Ok(n) => written += n,
@@ -138,6 +140,7 @@ impl Connection {
 
     /// Ends the writing half: the other side reads an end of file, and this side closes first.
     pub(super) fn half_close(&mut self) {
+        // shutdown(2) never waits. After a reset it fails with ENOTCONN.
         self.writing = match SockRef::from(&self.stream).shutdown(Shutdown::Write) {
             Ok(()) => WriteState::Ended,
             Err(_) => WriteState::Broken,
@@ -151,6 +154,7 @@ impl Connection {
 
     /// Writes one byte if the socket takes it now.
     pub(super) fn try_write_byte(&self, byte: u8) -> bool {
+        // Without a wait: rsh-redone never reads its call-back.
         self.is_open() && self.stream.try_write(&[byte]).is_ok()
     }
 }

@@ -76,6 +76,7 @@ fn folders_of(setting: Option<&str>, config: &Path) -> Result<Vec<PathBuf>, Grou
         let message = format!("{}: a quote is never closed: {setting}", file.display());
         GroupError::Failed(message)
     };
+    // ClusterShell splits these settings with Python's shlex, too.
     let words = shlex::split(setting).ok_or_else(unclosed)?;
     let config = config.to_string_lossy();
     let mut folders = Vec::new();
@@ -186,11 +187,11 @@ impl Loader {
 }
 
 fn denied(file: &Path) -> bool {
+    // The error of `read_text` is a text, so the kind of the error is found by opening the file again.
     let opened = std::fs::File::open(file);
     opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
-/// Returns the commands of a section.
 fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
     let Some(map) = section.get("map") else {
         let (file, name) = (file.display(), &section.name);
@@ -212,7 +213,8 @@ fn commands(section: &Section, file: &Path) -> Result<Commands, GroupError> {
     })
 }
 
-/// Maximum number of nodes in the hosts of a group. With aliases, a small file can expand to any number.
+/// Maximum number of nodes in the hosts of a group.
+// With aliases, a small file can expand to any number.
 const MAX_NODES: usize = 1_000_000;
 
 /// Returns the hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or too

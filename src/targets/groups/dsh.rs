@@ -73,10 +73,12 @@ impl Dsh {
                         warn("these files include each other: ignored");
                     }
                     Some(found) => parts.push(self.expression(&found, open)?),
+                    // Another source may have the group.
                     None => parts.push(format!("@{included}")),
                 }
                 continue;
             }
+            // A `#` inside of a word belongs to the word.
             let comment = line.find(" #").or_else(|| line.find("\t#"));
             let hosts = &line[..comment.unwrap_or(line.len())];
             if !hosts.is_empty() && !hosts.starts_with('#') {
@@ -111,6 +113,7 @@ impl Source for Dsh {
     }
 
     fn all(&self) -> Result<Option<String>, GroupError> {
+        // dsh's own list of all machines comes before a group of the name `all`.
         match self.machines.first() {
             Some(file) => self.expression(file, &mut Vec::new()).map(Some),
             None => self.lookup("all"),

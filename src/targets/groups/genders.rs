@@ -19,7 +19,8 @@ use crate::targets::TransportKind;
 /// Maximum number of hosts in a line.
 const MAX_HOSTS: usize = 1_000_000;
 
-/// Maximum depth of parentheses in a query. It bounds the recursion of the parser.
+/// Maximum depth of parentheses in a query.
+// The parser is recursive.
 const MAX_DEPTH: usize = 50;
 
 /// A genders file, read at the first query.
@@ -68,6 +69,7 @@ impl Source for Genders {
             // genders does not distinguish an attribute that no host has from an unknown one.
             Ok(_) if !parser.known => Ok(None),
             Ok(hosts) => database.reached(&hosts).map(Some),
+            // Without an operator this is no query but the name of a group, perhaps of another source.
             Err(_) if !query.contains(['&', '|', '~', '(']) && !query.contains("--") => Ok(None),
             Err(message) => Err(GroupError::Failed(message)),
         }
@@ -167,6 +169,8 @@ fn parse(text: &str, name: &str) -> Result<Database, GroupError> {
                     .or_default()
                     .push(host.name.to_owned());
                 if let Some(value) = value {
+                    // As in genders, `%n` is the name of the host and `%%` a percent sign. NUL replaces `%%` at first,
+                    // so that `%%n` does not become the name of the host.
                     let value = value
                         .replace("%%", "\0")
                         .replace("%n", host.name)
@@ -213,6 +217,7 @@ impl Query<'_> {
     fn terms(&mut self) -> Result<NodeSet, String> {
         let mut hosts = self.term()?;
         loop {
+            // Operators of genders have no precedence and are taken from left to right.
             if self.take("||") {
                 hosts = hosts.union(&self.term()?);
             } else if self.take("&&") {

@@ -34,7 +34,6 @@ impl Section {
 }
 
 impl Ini {
-    /// Returns the section of this name.
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
@@ -69,6 +68,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Ini, GroupError> {
             Err(GroupError::Failed(format!("{name}:{number}: {message}")))
         };
         let trimmed = line.trim();
+        // As in configparser, a comment line does not end the value around it.
         if trimmed.starts_with(['#', ';']) {
             continue;
         }
@@ -77,6 +77,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Ini, GroupError> {
             .sections
             .last_mut()
             .and_then(|section| section.entries.last_mut());
+        // As in configparser, an empty line does not end a value either.
         if let (Some(key_depth), Some((_, value))) = (indent, value)
             && (trimmed.is_empty() || depth > key_depth)
         {
@@ -91,6 +92,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Ini, GroupError> {
             let Some(section) = inside.strip_suffix(']').filter(|name| !name.is_empty()) else {
                 return error("a section is written [NAME]");
             };
+            // configparser is strict by default: sections and keys must not repeat.
             if ini.section(section).is_some() {
                 return error(&format!("there is a second section [{section}]"));
             }
@@ -107,6 +109,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Ini, GroupError> {
         let Some((key, value)) = trimmed.split_once(['=', ':']) else {
             return error("expected KEY: VALUE");
         };
+        // configparser reads keys without case (`optionxform`).
         let key = key.trim().to_lowercase();
         if section.get(&key).is_some() {
             return error(&format!("{key} stands twice in this section"));
@@ -114,6 +117,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Ini, GroupError> {
         section.entries.push((key, value.trim().to_owned()));
         indent = Some(depth);
     }
+    // Empty lines after a value are not a part of it.
     for (_, value) in ini
         .sections
         .iter_mut()

@@ -38,6 +38,7 @@ pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String,
         }
     }
     let mut whole: Vec<(String, NodeSet)> = whole.into_iter().collect();
+    // The sort is stable: groups of one size stay in the order of their names.
     whole.sort_by_key(|(_, members)| std::cmp::Reverse(members.len()));
     let mut rest = hosts.clone();
     let mut chosen = Vec::new();

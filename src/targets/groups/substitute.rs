@@ -1,7 +1,6 @@
 //! The variables of ClusterShell's configuration.
 
-/// Replaces `$name` and `${name}`; `$$` is a dollar sign. Unknown names stay unchanged, because they may be variables
-/// of the shell.
+/// Replaces `$name` and `${name}`; `$$` is a dollar sign. Unknown names stay unchanged.
 pub(super) fn substitute<'v>(template: &str, value: impl Fn(&str) -> Option<&'v str>) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::new();
@@ -21,6 +20,7 @@ pub(super) fn substitute<'v>(template: &str, value: impl Fn(&str) -> Option<&'v 
             continue;
         }
         let length = length.min(rest.len() - at);
+        // An unknown name may be a variable of the shell.
         out.push_str(value(name).unwrap_or(&rest[at..at + length]));
         rest = &rest[at + length..];
     }

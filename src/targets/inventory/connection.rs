@@ -121,6 +121,7 @@ impl ConnectionVariables {
                 let short = value.rsplit('.').next().unwrap_or(value);
                 self.plugin = Some(match short {
                     "smart" => Plugin::Default,
+                    // All of these are clients of the same protocol.
                     "ssh" | "paramiko" | "paramiko_ssh" | "libssh" => {
                         Plugin::Known(TransportKind::Ssh)
                     }
@@ -211,6 +212,7 @@ fn ssh_settings(arguments: &str) -> Result<Vec<String>, String> {
         let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
             return Err(format!("{word:?} is no option of ssh"));
         };
+        // ssh(1) uses getopt(3): several letters may follow one dash.
         for (at, letter) in letters.char_indices() {
             let setting = match letter {
                 '4' => "AddressFamily=inet",

@@ -18,6 +18,7 @@ pub(super) fn read(
     file: &str,
     limit: usize,
 ) -> Result<(), String> {
+    // Ansible's group for the hosts before the first section.
     let mut section = InventorySection::Hosts("ungrouped".to_owned());
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -83,6 +84,7 @@ fn read_line(
                 return Err("expected KEY=VALUE".into());
             };
             let value = split_words(value)?.join(" ");
+            // Here Ansible allows blanks around the equals sign, and not after a host.
             let variables = &mut inventory.group(group).variables;
             variables.set(key.trim(), &value, place)?;
         }
@@ -103,6 +105,7 @@ fn header(line: &str) -> Option<Result<InventorySection, String>> {
         None => (name, None),
         Some((name, kind)) => (name, Some(kind)),
     };
+    // A range of numbers at the start of a name, such as `[01:50]web`.
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }

@@ -6,7 +6,9 @@ pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
         return (text, None);
     };
     let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    // A colon in brackets belongs to a range.
     let outside = name.matches('[').count() == name.matches(']').count();
+    // Several colons are an IPv6 address.
     let colons = name
         .split(']')
         .map(|part| part.split('[').next().unwrap_or_default())
@@ -94,12 +96,14 @@ fn range(text: &str, limit: usize) -> Result<Vec<String>, String> {
         return Err(format!("[{text}] is no range of numbers or letters"));
     };
     let padded = first.len() > 1 && first.starts_with('0');
+    // Ansible has the same rule for a first number that begins with a zero.
     if padded && first.len() != last.len() {
         return Err(format!("the ends of [{text}] have different lengths"));
     }
     if from > to {
         return Err(format!("the range [{text}] runs backwards"));
     }
+    // Checked before any name is made.
     if (to - from) / step >= limit {
         return Err(format!("more than {limit} hosts"));
     }

@@ -43,6 +43,7 @@ fn files(folder: &Path) -> Result<HashMap<String, Vec<PathBuf>>, String> {
     for path in entries(folder)? {
         let known = path.extension().and_then(|ending| ending.to_str());
         let name = match known {
+            // The name of a folder is taken whole, since a dot in it starts no ending.
             Some(ending) if ENDINGS.contains(&ending) && path.is_file() => path.file_stem(),
             _ => path.file_name(),
         };
@@ -67,6 +68,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
             paths.push(path);
         }
     }
+    // Ansible reads the files of a folder in the order of their names, and the last one decides.
     paths.sort();
     Ok(paths)
 }

@@ -6,6 +6,7 @@ use super::{Inventory, Variables};
 use crate::targets::groups::{Entry, YamlNode, parse_yaml};
 
 /// Maximum depth of groups in groups.
+// The reader is recursive.
 const MAX_DEPTH: usize = 50;
 
 /// Reads the text into the inventory.
@@ -38,7 +39,8 @@ struct InventoryReader<'a> {
     inventory: &'a mut Inventory,
     file: &'a str,
     limit: usize,
-    /// Number of groups that were read. With aliases, a small file can expand to a large tree.
+    /// Number of groups that were read.
+    // With aliases, a small file can expand to a large tree.
     visits: usize,
 }
 

@@ -60,6 +60,7 @@ impl Transport for ExecTransport {
         _: &mut Budget,
     ) -> Result<LocalProcess, AttemptError> {
         route.phase = Phase::Start;
+        // No shell reads the words, so a host's name cannot add a command.
         let words = self.options.template.fill(TemplateValues {
             host: &target.host,
             user: target.user.as_deref().unwrap_or(&self.options.user),

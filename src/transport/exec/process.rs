@@ -72,6 +72,7 @@ pub(super) fn start(
     let mut input = None;
     if reads {
         let (far, near) = io::pipe().map_err(cannot)?;
+        // tokio's type for pipes makes this end non-blocking, which the command's end must not be.
         input = Some(Sender::from_owned_fd(near.into()).map_err(cannot)?);
         command.stdin(far);
     }
@@ -84,6 +85,7 @@ pub(super) fn start(
             command.stderr(far);
         }
         StderrMode::Merge => {
+            // One pipe for both streams keeps the order in which the command wrote.
             command.stderr(far.try_clone().map_err(cannot)?);
         }
         StderrMode::Drop => {
@@ -113,10 +115,9 @@ pub(super) fn start(
 }
 
 /// Starts a command in a session of its own, and so in a process group of its own, as pdsh does.
-///
-/// A group of its own in the terminal's session would not do: a command that uses the terminal (a password, `stty`)
-/// would be stopped for ever. In a session of its own it has no terminal and reports an error.
 fn start_new_session(command: &mut std::process::Command) -> io::Result<()> {
+    // A process group of its own in the session of the terminal is not enough: a command that uses the terminal (a
+    // password, `stty`) would be stopped for ever. In a session of its own it has no terminal and reports an error.
     // The second argument is for wrappers that depend on each other.
     let unused = CommandWrap::with_new("", |_| {});
     ProcessSession.pre_spawn(command, &unused)
@@ -126,8 +127,9 @@ fn receiver(pipe: io::PipeReader) -> io::Result<Receiver> {
     Receiver::from_owned_fd(pipe.into())
 }
 
-/// True if starting a process may succeed after others have ended. fork(2) returns EAGAIN at the limit on processes.
+/// True if starting a process may succeed after others have ended.
 fn is_shortage(error: &io::Error) -> bool {
+    // fork(2) returns EAGAIN at the limit on processes.
     let too_many = rustix::io::Errno::AGAIN.raw_os_error();
     reserved_ports::is_shortage(error) || error.raw_os_error() == Some(too_many)
 }
@@ -158,6 +160,7 @@ impl LocalProcess {
         match read {
             Ok(data) => {
                 if data.is_empty() {
+                    // A pipe at its end is always readable, so a wait for it would never sleep.
                     *place = None;
                 }
                 Ok(data)
@@ -189,9 +192,10 @@ impl LocalProcess {
         Ok(self.record_exit(status))
     }
 
-    /// Returns the exit. Forgets the process group, whose number another process may get.
+    /// Returns the exit, and forgets the process group.
     fn record_exit(&mut self, status: ExitStatus) -> RemoteExit {
         use std::os::unix::process::ExitStatusExt;
+        // The process was reaped, so another one may get its number.
         self.group = None;
         let small = |n: i32| u8::try_from(n).ok();
         match (
@@ -212,6 +216,7 @@ impl LocalProcess {
         match fed {
             Ok(InputState::Some) => Ok(()),
             Ok(InputState::All) => {
+                // Closing the pipe is the end of file for the command.
                 self.input = None;
                 self.reader = None;
                 Ok(())
@@ -263,7 +268,8 @@ enum InputState {
     All,
 }
 
-/// Waits until the pipe takes bytes and there is input, and writes a part. Never returns without a pipe or input. Cancel safe.
+/// Waits until the pipe takes bytes and there is input, and writes a part. Never returns without a pipe or input.
+/// Cancel safe.
 async fn write(
     pipe: Option<&Sender>,
     reader: Option<&mut InputReader>,
@@ -271,6 +277,7 @@ async fn write(
     let (Some(pipe), Some(reader)) = (pipe, reader) else {
         return std::future::pending().await;
     };
+    // The pipe is awaited first, so that no input is in memory for a command that does not read.
     if pipe.writable().await.is_err() {
         return Ok(InputState::All);
     }
@@ -292,6 +299,8 @@ impl Session for LocalProcess {
         let mut found = None;
         while !self.early.is_empty() || self.has_output() {
             let early = self.early.front().map(|(stream, _)| *stream);
+            // Data is read only with a slot in the queue: a full queue blocks the command, and a cancelled wait loses
+            // nothing.
             let step = tokio::select! {
                 ready = ready(early, self.out.as_ref(), self.err.as_ref()), if found.is_none() => {
                     ProcessEvent::Readable(ready.map_err(TransportError::lost)?)

@@ -42,6 +42,7 @@ impl Template {
     /// A `%` starts no known placeholder.
     pub fn new(words: Vec<OsString>) -> Result<Template, UnknownPlaceholder> {
         for word in &words {
+            // Bytes, since an argument need not be UTF-8.
             let mut rest = word.as_bytes();
             while let Some(at) = memchr::memchr(b'%', rest) {
                 match rest.get(at + 1) {
@@ -75,6 +76,7 @@ impl Template {
             user,
             rank: 0,
         };
+        // Two fillings are compared, since a search for `%u` would also find it in `%%u`.
         self.fill(with("")) != self.fill(with("user"))
     }
 
@@ -97,6 +99,7 @@ fn fill_word(word: &OsStr, fill: TemplateValues<'_>) -> OsString {
             Some(b'h') => filled.extend_from_slice(fill.host.as_bytes()),
             Some(b'u') => filled.extend_from_slice(fill.user.as_bytes()),
             Some(b'n') => filled.extend_from_slice(fill.rank.to_string().as_bytes()),
+            // Only `%%` is left: `new` has refused all others.
             _ => filled.push(b'%'),
         }
         rest = rest.get(at + 2..).unwrap_or_default();

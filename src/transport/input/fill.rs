@@ -12,9 +12,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::spool::{self, Acceptance, SpoolWrite};
 use super::{InputError, InputState, MAX_INPUT_CHUNK};
 
-/// Starts the thread. It ends with the input, or when no target needs more bytes. Nobody joins it, because a read from a
-/// terminal cannot be cancelled.
+/// Starts the thread. It ends with the input, or when no target needs more bytes.
 pub(super) fn start(source: File, shared: Arc<InputState>) -> io::Result<()> {
+    // Nobody joins the thread, because a read from a terminal cannot be cancelled.
     thread::Builder::new()
         .name("stdin".to_owned())
         .spawn(move || {
@@ -52,8 +52,7 @@ fn copy(mut source: File, shared: &InputState) -> Result<(), InputError> {
     }
 }
 
-/// Adds bytes to the spool. The disk is written without the lock, because the event loop may wait for the lock. No
-/// reader uses these bytes before they are appended.
+/// Adds bytes to the spool.
 pub(super) fn take_in(bytes: &[u8], shared: &InputState) -> Result<(), InputError> {
     let write = shared.lock().prepare(bytes);
     let in_file = match write {
@@ -68,6 +67,7 @@ pub(super) fn take_in(bytes: &[u8], shared: &InputState) -> Result<(), InputErro
         }
     };
     if let Some((file, at)) = in_file {
+        // Without the lock, because the event loop may wait for it. Readers use these bytes only after `append`.
         file.write_all_at(bytes, at).map_err(InputError::Spool)?;
     }
     let unneeded = shared.lock().append(bytes);
@@ -95,6 +95,7 @@ fn wait_until_accepted(shared: &InputState) -> Result<bool, InputError> {
         }
         let (changes, starving) = spool.progress();
         let since = match stuck {
+            // Any change restarts the time: only a complete standstill shows that the spool is too small.
             Some((then, since)) if then == changes => since,
             _ => Instant::now(),
         };
@@ -104,6 +105,7 @@ fn wait_until_accepted(shared: &InputState) -> Result<bool, InputError> {
             let limit = limits.spool;
             return Err(InputError::TooLong { limit });
         }
+        // No command waits for more, so the reader goes on waiting. A wait of zero would never sleep.
         let left = if left.is_zero() {
             limits.stall_timeout
         } else {

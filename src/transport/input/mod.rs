@@ -46,8 +46,8 @@ mod tests;
 /// Maximum number of bytes that [`InputReader::peek`] returns.
 pub const MAX_INPUT_CHUNK: usize = 64 * 1024;
 
-/// Maximum time for which a run waits for the end of an input that is no file, so that its length is known. Without the
-/// length, each target needs a half-close.
+/// Maximum time for which a run waits for the end of an input that is no file, so that its length is known.
+// Without the length, each target needs a half-close.
 const LOOK_AHEAD: Duration = Duration::from_millis(250);
 
 /// Limits of the spool for an input that is no regular file.
@@ -122,7 +122,9 @@ impl Input {
         if about.is_file() && about.len() > 0 {
             let from = source.stream_position()?;
             let length = about.len().saturating_sub(from);
+            // A file that cannot be read is an error now, before the first connection.
             spool::read_at(&source, from, 1)?;
+            // As if it had been read, for programs that read the same descriptor after this one.
             source.seek(SeekFrom::Start(from + length))?;
             return Ok(Input::new(InputSpool::of_file(
                 source, from, length, targets,
@@ -152,6 +154,7 @@ impl Input {
         let settled = async {
             loop {
                 let mut grown = pin!(self.shared.grown.notified());
+                // Registered before the check, so that no notification between the two is lost.
                 grown.as_mut().enable();
                 if self.shared.lock().is_settled() {
                     return;
@@ -216,12 +219,14 @@ impl InputReader {
                 let loaded = loading.await;
                 self.loading = None;
                 return match loaded.map_err(io::Error::other).flatten() {
+                    // The file had the bytes at the start, so an early end means that it was cut.
                     Ok(bytes) if bytes.is_empty() => Err(Arc::new(InputError::Shrunk)),
                     Ok(bytes) => Ok(bytes),
                     Err(error) => Err(Arc::new(InputError::Read(error))),
                 };
             }
             let mut grown = pin!(self.shared.grown.notified());
+            // Registered before the check, so that no notification between the two is lost.
             grown.as_mut().enable();
             let held = self.shared.lock().at(self.position)?;
             match held {

@@ -11,12 +11,13 @@ use crate::event::Phase;
 use crate::transport::stream::Connection;
 use crate::transport::{CallbackFault, TransportError};
 
-/// Maximum time between the daemon's answer and its callback. The callback was made first, but the last segment of
-/// its handshake may be lost, and TCP repeats it after a second.
+/// Maximum time between the daemon's answer and its callback.
+// The callback was made first, but the last segment of its handshake may be lost. TCP repeats it after a second.
 const LATE_CALLBACK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Time that a session waits for its own callback after one from an unknown address. Then it starts again with a
-/// listener of its own. Most daemons call back within milliseconds.
+/// listener of its own.
+// Most daemons call back within milliseconds.
 const OWN_LISTENER_DELAY: Duration = Duration::from_millis(300);
 
 /// Main connection with the lease on its source port. Dropping it resets the connection, then returns the port.
@@ -100,11 +101,13 @@ pub(super) async fn wait_for_callback(
     let mut own_listener_alarm: Option<Alarm> = None;
     loop {
         tokio::select! {
+            // Every daemon calls back before it answers, so the callback is checked before the main connection.
             biased;
             event = expected.next_event() => match event {
                 CallbackEvent::Connection(callback) => return Ok(Some(callback)),
                 CallbackEvent::UnknownAddress => {
                     progress.unknown_address = true;
+                    // A restart helps once, and only with a port that no host knows.
                     if !progress.is_restart && listeners.is_some_and(Listeners::have_unused_port) {
                         progress.can_restart = true;
                         own_listener_alarm = Some(clock.alarm(OWN_LISTENER_DELAY));
@@ -113,6 +116,7 @@ pub(super) async fn wait_for_callback(
             },
             _ = main.readable() => return Ok(None),
             () = alarm_reached(own_listener_alarm.as_ref()) => {
+                // In a busy process the timer may be seen before a callback that waits in the kernel's queue.
                 return match expected.arrived() {
                     Some(callback) => Ok(Some(callback)),
                     None => Err(StartError::NeedsOwnListener),

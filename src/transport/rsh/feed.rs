@@ -7,9 +7,9 @@ use crate::transport::InputReader;
 use crate::transport::input::InputError;
 use crate::transport::stream::Connection;
 
-/// Maximum length of input that is sent to a command after its end. The `head` that counts the input waits for it. A
-/// longer rest is not sent: the connection is half-closed, which keeps the port in TIME_WAIT for a minute. This
-/// length times a thousand hosts takes a network ten seconds.
+/// Maximum length of input that is sent to a command after its end.
+// The `head` that counts the input waits for the rest. A longer rest is not sent: the connection is half-closed, which
+// keeps the port in TIME_WAIT for a minute. This length times a thousand hosts takes a network ten seconds.
 const MAX_LEFTOVER: u64 = 1 << 20;
 
 /// Input of one command, until it has ended.
@@ -62,6 +62,7 @@ impl InputFeed {
         match main.write(&bytes) {
             Ok(n) => {
                 self.reader.advance(n);
+                // `head` ends by itself after the last byte, so nothing more is sent.
                 if self.counted && self.reader.left() == Some(0) {
                     SendOutcome::All
                 } else {
@@ -69,6 +70,7 @@ impl InputFeed {
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => SendOutcome::Some,
+            // A daemon that resets may have sent output before, which is still read. So this is no failure yet.
             Err(_) => SendOutcome::Broken,
         }
     }

@@ -157,6 +157,7 @@ impl RshTransport {
     /// Returns the command for the next request, and true if it reads a counted number of bytes.
     fn sent_command(&self) -> (&[u8], bool) {
         let length = self.options.input.as_ref().and_then(Input::length);
+        // A pipe may end during the run. Later targets then get the form with a known length, without a half-close.
         let (Some(marker), Some(length)) = (&self.marker, length) else {
             return (&self.sent_command.plain, false);
         };
@@ -304,8 +305,7 @@ impl RshTransport {
         }))
     }
 
-    /// Returns the error for a connection that ended before the answer. A daemon that gives up has usually not read
-    /// the whole request, so its close is a reset.
+    /// Returns the error for a connection that ended before the answer.
     fn ended_early(
         &self,
         main: &Connection,
@@ -313,6 +313,7 @@ impl RshTransport {
         length: usize,
         progress: &StartProgress<'_>,
     ) -> TransportError {
+        // A daemon that gives up has usually not read the whole request, so its close is a reset.
         let reset = main.was_reset();
         // A callback that was reset before it was accepted has no address and counts as none. Such a reset also
         // follows a command that is too long, and an unreserved port has another likely cause.
@@ -362,11 +363,11 @@ fn networks(common: &Arc<[Network]>, target: &Target) -> Option<Arc<[Network]>> 
     }
 }
 
-/// Returns the time from which the command counts as running. If output came together with the answer, or this
-/// process got the CPU late, the answer had arrived before it was read. Then the earliest possible time is used: the
-/// reported duration must not be too short.
+/// Returns the time from which the command counts as running.
 fn answered_at(asked: Instant, with_output: bool, clock: &ProcessClock) -> Instant {
     let now = Instant::now();
+    // If output came together with the answer, or this process got the CPU late, the answer had arrived before it was
+    // read. Then the earliest possible time is used: the reported duration must not be too short.
     let earliest = if with_output {
         clock.last_turn().unwrap_or(now)
     } else {
@@ -381,6 +382,7 @@ async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
     text.push(first);
     let rest = async {
         while !text.is_complete() && main.is_open() {
+            // A reset may follow the text: a daemon that refuses has often not read the whole request.
             if main.readable().await.is_err() || main.read(|bytes| text.push(bytes)).is_err() {
                 break;
             }
@@ -428,6 +430,7 @@ impl Transport for RshTransport {
         route: &mut Route,
         budget: &mut Budget,
     ) -> Result<Box<RshSession>, AttemptError> {
+        // Before the connection, so that no daemon waits for a request while there is no port to listen on.
         if let Some(listeners) = &self.listeners {
             listeners.prepare().map_err(no_listener)?;
         }
@@ -470,6 +473,8 @@ impl Transport for RshTransport {
     }
 
     fn time_wait(&self) -> Option<usize> {
+        // The kernel walks a table whose size grows with the machine's memory. That took a third of the CPU time of a
+        // run on one host.
         if !self.options.count_time_wait {
             return None;
         }
@@ -498,13 +503,13 @@ impl Transport for RshTransport {
     }
 }
 
-/// Classifies a failure before the command started. Every daemon answers before it runs the command, and data sent
-/// before a close arrives before it: no answer means no command. After a timeout the daemon may still read the
-/// request, so no attempt may follow. A refusal for good would be repeated.
+/// Classifies a failure before the command started.
 fn attempt_error(error: TransportError, sent: bool) -> AttemptError {
     let not_started = match &error {
         // A daemon does not run a command without its last byte.
         TransportError::NoCallback { .. } if !sent => true,
+        // Every daemon answers before it runs the command, and data that is sent before a close arrives before it. So
+        // no answer means that the command did not run.
         TransportError::ClosedBeforeStatus { .. }
         | TransportError::Reset {
             phase: Phase::Start,
@@ -515,6 +520,7 @@ fn attempt_error(error: TransportError, sent: bool) -> AttemptError {
             CallbackFault::DaemonClosed | CallbackFault::UnknownAddress
         ),
         TransportError::Denied { text } => wire::is_temporary(text),
+        // After a timeout the daemon may still read the request. A refusal for good would only be repeated.
         _ => false,
     };
     if not_started {

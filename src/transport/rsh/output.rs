@@ -46,6 +46,7 @@ impl MainStream {
         head.append(&mut output);
         match classify_start(&head) {
             OutputStart::Output => head,
+            // Held back while it can still become the refusal of rsh-redone, which is no output of the command.
             OutputStart::Unclear | OutputStart::Denial(_) => {
                 self.head = Some(head);
                 Vec::new()
@@ -62,6 +63,7 @@ impl MainStream {
     /// Ends the stream and returns the output that was still held back.
     pub fn end(&mut self, reset: bool) -> Vec<u8> {
         let Some(mut decoder) = self.decoder.take() else {
+            // The protocol has no exit status, and `--raw` has no end marker.
             self.end = (!reset).then_some(Ok(RemoteExit::Unknown));
             return Vec::new();
         };
@@ -71,7 +73,9 @@ impl MainStream {
         rest.append(&mut held);
         let hint = if silent { HINT_NO_OUTPUT } else { HINT_KILLED };
         self.end = match (exit, classify_start(&rest)) {
+            // A reset after the marker changes nothing: a daemon resets if the command left input unread.
             (Some(exit), _) => Some(Ok(exit)),
+            // rsh-redone accepts with status 0 before it checks the user. Its refusal comes as output.
             (None, OutputStart::Denial(text)) => {
                 rest.clear();
                 Some(Err(TransportError::Denied {

@@ -76,6 +76,7 @@ impl RshSession {
                 ReadResult::Data(output) => output,
                 ReadResult::Nothing => Vec::new(),
                 ReadResult::End => {
+                    // The daemon answers more input with a reset, and nothing reads it.
                     *feed = None;
                     // A connection that was reset leaves no trace; the other kind leaves it where it was
                     // closed first.
@@ -97,6 +98,7 @@ impl RshSession {
             return Ok(Vec::new());
         };
         let show = self.show_stderr;
+        // With `--raw --stderr drop` nothing at the host discards standard error, so it is discarded here.
         let keep = |bytes: &[u8]| if show { bytes.to_vec() } else { Vec::new() };
         match err.read(keep).map_err(TransportError::lost)? {
             ReadResult::Data(output) => Ok(output),
@@ -124,6 +126,7 @@ impl RshSession {
             SendOutcome::Some => self.drop_rest_of_input(),
             SendOutcome::All => {
                 if self.feed.take().is_some_and(|feed| feed.ends_by_close()) {
+                    // Only the end of the stream ends an input of unknown length. This side then closes first.
                     self.main.half_close();
                 }
             }
@@ -142,6 +145,7 @@ impl RshSession {
 
     /// Stops sending to a command that has ended.
     fn drop_rest_of_input(&mut self) {
+        // The wrapper's `head` waits for the rest of the input. A half-close ends it, at the cost of a TIME_WAIT here.
         if self.stream.has_marker() && self.feed.as_ref().is_some_and(InputFeed::has_large_rest) {
             self.feed = None;
             self.main.half_close();
@@ -150,6 +154,7 @@ impl RshSession {
 
     fn take_exit(&mut self) -> Result<RemoteExit, TransportError> {
         match self.failed_input.take() {
+            // The command was killed for its input. The missing end marker only follows from that.
             Some((error, _)) => Err(TransportError::Input(error)),
             None => self.stream.take_exit(),
         }
@@ -163,6 +168,8 @@ impl Session for RshSession {
         while !self.early.is_empty() || self.main.is_open() || self.err_is_open() {
             let early = !self.early.is_empty();
             let give_up_at = self.failed_input.as_ref().map(|(_, at)| *at);
+            // Data is read only with a slot in the queue: a full queue blocks the command, and a cancelled wait loses
+            // nothing.
             let step = tokio::select! {
                 found = readable(early, &self.main, self.err.as_ref()), if found.is_none() => {
                     SessionEvent::Readable(found.map_err(TransportError::lost)?)
@@ -198,6 +205,7 @@ impl Session for RshSession {
     }
 
     fn closes_first(&self) -> Option<Side> {
+        // Only the main connection counts: this side never half-closes the callback, so the daemon closes it first.
         Some(if self.main.closes_first() {
             Side::Local
         } else {

@@ -60,6 +60,7 @@ impl EndMarker {
     /// Creates a marker with a known token, for tests.
     #[must_use]
     pub fn from_bytes(bytes: [u8; TOKEN_LENGTH]) -> Self {
+        // 32 characters, so that each random byte gives five bits without bias.
         const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let token = bytes.iter().map(|b| ALPHABET[usize::from(b % 32)]);
         EndMarker {
@@ -76,12 +77,16 @@ impl EndMarker {
         match reads {
             InputMode::Nothing => {}
             InputMode::Bytes(n) => {
+                // The first `head` fails on systems without `-c`, before the command runs.
                 line.extend_from_slice(format!("head -c1 </dev/null&&head -c{n}|(").as_bytes());
             }
+            // Without a length only the end of the stream ends the input, so this side closes first.
             InputMode::Stream => line.extend_from_slice(b"cat|("),
         }
+        // A shell of its own for COMMAND: `exit`, `exec` and a syntax error in it must not skip the end marker.
         line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c ");
         line.extend_from_slice(encoding.argument());
+        // An end of file without a half-close, which would leave the TIME_WAIT here.
         if reads == InputMode::Nothing {
             line.extend_from_slice(b" </dev/null");
         }
@@ -91,6 +96,7 @@ impl EndMarker {
         line.extend_from_slice(b";printf \"");
         line.extend_from_slice(&self.needle);
         line.extend_from_slice(b"%d\\n\" $?");
+        // `cat` reads what the command left. A system that closes with unread bytes resets, and drops the marker.
         if reads != InputMode::Nothing {
             line.extend_from_slice(b";cat >/dev/null)");
         }
@@ -106,6 +112,7 @@ impl EndMarker {
     #[must_use]
     pub fn wrapped_len(command: &[u8], discard_stderr: bool, reads: bool) -> usize {
         let marker = EndMarker::from_bytes([0; TOKEN_LENGTH]);
+        // The longest form, since the length of the input is not known yet.
         let reads = if reads {
             InputMode::Bytes(u64::MAX)
         } else {
@@ -139,6 +146,7 @@ impl EndMarker {
 #[must_use]
 pub fn merged(command: &[u8]) -> Vec<u8> {
     let encoding = Encoding::of(command);
+    // `exec` saves a process: over ssh the exit status needs no end marker.
     let mut line = b"exec /bin/sh -c 'exec \"${SHELL:-/bin/sh}\" -c ".to_vec();
     line.extend_from_slice(encoding.argument());
     line.extend_from_slice(b" 2>&1' sh '");
@@ -152,17 +160,17 @@ pub fn merged(command: &[u8]) -> Vec<u8> {
 /// Form of the command as an argument in single quotes of an unknown login shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
-    /// Plain text. The quotes are interrupted for the three bytes that they do not protect: `'` in all shells, `!` in
-    /// csh and tcsh, and `\` in fish.
+    /// Plain text in quotes.
     Quoted,
-    /// Octal, for `printf %b`. csh and tcsh accept no newline in any quotes, and the shells differ in control
-    /// characters and in bytes that are not ASCII.
+    /// Octal, for `printf %b`.
     Octal,
 }
 
 impl Encoding {
     /// Returns the cheapest form that can carry the command.
     fn of(command: &[u8]) -> Encoding {
+        // csh and tcsh accept no newline in any quotes, and the shells differ in control characters and in bytes that
+        // are not ASCII.
         if command.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             Encoding::Quoted
         } else {
@@ -181,11 +189,14 @@ impl Encoding {
     /// Appends one byte of the command.
     fn push(self, byte: u8, line: &mut Vec<u8>) {
         match (self, byte) {
+            // The quotes are interrupted for the three bytes that they do not protect: `'` in all shells, `!` in csh
+            // and tcsh, and `\` in fish.
             (Encoding::Quoted, b'\'') => line.extend_from_slice(b"'\"'\"'"),
             (Encoding::Quoted, b'\\' | b'!') => {
                 line.extend([b'\'', b'\\', byte, b'\'']);
             }
             (Encoding::Octal, b'\'' | b'\\' | b'!' | 0..=0x1f | 0x7f..) => {
+                // `printf %b` takes `\0` and up to three octal digits (POSIX, printf).
                 line.extend_from_slice(b"\\0");
                 line.extend([byte >> 6, byte >> 3 & 7, byte & 7].map(|digit| b'0' + digit));
             }
@@ -240,6 +251,7 @@ impl MarkerDecoder {
             out.extend_from_slice(before);
             match tail(&from[self.needle.len()..]) {
                 MarkerTail::Complete(length, exit) => {
+                    // Somebody has forged one of two markers, and nothing shows which.
                     self.found = match self.found {
                         MarkersFound::None => MarkersFound::Once(exit),
                         MarkersFound::Once(_) | MarkersFound::Twice => MarkersFound::Twice,
@@ -247,6 +259,7 @@ impl MarkerDecoder {
                     data = &from[self.needle.len() + length..];
                 }
                 MarkerTail::Partial => {
+                    // The status may be cut by the end of a segment.
                     self.unparsed.extend_from_slice(from);
                     return;
                 }
@@ -266,7 +279,7 @@ impl MarkerDecoder {
     /// Returns the length of the longest end of `data` that is a start of the token.
     fn partial_token(&self, data: &[u8]) -> usize {
         let window = &data[data.len().saturating_sub(self.needle.len() - 1)..];
-        // Tokens start with a letter and output usually ends in a newline, so one search is usually enough.
+        // Output usually ends in a newline, which starts no token, so one search is usually enough.
         let mut end = window.len();
         let mut longest = 0;
         while let Some(at) = memrchr(self.needle[0], &window[..end]) {
@@ -315,10 +328,11 @@ fn tail(bytes: &[u8]) -> MarkerTail {
     }
 }
 
-/// Converts a shell's `$?`. Above 255 it is ksh93's 256 + signal; other shells use 128 + signal.
+/// Converts a shell's `$?`.
 fn exit(number: u16) -> RemoteExit {
     match u8::try_from(number) {
         Ok(code) => RemoteExit::Code(code),
+        // ksh93 reports 256 + signal. Other shells report 128 + signal, which stays a status.
         Err(_) => RemoteExit::Signaled((number & 0xff) as u8),
     }
 }

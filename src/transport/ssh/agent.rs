@@ -19,10 +19,11 @@ const MAX_MESSAGE: u32 = 256 * 1024;
 /// Maximum number of keys, as in OpenSSH.
 const MAX_KEYS: u32 = 2048;
 
-/// Maximum time to list the keys, for which an agent asks nobody. (For a signature it may ask its user; the host's
-/// own timeout limits that.)
+/// Maximum time to list the keys.
+// An agent asks nobody for a list. For a signature it may ask its user, which only the host's own timeout limits.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
+// Message numbers of draft-ietf-sshm-ssh-agent.
 const FAILURE: u8 = 5;
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
@@ -70,8 +71,7 @@ pub enum AgentError {
     },
 }
 
-/// Connection to one agent. It connects for the first request, and again after a request that was cancelled, whose
-/// answer would be taken for that of the next.
+/// Connection to one agent. It connects for the first request, and again after a request that was cancelled.
 #[derive(Debug)]
 pub struct AgentClient {
     socket: PathBuf,
@@ -165,7 +165,9 @@ impl AgentClient {
         if length > MAX_MESSAGE {
             return Err(lost(io::Error::other("the request is too long for it")));
         }
+        // Held during the request: an agent handles requests in turn anyway.
         let mut connection_slot = self.connection.lock().await;
+        // Taken out of the slot: if this future is dropped, the rest of its answer must not be read as the next answer.
         let mut connection = match connection_slot.take() {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -174,6 +176,7 @@ impl AgentClient {
         message.extend_from_slice(request);
         connection.write_all(&message).await.map_err(lost)?;
         let length = connection.read_u32().await.map_err(lost)?;
+        // Checked before memory is taken for the answer.
         if !(1..=MAX_MESSAGE).contains(&length) {
             return Err(self.answered(&format!("with {length} bytes")));
         }
@@ -216,6 +219,7 @@ fn keys(mut reader: WireReader<'_>) -> Result<Vec<AgentKey>, &'static str> {
     for _ in 0..count {
         let blob = reader.string().ok_or("with half a list")?;
         let comment = reader.string().ok_or("with half a list")?;
+        // Keys of unknown types cannot sign here, and are no error of the agent.
         let name = WireReader::new(blob).text().unwrap_or_default();
         if KeyType::of_blob(blob).is_some() || KeyType::of_certificate_name(name).is_some() {
             keys.push(AgentKey {
@@ -232,12 +236,14 @@ fn signature(mut reader: WireReader<'_>, algorithm: &str) -> Result<Vec<u8>, Str
     let half = || "with half a signature".to_owned();
     let mut signature = WireReader::new(reader.string().ok_or_else(half)?);
     let name = signature.text().ok_or_else(half)?;
+    // Agents that ignore the flags sign with SHA-1, which servers refuse.
     if name != algorithm {
         return Err(format!("with a signature by {name:?}, not {algorithm}"));
     }
     let whole = signature.rest();
     let raw = signature.string().ok_or_else(half)?;
     match KeyType::of_algorithm(name) {
+        // A flag byte and a counter follow the signature of a security key (OpenSSH's PROTOCOL.u2f).
         Some((KeyType::SkEd25519 | KeyType::SkEcdsa, _)) => Ok(whole.to_vec()),
         _ if signature.at_end() => Ok(raw.to_vec()),
         _ => Err("with more than a signature".to_owned()),

@@ -82,6 +82,7 @@ pub(super) struct Algorithms {
 impl Supported {
     /// Reads the lists from libssh2.
     pub(super) fn find() -> Result<Supported, Fault> {
+        // The lists depend on the OpenSSL with which libssh2 was built, so they are read from a session.
         let session = ssh2::Session::new()?;
         let list = |kind| -> Result<Vec<&'static str>, Fault> {
             let mut names = session.supported_algs(kind)?;
@@ -129,9 +130,9 @@ impl Supported {
         })
     }
 
-    /// Returns the host key algorithms. Those of certificates are included only if an authority is known: libssh2
-    /// prefers them, and a server with a certificate then shows no plain key.
+    /// Returns the host key algorithms. Those of certificates are included only if an authority is known.
     fn host_keys(&self, authority: bool) -> Vec<&'static str> {
+        // libssh2 prefers certificates, and a server that has one then shows no plain key.
         let mut names = self.host_keys.clone();
         names.retain(|name| match KeyType::of_algorithm(name) {
             Some((_, certificate)) => authority || !certificate,
@@ -140,9 +141,9 @@ impl Supported {
         names
     }
 
-    /// Returns the host key algorithms, those with known keys first, so that a host with several keys shows one that
-    /// can be checked.
+    /// Returns the host key algorithms, those with known keys first.
     fn ordered(&self, known: &[KeyType], authority: bool) -> Vec<&'static str> {
+        // The client's order decides (RFC 4253, section 7.1), so a server with several keys shows one that is known.
         let mut names = defaults(&self.host_keys(authority));
         names.sort_by_key(|name| match KeyType::of_algorithm(name) {
             Some((_, true)) => 0,
@@ -213,9 +214,8 @@ fn apply_spec(
 }
 
 /// Fixes the algorithms of a peer's connection, so that a later key exchange can change nothing but the keys.
-///
-/// libssh2 replaces an algorithm as soon as a later exchange agrees on another one, and keeps the state of the old one.
 pub(super) fn pin(peer: &mut Peer, methods: &Methods) -> Result<(), Fault> {
+    // libssh2 replaces an algorithm as soon as a later exchange agrees on another one, and keeps the old state.
     for (kind, name) in methods.by_kind() {
         peer.prefer(kind, name)?;
     }

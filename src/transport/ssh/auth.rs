@@ -29,7 +29,6 @@ pub(super) struct LoginKey<'a> {
 }
 
 impl LoginKey<'_> {
-    /// Signs an authentication request.
     async fn sign(&self, request: &[u8]) -> Result<Vec<u8>, String> {
         match (&self.candidate.holder, self.agent) {
             (KeyHolder::Memory(signer), _) => {
@@ -80,7 +79,6 @@ enum AuthReply {
     Partial,
 }
 
-/// Logs in.
 pub(super) async fn log_in(
     peer: &mut Peer,
     credentials: &Credentials<'_>,
@@ -114,6 +112,7 @@ struct Login<'a> {
 impl Login<'_> {
     async fn run(&mut self, peer: &mut Peer, excused: &Excused) -> Result<(), TransportError> {
         let credentials = self.credentials;
+        // RFC 4252, section 5.2: the refusal of `none` names the methods. A server without authentication accepts it.
         let Some(mut accepted) = methods(peer, credentials, &self.tried).await? else {
             return Ok(());
         };
@@ -153,6 +152,7 @@ impl Login<'_> {
                         AuthReply::Refused | AuthReply::Partial => not_enough = true,
                     }
                 }
+                // PreferredAuthentications may name methods that libssh2 lacks.
                 _ => {}
             }
             if not_enough {
@@ -171,6 +171,7 @@ impl Login<'_> {
     /// Waits for the turn to try the password; false if another host has refused it.
     async fn wait_for_trial(&mut self, excused: &Excused) -> bool {
         if self.trial_turn.is_none() {
+            // The wait for the answer of another host is not charged to this host's connect timeout.
             let trial_turn = excused
                 .wait(self.credentials.trials.turn(self.credentials.user))
                 .await;
@@ -191,6 +192,7 @@ impl Login<'_> {
     ) -> Result<AuthReply, Fault> {
         let user = self.credentials.user;
         let answered = if method == PASSWORD {
+            // Set before the call: a connection that ends during the call may have carried the password.
             self.tried.password = true;
             peer.drive(|peer| peer.password(user, password)).await
         } else {
@@ -224,6 +226,7 @@ impl Login<'_> {
             _ if self.passed => trial_turn.accepted(),
             Ok(()) if self.wants_more => trial_turn.accepted(),
             Ok(()) | Err(TransportError::AuthFailed { .. }) => trial_turn.refused(host),
+            // Some servers close the connection where others refuse the password.
             Err(_) if peer.pipe().ended().is_some() => trial_turn.closed(host),
             // The attempt timed out or the server broke the protocol: no answer.
             Err(_) => {}
@@ -273,6 +276,7 @@ fn cut_off(
     fault: Fault,
 ) -> TransportError {
     match peer.pipe().disconnect_reason() {
+        // A server says why it disconnects (RFC 4253, section 11.1), such as too many failed logins.
         Some(text) => denied(credentials, tried, None, Some(text)),
         None => lost(peer, Phase::Auth, fault),
     }
@@ -315,6 +319,7 @@ async fn prove(
                 };
             }
             wanted = Some(data.to_vec());
+            // A callback of C cannot wait for an agent, so it returns EAGAIN. The call is repeated with the signature.
             Signature::Later
         };
         match peer.public_key(user, &key.candidate.blob, &mut sign) {
@@ -329,6 +334,8 @@ async fn prove(
                     return Err(fault);
                 }
                 return refused(fault).map(|_| {
+                    // A server asks for a signature only after it has accepted the key. A later refusal is probably a
+                    // partial success, which libssh2 reports in the same way.
                     if signed {
                         AuthReply::Partial
                     } else {

@@ -6,8 +6,8 @@ use tokio::time::sleep;
 
 use super::ffi::{Fault, Peer, Step};
 
-/// Pause before a call is repeated that read nothing. libssh2 can return EAGAIN without having read the socket, which
-/// is no rule of the protocol.
+/// Pause before a call is repeated that read nothing.
+// libssh2 can return EAGAIN without having read the socket, which is no rule of the protocol.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Number of repeated calls without new data before the first pause.
@@ -41,6 +41,7 @@ pub(super) struct CallPacer {
 impl CallPacer {
     /// Waits until a call that could not finish may be repeated. Cancel safe.
     pub(super) async fn wait(&mut self, peer: &mut Peer) {
+        // An answer can come only after the request has left.
         peer.pipe_mut().flush();
         if peer.pipe().is_drained() {
             self.fruitless = 0;
@@ -56,6 +57,7 @@ impl CallPacer {
             self.received = received;
         }
         match self.fruitless {
+            // Other tasks and their timers get a turn between two calls.
             0..=MAX_FRUITLESS => tokio::task::yield_now().await,
             _ => sleep(PAUSE).await,
         }

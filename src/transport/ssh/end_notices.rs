@@ -47,6 +47,7 @@ impl EndNotices {
     }
 
     fn entry(&self, common: String, change: impl FnOnce(&mut EndNotice)) {
+        // A panic cannot leave the notices half changed, so a poisoned lock is usable.
         let mut notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         change(notices.entry(common).or_default());
     }
@@ -87,6 +88,7 @@ fn folded<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if text.len() <= MAX_LIST {
         return text;
     }
+    // Cut at a comma, so that no name is shown in part.
     let end = text[..text.floor_char_boundary(MAX_LIST)]
         .rfind(',')
         .unwrap_or_default();

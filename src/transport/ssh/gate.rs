@@ -201,6 +201,7 @@ impl Gate {
     /// They must not be sent. The connection cannot be used.
     pub fn check_client(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.check()?;
+        // After the proof there is nothing left to check, and the data cannot be parsed.
         if self.client == ClientState::Encrypted {
             return Ok(());
         }
@@ -238,6 +239,7 @@ impl Gate {
         buffer[..n].copy_from_slice(&self.queue[..n]);
         self.queue.drain(..n);
         self.released -= n;
+        // A client proves nothing before it has read the whole answer.
         self.answer_left = self.answer_left.saturating_sub(n);
         n
     }
@@ -283,6 +285,7 @@ impl Gate {
 
     /// Refuses the connection.
     pub(super) fn refuse(&mut self, violation: Violation) {
+        // The first violation is the cause of all later ones.
         self.failed.get_or_insert(violation);
     }
 
@@ -347,6 +350,7 @@ impl Gate {
             ServerState::KexInit | ServerState::Answer(_) | ServerState::NewKeys
         ) {
             let before = self.server;
+            // Moved out, so that the packet can be borrowed while the state changes.
             let queue = std::mem::take(&mut self.queue);
             let step = self.server_packet(&queue[self.released..]);
             self.queue = queue;
@@ -365,6 +369,7 @@ impl Gate {
 
     /// Checks the first packet; returns its length if it may be released.
     fn server_packet(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
+        // The type is checked as soon as it has come, so that a packet that must not come is not awaited.
         if let Some(kind) = Packet::check_header(bytes)? {
             self.check_kind(kind)?;
         }
@@ -390,12 +395,14 @@ impl Gate {
                 if !packet.body.is_empty() {
                     return Err(Violation::Malformed("NEWKEYS"));
                 }
+                // libssh2 has not verified the signature yet, so nothing after the answer is released.
                 if self.client != ClientState::Encrypted {
                     return Ok(0);
                 }
                 self.server = ServerState::Sealed;
             }
             (_, ServerState::Answer(index)) => {
+                // A server cannot answer what the client has not sent.
                 if !matches!(self.client, ClientState::Message(sent) if sent > index) {
                     return Ok(0);
                 }
@@ -411,6 +418,7 @@ impl Gate {
         let messages = self.methods.as_ref().map_or(&[][..], Methods::messages);
         match (kind, self.server) {
             (DISCONNECT, _) => Ok(()),
+            // Strict key exchange forbids IGNORE, UNIMPLEMENTED and DEBUG here (OpenSSH's PROTOCOL).
             (2..=DEBUG, _) if !self.strict => Ok(()),
             (KEXINIT, ServerState::KexInit) | (NEWKEYS, ServerState::NewKeys) => Ok(()),
             (KEXINIT, _) => Err(Violation::SecondKexInit),
@@ -428,6 +436,7 @@ impl Gate {
         let (Some(client), Some(server)) = (&self.client_lists, &self.server_lists) else {
             return Ok(false);
         };
+        // libssh2 handles a guessed packet (RFC 4253, section 7) wrongly.
         if server.guess_follows {
             return Err(Violation::Guess);
         }
@@ -449,6 +458,7 @@ impl Gate {
             self.server = ServerState::Answer(index + 1);
             return Ok(());
         }
+        // The last answer begins with the host key in all methods (RFC 4253, section 8; RFC 5656, section 4).
         let key = WireReader::new(body).string();
         let key = key.ok_or(Violation::Malformed("host key"))?;
         let kind = WireReader::new(key).text();
@@ -528,6 +538,7 @@ impl<'a> Packet<'a> {
         let length = usize::try_from(length)
             .unwrap_or(usize::MAX)
             .saturating_add(4);
+        // RFC 4253, section 6: at least 16 bytes, and a multiple of 8 without a cipher.
         if !(MIN_PACKET..=MAX_PACKET).contains(&length) || !length.is_multiple_of(8) {
             return Err(Violation::Length);
         }
@@ -561,5 +572,6 @@ fn disconnect_reason(body: &[u8]) -> Option<String> {
     let _reason = reader.u32()?;
     let text = reader.string()?;
     let text = &text[..text.len().min(MOST)];
+    // The server is not trusted yet, and its text may be printed on a terminal.
     (!text.is_empty()).then(|| text.escape_ascii().to_string())
 }

@@ -42,6 +42,7 @@ impl Greeting {
             } else if self.line.len() < MAX_SHOWN {
                 self.line.push(byte);
             }
+            // The line itself is cut, so the length of the whole text is counted apart.
             if self.seen > MAX_BEFORE && self.version.is_none() {
                 self.failed = Some(OtherProtocol::Unknown(self.text_before_version()));
             }
@@ -53,14 +54,17 @@ impl Greeting {
         let text = shown(&self.line);
         self.line.clear();
         if let Some(version) = text.strip_prefix("SSH-") {
+            // RFC 4253, section 5.1: 1.99 is a server that speaks both versions.
             if version.starts_with("2.") || version.starts_with("1.99-") {
                 self.version = Some(text);
             } else {
                 self.failed = Some(OtherProtocol::Version1(text));
             }
         } else if text.starts_with("HTTP/") {
+            // A web server sends no version line after this, so the wait for it would last until the timeout.
             self.failed = Some(OtherProtocol::Unknown(text));
         } else if !text.is_empty() {
+            // RFC 4253, section 4.2: other lines may come before the version line.
             self.first.get_or_insert(text);
         }
     }

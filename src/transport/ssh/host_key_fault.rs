@@ -32,6 +32,7 @@ pub(super) fn refused(error: &HostKeyError) -> HostKeyFault {
         }
         HostKeyError::Changed { changed, .. } => HostKeyFault {
             text: error.to_string(),
+            // OpenSSH's own words, which users know and search for.
             common: format!(
                 "REMOTE HOST IDENTIFICATION HAS CHANGED: the key is not the one known{} in {}{}",
                 if changed.is_of_address {

@@ -16,7 +16,6 @@ use ssh_files::HostConfig;
 const MAX_STALLED_SESSIONS: u64 = 64;
 
 impl SshTransport {
-    /// Returns the jump hosts of a host.
     pub(super) fn jump_hosts(&self, host: &HostConfig) -> Result<Vec<HostConfig>, TransportError> {
         self.options
             .jump_hosts(host)
@@ -33,6 +32,7 @@ impl SshTransport {
         port: u16,
         budget: Budget,
     ) -> Pin<Box<dyn Future<Output = Result<UnixStream, TransportError>> + Send + 'a>> {
+        // Boxed, because the future contains itself: `connect_jump_host` calls this for a jump host behind another one.
         Box::pin(async move {
             let jump_host = self.jumps.jump_host(jump_hosts);
             let connect = || self.connect_jump_host(jump_hosts, budget.clone());
@@ -60,6 +60,7 @@ impl SshTransport {
                 "no source port is free for the jump host",
             )),
         };
+        // The jump host's own ConnectTimeout can only shorten the time of the target.
         if let Some(most) = host.connect_timeout {
             budget.limit(most);
         }
@@ -93,10 +94,12 @@ impl SshTransport {
                 .await;
             match entered {
                 Some(Ok(mut peer)) => {
+                    // Each session through this host has windows of its own, so more bytes can be useless at a time.
                     peer.pipe_mut().lift_limit(MAX_STALLED_SESSIONS);
                     return Ok(LoggedInJumpHost { peer, lease });
                 }
                 Some(Err(failure)) => {
+                    // The port is free for others during the pause.
                     drop(lease);
                     retries
                         .after_failure(failure, &mut budget)
@@ -112,6 +115,7 @@ impl SshTransport {
 /// Names the jump host in an error of its own.
 pub(super) fn jump_error(jump_hosts: &[HostConfig], error: TransportError) -> TransportError {
     match jump_hosts.last() {
+        // The error of an earlier jump host names that host already.
         Some(jump_host) if !matches!(error, TransportError::Jump { .. }) => TransportError::Jump {
             jump: jump_host.host_name.clone(),
             source: Box::new(error),

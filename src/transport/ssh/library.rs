@@ -39,6 +39,7 @@ fn check_version(found: String) -> Result<(), SshError> {
 
 /// Returns the three numbers of a version, without what follows them.
 fn numbers(version: &str) -> Option<[u32; 3]> {
+    // A snapshot such as `1.11.2_DEV` counts as its release.
     let end = version.find(|c: char| !c.is_ascii_digit() && c != '.');
     let mut parts = version[..end.unwrap_or(version.len())].split('.');
     let mut next = || parts.next()?.parse().ok();

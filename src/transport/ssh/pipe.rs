@@ -15,30 +15,32 @@ use zeroize::Zeroizing;
 use super::gate::{Gate, Proof, Violation};
 use super::greeting::Greeting;
 
-/// Maximum number of bytes that one call of libssh2 reads: some milliseconds of its work.
+/// Maximum number of bytes that one call of libssh2 reads.
+// This number of bytes takes libssh2 some milliseconds, in which no other target gets a turn.
 const MAX_PER_CALL: usize = 256 * 1024;
 
-/// Maximum number of bytes that wait for the kernel. Standard input is written only if nothing waits, so this is for
-/// libssh2's own messages. A peer that reads none of them has failed.
+/// Maximum number of bytes that wait for the kernel.
+// Standard input is written only if nothing waits, so this is for libssh2's own messages. A peer that reads none of
+// them has failed.
 const MAX_WAITING: usize = 256 * 1024;
 
-/// Maximum number of bytes from the server before the command has started. The longest messages are lists of
-/// algorithms and keys, a few kilobytes.
+/// Maximum number of bytes from the server before the command has started.
+// The longest messages are lists of algorithms and keys, a few kilobytes.
 const MAX_BEFORE_START: u64 = 1024 * 1024;
 
 /// Maximum number of useless bytes after that: keep-alive requests, ignored messages, and data that libssh2 queues
 /// for no reader.
 const MAX_USELESS: u64 = 16 * 1024 * 1024;
 
-/// Number of useless bytes that one byte of output or input makes up for. A packet is never longer than its payload
-/// by more than this.
+/// Number of useless bytes that one byte of output or input makes up for.
+// A packet is never longer than its payload by more than this.
 const BYTES_PER_USEFUL_BYTE: u64 = 128;
 
 /// Allowance of useless bytes per second, for keep-alive requests over days.
 const KEEP_ALIVE_ALLOWANCE: u64 = 1024;
 
-/// Minimum size of a KEXINIT of this side on the wire. No other packet that libssh2 sends within a read is that long,
-/// except the next packet of the same key exchange.
+/// Minimum size of a KEXINIT of this side on the wire.
+// No other packet that libssh2 sends within a read is that long, except the next packet of the same key exchange.
 const MIN_KEXINIT: usize = 160;
 
 /// Maximum number of bytes read at once before the server has proved its identity.
@@ -86,6 +88,7 @@ impl ServerStream {
         // It fails only on a socket that is closed already.
         let _ = match self {
             ServerStream::Tcp(stream) => stream.set_zero_linger(),
+            // A socket pair knows no reset. The jump session at the other end reads an end of file.
             ServerStream::Tunnel(stream) => {
                 rustix::net::shutdown(stream, rustix::net::Shutdown::Both).map_err(Into::into)
             }
@@ -241,6 +244,7 @@ impl Pipe {
         };
         if self.useless > self.max_useless {
             let seconds = since.elapsed().as_secs();
+            // Only whole seconds are used up, so that no part of a second is lost.
             *since += Duration::from_secs(seconds);
             self.useless = self
                 .useless
@@ -308,17 +312,16 @@ impl Pipe {
     }
 
     /// True if a later key exchange has failed in this call, which must have been a read.
-    ///
-    /// libssh2 answers the server's KEXINIT with its own, and sends the next packet of the key exchange in the same call
-    /// if the two sides agree. If they do not, it sends nothing more and reports no error. The server then waits for
-    /// ever, and so would we.
     pub(super) fn is_offer_unanswered(&self) -> bool {
+        // libssh2 answers the server's KEXINIT with its own. If the two sides agree, it sends the next packet of the
+        // key exchange in the same call. If they do not, it sends nothing more and reports no error. The server would
+        // then wait for ever, and so would this side.
         self.offers == 1 && self.is_offer_last
     }
 
-    /// Hides the end of the connection from libssh2 during this call. After libssh2 knows of the end, it returns no
-    /// more of its queued data.
+    /// Hides the end of the connection from libssh2 during this call.
     pub(super) fn hold_end(&mut self) {
+        // After libssh2 knows of the end, it returns no more of its queued data.
         self.end_held = true;
     }
 
@@ -340,6 +343,7 @@ impl Pipe {
         if !self.is_passed {
             return self.receive_watched(buffer);
         }
+        // EAGAIN makes libssh2 return, so that other tasks get a turn.
         if self.left_in_call == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -413,6 +417,7 @@ impl Pipe {
 
     /// Reports the end of the connection to libssh2, or EAGAIN if it must first process what it has read.
     fn end(&self) -> io::Result<usize> {
+        // After libssh2 knows of the end, it returns no more of what it has read.
         if self.has_read || self.end_held {
             Err(io::ErrorKind::WouldBlock.into())
         } else {
@@ -440,6 +445,7 @@ impl Pipe {
         } else {
             self.waiting.extend_from_slice(bytes);
         }
+        // Always all bytes: libssh2 refuses all other work while it has a packet that is sent in part.
         Ok(bytes.len())
     }
 
@@ -456,6 +462,7 @@ impl Pipe {
                 },
             }
         }
+        // After an error the rest is dropped. The reads report the end, after the data that came before it.
         bytes.len()
     }
 
@@ -495,6 +502,7 @@ impl Pipe {
 
     fn record_error(&mut self, error: &io::Error) {
         let ended = match error.kind() {
+            // EPIPE is a reset after the server's end (`tcp_reset` in the kernel).
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => StreamEnd::Reset,
             _ => StreamEnd::Other(error.to_string()),
         };

@@ -113,8 +113,7 @@ impl SecretPrompt for Terminal {
     }
 }
 
-/// A terminal without echo that returns every key as a byte, until this is dropped. ^C is a byte too: a signal would
-/// end the program and leave the terminal without echo.
+/// A terminal without echo that returns every key as a byte, until this is dropped.
 struct EchoOff<'a> {
     terminal: &'a File,
     before: Termios,
@@ -124,6 +123,7 @@ impl EchoOff<'_> {
     fn new(terminal: &File) -> io::Result<EchoOff<'_>> {
         let before = termios::tcgetattr(terminal)?;
         let mut echo_off = before.clone();
+        // ^C is a byte too (ISIG): a signal would end the program and leave the terminal without echo.
         echo_off.local_modes -= LocalModes::ECHO
             | LocalModes::ECHONL
             | LocalModes::ICANON
@@ -159,6 +159,7 @@ fn type_line(mut from: impl Read) -> io::Result<TypedLine> {
     const QUIT: u8 = 0x1c;
     const DELETE: u8 = 0x7f;
     const KILL: u8 = 0x15;
+    // The full size at once: a vector that grows leaves copies that nobody wipes.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 2));
     let mut byte = Zeroizing::new([0]);
     loop {
@@ -225,7 +226,9 @@ pub fn from_descriptor(fd: u32) -> Result<Secret, PromptError> {
 
 /// Reads up to a newline, which is consumed but not returned.
 fn read_line(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // The full size at once: a vector that grows leaves copies that nobody wipes.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 2));
+    // One byte at a time: a buffer would also take the input that follows, which is for the hosts.
     let mut byte = Zeroizing::new([0]);
     while line.len() <= MAX_SECRET {
         match from.read(&mut *byte) {

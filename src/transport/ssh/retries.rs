@@ -38,6 +38,7 @@ impl ConnectRetries {
             }
             ConnectFailure::TurnedAway(text) => {
                 self.turned_away += 1;
+                // The last text of the server, also if it gave none this time.
                 self.text = text.or(self.text.take());
                 let pause = BACKOFF.pause(self.turned_away, &mut fastrand::Rng::new());
                 match budget.spend(sleep(pause)).await {
@@ -59,6 +60,7 @@ impl ConnectRetries {
                 self.after_failure(ConnectFailure::TurnedAway(None), budget)
                     .await
             }
+            // The time ran out because the server was busy before.
             TransportError::ConnectTimeout { .. } if self.turned_away > 0 => {
                 Err(AttemptError::Failed(self.busy()))
             }

@@ -56,7 +56,6 @@ pub(super) struct StreamOptions {
     pub(super) raw: bool,
 }
 
-/// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionState {
     Running,
@@ -152,6 +151,7 @@ impl SshSession {
         let mut moved = false;
         for (number, stream) in [(0, Some(Stream::Stdout)), (STDERR, self.options.stderr)] {
             for _ in 0..MAX_READS {
+                // The slot comes first: a full queue leaves the data in the window, which stops the command.
                 let permit = output.reserve().await;
                 let data = self.read(number, stream.is_some())?;
                 match (data, stream) {
@@ -180,6 +180,7 @@ impl SshSession {
     fn read(&mut self, number: i32, wanted: bool) -> Result<Option<Vec<u8>>, TransportError> {
         let Self { peer, channel, .. } = self;
         peer.pipe_mut().begin_call();
+        // libssh2 returns no more queued data after it knows of the end.
         if peer.has_output(*channel) {
             peer.pipe_mut().hold_end();
         }
@@ -258,6 +259,7 @@ impl SshSession {
         };
         alive.next = Instant::now() + alive.interval;
         let received = self.peer.pipe().received();
+        // Any data shows that the server lives, not only its answer.
         if received == alive.received {
             alive.missed += 1;
         } else {
@@ -278,7 +280,6 @@ impl SshSession {
         asked.map_err(|fault| lost(&self.peer, Phase::Run, fault))
     }
 
-    /// Waits for the exit of the command.
     async fn wait_for_exit(&mut self) -> Result<Option<RemoteExit>, TransportError> {
         let channel = self.channel;
         let mut pacer = CallPacer::default();
@@ -395,6 +396,7 @@ impl Session for SshSession {
 /// Returns the number of a signal by its name in the protocol, which may end with `@` and a domain. Returns 0 for an
 /// unknown name: the command was killed all the same.
 fn signal_number(name: &str) -> u8 {
+    // RFC 4254, section 6.10: names that are not in the standard have a domain.
     let name = name.split('@').next().unwrap_or(name);
     let is = |number: &i32| {
         signal_hook::low_level::signal_name(*number)

@@ -141,7 +141,6 @@ pub(super) struct SshSetup {
     pub(super) identities: Identities,
     pub(super) agents: HashMap<PathBuf, LoadedAgent>,
     pub(super) password: Option<Zeroizing<String>>,
-    /// Trials of the password.
     pub(super) trials: Trials,
 }
 
@@ -188,6 +187,7 @@ pub(super) async fn prepare<'t>(
     asked: &mut dyn SecretPrompt,
     notes: &mut Vec<Notice>,
 ) -> Result<SshSetup, SshError> {
+    // The linked library may be the system's, and older than the one that was tested.
     library::check()?;
     let supported = Supported::find().map_err(|fault| SshError::Library(fault.text))?;
     let mut trust = Trust::default();
@@ -198,6 +198,7 @@ pub(super) async fn prepare<'t>(
     for target in targets {
         let host = options.host(target)?;
         let jump_hosts = options.jump_hosts(&host)?;
+        // The logins are only shown in the question for the password.
         if matches!(options.password, PasswordSource::Ask) {
             jump_hosts
                 .iter()
@@ -206,6 +207,7 @@ pub(super) async fn prepare<'t>(
         }
         for host in jump_hosts.iter().chain([&host]) {
             ignored.extend(host.ignored.iter().cloned());
+            // Read before the first connection, so that a file with a fault ends the program and fails no target.
             trust.read(host, notes)?;
             if host.pubkey_authentication {
                 identities.add(&identity_settings(host));
@@ -235,6 +237,7 @@ pub(super) async fn prepare<'t>(
         .values()
         .flat_map(|loaded| loaded.keys.iter().cloned())
         .collect();
+    // After the agents: a key that an agent holds needs no passphrase.
     identities.unlock(&loaded, password.is_some(), &mut Passphrases(asked))?;
     notes.extend(identities.notices().iter().map(Notice::from));
     Ok(SshSetup {
@@ -295,6 +298,7 @@ fn password(
         PasswordSource::Read(secret) => Ok(secret.clone()),
     };
     let secret = secret.map_err(SshError::Password)?;
+    // RFC 4252, section 8: a password is sent as UTF-8.
     let text = str::from_utf8(secret.bytes()).map_err(|_| SshError::PasswordText)?;
     if text.contains('\0') {
         Err(SshError::PasswordText)

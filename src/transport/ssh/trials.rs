@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Number of closed connections after which a password counts as refused. Some servers close where others refuse.
+/// Number of closed connections after which a password counts as refused.
+// Some servers close where others refuse.
 const MAX_CLOSED: u32 = 3;
 
 /// Trials of a run's password, by remote user.
@@ -52,6 +53,7 @@ impl Trials {
             let mut trials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(trials.entry(user.to_owned()).or_default())
         };
+        // The guard is kept until the server has answered, so the other hosts of the user wait here, in order.
         let state = trial.lock_owned().await;
         match &*state {
             TrialState::Open | TrialState::Closed(_) => TrialTurn::FirstUse(FirstUse(state)),

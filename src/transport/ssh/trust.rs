@@ -140,6 +140,7 @@ impl Trust {
                 Some(list) => list
                     .contains(&key)
                     .then(|| host_key_fault::revoked(list, names, &key)),
+                // ssh_config(5): if the list cannot be read, every host is refused.
                 None => Some(HostKeyFault::same(format!(
                     "RevokedHostKeys {} was not read",
                     path.display()
@@ -160,6 +161,7 @@ impl Trust {
         };
         let refusal = host_key_fault::refused(&error);
         match (&status, host.strict) {
+            // A server with several keys may have shown one of an unknown type, so a known type is asked for first.
             (HostKeyStatus::Changed(changed), _)
                 if !asked && changed.is_of_another_type(key.kind()) =>
             {
@@ -186,6 +188,7 @@ impl Trust {
                     fault.help = Some(NO_FILE);
                     return Err(refused(fault));
                 };
+                // As in ssh, a key that cannot be added is accepted all the same.
                 if let Err(error) = file.append(names, &key, host.hash_known_hosts) {
                     let text = with_causes(&error);
                     let alone = format!("{}: {text}", names.name());
@@ -201,6 +204,7 @@ impl Trust {
                     format!("{common}; {used}"),
                     format!("{text}; {used}"),
                 );
+                // ssh also sends no password here, because somebody may be in the middle.
                 Ok(TrustDecision::ForKeysOnly)
             }
             _ => Err(refused(refusal)),
@@ -216,6 +220,7 @@ impl Trust {
     pub(super) fn notices(&self) -> Vec<String> {
         let files = self.files.values();
         let mut all: Vec<String> = files.filter_map(|file| additions(file)).collect();
+        // The map of the files has no order.
         all.sort_unstable();
         if let Some(more @ 1..) = all.len().checked_sub(MAX_FILES) {
             all.truncate(MAX_FILES);

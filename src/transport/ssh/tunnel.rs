@@ -68,6 +68,7 @@ impl Tunnel {
 
     /// Returns the events to wait for at the target's end.
     fn interest(&self) -> Option<Interest> {
+        // No more is read before the channel has taken it all, which bounds the memory.
         let reads = !self.target_ended && self.from_target.is_empty();
         match (self.closing, reads, !self.to_target.is_empty()) {
             (true, _, _) | (false, false, false) => None,
@@ -92,6 +93,7 @@ impl Tunnel {
 
     fn deliver(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
         let mut moved = false;
+        // Data that is not read here fills the window of the channel, which stops the other host.
         if !self.host_ended && self.to_target.len() < MAX_BUFFERED {
             peer.pipe_mut().begin_call();
             let before = peer.queued(self.channel);
@@ -146,6 +148,7 @@ impl Tunnel {
                 Err(_) => self.closing = true,
             }
         }
+        // The pipe fails if too much waits for the kernel, so nothing is added to it.
         while !self.from_target.is_empty()
             && peer.window(self.channel) > 0
             && !peer.pipe().has_waiting()

@@ -27,6 +27,7 @@ impl Caller {
         own_listener: bool,
     ) -> Caller {
         Caller {
+            // A listener for both families sees IPv4 callers as `::ffff:192.0.2.7` (RFC 4291, section 2.5.5.2).
             host: host.to_canonical(),
             others: others.iter().map(IpAddr::to_canonical).collect(),
             networks,

@@ -252,6 +252,7 @@ impl QueuedSession {
 
 impl Drop for QueuedSession {
     fn drop(&mut self) {
+        // Closed first: a registration that is sent after the check would be lost, and its listener with it.
         self.registration.close();
         if let Ok(registration) = self.registration.try_recv() {
             drop(ExpectedCallback::new(
@@ -335,6 +336,7 @@ impl ExpectedCallback {
         if let Some(callback) = self.arrived() {
             return Some(callback);
         }
+        // The daemon has answered, so a single unclaimed callback at a private listener can only be its own.
         let mut table = self.shared.lock();
         table.claim(&self.registration, &mut self.shared.opener())
     }

@@ -18,16 +18,17 @@ use tokio::sync::oneshot;
 
 use super::caller::Caller;
 
-/// Number of listeners up to which sessions do not share. Each listener takes its port from every other program. At
-/// the default fan-out each session has a listener of its own.
+/// Number of listeners up to which sessions do not share.
+// Each listener takes its port from every other program. At the default fan-out each session has one of its own.
 const MAX_UNSHARED: usize = 32;
 
 /// Number of callbacks from expected addresses after which commands are sent without waiting for the callback. One
 /// callback from an unexpected address ends that.
+// A command that is sent without waiting saves a round trip.
 const MIN_EXPECTED_CALLBACKS: u32 = 256;
 
-/// Maximum number of callbacks from unexpected addresses that are kept for one session. None of two is taken, so more
-/// need not be kept.
+/// Maximum number of callbacks from unexpected addresses that are kept for one session.
+// With two, nobody knows which one is the host's, and neither is used. More need not be kept.
 const MAX_UNCLAIMED: usize = 2;
 
 /// Function that opens a listener. Its argument returns the index for a port, or `None` for a port that must not be
@@ -171,6 +172,7 @@ impl<L, C> CallbackListener<L, C> {
             InformedHosts::One(host) => host != caller.host,
             InformedHosts::Several => true,
         };
+        // `late`: a callback of an earlier session of the host would be taken for that of the new session.
         self.open.is_some()
             && self.waiting.is_empty()
             && !known_to_others
@@ -182,6 +184,7 @@ impl<L, C> CallbackListener<L, C> {
         if self.open.is_none() || self.private || self.waiting.contains_key(&caller.host) {
             return false;
         }
+        // Hosts with one address each cannot be confused, and the map has each address once.
         if self.several_addresses == 0 && !caller.has_several_addresses() {
             return true;
         }
@@ -200,6 +203,7 @@ impl<L, C> CallbackListener<L, C> {
             return None;
         }
         let mut waiting = self.waiting.iter();
+        // An address of a host's name is stronger evidence than a network that contains it.
         let by_name = waiting.find(|(_, session)| session.caller.has(address));
         let mut waiting = self.waiting.iter();
         let found = by_name.or_else(|| {
@@ -310,6 +314,7 @@ impl<L, C> ListenerTable<L, C> {
             } else {
                 MAX_UNSHARED.min(self.most)
             };
+            // At the limit, an idle listener gives way: other hosts know its port.
             if caller.own_listener && unused.is_none() && self.open >= self.most {
                 self.close_idle();
             }
@@ -325,6 +330,7 @@ impl<L, C> ListenerTable<L, C> {
                 return Err(caller);
             }
         }
+        // A listener that still awaits a callback of an earlier session of this host is the last choice.
         let late = |l: &CallbackListener<L, C>| l.late.contains(&caller.host);
         if let Some(index) = self.least_used(&caller, |l| !late(l)) {
             return Ok(self.add_session(index, caller, false));
@@ -380,6 +386,7 @@ impl<L, C> ListenerTable<L, C> {
         let id = self.next_id;
         self.next_id += 1;
         if let Some(called) = &mut self.called {
+            // An address of another target must not count as one of a named network.
             called.extend(caller.others.iter().copied().chain([caller.host]));
         }
         let listener = &mut self.listeners[index];
@@ -406,6 +413,7 @@ impl<L, C> ListenerTable<L, C> {
             host,
             id,
             private,
+            // With a private listener, a callback from any address is accepted, so waiting for it would decide nothing.
             at_once: private || (self.expected >= MIN_EXPECTED_CALLBACKS && !self.unexpected),
             messages,
         }
@@ -443,6 +451,7 @@ impl<L, C> ListenerTable<L, C> {
             // The session of this host has failed and was reported.
             return;
         }
+        // Commands wait for their callbacks from now on.
         self.unexpected = true;
         let callback = UnclaimedCallback { connection, from };
         if listener.private {
@@ -478,10 +487,12 @@ impl<L, C> ListenerTable<L, C> {
     ) -> Option<C> {
         let listener = &mut self.listeners[registration.listener];
         let session = listener.waiting.get_mut(&registration.host)?;
+        // A further session of the same host may be waiting here.
         if session.id != registration.id {
             return None;
         }
         session.answered = true;
+        // With two, nobody knows which one is the host's.
         if !listener.private || listener.unclaimed.len() != 1 {
             return None;
         }
@@ -503,6 +514,7 @@ impl<L, C> ListenerTable<L, C> {
             return;
         }
         if let Some(session) = listener.remove(registration.host) {
+            // Its callback may still come, and belongs to no other session of the host.
             listener.late.insert(registration.host);
             listener.late.extend(session.caller.others.iter().copied());
         }
@@ -514,11 +526,13 @@ impl<L, C> ListenerTable<L, C> {
         let listener = &mut self.listeners[index];
         if listener.waiting.is_empty() {
             listener.private = false;
+            // Dropping them resets them.
             for callback in listener.unclaimed.drain(..) {
                 self.strays.add(callback.from);
             }
         }
         self.serve(open);
+        // Each listener keeps its port from other programs, so those beyond this number are closed when they are idle.
         if self.listeners[index].waiting.is_empty() && self.open > MAX_UNSHARED {
             self.listeners[index].open = None;
             self.open -= 1;
@@ -554,6 +568,7 @@ impl<L, C> ListenerTable<L, C> {
                     hosts.insert(caller.host);
                     own |= needs_own;
                     named |= has_networks;
+                    // Back in its position: sessions are served in the order of their arrival.
                     self.queue.insert(at, ListenerRequest { caller, sender });
                     at += 1;
                 }
@@ -576,6 +591,7 @@ impl<L, C> CallbackListener<L, C> {
             session.is_informed = true;
             let (sender, more) = oneshot::channel();
             let told = std::mem::replace(&mut session.sender, sender);
+            // The send fails if the session has just ended, which is no error.
             let _ = told.send(CallbackMessage::UnknownAddress(more));
         }
     }

@@ -15,8 +15,8 @@ const CIPHERS: [usize; 2] = [2, 3];
 const MACS: [usize; 2] = [4, 5];
 const COMPRESSION: [usize; 2] = [6, 7];
 
-/// Flags of this side in the list of key exchange methods. They are no methods, but libssh2 would select one that the
-/// server lists too, and then exchange no keys at all.
+/// Flags of this side in the list of key exchange methods.
+// Flags are no methods, but libssh2 would select one that the server lists too, and then exchange no keys at all.
 const CLIENT_MARKS: [&str; 2] = ["ext-info-c", STRICT_CLIENT];
 
 /// Flags of both sides for strict key exchange.
@@ -34,7 +34,7 @@ const AUTHENTICATING: [&str; 3] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KexInit {
     lists: [String; LISTS],
-    /// True if a key exchange message follows that was sent without knowing what the other side wants.
+    /// True if a guessed key exchange message follows (RFC 4253, section 7).
     pub(super) guess_follows: bool,
 }
 
@@ -56,6 +56,7 @@ pub struct Methods {
 impl KexInit {
     /// Parses a message, without its type.
     pub(super) fn parse(body: &[u8]) -> Option<KexInit> {
+        // RFC 4253, section 7.1: a cookie, ten lists of names, a flag and a reserved number.
         const COOKIE: usize = 16;
         let mut reader = WireReader::new(body.get(COOKIE..)?);
         let mut lists = [const { String::new() }; LISTS];
@@ -88,6 +89,7 @@ impl KexInit {
         let find = |list: usize| {
             let names = client.lists[list].split(',');
             let mut names = names.filter(|name| !name.is_empty() && !CLIENT_MARKS.contains(name));
+            // RFC 4253, section 7.1: the first name of the client that the server has as well.
             names
                 .find(|name| server.offers(list, name))
                 .map(str::to_owned)
@@ -100,6 +102,7 @@ impl KexInit {
             Some(name) => Ok(name),
         };
         let real = |list: usize, what: &'static str| match first(list, what)? {
+            // RFC 4253 (sections 6.3 and 6.4) has a cipher and a MAC `none`, which protect nothing.
             name if name == "none" => Err(Violation::Unprotected(what)),
             name => Ok(name),
         };
@@ -107,6 +110,7 @@ impl KexInit {
         let host_key = first(HOST_KEY, "host key")?;
         let ciphers = [real(CIPHERS[0], "cipher")?, real(CIPHERS[1], "cipher")?];
         let mac = |way: usize| {
+            // With these ciphers the MAC that was negotiated is ignored, and need not exist (OpenSSH's PROTOCOL).
             if AUTHENTICATING.contains(&ciphers[way].as_str()) {
                 Ok(find(MACS[way]))
             } else {
@@ -131,6 +135,7 @@ impl KexInit {
 impl Methods {
     /// Type of the key exchange messages in their order: each from the client, and the answer from the server.
     pub(super) fn messages(&self) -> &'static [(u8, u8)] {
+        // RFC 4419, section 5. All other methods use 30 and 31 (RFC 4253, section 8; RFC 5656, section 7.1).
         if self.kex.starts_with("diffie-hellman-group-exchange-") {
             &[(34, 31), (32, 33)]
         } else {
@@ -140,6 +145,7 @@ impl Methods {
 
     /// Name that a key for the host key algorithm has in its first field.
     pub(super) fn key_type(&self) -> &str {
+        // RFC 8332, section 3: only the signature differs, and the key keeps its type.
         match self.host_key.as_str() {
             "rsa-sha2-256" | "rsa-sha2-512" => "ssh-rsa",
             "rsa-sha2-256-cert-v01@openssh.com" | "rsa-sha2-512-cert-v01@openssh.com" => {
@@ -179,5 +185,6 @@ fn shown(list: &str) -> String {
     if text.len() < list.len() {
         text.push('…');
     }
+    // The server chose this text, which is printed on a terminal.
     text.escape_debug().to_string().replace(',', ", ")
 }
