@@ -23,6 +23,7 @@ pub enum Message {
     /// Events in their order.
     Events(Vec<Event>),
     /// Numbers of the whole run. This is the last message.
+    // Boxed, since it is much larger than a list of events.
     Finished(Box<RunStats>),
 }
 
@@ -159,17 +160,19 @@ impl RunStats {
             Outcome::Exited(exit) => {
                 let status = match *exit {
                     RemoteExit::Code(code) => Some(code),
-                    // Shells report a signal in the same way.
+                    // Shells report a command that a signal has ended as 128 + n.
                     RemoteExit::Signaled(signal) => Some(signal.saturating_add(128)),
                     RemoteExit::Unknown => None,
                 };
+                // `None` is less than every status, so it never hides one.
                 self.worst_status = self.worst_status.max(status);
                 match status {
-                    // Without a status the end of the command is all that `--raw` can know.
+                    // Only `--raw` has no status. Otherwise a missing one is a failure of the transport.
                     None | Some(0) => self.succeeded += 1,
                     Some(_) => self.exit_failed += 1,
                 }
             }
+            // A defect of this program leaves the target without a result, so it is no success.
             Outcome::Failed(_) | Outcome::Internal(_) => self.failed += 1,
             Outcome::Cancelled(_) => self.cancelled += 1,
             Outcome::NotStarted(_) => self.not_started += 1,
@@ -199,6 +202,7 @@ pub struct Chunk {
     /// The stream of the command.
     pub stream: Stream,
     /// The bytes, at most 64 KiB.
+    // The bound makes the length of a queue of chunks a bound of its memory.
     pub data: Vec<u8>,
 }
 

@@ -44,8 +44,10 @@ impl Facts {
             start: sum(self.start, later.start),
             run: sum(self.run, later.run),
             attempts: self.attempts + later.attempts,
+            // A later attempt can end before it has a connection. Then the facts of the last connection stay.
             local_port: later.local_port.or(self.local_port),
             closed_first: later.closed_first.or(self.closed_first),
+            // A command of an earlier attempt can go on, whatever became of the later one.
             left_running: self.left_running.max(later.left_running),
         }
     }
@@ -62,11 +64,13 @@ impl Facts {
             self.start,
             self.run,
         ];
+        // The phases are measured apart from the total, so their sum can exceed it a little.
         elapsed.saturating_sub(phases.into_iter().flatten().sum())
     }
 }
 
 /// True, false or unknown: a command goes on at the target after the target's outcome.
+// The order counts: `Facts::and` takes the maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LeftRunning {
     /// The command has ended, or never started.

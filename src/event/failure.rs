@@ -3,6 +3,7 @@
 use std::fmt;
 
 /// Phase of an attempt in which a timeout or an error happened.
+// The order is that of an attempt: whether an error is retryable depends on `phase <= Phase::Auth`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     /// Lookup of the name.
@@ -29,6 +30,7 @@ impl Phase {
     /// Returns the name of the phase in `--json`.
     #[must_use]
     pub fn name(self) -> &'static str {
+        // Scripts compare these names, and src/output/json/schema.json lists them.
         match self {
             Phase::Resolve => "resolve",
             Phase::Connect => "connect",
@@ -116,6 +118,7 @@ impl FailureClass {
     /// Returns the name of the class in `--json`.
     #[must_use]
     pub fn name(self) -> &'static str {
+        // Scripts compare these names, and src/output/json/schema.json lists them.
         match self {
             FailureClass::Name => "name",
             FailureClass::Refused => "refused",
@@ -170,6 +173,7 @@ pub struct Failure {
     /// folds targets by it.
     pub common: Option<String>,
     /// The action that helps, if [`common`](Self::common) leaves it out.
+    // A constant text, so that the summary can print the help of many targets once.
     pub help: Option<&'static str>,
     /// The use of the run's password, if this is a failed login.
     pub password: PasswordUse,

@@ -53,9 +53,11 @@ impl Palette {
         let out = |style| Paint::new(style, colors.out);
         Palette {
             labels: [
+                // As in clush: the colour of the label shows the stream.
                 out(AnsiColor::BrightBlue.on_default()),
                 Paint::new(AnsiColor::BrightRed.on_default(), colors.err),
             ],
+            // The colours of git.
             added: out(AnsiColor::Green.on_default()),
             removed: out(AnsiColor::Red.on_default()),
             position: out(AnsiColor::Cyan.on_default()),
@@ -74,6 +76,7 @@ impl Palette {
 
 impl Paint {
     fn new(style: Style, wanted: bool) -> Self {
+        // An empty style renders as an empty string, so the callers need not know whether there are colours.
         let style = if wanted { style } else { Style::new() };
         Paint {
             start: style.render().to_string(),

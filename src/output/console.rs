@@ -18,8 +18,8 @@ pub(super) const ATOMIC: usize = 4096;
 /// A buffer that grew past this size for one long line is freed.
 const KEEP: usize = 64 * 1024;
 
-/// Moves the cursor to the start of the line and erases everything from there on, since a terminal that became
-/// narrower wraps the bar to further lines.
+/// The sequence that removes the bar.
+// From the cursor to the end of the screen: a terminal that became narrower has wrapped the bar to further lines.
 const ERASE: &str = "\r\x1b[J";
 
 /// Streams that are terminals. The plan decides it once.
@@ -110,6 +110,7 @@ impl Console {
             Stream::Stdout => (&mut self.out, "standard output", &mut self.broken[0]),
             Stream::Stderr => (&mut self.err, "standard error", &mut self.broken[1]),
         };
+        // The error of the first write has been reported.
         if *broken {
             return Ok(());
         }
@@ -153,6 +154,7 @@ impl Console {
     /// A write that failed; the message says which stream it was.
     pub fn line(&mut self, stream: Stream, pieces: &[&[u8]]) -> io::Result<()> {
         let length = pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1;
+        // The buffer has lines of one stream only, which keeps the order between the two streams.
         if stream != self.stream || self.pending.len() + length > ATOMIC {
             self.flush()?;
             self.stream = stream;
@@ -161,6 +163,7 @@ impl Console {
             self.pending.extend_from_slice(piece);
         }
         self.pending.push(b'\n');
+        // Such a write is not atomic on a pipe, so no other line shares it (pipe(7)).
         if length > ATOMIC {
             self.flush()
         } else {
@@ -193,6 +196,7 @@ impl Console {
         let result = result.and_then(|()| self.write(self.stream, &pending));
         pending.clear();
         self.pending = pending;
+        // One long line must not keep its memory for the rest of the run.
         self.pending.shrink_to(KEEP);
         result
     }
@@ -205,6 +209,7 @@ impl Console {
     pub(super) fn set_bar(&mut self, text: &str) -> io::Result<()> {
         self.flush()?;
         let erase = if self.bar_shown { ERASE } else { "" };
+        // One write, or the terminal could show the state between the two.
         let drawing = format!("{erase}{text}");
         self.bar = Some(text.to_owned());
         self.bar_shown = true;
@@ -255,6 +260,7 @@ impl LongLine<'_> {
     /// As for [`Console::line`].
     pub fn piece(&mut self, piece: &[u8]) -> io::Result<()> {
         self.0.pending.extend_from_slice(piece);
+        // The console is borrowed until the line ends, so no other line comes between its pieces.
         if self.0.pending.len() > ATOMIC {
             self.0.flush()
         } else {

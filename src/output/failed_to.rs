@@ -76,6 +76,7 @@ impl Reporter for FailedList {
     }
 
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
+        // Their command may have succeeded, but their output on this machine is incomplete.
         self.failed.extend(self.incomplete.targets());
         // The order of the list of targets.
         self.failed.sort_unstable();
@@ -138,6 +139,7 @@ fn hosts_line(target: &Target) -> String {
         in_full.clone(),
     ];
     let mut forms = forms.into_iter();
+    // A label can look like a node set, an option or a comment, so each form is parsed again.
     forms.find(|line| means(line, target)).unwrap_or(in_full)
 }
 

@@ -29,10 +29,12 @@ impl<F> FdWriter<F> {
 
 impl<F: AsFd> Write for FdWriter<F> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        // Counts the time in which the reader blocks, which is charged to no command.
         let _write = self.reader.write();
         loop {
             match rustix::io::write(&self.fd, data) {
                 Ok(taken) => return Ok(taken),
+                // A signal came before anything was written (write(2)).
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => wait(&self.fd)?,
                 Err(error) => return Err(error.into()),
@@ -47,6 +49,7 @@ impl<F: AsFd> Write for FdWriter<F> {
 
 /// Waits until a write makes progress or fails.
 fn wait(fd: &impl AsFd) -> io::Result<()> {
+    // An error of the descriptor ends the wait too; the next write then returns it.
     match poll(&mut [PollFd::new(fd, PollFlags::OUT)], None) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),

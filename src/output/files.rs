@@ -81,6 +81,7 @@ impl OutputDirectory {
     }
 
     fn is(&self, other: &OutputDirectory) -> io::Result<bool> {
+        // Device and inode identify a directory, whatever links its paths have.
         let [one, two] = [&self.directory, &other.directory].map(fstat);
         let (one, two) = (one?, two?);
         Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
@@ -141,6 +142,7 @@ impl Files {
     }
 
     fn output(&mut self, chunk: &Chunk) {
+        // A file with a gap could look complete.
         if self.incomplete.contains(chunk.target, chunk.stream) {
             return;
         }
@@ -177,11 +179,13 @@ impl Files {
                 if self.open.len() == OPEN {
                     self.open.remove(0);
                 }
+                // The file was created before the run and may have output already.
                 let file = folder.open("open", label, OFlags::APPEND)?;
                 (target, stream, file)
             }
         };
         let written = entry.2.write_all(data);
+        // After an error the file stays closed, since nothing more is written to it.
         written.map_err(|error| failed("write to", &folder.path.join(file_name(label)), &error))?;
         self.open.push(entry);
         Ok(())
@@ -193,6 +197,7 @@ impl Reporter for Files {
         match event {
             Event::Output(chunk) => self.output(chunk),
             Event::Finished(finished) => {
+                // The host writes nothing more, so other hosts can have the descriptor.
                 self.open.retain(|(target, ..)| *target != finished.target);
             }
             Event::RunStarted { .. } | Event::Started(_) => {}
@@ -211,7 +216,7 @@ impl Reporter for Files {
     }
 }
 
-/// Names of files differ where labels do; but targets may share a label and differ in their host.
+/// Checks that no two targets share a file. Different labels have different files, but two hosts can have one label.
 fn check_labels(info: &RunInfo) -> io::Result<()> {
     let mut hosts = HashMap::with_capacity(info.targets.len());
     for target in &*info.targets {
@@ -227,9 +232,9 @@ fn check_labels(info: &RunInfo) -> io::Result<()> {
     Ok(())
 }
 
-/// The name of a label's file: the label, in which `%2F` stands for a slash, and likewise for a dot
-/// at the start, control characters, and a percent sign that could be taken for such a code. So the
-/// names of different labels differ, and none leaves its directory or hides in it.
+/// Returns the name of a label's file: the label with a code such as `%2F` for each slash, for a dot at the start,
+/// for control characters, and for a percent sign that looks like the start of a code. Different labels have
+/// different names. No name leads out of the directory, and none is hidden in it.
 fn file_name(label: &str) -> String {
     let mut name = String::with_capacity(label.len());
     for (at, c) in label.char_indices() {
@@ -239,8 +244,11 @@ fn file_name(label: &str) -> String {
             next.is_some_and(|next| next.iter().copied().all(code))
         };
         let is_plain = match c {
+            // A slash would lead out of the directory.
             '/' => false,
+            // A dot at the start would hide the file, and `..` is a directory.
             '.' => at > 0,
+            // Other percent signs stay, so that names remain readable.
             '%' => !looks_coded(),
             c => !c.is_control(),
         };

@@ -75,6 +75,7 @@ impl Incomplete {
     }
 
     fn lists(&self) -> MutexGuard<'_, IncompleteLists> {
+        // Every change is complete in itself, so a panic elsewhere leaves the lists valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -98,6 +98,7 @@ impl RunInfo {
     pub fn label(&self, target: TargetId) -> &str {
         self.targets
             .get(target.index())
+            // Events name targets by number. A wrong number must not end the report.
             .map_or("?", |target| &target.label)
     }
 
@@ -126,6 +127,7 @@ impl RunInfo {
     #[must_use]
     pub fn endpoint<'a>(&'a self, index: usize, target: &'a Target) -> Endpoint<'a> {
         let transport = target.transport_or(self.transport);
+        // By position, since two targets can have one name and different ports.
         if let Some(Some(resolved)) = self.resolved.get(index) {
             return Endpoint {
                 transport,

@@ -1,10 +1,10 @@
 //! `--json`: one JSON object a line on standard output for every event, for programs.
 //!
-//! The records and their names are in [`record`]; `json/schema.json` describes them for others, and
-//! a test holds the output against it. Within a version fields may be added, and nothing else
-//! changes. Output is passed on as it comes, cut anywhere but within a character: as `text` if it is
-//! UTF-8 and as `base64` if not, so that what is put together again per target and stream is what
-//! the host sent, to the byte.
+//! The records and their names are in [`record`]. `json/schema.json` describes them for other programs, and a test
+//! compares the output with it. Within a version, only fields are added.
+//!
+//! Output of a host is `text` if it is UTF-8, and `base64` if not. It is cut anywhere but within a character. A program
+//! that joins the pieces of one stream of a target gets exactly the bytes that the host sent.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -58,6 +58,7 @@ impl Json {
             }
             None => &chunk.data[..],
         };
+        // Neither part of a character that is cut would be UTF-8.
         let (whole, partial) = data.split_at(data.len() - partial_character(data));
         if !partial.is_empty() {
             self.held.insert(key, partial.to_vec());
@@ -111,6 +112,7 @@ impl Json {
         record
             .serialize(&mut serde_json::Serializer::new(&mut self.line))
             .map_err(io::Error::other)?;
+        // START has the opening brace, so that the version comes before all other fields.
         let line = &self.line[1..];
         if console.is_terminal(Stream::Stdout) {
             return console.line(Stream::Stdout, &[START, &escape_controls(line)]);
@@ -170,13 +172,14 @@ impl Reporter for Json {
     }
 }
 
-/// JSON leaves the delete character and the eight-bit control characters as they are, and a terminal
-/// may act on them; escaped they are the same text. Outside of strings JSON has none of them.
+/// Escapes the delete character and the eight-bit control characters. JSON allows them in strings, and a terminal can
+/// obey them. The escaped text means the same. They occur in strings only.
 fn escape_controls(line: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(line.len());
     let mut rest = line;
     while let Some((&byte, after)) = rest.split_first() {
         match (byte, after) {
+            // RFC 8259, section 7, requires escapes only below U+0020.
             (0x7f, _) => escaped.extend(b"\\u007f"),
             (0xc2, [second @ 0x80..=0x9f, ..]) => {
                 escaped.extend(format!("\\u00{second:02x}").bytes());

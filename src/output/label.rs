@@ -89,6 +89,7 @@ impl FromStr for LabelFormat {
                 Some('u') => LabelField::User,
                 Some('p') => LabelField::Port,
                 Some('n') => LabelField::Number,
+                // A width or a minus before the second `%` is an error, not a literal `%`.
                 Some('%') if after.starts_with('%') => {
                     push_text(&mut parts, "%");
                     rest = &after[1..];
@@ -102,6 +103,7 @@ impl FromStr for LabelFormat {
                 }
                 "" => 0,
                 digits => match digits.parse() {
+                    // Every line gets this much padding.
                     Ok(width @ 1..=WIDEST) => width,
                     _ => return Err(fault(start..end, "no such width", "1 to 200 columns")),
                 },
@@ -143,11 +145,13 @@ impl LabelFormat {
             let shown = match hosts {
                 [host] => value(field, *host),
                 hosts => {
+                    // Values such as a user are equal for many hosts and are shown once.
                     let values: BTreeSet<String> =
                         hosts.iter().map(|host| value(field, *host)).collect();
                     fold(values.iter().map(String::as_str))
                 }
             };
+            // Columns, not characters: some characters are two columns wide.
             let padding = " ".repeat(width.saturating_sub(shown.width()));
             let (before, after) = if left {
                 ("", &*padding)

@@ -20,8 +20,8 @@ use crate::targets::{Target, TargetId};
 /// An unfinished line longer than this goes to a temporary file.
 const LONG: usize = 1024 * 1024;
 
-/// The limit if all unfinished lines together take more memory than [`MANY`]: a thousand hosts that never end their
-/// lines must not fill the memory.
+/// The limit if all unfinished lines together take more memory than [`MANY`].
+// A thousand hosts that never end their lines must not fill the memory.
 const LONG_AMONG_MANY: usize = 64 * 1024;
 
 /// Memory of all unfinished lines from which on [`LONG_AMONG_MANY`] applies.
@@ -93,6 +93,7 @@ impl Lines {
             rest = &rest[end + 1..];
         }
         let frame = self.frame(target, stream);
+        // Directly from the chunk: most output has no unfinished lines and is not copied.
         while let Some(end) = memchr(b'\n', rest) {
             print_line(&rest[..end], frame, stream, console)?;
             rest = &rest[end + 1..];
@@ -104,11 +105,13 @@ impl Lines {
     }
 
     fn finished(&mut self, target: TargetId, console: &mut Console) -> io::Result<()> {
+        // Most targets end with a whole line, so no label is needed.
         if self.tails.is_empty() {
             return Ok(());
         }
         self.prepare(target);
         for stream in [Stream::Stdout, Stream::Stderr] {
+            // A last line without a newline is output, too.
             if let Some(tail) = self.take(target, stream) {
                 tail.print(b"", self.frame(target, stream), stream, console)?;
             }

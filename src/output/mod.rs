@@ -69,6 +69,7 @@ use summary::Summary;
 use wait::Received;
 
 /// Capacity of the channel to the reporter thread, in messages.
+// Few, so that a reader that stops soon stops the run. Each message has many events.
 const WAITING: usize = 4;
 
 /// Choice of reporters and their settings. The plan makes it; reporters read no option and no environment.
@@ -150,6 +151,7 @@ pub struct Reports {
 /// # Errors
 /// A file cannot be created, or the thread cannot be started.
 pub fn start(spec: &ReportSpec, info: RunInfo, mut console: Console) -> io::Result<Reports> {
+    // A stream that cannot be written must not end the reports that go elsewhere.
     console.outlive_failures();
     let failed = Arc::new(Notify::new());
     let reporting = ReporterThread {
@@ -185,6 +187,7 @@ fn reporters(
         reporters.push(Box::new(files));
     }
     if spec.failed_to == Some(FailedTo::Stdout) {
+        // The list goes into a pipe, so nothing else may be on standard output.
         hidden.push(Stream::Stdout);
     }
     if spec.progress {
@@ -207,6 +210,7 @@ fn reporters(
             if spec.only_failed {
                 output = Box::new(OnlyFailed::new(output));
             }
+            // Around OnlyFailed, so that it keeps no output that nobody sees.
             if !hidden.is_empty() {
                 output = Box::new(HiddenStreams::without(hidden.clone(), output));
             }
@@ -264,6 +268,7 @@ impl ReporterThread {
     /// Returns the next message; `None` at the end.
     fn next(&mut self, messages: &mut Receiver<Message>) -> Option<Message> {
         loop {
+            // Drawing and flushing cost a write(2) each, so they wait until there is nothing else to do.
             match messages.try_recv() {
                 Ok(message) => return Some(message),
                 Err(TryRecvError::Disconnected) => return None,

@@ -41,6 +41,7 @@ pub(super) struct OutputPath {
 /// # Errors
 /// A directory cannot be opened, or another user could have created a link.
 pub(super) fn find(path: &Path) -> io::Result<OutputPath> {
+    // An empty path is not the current directory (path_resolution(7)).
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
     }
@@ -52,6 +53,7 @@ pub(super) fn find(path: &Path) -> io::Result<OutputPath> {
 /// # Errors
 /// As for [`find`].
 pub(super) fn find_in(directory: impl AsFd, name: &str) -> io::Result<OutputPath> {
+    // The walk replaces its descriptor, so it gets one of its own.
     let directory = openat(directory, ".", DIRECTORY, Mode::empty())?;
     PathWalk::from(directory, Path::new(name)).file()
 }
@@ -74,11 +76,13 @@ impl OutputPath {
     /// The system's, also if the file has become a link meanwhile.
     pub(super) fn open(&self, flags: OFlags) -> io::Result<File> {
         let follow = if self.is_kernel_link {
+            // Only the kernel can follow such a link; NOFOLLOW would refuse it.
             OFlags::empty()
         } else {
             OFlags::NOFOLLOW
         };
         let flags = flags | follow | OFlags::CLOEXEC;
+        // The umask takes bits away, as for the files of other programs.
         Ok(openat(&self.directory, &self.name, flags, Mode::from(0o666))?.into())
     }
 
@@ -160,6 +164,7 @@ impl PathWalk {
             return Ok(PathPart::Other);
         }
         match readlinkat(&self.at, part, Vec::new()) {
+            // Links in /proc lead to open files, which their text may not name.
             Ok(_) if fstatfs(&self.at)?.f_type == PROC_SUPER_MAGIC => Ok(PathPart::KernelLink),
             Ok(target) => Ok(PathPart::Link(
                 OsString::from_vec(target.into_bytes()).into(),
@@ -189,6 +194,7 @@ impl PathWalk {
     }
 
     fn enter(&mut self, part: &OsStr, found: PathPart, make: bool) -> io::Result<()> {
+        // `look` has decided about links. One that has appeared since is not followed.
         let follow = match found {
             PathPart::KernelLink => OFlags::empty(),
             PathPart::Other | PathPart::Link(_) => OFlags::NOFOLLOW,
@@ -197,6 +203,7 @@ impl PathWalk {
         self.at = match enter() {
             Err(Errno::NOENT) if make => {
                 match mkdirat(&self.at, part, Mode::from(0o777)) {
+                    // Another process may have made it meanwhile.
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -228,6 +235,7 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
 
 /// True if users other than root and this one can create and remove files in a directory.
 fn others_can_write(directory: &Stat) -> bool {
+    // An owner can change the permission bits at any time, so other owners are not trusted.
     let is_ours = [0, geteuid().as_raw()].contains(&directory.st_uid);
     !is_ours || directory.st_mode & OTHERS_WRITE != 0
 }
@@ -235,6 +243,7 @@ fn others_can_write(directory: &Stat) -> bool {
 /// True if the sticky bit of the directory forbids this user to remove the file.
 pub(super) fn is_kept_by_sticky_bit(directory: &Stat, file: &Stat) -> bool {
     let user = geteuid().as_raw();
+    // inode(7): in a sticky directory, only root and the owners of file and directory may remove a file.
     Mode::from_raw_mode(directory.st_mode).contains(Mode::SVTX)
         && user != 0
         && ![directory.st_uid, file.st_uid].contains(&user)

@@ -32,6 +32,7 @@ pub fn describe(
             KernelState::Waiting(left) => port.waiting.push(left),
         }
     }
+    // Nobody can bind to the port of a listener, even with SO_REUSEADDR.
     let taken = |p: &&u16| ports.get(p).is_some_and(|port| port.listeners > 0);
     let usable = candidates.usable.len() - candidates.usable.iter().filter(taken).count();
     let mut text = String::new();
@@ -74,6 +75,7 @@ pub fn describe(
         if port.live > 0 {
             parts.push(format!("{} in use", port.live));
         }
+        // One port can have hundreds of connections, so only the first and the last time are shown.
         if let (Some(first), Some(last)) = (port.waiting.iter().min(), port.waiting.iter().max()) {
             let (first, last) = (first.as_secs(), last.as_secs());
             let when = if first == last {

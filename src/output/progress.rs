@@ -29,7 +29,8 @@ const FEW: usize = 5;
 /// Running time from which on a host is slow.
 const LONG: Duration = Duration::from_secs(2);
 
-/// Maximum width of the bar. A terminal that becomes narrower wraps a longer line.
+/// Maximum width of the bar.
+// A terminal that becomes narrower wraps a longer line.
 const WIDEST: u16 = 78;
 
 /// Narrower terminals show only the numbers.
@@ -98,6 +99,7 @@ impl Progress {
 
     /// Returns the text of the bar.
     fn line(&mut self, now: Instant) -> String {
+        // A line as wide as the terminal would put the cursor onto the next line.
         let width = (self.width)().saturating_sub(1).min(WIDEST);
         // indicatif cannot draw in a width of 0. The line is cut below.
         self.canvas.set_width(width.max(NARROWEST));
@@ -111,6 +113,7 @@ impl Progress {
         }
         self.bar.set_message(self.message(now));
         self.bar.set_position(self.done as u64);
+        // indicatif limits its rate of drawing; this call needs the current line.
         self.bar.force_draw();
         let line = self.canvas.line();
         cut_to_width(line, width.into())
@@ -125,6 +128,7 @@ impl Progress {
         if self.not_started > 0 {
             words.push(format!("{} not started", self.not_started));
         }
+        // While there are hosts to start, no single host delays the run.
         let mut running: Vec<_> = if left == self.running.len() && left <= FEW {
             self.running.iter().collect()
         } else {
@@ -138,6 +142,7 @@ impl Progress {
             running.sort_by_key(|(id, since)| (**since, **id));
             let name = |(id, since): (&TargetId, &Instant)| {
                 let mut label = Vec::new();
+                // Labels come from files and inventories, and a terminal obeys control characters.
                 harmless_line(self.info.label(*id).as_bytes(), &mut label);
                 let label = String::from_utf8_lossy(&label).into_owned();
                 format!("{label} ({})", duration(now - *since))
@@ -150,6 +155,7 @@ impl Progress {
         words.extend(for_ports);
         words.extend(self.wave());
         let rate = self.bar.per_sec();
+        // The rate is not finite before any time was measured.
         if self.done > 0 && rate.is_finite() {
             words.push(format!("{rate:.1}/s"));
             words.push(format!("{} left", duration(self.bar.eta())));
@@ -169,6 +175,7 @@ impl Progress {
 /// Returns the current width of the terminal on standard error.
 pub(super) fn terminal_width() -> u16 {
     match rustix::termios::tcgetwinsize(rustix::stdio::stderr()) {
+        // Terminals without a known size, such as serial lines, report 0 columns.
         Ok(size) if size.ws_col > 0 => size.ws_col,
         _ => 80,
     }

@@ -88,7 +88,9 @@ impl Destination {
         }
         let mut word = [0; 8];
         random::fill(&mut word)?;
+        // A random name, so that two runs never use one temporary file.
         let temporary = OsString::from(format!(".mrsh-{:016x}", u64::from_ne_bytes(word)));
+        // O_EXCL also refuses a symbolic link with this name (open(2)).
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(&place.directory, &temporary, flags, Mode::from(0o666))?;
         let beside = TemporaryFile {
@@ -108,6 +110,7 @@ impl Destination {
 
 impl TemporaryFile {
     fn put_in_place(mut self) -> io::Result<()> {
+        // rename(2) is atomic: readers see the earlier file or the complete one.
         renameat(
             &self.directory,
             &self.temporary,

@@ -81,12 +81,14 @@ impl Stats {
             facts,
             ..
         } = *finished;
+        // Targets that were never started would lower the averages.
         if began.is_none() {
             return;
         }
         self.started += 1;
         let place = self.slowest.partition_point(|(time, _)| *time >= elapsed);
         self.slowest.insert(place, (elapsed, target));
+        // The memory must not depend on the number of hosts.
         self.slowest.truncate(SLOWEST);
         let times = [
             facts.resolve,
@@ -113,6 +115,7 @@ impl Stats {
     }
 
     fn lines(&self, stats: &RunStats, cost: ProcessCost) -> Vec<String> {
+        // Perhaps no host was started.
         let hosts = self.started.max(1);
         let mut lines = vec![format!(
             "{} of {} hosts in {}: {} of time and {} of CPU a host{}",
@@ -142,6 +145,7 @@ impl Stats {
             let (longest, Some(target)) = phase.longest else {
                 continue;
             };
+            // Most runs have neither waits nor retries.
             if phase.sum.is_zero() {
                 continue;
             }
@@ -184,8 +188,10 @@ impl Reporter for Stats {
 
 impl ProcessCost {
     fn of_this_process() -> Self {
+        // The CPU time of all threads.
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        // Not getrusage(2): its maximum includes the program before execve(2).
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         ProcessCost {
             cpu: cpu.try_into().unwrap_or_default(),
@@ -199,6 +205,7 @@ impl ProcessCost {
 /// Formats a time with three digits.
 fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
+    // From 99.95 on, three digits would be rounded to four.
     if seconds >= 99.95 {
         return duration(time);
     }

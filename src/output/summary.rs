@@ -25,7 +25,8 @@ use crate::targets::{Target, TargetId};
 /// Several causes share a line up to this many columns.
 const WIDTH: usize = 100;
 
-/// Maximum length of a cause, in bytes. Part of a cause may be text of the remote side.
+/// Maximum length of a cause, in bytes.
+// Part of a cause may be text of the remote side.
 const CAUSE: usize = 400;
 
 /// Amount of text in the summary (`-q`, `--only`). A state that a user asks for is always printed.
@@ -93,6 +94,7 @@ impl Summary {
     }
 
     fn finished(&mut self, target: TargetId, outcome: &Outcome) {
+        // The cause is that of other targets or of the user, so they are named apart.
         if matches!(outcome, Outcome::NotStarted(_)) {
             self.not_started.push(target);
             return;
@@ -106,6 +108,7 @@ impl Summary {
         let mut password = PasswordUse::None;
         if let Outcome::Failed(failure) = outcome {
             password = failure.password;
+            // The message can name the host, so that no two targets would have the same cause.
             if failure.common.is_some() {
                 details = Some(cut(failure.message.clone()));
                 help = failure.help;
@@ -148,6 +151,7 @@ impl Summary {
             PasswordUse::Sent if withheld => 0,
             PasswordUse::Sent | PasswordUse::None => 1,
         };
+        // The text decides between equals, since the map has no order.
         causes.sort_unstable_by_key(|(text, cause)| {
             (rank(cause), Reverse(cause.targets.len()), *text)
         });
@@ -241,6 +245,7 @@ impl Reporter for Summary {
     fn finish(&mut self, stats: &RunStats, console: &mut Console) -> io::Result<()> {
         match self.words {
             SummaryLevel::All => {}
+            // Notices alone are no reason for cron to send mail.
             SummaryLevel::IfFailed if !self.causes.is_empty() || !self.not_started.is_empty() => {
                 self.notes.iter().try_for_each(|note| say(note, console))?;
             }
@@ -304,6 +309,7 @@ pub(super) fn write_cause(outcome: &Outcome, cause: &mut String) -> bool {
         Outcome::Exited(RemoteExit::Signaled(signal)) => {
             match signal_hook::low_level::signal_name(i32::from(*signal)) {
                 Some(name) => {
+                    // kill(1) uses the names without `SIG`.
                     let name = name.trim_start_matches("SIG");
                     write!(cause, "killed by signal {signal} ({name})")
                 }

@@ -1,16 +1,16 @@
 //! Remote text on a terminal. Text of a host must not move the cursor, set a title or imitate another host.
 //!
-//! Text and tabs stay as they are. Control characters are shown the way a shell or an editor shows
-//! them, `^[` for escape, so every control sequence becomes plain text; the eight-bit ones and bytes
-//! that are not UTF-8, which some terminals take for control characters, are shown as `<U+009B>` and
-//! `<9B>`, as less does. So are the characters that change the direction of text, which can make a line look like
-//! another one. Where the user wants the colours of hosts, sequences that set them pass, and are undone at the end of
-//! the line.
+//! Text and tabs stay as they are. Control characters are shown as in a shell or an editor, `^[` for escape, so that
+//! every control sequence becomes plain text. Some terminals take the eight-bit control characters, and bytes that are
+//! not UTF-8, for control characters. These are shown as `<U+009B>` and `<9B>`, as in less. Characters that change the
+//! direction of text can make a line look like another one, and are shown in the same form. If the user wants the
+//! colours of hosts, sequences that set colours pass, and the end of the line resets them.
 
 use std::str;
 
 /// Appends a whole line to `to`, harmless, and without the carriage return that may end it.
 pub(super) fn harmless_line(line: &[u8], to: &mut Vec<u8>) {
+    // Lines of routers and of other systems end with CR LF. A `^M` on each would only disturb.
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     harmless(line, to);
 }
@@ -28,6 +28,7 @@ pub(super) fn shown_line(line: &[u8], colors: bool, to: &mut Vec<u8>) {
 /// used. The other bytes, fewer than [`MAX_COLOR`], depend on the next part.
 pub(super) fn shown_part(part: &[u8], colors: bool, to: &mut Vec<u8>) -> usize {
     let held = match part.iter().rposition(|&byte| byte == b'\x1b') {
+        // A sequence that may continue in the next part cannot be judged yet.
         Some(at) if colors && begins_color(&part[at..]) => part.len() - at,
         _ => undecided(part),
     };
@@ -62,6 +63,7 @@ fn begins_color(text: &[u8]) -> bool {
 }
 
 fn is_parameter(byte: u8) -> bool {
+    // ISO 8613-6 separates the parts of a colour by colons.
     byte.is_ascii_digit() || byte == b';' || byte == b':'
 }
 
@@ -93,12 +95,14 @@ fn undecided(part: &[u8]) -> usize {
 
 /// Returns the length of an incomplete character at the end of `part`, three bytes at most.
 pub(super) fn partial_character(part: &[u8]) -> usize {
+    // A character has at most four bytes (RFC 3629), so at most three are incomplete.
     let invalid = part[part.len().saturating_sub(3)..]
         .utf8_chunks()
         .last()
         .map(|c| c.invalid());
     let invalid = invalid.unwrap_or_default();
     match str::from_utf8(invalid) {
+        // No length of the error: more bytes could complete the character.
         Err(error) if error.error_len().is_none() => invalid.len(),
         _ => 0,
     }
@@ -128,6 +132,7 @@ fn is_harmful(c: char) -> bool {
 
 /// True for invisible characters that change the direction of text.
 pub(super) fn turns_text_around(c: char) -> bool {
+    // Directional marks, embeddings, overrides and isolates (UAX #9), and the invisible U+FEFF.
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 

@@ -57,11 +57,14 @@ impl Canceller {
         self.0.send_if_modified(|current| {
             let raised = match *current {
                 None => cancel,
+                // Both only rise: a deadline after a second ^C must not make the stop milder, nor hide the signal in
+                // the exit status.
                 Some(known) => Cancellation {
                     reason: known.reason.max(cancel.reason),
                     urgency: known.urgency.max(cancel.urgency),
                 },
             };
+            // Wakes the host tasks only if something has changed.
             current.replace(raised) != Some(raised)
         });
     }

@@ -12,15 +12,15 @@ use crate::clock::ProcessClock;
 use crate::event::{Facts, RemoteExit};
 use crate::transport::{Output, Session, TransportError};
 
-/// Maximum number of chunks in the last read. That is more than the buffers of two kernels hold, so the end of the
-/// command is found if it came before the limit.
+/// Maximum number of chunks in the last read.
+// More than the buffers of two kernels hold, so the end of the command is found if it came before the limit.
 const LAST_CHUNKS: u64 = 128;
 
 /// Maximum time of the last read.
 const LAST_READ: Duration = Duration::from_secs(1);
 
-/// Minimum time after which a command that waits for the reader is checked again. Without it, a short rest of the
-/// limit would make the loop spin.
+/// Minimum time after which a command that waits for the reader is checked again.
+// Without it, a short rest of the limit would make the loop spin.
 const HELD_BACK: Duration = Duration::from_millis(200);
 
 /// A clock that stops while this process is stopped or the reader holds the command's output back.

@@ -66,6 +66,7 @@ fn fit_within(
 ) -> (NonZeroUsize, Option<Notice>) {
     let most = limit.saturating_sub(base) / u64::from(per_host.max(1));
     let most = NonZeroUsize::new(usize::try_from(most).unwrap_or(usize::MAX));
+    // One target at a time may still work; a fan-out of 0 would start none.
     let fits = most.unwrap_or(NonZeroUsize::MIN).min(fanout);
     let note = (fits < fanout).then(|| Notice {
         verbose: true,

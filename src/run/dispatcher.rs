@@ -23,7 +23,8 @@ use crate::clock::{ProcessClock, alarm_reached};
 use crate::event::{CancelReason, Event, Message, RunStats};
 use crate::transport::Transport;
 
-/// Maximum number of chunks in the queue to the dispatcher. A chunk has at most 64 KiB, so this bounds the memory.
+/// Maximum number of chunks in the queue to the dispatcher.
+// A chunk has at most 64 KiB, so this bounds the memory.
 const QUEUED_CHUNKS: usize = 32;
 
 /// Runs all targets. Returns when the last target has its outcome and all events have been reported.
@@ -86,6 +87,7 @@ pub async fn run<T: Transport>(
             () = context.turn(), if may_start => dispatcher.start_next(),
             Some(chunk) = chunks.recv(), if takes_output => {
                 dispatcher.on_chunk(chunk);
+                // A turn of the loop polls every branch, so it takes all chunks that are queued.
                 while dispatcher.accepts_output() && let Ok(chunk) = chunks.try_recv() {
                     dispatcher.on_chunk(chunk);
                 }

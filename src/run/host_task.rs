@@ -28,7 +28,8 @@ use crate::transport::{
 /// Maximum time from KILL to the end of the command's streams. After that the connection is reset.
 const AFTER_KILL: Duration = Duration::from_millis(500);
 
-/// Maximum time of the pauses for shortages in one attempt. A busy machine needs much less.
+/// Maximum time of the pauses for shortages in one attempt.
+// A busy machine needs much less.
 const SHORTAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Data that all host tasks of a run share.
@@ -184,6 +185,7 @@ pub(super) async fn run<T: Transport>(
         }
     };
     let mut facts = attempts.facts;
+    // They hold the addresses of the target, and the task lasts as long as its command.
     drop(attempts);
     let chunks = context.output.clone();
     let output = Output::new(chunks, context.reader.clone(), context.clock.clone());
@@ -222,6 +224,7 @@ fn after_failure<T>(
 ) -> TaskResult {
     attempts.failed += 1;
     if retryable && attempts.failed <= context.policy.retries {
+        // The next attempt looks the name up again and gets a full connect timeout.
         attempts.current = None;
         let pause = retry::BACKOFF.pause(attempts.failed, &mut fastrand::Rng::new());
         let wait = WaitReason::Retry(pause);
@@ -272,12 +275,14 @@ async fn attempt<T: Transport>(
         }
     };
     let Attempt { route, budget, .. } = attempt;
+    // A failure before the request must not count as one after the request of an earlier attempt.
     route.asked = false;
     let connected = context.transport.connect(id, target, route, budget).await;
     let seen = Facts {
         resolve: Some(attempt.resolve),
         ..attempt.route.facts
     };
+    // Waits for a port come between the tasks of an attempt, so the route does not know them.
     *facts = Facts {
         port_wait: facts.port_wait,
         ..attempt.earlier.and(&seen)
@@ -329,6 +334,7 @@ async fn carry<T: Transport>(
             error = out_of_time(context, &command_clock, facts) => Outcome::Failed(error.into()),
             ended = session.pump(output) => return unstopped(ended),
         };
+        // Only a signal or a report that fails ends a run without waiting for the reader.
         let wait_for_reader = match outcome {
             Outcome::Cancelled(reason) => reason == CancelReason::Deadline,
             _ => true,

@@ -16,6 +16,7 @@ pub(super) fn hosts_in_words(count: usize) -> String {
 /// Returns the message of a task that panicked.
 pub(super) fn panic_text(error: JoinError) -> String {
     match error.try_into_panic() {
+        // `panic!` has a &str without arguments and a String with them. `panic_any` can have anything else.
         Ok(payload) => payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())

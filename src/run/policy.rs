@@ -87,6 +87,7 @@ impl Share {
             // Two parts, so that the product cannot overflow.
             Share::Percent(percent) => {
                 let percent = usize::from(percent);
+                // A wave of 0 targets would never end.
                 (total / 100 * percent + total % 100 * percent / 100).max(1)
             }
         }
@@ -98,6 +99,7 @@ impl Share {
         match self {
             Share::Count(_) => count >= self.of(total),
             Share::Percent(percent) => {
+                // Products, not quotients, so that nothing is rounded; u128, so that nothing overflows.
                 let (count, total) = (count as u128, total as u128);
                 count > 0 && count * 100 >= total * u128::from(percent)
             }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Maximum time that can be made up for. Without it, timers of a millisecond and a busy loop would lower the rate.
+/// Maximum time that can be made up for.
+// Without it, timers of a millisecond and a busy loop would lower the rate.
 const SLACK: Duration = Duration::from_millis(50);
 
 /// A limit on the number of connections per second, first attempts and retries together.
@@ -30,6 +31,7 @@ impl RateLimiter {
 
     /// Waits for a turn and takes it. Cancel safe: a dropped future has taken none.
     pub(super) async fn turn(&self) {
+        // Another task may take the turn first.
         while let Err(at) = self.take() {
             sleep_until(at).await;
         }
@@ -40,6 +42,7 @@ impl RateLimiter {
         let now = nanos(self.base.elapsed());
         let taken = self
             .next
+            // The number is all that the tasks share, so no ordering is needed.
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
                 let earliest = now.saturating_sub(nanos(SLACK));
                 (next <= now).then(|| next.max(earliest).saturating_add(self.interval))

@@ -27,6 +27,7 @@ pub(super) fn is_retryable(error: &TransportError) -> bool {
         | TransportError::Reset { phase, .. }
         | TransportError::Closed { phase, .. }
         | TransportError::Io { phase, .. } => *phase <= Phase::Auth,
+        // sshd closes connections beyond MaxStartups before its greeting (sshd_config(5)).
         TransportError::Busy { .. } => true,
         TransportError::Jump { source, .. } => is_retryable(source),
         _ => false,
@@ -37,6 +38,7 @@ pub(super) fn is_retryable(error: &TransportError) -> bool {
 /// not start, the error is [`AttemptError::Retryable`].
 pub(super) fn may_have_started(error: &TransportError) -> bool {
     match error {
+        // The whole request is usually sent before the daemon calls back.
         TransportError::NoCallback { .. } => true,
         TransportError::ConnectTimeout { phase, .. }
         | TransportError::Reset { phase, .. }

@@ -61,8 +61,10 @@ impl SignalSource {
     /// The error of the system if a handler cannot be installed.
     pub fn system(keys: SignalKeys) -> io::Result<Self> {
         let ignored = ignored();
+        // Bit n - 1 stands for signal n, as in /proc/PID/status (proc(5)).
         let take = |kind: SignalKind| match ignored >> (kind.as_raw_value() - 1) & 1 {
             0 => signal(kind).map(Some),
+            // A handler would replace the ignoring that nohup(1) or a shell has set up.
             _ => Ok(None),
         };
         Ok(SignalSource::System(Box::new(SystemSignals {
@@ -112,6 +114,7 @@ async fn received(signal: &mut Option<Signal>) {
         Some(signal) => signal.recv().await,
         None => None,
     };
+    // A closed source must not look like a signal: the dispatcher would handle it without end.
     if more.is_none() {
         pending().await
     }

@@ -21,8 +21,8 @@ use crate::transport::{Input, Transport, TransportError};
 /// Maximum number of events that wait for the reporter, including outcomes that wait for output.
 const MAX_EVENTS: usize = 1024;
 
-/// Number of output bytes in a batch of events after which no further chunk is added. Small batches give targets with
-/// little output frequent turns beside a target with much output.
+/// Number of output bytes in a batch of events after which no further chunk is added.
+// Small batches give targets with little output frequent turns beside a target with much output.
 const OUTPUT_BYTES: usize = 256 * 1024;
 
 /// Maximum time between two ^C that stop the run.
@@ -32,13 +32,11 @@ const INTERRUPT_INTERVAL: Duration = Duration::from_secs(1);
 /// is for a run that stops at once.
 const READER_TIMEOUTS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
 
-/// Hint after the first ^C.
 const INTERRUPT_HINT: &str = "^C again within a second stops the run";
 
 /// Usual number of events in a batch for the reporter.
 const BATCH: usize = 32;
 
-/// Number of the signal of ^C.
 const SIGINT: i32 = 2;
 
 /// The outcome of a target whose output may still be in the queue.
@@ -102,6 +100,7 @@ impl<T: Transport> Dispatcher<T> {
                 total: targets.len(),
                 ..RunStats::default()
             },
+            // Rule of the events: this one is first.
             batch: vec![Event::RunStarted {
                 targets: Arc::clone(&targets),
             }],
@@ -145,6 +144,7 @@ impl<T: Transport> Dispatcher<T> {
 
     /// True if a further event can be taken.
     pub(super) fn accepts_event(&self) -> bool {
+        // Outcomes that wait for output count too, or a run of a million targets could collect them all here.
         self.batch.len() + self.ending.len() < MAX_EVENTS
     }
 
@@ -262,6 +262,7 @@ impl<T: Transport> Dispatcher<T> {
 
     pub(super) fn on_chunk(&mut self, chunk: Chunk) {
         self.received += 1;
+        // Nobody takes the batch of a reporter that has ended, so its bytes would stop all output.
         if !self.reporter_gone {
             self.batch_bytes += chunk.data.len();
         }
@@ -279,6 +280,7 @@ impl<T: Transport> Dispatcher<T> {
             Ok(ended) => ended,
             Err(error) => {
                 let id = error.id();
+                // A panic is a defect of this program. It must not end the other targets.
                 let outcome = Outcome::Internal(panic_text(error));
                 let facts = Facts::default();
                 (id, TaskResult::Ended(TargetResult { outcome, facts }))
@@ -290,6 +292,7 @@ impl<T: Transport> Dispatcher<T> {
             .expect("a task is remembered until it is joined");
         match next {
             TaskResult::Ended(TargetResult { outcome, facts }) => {
+                // The task sent its output before it ended, so all of it is among the queued chunks.
                 let after = self.received + queued as u64;
                 self.end_started(target, outcome, facts, after);
             }
@@ -340,6 +343,7 @@ impl<T: Transport> Dispatcher<T> {
     /// Counts the outcome of a target. It is reported after `after` received chunks. All targets end here.
     fn end(&mut self, finished: Finished, after: u64) {
         if let Some(input) = &self.input {
+            // The spool of standard input keeps data as long as a target may still read it.
             input.target_ended(finished.target);
         }
         self.stats.count(&finished);
@@ -366,6 +370,7 @@ impl<T: Transport> Dispatcher<T> {
         let total = self.targets.len();
         let limit = self.context.policy.max_failures;
         let too_many = limit.is_some_and(|limit| limit.is_reached(failures, total));
+        // Without further targets there is nothing to cancel.
         if too_many && self.has_more() && self.canceller.current().is_none() {
             self.drain(failed(failures));
         }
@@ -383,6 +388,7 @@ impl<T: Transport> Dispatcher<T> {
 
     /// Stops the run at its deadline.
     pub(super) fn on_deadline(&mut self) {
+        // A run that is stopping has reported these numbers already.
         if !self.canceller.is_stopping() && (self.has_more() || !self.is_idle()) {
             self.push_notice(format!(
                 "the deadline is reached: {} running, {} not started",
@@ -393,6 +399,7 @@ impl<T: Transport> Dispatcher<T> {
         if !self.is_idle() || self.has_more() {
             self.cancel(CancelReason::Deadline, Urgency::Stop);
         }
+        // The deadline also limits the time in which the reports are written.
         self.limit_reader(READER_TIMEOUTS[0]);
     }
 
@@ -426,6 +433,7 @@ impl<T: Transport> Dispatcher<T> {
     fn is_second_interrupt(&mut self) -> bool {
         let now = Instant::now();
         let last = self.interrupted.replace(now);
+        // After a signal, every ^C is a further one, whatever the time between them.
         last.is_some_and(|last| now - last <= INTERRUPT_INTERVAL) || self.canceller.is_by_signal()
     }
 
@@ -497,6 +505,7 @@ impl<T: Transport> Dispatcher<T> {
 
     pub(super) fn on_reporter_gone(&mut self) {
         self.reporter_gone = true;
+        // Nobody takes these events, so they would only fill the memory.
         self.batch.clear();
         self.batch_bytes = 0;
         self.cancel(CancelReason::ReportFailed, Urgency::Stop);
@@ -510,6 +519,7 @@ impl<T: Transport> Dispatcher<T> {
             .collect();
         running.sort_by_key(|&(target, time)| (std::cmp::Reverse(time), target));
         let waiting = self.targets.len() - self.next;
+        // Targets that were cancelled before their start are below `next` too.
         let finished = self.next - running.len();
         let for_ports = self.waiting.for_ports();
         self.push(Event::State {
@@ -564,6 +574,7 @@ impl<T: Transport> Dispatcher<T> {
     pub(super) fn stats(&self) -> RunStats {
         let mut stats = self.stats.clone();
         stats.cancel = self.canceller.current().map(|cancel| cancel.reason);
+        // Targets end in any order; reports name them in the order of the list.
         stats.left_running.sort_unstable();
         stats.may_be_running.sort_unstable();
         stats.elapsed = self.begun.elapsed();

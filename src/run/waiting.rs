@@ -37,6 +37,7 @@ pub(super) struct WaitingTarget {
 /// All targets of a run that wait, and those whose wait is over.
 #[derive(Debug, Default)]
 pub(super) struct WaitingTargets {
+    // Dropped with the run, the set ends all waits.
     waits: JoinSet<WaitingTarget>,
     ready: VecDeque<WaitingTarget>,
     for_ports: usize,
@@ -55,6 +56,7 @@ impl WaitingTargets {
     ) {
         let for_port = matches!(wait, WaitReason::Port(_));
         self.for_ports += usize::from(for_port);
+        // Thousands of targets may wait, so this task holds no future of a transport.
         self.waits.spawn(async move {
             let over = async {
                 match wait {
@@ -79,6 +81,7 @@ impl WaitingTargets {
     pub(super) async fn next(&mut self) -> Option<WaitingTarget> {
         match self.waits.join_next().await? {
             Ok(pending) => Some(pending),
+            // Nothing aborts these tasks, so the error is a panic: a defect that must not stay hidden.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }

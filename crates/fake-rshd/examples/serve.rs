@@ -17,6 +17,7 @@ fn main() -> io::Result<()> {
         writeln!(output, "{label} {} {}", address(index), daemons.port())?;
     }
     drop(output);
+    // A signal would leave commands running, since nothing would drop the daemons.
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
 }

@@ -44,6 +44,7 @@ pub(crate) async fn connect(
 ) -> io::Result<TcpStream> {
     time::timeout(CONNECT_TIMEOUT, async {
         if port == CallbackPort::Reserved {
+            // From the highest down, as rresvport(3) does for the real daemons.
             for port in (512..=1023).rev() {
                 match connect_from(SocketAddrV4::new(from, port), to).await {
                     // The port has a listener, or this pair of addresses is in use: try the next.
@@ -70,10 +71,10 @@ async fn connect_from(from: SocketAddrV4, to: SocketAddrV4) -> io::Result<TcpStr
     socket.connect(to.into()).await
 }
 
-/// True if this process may bind reserved ports. Binds one to find out, because root, capabilities
-/// and sysctls can all grant the right. A UDP port is free at once after the attempt; the right is
-/// the same as for TCP.
+/// True if this process may bind reserved ports.
 fn may_bind_reserved() -> bool {
+    // Root, capabilities and sysctls can all grant the right, so only an attempt shows it. A UDP port is free at once
+    // after the attempt, and the right is the same as for TCP.
     (512..=1023)
         .rev()
         .any(|port| std::net::UdpSocket::bind(SocketAddrV4::new(address::address(0), port)).is_ok())

@@ -18,8 +18,8 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
 use tokio::{io as tokio_io, select};
 
-/// Time that a command has to end after its client has disconnected. The command gets no HUP
-/// meanwhile: that could interrupt its reaction to the TERM that a client sends before it gives up.
+/// Time that a command has to end after its client has disconnected.
+// The command gets no HUP meanwhile, which could interrupt its reaction to the TERM that the client sent before.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A child and the process group that it leads.
@@ -32,6 +32,8 @@ pub(crate) struct RunningCommand {
 impl RunningCommand {
     /// Returns a copy of the socket for a child, in blocking mode. The original changes its mode too.
     pub(crate) fn share(socket: &TcpStream) -> io::Result<Stdio> {
+        // Commands expect blocking streams. The flag belongs to the open file, so it changes for both copies
+        // (fcntl(2)).
         SockRef::from(socket).set_nonblocking(false)?;
         Ok(socket.as_fd().try_clone_to_owned()?.into())
     }

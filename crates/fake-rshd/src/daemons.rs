@@ -22,8 +22,8 @@ use crate::shell::Shell;
 /// connections, the pipe of the command's standard error, and the child itself.
 pub const DESCRIPTORS_PER_SESSION: u32 = 4;
 
-/// Length of the listener's queue: a whole fan-out may connect at once. The kernel's own limit is
-/// usually lower, and applies.
+/// Length of the listener's queue. The kernel's own limit is usually lower, and applies.
+// A whole fan-out may connect at once.
 const BACKLOG: i32 = 4096;
 
 /// Running daemons. Dropping the value ends the daemons and all commands that they run, before it

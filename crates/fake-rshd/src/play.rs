@@ -14,7 +14,8 @@ use crate::request::{Request, RequestReader};
 use crate::script::{Callback, Connection, Observation, Script, Step};
 use crate::server::Client;
 
-/// Pause between two single bytes: most clients read one before the next one arrives.
+/// Pause between two single bytes.
+// Most clients read one byte before the next one arrives.
 const BYTEWISE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Plays all steps, or those before the first write that fails.

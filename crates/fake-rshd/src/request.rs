@@ -181,6 +181,7 @@ impl RequestReader {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             let used = self.0.feed(&buffer[..available])?;
+            // These bytes have been peeked, so the read does not wait.
             main.read_exact(&mut buffer[..used]).await?;
         }
         Ok(())
@@ -190,9 +191,11 @@ impl RequestReader {
 /// Returns the port of a request; `None` if it is empty or 0.
 fn parse_port(field: &[u8]) -> Result<Option<u16>, RequestError> {
     let port = match field {
+        // To daemons, an empty field means the same as 0: no callback.
         [] => 0,
         digits => std::str::from_utf8(digits)
             .ok()
+            // `parse` alone would accept a sign.
             .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|text| text.parse().ok())
             .ok_or(RequestError::BadPort)?,

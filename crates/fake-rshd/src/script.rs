@@ -29,6 +29,7 @@ impl Default for Callback {
     fn default() -> Self {
         Callback {
             address: None,
+            // Clients such as glibc's rcmd(3) refuse a callback from any other port.
             port: CallbackPort::Reserved,
         }
     }
@@ -168,12 +169,14 @@ impl Script {
     pub fn refusing(text: impl AsRef<[u8]>) -> Script {
         let mut bytes = vec![REFUSED];
         bytes.extend_from_slice(text.as_ref());
+        // rshd calls back before it refuses, too: old clients wait for the callback before they read the status.
         Script::after_callback().send(Connection::Main, bytes)
     }
 
     /// A daemon that refuses as rsh-redone does: it accepts, and prints the refusal as output.
     #[must_use]
     pub fn refusing_after_start() -> Script {
+        // Status 0 comes first: rsh-redone sends it before it has checked anyone.
         Script::after_start().send(Connection::Main, "Authentication failure\n")
     }
 

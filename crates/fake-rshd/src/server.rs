@@ -19,8 +19,8 @@ use crate::{
     script::{Observation, Script},
 };
 
-/// Pause after a connection could not be accepted, for example for lack of file descriptors. Sessions
-/// that end return theirs.
+/// Pause after a connection could not be accepted.
+// The usual cause is a lack of descriptors, and sessions that end return theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum time for killed commands to end when the daemons stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,6 +51,7 @@ impl StopRequest {
 
     /// Returns when the daemons are to stop. Cancel safe.
     pub(crate) async fn made(&mut self) {
+        // No value is ever sent: an error means that the sender was dropped.
         while self.0.changed().await.is_ok() {}
     }
 }
@@ -68,6 +69,7 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>, mut stop
                 Ok((main, peer)) => {
                     if let (IpAddr::V4(peer), Ok(IpAddr::V4(called))) =
                         (peer.ip(), main.local_addr().map(|address| address.ip()))
+                        // Without SO_BINDTODEVICE, the listener also gets connections from outside.
                         && peer.is_loopback()
                     {
                         let client = Client { main, peer, called };

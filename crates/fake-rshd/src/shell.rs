@@ -47,8 +47,10 @@ impl Shell {
     pub(crate) fn check(&self) -> io::Result<()> {
         let invalid = |cause: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, cause));
         let name = self.label_variable.as_encoded_bytes();
+        // NUL ends each field of a request.
         if self.token.is_empty() || self.token.len() > TOKEN_MAX || self.token.contains('\0') {
             invalid("the token is not a user name")
+        // execve(2) takes variables as NAME=VALUE strings that end with NUL.
         } else if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
             invalid("the label's variable is not a name")
         } else if !address::suffice_for(self.labels.len()) {

@@ -77,10 +77,12 @@ fn main() -> ExitCode {
 
 /// Reads an expression. The error shows the place of the fault.
 fn read(text: &str) -> Result<NodeSet, String> {
+    // The limit stops mistakes such as node[1-1000000000].
     let resolver = Resolver::new(1_000_000, &Groups, &NoLookup);
     match resolver.hosts(text) {
         Ok(list) => Ok(list.to_set()),
         Err(error) => {
+            // The span counts bytes; the caret needs characters.
             let column = text[..error.span.start].chars().count();
             let width = text[error.span.clone()].chars().count().max(1);
             let help = error.fault.help().unwrap_or_default();

@@ -7,8 +7,8 @@ use crate::error::WordError;
 
 /// Data of a program beside the names in a [`NodeList`](crate::NodeList).
 ///
-/// The type `()` has no data: words are names and nothing else. Another type can define more: `user@node[1-9]:22`. The crate finds
-/// the words of an expression and the ranges in them; the type divides a word into data and names.
+/// The type `()` has no data: words are names and nothing else. Another type can define more: `user@node[1-9]:22`. The
+/// crate finds the words of an expression and the ranges in them; the type divides a word into data and names.
 ///
 /// ```
 /// use nodeset::{Attributes, NodeList, Word, WordError};
@@ -58,6 +58,7 @@ pub trait Attributes: Clone + Debug + Default + PartialEq {
 
     /// Returns the label of a node in a list that has this data; `None` to keep it. `own` is the node's own data.
     fn label(&self, label: &str, own: Option<&Self>) -> Option<String> {
+        // The names have no underscore, since they are in the documentation.
         let _ = (label, own);
         None
     }

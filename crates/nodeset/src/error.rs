@@ -102,6 +102,7 @@ pub enum Fault {
     /// A `^file` that cannot be read or that has a fault.
     File(Box<str>),
     /// A group or a list of all hosts that cannot be looked up.
+    // Boxed, since every function of the parser returns this type.
     Group(Box<GroupError>),
     /// Groups whose definitions name each other.
     GroupCycle(Box<str>),
@@ -206,9 +207,11 @@ impl Fault {
             Fault::StepWithoutRange => "say from where to where: [0-10/2]",
             Fault::TooMany { .. } => "name fewer hosts",
             Fault::MissingOperand(_) => "operators stand between names: node[1-9]!node3",
+            // So long a name is usually several names.
             Fault::NameTooLong(_) => "is a separator missing between names?",
             Fault::EmptyName => "write a host name",
             Fault::LeadingDash => "remove the '-'",
+            // Braces are ranges in shells, so users try them.
             Fault::BadCharacter('{' | '}') => "ranges are written in brackets: node[1-9]",
             Fault::BadCharacter(_) => "host names have letters, digits, '-', '_' and '.'",
             Fault::Word { help, .. } => return help.as_deref().map(str::to_owned),
@@ -219,6 +222,7 @@ impl Fault {
             Fault::BadRegex(_) => "write a regular expression, like /^node[12]/",
             Fault::File(_) => return None,
             Fault::Group(error) => return error.help(),
+            // The definition of all hosts is the place to correct, not that of a group.
             Fault::GroupCycle(names) if names.ends_with('*') => {
                 "masks and @* are looked up in the list of all hosts: write names where that is defined"
             }

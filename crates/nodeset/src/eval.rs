@@ -21,7 +21,8 @@ use crate::set::NodeSet;
 /// Maximum depth of groups in groups.
 const MAX_DEPTH: usize = 50;
 
-/// Maximum number of comparisons of names with masks. A mask with ranges is many masks.
+/// Maximum number of comparisons of names with masks.
+// A mask with ranges is many masks.
 const MAX_MATCHES: u128 = 50_000_000;
 
 /// A source and a group in it.
@@ -128,6 +129,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
         let mut list = NodeList::default();
         parse::expression(text, scope.grammar, |Item { op, span, operand }| {
             self.apply(&mut list, op, operand, scope)
+                // After every operand, so that a short text cannot fill the memory.
                 .and_then(|()| self.check(list.mentions()))
                 .map_err(|fault| NodeSetError { span, fault })
         })?;
@@ -191,6 +193,8 @@ impl<'a, A: Attributes> Resolver<'a, A> {
             Op::Intersection => list.push_filter(set(true)),
             Op::Exclusion => list.push_overall(set(false)),
             Op::Symmetric => {
+                // Names of both sides: this filter keeps them out of the operand, and the next one takes them out of
+                // the list.
                 let before = Filter {
                     test: Test::Set(list.to_set()),
                     keeps: false,
@@ -238,6 +242,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
 
     /// Evaluates one group.
     fn group_hosts(&self, name: GroupName, scope: Scope<'_>) -> Result<Arc<NodeList<A>>, Fault> {
+        // First, because a group is not in `known` while its definition is evaluated.
         check_frames(&name, scope)?;
         if let Some(hosts) = self.known.borrow().get(&name) {
             return Ok(Arc::clone(hosts));
@@ -332,6 +337,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
             } => (text, source.as_deref(), place),
             Definition::Hosts(hosts) => return Ok(Arc::clone(hosts)),
         };
+        // Definitions have ClusterShell's grammar, in which `-` and `/` have no meaning.
         let grammar = Grammar {
             pdsh: false,
             ..scope.grammar

@@ -1,7 +1,7 @@
 //! Writes sets of points as ranges in brackets, exactly as ClusterShell does.
 //!
-//! Called by [`set`](crate::set) for every pattern. [`products`](crate::products) divides a set in several dimensions into
-//! products.
+//! Called by [`set`](crate::set) for every pattern. [`products`](crate::products) divides a set in several dimensions
+//! into products.
 
 use crate::grid::Rest;
 use crate::index::Index;
@@ -38,6 +38,7 @@ pub(crate) fn push_folded(pattern: &str, rest: &Rest, before: &str, after: &str,
 
 /// Appends sorted ranges, in brackets if they are more than one index.
 fn push_spans(spans: &[Span], out: &mut String) {
+    // ClusterShell writes a single index without brackets.
     if let [(first, last)] = spans
         && first == last
     {

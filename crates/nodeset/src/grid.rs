@@ -1,9 +1,9 @@
 //! Sets of indexes in any number of dimensions, held as ranges.
 //!
-//! The names of one pattern (`r%sn%s`) are points with one dimension for each hole. A [`Grid`] is the sorted list of ranges
-//! of the first dimension, each with the grid of the other dimensions. Two ranges that touch and have equal grids are
-//! joined. So equal sets are equal values, and one function does all set operations. All points of a grid have the
-//! same number of dimensions.
+//! The names of one pattern (`r%sn%s`) are points with one dimension for each hole. A [`Grid`] is the sorted list of
+//! ranges of the first dimension, each with the grid of the other dimensions. Two ranges that touch and have equal
+//! grids are joined. So equal sets are equal values, and one function does all set operations. All points of a grid
+//! have the same number of dimensions.
 
 use std::sync::Arc;
 
@@ -138,6 +138,7 @@ pub(crate) fn from_points(dimensions: usize, mut points: Vec<u64>) -> Rest {
             Some(Arc::new(grid))
         }
         _ => {
+            // The points stay in one allocation, and only slices of it are sorted.
             let mut sorted: Vec<&[u64]> = points.chunks_exact(dimensions).collect();
             sorted.sort_unstable();
             from_sorted(&sorted, 0)
@@ -202,9 +203,11 @@ impl Grid {
             let Some(first) = starts.into_iter().flatten().min() else {
                 return out;
             };
+            // A row counts only if it covers the start of this stretch.
             let in_a = a.filter(|_| starts[0] == Some(first));
             let in_b = b.filter(|_| starts[1] == Some(first));
             let ends = [in_a, in_b].map(|row| row.map(|row| row.last));
+            // The stretch ends before the next row of either side starts.
             let next = starts
                 .into_iter()
                 .flatten()

@@ -1,8 +1,9 @@
 //! Indexes: the runs of decimal digits in host names.
 //!
 //! `1`, `01` and `001` are parts of different names, so an index is its digits, not its value. All strings of up to
-//! [`MAX_DIGITS`] digits are numbered in one sequence, by length and then by value. All other files work on plain ranges
-//! of these numbers. There is a gap after each length, so two numbers that follow each other have the same length.
+//! [`MAX_DIGITS`] digits are numbered in one sequence, by length and then by value. All other files work on plain
+//! ranges of these numbers. There is a gap after each length, so two numbers that follow each other have the same
+//! length.
 
 /// Maximum number of digits of an index. Longer runs of digits count as letters, so such names do not fold.
 pub(crate) const MAX_DIGITS: usize = 18;

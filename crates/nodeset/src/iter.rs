@@ -38,6 +38,7 @@ impl Iterator for Iter<'_> {
             self.current = self.products.next();
             if self.current.is_none() {
                 let (pattern, rest) = self.patterns.next()?;
+                // One pattern at a time, since the products of all patterns could need much memory.
                 let products: Vec<ProductNames> = products(rest)
                     .iter()
                     .map(|product| {

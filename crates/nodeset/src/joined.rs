@@ -47,6 +47,7 @@ impl<'a> Joined<'a> {
     /// # Errors
     /// Writing fails.
     pub fn push(&mut self, name: &str) -> io::Result<()> {
+        // The last separator stays in the buffer, so that `end_line` can remove it.
         self.flush_block(self.separator.len())?;
         self.text.extend_from_slice(name.as_bytes());
         self.text.extend_from_slice(self.separator);
@@ -66,6 +67,7 @@ impl<'a> Joined<'a> {
         // Number of names to copy at once: a power of ten, because the digits below it are the same in the copies.
         let (mut many, mut left) = (1, run.len() - 1);
         while left > 0 {
+            // There are ten times as many names as the block had, so the block grows and one digit less differs in it.
             if run.len() - left == 10 * many as u64 && 10 * many * name <= COPIED {
                 many *= 10;
                 digits.end -= 1;
@@ -84,6 +86,7 @@ impl<'a> Joined<'a> {
 
     /// Ends a line, which may have no names.
     pub fn end_line(&mut self) {
+        // A line without names has no separator.
         let end = self.text.len().saturating_sub(self.separator.len());
         self.text.truncate(end);
         self.text.push(b'\n');

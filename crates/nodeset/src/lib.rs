@@ -29,25 +29,25 @@
 //! | `@@source` | the names of the groups |
 //! | `node*`, `node?` | those of all hosts that fit |
 //!
-//! Operators have no precedence and apply from left to right. From pdsh come `^file`, `/regex/`, `-name` and white space
-//! as a separator.
+//! Operators have no precedence and apply from left to right. From pdsh come `^file`, `/regex/`, `-name` and white
+//! space as a separator.
 //!
-//! [`NodeSet`] is a set of names. [`NodeList`] keeps the written order, and may hold data of the program, as a user for each
-//! name: see [`Attributes`]. Both hold ranges instead of names. [`Resolver`] evaluates expressions with groups
-//! and files, which the program supplies ([`GroupSource`], [`HostFiles`]). The crate itself does no input and no output.
+//! [`NodeSet`] is a set of names. [`NodeList`] keeps the written order, and may hold data of the program, as a user for
+//! each name: see [`Attributes`]. Both hold ranges instead of names. [`Resolver`] evaluates expressions with groups and
+//! files, which the program supplies ([`GroupSource`], [`HostFiles`]). The crate itself does no input and no output.
 //!
 //! # Differences between ClusterShell and pdsh
 //!
-//! ClusterShell's meaning counts. The exceptions are texts that ClusterShell refuses and pdsh accepts without harm, and texts
-//! that would name other hosts than the reader expects:
+//! ClusterShell's meaning counts. The exceptions are texts that ClusterShell refuses and pdsh accepts without harm, and
+//! texts that would name other hosts than the reader expects:
 //!
 //! - `foo[1-2][3-4]` is `foo13`, `foo14`, `foo23`, `foo24`. Commas may be doubled or at an end. The first number of a
 //!   range may set its minimum width (`[01-100]`). ClusterShell refuses all of these, and pdsh accepts them.
 //! - `node1[3-13]` is `node13` to `node19` and `node110` to `node113`, as in pdsh. ClusterShell makes 101 hosts of it,
 //!   `node13` to `node113`.
 //! - White space separates names. For ClusterShell it is a part of a name.
-//! - `^` before an operand is a file, and otherwise the operator. `-` before an operand is an exclusion, which applies to
-//!   the whole command line. No number has a sign.
+//! - `^` before an operand is a file, and otherwise the operator. `-` before an operand is an exclusion, which applies
+//!   to the whole command line. No number has a sign.
 //! - A difference removes all mentions of a host. An exclusion of pdsh removes one.
 //! - An unknown group is an error. For ClusterShell it is empty.
 //!

@@ -48,13 +48,15 @@ struct Part<A> {
 
 #[derive(Clone, Debug)]
 enum Mention<A> {
-    /// Names without data. They take little memory, because lists may have a million of them.
+    /// Names without data.
+    // They take little memory, because lists may have a million of them.
     Names(NameRun),
     Word(ListWord<A>),
     List(Arc<NodeList<A>>, Data<A>),
 }
 
-/// Data beside names; `None` if it is the default. Most names have none, so it is not stored in place.
+/// Data beside names; `None` if it is the default.
+// Most names have none, so it is not stored in place.
 pub(crate) type Data<A> = Option<Box<A>>;
 
 /// Returns the data in the form in which lists store it.
@@ -176,7 +178,9 @@ impl<A: Attributes> NodeList<A> {
     #[must_use]
     pub fn of_plain_name(text: &str) -> Option<Self> {
         let mut bytes = text.bytes();
+        // At the start, other characters have a meaning in expressions.
         let fits = text.len() <= MAX_NAME && bytes.next()?.is_ascii_alphanumeric();
+        // Brackets, operators and `@` need the parser.
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if !fits || !bytes.all(plain) {
             return None;
@@ -190,6 +194,7 @@ impl<A: Attributes> NodeList<A> {
         match &word.names {
             Names::One(name) if word.is_plain() => self.push_name(name),
             names => {
+                // Saturates: lists in lists can add up to any number, and every limit is smaller.
                 self.mentions = self.mentions.saturating_add(names.len());
                 self.push(Mention::Word(word), None);
             }
@@ -265,7 +270,8 @@ impl<A: Attributes> NodeList<A> {
         self.overall.push(filter);
     }
 
-    /// Takes the filters of pdsh's `-name` and `/regex/` out of the list. On pdsh's command line they apply to all lists.
+    /// Takes the filters of pdsh's `-name` and `/regex/` out of the list. On pdsh's command line they apply to all
+    /// lists.
     pub fn take_overall(&mut self) -> Vec<Filter> {
         std::mem::take(&mut self.overall)
     }
@@ -316,6 +322,7 @@ impl<A: Attributes> NodeList<A> {
     /// True if no name was written twice. If false, an operator may have removed the repeated names.
     #[must_use]
     pub fn is_distinct(&self) -> bool {
+        // A set has every name once.
         u128::from(self.unfiltered().len()) == self.mentions
     }
 
@@ -348,6 +355,7 @@ impl<A: Attributes> NodeList<A> {
 
     /// Calls `each` with every node in the written order. A node that is named twice comes twice.
     pub fn for_each(&self, mut each: impl FnMut(Node<'_, A>)) {
+        // The error type has no values, so the walk cannot fail.
         let Ok(()) = self.try_for_each(|node| {
             each(node);
             Ok::<(), Infallible>(())
@@ -360,6 +368,7 @@ impl<A: Attributes> NodeList<A> {
     /// Writing fails.
     pub fn write_to(&self, out: &mut Joined<'_>) -> io::Result<()> {
         self.parts.iter().try_for_each(|part| {
+            // A filter must see every name. Without one, ranges are written as a whole.
             let whole = self.filters(part).next().is_none();
             match &part.mention {
                 Mention::Word(word) if whole && word.is_plain() => word.names.write_to(out),
@@ -390,6 +399,7 @@ impl<A: Attributes> NodeList<A> {
                 })
             }),
             Mention::Word(word) => {
+                // Collected once, since they apply to every name of the word.
                 let filters: Vec<&Filter> = self.filters(part).collect();
                 walk_word(word, &filters, each)
             }
@@ -422,6 +432,7 @@ fn set_of_parts<A>(
     let (mut runs, mut words, mut sets) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         match &part.mention {
+            // A word keeps its ranges, so that nothing is expanded.
             Mention::Word(word) if keep(word.attributes.as_deref()) => words.push(&word.names),
             Mention::Word(_) => {}
             Mention::Names(run) => runs.push(run),
@@ -438,6 +449,7 @@ fn filtered(set: NodeSet, Filter { test, keeps }: &Filter) -> NodeSet {
     match (test, keeps) {
         (Test::Set(kept), true) => set.intersection(kept),
         (Test::Set(removed), false) => set.difference(removed),
+        // A regular expression needs the names, so the set is expanded.
         (Test::Regex(regex), keeps) => set.filtered(|name| regex.is_match(name) == *keeps),
     }
 }
@@ -448,6 +460,7 @@ fn walk_word<A, E>(
     each: Visitor<'_, A, E>,
 ) -> Result<(), E> {
     let decorated = !(word.before.is_empty() && word.after.is_empty());
+    // One buffer for the labels of all names.
     let mut label = String::new();
     let mut pass = |name: &str| {
         if decorated {
@@ -477,6 +490,7 @@ fn walk_word<A, E>(
                 Ok(())
             }
         }),
+        // A filter without points needs the names.
         None => word.names.try_for_each(|name| {
             if filters.iter().all(|filter| filter.passes(name)) {
                 pass(name)

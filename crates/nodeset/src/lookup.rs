@@ -172,12 +172,14 @@ impl GroupError {
     pub fn help(&self) -> Option<String> {
         match self {
             GroupError::UnknownSource { known, .. } | GroupError::UnknownGroup { known, .. } => {
+                // A source can have thousands of groups.
                 const MANY: usize = 10;
                 let more = if known.len() > MANY { ", …" } else { "" };
                 let first = &known[..known.len().min(MANY)];
                 (!known.is_empty()).then(|| format!("there are {}{more}", first.join(", ")))
             }
             GroupError::Ambiguous { name, sources, .. } => {
+                // Any of the sources serves as an example.
                 let first = sources.first().map_or("SOURCE", String::as_str);
                 Some(format!("write @{first}:{name}"))
             }

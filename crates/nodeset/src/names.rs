@@ -29,6 +29,7 @@ impl Names {
     pub(crate) fn len(&self) -> u128 {
         match self {
             Names::One(_) => 1,
+            // The product of several brackets can exceed 64 bits.
             Names::Product { dimensions, .. } => dimensions.iter().map(Ranges::len).product(),
         }
     }
@@ -91,6 +92,7 @@ impl Names {
         let suffix: String = pieces[last + 1..].iter().map(Piece::text).collect();
         let each = |prefix: &str, _: &[u64]| {
             let mut runs = ranges.runs().iter();
+            // Only the last dimension changes, so a run is written as copies of its first name.
             runs.try_for_each(|run| out.push_run(prefix, *run, &suffix))
         };
         Walk::new(each).names(&pieces[..last], dimensions)
@@ -109,6 +111,7 @@ impl Names {
         match self {
             Names::One(name) => {
                 let (mut pattern, mut points) = (String::new(), Vec::new());
+                // A name without brackets can have digits, too.
                 pattern::split(name, &mut pattern, &mut points);
                 (pattern, grid::from_points(points.len(), points))
             }
@@ -154,6 +157,7 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
                     let end = self.name.len();
                     for n in 0..run.len() {
                         if n > 0 {
+                            // The inner dimensions have appended their digits.
                             self.name.truncate(end);
                             count_up(&mut self.name[start..], run.step);
                         }
@@ -167,6 +171,7 @@ impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
                     self.name.truncate(start);
                 }
             }
+            // The parser makes a hole for each of the ranges.
             ([Piece::Hole, ..], []) => debug_assert!(false, "a hole without its ranges"),
         }
         self.name.truncate(start);
@@ -218,6 +223,7 @@ impl Iterator for ProductNames {
                 }
             }
         }
+        // The last dimension changes fastest.
         let mut dimensions = self.dimensions.iter().zip(at).rev();
         let advanced = dimensions.any(|(ranges, (run, position))| {
             let runs = ranges.runs();
@@ -226,6 +232,7 @@ impl Iterator for ProductNames {
             } else if *run + 1 < runs.len() {
                 (*run, *position) = (*run + 1, 0);
             } else {
+                // This dimension starts again, and the one before it advances.
                 (*run, *position) = (0, 0);
                 return false;
             }
@@ -246,6 +253,7 @@ impl Iterator for ProductNames {
 /// ```
 #[must_use]
 pub fn is_name(text: &str) -> bool {
+    // Bytes from 0x80 on are parts of letters beyond ASCII.
     let fits = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"-_.%+~".contains(&b);
     !text.is_empty() && text.bytes().all(fits)
 }
@@ -261,6 +269,7 @@ pub(crate) struct NameRun {
 impl NameRun {
     /// Adds a name. Returns false if the text is full.
     pub(crate) fn push(&mut self, name: &str) -> bool {
+        // 32 bits, since a list can have a million of these.
         let Ok(end) = u32::try_from(self.text.len() + name.len()) else {
             return false;
         };
@@ -281,6 +290,7 @@ impl NameRun {
 
     /// True if all are host names, which fold.
     pub(crate) fn folds(&self) -> bool {
+        // One check for all names: a name folds if its characters do.
         is_name(&self.text)
     }
 }

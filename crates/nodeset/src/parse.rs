@@ -15,7 +15,7 @@ use crate::error::{Fault, NodeSetError};
 use crate::list::{Data, ListWord};
 use crate::names::Names;
 
-/// An operator, which says how an operand changes the names before it.
+/// An operator: the effect of an operand on the names before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     /// `,` or white space: adds names.
@@ -96,8 +96,8 @@ fn error<T>(span: Range<usize>, fault: Fault) -> Result<T, NodeSetError> {
 
 /// Divides an expression into operands and calls `each` with every one, from left to right.
 ///
-/// Commas may be anywhere, because joined lists have doubled ones and some at an end. The other operators need an operand
-/// on both sides. A `^` where an operand is expected is not an operator but pdsh's mark of a file.
+/// Commas may be anywhere, because joined lists have doubled ones and some at an end. The other operators need an
+/// operand on both sides. A `^` where an operand is expected is not an operator but pdsh's mark of a file.
 pub(crate) fn expression<A: Attributes>(
     text: &str,
     grammar: Grammar,
@@ -117,6 +117,7 @@ pub(crate) fn expression<A: Attributes>(
             if op != Op::Union && (pending.is_some() || operands == 0) {
                 return error(at..at + 1, Fault::MissingOperand(c));
             }
+            // `a!,b`: the operator before the comma has no operand.
             if let Some((before, place)) = pending
                 && before != Op::Union
             {
@@ -153,6 +154,7 @@ pub fn positions(text: &str, end: usize) -> Result<Vec<usize>, NodeSetError> {
     let parser = WordParser { text, limit: end };
     let mut positions = Vec::new();
     for run in parser.ranges(0..text.len())?.runs() {
+        // The values of a run ascend, so none fits after the first that does not.
         let below = run.values().take_while(|&value| value < end as u64);
         positions.extend(below.map(|value| value as usize));
     }
@@ -169,6 +171,7 @@ impl OperandParser<'_> {
     /// Parses the operand that starts at `start`.
     fn item<A: Attributes>(&self, op: Op, start: usize) -> Result<Item<A>, NodeSetError> {
         let rest = &self.text[start..];
+        // After another operator, a name is expected, which cannot start with `-`.
         if self.grammar.pdsh && rest.starts_with('-') && op == Op::Union {
             let after = start + 1;
             // `-` without a name is standard input.
@@ -217,6 +220,7 @@ impl OperandParser<'_> {
             }
             if let Some(regex) = rest.strip_prefix('/') {
                 let (length, closed) = regex_length(regex);
+                // `a^/x/`: a symmetric difference needs names on both sides.
                 if length == 0 || op == Op::Symmetric {
                     return error(start..start + 1 + length, Fault::MisplacedRegex);
                 }
@@ -233,12 +237,13 @@ impl OperandParser<'_> {
     }
 }
 
-/// Returns the length of a regular expression after its first slash, and true if there is a second slash. As in pdsh, the
-/// second one may be missing; a comma in the expression needs both.
+/// Returns the length of a regular expression after its first slash, and true if there is a second slash. As in pdsh,
+/// the second one may be missing; a comma in the expression needs both.
 fn regex_length(text: &str) -> (usize, bool) {
     let separates = |c: char| c == ',' || c.is_whitespace();
     let mut escaped = false;
     for (at, c) in text.char_indices() {
+        // Only a slash at the end of the word closes the expression: `/a/b/` has one within.
         let last = text[at + c.len_utf8()..]
             .chars()
             .next()

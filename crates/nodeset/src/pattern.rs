@@ -1,7 +1,7 @@
 //! Names as patterns and indexes: `r1n07-ib` is `r%sn%s-ib` with `1` and `07`.
 //!
-//! A pattern has `%s` for each hole and `%%` for a percent sign, as ClusterShell's patterns do. So patterns sorted as text
-//! give ClusterShell's order of names. Every run of digits is a hole, except runs too long for an [`Index`].
+//! A pattern has `%s` for each hole and `%%` for a percent sign, as ClusterShell's patterns do. So patterns sorted as
+//! text give ClusterShell's order of names. Every run of digits is a hole, except runs too long for an [`Index`].
 
 use crate::index::Index;
 
@@ -25,6 +25,7 @@ pub(crate) fn split(name: &str, pattern: &mut String, points: &mut Vec<u64>) {
                 pattern.push_str(HOLE);
                 points.push(index.0);
             }
+            // Too long for an index, so the digits count as letters.
             None => pattern.push_str(&rest[..digits]),
         }
         rest = &rest[digits..];
@@ -33,6 +34,7 @@ pub(crate) fn split(name: &str, pattern: &mut String, points: &mut Vec<u64>) {
 
 /// Appends text that has no holes.
 pub(crate) fn push_literal(pattern: &mut String, text: &str) {
+    // Percent signs are rare, and most names are copied as they are.
     if text.contains('%') {
         pattern.push_str(&text.replace('%', "%%"));
     } else {
@@ -40,7 +42,6 @@ pub(crate) fn push_literal(pattern: &mut String, text: &str) {
     }
 }
 
-/// Appends a hole.
 pub(crate) fn push_hole(pattern: &mut String) {
     pattern.push_str(HOLE);
 }
@@ -73,12 +74,14 @@ pub(crate) fn pieces(pattern: &str) -> impl Iterator<Item = Piece<'_>> {
         }
         let (piece, used) = match rest.strip_prefix('%') {
             Some(after) if after.starts_with('s') => (Piece::Hole, 2),
+            // The second character of `%%`.
             Some(_) => (Piece::Text(&rest[..1]), 2),
             None => {
                 let end = rest.find('%').unwrap_or(rest.len());
                 (Piece::Text(&rest[..end]), end)
             }
         };
+        // No pattern ends in a single percent sign; if one did, it must not panic.
         rest = rest.get(used..).unwrap_or("");
         Some(piece)
     })

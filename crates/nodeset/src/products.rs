@@ -1,9 +1,10 @@
 //! Divides sets of points into products of ranges, exactly as ClusterShell does.
 //!
-//! A set in one dimension is one product. A set in several dimensions can be divided in many ways, and users compare the
-//! result with that of `nodeset -f`. ClusterShell sorts single points, joins neighbours that differ in one dimension, sorts
-//! again, and repeats this until nothing changes. Then it compares every product with every other. [`products`] gives
-//! the same result faster: its first round takes whole rows, and it looks the partners of a product up.
+//! A set in one dimension is one product. A set in several dimensions can be divided in many ways, and users compare
+//! the result with that of `nodeset -f`. ClusterShell sorts single points, joins neighbours that differ in one
+//! dimension, sorts again, and repeats this until nothing changes. Then it compares every product with every other.
+//! [`products`] gives the same result faster: its first round takes whole rows, and it looks the partners of a product
+//! up.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,7 @@ pub(crate) type Span = (u64, u64);
 /// Divides a set into products of ranges, in the order of the folded text.
 pub(crate) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
     let Some(grid) = rest else {
+        // A pattern without holes is one name.
         return vec![Vec::new()];
     };
     if let Some(product) = single_product(grid) {
@@ -26,6 +28,7 @@ pub(crate) fn products(rest: &Rest) -> Vec<Vec<Rc<[Span]>>> {
     let mut folder = Folder::default();
     folder.first_round(grid, &mut Vec::new());
     folder.finish_current();
+    // ClusterShell repeats this until nothing changes, and the result depends on it.
     loop {
         folder.sort();
         if !folder.join_neighbours() {
@@ -84,6 +87,7 @@ struct Signature([u64; 3]);
 impl Signature {
     fn of(spans: &[Span]) -> Signature {
         let signature = |&(first, last): &Span| {
+            // The squares of indexes exceed 64 bits.
             let (first, n) = (u128::from(first), u128::from(last - first) + 1);
             let (sum, squares) = (n * (n - 1) / 2, n * (n - 1) * (2 * n - 1) / 6);
             let all = [
@@ -99,6 +103,7 @@ impl Signature {
     }
 
     fn joined(self, other: Signature) -> Signature {
+        // Only the lower halves are kept, so an overflow is no fault.
         Signature(std::array::from_fn(|i| self.0[i].wrapping_add(other.0[i])))
     }
 }
@@ -162,6 +167,7 @@ impl Folder {
             spans.extend_from_slice(&self.sets[id as usize].spans);
         }
         spans.sort_unstable();
+        // The sets do not overlap, so their ranges can only touch.
         spans.dedup_by(|next, before| {
             let joins = before.1 + 1 == next.0;
             if joins {
@@ -195,6 +201,7 @@ impl Folder {
 
     fn add_row(&mut self, row: &Grid, above: &[u32]) {
         let mut spans = spans_of(row);
+        // ClusterShell sorts indexes as text: `10` comes before `2`.
         let Some(at) = (0..spans.len()).min_by_key(|&at| Index(spans[at].0).text_key()) else {
             return;
         };
@@ -202,6 +209,7 @@ impl Folder {
         let mut vector: Vec<u32> = above.to_vec();
         vector.push(self.id(&[(first, first)]));
         if self.join_current(&vector) {
+            // The rest of the row starts a new product.
             if first < last {
                 spans[at].0 += 1;
             } else {
@@ -232,6 +240,7 @@ impl Folder {
             self.grow(dimension, next[dimension]);
             return true;
         }
+        // Only one dimension can grow, so its union is made before another one is compared.
         self.settle_current();
         let Some(current) = &self.current else {
             return false;
@@ -280,6 +289,7 @@ impl Folder {
     /// Large products first, then those with large dimensions first, then by first and last index.
     fn sort(&mut self) {
         let set = |id: u32| &self.sets[id as usize];
+        // Each size is computed once, not for every comparison.
         let mut keyed: Vec<(u128, Vector)> = std::mem::take(&mut self.vectors)
             .into_iter()
             .map(|vector| {
@@ -317,8 +327,8 @@ impl Folder {
 
     /// Joins every product with all later ones that fit. Returns true if there were any.
     ///
-    /// Products that can be joined in a dimension are equal but for that dimension. So a product without one dimension is
-    /// the key of all its partners in it, and the next partner is the earliest one under any of its keys.
+    /// Products that can be joined in a dimension are equal but for that dimension. So a product without one dimension
+    /// is the key of all its partners in it, and the next partner is the earliest one under any of its keys.
     fn join_all(&mut self) -> bool {
         let mut partners: HashMap<Vector, Vec<usize>> = HashMap::new();
         for (at, vector) in self.vectors.iter().enumerate() {
@@ -348,15 +358,15 @@ impl Folder {
         self.vectors.len() < before
     }
 
-    /// Returns the first product after `reached` that can be joined to the current one, and the dimension. While one
-    /// dimension grows, the others are tried only if its union may be a known set, by its signature. So a long row of
-    /// partners is joined once, at its end.
+    /// Returns the first product after `reached` that can be joined to the current one, and the dimension.
     fn next_partner(
         &mut self,
         partners: &HashMap<Vector, Vec<usize>>,
         gone: &[bool],
         reached: usize,
     ) -> Option<(usize, usize)> {
+        // While one dimension grows, the others are tried only if its union may be a known set, by its signature. So a
+        // long row of partners is joined once, at its end.
         if self
             .current_signature()
             .is_some_and(|signature| self.signatures.contains(&signature))
@@ -369,6 +379,7 @@ impl Folder {
             .filter(|dimension| growing.is_none_or(|growing| growing == *dimension))
             .filter_map(|dimension| {
                 let places = partners.get(&blanked(vector, dimension))?;
+                // Products were added in order, so the places ascend.
                 let later = &places[places.partition_point(|&place| place <= reached)..];
                 Some((*later.iter().find(|&&place| !gone[place])?, dimension))
             })
@@ -384,6 +395,7 @@ impl Folder {
 
 fn blanked(vector: &Vector, dimension: usize) -> Vector {
     let mut key = vector.clone();
+    // No set has this id.
     key[dimension] = u32::MAX;
     key
 }

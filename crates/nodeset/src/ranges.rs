@@ -142,6 +142,7 @@ impl Ranges {
                 });
                 continue;
             }
+            // Several numbers follow each number, so the runs multiply, within the limit.
             for value in head.values() {
                 runs.extend(next.runs.iter().map(|tail| {
                     let above = value * POW10[tail.width];

@@ -73,6 +73,7 @@ impl NodeSet {
     /// # Errors
     /// The expression has a fault, or names too many hosts.
     pub fn parse_limited(text: &str, limit: usize) -> Result<NodeSet, NodeSetError> {
+        // pdsh's forms are for command lines only.
         Ok(NodeList::<()>::parse_in_file(text, limit)?.to_set())
     }
 
@@ -157,11 +158,13 @@ impl NodeSet {
     #[must_use]
     pub fn split(&self, parts: usize) -> Vec<NodeSet> {
         let names = self.len();
+        // Neither 0 parts nor an empty set may cause a division by 0.
         let parts = (parts.max(1) as u64).min(names).max(1);
         let (size, longer) = (names / parts, names % parts);
         let mut sets = Vec::new();
         let mut builder = NodeSetBuilder::default();
         let mut added = 0;
+        // One name after the other, since a product can be in several parts.
         self.for_each(|name| {
             builder.add(name);
             added += 1;
@@ -181,6 +184,7 @@ impl NodeSet {
             .filter(|key| !self.patterns.contains_key(*key));
         for key in self.patterns.keys().chain(only_right) {
             let (a, b) = (self.patterns.get(key), other.patterns.get(key));
+            // Patterns without names are left out, so that equal sets are equal values.
             if let Some(rest) = grid::combine(a, b, keep) {
                 patterns.insert(key.clone(), rest);
             }
@@ -209,6 +213,7 @@ impl NodeSet {
     /// Calls `each` with every name, in the order of `nodeset -e`. Faster than [`iter`](NodeSet::iter), because no name
     /// is allocated.
     pub fn for_each(&self, mut each: impl FnMut(&str)) {
+        // The error type has no values, so this cannot fail.
         let Ok(()) = self.try_for_each(|name| {
             each(name);
             Ok::<(), Infallible>(())
@@ -281,6 +286,7 @@ impl NodeSet {
         words: impl IntoIterator<Item = &'a Names>,
         names: impl IntoIterator<Item = &'n str>,
     ) -> NodeSet {
+        // Names are collected first, because a union for each of them would take quadratic time.
         let mut singles = NodeSetBuilder::default();
         names.into_iter().for_each(|name| singles.add(name));
         let mut products: HashMap<Box<str>, Vec<Rest>> = HashMap::new();
@@ -328,6 +334,7 @@ impl<S: AsRef<str>> FromIterator<S> for NodeSet {
 impl<S: AsRef<str>> Extend<S> for NodeSet {
     /// Adds names, in which brackets have no meaning.
     fn extend<I: IntoIterator<Item = S>>(&mut self, names: I) {
+        // One union for all names, not one for each.
         *self = self.union(&names.into_iter().collect());
     }
 }
@@ -352,6 +359,7 @@ impl FromStr for NodeSet {
 impl fmt::Display for NodeSet {
     /// Writes the folded text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As for a str, the width of the format applies.
         f.pad(&self.folded_between("", ""))
     }
 }
@@ -402,7 +410,8 @@ pub struct NodeSetBuilder {
     /// Index in `points` for each pattern.
     ids: HashMap<Box<str>, usize>,
     points: Vec<Vec<u64>>,
-    /// Pattern of the last name and its index: many names in a row have the same.
+    /// Pattern of the last name and its index.
+    // Many names in a row have the same pattern, which saves the look-up.
     last: Option<(String, usize)>,
     pattern: String,
     point: Vec<u64>,
@@ -430,6 +439,7 @@ impl NodeSetBuilder {
                 id
             }
         };
+        // The numbers of all names are in one list, without an allocation for each name.
         self.points[id].extend_from_slice(&self.point);
     }
 
@@ -440,6 +450,7 @@ impl NodeSetBuilder {
             .ids
             .into_iter()
             .map(|(pattern, id)| {
+                // A pattern without holes has no points: its set is one name.
                 let holes = pattern::pieces(&pattern)
                     .filter(|p| *p == pattern::Piece::Hole)
                     .count();

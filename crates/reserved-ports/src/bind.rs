@@ -59,6 +59,7 @@ pub struct Outgoing {
 pub async fn connect(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, ConnectError> {
     let mut pending = Pending(Some(start(pool, peer)?));
     let stream = pending.stream();
+    // A connecting socket becomes writable when the peer has answered or the attempt has failed (connect(2)).
     stream.writable().await.map_err(ConnectError::Failed)?;
     match stream.take_error() {
         Ok(None) => Ok(pending.0.take().expect("it is taken here only")),
@@ -66,8 +67,7 @@ pub async fn connect(pool: &PortPool, peer: SocketAddr) -> Result<Outgoing, Conn
     }
 }
 
-/// A connection that is not established yet. It may be established while it is dropped. Then it is reset, because a close
-/// would leave its port in TIME_WAIT here.
+/// A connection that is not established yet.
 struct Pending(Option<Outgoing>);
 
 impl Pending {
@@ -80,14 +80,15 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(outgoing) = &self.0 {
+            // It may have been established meanwhile. A close would then leave its port in TIME_WAIT here.
             // This fails only on a socket that is gone already.
             let _ = outgoing.stream.set_zero_linger();
         }
     }
 }
 
-/// Time without any packet from a peer after which the kernel sends it a keep-alive probe. With the next two, a network
-/// that fails is noticed within a minute, and a peer gets at most two probes a minute.
+/// Time without any packet from a peer after which the kernel sends it a keep-alive probe.
+// With the next two values, a network that fails is noticed within a minute. A peer gets at most two probes a minute.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 
 /// Time between two probes without an answer.
@@ -97,10 +98,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// Time for which data on an accepted connection may stay unacknowledged. Meanwhile the kernel sends no probes.
-///
-/// This is for connections on which almost nothing is sent, as rshd's second one. It would also end a connection whose
-/// peer takes no more data (measured: `ETIMEDOUT` from a window that stays zero), and a remote command may not read its
-/// standard input for hours.
+// Only for connections on which almost nothing is sent, as rshd's second one. The limit would also end a connection
+// whose peer takes no more data (measured: `ETIMEDOUT` from a window that stays zero), and a remote command may not
+// read its standard input for hours.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// Turns on keep-alive probes.
@@ -146,6 +146,7 @@ fn bound(peer: SocketAddr, port: u16) -> io::Result<Socket> {
         Some(Protocol::TCP),
     )?;
     set_keepalive(&socket)?;
+    // connect(2) chooses a port by the whole pair. A bind to port 0 would take a port for this socket alone.
     if port == 0 {
         return Ok(socket);
     }
@@ -154,6 +155,7 @@ fn bound(peer: SocketAddr, port: u16) -> io::Result<Socket> {
     let local: SocketAddr = match peer {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
         SocketAddr::V6(_) => {
+            // A socket for both families would conflict with the IPv4 sockets on the port.
             socket.set_only_v6(true)?;
             (Ipv6Addr::UNSPECIFIED, port).into()
         }
@@ -168,6 +170,7 @@ fn source_address(peer: SocketAddr) -> io::Result<()> {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
+    // Connecting a UDP socket looks up the route and sends no packet.
     UdpSocket::bind(any)?.connect(peer)
 }
 
@@ -225,8 +228,8 @@ fn is_crowded(pool: &PortPool) -> io::Result<bool> {
     Ok(2 * taken >= sample.len())
 }
 
-/// Backlog of a listener: enough for every peer of a large program to connect at once. The kernel's maximum is
-/// `net.core.somaxconn`.
+/// Backlog of a listener. The kernel's maximum is `net.core.somaxconn`.
+// All peers of a large program may connect at once.
 const BACKLOG: i32 = 4096;
 
 fn listening(port: u16) -> io::Result<Socket> {
@@ -241,6 +244,7 @@ fn listening(port: u16) -> io::Result<Socket> {
         set_keepalive(&socket)?;
         socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
         if any.is_ipv6() {
+            // One listener for both families, whatever net.ipv6.bindv6only says.
             socket.set_only_v6(false)?;
         }
         socket.bind(&any.into())?;

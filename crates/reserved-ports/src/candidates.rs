@@ -32,9 +32,9 @@ impl SourcePorts {
     }
 }
 
-/// Ports in 512–1023 on which a server of this machine may want to listen later, or from which no packet arrives: a
-/// management controller that shares the network card takes the packets for 623 and 664 (IPMI RMCP).
+/// Ports in 512–1023 on which a server of this machine may want to listen later, or from which no packet arrives.
 const WANTED_BY_OTHERS: [RangeInclusive<u16>; 26] = [
+    // exec, login, shell and printer: rexecd, rlogind, rshd and lpd.
     512..=515,
     540..=540,
     543..=544,
@@ -42,10 +42,12 @@ const WANTED_BY_OTHERS: [RangeInclusive<u16>; 26] = [
     554..=554,
     563..=563,
     587..=587,
+    // IPMI RMCP, and 664 for its secure form: a management controller that shares the network card takes their packets.
     623..=623,
     631..=631,
     636..=636,
     646..=646,
+    // Kerberos: administration, version 4, and propagation to replicas (754).
     655..=655,
     664..=664,
     749..=751,
@@ -56,8 +58,10 @@ const WANTED_BY_OTHERS: [RangeInclusive<u16>; 26] = [
     853..=853,
     860..=860,
     873..=873,
+    // lwresd and rndc of BIND.
     921..=921,
     953..=953,
+    // FTP, telnet, IMAP and POP3 over TLS.
     989..=990,
     992..=993,
     995..=995,

@@ -1,7 +1,7 @@
 //! The filter of a dump: the kernel lists a socket only if its local port is in a range.
 //!
-//! Without it, the kernel writes a message for every connection of the machine, which may be a hundred thousand. The crate
-//! for netlink messages has no such attribute, so it is made here. Its form is in linux/inet_diag.h.
+//! Without it, the kernel writes a message for every connection of the machine, which may be a hundred thousand. The
+//! crate for netlink messages has no such attribute, so it is made here. Its form is in linux/inet_diag.h.
 
 use std::ops::RangeInclusive;
 

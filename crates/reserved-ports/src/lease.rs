@@ -58,6 +58,7 @@ impl PortLease {
 
     /// Notes that another program has the port and does not share it: `bind` failed with EADDRINUSE.
     pub fn port_is_foreign(mut self) {
+        // The refusal is for the port with every peer, not only for this pair.
         self.ending = Ending::Foreign;
     }
 }

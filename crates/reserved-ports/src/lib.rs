@@ -32,6 +32,7 @@
 //!
 //! The crate is for Linux; on other systems it is empty.
 
+// The rules of SO_REUSEADDR and TIME_WAIT, and sock_diag, are those of Linux.
 #![cfg(target_os = "linux")]
 #![deny(unreachable_pub)]
 

@@ -20,8 +20,8 @@ pub(crate) enum Use {
     Blocked { until: Instant },
 }
 
-/// The ports with a known use towards one peer, sorted by port. Small: a program that calls twenty thousand hosts has
-/// twenty thousand of these.
+/// The ports with a known use towards one peer, sorted by port.
+// Small, since a program that calls twenty thousand hosts has twenty thousand of these.
 #[derive(Debug, Default)]
 pub(crate) struct PeerPorts {
     /// True if a port towards it was asked for; else only other programs' sockets are known.

@@ -1,8 +1,8 @@
 //! The pool: the state of every port and of every pair of a port and a peer.
 //!
 //! The pool learns from the kernel's answers. If no pair is free, the caller waits; that is never an error. This file
-//! has no socket: [`bind`](crate::bind) makes them, [`kernel`](crate::kernel) lists those of the machine at the start, and
-//! the tests run on a paused clock.
+//! has no socket: [`bind`](crate::bind) makes them, [`kernel`](crate::kernel) lists those of the machine at the start,
+//! and the tests run on a paused clock.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -91,8 +91,8 @@ enum PortUse {
 }
 
 impl PortPool {
-    /// Returns a pool of `ports`, in a random order made from `seed`. Two programs side by side need different seeds, so
-    /// that they do not use the same ports first.
+    /// Returns a pool of `ports`, in a random order made from `seed`. Two programs side by side need different seeds,
+    /// so that they do not use the same ports first.
     #[must_use]
     pub fn new(mut ports: Vec<u16>, seed: u64) -> Self {
         // Programs that take ports in ascending order compete for the same ones.
@@ -240,6 +240,7 @@ impl PortPool {
     /// At most `most` ports of the pool, chosen at random.
     pub(crate) fn sample(&self, most: usize) -> Vec<u16> {
         let state = self.lock();
+        // The order is random already, so equal steps through it give a random sample.
         let step = (state.walk.len() / most.max(1)).max(1);
         state
             .walk

@@ -43,6 +43,7 @@ fn sources(options: Vec<ConfigOption>) -> Result<ConfigSources, Box<dyn Error>> 
         local_user: user.name().to_string_lossy().into_owned(),
         uid,
         local_host: local_host.trim_end().to_owned(),
+        // Settings are text, so they cannot name other variables.
         environment: env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),

@@ -2,10 +2,12 @@
 
 use std::io::{self, BufRead, Read as _};
 
-/// Maximum length of a line in bytes. The largest key takes 3 KB, and the rest is for names.
+/// Maximum length of a line in bytes.
+// The largest key takes 3 KB, and the rest is for names.
 const LONGEST_LINE: usize = 256 * 1024;
 
-/// Maximum size of a file in bytes: a million hashed names with three keys each.
+/// Maximum size of a file in bytes.
+// A million hashed names with three keys each.
 pub(crate) const LARGEST_FILE: u64 = 1 << 30;
 
 /// Splits a file into lines of bounded length.
@@ -41,6 +43,7 @@ impl<R: BufRead> BoundedLines<R> {
     /// Reads the next line. Returns `None` at the end of the file.
     pub(crate) fn next(&mut self) -> io::Result<Option<BoundedLine<'_>>> {
         self.line.clear();
+        // One byte more than allowed shows that a line is too long.
         let most = LONGEST_LINE as u64 + 1;
         let length = self
             .from
@@ -61,6 +64,7 @@ impl<R: BufRead> BoundedLines<R> {
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
             let buffer = self.from.fill_buf()?;
+            // A special file such as /dev/zero has no end.
             if buffer.is_empty() || self.bytes > LARGEST_FILE {
                 return Ok(());
             }

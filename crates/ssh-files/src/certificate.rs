@@ -72,6 +72,7 @@ impl Certificate {
         reader.string()?; // The nonce.
         let mut key = Vec::new();
         put_string(&mut key, kind.name().as_bytes());
+        // The fields of the key stand in the certificate itself, without a blob of their own (PROTOCOL.certkeys).
         for _ in 0..kind.fields() {
             put_string(&mut key, reader.string()?);
         }
@@ -84,6 +85,7 @@ impl Certificate {
             2 => CertificateKind::Host,
             _ => return None,
         };
+        // The identifier is only shown, never compared.
         let id = String::from_utf8_lossy(reader.string()?).into_owned();
         let principals = principals(reader.string()?)?;
         let valid_after = reader.u64()?;
@@ -92,6 +94,7 @@ impl Certificate {
         reader.string()?; // The extensions, which host certificates do not have.
         reader.string()?; // Reserved.
         let authority = reader.string()?.to_vec();
+        // The signature covers everything before itself.
         let data = &blob[..blob.len() - reader.rest().len()];
         let signature = reader.string()?;
         let signature_algorithm = WireReader::new(signature).text()?.to_owned();
@@ -107,6 +110,7 @@ impl Certificate {
             authority,
             signature_algorithm,
         };
+        // Bytes after the signature would not be signed.
         reader.at_end().then_some((certificate, data, signature))
     }
 
@@ -166,6 +170,7 @@ impl Certificate {
             .map_or(0, |now| now.as_secs());
         if now < self.valid_after {
             CertificateValidity::NotYet
+        // OpenSSH's limits: valid_after is the first second, valid_before the first one after the end.
         } else if now >= self.valid_before {
             CertificateValidity::Expired
         } else {
@@ -189,6 +194,7 @@ fn principals(list: &[u8]) -> Option<Vec<String>> {
         if names.len() == MOST_PRINCIPALS {
             return None;
         }
+        // A name with a replacement character equals no host name.
         names.push(String::from_utf8_lossy(reader.string()?).into_owned());
     }
     Some(names)

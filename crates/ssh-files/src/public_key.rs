@@ -19,7 +19,8 @@ use crate::wire::WireReader;
 /// Suffix of a key type's name in certificates.
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
-/// Lengths of RSA keys that are accepted, in bits. OpenSSH has the same upper limit.
+/// Lengths of RSA keys that are accepted, in bits.
+// OpenSSH has the same upper limit.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 1024..=16384;
 
 /// Returns the length in bits of an RSA key, or of the RSA key in a certificate. Returns `None` for all other blobs.
@@ -31,11 +32,13 @@ pub fn rsa_bits(blob: &[u8]) -> Option<u32> {
     if plain.unwrap_or(name) != KeyType::Rsa.name() {
         return None;
     }
+    // PROTOCOL.certkeys: a nonce comes before the fields of the key.
     if plain.is_some() {
         let _nonce = reader.string()?;
     }
     let _exponent = reader.string()?;
     let modulus = reader.string()?;
+    // An mpint whose top bit is set has a zero byte before it (RFC 4251, section 5).
     let zeros = modulus.iter().take_while(|&&byte| byte == 0).count();
     let digits = &modulus[zeros..];
     let bits = u32::try_from(digits.len()).ok()?.checked_mul(8)?;
@@ -118,6 +121,7 @@ impl KeyType {
             KeyType::EcdsaP256 => &["ecdsa-sha2-nistp256"],
             KeyType::EcdsaP384 => &["ecdsa-sha2-nistp384"],
             KeyType::EcdsaP521 => &["ecdsa-sha2-nistp521"],
+            // RFC 8332. The older `ssh-rsa` signs with SHA-1.
             KeyType::Rsa => &["rsa-sha2-512", "rsa-sha2-256"],
             KeyType::Dsa => &[],
             KeyType::SkEd25519 => &["sk-ssh-ed25519@openssh.com"],
@@ -147,6 +151,7 @@ impl KeyType {
     #[must_use]
     pub fn of_algorithm(algorithm: &str) -> Option<(KeyType, bool)> {
         KeyType::ALL.into_iter().find_map(|kind| {
+            // A name such as `ssh-rsa` is in lists of algorithms, too.
             if kind.algorithms().contains(&algorithm) || kind.name() == algorithm {
                 Some((kind, false))
             } else if kind.certificate_algorithms().contains(&algorithm)
@@ -193,6 +198,7 @@ impl KeyType {
                 KeyType::Ed25519 | KeyType::SkEd25519 => fields[0].len() == 32,
                 KeyType::EcdsaP256 | KeyType::SkEcdsa => point(&fields, "nistp256", 32),
                 KeyType::EcdsaP384 => point(&fields, "nistp384", 48),
+                // 521 bits take 66 bytes.
                 KeyType::EcdsaP521 => point(&fields, "nistp521", 66),
                 KeyType::Rsa => !fields[0].is_empty() && RSA_BITS.contains(&bits(fields[1])),
                 KeyType::Dsa => fields.iter().all(|field| !field.is_empty()),
@@ -203,6 +209,7 @@ impl KeyType {
 
 /// True if the fields are the name of `curve` and an uncompressed point with coordinates of `size` bytes.
 fn point(fields: &[&[u8]], curve: &str, size: usize) -> bool {
+    // RFC 5656, section 3.1: an uncompressed point starts with 4 (SEC 1).
     fields[0] == curve.as_bytes() && fields[1].len() == 1 + 2 * size && fields[1][0] == 4
 }
 
@@ -217,6 +224,7 @@ fn bits(number: &[u8]) -> usize {
 /// Returns the fingerprint of a key blob, as OpenSSH shows it.
 #[must_use]
 pub fn fingerprint(blob: &[u8]) -> String {
+    // OpenSSH leaves out the padding of base64.
     format!("SHA256:{}", STANDARD_NO_PAD.encode(sha256(blob)))
 }
 
@@ -234,6 +242,7 @@ fn try_verify(key: &[u8], data: &[u8], signature: &[u8]) -> Option<bool> {
     let mut reader = WireReader::new(signature);
     let algorithm = reader.text()?;
     let raw = reader.string()?;
+    // The signature must not choose an algorithm of another type of key, or SHA-1.
     if !reader.at_end() || !kind.algorithms().contains(&algorithm) {
         return None;
     }

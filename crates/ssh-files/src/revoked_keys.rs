@@ -85,6 +85,7 @@ impl RevokedKeys {
                 },
                 BoundedLine::TooLong(_) => "the line is too long",
             };
+            // Without the line, a revoked key could be trusted.
             return Err(RevokedKeysError::Line {
                 path: path.to_owned(),
                 line: number,
@@ -106,6 +107,7 @@ impl RevokedKeys {
     /// True if the list contains a host key, or the authority of its certificate.
     #[must_use]
     pub fn contains(&self, offered: &HostKey) -> bool {
+        // A revoked authority revokes all of its certificates.
         let authority = offered
             .certificate()
             .map(|certificate| certificate.authority());

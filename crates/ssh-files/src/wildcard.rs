@@ -18,6 +18,7 @@ pub(crate) fn matches(text: impl AsRef<[u8]>, pattern: impl AsRef<[u8]>) -> bool
                 t += 1;
                 p += 1;
             }
+            // Only the last star needs another try: the earlier ones have matched as little as possible.
             _ => match retry {
                 Some((start, after_star)) => {
                     t = start + 1;
@@ -55,6 +56,7 @@ pub(crate) fn matches_list(text: &str, patterns: &str) -> PatternListMatch {
     }
     for pattern in patterns.split(',') {
         match pattern.strip_prefix('!') {
+            // A negated pattern decides, wherever it is in the list.
             Some(negated) if matches(text, negated) => return PatternListMatch::Negated,
             Some(_) => {}
             None if matches(text, pattern) => result = PatternListMatch::Match,

@@ -67,6 +67,7 @@ impl<'a> WireReader<'a> {
     }
 
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        // The sender chooses the length, so it can be larger than the rest.
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(taken)
@@ -85,6 +86,7 @@ pub fn put_string(to: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Appends an `mpint` in its shortest form: a positive number, given as big-endian bytes.
 pub(crate) fn put_number(to: &mut Vec<u8>, bytes: &[u8]) {
+    // RFC 4251, section 5: an mpint has no unnecessary zero bytes.
     let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
     let digits = &bytes[zeros..];
     match digits.first() {

@@ -106,9 +106,11 @@ impl GatheredOutput {
         if !self.merge {
             return self.append(host, stream, data).map_err(explain);
         }
+        // Only complete lines are merged, or bytes of the two streams would mix within a line.
         let whole = memrchr(b'\n', data).map_or(0, |at| at + 1);
         let (lines, rest) = data.split_at(whole);
         if !lines.is_empty() {
+            // The newline in `lines` completes the line that was kept, so that line comes first.
             if let Some(tail) = self.tails.remove(&(host, stream)) {
                 tail.for_each_piece(|piece| self.append(host, Stream::Stdout, piece))?;
             }
@@ -135,6 +137,7 @@ impl GatheredOutput {
         for stream in [Stream::Stdout, Stream::Stderr] {
             if let Some(tail) = self.tails.remove(&(host, stream)) {
                 tail.for_each_piece(|piece| self.append(host, Stream::Stdout, piece))?;
+                // Both streams go to one text, so the next line must not continue this one.
                 self.append(host, Stream::Stdout, b"\n").map_err(explain)?;
             }
             if *self.hosts[host].text_mut(stream).1 {
@@ -143,6 +146,7 @@ impl GatheredOutput {
         }
         let words = match self.end_numbers.get(words) {
             Some(number) => *number,
+            // Many hosts have few different outcomes, so each text is kept once.
             None => {
                 let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
                 let words: Arc<str> = words.into();
@@ -165,6 +169,7 @@ impl GatheredOutput {
 
     /// Returns a text of a host. Equal texts have equal cursors.
     pub(super) fn text(&self, host: usize, stream: Stream) -> TextCursor {
+        // A node may have been split after the cursor was made.
         self.tree
             .settle(self.hosts[host].texts[stream_index(stream)])
     }

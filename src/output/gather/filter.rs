@@ -51,6 +51,7 @@ impl InputHosts {
                 list.for_each(|host| hosts.push(self.number(host.label)));
             }
         }
+        // A label that is no node set is the name of one host.
         if hosts.is_empty() {
             hosts.push(self.number(key));
         }
@@ -86,9 +87,11 @@ pub fn filter(
     let mut nameless = 0;
     let read = collect(input, &mut names, &mut collected, &mut nameless, console);
     for host in 0..collected.len() {
+        // The input has no exit statuses.
         collected.finish(host, "", true)?;
     }
     let mut order: Vec<usize> = (0..collected.len()).collect();
+    // Lines of different hosts come in any order, so the hosts are sorted by name.
     let ranks = ranks(names.labels.iter().map(|label| &**label));
     order.sort_by_key(|host| ranks.get(names.label(*host)).copied());
     let view = GatherView {
@@ -125,6 +128,7 @@ fn collect(
     let mut line = Vec::new();
     while next_piece(input, &mut line)? {
         let Some((key, start)) = split(&line) else {
+            // Programs write empty lines between their blocks.
             if line.iter().all(u8::is_ascii_whitespace) && line.ends_with(b"\n") {
                 continue;
             }
@@ -188,6 +192,7 @@ fn split(line: &[u8]) -> Option<(&str, usize)> {
         Some(host) if memchr(b':', host).is_none() || is_host_with_colons(host) => word.len() - 1,
         _ => match memchr(b':', word) {
             Some(colon) => colon,
+            // dshbak allows blanks before the colon, too.
             None => {
                 let rest = &line[begin + length..];
                 let gap = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
@@ -206,10 +211,12 @@ fn is_host_with_colons(host: &[u8]) -> bool {
     let Ok(host) = std::str::from_utf8(host) else {
         return false;
     };
+    // A user name can contain `@`; a host name cannot.
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     if host.parse::<Ipv6Addr>().is_ok() {
         return true;
     }
+    // Brackets keep the address apart from the port (RFC 3986, section 3.2.2).
     let (name, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
         Some((address, "")) => return address.parse::<Ipv6Addr>().is_ok(),
         Some((address, port)) => match port.strip_prefix(':') {

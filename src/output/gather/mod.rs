@@ -97,6 +97,7 @@ impl HostLabels for RunLabels {
 
 impl HostLabels for Arc<[Target]> {
     fn label(&self, host: usize) -> &str {
+        // A wrong number must not end the report.
         self.get(host).map_or("?", |target| &target.label)
     }
 }
@@ -134,6 +135,7 @@ impl Gather {
     fn finished(&mut self, finished: &Finished) -> io::Result<()> {
         let words = end_words(&finished.outcome);
         let ran = matches!(finished.outcome, Outcome::Exited(_));
+        // With `--only failed`, a success without output has nothing to show.
         let ran = ran && (!words.is_empty() || !self.spec.only_failed);
         self.collected.finish(finished.target.index(), &words, ran)
     }
@@ -159,6 +161,7 @@ impl Gather {
     /// Shows the text kept so far if `result` is an error, which stops the run.
     fn or_show(&mut self, result: io::Result<()>, console: &mut Console) -> io::Result<()> {
         if result.is_err() {
+            // The error ends this report, so this is the last chance to show the text.
             self.show(console)?;
         }
         result
@@ -192,6 +195,7 @@ impl Reporter for Gather {
                 let result = self.finished(finished);
                 self.or_show(result, console)?;
                 match self.spec.form {
+                    // This form needs nothing of other hosts, so a host can be shown before the end of the run.
                     GatherForm::Hosts if !self.spec.live => self.show_hosts(false, console),
                     _ => Ok(()),
                 }

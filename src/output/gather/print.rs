@@ -52,6 +52,7 @@ pub(super) fn print_next(
             break;
         }
         if let Some(end) = memchr(b'\n', ready) {
+            // The usual case: the line is whole in the buffer and is not copied.
             if line.is_empty() {
                 print_line(&ready[..end], frame, stream, console)?;
             } else {
@@ -64,11 +65,13 @@ pub(super) fn print_next(
         line.extend_from_slice(ready);
         let length = ready.len();
         text.consume(length);
+        // A line of any length must not fill the memory.
         if line.len() > PIECE {
             print_long_line(line, text, frame, stream, console)?;
             return Ok(true);
         }
     }
+    // A text can end without a newline.
     if line.is_empty() {
         return Ok(false);
     }
@@ -87,6 +90,7 @@ pub(super) fn print_long_line(
     stream: Stream,
     console: &mut Console,
 ) -> io::Result<()> {
+    // Only a terminal obeys control characters. Files and pipes get the bytes unchanged.
     let colors = console.passes_colors();
     let terminal = console.is_terminal(stream).then_some(colors);
     let mut shown = Vec::new();

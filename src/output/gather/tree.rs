@@ -1,9 +1,9 @@
 //! A tree of texts that stores equal prefixes once.
 //!
-//! Each text has a [`TextCursor`]. While its bytes equal those of an earlier text, only the cursor moves. From the first
-//! different byte on, the text has its own branch. So ten thousand equal outputs cost as much as one, even while all
-//! hosts run, and two texts are equal if their cursors are equal. Neither lines nor the sizes of chunks matter. Text past
-//! the limit is in a temporary file; see [`TextSpool`].
+//! Each text has a [`TextCursor`]. While its bytes equal those of an earlier text, only the cursor moves. From the
+//! first different byte on, the text has its own branch. So ten thousand equal outputs cost as much as one, even while
+//! all hosts run, and two texts are equal if their cursors are equal. Neither lines nor the sizes of chunks matter.
+//! Text past the limit is in a temporary file; see [`TextSpool`].
 
 use std::io::{self, Read};
 
@@ -107,6 +107,7 @@ impl TextTree {
             parent: Some(parent),
             ..
         } = self.nodes[cursor.node as usize]
+            // At the start of a node the cursor belongs to the parent, whatever the next byte would have been.
             && cursor.depth <= start
         {
             cursor.node = parent;
@@ -120,6 +121,7 @@ impl TextTree {
         let shared = self.path(a).into_iter().zip(self.path(b));
         let last = shared.take_while(|(a, b)| a == b).last();
         let node = last.map_or(0, |(node, _)| self.end(node));
+        // The last common node can be longer than either text.
         node.min(a.depth).min(b.depth)
     }
 
@@ -151,6 +153,7 @@ impl TextTree {
     /// different byte follows. Compares one piece at most.
     fn compare(&mut self, cursor: TextCursor, data: &[u8]) -> io::Result<(usize, bool)> {
         let node = &self.nodes[cursor.node as usize];
+        // The text may be in the file, so not more than a piece is read into memory.
         self.piece.resize(data.len().min(PIECE), 0);
         let length = node
             .text
@@ -166,6 +169,7 @@ impl TextTree {
         let node = &self.nodes[cursor.node as usize];
         node.text
             .read_at(cursor.depth - node.start, &mut next, &self.spool)?;
+        // Cursors keep their node number; those that are in the earlier half now are settled when they are used.
         let front = self.number();
         let node = &mut self.nodes[cursor.node as usize];
         let earlier = TextNode {
@@ -222,6 +226,7 @@ impl Read for TextReader<'_> {
             return Ok(0);
         }
         let tree = self.tree;
+        // The depths on the path are in order, so a binary search finds the node.
         let at = self
             .path
             .partition_point(|node| tree.end(*node) <= self.depth);

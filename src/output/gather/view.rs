@@ -78,6 +78,7 @@ impl GatherView<'_> {
             let text = self.collected.text(host, Stream::Stdout);
             let end = self.collected.host(host).end();
             let wrote = !text.is_empty() || !self.collected.text(host, Stream::Stderr).is_empty();
+            // Without output there is nothing to group; the summary names hosts that were not reached.
             if !wrote && !end.is_some_and(|end| end.ran) {
                 continue;
             }
@@ -111,6 +112,7 @@ impl GatherView<'_> {
             }
             errors[at].1.push(host);
         }
+        // A stable sort here, too.
         errors.sort_by_key(|(_, hosts)| usize::MAX - hosts.len());
         errors
     }
@@ -160,6 +162,7 @@ impl GatherView<'_> {
         console: &mut Console,
     ) -> io::Result<()> {
         for (text, hosts) in group.errors.iter().skip(usize::from(majority)) {
+            // Empty texts are in the list, since no standard error can be the most common one.
             if !text.is_empty() {
                 self.header(hosts, group.end, Stream::Stderr, console)?;
                 self.text(*text, Frame::default(), Stream::Stderr, console)?;
@@ -187,6 +190,7 @@ impl GatherView<'_> {
     /// # Errors
     /// As for [`show`](Self::show).
     pub(super) fn host(&self, host: usize, console: &mut Console) -> io::Result<()> {
+        // The two texts do not show how their lines were mixed, so standard output comes first.
         for stream in [Stream::Stdout, Stream::Stderr] {
             let text = self.collected.text(host, stream);
             self.labelled(text, &[host], stream, console)?;
@@ -234,6 +238,7 @@ impl GatherView<'_> {
             return Ok(());
         }
         let mut title = self.title(hosts, end);
+        // The two streams are blocks of their own, and one host can have both.
         if stream == Stream::Stderr {
             title.push_str(", stderr");
         }
@@ -247,6 +252,7 @@ impl GatherView<'_> {
     /// Returns the folded names, their number and their outcome.
     pub(super) fn title(&self, hosts: &[usize], end: Option<HostEnd>) -> String {
         let mut title = self.names(hosts);
+        // Folded names do not show how many hosts they are.
         if hosts.len() > 1 {
             title.push_str(&format!(" ({})", hosts.len()));
         }

@@ -18,12 +18,14 @@ impl Display for EscapedText<'_> {
                     '<' => f.write_str("&lt;")?,
                     '>' => f.write_str("&gt;")?,
                     '&' => f.write_str("&amp;")?,
+                    // Quotes matter only in attributes. One set of escapes is right in both places.
                     '"' => f.write_str("&quot;")?,
                     '\'' => f.write_str("&#39;")?,
                     '\n' | '\t' => f.write_char(c)?,
                     // A browser shows it as a line break; before a newline it is left out.
                     '\r' if characters.peek() == Some(&'\n') => {}
                     c if c.is_ascii_control() => {
+                        // Caret notation: a control character is 64 away from its letter.
                         f.write_char('^')?;
                         f.write_char(char::from((c as u8) ^ 0x40))?;
                     }

@@ -1,8 +1,9 @@
 //! `--report FILE`: the run as one HTML page.
 //!
 //! The page is a single file that loads nothing. Its style and script are in it, and a content security policy with
-//! their hashes allows no others. All text of hosts is escaped. The page is complete without the script, which only makes
-//! the picture interactive and sorts the table. Outputs are kept as for `-b`, and a limited part of each is shown.
+//! their hashes allows no others. All text of hosts is escaped. The page is complete without the script, which only
+//! makes the picture interactive and sorts the table. Outputs are kept as for `-b`, and a limited part of each is
+//! shown.
 
 use std::io;
 use std::path::PathBuf;
@@ -74,6 +75,7 @@ impl Reporter for Html {
     fn event(&mut self, event: &Event, _: &mut Console) -> io::Result<()> {
         match event {
             Event::RunStarted { targets } => {
+                // The reporter is created before the run starts.
                 self.began = SystemTime::now();
                 self.collected.add_hosts(targets.len());
                 self.times.resize(targets.len(), None);

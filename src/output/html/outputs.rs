@@ -44,6 +44,7 @@ struct PageBudget {
 impl Page<'_> {
     /// Writes all outputs.
     pub(super) fn outputs(&self, to: &mut dyn Write) -> io::Result<()> {
+        // The colours of the page are in style.css.
         let palette = Palette::new(Colors::default());
         let view = GatherView {
             collected: self.collected,
@@ -63,6 +64,7 @@ impl Page<'_> {
         let mut long = Vec::new();
         let mut usual = None;
         for group in groups.iter().filter(|group| !is_silent(group)) {
+            // The groups are sorted by size. Hosts without output do not count as the most common ones.
             usual = usual.or(Some(group));
             match self.one_line(group)? {
                 Some(line) => short.push((group, line)),
@@ -185,6 +187,7 @@ impl Page<'_> {
             None => None,
         };
         match differences {
+            // A part of a diff would look like all differences, so it is shown whole or not at all.
             Some(differences) if budget.bytes > differences.len() as u64 => {
                 budget.bytes -= differences.len() as u64;
                 writeln!(
@@ -275,7 +278,9 @@ impl Page<'_> {
         new: TextCursor,
         budget: &PageBudget,
     ) -> io::Result<Option<String>> {
+        // Many long outputs could take hours to compare.
         let now = Instant::now();
+        // A diff against an empty text would only repeat the other one.
         if old.is_empty()
             || new.is_empty()
             || old.length().max(new.length()) > COMPARED
@@ -291,12 +296,14 @@ impl Page<'_> {
             text.split_inclusive(|byte| *byte == b'\n')
                 .collect::<Vec<_>>()
         });
+        // Past the deadline, `similar` returns a correct but longer diff.
         let deadline = (now + PATIENCE[0]).min(budget.until);
         let changes = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(deadline));
         let equal = |change: &DiffOp| match change {
             DiffOp::Equal { len, .. } => *len,
             DiffOp::Delete { .. } | DiffOp::Insert { .. } | DiffOp::Replace { .. } => 0,
         };
+        // A diff of texts with little in common is harder to read than the text.
         if changes.iter().map(equal).sum::<usize>() * 4 < old.len().min(new.len()) {
             return Ok(None);
         }
@@ -331,6 +338,7 @@ impl Page<'_> {
                     }
                 }
                 if shown.len() as u64 > MOST_OF_A_TEXT {
+                    // The text itself is shown instead, up to its own limit.
                     return Ok(None);
                 }
             }

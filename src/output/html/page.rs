@@ -63,6 +63,7 @@ impl Page<'_> {
             }
             writeln!(to, "</section>")?;
         }
+        // The script is last, since it works on the elements before it.
         writeln!(
             to,
             "</main>\n<footer>mrsh {}; this file is complete and loads nothing</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>",
@@ -71,7 +72,10 @@ impl Page<'_> {
     }
 
     fn head(&self, to: &mut dyn Write) -> io::Result<()> {
+        // The policy allows exactly this style and this script, so text of a host could not run even if its escaping
+        // failed.
         let hash = |text: &str| BASE64_STANDARD.encode(openssl::sha::sha256(text.as_bytes()));
+        // The empty icon keeps browsers from asking for /favicon.ico; it needs `img-src data:`.
         writeln!(
             to,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -83,6 +87,7 @@ impl Page<'_> {
             hash(STYLE),
             hash(SCRIPT),
             self.verdict(),
+            // A cut within a character is harmless, since invalid bytes are escaped.
             EscapedText(&self.info.command[..self.info.command.len().min(80)]),
         )
     }
@@ -132,6 +137,7 @@ impl Page<'_> {
             self.verdict(),
             EscapedText(&info.command)
         )?;
+        // A clock before 1970 gives 1970.
         let seconds = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (machine, people) = date(seconds);
         write!(
@@ -282,6 +288,7 @@ impl Page<'_> {
                 times.class.style(),
                 EscapedText(words.as_bytes())
             )?;
+            // 0 s would look like a quick host.
             let total = times.began.map(|_| times.elapsed);
             for time in [times.began].iter().chain(&times.phases).chain(&[total]) {
                 match time {
@@ -362,6 +369,7 @@ fn date(since: Duration) -> (String, String) {
     let seconds = since.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Date from a number of days, in eras of 400 years that begin in March.
+    // Howard Hinnant's `civil_from_days`: in such a year, the leap day is the last day.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

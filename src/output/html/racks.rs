@@ -42,6 +42,7 @@ pub(super) fn racks<'a>(labels: impl ExactSizeIterator<Item = &'a str>) -> Vec<R
         }
         racks[at].hosts.push(host);
     }
+    // Racks of one host each, or one rack of all hosts, show nothing.
     if (2..=count / 2).contains(&racks.len()) {
         return racks;
     }
@@ -57,6 +58,7 @@ pub(super) fn racks<'a>(labels: impl ExactSizeIterator<Item = &'a str>) -> Vec<R
 fn key(label: &str) -> (&str, &str) {
     let first = match label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
         "" => label,
+        // Digits of a domain do not number hosts.
         _ => label.split('.').next().unwrap_or(label),
     };
     let rest = &label[first.len()..];
@@ -80,6 +82,7 @@ impl Rack {
     fn took(&self, times: &[Option<HostTimes>]) -> Option<RackTimes> {
         let time = |host: &usize| {
             let times = times[*host]?;
+            // A host that was never started would count as a quick one.
             times.began.map(|_| (times.elapsed, *host))
         };
         let mut took: Vec<(Tenths, usize)> = self.hosts.iter().filter_map(time).collect();

@@ -1,8 +1,8 @@
 //! The picture of the times of all hosts: a row for each host, or a row for the slowest of some neighbours.
 //!
-//! It is drawn without a script, with one SVG path per phase, so that ten thousand hosts need a few hundred shapes. There
-//! are two pictures: by the clock, which shows the course of the run, and from the start of each host, which shows slow
-//! racks.
+//! It is drawn without a script, with one SVG path per phase, so that ten thousand hosts need a few hundred shapes.
+//! There are two pictures: by the clock, which shows the course of the run, and from the start of each host, which
+//! shows slow racks.
 
 use std::io::{self, Write};
 
@@ -93,6 +93,7 @@ impl Page<'_> {
             |host: &HostTimes| host.began.unwrap_or_default().seconds() + host.elapsed.seconds();
         let whole = started().map(end).fold(0.0, f64::max);
         let rows = PictureRows::of(self.times.len());
+        // In a long run of short commands, bars by the clock are too thin to compare.
         let own = whole > 3.0 * longest.seconds();
         writeln!(to, "<figure aria-labelledby=\"picture\">")?;
         for (id, text, on) in [
@@ -226,6 +227,7 @@ impl Page<'_> {
             .map(|row| self.slowest(rows.hosts(row)))
             .collect();
         let gap = usize::from(rows.height > 5);
+        // One path for each phase: ten thousand hosts would need as many shapes.
         for (at, (_, style)) in PHASES.iter().enumerate() {
             write!(to, "<path class=\"{style}\" d=\"")?;
             for (row, host) in drawn.iter().enumerate() {
@@ -241,6 +243,7 @@ impl Page<'_> {
                     // A short run must still be visible.
                     width = width.max(2.0);
                 }
+                // A thinner bar cannot be seen, and each one makes the file larger.
                 if width < 0.3 {
                     continue;
                 }
@@ -252,6 +255,7 @@ impl Page<'_> {
         }
         write!(to, "<path class=\"mark\" d=\"")?;
         for row in 0..rows.count {
+            // The picture shows the slowest host of a row. A failure of another one must be visible too.
             let failed = |host: &HostTimes| host.class.is_failure();
             if self.times[rows.hosts(row)].iter().flatten().any(failed) {
                 write!(to, "M0 {}h8v{}h-8z", row * rows.height, rows.height)?;
@@ -294,6 +298,7 @@ impl Page<'_> {
                 .filter(|host| self.times[**host].is_some_and(|host| host.class.is_failure()));
             let (phase, style) =
                 self.times[took.slowest].map_or(("", "p4"), |host| PHASES[host.longest_phase()]);
+            // 1e-4 s is the smallest time that is kept; it prevents a division by 0.
             let share = took.median.seconds() / longest.seconds().max(1e-4) * 100.0;
             writeln!(
                 to,
@@ -315,6 +320,7 @@ impl Page<'_> {
 
 /// Returns the distance of the ticks of an axis, a round number, and the number of ticks to reach `longest`.
 fn axis(longest: f64) -> (f64, usize) {
+    // 0 has no logarithm.
     let longest = longest.max(0.001);
     let rough = longest / 8.0;
     let unit = 10_f64.powf(rough.log10().floor());

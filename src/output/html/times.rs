@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::event::{Finished, Outcome};
 
 /// A time in tenths of a millisecond, at most five days.
+// 32 bits, since a host has nine of these and a run can have a hundred thousand hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tenths(u32);
 
@@ -110,6 +111,7 @@ impl HostTimes {
             facts,
             ..
         } = *finished;
+        // A target that was never started did not wait for this machine.
         let delayed = began.map(|_| facts.delayed(elapsed));
         HostTimes {
             class: match outcome {
@@ -144,9 +146,11 @@ impl HostTimes {
 /// Formats a time with three digits and a unit, for a sentence.
 pub(super) fn words(seconds: f64) -> String {
     match seconds {
+        // Above these limits, rounding would give one digit too many, such as `1000 ms`.
         s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
         s if s < 9.995 => format!("{s:.2} s"),
         s if s < 99.95 => format!("{s:.1} s"),
+        // Rounded, 59.7 s would be 60 s of the same minute.
         s if s < 3600.0 => format!("{} min {:.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
         s => format!(
             "{} h {} min",

@@ -20,6 +20,7 @@ pub(super) const INTERNAL: &str = "internal";
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(super) enum Record<'a> {
+    // Boxed, since most records are much smaller.
     RunStart(Box<RunStartRecord<'a>>),
     Started {
         target: u32,
@@ -39,6 +40,7 @@ pub(super) enum Record<'a> {
         waiting: usize,
         finished: usize,
     },
+    // Names of events are stable, so this one keeps the word of the first version.
     Note {
         verbose: bool,
         text: &'a str,
@@ -56,6 +58,7 @@ pub(super) enum Bytes<'a> {
 
 impl<'a> Bytes<'a> {
     pub(super) fn of(data: &'a [u8]) -> Self {
+        // Strings of JSON are Unicode (RFC 8259, section 8), so other bytes need another form.
         match str::from_utf8(data) {
             Ok(text) => Bytes::Text(text),
             Err(_) => Bytes::Base64(BASE64_STANDARD.encode(data)),
@@ -69,6 +72,7 @@ struct Millis(Duration);
 
 impl Serialize for Millis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Rounded, or the binary fraction would have up to 17 digits.
         serializer.serialize_f64((self.0.as_secs_f64() * 1e6).round() / 1e3)
     }
 }
@@ -93,6 +97,7 @@ struct TargetRecord<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    // The older name of jump hosts: names of fields are stable.
     #[serde(skip_serializing_if = "Option::is_none")]
     by_way_of: Option<&'a str>,
 }
@@ -101,6 +106,7 @@ struct TargetRecord<'a> {
 struct OptionsRecord<'a> {
     command: Bytes<'a>,
     transport: &'a str,
+    // The fan-out, under the name of its option.
     jobs: usize,
     connect_timeout_ms: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,6 +237,7 @@ pub(super) struct RunEndRecord {
     /// Targets by number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     may_be_running: Vec<u32>,
+    // In order, so that equal runs have equal records.
     failures: BTreeMap<&'static str, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worst_status: Option<u8>,
@@ -255,6 +262,7 @@ impl<'a> Record<'a> {
                 by_way_of: endpoint.jump_hosts,
             }
         };
+        // A clock before 1970 gives 0 instead of an error.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Record::RunStart(Box::new(RunStartRecord {
             program: env!("CARGO_PKG_NAME"),
@@ -309,12 +317,14 @@ impl<'a> Record<'a> {
                 connect: facts.connect.map(Millis),
                 start: facts.start.map(Millis),
                 run: facts.run.map(Millis),
+                // A target that was never started did not wait for this machine.
                 delayed: began.map(|_| Millis(facts.delayed(elapsed))),
                 total: Millis(elapsed),
             },
             attempts: facts.attempts,
             local_port: facts.local_port,
             closed_first: facts.closed_first.map(side),
+            // Each is left out if it is false, since most targets have neither.
             left_running: facts.left_running == LeftRunning::Yes,
             may_be_running: facts.left_running == LeftRunning::Maybe,
         };
@@ -347,6 +357,7 @@ impl<'a> Record<'a> {
             Outcome::Internal(text) => {
                 end.failure = Some(FailureRecord {
                     class: INTERNAL,
+                    // A defect can be in any phase.
                     phase: None,
                     message: plain(text),
                 });
@@ -368,6 +379,7 @@ impl<'a> Record<'a> {
             failed: stats.failed,
             cancelled: stats.cancelled,
             not_started: stats.not_started,
+            // Numbers only, since the record `run-start` has the labels.
             left_running: stats.left_running.iter().map(|id| id.0).collect(),
             may_be_running: stats.may_be_running.iter().map(|id| id.0).collect(),
             failures,

@@ -63,6 +63,7 @@ impl WordParser<'_> {
                     .find(|c: char| c == '[' || c.is_ascii_digit())
                     .unwrap_or(rest.len());
                 check(at, &rest[..length])?;
+                // A pattern has two percent signs for one in the name.
                 pattern::push_literal(&mut pattern, &rest[..length]);
                 at += length;
             }
@@ -155,6 +156,7 @@ impl WordParser<'_> {
         if first > last {
             return error(here, Fault::Backwards(first, last));
         }
+        // `[01-100]` is padded, `[1-100]` is not.
         let padded = Index::new(first_width, first).is_padded();
         ranges.push(if padded { first_width } else { 1 }, first, last, step);
         Ok(())

@@ -39,6 +39,7 @@ impl WordParser<'_> {
             return error(names, Fault::EmptyName);
         }
         let text = &self.text[names.clone()];
+        // ssh and other programs would take the name for an option.
         if text.starts_with('-') {
             return error(names.start..names.start + 1, Fault::LeadingDash);
         }
@@ -46,6 +47,7 @@ impl WordParser<'_> {
         let after = self.text[names.end..label.end].into();
         let masks = text.contains(['*', '?']);
         let names = if address {
+            // An address can have colons and brackets that are no ranges.
             Names::One(text.into())
         } else {
             self.names(names, if masks { is_mask_char } else { is_name_char })?
@@ -84,12 +86,14 @@ impl WordParser<'_> {
     /// Checks the length and the number of names.
     fn check(&self, names: &Names, span: Range<usize>) -> Result<(), NodeSetError> {
         let (bytes, count, limit) = (names.max_bytes(), names.len(), self.limit);
+        // `@` alone has an empty name.
         if bytes == 0 {
             return error(span, Fault::EmptyName);
         }
         if bytes > MAX_NAME {
             return error(span, Fault::NameTooLong(bytes));
         }
+        // Computed, so nothing is expanded for a set that is too large.
         if count > limit as u128 {
             return error(span, Fault::TooMany { count, limit });
         }
@@ -108,7 +112,6 @@ pub fn is_name_char(c: char) -> bool {
     }
 }
 
-/// True for a character of a mask.
 fn is_mask_char(c: char) -> bool {
     is_name_char(c) || c == '*' || c == '?'
 }

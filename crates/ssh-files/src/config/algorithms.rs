@@ -56,6 +56,7 @@ impl FromStr for AlgorithmSpec {
         };
         let list: Vec<String> = names.split(',').map(str::to_owned).collect();
         match list.iter().find(|name| {
+            // Names are printable ASCII (RFC 4251, section 6).
             name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'!')
         }) {
             Some(name) => Err(InvalidAlgorithmName { name: name.clone() }),
@@ -72,6 +73,7 @@ impl AlgorithmSpec {
     pub fn apply(&self, defaults: &[&str], supported: &[&str]) -> Vec<String> {
         let mut chosen: Vec<String> = Vec::new();
         let mut add = |name: &str| {
+            // Patterns can match the same name, and names of the defaults.
             if supported.contains(&name) && !chosen.iter().any(|known| known == name) {
                 chosen.push(name.to_owned());
             }

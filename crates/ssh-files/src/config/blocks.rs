@@ -75,6 +75,7 @@ impl SettingBlock {
             && match &self.condition {
                 BlockCondition::Always => true,
                 BlockCondition::Host(patterns) => {
+                    // A negated pattern may exclude a host, so such a block is not for all.
                     let mut each = patterns.iter();
                     each.clone().any(|each| each.pattern == "*") && !each.any(|each| each.negated)
                 }
@@ -130,12 +131,14 @@ impl ParsedConfig {
     ) -> ConfigError {
         let source = &self.texts[position.text];
         let bytes = &position.bytes;
+        // The error keeps the line only, not the whole text.
         let line = if source.is_file {
             let start = source.text[..bytes.start].rfind('\n');
             let start = start.map_or(0, |newline| newline + 1);
             let end = source.text[bytes.start..].find('\n');
             start..end.map_or(source.text.len(), |newline| bytes.start + newline)
         } else {
+            // An option has no lines.
             0..source.text.len()
         };
         let end = bytes.end.clamp(bytes.start, line.end);
@@ -168,6 +171,7 @@ impl ParsedConfig {
 
     /// True if a `Match final` requires a second pass.
     pub(super) fn wants_two_passes(&self) -> bool {
+        // ssh_config(5): only `final` requests that the files be read again.
         self.blocks.iter().any(|block| match &block.condition {
             BlockCondition::Match(criteria, _) => criteria
                 .iter()

@@ -35,6 +35,7 @@ pub(super) fn host_patterns(line: &ConfigLine<'_>) -> Result<Vec<HostPattern>, S
 pub(super) fn host_matches(host: &str, patterns: &[HostPattern]) -> bool {
     let mut found = false;
     for HostPattern { negated, pattern } in patterns {
+        // After a match, only a negated pattern can change the result.
         if (*negated || !found) && matches(host, pattern) {
             if *negated {
                 return false;
@@ -104,6 +105,7 @@ pub(super) fn criteria(line: &ConfigLine<'_>) -> Result<Vec<MatchCriterion>, Syn
     let mut scanner = TokenScanner::new(line.text, line.rest);
     let mut criteria = Vec::new();
     while let Some(word) = scanner.next() {
+        // As in OpenSSH, an empty word or a comment ends the line.
         if word.text.is_empty() || word.text.starts_with('#') {
             break;
         }
@@ -116,6 +118,8 @@ pub(super) fn criteria(line: &ConfigLine<'_>) -> Result<Vec<MatchCriterion>, Syn
             let alone = scanner
                 .next()
                 .is_none_or(|next| next.text.is_empty() || next.text.starts_with('#'));
+            // ssh_config(5): `all` stands alone or after `canonical` or `final`. OpenSSH allows any one criterion
+            // before it.
             if criteria.len() > 1 || !alone {
                 let message = format!("'{}' cannot be combined with other conditions", word.text);
                 return Err(SyntaxError::new(word.span, message));
@@ -136,10 +140,12 @@ pub(super) fn criteria(line: &ConfigLine<'_>) -> Result<Vec<MatchCriterion>, Syn
         let condition = match &*name {
             "final" => MatchCondition::LastPass(true),
             "canonical" => MatchCondition::LastPass(false),
+            // Names of hosts are compared in lower case.
             "host" => MatchCondition::Host(argument()?.to_ascii_lowercase()),
             "originalhost" => MatchCondition::OriginalHost(argument()?.to_ascii_lowercase()),
             "user" => MatchCondition::User(argument()?),
             "localuser" => MatchCondition::LocalUser(argument()?),
+            // The command is never run, so its text is not kept.
             "exec" => argument().map(|_| MatchCondition::Command)?,
             _ => {
                 return Err(SyntaxError {

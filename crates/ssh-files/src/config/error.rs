@@ -96,6 +96,7 @@ impl ConfigLineError {
     #[must_use]
     pub fn column(&self) -> usize {
         let before = &self.text[..self.span.start];
+        // An option can have several lines.
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         before[line_start..].chars().count() + 1
     }

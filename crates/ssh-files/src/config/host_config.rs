@@ -112,7 +112,9 @@ impl HostConfig {
             let selected = local.iter().filter(|(name, _)| sent(name));
             variables.extend(selected.map(|(name, value)| (name.clone(), value.clone())));
         }
+        // The map has no order, and equal settings must give equal requests.
         variables.sort_unstable();
+        // ssh sends these last, so they win if a name is in both lists.
         variables.extend(self.set_env.iter().cloned());
         variables
     }

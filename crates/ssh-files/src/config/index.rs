@@ -35,6 +35,7 @@ impl BlockIndex {
         for (number, block) in blocks.iter().enumerate() {
             let found = match &block.condition {
                 BlockCondition::Host(patterns) => {
+                    // A negated pattern alone never makes a line apply, so it cannot be a key.
                     let positive = patterns.iter().filter(|each| !each.negated);
                     let positive: Vec<&str> = positive.map(|each| each.pattern.as_str()).collect();
                     index.host.add(&positive, number)
@@ -55,6 +56,7 @@ impl BlockIndex {
             let patterns = list.split(',').filter(|each| !each.starts_with('!'));
             patterns.map(str::to_owned).collect()
         };
+        // One criterion is enough: the others are checked when the block is evaluated.
         criteria.iter().filter(|each| !each.negated).any(|each| {
             let (keys, patterns) = match &each.condition {
                 MatchCondition::Host(patterns) => (&mut self.current, positive(patterns)),
@@ -74,6 +76,7 @@ impl BlockIndex {
         self.current.find(names.current, &mut found);
         found.retain(|number| *number >= from);
         found.sort_unstable();
+        // Several patterns of a block can fit one name.
         found.dedup();
         let start = self.general.partition_point(|number| *number < from);
         merge(&self.general[start..], &found)
@@ -94,6 +97,7 @@ impl NameIndex {
     /// Adds a block whose name must match one of these patterns. Returns false and adds nothing if a pattern starts and
     /// ends with a wildcard.
     fn add(&mut self, patterns: &[&str], number: usize) -> bool {
+        // Such a pattern can match any name, so every host must look at its block.
         if patterns
             .iter()
             .any(|each| each.starts_with(is_wildcard) && each.ends_with(is_wildcard))
@@ -115,6 +119,7 @@ impl NameIndex {
     fn find(&self, name: &str, found: &mut Vec<usize>) {
         let name = name.as_bytes();
         found.extend(self.exact.get(name).into_iter().flatten());
+        // Few lengths occur, so this takes few look-ups, not one for each pattern.
         for &length in self.prefixes.lengths.range(..=name.len()) {
             found.extend(
                 self.prefixes

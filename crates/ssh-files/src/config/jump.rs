@@ -13,6 +13,7 @@ pub struct JumpHost {
 
 /// Reads the value of `ProxyJump`: the hosts in the order of the connections. The list is empty for `none`.
 pub(super) fn parse(value: &str) -> Result<Vec<JumpHost>, String> {
+    // The value is the rest of the line, so a comment is still in it.
     let value = value.split('#').next().unwrap_or_default().trim();
     // ssh gives the value to a shell, which removes the quotes.
     let value = value
@@ -38,6 +39,7 @@ fn jump_host(text: &str) -> Option<JumpHost> {
     } else {
         address
     };
+    // As in ssh, the last `@` ends the user.
     let (user, address) = match address.rsplit_once('@') {
         Some((user, address)) => (Some(user), address),
         None => (None, address),
@@ -84,6 +86,7 @@ fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
 /// True for names that ssh accepts: they have no character with a meaning for a shell.
 fn valid_host(host: &str) -> bool {
     !host.is_empty()
+        // ssh would take such a name for an option.
         && !host.starts_with('-')
         && !host
             .chars()
@@ -94,6 +97,7 @@ fn valid_host(host: &str) -> bool {
 fn valid_user(user: &str) -> bool {
     !user.is_empty()
         && !user.starts_with('-')
+        // As in OpenSSH: a backslash at the end would escape what follows.
         && !user.ends_with('\\')
         && !user
             .chars()
@@ -107,6 +111,7 @@ fn percent_decode(text: &str) -> Option<String> {
         match first {
             b'%' => {
                 let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+                // OpenSSH refuses an encoded NUL too.
                 bytes.push(
                     u8::from_str_radix(digits, 16)
                         .ok()

@@ -96,10 +96,12 @@ keywords! {
     AddKeysToAgent Any, Ignored(&["no", "false"], "keys are not added to the agent");
     AddressFamily Choice(&["any", "inet", "inet6"]), Supported;
     BatchMode Flag, Supported;
+    // Without these, the connection would come from another address.
     BindAddress Word, Unsupported(&[]);
     BindInterface Word, Unsupported(&[]);
     CanonicalDomains Words, Irrelevant;
     CanonicalizeFallbackLocal Flag, Irrelevant;
+    // The canonical name decides which keys are trusted.
     CanonicalizeHostname Choice(&["yes", "no", "always"]), Unsupported(&["no"]);
     CanonicalizeMaxDots Number, Irrelevant;
     CanonicalizePermittedCNAMEs Any, Irrelevant;
@@ -121,6 +123,7 @@ keywords! {
     ExitOnForwardFailure Flag, Irrelevant;
     FingerprintHash Word, Irrelevant;
     ForkAfterAuthentication Flag, Ignored(&["no"], "there is nothing to put into the background");
+    // A command may need the agent, so a notice would not be enough.
     ForwardAgent Socket, Unsupported(&["no", "false"]);
     ForwardX11 Flag, Ignored(&["no"], "X11 is not forwarded");
     ForwardX11Timeout Time, Irrelevant;
@@ -150,6 +153,7 @@ keywords! {
     KbdInteractiveAuthentication Flag, Supported;
     KbdInteractiveDevices Word, Ignored(&[], "the server chooses");
     KexAlgorithms Algorithms, Supported;
+    // No command is run, and this one would decide which keys are trusted.
     KnownHostsCommand Command, Unsupported(&["none"]);
     LocalCommand Command, Supported;
     LocalForward Any, Ignored(&[], FORWARD);
@@ -161,6 +165,7 @@ keywords! {
     PasswordAuthentication Flag, Supported;
     PermitLocalCommand Flag, Supported;
     PermitRemoteOpen Any, Irrelevant;
+    // Without the provider, the login would lack its keys.
     PKCS11Provider Word, Unsupported(&["none"]);
     Port Port, Supported;
     PreferredAuthentications Word, Supported;
@@ -170,6 +175,7 @@ keywords! {
     PubkeyAcceptedAlgorithms Algorithms, Supported;
     PubkeyAuthentication Choice(&["yes", "no", "unbound", "host-bound"]), Supported;
     RekeyLimit Any, Ignored(&["default"], "the server decides when keys are renewed");
+    // The caller has a command of its own.
     RemoteCommand Command, Unsupported(&["none"]);
     RemoteForward Any, Ignored(&[], FORWARD);
     RequestTTY Choice(&["yes", "no", "force", "auto"]), Ignored(&["no", "auto"], "commands have no terminal");
@@ -179,6 +185,7 @@ keywords! {
     SendEnv Variables, Supported;
     ServerAliveCountMax Number, Supported;
     ServerAliveInterval Time, Supported;
+    // Other types of session run no command.
     SessionType Choice(&["none", "subsystem", "default"]), Unsupported(&["default"]);
     SetEnv Assignments, Supported;
     StdinNull Flag, Irrelevant;
@@ -192,6 +199,7 @@ keywords! {
     UpdateHostKeys YES_NO_ASK, Irrelevant;
     User Word, Supported;
     UserKnownHostsFile Words, Supported;
+    // With `yes`, ssh trusts a key from the DNS without a question.
     VerifyHostKeyDNS YES_NO_ASK, Unsupported(&["no", "ask"]);
     VisualHostKey Flag, Irrelevant;
     XAuthLocation Word, Irrelevant;

@@ -57,6 +57,7 @@ pub(super) fn parse(text: &str) -> Result<Option<ConfigLine<'_>>, SyntaxError> {
     let text = text.trim_end_matches([' ', '\t', '\r', '\n', '\u{c}']);
     let mut scanner = TokenScanner::new(text, 0);
     let mut first = scanner.next();
+    // As in OpenSSH, an empty first word stands for the blanks at the start of the line.
     if first.as_ref().is_some_and(|word| word.text.is_empty()) {
         first = scanner.next();
     }
@@ -106,6 +107,7 @@ fn words(line: &str, from: usize) -> Result<Vec<Argument>, SyntaxError> {
         let mut end = line.len();
         while let Some(&(at, c)) = chars.peek() {
             match (quote, c) {
+                // OpenSSH's argv_split: a backslash escapes quotes, itself and, outside of quotes, a blank.
                 (_, '\\') => {
                     chars.next();
                     match chars.peek() {
@@ -125,6 +127,7 @@ fn words(line: &str, from: usize) -> Result<Vec<Argument>, SyntaxError> {
                     end = at;
                     break;
                 }
+                // Both kinds of quotes, other than in keywords and `Match`.
                 (None, '"' | '\'') => quote = Some(c),
                 (Some(open), c) if c == open => quote = None,
                 (_, c) => text.push(c),
@@ -175,6 +178,7 @@ impl<'a> TokenScanner<'a> {
         let mark = rest.as_bytes()[found];
         if mark == b'"' {
             let quoted = &rest[found + 1..];
+            // As in OpenSSH's strdelim, a quote that is not closed gives no word.
             let Some(close) = quoted.find('"') else {
                 self.finish();
                 return None;
@@ -187,6 +191,7 @@ impl<'a> TokenScanner<'a> {
         }
         self.at = start + found + 1;
         self.skip_blanks();
+        // `Keyword = value`: one `=` may be among the blanks.
         if mark != b'=' && self.text[self.at..].starts_with('=') {
             self.at += 1;
             self.skip_blanks();

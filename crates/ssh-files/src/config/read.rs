@@ -132,6 +132,7 @@ impl<'a> ConfigReader<'a> {
         });
         let mut block = self.begin(parent, BlockCondition::Always);
         let mut start = 0;
+        // The line ends stay, so that `start` is the offset in the file.
         for (line, content) in (1..).zip(content.split_inclusive('\n')) {
             let at = LinePosition { text, line, start };
             start += content.len();
@@ -156,6 +157,8 @@ impl<'a> ConfigReader<'a> {
                 }
                 Some(Keyword::Include) => {
                     self.include(&line, at, scope, block, depth)?;
+                    // Settings after the Include belong to the block before it, and come after those of the included
+                    // files.
                     let same = match self.parsed.blocks[block].condition {
                         BlockCondition::Same(first) => first,
                         _ => block,
@@ -193,6 +196,7 @@ impl<'a> ConfigReader<'a> {
         let Some(value) = value else {
             return Ok(());
         };
+        // The first value wins, as for other keywords.
         if keyword == Keyword::IgnoreUnknown
             && let (IgnoreUnknownState::Absent, SettingValue::Text(patterns)) =
                 (&self.ignored, &value)
@@ -246,6 +250,7 @@ impl<'a> ConfigReader<'a> {
             if word.text.is_empty() {
                 return Err(self.error(at, error("empty argument".into())));
             }
+            // As in ssh: the system's file has no home directory.
             if word.text.starts_with('~') && !scope.is_user {
                 let message = "'~' cannot be used in the system's configuration".into();
                 return Err(self.error(at, error(message)));
@@ -263,6 +268,7 @@ impl<'a> ConfigReader<'a> {
                     let message = format!("files include each other more than {DEEPEST} deep");
                     return Err(self.error(at, error(message)));
                 }
+                // ssh checks the owner of included files even if it does not check that of the first file.
                 let scope = FileScope {
                     checks_owner: true,
                     ..scope
@@ -305,6 +311,7 @@ impl<'a> ConfigReader<'a> {
         }
         let left = MOST_BYTES - self.bytes;
         let mut bytes = Vec::new();
+        // One byte more than allowed shows that the files are too big.
         file.take(left + 1)
             .read_to_end(&mut bytes)
             .map_err(failed)?;
@@ -380,12 +387,14 @@ fn files(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     if !text.contains(['*', '?', '[']) {
         return Ok(vec![pattern.to_owned()]);
     }
+    // As ssh calls glob(3): wildcards match neither `/` nor a dot at the start of a name.
     let options = MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,
         require_literal_leading_dot: true,
     };
     let paths = glob_with(&text, options).map_err(|error| format!("bad pattern: {error}"))?;
+    // One more than allowed, so that the limit on files is noticed.
     Ok(paths.filter_map(Result::ok).take(MOST_FILES + 1).collect())
 }
 

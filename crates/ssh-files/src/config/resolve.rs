@@ -20,7 +20,8 @@ use super::values::SettingValue;
 const PORT: u16 = 22;
 /// Default authentication methods, in the order of ssh.
 const METHODS: &str = "gssapi-with-mic,hostbased,publickey,keyboard-interactive,password";
-/// Default of `ServerAliveInterval` with `BatchMode`, which is a change of Debian's.
+/// Default of `ServerAliveInterval` with `BatchMode`.
+// A change of Debian's.
 const BATCH_ALIVE: Duration = Duration::from_secs(300);
 /// Default minimum length of RSA keys, in bits.
 const RSA_BITS: u32 = 1024;
@@ -105,6 +106,7 @@ pub(super) fn resolve(
         global_known_hosts_files: match words(selected, Keyword::GlobalKnownHostsFile) {
             Some((setting, files)) => files
                 .iter()
+                // ssh_config(5) lists no tokens for this keyword.
                 .map(|file| {
                     expand_tilde(file, &local.home)
                         .map(PathBuf::from)
@@ -118,9 +120,11 @@ pub(super) fn resolve(
         strict: match choice(selected, Keyword::StrictHostKeyChecking) {
             Some("no" | "off") => StrictHostKeyChecking::No,
             Some("accept-new") => StrictHostKeyChecking::AcceptNew,
+            // Nobody can answer `ask` for many hosts at once.
             _ => StrictHostKeyChecking::Yes,
         },
         hash_known_hosts: flag(selected, Keyword::HashKnownHosts, false),
+        // The default is `no` since OpenSSH 8.5.
         check_host_ip: flag(selected, Keyword::CheckHostIP, false),
         revoked_host_keys: match selected.get(Keyword::RevokedHostKeys) {
             Some(setting) => match &setting.value {
@@ -183,6 +187,7 @@ fn check_support(
 ) -> Result<Vec<IgnoredSetting>, ConfigError> {
     let is_one_of = |setting: &Setting, values: &[&str]| {
         let word = setting.value.word();
+        // The table has words, also for keywords such as ConnectionAttempts.
         let number = match &setting.value {
             SettingValue::Number(number) => Some(number.to_string()),
             _ => None,
@@ -192,6 +197,7 @@ fn check_support(
     };
     let nothing_forwarded = flag(selected, Keyword::ClearAllForwardings, false);
     let mut ignored = Vec::new();
+    // Only settings that apply to the host: others must not make it fail.
     for setting in selected.all() {
         let info = setting.keyword.info();
         match info.support {
@@ -203,6 +209,7 @@ fn check_support(
                     setting.keyword,
                     Keyword::LocalForward | Keyword::RemoteForward | Keyword::DynamicForward
                 );
+                // ssh_config(5): ClearAllForwardings clears the other settings, so nothing is missing.
                 if !(forwarding && nothing_forwarded) {
                     let source = &parsed.texts[setting.position.text];
                     ignored.push(IgnoredSetting {
@@ -216,6 +223,7 @@ fn check_support(
             _ => {}
         }
     }
+    // ssh runs no LocalCommand without PermitLocalCommand.
     if let Some(setting) = selected.get(Keyword::LocalCommand)
         && flag(selected, Keyword::PermitLocalCommand, false)
         && !is_one_of(setting, &["none"])
@@ -228,7 +236,9 @@ fn check_support(
         "keyboard-interactive" => flag(selected, Keyword::KbdInteractiveAuthentication, true),
         _ => false,
     };
+    // No login could succeed, so this is an error before the first connection.
     if !methods(selected).any(usable) {
+        // Without either keyword, public keys are on.
         let setting = selected
             .get(Keyword::PreferredAuthentications)
             .or(selected.get(Keyword::PubkeyAuthentication));
@@ -274,6 +284,7 @@ fn agent(
             .map_or(AgentSetting::None, |path| AgentSetting::Path(path.into())),
         _ => match &*expanded(setting, text)? {
             "none" => AgentSetting::None,
+            // ssh_config(5): this word means the variable of that name.
             "SSH_AUTH_SOCK" => AgentSetting::Default,
             path => AgentSetting::Path(path.into()),
         },
@@ -301,6 +312,7 @@ fn jumps(
             port: jump.port,
         });
     }
+    // Such a host would be its own jump host without end.
     if let Some(last) = jumps.last()
         && last.host == tokens.host
         && last.port.unwrap_or(PORT) == tokens.port
@@ -333,6 +345,7 @@ fn set_env(selected: &SelectedSettings<'_>) -> Vec<(String, String)> {
     }) = selected.get(Keyword::SetEnv)
     {
         for (name, value) in pairs {
+            // The first value of a name wins.
             if !variables.iter().any(|(known, _)| known == name) {
                 variables.push((name.clone(), value.clone()));
             }

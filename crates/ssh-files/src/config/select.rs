@@ -65,6 +65,7 @@ impl<'c> SelectedSettings<'c> {
     /// Adds a setting, unless an earlier one of its keyword wins.
     fn add(&mut self, parsed: &ParsedConfig, setting: &'c Setting) -> Result<(), ConfigError> {
         let add_once = |list: &mut Vec<&'c Setting>| {
+            // As in ssh, a file that is named twice is used once.
             if !list.iter().any(|known| known.value == setting.value) {
                 list.push(setting);
             }
@@ -97,6 +98,7 @@ impl<'c> SelectedSettings<'c> {
             _ => {}
         }
         let slot = &mut self.slots[setting.keyword as usize];
+        // ssh_config(5): the first value wins.
         *slot = slot.or(Some(setting));
         Ok(())
     }
@@ -118,6 +120,7 @@ pub(super) fn select<'c>(
     };
     pass(parsed, index, query, &mut selected, false)?;
     refuse_unknown(parsed, &selected)?;
+    // The second pass sees the name that the first one has found.
     let name = current_name(parsed, &selected, query.given)?.into_owned();
     selected.host = normalized(name, selected.get(Keyword::AddressFamily));
     if two_passes {
@@ -179,6 +182,7 @@ fn pass<'c>(
         let named = selected.get(Keyword::Hostname).is_some();
         for setting in &block.settings {
             let is_ignored = match setting.keyword {
+                // The name has been replaced by the HostName of the first pass.
                 Keyword::Hostname => last,
                 Keyword::ProxyJump | Keyword::ProxyCommand => query.ignores_proxies,
                 _ => false,
@@ -234,8 +238,9 @@ fn normalized(name: String, family: Option<&Setting>) -> String {
     }
 }
 
-/// True for an address with an interface, whose name may contain capitals.
+/// True for an address with an interface.
 fn is_scoped(name: &str) -> bool {
+    // The name of an interface may contain capitals, so it must not be changed to lower case.
     name.split_once('%')
         .is_some_and(|(address, _)| address.parse::<std::net::Ipv6Addr>().is_ok())
 }

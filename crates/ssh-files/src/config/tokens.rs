@@ -49,6 +49,7 @@ impl TokenValues<'_> {
                 let TokenValues {
                     host, port, user, ..
                 } = self;
+                // ssh_config(5): %C is the hash of %l%h%p%r.
                 let text = format!("{}{host}{port}{user}", local.host);
                 let digest = sha1(text.as_bytes());
                 digest
@@ -116,6 +117,7 @@ pub(super) fn expand_tilde(text: &str, home: &Path) -> Result<String, String> {
             .home_dir()
             .to_owned(),
     };
+    // After `~//`, `join` would take the rest for an absolute path.
     let path = path.map_or(home.clone(), |path| home.join(path.trim_start_matches('/')));
     Ok(path.to_string_lossy().into_owned())
 }
@@ -124,6 +126,7 @@ pub(super) fn expand_tilde(text: &str, home: &Path) -> Result<String, String> {
 pub(super) fn expand_variables(text: &str, environment: &Environment) -> Result<String, String> {
     expand(
         text,
+        // Tokens stay unchanged here: their values depend on the host.
         &|token| Some(format!("%{token}").into()),
         Some(environment),
     )
@@ -151,6 +154,7 @@ fn expand<'a>(
                     .ok_or_else(|| format!("'${{' without '}}' in '{text}'"))?;
                 let value = environment.get(name);
                 out.push_str(
+                    // As in ssh, an unset variable is an error, not an empty text.
                     value.ok_or_else(|| format!("the environment variable '{name}' is not set"))?,
                 );
                 rest = after;

@@ -58,6 +58,7 @@ pub(super) fn parse(
 ) -> Result<Option<SettingValue>, SyntaxError> {
     let mut words = line.words.iter();
     let value = match row.shape {
+        // Nothing uses the value, so it can be anything.
         ArgumentShape::Any => {
             let text = words.next().map(|word| word.text.clone());
             return Ok(text.map(SettingValue::Text));
@@ -77,6 +78,7 @@ pub(super) fn parse(
         ArgumentShape::Choice(choices) => Some(choice(one(&mut words, line)?, choices)?),
         ArgumentShape::Number => {
             let word = one(&mut words, line)?;
+            // OpenSSH keeps numbers in an int.
             let number = digits(&word.text).filter(|number| *number <= i32::MAX as u32);
             Some(SettingValue::Number(
                 number.ok_or_else(|| bad("number", word))?,
@@ -84,6 +86,7 @@ pub(super) fn parse(
         }
         ArgumentShape::Port => {
             let word = one(&mut words, line)?;
+            // Numbers only. ssh also accepts names of services, which depend on the machine.
             let port = digits(&word.text).filter(|port| (1..=65535).contains(port));
             Some(SettingValue::Number(port.ok_or_else(|| bad("port", word))?))
         }
@@ -130,6 +133,7 @@ pub(super) fn parse(
         ArgumentShape::Structure => None,
     };
     match words.next() {
+        // ssh refuses extra arguments, too.
         Some(extra) if row.shape != ArgumentShape::Structure => Err(SyntaxError::new(
             extra.span.start..line.text.len(),
             format!("extra arguments after {}", row.name),
@@ -141,6 +145,7 @@ pub(super) fn parse(
 /// The rest of the line for commands, unchanged except for a leading `=`.
 fn raw<'a>(line: &ConfigLine<'a>) -> &'a str {
     let text: &'a str = line.text;
+    // `ProxyJump=HOST`: the separator can be an equals sign.
     text[line.rest..].trim_start_matches([' ', '\t', '\r', '\n', '='])
 }
 
@@ -173,6 +178,7 @@ fn bad(what: &str, word: &Argument) -> SyntaxError {
 
 fn choice(word: &Argument, choices: &'static [&'static str]) -> Result<SettingValue, SyntaxError> {
     let meant = match &*word.text {
+        // ssh accepts these in place of the words in its manual.
         text if text.eq_ignore_ascii_case("true") => "yes",
         text if text.eq_ignore_ascii_case("false") => "no",
         text => text,
@@ -227,6 +233,7 @@ fn valid_variable(name: &str) -> bool {
 }
 
 fn digits(text: &str) -> Option<u32> {
+    // `parse` alone would accept a plus sign.
     text.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
     text.parse().ok()
 }
@@ -249,9 +256,11 @@ fn seconds(text: &str) -> Option<u32> {
             Some('w' | 'W') => 7 * 24 * 60 * 60,
             Some(_) => return None,
         };
+        // As in OpenSSH, a time that overflows is an error.
         total = total.checked_add(number.checked_mul(unit)?)?;
         rest = after.as_str();
     }
+    // OpenSSH keeps times in an int.
     (!text.is_empty() && total <= i32::MAX as u32).then_some(total)
 }
 

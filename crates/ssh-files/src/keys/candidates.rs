@@ -81,6 +81,7 @@ impl Identities {
             }
         }
         let mut others = Vec::new();
+        // In the order of the agent, as in OpenSSH.
         for AgentKey { blob, comment } in agent {
             match files.iter().position(|(file, _)| file == blob) {
                 Some(index) => {
@@ -109,6 +110,7 @@ impl Identities {
                 });
             }
         }
+        // A server counts every offer (MaxAuthTries in sshd_config(5)), so no key is offered twice.
         let mut seen = std::collections::HashSet::new();
         offers.retain(|offer| seen.insert(offer.blob.clone()));
         offers
@@ -126,6 +128,7 @@ impl Identities {
             None => Some(Certificate::parse_own(blob)?),
         };
         let key = certificate.as_ref().map_or(&**blob, Certificate::key);
+        // The agent may have the certificate, or only its key.
         let held = agent
             .iter()
             .find(|held| held.blob == *blob)

@@ -18,7 +18,8 @@ use crate::public_key::KeyType;
 /// Maximum number of questions for the passphrase of a key, as in ssh.
 const MOST_QUESTIONS: usize = 3;
 
-/// Maximum number of notices. A path may contain the name of the host, so there may be as many files as hosts.
+/// Maximum number of notices.
+// A path may contain the name of the host, so there may be as many files as hosts.
 const MOST_NOTICES: usize = 50;
 
 /// The settings of a host that select its keys.
@@ -144,6 +145,7 @@ impl Identities {
         for path in settings.identity_files {
             if let Some(identity) = self.files.get_mut(path) {
                 identity.is_explicit |= settings.is_explicit;
+                // The user is asked unless all hosts with this file forbid it.
                 identity.batch_mode &= settings.batch_mode;
                 continue;
             }
@@ -185,6 +187,7 @@ impl Identities {
         source: &mut S,
     ) -> Result<(), UnlockError<S::Error>> {
         let mut known: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+        // Named keys come first: if one of them can be decrypted, the default keys need no question.
         for is_explicit in [true, false] {
             for path in self.encrypted(agent, is_explicit) {
                 let has_alternative = has_other_method
@@ -210,6 +213,7 @@ impl Identities {
                     Err(DecryptError::NoPassphrase(source)) if is_explicit && !has_alternative => {
                         return Err(UnlockError { path, source });
                     }
+                    // Nobody has named the default keys, so their errors are details.
                     Err(error) => self.note_unused(!is_explicit, &path, error.kind(), &error),
                 }
             }
@@ -232,6 +236,7 @@ impl Identities {
 
     fn set_open(&mut self, path: &Path, key: PrivateKey) {
         if let Some(identity) = self.files.get_mut(path) {
+            // PEM files show their public half only after decryption.
             identity.public = Some(key.public().into());
             identity.private = PrivateHalf::Open(Arc::new(key));
         }
@@ -301,6 +306,7 @@ impl Identities {
                 .filter(|blob| KeyType::of_blob(blob).is_some())
                 .map(Into::into);
         }
+        // `ssh-keygen -s` gives certificates this name.
         let certificate = with_suffix(path, "-cert.pub");
         if certificate.exists() {
             identity.certificate = self.read_certificate(&certificate, identity.public.as_deref());
@@ -407,6 +413,7 @@ fn decrypt<S: PassphraseSource>(
     known: &mut Vec<Zeroizing<Vec<u8>>>,
     source: &mut S,
 ) -> Result<PrivateKey, DecryptError<S::Error>> {
+    // Several keys often have one passphrase.
     for passphrase in known.iter() {
         match key.decrypt(passphrase) {
             Err(KeyFileError::Passphrase) => {}
@@ -417,11 +424,13 @@ fn decrypt<S: PassphraseSource>(
         let passphrase = source.passphrase(request);
         let passphrase = passphrase.map_err(DecryptError::NoPassphrase)?;
         if passphrase.is_empty() {
+            // As in ssh, an empty answer gives up the key.
             return Err(DecryptError::EmptyPassphrase);
         }
         match key.decrypt(&passphrase) {
             Err(KeyFileError::Passphrase) => {}
             result => {
+                // Only a passphrase that fits is tried on other keys.
                 known.push(passphrase);
                 return result.map_err(DecryptError::KeyFile);
             }
@@ -431,6 +440,7 @@ fn decrypt<S: PassphraseSource>(
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    // `with_extension` would replace a part of names such as `id.work`.
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

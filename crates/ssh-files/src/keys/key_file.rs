@@ -16,7 +16,8 @@ use crate::certificate::Certificate;
 use crate::notice::FileNoticeKind;
 use crate::public_key::KeyType;
 
-/// Maximum size of a key file in bytes. The largest RSA key takes 13 KB in PEM.
+/// Maximum size of a key file in bytes.
+// The largest RSA key takes 13 KB in PEM.
 const LARGEST: u64 = 256 * 1024;
 
 /// An error of a key file.
@@ -82,8 +83,10 @@ impl KeyFileContent {
         let about = file.metadata()?;
         let text = read_all(file, about.len())?;
         match KeyFileContent::parse(&text) {
+            // A public half may be readable for everybody.
             Ok(KeyFileContent::Public(public)) => Ok(KeyFileContent::Public(public)),
             Err(KeyFileError::NotAKey) => Err(KeyFileError::NotAKey),
+            // As in OpenSSH, the permissions count only for files of this user: other owners decide for themselves.
             _ if about.uid() == uzers::get_current_uid() && about.mode() & 0o077 != 0 => {
                 Err(KeyFileError::TooOpen(about.mode() & 0o777))
             }
@@ -104,6 +107,7 @@ impl KeyFileContent {
             b"DSA PRIVATE KEY" => Err(KeyFileError::Unsupported("DSA keys")),
             b"ENCRYPTED PRIVATE KEY" => Ok(KeyFileContent::encrypted_pem(text)),
             b"RSA PRIVATE KEY" | b"EC PRIVATE KEY" | b"PRIVATE KEY" => {
+                // RFC 1421, section 4.6.1.1: the header `Proc-Type: 4,ENCRYPTED`.
                 if memchr::memmem::find(body, b"ENCRYPTED").is_some() {
                     return Ok(KeyFileContent::encrypted_pem(text));
                 }
@@ -138,6 +142,7 @@ impl EncryptedKey {
             EncryptedForm::OpenSsh(key) => key.decrypt(passphrase),
             EncryptedForm::Pem(text) => {
                 let key = PKey::private_key_from_pem_passphrase(text, passphrase);
+                // After decryption with a wrong passphrase, OpenSSL reports the same errors as for damaged data.
                 PrivateKey::from_openssl(key.map_err(|_| KeyFileError::Passphrase)?)
             }
         }
@@ -172,12 +177,13 @@ fn public_line(text: &[u8]) -> Option<Vec<u8>> {
     found.then_some(blob)
 }
 
-/// Reads a file into memory that is wiped later. The buffer never grows, since that would leave copies behind.
+/// Reads a file into memory that is wiped later.
 fn read_all(file: File, length: u64) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     if length > LARGEST {
         return Err(KeyFileError::TooLong);
     }
     let most = usize::try_from(LARGEST).expect("256 KiB can be counted") + 1;
+    // The buffer never grows, since that would leave copies of the key in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(match length {
         // A pipe has length 0.
         0 => most,

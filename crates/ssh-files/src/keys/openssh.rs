@@ -13,7 +13,8 @@ use crate::wire::WireReader;
 
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// Maximum number of rounds of bcrypt. `ssh-keygen -a 100` takes a second, so a larger number means a damaged file.
+/// Maximum number of rounds of bcrypt.
+// `ssh-keygen -a 100` takes a second, so a larger number means a damaged file.
 const MOST_ROUNDS: u32 = 20_000;
 
 /// A key file in OpenSSH's format. The public half is never encrypted.
@@ -58,6 +59,7 @@ impl OpensshKey {
         } else {
             None
         };
+        // PROTOCOL.key: the private half is padded to the block size of the cipher.
         let sound = body.len() % cipher.block_size() == 0
             && cipher.is_none() == kdf.is_none()
             && (tag.is_some() || reader.at_end());
@@ -110,6 +112,7 @@ impl OpensshKey {
     /// Reads the private half. Returns `None` if it is not well-formed, as after decryption with a wrong passphrase.
     fn private_key(&self, body: &[u8]) -> Option<Result<PrivateKey, KeyFileError>> {
         let mut reader = WireReader::new(body);
+        // PROTOCOL.key: a random number twice, which differ after decryption with a wrong passphrase.
         if reader.u32()? != reader.u32()? {
             return None;
         }
@@ -140,11 +143,13 @@ impl OpensshKey {
             }
         };
         reader.string()?; // The comment.
+        // PROTOCOL.key: the padding is 1, 2, 3 and so on.
         let padded = (1..).zip(reader.rest()).all(|(at, &byte)| at == byte);
         if !padded {
             return None;
         }
         Some(match private {
+            // The outer public half is not encrypted, so anybody could have changed it.
             Ok(private) if private.public() == self.public => Ok(private),
             Ok(_) => Err(KeyFileError::Damaged),
             Err(fault) => Err(fault),

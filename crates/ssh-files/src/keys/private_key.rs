@@ -77,11 +77,13 @@ impl PrivateKey {
 
     fn try_sign(&self, data: &[u8], algorithm: &str) -> Result<Vec<u8>, ErrorStack> {
         let Some(digest) = digest(algorithm) else {
+            // Ed25519 hashes the data itself (RFC 8032).
             return Signer::new_without_digest(&self.key)?.sign_oneshot_to_vec(data);
         };
         if self.kind == KeyType::Rsa {
             return Signer::new(digest, &self.key)?.sign_oneshot_to_vec(data);
         }
+        // RFC 5656, section 3.1.2, has two mpints; OpenSSL's own signature would be in DER.
         let hash = openssl::hash::hash(digest, data)?;
         let signature = EcdsaSig::sign(&hash, &*self.key.ec_key()?)?;
         let mut numbers = Vec::new();
@@ -136,8 +138,10 @@ fn ecdsa(kind: KeyType, point: &[u8], number: &[u8]) -> Result<PKey<Private>, Er
     let point = EcPoint::from_bytes(&group, point, &mut context)?;
     let mut number = BigNum::from_slice(number)?;
     let key = EcKey::from_private_components(&group, &number, &point);
+    // OpenSSL has its own copy in the key, so this one is wiped.
     number.clear();
     let key = key?;
+    // The file can have a point that does not belong to the number.
     key.check_key()?;
     PKey::from_ec_key(key)
 }
@@ -146,6 +150,7 @@ fn rsa(numbers: [&[u8]; 6]) -> Result<PKey<Private>, ErrorStack> {
     let [n, e, d, iqmp, p, q] = numbers.map(BigNum::from_slice);
     let (d, p, q) = (d?, p?, q?);
     let mut context = BigNumContext::new_secure()?;
+    // The file lacks `d mod (p - 1)` and `d mod (q - 1)`, which make signatures faster.
     let mut less_one = |prime: &BigNumRef| {
         let mut less = prime.to_owned()?;
         less.sub_word(1)?;

@@ -98,6 +98,7 @@ fn lines(hosts: &[&str], key: &HostKey, hash_names: bool) -> io::Result<String> 
     if !hash_names {
         return Ok(format!("{} {key}", hosts.join(",")));
     }
+    // A hash is one of a single name, so each name needs a line.
     let mut text = String::new();
     for host in hosts {
         let mut salt = [0; 20];
@@ -111,6 +112,7 @@ fn lines(hosts: &[&str], key: &HostKey, hash_names: bool) -> io::Result<String> 
 fn is_representable(name: &str) -> bool {
     let first = name.as_bytes().first();
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'*' | b'?' | b'"');
+    // At the start, these would begin a negation, a hash, a marker or a comment.
     first.is_some_and(|byte| !matches!(byte, b'!' | b'|' | b'@' | b'#')) && name.bytes().all(plain)
 }
 
@@ -127,6 +129,7 @@ fn write(path: &Path, mut text: String) -> io::Result<()> {
         .create(true)
         .mode(0o600)
         .open(path)?;
+    // After a last line without a newline, the new one would be a part of it.
     if file.seek(SeekFrom::End(0))? > 0 {
         file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
@@ -135,6 +138,7 @@ fn write(path: &Path, mut text: String) -> io::Result<()> {
             text.insert(0, '\n');
         }
     }
+    // One write(2) with O_APPEND, so that lines of several processes do not mix.
     match file.write(text.as_bytes())? {
         n if n == text.len() => Ok(()),
         _ => Err(io::ErrorKind::WriteZero.into()),

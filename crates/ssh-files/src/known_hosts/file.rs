@@ -23,11 +23,13 @@ pub struct KnownHostsFile {
     by_key: HashMap<(Marker, KeyId), CandidateLines>,
     patterned: Vec<usize>,
     pub(super) hashed: Vec<usize>,
-    /// Key types of all hashed lines, for files with too many of them to search them for every host.
+    /// Key types of all hashed lines.
+    // For files with too many hashed lines to search them for every host.
     pub(super) hashed_types: BTreeSet<KeyType>,
     pub(super) hashed_authority: bool,
     pub(super) notices: Vec<FileNotice>,
-    /// Keys that this process has added, so that one host with two names has one key.
+    /// Keys that this process has added.
+    // One host with two names has one key.
     added: Mutex<Vec<AddedKey>>,
 }
 
@@ -47,8 +49,9 @@ pub(super) struct KnownEntry {
 #[derive(Default)]
 struct CandidateLines {
     lines: Vec<usize>,
-    /// Index after the last match. Programs often connect to hosts in the order of the file. If a whole cluster has one
-    /// key, the next host is then on the next line.
+    /// Index after the last match.
+    // Programs often connect to hosts in the order of the file. If a whole cluster has one key, the next host is then
+    // on the next line.
     next: AtomicUsize,
 }
 
@@ -97,6 +100,7 @@ impl KnownHostsFile {
         {
             return Some(self.entries[line].location.clone());
         }
+        // A run adds only keys of hosts, no authorities.
         if marker != Marker::Key {
             return None;
         }
@@ -116,6 +120,7 @@ impl KnownHostsFile {
         }
         let candidates = self.by_key.get(&(marker, key))?;
         let lines = &candidates.lines;
+        // Only a hint where to begin, so the order among threads does not matter.
         let next = candidates.next.load(Ordering::Relaxed) % lines.len();
         let found = (next..lines.len())
             .chain(0..next)
@@ -144,14 +149,15 @@ impl KnownHostsFile {
         let asked = self.patterned.iter().chain(hashed).copied();
         lines.extend(asked.filter(|&line| self.entries[line].names.matches(name)));
         lines.sort_unstable();
+        // A line can name a host twice.
         lines.dedup();
         lines
     }
 
-    /// Adds a line.
     pub(super) fn add(&mut self, location: LineLocation, line: KnownHostsLine) {
         let index = self.entries.len();
         let next = self.keys.len();
+        // Many hosts can have one key, which is then kept once.
         let key = *self.keys.entry(line.key.into()).or_insert(next);
         match &line.names {
             HostField::Exact(names) => {
@@ -192,8 +198,8 @@ impl KnownHostsFile {
         }
     }
 
-    /// Locks the added keys.
     pub(super) fn lock_added(&self) -> MutexGuard<'_, Vec<AddedKey>> {
+        // An addition is complete in itself, so a panic elsewhere leaves the list valid.
         self.added.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,8 @@ use openssl::sha::Sha1;
 
 use crate::wildcard::matches;
 
-/// Maximum length of a pattern. OpenSSH ignores a list with a longer one.
+/// Maximum length of a pattern.
+// OpenSSH ignores a list with a longer one.
 const LONGEST_PATTERN: usize = 1022;
 
 /// Prefix of hashed names.
@@ -37,6 +38,7 @@ impl HostField {
                 .map(|name| HostField::Hashed(Box::new(name)))
                 .ok_or("bad hash of a host name");
         }
+        // ssh ignores the case of host names.
         let lower = word.to_ascii_lowercase();
         let names: Vec<&[u8]> = lower.split(|&byte| byte == b',').collect();
         if names.iter().any(|name| name.len() > LONGEST_PATTERN) {
@@ -102,8 +104,8 @@ impl WildcardList {
     }
 }
 
-/// A name under HMAC-SHA1. The two keys of the HMAC are hashed when the file is read, which halves the time of a
-/// comparison.
+/// A name under HMAC-SHA1.
+// The two keys of the HMAC are hashed when the file is read, which halves the time of a comparison.
 pub(super) struct HashedName {
     inner: Sha1,
     outer: Sha1,
@@ -122,6 +124,7 @@ impl HashedName {
     fn new(salt: &[u8; 20], hash: [u8; 20]) -> HashedName {
         let keyed = |pad: u8| {
             let mut block = [pad; BLOCK];
+            // RFC 2104: the key is padded with zeros to the block size.
             for (byte, salt) in block.iter_mut().zip(salt) {
                 *byte ^= salt;
             }
@@ -130,6 +133,7 @@ impl HashedName {
             state
         };
         HashedName {
+            // The constants ipad and opad of RFC 2104.
             inner: keyed(0x36),
             outer: keyed(0x5c),
             hash,

@@ -23,6 +23,7 @@ impl HostNames {
     #[must_use]
     pub fn new(host: &str, port: u16, alias: Option<&str>) -> HostNames {
         let host = alias.unwrap_or(host).to_ascii_lowercase();
+        // sshd(8), SSH_KNOWN_HOSTS FILE FORMAT: a name with another port is in brackets.
         let at_port = alias.is_none() && port != SSH_PORT;
         HostNames {
             name: if at_port {
@@ -31,6 +32,7 @@ impl HostNames {
                 host.clone()
             },
             fallback: at_port.then(|| host.clone()),
+            // A certificate lists names without ports.
             principal: host,
             address: None,
         }
@@ -74,6 +76,7 @@ impl HostNames {
 
     /// All names for the search of revoked keys.
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        // A key that is revoked at one port is refused at all ports, which is safer than OpenSSH's rule.
         let more = self.fallback.iter().chain(&self.address);
         std::iter::once(&self.name).chain(more).map(String::as_str)
     }

@@ -48,6 +48,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Option<KnownHostsLine>, &'static str>
     let (marker, names) = match first {
         b"@cert-authority" => (Marker::Authority, word(&mut rest)),
         b"@revoked" => (Marker::Revoked, word(&mut rest)),
+        // A marker of a later version may restrict the key.
         [b'@', ..] => return Err("unknown marker"),
         names => (Marker::Key, Some(names)),
     };
@@ -79,6 +80,7 @@ pub(super) fn key(rest: &mut &[u8]) -> Result<(KeyType, Vec<u8>), &'static str> 
         .ok_or("unknown type of key")?;
     let text = word(rest).ok_or("a key's type without the key")?;
     let key = BASE64.decode(text).map_err(|_| "the key is not base64")?;
+    // As in OpenSSH, the name on the line must be the one in the key.
     match KeyType::of_blob(&key) {
         Some(found) if found == kind => Ok((kind, key)),
         Some(_) => Err("the key is not of the type that the line says"),
@@ -91,6 +93,7 @@ pub(super) fn key(rest: &mut &[u8]) -> Result<(KeyType, Vec<u8>), &'static str> 
 /// # Errors
 /// Returns a description of the error.
 pub(crate) fn revoked_key(rest: &mut &[u8]) -> Result<(KeyType, Vec<u8>), &'static str> {
+    // A copy, because a plain key is read from the start again.
     let mut words = *rest;
     let name = word(&mut words).and_then(|name| std::str::from_utf8(name).ok());
     let Some(kind) = name.and_then(KeyType::of_certificate_name) else {

@@ -5,7 +5,8 @@ use super::line::Marker;
 use super::{HostNames, KnownHosts};
 use crate::public_key::KeyType;
 
-/// Maximum number of hashed lines that are compared for every host. It takes as long as one system call.
+/// Maximum number of hashed lines that are compared for every host.
+// It takes as long as one system call.
 const MOST_HASHED: usize = 256;
 
 /// The known keys of a host, before it offers one.
@@ -37,6 +38,7 @@ impl KnownHosts {
             });
             let found: Vec<&KnownEntry> = found.collect();
             authority |= found.iter().any(|entry| entry.marker == Marker::Authority);
+            // As in the check of a key, the name without the port counts only if the name with it has no key.
             if entries.is_empty() {
                 entries = found;
                 entries.retain(|entry| entry.marker == Marker::Key);
@@ -70,6 +72,7 @@ impl KnownKeys {
         let kinds: Vec<_> = algorithms
             .iter()
             .map(|algorithm| (*algorithm, KeyType::of_algorithm(algorithm)))
+            // Without an authority, a certificate could not be checked, and the server would not send the plain key.
             .filter(|(_, kind)| self.has_authority || !matches!(kind, Some((_, true))))
             .collect();
         let known = |kind: Option<(KeyType, bool)>| {

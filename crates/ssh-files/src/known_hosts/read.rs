@@ -81,6 +81,7 @@ impl KnownHostsFile {
             number += 1;
             let (line, parsed) = match read {
                 BoundedLine::Line(line) => (line, line::parse(line)),
+                // The beginning shows whether the line may revoke a key.
                 BoundedLine::TooLong(beginning) => (beginning, Err("the line is too long")),
             };
             let location = LineLocation {
@@ -90,6 +91,7 @@ impl KnownHostsFile {
             match parsed {
                 Ok(None) => {}
                 Ok(Some(line)) => self.add(location, line),
+                // Without such a line, a revoked key could be trusted.
                 Err(error) if line::may_revoke(line) => {
                     return Err(KnownHostsError::Revoked { location, error });
                 }
@@ -97,6 +99,7 @@ impl KnownHostsFile {
                     skipped.add(self, format_args!("{location}: {error}; line skipped"));
                 }
             }
+            // A device without an end must not fill the memory.
             if lines.bytes() > LARGEST_FILE {
                 return Err(KnownHostsError::Size {
                     path: path.to_owned(),

@@ -115,6 +115,7 @@ pub enum HostKeyError {
         certificate: Option<CertificateRejection>,
     },
     /// Only other keys of the host are known.
+    // The words of OpenSSH, for which people search.
     #[error(
         "REMOTE HOST IDENTIFICATION HAS CHANGED: {host} sent the {} key {fingerprint}{}; offending \
          {} key{} in {}; if the change is known to be right, remove it with: \
