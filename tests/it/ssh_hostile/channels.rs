@@ -295,8 +295,9 @@ fn every_message_at(place: usize) {
             ));
         }
         // The output of a command that succeeded is whole, whatever the server has sent beside it. Only what is sent
-        // beyond the window may be ignored (RFC 4254, section 5.2).
-        let may_lose = name.contains("beyond the window");
+        // beyond the window may be ignored (RFC 4254, section 5.2), and what is sent after an early end of the output.
+        let is_early_end = name.contains("the end of the output") && place < 3;
+        let may_lose = name.contains("beyond the window") || is_early_end;
         let mut parts = end.stdout.windows(OUTPUT.len());
         let is_whole = parts.any(|part| part == OUTPUT.as_bytes());
         if end.class == STATUS.to_string() && !is_whole && !may_lose {
