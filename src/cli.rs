@@ -218,7 +218,7 @@ pub struct Cli {
     #[arg(short = 'B', long = "gather-all", help_heading = "Output")]
     pub gather_all: bool,
 
-    /// Keep the lines of a host together, hosts in their order; with -b, names before each line
+    /// Print the lines of each host together, in the order of the hosts; with -b, put the names before each line
     #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
 
@@ -256,8 +256,8 @@ pub struct Cli {
     #[arg(long = "append", help_heading = "Output")]
     pub append: bool,
 
-    /// Print only hosts that failed, only gathered output that differs from most (odd), or output without words about
-    /// the run
+    /// Print only hosts that failed, only gathered output that differs from most (odd), or only output, without
+    /// messages about the run
     #[arg(
         long = "only",
         value_enum,
@@ -279,7 +279,7 @@ pub struct Cli {
     #[arg(long = "report", value_name = "FILE.html", help_heading = "Output")]
     pub report: Option<PathBuf>,
 
-    /// Print at the end where the time went: by phase, by the slowest hosts, and in CPU
+    /// Print at the end the times of the phases, the slowest hosts, and the CPU time of mrsh
     #[arg(long = "stats", help_heading = "Output")]
     pub stats: bool,
 

@@ -162,7 +162,7 @@ impl ProcessClock {
             self.0.due.store(at, Ordering::Relaxed);
             sleep_until(due).await;
             let late = self.late();
-            // After a delay, the tasks that have waited may run later than this one.
+            // After a delay, `in_time` keeps its value: tasks that have waited may not run until after this one.
             if late > USUAL_DELAY {
                 self.add(late);
             } else {

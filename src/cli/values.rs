@@ -27,7 +27,7 @@ pub enum WhenArg {
 pub enum OnlyArg {
     /// Hosts that failed, with the cause
     Failed,
-    /// Output without words about the run
+    /// Output without messages about the run
     Output,
     /// Gathered output of hosts whose output or exit status differs from that of most
     Odd,

@@ -44,7 +44,7 @@ const SIGINT: i32 = 2;
 /// The outcome of a target whose output may still be in the queue.
 #[derive(Debug)]
 struct UnreportedEnd {
-    /// Number of received chunks after which the queue has none of this target.
+    /// When the dispatcher has received this number of chunks, no chunk of this target is left in the queue.
     after: u64,
     finished: Finished,
 }

@@ -121,7 +121,7 @@ pub struct Says {
 }
 
 impl Says {
-    /// Returns the options of the words of a list, without those of the lists in it.
+    /// Returns the options that the words of a list set. Lists inside the list are not searched.
     #[must_use]
     pub fn of(hosts: &HostList) -> Says {
         let mut says = Says::default();

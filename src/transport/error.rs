@@ -85,7 +85,7 @@ pub enum TransportError {
     AuthFailed {
         /// The methods that were tried and those that the server allows.
         text: String,
-        /// The use of the password.
+        /// Use of the password in this login.
         password: PasswordUse,
     },
     /// The jump host failed.
@@ -196,16 +196,16 @@ pub enum CallbackFault {
          --stderr merge, or a longer -t"
     )]
     TimedOut,
-    /// The daemon answered without one.
-    #[error("the daemon answered without it: try --stderr merge")]
+    /// The daemon answered without a call-back.
+    #[error("the daemon answered without opening it: try --stderr merge")]
     Answered,
-    /// One came from an unknown address. The command was not sent.
+    /// A call-back came from an unknown address. The command was not sent.
     #[error(
         "one came from an address that is not known to be the host's: if it is, name it with callback= in \
          the hosts file or --callback-from, or try --stderr merge"
     )]
     UnknownAddress,
-    /// One came from an unknown address. The command was sent.
+    /// A call-back came from an unknown address. The command was sent.
     #[error(
         "one came from an address that is not known to be the host's, and the command may be running: if \
          the address is the host's, name it with callback= in the hosts file or --callback-from, or try \

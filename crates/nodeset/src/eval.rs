@@ -383,7 +383,7 @@ fn shown((source, group): &GroupName) -> String {
     }
 }
 
-/// Returns a text; if it is long, the part of it from the fault on.
+/// Returns the whole text if it is short, else the part that begins at the fault.
 fn excerpt(text: &str, span: Range<usize>) -> &str {
     const LONG: usize = 60;
     let text = text.trim();
@@ -392,7 +392,7 @@ fn excerpt(text: &str, span: Range<usize>) -> &str {
     } else {
         span.start.min(text.len())
     };
-    // A span may not be at a boundary of the trimmed text.
+    // The start of the span need not be a character boundary of the trimmed text.
     let text = text.get(from..).unwrap_or(text);
     let end = text
         .char_indices()

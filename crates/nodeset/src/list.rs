@@ -218,7 +218,7 @@ impl<A: Attributes> NodeList<A> {
 
     /// Adds another list: its single parts if it has no filters.
     pub fn append(&mut self, list: Self) {
-        // Filters apply only to the names of their own list, so such a list stays a unit.
+        // Filters apply only to the names of their own list, so a list with filters is not taken apart.
         if !list.filters.is_empty() || !list.overall.is_empty() {
             return self.push_list(Arc::new(list), A::default());
         }
@@ -231,7 +231,7 @@ impl<A: Attributes> NodeList<A> {
         }
     }
 
-    /// Adds the nodes of another list. The data completes that of each node.
+    /// Adds the nodes of another list. A node takes from `attributes` what its own attributes leave open.
     pub fn push_list(&mut self, list: Arc<Self>, attributes: A) {
         self.push_data(list, data(attributes), None);
     }

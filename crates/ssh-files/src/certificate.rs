@@ -17,9 +17,9 @@ const MOST_PRINCIPALS: usize = 256;
 /// The purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateKind {
-    /// It identifies a user to servers.
+    /// The certificate identifies a user to servers.
     User,
-    /// It identifies a host to clients.
+    /// The certificate identifies a host to clients.
     Host,
 }
 

@@ -30,8 +30,8 @@ const MAX_BEFORE_START: u64 = 1024 * 1024;
 /// for no reader.
 const MAX_USELESS: u64 = 16 * 1024 * 1024;
 
-/// Number of useless bytes that one byte of output or input makes up for. A packet is never longer than its payload
-/// by more than this.
+/// Number of useless bytes that are allowed for each byte of output or input. The overhead of a packet is never larger
+/// than this.
 const BYTES_PER_USEFUL_BYTE: u64 = 128;
 
 /// Allowance of useless bytes per second, for keep-alive requests over days.
@@ -327,7 +327,7 @@ impl Pipe {
         self.would_block
     }
 
-    /// True if data waits for the kernel.
+    /// True if there is data that the kernel has not taken yet.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }

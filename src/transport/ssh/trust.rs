@@ -101,7 +101,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Returns the known keys of a host, before it has shown one.
+    /// Returns the known keys of a host. The host need not have sent a key yet.
     pub(super) fn expected(&self, host: &HostConfig, names: &HostNames) -> Option<KnownKeys> {
         Some(self.known.get(&files(host))?.known_keys(names))
     }

@@ -295,7 +295,7 @@ impl Identities {
             }
         }
         if identity.public.is_none() {
-            // The public half shows whether the agent has the key, so that no question is needed.
+            // With the public half, the key can be found in the agent. The user is then not asked for a passphrase.
             identity.public = read_public(&with_suffix(path, ".pub"))
                 .ok()
                 .filter(|blob| KeyType::of_blob(blob).is_some())
@@ -383,9 +383,9 @@ impl Identities {
 /// The reason why a key stays encrypted.
 #[derive(Debug, thiserror::Error)]
 enum DecryptError<E> {
-    #[error("no passphrase for it: {0}")]
+    #[error("no passphrase for the key: {0}")]
     NoPassphrase(E),
-    #[error("no passphrase was given for it")]
+    #[error("no passphrase was given for the key")]
     EmptyPassphrase,
     #[error("{0}")]
     KeyFile(KeyFileError),
