@@ -222,7 +222,7 @@ pub struct Cli {
     #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
 
-    /// Gather, and print each other output as a diff against the most common one
+    /// Gather, print the most common output in full, and every different output as a diff against it
     #[arg(long = "diff", help_heading = "Output")]
     pub diff: bool,
 
@@ -266,7 +266,7 @@ pub struct Cli {
     )]
     pub only: Option<OnlyArg>,
 
-    /// Print no words about the run at its end
+    /// Print no summary at the end of the run
     #[arg(short = 'q', long = "quiet", help_heading = "Output")]
     pub quiet: bool,
 
@@ -294,7 +294,7 @@ pub struct Cli {
     )]
     pub progress: WhenArg,
 
-    /// Colours of labels and diffs; always also lets colours that hosts send through to a terminal [default: auto, on
+    /// Colours of labels and diffs; with always, colours in the output of hosts also reach a terminal [default: auto, on
     /// terminals unless NO_COLOR is set]
     #[arg(
         long = "color",
@@ -336,7 +336,7 @@ pub struct Cli {
     #[arg(long = "raw", help_heading = "rsh")]
     pub raw: bool,
 
-    /// Configuration file of ssh; none reads none [default: ~/.ssh/config and the system's]
+    /// Configuration file of ssh; with the word none, no file is read [default: ~/.ssh/config and the system's]
     #[arg(
         short = 'F',
         long = "ssh-config",

@@ -38,7 +38,7 @@ pub enum Event {
     Started(TargetId),
     /// A target's command wrote something.
     Output(Chunk),
-    /// A target ended, in this one way.
+    /// A target ended with this outcome.
     Finished(Finished),
     /// The user asked for the state (^C, SIGUSR1).
     State {
@@ -73,7 +73,7 @@ pub struct Notice {
 pub struct Finished {
     /// The target.
     pub target: TargetId,
-    /// Its outcome.
+    /// The outcome of the target.
     pub outcome: Outcome,
     /// Time from the start of the run to the start of the target; `None` if it was never started.
     pub began: Option<Duration>,

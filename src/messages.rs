@@ -86,7 +86,7 @@ pub(crate) fn print_with(
     allow_closed_pipe(write(&mut out).and_then(|()| out.flush()))
 }
 
-/// Takes a closed pipe for success: its reader wants no more.
+/// Treats a closed pipe as success, because its reader has read all that it wanted.
 fn allow_closed_pipe(written: io::Result<()>) -> Result<(), Error> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -38,9 +38,9 @@ pub enum OnlyArg {
 pub enum StderrArg {
     /// Over a connection of its own
     Separate,
-    /// In the stream of standard output
+    /// Together with standard output, in one stream
     Merge,
-    /// Not at all
+    /// Not transferred
     Drop,
 }
 

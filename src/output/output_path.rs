@@ -164,7 +164,7 @@ impl PathWalk {
             Ok(target) => Ok(PathPart::Link(
                 OsString::from_vec(target.into_bytes()).into(),
             )),
-            // Not a link, or it does not exist.
+            // The path is no link, or it does not exist.
             Err(Errno::INVAL | Errno::NOENT) => Ok(PathPart::Other),
             Err(error) => Err(error.into()),
         }

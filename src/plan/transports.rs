@@ -351,7 +351,7 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
                 file: file.clone(),
                 source,
             })?;
-        // In ssh_config, a percent sign starts a token, and quotes keep blanks together.
+        // In ssh_config, a percent sign starts a token, and a value with blanks needs quotes.
         let path = path.display().to_string().replace('%', "%%");
         settings.push(format!("IdentityFile=\"{path}\""));
     }

@@ -91,7 +91,7 @@ pub(super) struct Attempts {
     wait: Option<PhaseWait>,
 }
 
-/// A wait that is a phase among the times of a target.
+/// A wait whose time is counted as a phase of the target.
 #[derive(Clone, Copy, Debug)]
 struct PhaseWait {
     /// True for a port, false for a retry.
@@ -104,7 +104,7 @@ struct PhaseWait {
 struct Attempt {
     route: Route,
     budget: Budget,
-    /// Facts of the attempts before.
+    /// Facts of the earlier attempts.
     earlier: Facts,
     /// Time of the lookup of the name.
     resolve: Duration,

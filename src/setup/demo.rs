@@ -15,7 +15,7 @@ use reserved_ports::{RESERVED, SourcePorts};
 #[derive(Debug)]
 pub(super) struct EmbeddedDaemons {
     daemons: Daemons,
-    /// The name by which the daemons know their only client.
+    /// Random user name that only this process sends, so that the daemons accept no other client.
     token: String,
     source_ports: SourcePorts,
 }

@@ -78,7 +78,7 @@ pub struct Host<'a> {
     pub labelled: bool,
     /// The name or address, without the brackets of an IPv6 address. Sets know the host by it.
     pub name: &'a str,
-    /// The name or address to connect to, if it is not the name.
+    /// The name or address to connect to, if it is not `name`.
     pub address: Option<&'a Arc<str>>,
     /// The variables of an inventory.
     pub inventory: Option<&'a Arc<InventoryVariables>>,

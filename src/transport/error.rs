@@ -22,7 +22,7 @@ pub enum TransportError {
         reason: String,
     },
     /// The name service could not answer now.
-    #[error("name not resolved for now: {reason}")]
+    #[error("name not resolved this time: {reason}")]
     NameService {
         /// The resolver's message.
         reason: String,
@@ -44,7 +44,7 @@ pub enum TransportError {
     /// The daemon closed or answered without a call-back.
     #[error("no call-back for stderr: {fault}")]
     NoCallback {
-        /// The reason why there is none.
+        /// The reason why there is no call-back.
         fault: CallbackFault,
     },
     /// The other side closed the connection too early.
@@ -69,9 +69,9 @@ pub enum TransportError {
         suffix(text.as_deref())
     )]
     Busy {
-        /// Number of connections that it closed.
+        /// Number of connections that the server closed.
         attempts: u32,
-        /// Its message.
+        /// The message of the server.
         text: Option<String>,
     },
     /// The host key is unknown, has changed, or is revoked.
@@ -93,7 +93,7 @@ pub enum TransportError {
     Jump {
         /// The jump host.
         jump: String,
-        /// Its error.
+        /// The error of the jump host.
         source: Box<TransportError>,
     },
     /// A setting for this target cannot be used.
@@ -167,7 +167,7 @@ pub enum TransportError {
     /// The program `ssh` could not log in.
     #[error("ssh: {text}")]
     OpenSsh {
-        /// Its message, on one line and without the name of the host.
+        /// The message of `ssh`, on one line and without the name of the host.
         text: String,
     },
     /// Any other error of the connection.

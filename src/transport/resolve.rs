@@ -430,7 +430,7 @@ mod tests {
             let error = resolver.lookup("n", 514, &mut budget).await.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "name not resolved for now: Temporary failure in name resolution"
+                "name not resolved this time: Temporary failure in name resolution"
             );
         }
         assert_eq!(resolver.0.service.borrow().unanswered, 0);

@@ -445,7 +445,7 @@ fn a_way_in_a_circle_is_an_error_and_no_shorter_way() {
             .args(&["-w", "a", "true"])
             .run()
             .status(2);
-        let words = "a: more than 8 hosts are on the way to a: a ProxyJump leads in a circle";
+        let words = "a: more than 8 jump hosts to reach a: ProxyJump forms a circle";
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
 }

@@ -237,7 +237,7 @@ impl ScriptedSession<'_> {
     }
 
     fn report(&self, observation: Observation) {
-        // It fails if the test has dropped the receiver, which it may.
+        // Sending fails if the test has dropped the receiver. That is no error.
         let _ = self.observations.send(observation);
     }
 }

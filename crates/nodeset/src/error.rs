@@ -117,7 +117,7 @@ pub enum Fault {
         text: Box<str>,
         /// The fault.
         fault: Box<Fault>,
-        /// Its place, if that is known.
+        /// The place of the definition, if that is known.
         place: Option<Arc<DefinitionPlace>>,
     },
 }

@@ -343,9 +343,9 @@ impl<'a, A: Attributes> Resolver<'a, A> {
         };
         let hosts = self.evaluate(text, scope).map(Arc::new);
         hosts.map_err(|NodeSetError { span, fault }| match fault {
-            // A fault of a group inside already names that group.
+            // The fault is in a group that this definition names, and its message already has the name of that group.
             Fault::InDefinition { .. } => fault,
-            // The names of the groups say enough where no place can be shown.
+            // Without a place in a file to show, the names of the groups in the message are enough.
             Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) if place.is_none() => fault,
             _ => Fault::InDefinition {
                 what: what.into(),

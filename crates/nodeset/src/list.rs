@@ -413,7 +413,7 @@ impl<A: Attributes> NodeList<A> {
     }
 }
 
-/// Returns the set of the names of these parts. `of_list` makes the set of a list in them.
+/// Returns the set of the names of these parts. `of_list` returns the set of a part that is a list.
 fn set_of_parts<A>(
     parts: &[Part<A>],
     of_list: impl Fn(&NodeList<A>) -> NodeSet,

@@ -83,7 +83,7 @@ impl TextTree {
             } else if let Some((_, child)) = children.iter().find(|(byte, _)| *byte == next) {
                 cursor.node = *child;
             } else {
-                // A leaf grows. Other texts that end here then end in the middle of it.
+                // The text of a leaf grows in place. Other texts that end at this leaf then end in the middle of it.
                 if !children.is_empty() {
                     cursor.node = self.branch(*cursor, next);
                 }

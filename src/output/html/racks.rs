@@ -53,7 +53,8 @@ pub(super) fn racks<'a>(labels: impl ExactSizeIterator<Item = &'a str>) -> Vec<R
     hosts.chunks(size).map(part).collect()
 }
 
-/// Splits off the last number of the first part of a name. An address has one part.
+/// Returns the name without the last number of its first part, as the texts before and after the number. Parts end at
+/// dots, but an address is one part.
 fn key(label: &str) -> (&str, &str) {
     let first = match label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
         "" => label,

@@ -281,7 +281,7 @@ async fn write(
     match pipe.try_write(&bytes) {
         Ok(n) => reader.advance(n),
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-        // The process reads no more, which is no failure.
+        // The process has closed its standard input, which is no failure.
         Err(_) => return Ok(InputState::All),
     }
     Ok(InputState::Some)
@@ -344,7 +344,7 @@ impl Session for LocalProcess {
 
 impl Drop for LocalProcess {
     fn drop(&mut self) {
-        // It fails only if the group is empty. tokio reaps the process itself.
+        // The signal fails only if the group is empty. tokio reaps the process itself.
         self.signal(RemoteSignal::Kill);
     }
 }

@@ -130,7 +130,7 @@ impl Supported {
     }
 
     /// Returns the host key algorithms. Those of certificates are included only if an authority is known: libssh2
-    /// prefers them, and a server with a certificate then shows no plain key.
+    /// prefers them, and a server with a certificate then sends no plain key.
     fn host_keys(&self, authority: bool) -> Vec<&'static str> {
         let mut names = self.host_keys.clone();
         names.retain(|name| match KeyType::of_algorithm(name) {
@@ -140,8 +140,8 @@ impl Supported {
         names
     }
 
-    /// Returns the host key algorithms, those with known keys first, so that a host with several keys shows one that
-    /// can be checked.
+    /// Returns the host key algorithms. Algorithms of known keys come first, so that a host with several keys sends one
+    /// that can be checked.
     fn ordered(&self, known: &[KeyType], authority: bool) -> Vec<&'static str> {
         let mut names = defaults(&self.host_keys(authority));
         names.sort_by_key(|name| match KeyType::of_algorithm(name) {

@@ -83,7 +83,7 @@ impl ServerStream {
 
     /// Makes dropping the stream reset the connection: closing first would leave a TIME_WAIT here.
     fn reset_on_drop(&self) {
-        // It fails only on a socket that is closed already.
+        // The call fails only on a socket that is closed already.
         let _ = match self {
             ServerStream::Tcp(stream) => stream.set_zero_linger(),
             ServerStream::Tunnel(stream) => {
@@ -110,7 +110,7 @@ pub(super) struct Pipe {
     has_read: bool,
     /// Number of packets of at least [`MIN_KEXINIT`] bytes that libssh2 has sent in this call.
     offers: u32,
-    /// True if the last packet that libssh2 has sent in this call is one of them.
+    /// True if the last packet that libssh2 has sent in this call has at least [`MIN_KEXINIT`] bytes.
     is_offer_last: bool,
     /// True if the end of the connection is hidden in this call.
     end_held: bool,

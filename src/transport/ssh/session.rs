@@ -378,7 +378,7 @@ impl Session for SshSession {
             RemoteSignal::Kill => "KILL",
         };
         self.signal = Some(name);
-        // The session may not be pumped again.
+        // The session is possibly not polled again, so the signal is sent now.
         self.send_pending().is_ok()
     }
 
@@ -393,7 +393,7 @@ impl Session for SshSession {
 }
 
 /// Returns the number of a signal by its name in the protocol, which may end with `@` and a domain. Returns 0 for an
-/// unknown name: the command was killed all the same.
+/// unknown name, because the command was killed also then.
 fn signal_number(name: &str) -> u8 {
     let name = name.split('@').next().unwrap_or(name);
     let is = |number: &i32| {

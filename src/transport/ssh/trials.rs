@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Number of closed connections after which a password counts as refused. Some servers close where others refuse.
+/// Number of closed connections after which a password counts as refused. Some servers close the connection instead of
+/// refusing the password.
 const MAX_CLOSED: u32 = 3;
 
 /// Trials of a run's password, by remote user.

@@ -32,7 +32,7 @@ impl SyntaxError {
 pub(super) struct Argument {
     /// The argument without its quotes.
     pub(super) text: String,
-    /// Its bytes in the line, with the quotes.
+    /// Range of bytes of the argument in the line, with the quotes.
     pub(super) span: Range<usize>,
 }
 

@@ -327,7 +327,7 @@ impl Identities {
         }
         match certificate.validity(SystemTime::now()) {
             CertificateValidity::Valid => {}
-            // Servers decide with their own clocks, so these are used all the same.
+            // Servers decide with their own clocks, so the certificate is used although it is not valid by this clock.
             CertificateValidity::NotYet => {
                 self.note(false, other, format!("{}: not yet valid", path.display()));
             }

@@ -47,7 +47,7 @@ pub(super) struct ListenerTable<L, C> {
     most: usize,
     /// Number of ports on which listeners may be opened.
     ports: usize,
-    /// Addresses of all hosts contacted so far, if networks are named for some.
+    /// Addresses of all hosts contacted so far. `None` if no host has networks from which it may call back.
     called: Option<HashSet<IpAddr>>,
     next_id: u64,
     /// Number of callbacks from expected addresses.
@@ -127,7 +127,7 @@ pub(super) struct Registration<C> {
 /// Message to a waiting session.
 #[derive(Debug)]
 pub(super) enum CallbackMessage<C> {
-    /// Its callback.
+    /// The callback of the session.
     Connection(C),
     /// A callback came from an address that belongs to no waiting session. The next message comes through this
     /// receiver.
