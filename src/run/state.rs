@@ -44,7 +44,7 @@ const SIGINT: i32 = 2;
 /// The outcome of a target whose output may still be in the queue.
 #[derive(Debug)]
 struct UnreportedEnd {
-    /// When the dispatcher has received this number of chunks, no chunk of this target is left in the queue.
+    /// Number of received chunks after which the queue has no chunk of this target.
     after: u64,
     finished: Finished,
 }

@@ -1,4 +1,4 @@
-//! Tests of whole expressions: what they name, in which order, and what is wrong with them.
+//! Tests of whole expressions: their names, the order of the names, and faults.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The output against its schema, and the bytes of hosts through it.
+//! Comparison of the records with their schema, and of decoded output with the bytes of the hosts.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +13,7 @@ use crate::event::{Facts, LeftRunning, Phase, RemoteExit, Side};
 use crate::transport::{CallbackFault, TransportError};
 use std::time::Duration;
 
-/// The lines for these events, and those of the run's end.
+/// Returns the lines for these events and for the end of the run.
 fn told(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
     let mut json = Json::new(&Arc::new(info));
     let recorder = Recorder::default();
@@ -38,7 +38,7 @@ fn told(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
     String::from_utf8(recorder.text(Stream::Stdout)).unwrap()
 }
 
-/// The published schema, made strict: what it does not name must not be there.
+/// The published schema, without permission for fields that it does not name.
 fn schema() -> jsonschema::Validator {
     fn close(schema: &mut Value) {
         match schema {
@@ -199,7 +199,7 @@ fn control_characters_are_escaped() {
     assert_eq!(records(&lines)[0]["text"], text);
 }
 
-/// What the output records of a target and stream decode to.
+/// Decodes the output records of a target and stream.
 fn decoded(records: &[Value], target: u32, stream: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for record in records {

@@ -1,4 +1,4 @@
-//! Snapshots of what the summary says.
+//! Snapshots of the summary.
 
 use super::super::Terminals;
 use super::super::testing::{Recorder, finished, run_started, succeeded};
@@ -7,7 +7,7 @@ use crate::event::CancelReason;
 use crate::event::Phase;
 use crate::transport::{HostKeyFault, TransportError};
 
-/// Names that do not fold: how names fold is tested where it is done.
+/// Names that do not fold. Folding has tests of its own.
 const NAMES: [&str; 10] = [
     "ada", "bea", "cas", "dot", "eve", "fay", "gus", "hal", "ivy", "jon",
 ];
@@ -260,7 +260,7 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
       dot,fay: exit 1
       ada,bea,cas: permission denied: the password is not sent, for eve has refused it for ops
     ");
-    // By way of a host that refused it.
+    // A jump host refused the login.
     let through = |source| {
         Outcome::Failed(
             TransportError::Jump {
@@ -276,7 +276,7 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
       ada: permission denied: the password is not sent, for eve has refused it for ops
       bea: through gw: permission denied: the password is not sent, for eve has refused it for ops
     ");
-    // Nobody went without it.
+    // No host was left without the password.
     let outcomes = vec![sent(), exit(1), exit(1)];
     insta::assert_snapshot!(said(false, 3, outcomes), @r"
     mrsh: 3 of 3 failed:
@@ -401,7 +401,7 @@ fn causes_that_differ_in_the_hosts_name_and_key_are_one_line_with_one_help() {
     mrsh: 3 failed: ada,bea,cas: no key is known for it
       = help: ask somebody
     ");
-    // One host alone has the details, which have the help.
+    // The help is in the details, which are printed for a single host.
     insta::assert_snapshot!(said(false, 3, vec![unknown("ada", "RSA")]), @"mrsh: 1 failed: ada: no RSA key is known for ada: ask somebody");
     insta::assert_snapshot!(said(true, 3, outcomes()), @r"
     mrsh: 0 of 3 succeeded in 1.2 s

@@ -327,7 +327,8 @@ impl Identities {
         }
         match certificate.validity(SystemTime::now()) {
             CertificateValidity::Valid => {}
-            // Servers decide with their own clocks, so the certificate is used although it is not valid by this clock.
+            // Servers decide with their own clocks, so the certificate is used although it is not valid yet by this
+            // clock.
             CertificateValidity::NotYet => {
                 self.note(false, other, format!("{}: not yet valid", path.display()));
             }
