@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::lacks;
 
-/// Takes the bar away, as the console writes it.
+/// Bytes with which the console removes the bar.
 const ERASE: &str = "\r\x1b[J";
 
 /// Shell text: runs `mrsh ARGS COMMAND` beside `meanwhile`, which decides when COMMAND may go on. COMMAND
@@ -64,7 +64,7 @@ fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
     )
 }
 
-/// What is on an 80 columns' screen after that.
+/// Returns the lines of a screen with 80 columns after it has shown this text.
 fn screen(shown: &str) -> Vec<String> {
     let mut terminal = vt100::Parser::new(50, 80, 0);
     terminal.process(shown.as_bytes());
@@ -115,7 +115,7 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
     let typing = [("] 0/2 2 running", "\n"), (&narrow, "\n")];
     let (status, shown) = on_a_terminal(&text, &typing);
     assert_eq!(status, Some(0), "{shown}");
-    // It takes the place of the wider one.
+    // The narrow bar replaces the wider one.
     let (_, bar) = shown.split_once(&narrow).expect("it was waited for");
     let (rest, _) = bar.split_once('\x1b').expect("it is taken away");
     assert!("0/2 2 running".len() + rest.len() < 40, "{rest:?}");
@@ -178,7 +178,7 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
     let shown = |text: &str| on_a_terminal(text, &[]).1;
     let both = shown(run);
     assert!(both.contains(COLOURED) && both.contains(ERROR), "{both:?}");
-    // Each stream for itself.
+    // Each stream is checked separately.
     let piped = shown(&format!("{run} | cat"));
     assert!(
         piped.contains("n1: out") && piped.contains(ERROR),
@@ -197,6 +197,6 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
     }
     let always = shown("mrsh -q --color always -w n1 'echo out' | cat");
     assert!(always.contains(COLOURED), "{always:?}");
-    // NO_COLOR that is empty is none, as its definition says.
+    // An empty NO_COLOR has no effect (no-color.org).
     assert!(shown(&format!("export NO_COLOR=; {run}")).contains(COLOURED));
 }

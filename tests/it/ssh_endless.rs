@@ -1,4 +1,4 @@
-//! Ssh hosts that write without end, to a reader that is fast: every limit and every signal ends them.
+//! ssh hosts that write without end, to a fast reader: every limit and every signal ends them.
 
 use std::io::Write;
 use std::sync::mpsc::{Receiver, channel};
@@ -37,7 +37,7 @@ impl Servers {
                     if stage != Stage::Running {
                         return Ok(());
                     }
-                    // A test that has failed does not wait for it.
+                    // Sending fails if the test has failed and ended.
                     let _ = sender.send(());
                     match is_endless {
                         true => talk.write_without_end(),
@@ -74,7 +74,7 @@ impl Servers {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// Runs a command on all hosts, with output that nobody keeps.
+    /// Runs a command on all hosts. The output is discarded.
     fn run(&self, options: &[&str]) -> Running {
         let (password, mut write) = std::io::pipe().unwrap();
         write.write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();

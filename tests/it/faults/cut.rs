@@ -1,6 +1,6 @@
-//! Connections that are cut, in every phase and in every way, and daemons that go on for ever.
+//! Connections that are closed or reset in every phase, and daemons that never stop sending.
 //!
-//! Many hosts in one call: what is said of each is read from `--json`.
+//! Each call has many hosts. The result of each host is read from `--json`.
 
 use std::fs::File;
 use std::io::{Write, pipe};
@@ -12,7 +12,7 @@ use fake_rshd::{Connection, Script, Step};
 use super::{KB, failed, line, run_with};
 use crate::support::{FakeRshd, Finished, finished};
 
-/// The phases of a session, each with its name and what has been done when it begins.
+/// The phases of a session, each with its name and the steps before it.
 fn phases() -> [(&'static str, Script); 7] {
     let output = Script::after_start()
         .send(Connection::Main, "out\n")
@@ -31,7 +31,7 @@ fn phases() -> [(&'static str, Script); 7] {
     ]
 }
 
-/// Runs a script for each row and asserts that its host ends as one of these. A status stands for itself.
+/// Runs a script for each row and asserts that the class or the exit status of its host is in the row.
 #[track_caller]
 fn each_ends_as(rows: Vec<(String, Script, &[&str])>, options: &[&str]) {
     let scripts = rows.iter().map(|(_, script, _)| script.clone()).collect();
@@ -48,9 +48,9 @@ fn each_ends_as(rows: Vec<(String, Script, &[&str])>, options: &[&str]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What each phase may end as when the main connection is closed in it, and when it is reset.
+/// Possible results for each phase when the main connection is closed in it, and when it is reset.
 const CLOSED: [&[&str]; 7] = [
-    // What the request meets is a matter of time.
+    // The result depends on the time at which the request arrives.
     &["no-callback", "reset", "closed-before-status"],
     &["no-callback"],
     &["closed-before-status"],
@@ -79,7 +79,7 @@ fn the_main_connection_cut_in_any_phase() {
             ("reset", Step::Reset(Connection::Main), RESET[i]),
         ] {
             let script = script.clone().then(step);
-            // At once with the other connection, before it, and after it.
+            // Closed together with the other connection, before it, and after it.
             let late = Step::Sleep(Duration::from_millis(200));
             let before = script
                 .clone()
@@ -111,14 +111,14 @@ fn the_second_connection_cut_in_any_phase() {
             ("half closed", Step::HalfClose(Connection::Callback)),
             ("reset", Step::Reset(Connection::Callback)),
         ] {
-            // Once it has been accepted: one that was reset before that counts as none.
+            // mrsh must accept the connection first: one that was reset before does not count.
             let accepted = Step::Sleep(Duration::from_secs(1));
             let cut = script.clone().then(accepted).then(step);
             let [with_status, without] = rest();
             let rest = match name {
                 "called back" => with_status,
                 "marker" => Script::new(),
-                // A beginning of a marker is output, if no marker follows; here a whole one does.
+                // The start of a marker is output if no complete marker follows. Here one follows.
                 _ => without,
             };
             let whole = rest
@@ -148,9 +148,9 @@ fn silence_in_any_phase() {
     each_ends_as(rows, &["-t", "2", "-u", "2"]);
 }
 
-// ---- daemons that go on for ever
+// ---- daemons that never stop sending
 
-/// A byte again and again, slowly.
+/// Sends the same byte many times, slowly.
 fn trickle(script: Script, to: Connection, byte: &str, times: usize) -> Script {
     (0..times).fold(script, |script, _| {
         script
@@ -228,7 +228,7 @@ fn many_call_backs() {
 
 // ---- with standard input
 
-/// Twenty megabytes.
+/// A file of twenty megabytes.
 fn much() -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&vec![b'x'; 20_000 * KB]).unwrap();
@@ -238,7 +238,7 @@ fn much() -> File {
 
 #[test]
 fn a_daemon_whose_window_stays_shut() {
-    // It reads nothing, so nothing can be sent; that must stop neither the timeout nor what it sends.
+    // The daemon reads nothing, so no input can be sent. The timeout and the daemon's output must work all the same.
     let script = Script::after_start()
         .send(Connection::Main, "out\n")
         .then(Step::Stall);
@@ -268,8 +268,7 @@ fn cut_while_input_is_sent() {
 
 #[test]
 fn both_sides_close_at_once() {
-    // At the marker this side ends its stream, for the input is not at its end; and the daemon closes, a
-    // little sooner or later.
+    // At the marker the input is not at its end, so mrsh ends its stream. The daemon closes at about the same time.
     const HOSTS: u64 = 60;
     let script = |i| {
         Script::printing("out\n", 3)

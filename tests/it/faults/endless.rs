@@ -1,4 +1,4 @@
-//! A host that writes without end, to a reader that is fast: whatever is to end it does.
+//! Hosts that write without end, to a fast reader: every limit and every signal ends them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::{Ended, FakeRshd, Mrsh, Running};
 
-/// A daemon whose command writes to both streams until its client goes.
+/// A daemon whose command writes to both streams until its client disconnects.
 fn endless() -> Script {
     Script::after_start()
         .then(Step::Repeat {
@@ -18,7 +18,7 @@ fn endless() -> Script {
         .then(Step::AwaitClose)
 }
 
-/// Runs it on three hosts, and on one that is silent, with output that nobody keeps.
+/// Runs the command on three such hosts and on a silent one. The output is discarded.
 fn start(options: &[&str]) -> (FakeRshd, Running) {
     let silent = Script::after_start().then(Step::AwaitClose);
     let fake = FakeRshd::playing_all(vec![endless(), endless(), endless(), silent]);

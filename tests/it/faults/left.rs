@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Ended, FakeRshd, Running, host, records};
 
-/// Runs this on one host and looks for a command that may be running there, in all reports.
+/// Runs a script on one host and asserts that all reports name the command as one that may be running.
 fn may_run(script: &Script, options: &[&str], end: impl Fn(&FakeRshd, &Running)) {
     is_told(script, options, &end, true);
 }

@@ -1,4 +1,4 @@
-//! A reader of the output that is slower than the commands, or does not read at all for a while.
+//! A reader of the output that is slower than the commands, or that reads nothing for a while.
 
 use std::time::Duration;
 
@@ -23,8 +23,7 @@ fn count(ended: &Ended) -> usize {
 
 // ---- limits
 
-/// A run of commands that end at once, with this limit of a second and a reader that begins when it has
-/// passed.
+/// Runs commands that end at once, with a limit of one second. The reader starts after that second.
 fn outlasts(limit: &[&str]) {
     const HOSTS: usize = 40;
     const LINES: usize = 6000;
@@ -146,7 +145,7 @@ fn two_interrupts_end_the_wait_for_a_reader() {
         running.signal(Signal::INT);
         std::thread::sleep(Duration::from_millis(100));
     }
-    // It has ended by now, or does soon: what is in the pipe is read after it.
+    // The program has ended by now, or will soon. The pipe is read afterwards.
     std::thread::sleep(Duration::from_millis(500));
     running.read();
     assert_eq!(running.finish().signal, Some(2));

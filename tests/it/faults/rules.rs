@@ -1,4 +1,4 @@
-//! What is tried again and what is not, and who is said to be running still.
+//! Retries after failures, and the hosts that are reported as still running.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn tried(script: Script) -> u64 {
 #[test]
 fn what_ended_before_the_answer_is_tried_again() {
     for script in [
-        // Closed at once, after the call-back, and reset after it.
+        // Closed at once, closed after the call-back, and reset after the call-back.
         Script::after_request(),
         Script::after_callback(),
         Script::after_callback().then(Step::Reset(Connection::Main)),
@@ -40,14 +40,14 @@ fn what_may_have_run_is_run_once() {
         Script::after_start().then(Step::Reset(Connection::Main)),
         Script::refusing_after_start(),
         Script::refusing("Permission denied.\n"),
-        // A daemon that accepts without having called back.
+        // A daemon that accepts without a call-back.
         Script::after_request()
             .send(Connection::Main, [0])
             .then(Step::Stall),
     ] {
         assert_eq!(tried(script.clone()), 1, "{script:?}");
     }
-    // Given up while it may be about to run it.
+    // The client gives up while the daemon may be about to start the command.
     for script in [
         Script::after_request().then(Step::Stall),
         Script::after_request()
@@ -71,7 +71,7 @@ fn a_refused_connection_is_tried_again() {
     assert_eq!(attempts(&mrsh.run().status(3)), 2);
 }
 
-/// What is said of who is left, if anybody is.
+/// Returns the line about hosts that are still running, if there is one.
 fn left(ended: &Ended) -> Option<&str> {
     let mut lines = ended.stderr.lines();
     lines.find_map(|line| line.strip_prefix("mrsh: still running on: "))

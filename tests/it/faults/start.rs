@@ -1,4 +1,4 @@
-//! Daemons with which no command starts, or none comes to its end.
+//! Daemons that start no command, or end the session before the command ends.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -87,7 +87,7 @@ fn a_denial_after_the_status() {
     is_lost(run(Script::refusing_after_start()), cause);
     let merged = run_with(Script::refusing_after_start(), &["--stderr", "merge"]);
     is_lost(merged, cause);
-    // A command may print the same.
+    // A command may print the same text.
     let script = Script::printing("Authentication failure\n", 0);
     run(script).status(0).stdout(line("Authentication failure"));
 }
@@ -143,7 +143,7 @@ fn a_status_that_comes_late() {
 
 #[test]
 fn a_daemon_that_closes_before_it_reads() {
-    // What the request meets is a matter of time: a closed connection, or one that is reset.
+    // The cause depends on the time at which the request arrives: the connection is closed or reset.
     let causes = ["closed before", "connection reset", "no call-back"].map(failed);
     let causes = causes.each_ref().map(String::as_str);
     for options in [&[][..], &["--stderr", "merge"]] {

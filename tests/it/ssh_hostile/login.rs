@@ -1,4 +1,4 @@
-//! Wrong and unasked messages between the first key exchange and the first channel, by servers that have
+//! Wrong and unrequested messages between the first key exchange and the first channel, from servers that have
 //! proved their key.
 
 use std::io;
@@ -8,7 +8,7 @@ use crate::support::sshd::{
     METHODS, Message, Stage, Talk, kind, service_accept, to, userauth_failure,
 };
 
-/// A server that does something at one stage of the session, and then goes on.
+/// A server that does one act at one stage of the session, and then follows the protocol.
 fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static) {
     proven(test, move |talk| {
         talk.greet()?;

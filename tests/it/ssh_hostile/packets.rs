@@ -1,4 +1,4 @@
-//! Packets of impossible forms, before keys are agreed, before login, and while the command runs.
+//! Malformed packets, before keys are agreed, before login, and while the command runs.
 
 use std::io;
 
@@ -64,7 +64,7 @@ fn half_a_packet_and_silence() {
     });
 }
 
-/// A server that does something at one stage of an encrypted session.
+/// A server that does one act at one stage of an encrypted session.
 fn encrypted(
     test: &str,
     stage: Stage,
@@ -80,7 +80,7 @@ fn encrypted(
     });
 }
 
-/// The same with a packet of a form of its own, whose MAC is right.
+/// A server that sends a malformed packet with a right MAC at one stage of an encrypted session.
 fn packet(test: &str, stage: Stage, packet: fn() -> Vec<u8>) {
     encrypted(test, stage, move |talk| talk.send_packet(&packet()));
 }
@@ -129,7 +129,7 @@ fn a_wrong_mac_while_the_command_runs() {
     );
 }
 
-/// Sends output whose MAC has a bit that differs.
+/// Sends output with one wrong bit in its MAC.
 fn wrong_mac(talk: &mut Talk) -> io::Result<()> {
     let message = to(kind::CHANNEL_DATA, talk.channel).text("forged\n").done();
     let mut packet = talk.wire.seal(&frame(&message));

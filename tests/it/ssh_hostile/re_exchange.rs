@@ -1,4 +1,4 @@
-//! Key exchanges after the first one, by servers that have proved their key.
+//! Key exchanges after the first one, with servers that have proved their key.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::support::sshd::{
     METHODS, Message, Stage, Talk, kind, list, methods_with, offer, service_accept,
 };
 
-/// A server that does something at one stage of the session.
+/// A server that does one act at one stage of the session.
 fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static) {
     at_with(test, &[], stage, act);
 }

@@ -77,7 +77,7 @@ impl FakeRshd {
     }
 }
 
-/// The name under which a daemon's output is shown.
+/// The label of a daemon.
 pub(crate) fn host(index: u32) -> String {
     address(index).to_string()
 }
