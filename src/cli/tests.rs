@@ -46,7 +46,7 @@ fn gathering_standard_input_takes_no_option_that_only_a_run_can_follow() {
 }
 
 #[test]
-fn standard_error_is_merged_with_gather_all_unless_the_streams_must_be_told_apart() {
+fn standard_error_is_merged_with_gather_all_unless_another_option_needs_separate_streams() {
     for (args, mode) in [
         (&["x"][..], StderrMode::Separate),
         (&["-b", "x"], StderrMode::Separate),

@@ -71,7 +71,7 @@ fn printed(home: &Path, program: &str, args: &[&str]) -> String {
 }
 
 #[test]
-fn bash_completes_what_the_program_says() {
+fn bash_shows_the_completions_of_the_program() {
     if lacks("bash") {
         return;
     }
@@ -122,7 +122,7 @@ fn bash_hands_the_command_to_its_own_completion() {
 }
 
 #[test]
-fn fish_completes_what_the_program_says() {
+fn fish_shows_the_completions_of_the_program() {
     if lacks("fish") {
         return;
     }
@@ -144,7 +144,7 @@ fn fish_completes_what_the_program_says() {
 }
 
 #[test]
-fn zsh_completes_what_the_program_says() {
+fn zsh_shows_the_completions_of_the_program() {
     if lacks("zsh") {
         return;
     }

@@ -127,7 +127,7 @@ fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
 }
 
 #[test]
-fn one_that_does_not_heed_term_is_killed() {
+fn a_command_that_ignores_term_is_killed() {
     let time = long_time(2);
     let script = format!("trap '' TERM; echo up; sleep {time}");
     let mut running = exec("p").args(&["sh", "-c", &script]).start();
@@ -154,7 +154,7 @@ fn a_run_with_few_descriptors_takes_more_turns() {
 }
 
 #[test]
-fn what_cannot_be_started_is_said_before_anything_is() {
+fn a_command_that_cannot_be_started_is_an_error_before_the_run() {
     for (command, words) in [
         (&["echo", "%x"][..], "%x"),
         (&["no-such-program", "%h"], "cannot find the program"),
@@ -249,7 +249,7 @@ for number in [signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM]:
 }
 
 #[test]
-fn what_nohup_ignores_stays_ignored_by_commands_too() {
+fn signals_that_nohup_ignores_stay_ignored_by_commands_too() {
     if lacks("python3") {
         return;
     }
@@ -299,7 +299,7 @@ fn hosts_and_local_commands_run_side_by_side() {
 }
 
 #[test]
-fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
+fn the_colours_of_hosts_reach_a_terminal_if_enabled() {
     if lacks("script") {
         return;
     }
@@ -330,7 +330,7 @@ fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
 }
 
 #[test]
-fn commands_that_write_without_end_are_ended() {
+fn commands_that_write_without_end_reach_their_limits() {
     for (limit, cause) in [
         (&["-u", "1"][..], "command timed out after 1 s"),
         (&["--deadline", "1"], "deadline reached"),

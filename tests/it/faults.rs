@@ -147,7 +147,7 @@ fn stopped_by_a_signal() {
 }
 
 #[test]
-fn signals_that_it_was_started_to_ignore_stay_ignored() {
+fn signals_that_were_ignored_at_the_start_stay_ignored() {
     let fake = FakeRshd::playing(lasting());
     // nohup(1) ignores HUP. A shell without job control ignores INT for background commands.
     let mut running = fake.mrsh().after("trap '' HUP INT").arg("true").start();
@@ -178,7 +178,7 @@ fn a_program_that_is_killed_closes_nothing_first() {
 }
 
 #[test]
-fn one_bad_host_is_nobody_elses_trouble() {
+fn one_bad_host_does_not_affect_the_others() {
     let fake = FakeRshd::playing_all(vec![
         Script::printing("good\n", 0),
         Script::after_callback().then(Step::Stall),

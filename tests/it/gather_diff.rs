@@ -197,7 +197,7 @@ fn names(folded: &str) -> Vec<String> {
 }
 
 #[test]
-fn dshbak_makes_the_same_of_it() {
+fn output_is_the_same_as_that_of_dshbak() {
     if !tools_are_here() {
         return;
     }
@@ -232,7 +232,7 @@ fn dshbak_makes_the_same_of_it() {
 }
 
 #[test]
-fn clubak_makes_the_same_of_it() {
+fn output_is_the_same_as_that_of_clubak() {
     if !tools_are_here() {
         return;
     }
@@ -326,7 +326,7 @@ fn followed(diffs: &[u8], old: &[u8]) -> Vec<Diff> {
 }
 
 #[test]
-fn clubak_sees_the_same_differences() {
+fn differences_are_the_same_as_those_of_clubak() {
     if !tools_are_here() {
         return;
     }
@@ -370,7 +370,7 @@ fn clubak_sees_the_same_differences() {
 
 /// The result of dshbak and clubak for a line without a host. The test fails if a new version changes it.
 #[test]
-fn a_line_without_a_host_is_where_we_differ() {
+fn a_line_without_a_host_is_handled_differently() {
     if !tools_are_here() {
         return;
     }
@@ -436,7 +436,7 @@ fn a_run_is_gathered() {
 }
 
 #[test]
-fn a_filter_that_cannot_write_says_so() {
+fn a_filter_that_cannot_write_prints_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let input = directory.path().join("input");
     fs::write(&input, "a: 1\n".repeat(100_000)).unwrap();

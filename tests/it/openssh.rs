@@ -56,7 +56,7 @@ fn output_of_an_ssh_that_ignores_local_command_is_the_commands() {
 }
 
 #[test]
-fn a_failure_of_ssh_is_told_by_its_status() {
+fn a_failure_of_ssh_is_detected_by_its_status() {
     let ended = with(HEEDS_NO_OPTION, &["echo no such luck >&2; exit 255"]).status(3);
     assert_eq!(ended.stderr, "mrsh: 1 failed: h1: ssh: no such luck\n");
     // ssh itself writes nothing on standard output.

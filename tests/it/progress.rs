@@ -10,7 +10,12 @@ const ERASE: &str = "\r\x1b[J";
 
 /// Shell text: runs `mrsh ARGS COMMAND` beside `meanwhile`, which decides when COMMAND may go on. COMMAND
 /// waits for a file that `go_on` makes. `key` waits for a line to be typed.
-fn held(folder: &tempfile::TempDir, args: &str, command: &str, meanwhile: &str) -> String {
+fn with_waiting_command(
+    folder: &tempfile::TempDir,
+    args: &str,
+    command: &str,
+    meanwhile: &str,
+) -> String {
     let file = folder.path().join("go_on");
     let file = file.to_str().expect("its name is text");
     format!(
@@ -83,7 +88,7 @@ fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let text = held(&folder, "-w n[1-4]", TALK, "key; go_on");
+    let text = with_waiting_command(&folder, "-w n[1-4]", TALK, "key; go_on");
     let (status, shown) = on_a_terminal(&text, &[("] 0/4 4 running", "\n")]);
     assert_eq!(status, Some(0), "{shown}");
     let mut expected: Vec<String> = (1..=4)
@@ -105,7 +110,7 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let text = held(
+    let text = with_waiting_command(
         &folder,
         "-q --progress always -w n[1-2]",
         "true",
@@ -126,7 +131,7 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
 }
 
 #[test]
-fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
+fn an_interrupt_prints_the_state_above_the_bar_and_two_stop_the_run() {
     if lacks("script") {
         return;
     }
@@ -153,7 +158,7 @@ fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
 }
 
 #[test]
-fn there_is_no_bar_where_nobody_would_see_it() {
+fn there_is_no_bar_in_pipes_on_dumb_terminals_and_with_progress_never() {
     if lacks("script") {
         return;
     }
@@ -168,7 +173,7 @@ fn there_is_no_bar_where_nobody_would_see_it() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn colours_are_for_terminals_and_for_color_always() {
     if lacks("script") {
         return;
     }

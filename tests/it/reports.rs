@@ -19,7 +19,7 @@ fn records(ended: &Ended) -> Vec<Value> {
 }
 
 #[test]
-fn json_is_as_the_schema_says() {
+fn json_fits_the_schema() {
     let schema = include_str!("../../src/output/json/schema.json");
     let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
     let command = r#"printf 'a\377\n'; echo "$MRSH_HOST ü" >&2; test $MRSH_HOST != n2"#;
@@ -224,7 +224,7 @@ fn full_disk(options: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_full_disk_stops_the_run_and_every_other_report_is_whole() {
+fn a_full_disk_stops_the_run_and_every_other_report_is_complete() {
     let ended = full_disk(&["-o", "OUT"]);
     let ended = ended.says(&["/out/n1: No space left on device\nhelp: the file of n1 in "]);
     let ended = ended.says(&["mrsh: cannot write to "]);
@@ -240,7 +240,7 @@ fn a_full_disk_stops_the_run_and_every_other_report_is_whole() {
 }
 
 #[test]
-fn a_full_disk_behind_standard_output_leaves_the_other_reports_whole() {
+fn a_full_disk_for_standard_output_leaves_the_other_reports_complete() {
     let dir = tempfile::tempdir().unwrap();
     let list = dir.path().join("again");
     let call = Mrsh::new()
@@ -289,7 +289,7 @@ fn the_report_is_there_when_the_run_has_ended() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_said() {
+fn a_report_that_cannot_be_written_is_an_error() {
     let ended = demo(&["--report", "/dev/null/x"], "n1", "echo ran >&2").status(2);
     assert!(!ended.stderr.contains("ran"), "{ended:?}");
     ended.says(&["cannot set up the reports: cannot make /dev/null/x: Not a directory"]);
@@ -300,7 +300,7 @@ fn a_report_that_cannot_be_written_is_said() {
 }
 
 #[test]
-fn only_failed_is_silent_on_a_good_day() {
+fn only_failed_prints_nothing_without_failures() {
     let only = ["--only", "failed"];
     let ended = demo(&only, "n[1-3]", "echo out; echo err >&2").status(0);
     ended.stdout("").stderr("");
@@ -426,13 +426,13 @@ fn links_where_others_can_write_are_not_followed() {
 }
 
 #[test]
-fn stats_are_told_on_standard_error() {
+fn stats_are_printed_on_standard_error() {
     let ended = demo(&["--stats"], "n[1-3]", "true").status(0).stdout("");
     ended.says(&["mrsh: 3 of 3 hosts in "]);
 }
 
 #[test]
-fn a_dry_run_looks_names_up_and_calls_nobody() {
+fn a_dry_run_looks_names_up_and_connects_to_nothing() {
     let options = [
         "-n",
         "--source-ports",

@@ -109,7 +109,7 @@ impl Servers {
 }
 
 #[track_caller]
-fn says_of_all(ended: Ended, cause: &str) {
+fn all_failed_with(ended: Ended, cause: &str) {
     ended.says(&[&format!("4 failed: e[1-4]: {cause}")]);
 }
 
@@ -117,7 +117,7 @@ fn says_of_all(ended: Ended, cause: &str) {
 fn the_limit_of_a_command_ends_it() {
     let servers = Servers::start();
     let running = servers.run(&["-u", "1"]);
-    says_of_all(running.finish().status(3), "command timed out after 1 s");
+    all_failed_with(running.finish().status(3), "command timed out after 1 s");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_deadline_ends_it() {
     let servers = Servers::start();
     let running = servers.run(&["--deadline", "3"]);
     servers.wait_for_all();
-    says_of_all(running.finish().status(4), "deadline reached");
+    all_failed_with(running.finish().status(4), "deadline reached");
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn a_signal_ends_it() {
     running.signal(Signal::TERM);
     let ended = running.finish();
     assert_eq!(ended.signal, Some(15), "{ended:?}");
-    says_of_all(ended, "interrupted");
+    all_failed_with(ended, "interrupted");
 }
 
 #[test]
-fn an_interrupt_asks_and_two_end_it() {
+fn one_interrupt_prints_the_state_and_two_end_the_run() {
     let servers = Servers::start();
     let running = servers.run(&[]);
     servers.wait_for_all();
@@ -150,5 +150,5 @@ fn an_interrupt_asks_and_two_end_it() {
     let ended = running.finish();
     assert_eq!(ended.signal, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("4 running: e[1-4]"), "{ended:?}");
-    says_of_all(ended, "interrupted");
+    all_failed_with(ended, "interrupted");
 }

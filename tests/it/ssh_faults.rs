@@ -89,7 +89,7 @@ fn fails_in_time(port: u16, class: &str, phase: &str, words: &str) {
 }
 
 #[test]
-fn a_server_that_says_nothing() {
+fn a_server_that_sends_nothing() {
     let port = serve(|stream| listen(&stream));
     fails_in_time(
         port,
@@ -132,7 +132,7 @@ fn a_web_server() {
 }
 
 #[test]
-fn words_and_then_nothing() {
+fn a_line_and_then_silence() {
     let port = serve(|stream| {
         say(&stream, b"220 mail.example ESMTP\r\n");
         listen(&stream);
@@ -152,7 +152,7 @@ fn garbage_instead_of_packets() {
 }
 
 #[test]
-fn a_key_exchange_that_is_none() {
+fn a_key_exchange_with_invalid_lists() {
     // A packet of the right form, whose name lists are not valid.
     let mut packet = vec![0, 0, 0, 60, 4, 20];
     packet.extend([0xff; 58]);
@@ -244,7 +244,7 @@ fn connections_that_are_closed_or_reset_after_the_banner() {
 }
 
 #[test]
-fn a_server_that_says_why_it_ends_the_connection() {
+fn a_server_that_sends_a_reason_with_its_disconnect() {
     let text = b"go away";
     let mut packet = vec![1, 0, 0, 0, 2, 0, 0, 0, 7];
     packet.extend(text);
@@ -265,7 +265,7 @@ fn a_server_that_says_why_it_ends_the_connection() {
 }
 
 #[test]
-fn what_a_configuration_asks_for_and_cannot_be_had() {
+fn a_configuration_with_unsupported_algorithms_is_an_error() {
     // The server sends a banner first, because the list is chosen for each connection.
     let port = serve(|stream| {
         say(&stream, BANNER);
@@ -336,7 +336,7 @@ fn a_configuration_that_cannot_be_followed_for_one_host_is_an_error_before_any_c
 }
 
 #[test]
-fn who_is_called_is_what_the_configuration_decides() {
+fn the_configuration_decides_the_address_of_a_host() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     let path = file.to_str().unwrap();
@@ -398,7 +398,7 @@ fn the_configuration_may_make_the_time_for_a_host_shorter() {
 }
 
 #[test]
-fn a_cause_is_said_once() {
+fn a_cause_is_printed_once() {
     let call = crate::support::Mrsh::new().arg("--no-config");
     let ended = call.args(&["-R", "ssh", "--password-fd", "99", "-w", "a", "true"]);
     let ended = ended.run().status(2);
@@ -432,7 +432,7 @@ fn a_key_asked_for_by_name_must_be_there() {
 }
 
 #[test]
-fn a_way_in_a_circle_is_an_error_and_no_shorter_way() {
+fn a_circle_of_jump_hosts_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     let lines = "Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n";

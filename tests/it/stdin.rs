@@ -108,7 +108,7 @@ fn a_hundred_megabytes_there_and_back() {
 }
 
 #[test]
-fn a_file_is_sent_from_where_it_stands_and_left_at_its_end() {
+fn a_file_is_sent_from_its_position_and_left_at_its_end() {
     let mut input = file(b"skipped,sent");
     input.seek(SeekFrom::Start(8)).unwrap();
     let ended = demo("h1")
@@ -153,7 +153,7 @@ fn a_loop_that_reads_hosts_reads_all_of_them() {
 }
 
 #[test]
-fn targets_and_input_cannot_both_come_from_there() {
+fn targets_and_input_cannot_both_come_from_standard_input() {
     for targets in [["-f", "-"], ["-w", "-"]] {
         let ended = Mrsh::new().args(&["--demo", "-i"]).args(&targets);
         let ended = ended.arg("cat").stdin(file(b"h1\n")).run().status(2);
@@ -185,7 +185,7 @@ fn closed_standard_input_is_an_end_of_file() {
 }
 
 #[test]
-fn what_cannot_be_read_stops_the_run_before_it_begins() {
+fn unreadable_input_stops_the_run_before_it_begins() {
     let named = tempfile::NamedTempFile::new().unwrap();
     let write_only = File::options().write(true).open(named.path()).unwrap();
     for stdin in [File::open("/").unwrap(), write_only] {
@@ -195,7 +195,7 @@ fn what_cannot_be_read_stops_the_run_before_it_begins() {
 }
 
 #[test]
-fn a_terminal_can_be_typed_at() {
+fn input_can_be_typed_at_a_terminal() {
     if lacks("script") {
         return;
     }
@@ -229,7 +229,7 @@ fn a_terminal_can_be_typed_at() {
 // ---- the side that closes first
 
 #[test]
-fn what_is_counted_is_ended_by_the_other_side() {
+fn with_counted_input_the_other_side_closes_first() {
     let sent = bytes(300_000);
     for stdin in [OwnedFd::from(file(&sent)), piped(bytes(20_000))] {
         let call = demo("h[1-3]").args(&["-i", "--json", "cat >/dev/null; exit 5"]);
@@ -246,7 +246,7 @@ fn in_steps(steps: usize) -> (OwnedFd, PipeWriter, Vec<String>) {
 }
 
 #[test]
-fn a_pipe_that_goes_on_is_passed_on_as_it_comes_and_ended_by_this_side() {
+fn a_pipe_of_unknown_length_is_sent_as_it_comes_and_closed_first_by_this_side() {
     let (stdin, mut writer, lines) = in_steps(4);
     let call = demo("h[1-3]").args(&["-i", "--json", "cat"]);
     let mut running = call.stdin(stdin).start();
@@ -261,7 +261,7 @@ fn a_pipe_that_goes_on_is_passed_on_as_it_comes_and_ended_by_this_side() {
 }
 
 #[test]
-fn a_host_that_starts_when_the_pipe_has_ended_counts() {
+fn the_length_of_a_pipe_is_known_for_hosts_that_start_after_its_end() {
     let (reader, mut writer) = pipe().unwrap();
     let call = demo("h1,h2").args(&["-i", "--json", "-j", "1", "echo up; cat >/dev/null"]);
     let mut running = call.stdin(OwnedFd::from(reader)).start();
@@ -280,7 +280,7 @@ fn a_host_that_starts_when_the_pipe_has_ended_counts() {
 // ---- commands that read less than all input
 
 #[test]
-fn commands_that_read_little_or_nothing_end_as_they_do() {
+fn commands_that_read_little_or_nothing_keep_their_status() {
     let sent = [b"first\n".as_slice(), &bytes(8 * MB)].concat();
     for (command, status, said) in [
         ("head -n1", 0, "first"),
@@ -314,7 +314,7 @@ fn an_endless_input_ends_with_the_commands() {
 }
 
 #[test]
-fn little_that_is_left_is_sent_and_much_is_not() {
+fn a_small_rest_of_the_input_is_sent_and_a_large_one_is_not() {
     let end = |length| {
         let call = demo("h1").args(&["-i", "--json", "true"]);
         ends(&call.stdin(file(&bytes(length))).run().status(0))
@@ -325,7 +325,7 @@ fn little_that_is_left_is_sent_and_much_is_not() {
 }
 
 #[test]
-fn a_host_that_reads_nothing_holds_up_no_other() {
+fn a_host_that_reads_nothing_does_not_delay_others() {
     let command = "test $MRSH_HOST = h2 && exec sleep 1000; md5sum";
     let call = demo("h[1-3]").args(&["-i", command]);
     let call = call.within(Duration::from_secs(100));
@@ -337,7 +337,7 @@ fn a_host_that_reads_nothing_holds_up_no_other() {
 }
 
 #[test]
-fn a_dead_host_and_one_that_dies_hold_up_no_other() {
+fn a_dead_host_and_one_that_dies_do_not_delay_others() {
     let reads = || Script::after_start().then(Step::Sleep(Duration::from_secs(1)));
     let fake = FakeRshd::playing_all(vec![
         Script::after_callback().then(Step::Stall),
@@ -410,7 +410,7 @@ fn unwrapped_commands_get_all_and_then_the_end() {
 // ---- more input than the spool holds
 
 #[test]
-fn what_hosts_to_come_need_and_cannot_be_kept_is_a_failure_of_all() {
+fn input_for_later_hosts_that_exceeds_the_spool_is_a_failure_of_all() {
     let call = Mrsh::new().args(&[
         "--demo",
         "-w",
@@ -462,7 +462,7 @@ fn local_commands_read_every_byte() {
 }
 
 #[test]
-fn local_commands_that_read_little_or_late_end_as_they_do() {
+fn local_commands_that_read_little_or_late_keep_their_status() {
     let sent = bytes(8 * MB);
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy");
@@ -475,7 +475,7 @@ fn local_commands_that_read_little_or_late_end_as_they_do() {
 }
 
 #[test]
-fn a_local_command_whose_input_fails_does_not_take_a_part_for_all() {
+fn a_local_command_whose_input_fails_does_not_treat_a_part_as_complete() {
     let directory = tempfile::tempdir().unwrap();
     let whole = directory.path().join("whole");
     let command = format!("cat >/dev/null; echo >{}", whole.display());

@@ -440,7 +440,7 @@ fn lines_of_any_length_come_whole() {
 }
 
 #[test]
-fn a_text_that_cannot_be_kept_ends_the_run_after_what_was_kept() {
+fn a_text_that_cannot_be_stored_ends_the_run_after_the_stored_text() {
     // The error of the temporary file is made up here. A real one would need a limit on file sizes, which would hold
     // for all tests of this process.
     let mut gather = Gather::new(spec(GatherForm::Lines), true, Colors::default());
@@ -478,7 +478,7 @@ fn ended(text: &[u8]) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
-    fn every_host_is_in_one_group_with_what_it_wrote(
+    fn every_host_is_in_one_group_with_its_own_output(
         outputs in outputs(),
         sizes in prop::collection::vec(1..5_usize, 1..6),
         memory in prop_oneof![Just(0_usize), Just(1 << 20)],

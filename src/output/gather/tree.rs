@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_equal_texts_cost_one() {
+    fn a_thousand_equal_texts_use_the_memory_of_one() {
         let mut tree = TextTree::new(1 << 20);
         let mut cursors = vec![TextCursor::default(); 1000];
         for line in 0..100 {

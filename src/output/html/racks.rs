@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_make_racks_where_names_do_not() {
+    fn neighbours_form_racks_if_names_do_not() {
         assert_eq!(sizes(&names(|n| format!("node{n}"), 5000)), [100; 50]);
         assert_eq!(
             sizes(&names(|n| format!("x{}", char::from(b'a' + n as u8)), 22)),

@@ -116,7 +116,7 @@ fn a_page_has_all_results() {
 }
 
 #[test]
-fn what_differs_from_an_output_of_one_line_is_shown() {
+fn differences_from_an_output_of_one_line_are_shown() {
     let names = ["n1", "n2", "n3"];
     let info = run_info(&names);
     let mut events = vec![run_started(&names)];
@@ -221,7 +221,7 @@ fn hosts_that_were_not_started_are_no_failures() {
 }
 
 #[test]
-fn long_outputs_are_cut_and_it_is_said() {
+fn long_outputs_are_cut_with_a_message() {
     let names = ["a", "b", "c"];
     let mut events = vec![run_started(&names)];
     for n in 0..100_000 {

@@ -14,7 +14,7 @@ use crate::transport::{CallbackFault, TransportError};
 use std::time::Duration;
 
 /// Returns the lines for these events and for the end of the run.
-fn told(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
+fn written_lines(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
     let mut json = Json::new(&Arc::new(info));
     let recorder = Recorder::default();
     let mut console = recorder.console(terminals);
@@ -130,7 +130,7 @@ fn everything() -> Vec<Event> {
 }
 
 #[test]
-fn every_record_is_as_the_schema_says() {
+fn every_record_fits_the_schema() {
     let mut info = run_info(&["a", "b"]);
     info.command = b"echo \xff".to_vec();
     info.command_timeout = Some(Duration::from_secs(60));
@@ -143,7 +143,7 @@ fn every_record_is_as_the_schema_says() {
         max_failures: Some("10%".to_owned()),
         waves: Some(vec![1, 2]),
     };
-    let lines = told(info, &everything(), Terminals::default());
+    let lines = written_lines(info, &everything(), Terminals::default());
     let schema = schema();
     for record in records(&lines) {
         if let Err(error) = schema.validate(&record) {
@@ -156,7 +156,7 @@ fn every_record_is_as_the_schema_says() {
 
 #[test]
 fn the_lines_are_as_promised() {
-    let lines = told(run_info(&["a", "b"]), &everything(), Terminals::default());
+    let lines = written_lines(run_info(&["a", "b"]), &everything(), Terminals::default());
     let time = lines.find("\"time\":").unwrap() + 7;
     let rest = lines[time..].find(',').unwrap();
     let lines = format!("{}0{}", &lines[..time], &lines[time + rest..]);
@@ -191,7 +191,7 @@ fn control_characters_are_escaped() {
         err: true,
     };
     let events = [output(0, Stream::Stdout, text.as_bytes())];
-    let lines = told(run_info(&["a"]), &events, terminals);
+    let lines = written_lines(run_info(&["a"]), &events, terminals);
     assert!(
         !lines.chars().any(|c| c.is_control() && c != '\n'),
         "{lines:?}"
@@ -240,7 +240,7 @@ proptest! {
             }
         }
         events.extend([succeeded(0), succeeded(1)]);
-        let records = records(&told(run_info(&["a", "b"]), &events, Terminals::default()));
+        let records = records(&written_lines(run_info(&["a", "b"]), &events, Terminals::default()));
         for (bytes, (target, stream)) in streams.iter().zip(keys) {
             prop_assert_eq!(&decoded(&records, target, record::stream(stream)), bytes);
             let is_text = std::str::from_utf8(bytes).is_ok();

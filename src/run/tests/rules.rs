@@ -501,7 +501,7 @@ async fn after_too_many_failures_no_target_is_started_or_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wave_needs_the_end_and_the_success_of_the_one_before() {
+async fn a_wave_starts_after_the_end_and_the_success_of_the_previous_wave() {
     let ok = TargetScript::Runs(100, 1, 900, 0);
     let bad = TargetScript::Runs(100, 1, 900, 1);
     let run = async |bad_host: Option<usize>, max_failures| {

@@ -160,7 +160,7 @@ fn trickle(script: Script, to: Connection, byte: &str, times: usize) -> Script {
 }
 
 #[test]
-fn a_refusal_of_a_byte_now_and_then() {
+fn a_refusal_byte_by_byte_with_pauses() {
     let began = Instant::now();
     let ended = run_with(
         trickle(Script::refusing("no"), Connection::Main, "o", 60),
@@ -171,7 +171,7 @@ fn a_refusal_of_a_byte_now_and_then() {
 }
 
 #[test]
-fn output_of_a_byte_now_and_then() {
+fn output_byte_by_byte_with_pauses() {
     for to in [Connection::Main, Connection::Callback] {
         let script = trickle(Script::after_start(), to, "x", 60);
         let ended = run_with(script, &["-u", "2"]).status(3);
@@ -185,7 +185,7 @@ fn output_of_a_byte_now_and_then() {
 }
 
 #[test]
-fn text_without_end_of_something_else_than_rshd() {
+fn text_without_end_from_a_server_that_is_not_rshd() {
     let script = Script::after_request().then(Step::Repeat {
         to: vec![Connection::Main],
         bytes: vec![b'x'; 64 * KB],
@@ -237,7 +237,7 @@ fn much() -> File {
 }
 
 #[test]
-fn a_daemon_whose_window_stays_shut() {
+fn a_daemon_that_reads_no_input() {
     // The daemon reads nothing, so no input can be sent. The timeout and the daemon's output must work all the same.
     let script = Script::after_start()
         .send(Connection::Main, "out\n")

@@ -18,7 +18,7 @@ fn an_end_marker_in_small_pieces() {
 }
 
 #[test]
-fn an_end_marker_behind_half_a_line() {
+fn an_end_marker_after_half_a_line() {
     run(Script::printing("half", 0))
         .status(0)
         .stdout(line("half"))
@@ -36,7 +36,7 @@ fn a_forged_end_marker() {
 }
 
 #[test]
-fn output_behind_the_end_marker() {
+fn output_after_the_end_marker() {
     let script = Script::printing("out\n", 7).send(Connection::Main, "late\n");
     let ended = run(script).status(1).says(&[&failed("exit 7")]);
     ended.stdout([line("out"), line("late")].concat());

@@ -50,7 +50,7 @@ fn a_slow_reader_makes_no_command_silent() {
 }
 
 #[test]
-fn what_had_ended_at_the_deadline_is_read_to_its_end() {
+fn output_of_commands_that_ended_before_the_deadline_is_read_to_its_end() {
     outlasts(&["--deadline", "1"]);
 }
 
@@ -99,7 +99,7 @@ fn endless() -> Script {
 }
 
 #[test]
-fn one_chatty_host_keeps_nobody_from_starting() {
+fn one_host_with_much_output_does_not_delay_the_start_of_others() {
     const HOSTS: u32 = 40;
     let mut scripts = vec![endless()];
     scripts.extend(vec![Script::printing("done\n", 0); HOSTS as usize - 1]);
@@ -118,7 +118,7 @@ fn one_chatty_host_keeps_nobody_from_starting() {
 // ---- interrupts
 
 #[test]
-fn one_interrupt_of_a_run_whose_output_is_left_loses_nothing() {
+fn one_interrupt_while_only_output_is_left_loses_nothing() {
     const HOSTS: usize = 8;
     const LINES: usize = 3000;
     let fake = FakeRshd::playing_all(vec![writing(LINES); HOSTS]);

@@ -21,7 +21,7 @@ fn tried(script: Script) -> u64 {
 }
 
 #[test]
-fn what_ended_before_the_answer_is_tried_again() {
+fn a_session_that_ended_before_the_answer_is_tried_again() {
     for script in [
         // Closed at once, closed after the call-back, and reset after the call-back.
         Script::after_request(),
@@ -34,7 +34,7 @@ fn what_ended_before_the_answer_is_tried_again() {
 }
 
 #[test]
-fn what_may_have_run_is_run_once() {
+fn a_command_that_may_have_run_is_not_tried_again() {
     for script in [
         Script::after_start(),
         Script::after_start().then(Step::Reset(Connection::Main)),
@@ -78,7 +78,7 @@ fn left(ended: &Ended) -> Option<&str> {
 }
 
 #[test]
-fn who_could_not_be_stopped_is_named() {
+fn hosts_that_could_not_be_stopped_are_named() {
     let deaf = Script::after_start().then(Step::AwaitClose);
     let heeding = Script::after_start().then(Step::AwaitSignal(15));
     let silent = &["-u", "0.3", "--kill-after", "0.2"];
@@ -106,7 +106,7 @@ fn the_time_from_term_to_kill_can_be_chosen() {
 }
 
 #[test]
-fn silence_has_its_limit() {
+fn a_silent_command_ends_at_the_idle_timeout() {
     let talking = (0..8).fold(Script::after_start(), |script, _| {
         let script = script.then(Step::Sleep(Duration::from_millis(300)));
         script.send(Connection::Callback, "going on\n")
@@ -138,7 +138,7 @@ fn the_deadline_is_for_all_hosts_together() {
 }
 
 #[test]
-fn a_failed_canary_spares_the_others() {
+fn a_failure_in_the_first_wave_keeps_the_command_from_other_hosts() {
     let fake = FakeRshd::playing_all(vec![
         Script::printing("", 1),
         Script::printing("never\n", 0),

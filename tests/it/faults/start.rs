@@ -11,7 +11,7 @@ use crate::support::{FakeRshd, Mrsh};
 // ---- no connection
 
 #[test]
-fn a_port_on_which_nobody_listens() {
+fn a_port_without_a_listener() {
     let listener = TcpListener::bind("127.77.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     drop(listener);
@@ -93,7 +93,7 @@ fn a_denial_after_the_status() {
 }
 
 #[test]
-fn something_else_than_rshd() {
+fn a_server_that_is_not_rshd() {
     let script = Script::after_request().send(Connection::Main, "220 ftp ready\r\n");
     is_lost(run(script), "not a remote shell daemon: 220 ftp ready");
 }
@@ -101,7 +101,7 @@ fn something_else_than_rshd() {
 // ---- silence
 
 #[test]
-fn a_daemon_that_says_nothing() {
+fn a_daemon_that_sends_nothing() {
     let never_reads = || Script::new().then(Step::Stall);
     let reads = || Script::after_request().then(Step::Stall);
     let calls_back = || Script::after_callback().then(Step::Stall);
@@ -120,7 +120,7 @@ fn a_daemon_that_says_nothing() {
 }
 
 #[test]
-fn a_long_command_that_nobody_reads() {
+fn a_long_command_that_the_daemon_does_not_read() {
     let fake = FakeRshd::playing(Script::new().then(Step::Stall));
     let ended = fake
         .mrsh()

@@ -16,7 +16,7 @@ fn times(ended: &Ended) -> serde_json::Map<String, serde_json::Value> {
 }
 
 #[test]
-fn a_command_whose_whole_life_was_missed_took_time() {
+fn a_command_that_ran_while_the_program_was_stopped_has_a_run_time() {
     // Long enough to stop the program before the answer. If it is stopped later, the times are exact all the same.
     let script = Script::after_request()
         .then(Step::Sleep(Duration::from_millis(500)))

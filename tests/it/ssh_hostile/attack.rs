@@ -41,7 +41,7 @@ pub(super) fn impostor(
     test: &str,
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
 ) {
-    let seen = judge(test, script, &victim(), &[]);
+    let seen = compare_with_table(test, script, &victim(), &[]);
     assert!(seen.nothing(), "{test}: {seen:?}");
 }
 
@@ -59,11 +59,11 @@ pub(super) fn proven_with(
     settings: &[&str],
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
 ) -> Seen {
-    judge(test, script, &own_key(), settings)
+    compare_with_table(test, script, &own_key(), settings)
 }
 
 /// Runs both clients and compares their outcomes with the table.
-fn judge(
+fn compare_with_table(
     test: &str,
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
     known: &HostKey,

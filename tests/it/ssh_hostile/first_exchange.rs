@@ -9,7 +9,7 @@ fn between_offer_and_reply(test: &str, messages: fn() -> Vec<Vec<u8>>) {
     impostor(test, move |talk| {
         talk.greet()?;
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         talk.send_together(&messages())?;
         let own = talk.key.clone();
         let reply = talk.reply(&victim().public(), &own)?;
@@ -135,7 +135,7 @@ fn harmless_messages_before_the_reply() {
     proven("harmless_messages_before_the_reply", |talk| {
         talk.greet()?;
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         talk.send_together(&[
             Message::new(kind::IGNORE).text([0; 300]).done(),
             Message::new(kind::DEBUG)

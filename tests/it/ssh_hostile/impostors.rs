@@ -22,7 +22,7 @@ fn the_hosts_key_with_anothers_signature() {
     impostor("the_hosts_key_with_anothers_signature", |talk| {
         talk.greet()?;
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         let own = talk.key.clone();
         let reply = talk.reply(&victim().public(), &own)?;
         talk.conclude(reply)?;

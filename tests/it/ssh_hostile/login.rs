@@ -37,8 +37,8 @@ fn success_before_the_service() {
 }
 
 #[test]
-fn success_before_any_claim() {
-    at("success_before_any_claim", Stage::Served, |talk| {
+fn success_before_any_login_request() {
+    at("success_before_any_login_request", Stage::Served, |talk| {
         talk.send(&[kind::USERAUTH_SUCCESS])
     });
 }
@@ -166,11 +166,15 @@ fn extensions() {
 }
 
 #[test]
-fn more_extensions_than_there_are() {
-    at("more_extensions_than_there_are", Stage::Keyed, |talk| {
-        let info = Message::new(kind::EXT_INFO).number(u32::MAX);
-        talk.send(&info.text("server-sig-algs").text("x").done())
-    });
+fn a_count_of_extensions_larger_than_their_number() {
+    at(
+        "a_count_of_extensions_larger_than_their_number",
+        Stage::Keyed,
+        |talk| {
+            let info = Message::new(kind::EXT_INFO).number(u32::MAX);
+            talk.send(&info.text("server-sig-algs").text("x").done())
+        },
+    );
 }
 
 #[test]

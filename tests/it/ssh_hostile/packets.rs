@@ -16,8 +16,8 @@ fn in_plain_text(test: &str, bytes: fn() -> Vec<u8>) {
 }
 
 #[test]
-fn a_packet_longer_than_any() {
-    in_plain_text("a_packet_longer_than_any", || {
+fn a_packet_longer_than_the_maximum() {
+    in_plain_text("a_packet_longer_than_the_maximum", || {
         framed(u32::MAX, 4, &[20; 4000])
     });
 }
@@ -30,8 +30,8 @@ fn a_packet_of_a_megabyte() {
 }
 
 #[test]
-fn a_packet_of_no_length() {
-    in_plain_text("a_packet_of_no_length", || framed(0, 0, &[0; 11]));
+fn a_packet_with_length_zero() {
+    in_plain_text("a_packet_with_length_zero", || framed(0, 0, &[0; 11]));
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn too_little_padding() {
 }
 
 #[test]
-fn a_length_that_suits_no_cipher() {
-    in_plain_text("a_length_that_suits_no_cipher", || framed(30, 4, &[20; 25]));
+fn a_length_that_fits_no_cipher() {
+    in_plain_text("a_length_that_fits_no_cipher", || framed(30, 4, &[20; 25]));
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn packet(test: &str, stage: Stage, packet: fn() -> Vec<u8>) {
 }
 
 #[test]
-fn an_encrypted_packet_longer_than_any() {
-    let test = "an_encrypted_packet_longer_than_any";
+fn an_encrypted_packet_longer_than_the_maximum() {
+    let test = "an_encrypted_packet_longer_than_the_maximum";
     packet(test, Stage::Served, || framed(u32::MAX, 4, &[2; 4000]));
 }
 
 #[test]
-fn an_encrypted_packet_of_no_length() {
-    let test = "an_encrypted_packet_of_no_length";
+fn an_encrypted_packet_with_length_zero() {
+    let test = "an_encrypted_packet_with_length_zero";
     packet(test, Stage::Served, || framed(0, 0, &[0; 11]));
 }
 
@@ -110,8 +110,8 @@ fn more_padding_than_encrypted_packet() {
 }
 
 #[test]
-fn an_encrypted_length_that_suits_no_cipher() {
-    let test = "an_encrypted_length_that_suits_no_cipher";
+fn an_encrypted_length_that_fits_no_cipher() {
+    let test = "an_encrypted_length_that_fits_no_cipher";
     packet(test, Stage::Running, || framed(30, 4, &[2; 25]));
 }
 

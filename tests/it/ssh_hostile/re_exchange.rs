@@ -135,7 +135,7 @@ fn a_pseudo_method_in_a_second_exchange() {
 fn another_key_in_a_second_exchange() {
     at("another_key_in_a_second_exchange", Stage::Running, |talk| {
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         let other = victim();
         let reply = talk.reply(&other.public(), &other)?;
         talk.conclude(reply)
@@ -149,7 +149,7 @@ fn a_wrong_signature_in_a_second_exchange() {
         Stage::Running,
         |talk| {
             talk.offer(&METHODS)?;
-            talk.hear_offer()?;
+            talk.receive_offer()?;
             let own = talk.key.clone();
             let reply = talk.reply(&own.public(), &victim())?;
             talk.conclude(reply)

@@ -259,7 +259,7 @@ proptest! {
     /// Compares the pool with a plain model: no pair is leased twice, no port with a listener is leased, and nothing is
     /// leased before its time. A refusal always has a reason that passes.
     #[test]
-    fn never_grants_what_is_taken_and_never_refuses_for_ever(acts in prop::collection::vec(act(), 0..200)) {
+    fn never_leases_a_used_pair_and_never_refuses_for_ever(acts in prop::collection::vec(act(), 0..200)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async move {

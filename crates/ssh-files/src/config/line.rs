@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn match_takes_words_the_older_way() {
+    fn match_accepts_the_older_form_of_words() {
         let text = "host=a  user = \"b c\"d e=f";
         let mut scanner = TokenScanner::new(text, 0);
         let mut words = Vec::new();

@@ -206,7 +206,7 @@ fn texts() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn a_diff_leads_from_one_text_to_the_other((old, new) in texts(), memory in prop_oneof![Just(0_usize), Just(1 << 20)]) {
+    fn a_diff_turns_one_text_into_the_other((old, new) in texts(), memory in prop_oneof![Just(0_usize), Just(1 << 20)]) {
         prop_assume!(!old.is_empty() && !new.is_empty());
         let (diff, complaints) = shown(&[("n1", &old), ("n2", &new)], true, memory);
         prop_assert_eq!(complaints, "");

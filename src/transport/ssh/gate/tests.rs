@@ -332,7 +332,7 @@ fn a_host_key_of_another_type_is_refused() {
 }
 
 #[test]
-fn algorithms_are_chosen_as_the_standard_says() {
+fn algorithms_are_chosen_by_the_standard() {
     let init = |lists: [&str; 10]| {
         let mut body = vec![7; 16];
         for list in lists {

@@ -99,7 +99,7 @@ impl Talk {
     }
 
     /// Waits for the client's KEXINIT.
-    pub(crate) fn hear_offer(&mut self) -> io::Result<()> {
+    pub(crate) fn receive_offer(&mut self) -> io::Result<()> {
         self.client_offer = self.until(kind::KEXINIT)?;
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Talk {
     /// Does a whole key exchange, the first or a later one, signed with the server's own key.
     pub(crate) fn exchange(&mut self, methods: &Methods) -> io::Result<()> {
         self.offer(methods)?;
-        self.hear_offer()?;
+        self.receive_offer()?;
         let own = self.key.clone();
         let reply = self.reply(&own.public(), &own)?;
         self.conclude(reply)
