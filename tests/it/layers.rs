@@ -242,7 +242,7 @@ fn imports() -> Vec<Import> {
         // Groups of modules, and paths to another module through `super`, are not read here.
         assert!(
             !code.contains("crate::{"),
-            "{file}: write one `use` a module"
+            "{file}: write one `use` for each module"
         );
         let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
         let to_the_root = "super::".repeat(module.split('/').count());

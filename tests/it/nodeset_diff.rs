@@ -313,7 +313,7 @@ fn compare(lines: &[String]) {
     }
     assert!(failures.is_empty(), "{failures}");
     println!(
-        "{} expressions, {errors} refused by ClusterShell, {meant} answered otherwise",
+        "{} expressions, {errors} refused by ClusterShell, {meant} intended differences",
         lines.len()
     );
 }

@@ -17,7 +17,7 @@ fn with_waiting_command(
     meanwhile: &str,
 ) -> String {
     let file = folder.path().join("go_on");
-    let file = file.to_str().expect("its name is text");
+    let file = file.to_str().expect("the path is UTF-8");
     format!(
         "stty -echo; key() {{ read -r line; }}; go_on() {{ : >{file}; }}; \
          mrsh {args} 'until test -e {file}; do sleep 0.05; done; {command}' & \
@@ -43,9 +43,9 @@ fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("script(1) is there");
-    let mut keys = child.stdin.take().expect("it is piped");
-    let mut screen = child.stdout.take().expect("it is piped");
+        .expect("script(1) is installed");
+    let mut keys = child.stdin.take().expect("the stream is piped");
+    let mut screen = child.stdout.take().expect("the stream is piped");
     let mut typing = typing.iter();
     let mut next = typing.next();
     let mut shown = Vec::new();
@@ -57,12 +57,12 @@ fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
             && let Some(at) = memchr::memmem::find(&shown[seen..], after.as_bytes())
         {
             seen += at + after.len();
-            keys.write_all(what.as_bytes()).expect("it reads");
+            keys.write_all(what.as_bytes()).expect("script(1) reads its input");
             next = typing.next();
         }
     }
     drop(keys);
-    let status = child.wait().expect("it is our child").code();
+    let status = child.wait().expect("the process is a child of the test").code();
     (
         status,
         String::from_utf8(shown).expect("the screen has text"),
@@ -121,8 +121,8 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
     let (status, shown) = on_a_terminal(&text, &typing);
     assert_eq!(status, Some(0), "{shown}");
     // The narrow bar replaces the wider one.
-    let (_, bar) = shown.split_once(&narrow).expect("it was waited for");
-    let (rest, _) = bar.split_once('\x1b').expect("it is taken away");
+    let (_, bar) = shown.split_once(&narrow).expect("the test has waited for this text");
+    let (rest, _) = bar.split_once('\x1b').expect("the bar is removed");
     assert!("0/2 2 running".len() + rest.len() < 40, "{rest:?}");
     assert!(
         !screen(&shown).iter().any(|line| line.contains("/2 ")),

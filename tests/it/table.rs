@@ -69,14 +69,14 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
     let mut classes = BTreeSet::new();
     for row in &rows {
         let [fault, message, class, status, test] = &row[..] else {
-            panic!("a row of five cells: {row:?}");
+            panic!("a row must have five cells: {row:?}");
         };
         for cell in [fault, message, class, status] {
             assert!(!cell.is_empty(), "{row:?}");
         }
         assert!(!quoted(test).is_empty(), "no test in {row:?}");
         for name in quoted(test) {
-            assert!(tests.contains(name), "no test {name:?}, of {fault:?}");
+            assert!(tests.contains(name), "no test {name:?} for {fault:?}");
         }
         classes.extend(quoted(class).into_iter().map(str::to_owned));
     }
@@ -101,7 +101,7 @@ fn every_hostile_ssh_server_has_its_test_and_every_test_its_row() {
         .filter(|row| row.len() == 4 && !row[0].starts_with("**"))
     {
         let [attack, mrsh, ssh, test] = &row[..] else {
-            panic!("a row of four cells: {row:?}");
+            panic!("a row must have four cells: {row:?}");
         };
         assert!(
             ![attack, mrsh, ssh].iter().any(|cell| cell.is_empty()),

@@ -27,14 +27,14 @@ fn check(bytes: &[u8]) {
     }
     assert_eq!(decoder.has_found(), !statuses.is_empty());
     let (held, exit) = decoder.finish();
-    assert!(held.len() < marker.needle().len() + 4, "little is held back");
+    assert!(held.len() < marker.needle().len() + 4, "at most the start of a marker is held back");
     decoded.extend(held);
-    assert_eq!(decoded, output, "nothing but markers is taken out");
+    assert_eq!(decoded, output, "only markers are removed");
     let expected = match statuses[..] {
         [status] => Some(status),
         _ => None,
     };
-    assert_eq!(exit, expected, "one marker is believed, two are not");
+    assert_eq!(exit, expected, "the status counts only if there is exactly one marker");
 
     let mut main = MainStream::new(Some(marker.decoder()));
     let mut shown = Vec::new();

@@ -117,17 +117,17 @@ impl Played {
         assert!(orders.iter().any(|order| order.starts_with(&real)), "{real:?}");
         if count(21) > 0 {
             assert!(self.client_newkeys, "NEWKEYS waits for the proof");
-            assert_eq!(kinds.last().map(|(kind, _)| *kind), Some(21), "and nothing follows it");
+            assert_eq!(kinds.last().map(|(kind, _)| *kind), Some(21), "no packet follows NEWKEYS");
         }
         let Some(key) = &self.host_key else {
             assert!(!self.opened);
             return;
         };
         assert!(self.client_newkeys);
-        let kex = self.kex.as_deref().expect("it comes with the key");
+        let kex = self.kex.as_deref().expect("the method comes with the key");
         assert!(kex == "curve25519-sha256" || kex == "diffie-hellman-group-exchange-sha256");
         let last = if kex.starts_with("diffie") { 33 } else { 31 };
-        let found = kinds.iter().find(|(kind, _)| *kind == last).expect("it was read");
+        let found = kinds.iter().find(|(kind, _)| *kind == last).expect("the answer was read");
         let length = u32::from_be_bytes([found.1[1], found.1[2], found.1[3], found.1[4]]);
         assert_eq!(&found.1[5..5 + length as usize], &key[..], "the key is the one that libssh2 saw");
     }

@@ -33,7 +33,7 @@ fn check(bytes: &[u8]) {
         }
         let lines = shown[i / 2].split_inclusive(|&byte| byte == b'\n');
         let own: Vec<u8> = lines.filter(|line| line.starts_with(label)).flatten().copied().collect();
-        assert_eq!(own, expected, "whole lines, in order, each with its host's name");
+        assert_eq!(own, expected, "complete lines, in order, each with the label of its host");
     }
     let all: usize = shown.iter().map(Vec::len).sum();
     let lines: usize = wrote
@@ -41,5 +41,5 @@ fn check(bytes: &[u8]) {
         .flat_map(|wrote| wrote.split_inclusive(|&byte| byte == b'\n'))
         .map(|line| line.strip_suffix(b"\n").unwrap_or(line).len() + 4)
         .sum();
-    assert_eq!(all, lines, "and nothing else");
+    assert_eq!(all, lines, "no other text is printed");
 }

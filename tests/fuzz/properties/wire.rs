@@ -17,7 +17,7 @@ fn check(bytes: &[u8]) {
         text.into_line()
     };
     let (whole, cut) = (line(bytes.len().max(1)), line(size));
-    assert_eq!(whole, cut, "the cut does not matter");
+    assert_eq!(whole, cut, "the result must not depend on the pieces");
     assert!(!whole.is_empty() && whole.len() <= 4 * 1024);
     assert!(!whole.chars().any(char::is_control));
 

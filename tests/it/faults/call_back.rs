@@ -48,7 +48,7 @@ fn a_call_back_from_another_address() {
 fn a_call_back_from_a_port_that_anybody_can_use() {
     printed_both(run(prints_both(call_back(None, CallbackPort::Any))));
     if !reserved_ports() {
-        return may_skip("without the right to bind reserved ports none can be demanded");
+        return may_skip("no right to bind reserved ports");
     }
     let honest = FakeRshd::playing(prints_both(call_back(None, CallbackPort::Reserved)));
     printed_both(honest.mrsh_from("reserved").arg("true").run());

@@ -274,7 +274,7 @@ impl Row {
             Some(begin) => found.starts_with(begin),
             None => found == wanted,
         });
-        assert!(is_wanted, "{test}: mrsh says {found}\n{ssh:?}");
+        assert!(is_wanted, "{test}: mrsh: {found}\n{ssh:?}");
         let is_lie = end.class.parse().is_ok_and(|status: u32| status != STATUS);
         assert!(!is_lie, "{test}: {end:?}");
         match ssh {

@@ -71,7 +71,7 @@ pub(crate) fn finished(ended: &Ended) -> Vec<Finished> {
             _ => {}
         }
     }
-    assert!(wrote.is_empty(), "output after the end, or without one");
+    assert!(wrote.is_empty(), "output after the outcome, or without an outcome");
     ends.sort_by_key(|end| end.target);
     ends
 }

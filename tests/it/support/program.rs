@@ -211,7 +211,7 @@ impl Running {
     pub(crate) fn has_printed(&mut self, text: &[u8]) {
         while memchr::memmem::find(&self.stdout, text).is_none() {
             if let Some(status) = self.next() {
-                panic!("ended with {status} without printing it");
+                panic!("ended with {status} without this output");
             }
         }
     }
@@ -254,7 +254,7 @@ impl Running {
                     stdout: std::mem::take(&mut self.stdout),
                     stderr: String::from_utf8_lossy(&self.stderr).into_owned(),
                 };
-                panic!("not done within {deadline:?}: {args:?}\n{ended:#?}");
+                panic!("not ended within {deadline:?}: {args:?}\n{ended:#?}");
             }
         }
         None
@@ -307,7 +307,7 @@ impl Ended {
     #[track_caller]
     pub(crate) fn says(self, words: &[&str]) -> Ended {
         let said = words.iter().any(|words| self.stderr.contains(words));
-        assert!(said, "none of {words:?}\n{self:#?}");
+        assert!(said, "standard error has none of {words:?}\n{self:#?}");
         self
     }
 }
