@@ -234,7 +234,7 @@ pub(super) fn decide(
     })
 }
 
-/// Returns the command as an ssh server gets it. Standard error is merged by the remote shell, for the server loses the
+/// Returns the command as an ssh server gets it. The remote shell merges standard error, because the server loses the
 /// order of the two streams.
 fn ssh_command(cli: &Cli, command: &[u8]) -> Vec<u8> {
     if cli.stderr_mode() == StderrMode::Merge && !cli.raw {

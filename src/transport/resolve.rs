@@ -251,7 +251,7 @@ async fn died(service: &mut watch::Receiver<NameService>) {
 /// Returns the error of a lookup that is not made because the name service is dead.
 fn not_asked() -> TransportError {
     TransportError::NameService {
-        reason: format!("not asked for, since {UNANSWERED} others had no answer"),
+        reason: format!("not looked up, because {UNANSWERED} other lookups had no answer"),
     }
 }
 
@@ -376,7 +376,10 @@ mod tests {
             match error.unwrap() {
                 TransportError::ConnectTimeout { .. } => timed_out += 1,
                 TransportError::NameService { reason } => {
-                    assert_eq!(reason, "not asked for, since 32 others had no answer");
+                    assert_eq!(
+                        reason,
+                        "not looked up, because 32 other lookups had no answer"
+                    );
                     not_asked += 1;
                 }
                 error => panic!("{error}"),

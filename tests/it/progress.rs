@@ -57,12 +57,16 @@ fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
             && let Some(at) = memchr::memmem::find(&shown[seen..], after.as_bytes())
         {
             seen += at + after.len();
-            keys.write_all(what.as_bytes()).expect("script(1) reads its input");
+            keys.write_all(what.as_bytes())
+                .expect("script(1) reads its input");
             next = typing.next();
         }
     }
     drop(keys);
-    let status = child.wait().expect("the process is a child of the test").code();
+    let status = child
+        .wait()
+        .expect("the process is a child of the test")
+        .code();
     (
         status,
         String::from_utf8(shown).expect("the screen has text"),
@@ -121,7 +125,9 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
     let (status, shown) = on_a_terminal(&text, &typing);
     assert_eq!(status, Some(0), "{shown}");
     // The narrow bar replaces the wider one.
-    let (_, bar) = shown.split_once(&narrow).expect("the test has waited for this text");
+    let (_, bar) = shown
+        .split_once(&narrow)
+        .expect("the test has waited for this text");
     let (rest, _) = bar.split_once('\x1b').expect("the bar is removed");
     assert!("0/2 2 running".len() + rest.len() < 40, "{rest:?}");
     assert!(

@@ -248,7 +248,7 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
         )
     };
     let next = || {
-        let text = "the password is not sent, for eve has refused it for ops";
+        let text = "the password is not sent, because eve has refused it for ops";
         login(text, PasswordUse::Withheld)
     };
     let sent = || Outcome::Failed(first().into());
@@ -258,7 +258,7 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
     mrsh: 6 of 6 failed:
       eve: permission denied: tried the password; the server takes password
       dot,fay: exit 1
-      ada,bea,cas: permission denied: the password is not sent, for eve has refused it for ops
+      ada,bea,cas: permission denied: the password is not sent, because eve has refused it for ops
     ");
     // A jump host refused the login.
     let through = |source| {
@@ -273,8 +273,8 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
     insta::assert_snapshot!(summary_of(false, 3, vec![withheld(), through(next()), through(first())]), @r"
     mrsh: 3 of 3 failed:
       cas: through gw: permission denied: tried the password; the server takes password
-      ada: permission denied: the password is not sent, for eve has refused it for ops
-      bea: through gw: permission denied: the password is not sent, for eve has refused it for ops
+      ada: permission denied: the password is not sent, because eve has refused it for ops
+      bea: through gw: permission denied: the password is not sent, because eve has refused it for ops
     ");
     // No host was left without the password.
     let outcomes = vec![sent(), exit(1), exit(1)];

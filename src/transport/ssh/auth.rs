@@ -372,7 +372,7 @@ fn denied(
         let user = credentials.user;
         let _ = write!(
             text,
-            "{start}the password is not sent, for {host} has refused it for {user}"
+            "{start}the password is not sent, because {host} has refused it for {user}"
         );
     } else if let Some(accepted) = accepted {
         let _ = write!(text, "; the server takes {}", accepted.replace(',', ", "));

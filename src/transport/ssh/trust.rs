@@ -194,7 +194,7 @@ impl Trust {
                 Ok(TrustDecision::Trusted)
             }
             (HostKeyStatus::Changed(_), StrictHostKeyChecking::No) => {
-                let used = "it was used all the same, for StrictHostKeyChecking is off";
+                let used = "it was used, because StrictHostKeyChecking is off";
                 let HostKeyFault { text, common, .. } = refusal;
                 self.notices.add_for(
                     names.name(),

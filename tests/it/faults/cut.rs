@@ -38,7 +38,11 @@ fn each_ends_as(rows: Vec<(String, Script, &[&str])>, options: &[&str]) {
     let fake = FakeRshd::playing_all(scripts);
     let ended = fake.mrsh().args(options).args(&["--json", "true"]).run();
     let ends = finished(&ended);
-    assert_eq!(ends.len(), rows.len(), "one outcome for each host: {ended:?}");
+    assert_eq!(
+        ends.len(),
+        rows.len(),
+        "one outcome for each host: {ended:?}"
+    );
     let wrong: Vec<_> = rows
         .iter()
         .zip(&ends)

@@ -89,7 +89,11 @@ fn hosts_that_could_not_be_stopped_are_named() {
     assert_eq!(left(&ended), None);
     let merged = &["-u", "0.3", "--kill-after", "60", "--stderr", "merge"];
     let ended = run_with(deaf, merged).status(3);
-    assert_eq!(left(&ended), Some(&*host(0)), "the command cannot be stopped");
+    assert_eq!(
+        left(&ended),
+        Some(&*host(0)),
+        "the command cannot be stopped"
+    );
 }
 
 #[test]

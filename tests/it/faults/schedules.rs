@@ -277,9 +277,16 @@ fn run(merged: bool) {
     let ended = call.arg("true").within(Duration::from_secs(100)).run();
     let ends = finished(&ended);
     let mut wrong = Vec::new();
-    assert_eq!(ends.len(), HOSTS, "MRSH_SEED={seed}: every host has one outcome");
+    assert_eq!(
+        ends.len(),
+        HOSTS,
+        "MRSH_SEED={seed}: every host has one outcome"
+    );
     for (i, (daemon, end)) in daemons.iter().zip(&ends).enumerate() {
-        assert_eq!(end.target, i, "MRSH_SEED={seed}: every host has one outcome");
+        assert_eq!(
+            end.target, i,
+            "MRSH_SEED={seed}: every host has one outcome"
+        );
         if !daemon.allowed.contains(&end.class) {
             wrong.push(format!(
                 "host {i}: {} ({}), {daemon:?}",

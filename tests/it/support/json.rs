@@ -71,7 +71,10 @@ pub(crate) fn finished(ended: &Ended) -> Vec<Finished> {
             _ => {}
         }
     }
-    assert!(wrote.is_empty(), "output after the outcome, or without an outcome");
+    assert!(
+        wrote.is_empty(),
+        "output after the outcome, or without an outcome"
+    );
     ends.sort_by_key(|end| end.target);
     ends
 }
