@@ -294,8 +294,8 @@ pub struct Cli {
     )]
     pub progress: WhenArg,
 
-    /// Colours of labels and diffs; with always, colours in the output of hosts also reach a terminal [default: auto, on
-    /// terminals unless NO_COLOR is set]
+    /// Colours of labels and diffs; with always, colours in the output of hosts also reach a terminal [default: auto,
+    /// on terminals unless NO_COLOR is set]
     #[arg(
         long = "color",
         value_enum,

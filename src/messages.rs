@@ -1,4 +1,4 @@
-//! Output of the program itself: messages on standard error, and answers that take the place of a run.
+//! Output of the program itself: messages on standard error, and answers instead of a run.
 //!
 //! The reports of a run are in [`output`](crate::output).
 
@@ -67,7 +67,7 @@ pub(crate) fn print_message_without_wait(text: &str) {
     }
 }
 
-/// Prints an answer that takes the place of a run.
+/// Prints an answer instead of a run.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -75,7 +75,7 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Error> {
     print_with(|out| out.write_all(text.as_ref()))
 }
 
-/// Has an answer written that takes the place of a run.
+/// Calls a function that writes an answer instead of a run.
 ///
 /// # Errors
 /// Standard output cannot be written.

@@ -1,10 +1,9 @@
 //! `--json`: one JSON object a line on standard output for every event, for programs.
 //!
-//! The records and their names are in [`record`]; `json/schema.json` describes them for others, and
-//! a test holds the output against it. Within a version fields may be added, and nothing else
-//! changes. Output is passed on as it comes, cut anywhere but within a character: as `text` if it is
-//! UTF-8 and as `base64` if not, so that what is put together again per target and stream is what
-//! the host sent, to the byte.
+//! The records and their names are in [`record`]. `json/schema.json` describes them for users, and a test checks the
+//! output with it. Within a version, fields may be added, and nothing else changes. Output is passed on as it comes,
+//! cut anywhere except within a character: as `text` if it is UTF-8, and as `base64` if not. If the pieces of a target
+//! and stream are decoded and joined, the result is exactly the output of the host.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;

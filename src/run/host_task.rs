@@ -325,7 +325,8 @@ async fn carry<T: Transport>(
         let outcome = tokio::select! {
             biased;
             cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
-            // Before the output: when an endless stream has used up the task's budget in tokio, timers do not fire.
+            // This branch comes before the output: when an endless stream has used up the task's budget in tokio,
+            // timers do not fire.
             error = out_of_time(context, &command_clock, facts) => Outcome::Failed(error.into()),
             ended = session.pump(output) => return unstopped(ended),
         };

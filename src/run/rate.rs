@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Maximum time that can be made up for. Without it, timers of a millisecond and a busy loop would lower the rate.
+/// Maximum delay that later connections may make up for. Without it, timers of a millisecond and a busy loop would
+/// lower the rate.
 const SLACK: Duration = Duration::from_millis(50);
 
 /// A limit on the number of connections per second, first attempts and retries together.

@@ -141,7 +141,7 @@ impl NameResolver {
         tokio::task::spawn_blocking(move || {
             let found = (asking.ask)(&name, port);
             drop(turn);
-            // A late answer helps nobody, but it proves that the service is not dead.
+            // The lookup of a late answer has failed already, but the answer proves that the service is not dead.
             if let Err(late) = sender.send(found)
                 && !is_local
                 && is_answer(&late)

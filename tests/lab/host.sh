@@ -1,7 +1,7 @@
 #!/bin/sh
-# One host of the lab. `lab` runs it as process 1 of the host's own network, mount, host-name and process namespaces. It sets
-# up the host and replaces itself with inetd. It is an sh script, because forty of them start at once, and dash starts
-# fastest.
+# One host of the lab. `lab` runs it as process 1 of the host's own network, mount, host-name and process namespaces. It
+# sets up the host and replaces itself with inetd. It is an sh script, because forty of them start at once, and dash
+# starts fastest.
 #
 # usage: host.sh NAME STATE-DIRECTORY IP-BATCH-FILE
 set -eu
@@ -20,9 +20,9 @@ ip -batch "$addresses"
 if [ "${LAB_TIMESTAMPS-}" = off ]; then
   echo 0 >/proc/sys/net/ipv4/tcp_timestamps
 fi
-# The daemon sets the environment of a command, so inetd starts with an empty one. The default limits of openbsd-inetd would
-# break tests: a queue of 128 connections, and 256 starts of a service in a minute, after which it closes the port for ten
-# minutes (a limit of 0 does not mean "none").
+# The daemon sets the environment of a command, so inetd starts with an empty one. The default limits of openbsd-inetd
+# would break tests: a queue of 128 connections, and 256 starts of a service in a minute, after which it closes the port
+# for ten minutes (a limit of 0 does not mean "none").
 echo "$pid" >"$state/pid"
 cd /
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$LAB_CACHE/openbsd-inetd/usr/sbin/inetd" -i -q 4096 -R 1000000 "$state/inetd.conf"

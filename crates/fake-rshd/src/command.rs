@@ -110,7 +110,7 @@ impl Drop for RunningCommand {
     }
 }
 
-/// Returns at the deadline; never, if there is none. Cancel safe.
+/// Returns at the deadline. If there is none, never returns. Cancel safe.
 async fn reached(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,

@@ -39,7 +39,7 @@ pub(crate) async fn play(
     let result = session.play_all(script).await;
     let last = match result {
         Ok(()) => {
-            // Reported after it is true: the connections are closed.
+            // The observation is sent after the connections are closed.
             drop(session);
             Observation::Finished
         }

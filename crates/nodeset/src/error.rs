@@ -105,7 +105,7 @@ pub enum Fault {
     Group(Box<GroupError>),
     /// Groups whose definitions name each other.
     GroupCycle(Box<str>),
-    /// Definitions of groups that name groups too deep.
+    /// Groups within groups in more than this number of levels.
     GroupsTooDeep(usize),
     /// A mask whose ranges make too many masks.
     TooManyMasks,

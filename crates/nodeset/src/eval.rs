@@ -289,7 +289,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
         Ok(hosts)
     }
 
-    /// Returns those of all hosts that fit a mask, with the data of the mask's word.
+    /// Returns all hosts whose names fit a mask, with the data of the mask's word.
     fn matching(&self, word: &ListWord<A>, scope: Scope<'_>) -> Result<Arc<NodeList<A>>, Fault> {
         let all = self.all(scope.source, scope)?;
         // Each mask is compared with each host, so two short texts can cause billions of comparisons.

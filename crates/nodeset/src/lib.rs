@@ -27,14 +27,15 @@
 //! | `@group`, `@source:group` | the hosts of a group |
 //! | `@*`, `@source:*` | all hosts |
 //! | `@@source` | the names of the groups |
-//! | `node*`, `node?` | those of all hosts that fit |
+//! | `node*`, `node?` | all hosts whose names fit |
 //!
 //! Operators have no precedence and apply from left to right. From pdsh come `^file`, `/regex/`, `-name` and white space
 //! as a separator.
 //!
-//! [`NodeSet`] is a set of names. [`NodeList`] keeps the written order, and may hold data of the program, as a user for each
-//! name: see [`Attributes`]. Both hold ranges instead of names. [`Resolver`] evaluates expressions with groups
-//! and files, which the program supplies ([`GroupSource`], [`HostFiles`]). The crate itself does no input and no output.
+//! [`NodeSet`] is a set of names. [`NodeList`] keeps the written order, and may hold data of the program, such as a
+//! user for each name: see [`Attributes`]. Both hold ranges instead of names. [`Resolver`] evaluates expressions with
+//! groups and files, which the program supplies ([`GroupSource`], [`HostFiles`]). The crate itself does no input and no
+//! output.
 //!
 //! # Differences between ClusterShell and pdsh
 //!

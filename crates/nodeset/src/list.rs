@@ -276,7 +276,7 @@ impl<A: Attributes> NodeList<A> {
         self.mentions
     }
 
-    /// The data of this list's words, without that of the lists in it.
+    /// The data of the words in this list. Words of lists inside the list are not included.
     pub fn word_attributes(&self) -> impl Iterator<Item = &A> {
         self.parts.iter().filter_map(|part| match &part.mention {
             Mention::Word(word) => word.attributes.as_deref(),

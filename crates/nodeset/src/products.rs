@@ -317,8 +317,8 @@ impl Folder {
 
     /// Joins every product with all later ones that fit. Returns true if there were any.
     ///
-    /// Products that can be joined in a dimension are equal but for that dimension. So a product without one dimension is
-    /// the key of all its partners in it, and the next partner is the earliest one under any of its keys.
+    /// Products that can be joined in a dimension are equal except in that dimension. So a product without one
+    /// dimension is the key of all its partners in it, and the next partner is the earliest one under any of its keys.
     fn join_all(&mut self) -> bool {
         let mut partners: HashMap<Vector, Vec<usize>> = HashMap::new();
         for (at, vector) in self.vectors.iter().enumerate() {

@@ -80,7 +80,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(outgoing) = &self.0 {
-            // This fails only on a socket that is gone already.
+            // The call fails only on a socket that is closed already.
             let _ = outgoing.stream.set_zero_linger();
         }
     }
@@ -98,9 +98,9 @@ const KEEPALIVE_PROBES: u32 = 3;
 
 /// Time for which data on an accepted connection may stay unacknowledged. Meanwhile the kernel sends no probes.
 ///
-/// This is for connections on which almost nothing is sent, as rshd's second one. It would also end a connection whose
-/// peer takes no more data (measured: `ETIMEDOUT` from a window that stays zero), and a remote command may not read its
-/// standard input for hours.
+/// This is for connections on which almost nothing is sent, such as rshd's second one. It would also end a connection
+/// whose peer takes no more data (measured: `ETIMEDOUT` from a window that stays zero), and a remote command may not
+/// read its standard input for hours.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// Turns on keep-alive probes.

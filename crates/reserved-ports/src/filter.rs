@@ -1,7 +1,7 @@
 //! The filter of a dump: the kernel lists a socket only if its local port is in a range.
 //!
 //! Without it, the kernel writes a message for every connection of the machine, which may be a hundred thousand. The crate
-//! for netlink messages has no such attribute, so it is made here. Its form is in linux/inet_diag.h.
+//! for netlink messages has no such attribute, so this file makes the attribute. Its form is in linux/inet_diag.h.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ const BYTECODE: u16 = 1;
 /// `INET_DIAG_BC_S_GE`: the local port is at least the number in the next instruction.
 const SOURCE_AT_LEAST: u8 = 2;
 
-/// `INET_DIAG_BC_S_LE`: the local port is at most that.
+/// `INET_DIAG_BC_S_LE`: the local port is at most the number in the next instruction.
 const SOURCE_AT_MOST: u8 = 3;
 
 /// The length of an instruction (`struct inet_diag_bc_op`). A comparison takes two.

@@ -24,7 +24,7 @@ pub(crate) enum Use {
 /// twenty thousand of these.
 #[derive(Debug, Default)]
 pub(crate) struct PeerPorts {
-    /// True if a port towards it was asked for; else only other programs' sockets are known.
+    /// True if a port towards this peer was requested. If false, only sockets of other programs are known.
     pub(crate) called: bool,
     uses: Vec<(u16, Use)>,
     waiters: Option<Arc<Notify>>,
@@ -61,7 +61,7 @@ impl PeerPorts {
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> PortWait {
         let notify = self.waiters.get_or_insert_with(|| Arc::new(Notify::new()));
         let mut released = Box::pin(Arc::clone(notify).notified_owned());
-        // Queued from now on, so that a release before the first poll is not missed.
+        // The wait is in the queue from now on, so that a release before the first poll is not missed.
         released.as_mut().enable();
         PortWait {
             released: Some(released),

@@ -23,7 +23,7 @@ pub enum CertificateKind {
     Host,
 }
 
-/// A well-formed certificate. Its user must still decide whether to trust the authority that signed it.
+/// A well-formed certificate. The program must still decide if it trusts the authority that signed the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     kind: KeyType,

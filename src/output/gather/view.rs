@@ -118,7 +118,7 @@ impl GatherView<'_> {
     /// Shows these hosts, which are given in order.
     ///
     /// # Errors
-    /// The console's, or a text cannot be read back.
+    /// The console cannot be written, or a text cannot be read back.
     pub(super) fn show(
         &self,
         form: GatherForm,

@@ -114,7 +114,7 @@ pub(super) fn start(
 
 /// Starts a command in a session of its own, and so in a process group of its own, as pdsh does.
 ///
-/// A group of its own in the terminal's session would not do: a command that uses the terminal (a password, `stty`)
+/// A group of its own in the terminal's session is not enough: a command that uses the terminal (a password, `stty`)
 /// would be stopped for ever. In a session of its own it has no terminal and reports an error.
 fn start_new_session(command: &mut std::process::Command) -> io::Result<()> {
     // The second argument is for wrappers that depend on each other.
@@ -169,7 +169,7 @@ impl LocalProcess {
         }
     }
 
-    /// Returns output that was read too early. It is emitted before all other.
+    /// Puts back output that was read too early. It is emitted before all other output.
     pub(super) fn put_back(&mut self, stream: Stream, data: Vec<u8>) {
         self.early.push_back((stream, data));
     }
@@ -217,7 +217,7 @@ impl LocalProcess {
                 Ok(())
             }
             Err(error) => {
-                // Killed before the pipe is closed, so that it reads no end of file.
+                // The command is killed before the pipe is closed, so that it reads no end of file.
                 self.signal(RemoteSignal::Kill);
                 Err(TransportError::Input(error))
             }

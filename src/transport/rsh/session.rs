@@ -77,7 +77,7 @@ impl RshSession {
                 ReadResult::Nothing => Vec::new(),
                 ReadResult::End => {
                     *feed = None;
-                    // A connection that was reset leaves no trace; the other kind leaves it where it was
+                    // A reset connection leaves no TIME_WAIT. Any other connection leaves one at the side that
                     // closed first.
                     if !main.was_reset() {
                         if main.closes_first() {
@@ -133,7 +133,7 @@ impl RshSession {
             }
             SendOutcome::Failed(error) => {
                 self.feed = None;
-                // Killed first: the command must not take a failed input for a complete one.
+                // The command is killed first, because it must not treat a failed input as complete.
                 self.signal(RemoteSignal::Kill);
                 self.failed_input = Some((error, Instant::now() + KILL_TIMEOUT));
             }

@@ -19,8 +19,8 @@ const MAX_MESSAGE: u32 = 256 * 1024;
 /// Maximum number of keys, as in OpenSSH.
 const MAX_KEYS: u32 = 2048;
 
-/// Maximum time to list the keys, for which an agent asks nobody. (For a signature it may ask its user; the host's
-/// own timeout limits that.)
+/// Maximum time to list the keys. An agent does not ask its user for that. (For a signature it may ask its user; the
+/// host's own timeout limits that.)
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const FAILURE: u8 = 5;
@@ -70,8 +70,8 @@ pub enum AgentError {
     },
 }
 
-/// Connection to one agent. It connects for the first request, and again after a request that was cancelled, whose
-/// answer would be taken for that of the next.
+/// Connection to one agent. It connects for the first request. After a cancelled request it connects again, because the
+/// old connection may still carry the answer to that request.
 #[derive(Debug)]
 pub struct AgentClient {
     socket: PathBuf,

@@ -208,7 +208,7 @@ impl Login<'_> {
         };
         self.passed = match &answered {
             Ok(()) => true,
-            // A server calls only the right password expired.
+            // A server reports only a correct password as expired.
             Err(fault) => fault.code == raw::LIBSSH2_ERROR_PASSWORD_EXPIRED,
         };
         answered.map(|()| AuthReply::Accepted).or_else(refused)

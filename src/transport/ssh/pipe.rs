@@ -275,7 +275,8 @@ impl Pipe {
         answers.asked.then_some(answers.password_sent)
     }
 
-    /// Returns the answer to the hidden ones of the server's questions, if there is one; the others have none.
+    /// Returns the password as the answer to the server's questions, if exactly one of them is hidden and it is the
+    /// first time. `hidden` has one value for each question.
     pub(super) fn answer(&mut self, hidden: &[bool]) -> Option<Zeroizing<String>> {
         let answers = self.answers.as_mut()?;
         // A second question means that the password was wrong.
@@ -311,7 +312,7 @@ impl Pipe {
     ///
     /// libssh2 answers the server's KEXINIT with its own, and sends the next packet of the key exchange in the same call
     /// if the two sides agree. If they do not, it sends nothing more and reports no error. The server then waits for
-    /// ever, and so would we.
+    /// ever, and so would this program.
     pub(super) fn is_offer_unanswered(&self) -> bool {
         self.offers == 1 && self.is_offer_last
     }

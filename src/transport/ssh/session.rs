@@ -221,7 +221,7 @@ impl SshSession {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
-                // The command must not take a failed input for a complete one.
+                // The command must not treat a failed input as complete.
                 self.signal = Some("KILL");
                 self.send_pending()?;
                 return Err(TransportError::Input(error));

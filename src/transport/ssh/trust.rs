@@ -57,7 +57,7 @@ impl From<RevokedKeysError> for TrustError {
 pub(super) enum TrustDecision {
     /// The key is known.
     Trusted,
-    /// The key differs from the known one, and the user's configuration allows to go on. The server gets no password.
+    /// The key differs from the known one, and the user's configuration allows a login. The server gets no password.
     ForKeysOnly,
     /// The files have keys of these types only, which were not asked for first.
     AskFor(Vec<KeyType>),

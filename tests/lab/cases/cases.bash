@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Code for all cases. It is sourced, never run.
 #
-# A case is a script that runs the program under test, $MRSH, in a farm: simulated hosts in network namespaces. Outside a
-# farm, a case builds the farm that it needs and runs itself there. The arguments of a case are options for the farm:
+# A case is a script that runs the program under test, $MRSH, in a farm: simulated hosts in network namespaces. Outside
+# a farm, a case builds the farm that it needs and runs itself there. The arguments of a case are options for the farm:
 # `CASE -T` is the case with TCP timestamps off. A case prints its checks. Its exit status is 0 if all checks hold, 1 if
 # not, and 2 if it could not run.
 set -euo pipefail

@@ -26,12 +26,12 @@ const MAX_UNSHARED: usize = 32;
 /// callback from an unexpected address ends that.
 const MIN_EXPECTED_CALLBACKS: u32 = 256;
 
-/// Maximum number of callbacks from unexpected addresses that are kept for one session. None of two is taken, so more
-/// need not be kept.
+/// Maximum number of callbacks from unexpected addresses that are kept for one session. With two, neither is used, so
+/// more need not be kept.
 const MAX_UNCLAIMED: usize = 2;
 
 /// Function that opens a listener. Its argument returns the index for a port, or `None` for a port that must not be
-/// used. It returns the port and the handle that keeps the listener open, or `None` if there is none now.
+/// used. It returns the port and the handle that keeps the listener open, or `None` if no port is free now.
 pub(super) type OpenFn<'a, L> =
     &'a mut dyn FnMut(&dyn Fn(u16) -> Option<usize>) -> Option<(u16, L)>;
 
@@ -275,7 +275,7 @@ impl<L, C> ListenerTable<L, C> {
         self.listeners.iter().position(|l| l.port == port)
     }
 
-    /// Returns an index for the port if it has never been used.
+    /// Returns an index for the port if this run has never used it.
     pub(super) fn unused(&self, port: u16) -> Option<usize> {
         match self.index_of(port) {
             None => Some(self.listeners.len()),
@@ -320,7 +320,7 @@ impl<L, C> ListenerTable<L, C> {
             if let Some(index) = private {
                 return Ok(self.add_session(index, caller, true));
             }
-            // The end of another session may make one available.
+            // The end of another session may make an unused port available.
             if caller.own_listener && self.has_unused_port() && self.is_in_use() {
                 return Err(caller);
             }

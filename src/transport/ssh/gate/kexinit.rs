@@ -34,7 +34,7 @@ const AUTHENTICATING: [&str; 3] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KexInit {
     lists: [String; LISTS],
-    /// True if a key exchange message follows that was sent without knowing what the other side wants.
+    /// True if a key exchange message follows that the sender has guessed before it knew the list of the other side.
     pub(super) guess_follows: bool,
 }
 
