@@ -4,18 +4,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use crate::support::{Ended, Mrsh, may_skip};
+use crate::support::{Ended, Mrsh, may_skip, records};
 
 /// Runs a command on embedded daemons with these options.
 fn demo(options: &[&str], hosts: &str, command: &str) -> Ended {
     let call = Mrsh::new().arg("--demo").args(options);
     call.args(&["-w", hosts, command]).run()
-}
-
-fn records(ended: &Ended) -> Vec<Value> {
-    let text = str::from_utf8(&ended.stdout).expect("JSON is UTF-8");
-    let parse = |line| serde_json::from_str(line).expect("a line is JSON");
-    text.lines().map(parse).collect()
 }
 
 #[test]

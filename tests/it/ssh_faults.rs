@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::Mrsh;
+use crate::support::{Mrsh, records};
 
 /// The banner of a real server.
 const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
@@ -62,10 +62,9 @@ fn failure(port: u16, timeout: &str, most: Duration) -> (String, String, String)
         .run()
         .status(3);
     assert!(begin.elapsed() < most, "{:?}: {ended:?}", begin.elapsed());
-    let text = String::from_utf8(ended.stdout).unwrap();
-    let finished = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+    let records = records(&ended);
+    let finished = records
+        .iter()
         .find(|record| record["event"] == "finished")
         .unwrap();
     let field = |name: &str| finished["failure"][name].as_str().unwrap().to_owned();

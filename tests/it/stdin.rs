@@ -11,7 +11,7 @@ use std::time::Duration;
 use fake_rshd::{Connection, Observation, Script, Step};
 use rustix::process::Signal;
 
-use crate::support::{Ended, FakeRshd, Mrsh, host, lacks};
+use crate::support::{Ended, FakeRshd, Mrsh, host, lacks, records};
 
 const MB: usize = 1 << 20;
 
@@ -45,11 +45,8 @@ fn piped(bytes: Vec<u8>) -> OwnedFd {
 
 /// The outcomes in `--json`, sorted by label: label, status and the side that closed first.
 fn ends(ended: &Ended) -> Vec<(String, i64, String)> {
-    let text = String::from_utf8_lossy(&ended.stdout);
-    let records = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let mut ends: Vec<_> = records
+    let mut ends: Vec<_> = records(ended)
+        .iter()
         .filter(|record| record["event"] == "finished")
         .map(|record| {
             let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();

@@ -5,14 +5,15 @@ use std::time::Duration;
 use fake_rshd::{Callback, Connection, Observation, Script, Step};
 
 use super::{failed, run_with};
-use crate::support::{Ended, FakeRshd, host};
+use crate::support::{Ended, FakeRshd, host, records};
 
 /// The value of `attempts` for the one host of a run with `--json`.
 fn attempts(ended: &Ended) -> u64 {
-    let lines = ended.stdout.split(|&byte| byte == b'\n');
-    let records = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let mut ends = records.filter(|record| record["event"] == "finished");
-    let end = ends.next().expect("a host has an end");
+    let records = records(ended);
+    let mut ends = records
+        .iter()
+        .filter(|record| record["event"] == "finished");
+    let end = ends.next().expect("the host has an outcome");
     end["attempts"].as_u64().expect("attempts are counted")
 }
 

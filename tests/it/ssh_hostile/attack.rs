@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::sshd::{COMMAND, HostKey, OUTPUT, PASSWORD, STATUS, Seen, Sshd, Talk};
+use crate::support::sshd::{
+    COMMAND, HostKey, METHODS, OUTPUT, PASSWORD, STATUS, Seen, Sshd, Stage, Talk,
+};
 use crate::support::{Finished, Mrsh, finished, may_skip};
 
 /// Time within which the program must end, on a busy machine too. Its own limits are 5 s.
@@ -60,6 +62,29 @@ pub(super) fn proven_with(
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
 ) -> Seen {
     compare_with_table(test, script, &own_key(), settings)
+}
+
+/// A server that does one act at one stage of an encrypted session, and otherwise follows the protocol.
+pub(super) fn at(
+    test: &str,
+    stage: Stage,
+    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) {
+    at_with(test, &[], stage, act);
+}
+
+/// A server as of [`at`], for clients with these settings of ssh_config.
+pub(super) fn at_with(
+    test: &str,
+    settings: &[&str],
+    stage: Stage,
+    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) {
+    proven_with(test, settings, move |talk| {
+        talk.greet()?;
+        talk.exchange(&METHODS)?;
+        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
+    });
 }
 
 /// Runs both clients and compares their outcomes with the table.

@@ -1,24 +1,9 @@
 //! Wrong and unrequested messages between the first key exchange and the first channel, from servers that have
 //! proved their key.
 
-use std::io;
-
+use super::attack::at;
 use super::proven;
-use crate::support::sshd::{
-    METHODS, Message, Stage, Talk, kind, service_accept, to, userauth_failure,
-};
-
-/// A server that does one act at one stage of the session, and then follows the protocol.
-fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static) {
-    proven(test, move |talk| {
-        talk.greet()?;
-        talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| match now == stage {
-            true => act(talk),
-            false => Ok(()),
-        })
-    });
-}
+use crate::support::sshd::{METHODS, Message, Stage, kind, service_accept, to, userauth_failure};
 
 /// A banner of this length in bytes.
 fn banner(length: usize) -> Vec<u8> {

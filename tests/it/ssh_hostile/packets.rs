@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::{impostor, proven};
+use super::attack::at;
+use super::impostor;
 use crate::support::sshd::{METHODS, Stage, Talk, frame, framed, kind, to};
 
 /// A server that sends bytes instead of its KEXINIT.
@@ -64,25 +65,9 @@ fn half_a_packet_and_silence() {
     });
 }
 
-/// A server that does one act at one stage of an encrypted session.
-fn encrypted(
-    test: &str,
-    stage: Stage,
-    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
-) {
-    proven(test, move |talk| {
-        talk.greet()?;
-        talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| match now == stage {
-            true => act(talk),
-            false => Ok(()),
-        })
-    });
-}
-
 /// A server that sends a malformed packet with a right MAC at one stage of an encrypted session.
 fn packet(test: &str, stage: Stage, packet: fn() -> Vec<u8>) {
-    encrypted(test, stage, move |talk| talk.send_packet(&packet()));
+    at(test, stage, move |talk| talk.send_packet(&packet()));
 }
 
 #[test]
@@ -117,12 +102,12 @@ fn an_encrypted_length_that_fits_no_cipher() {
 
 #[test]
 fn a_wrong_mac_before_login() {
-    encrypted("a_wrong_mac_before_login", Stage::Keyed, wrong_mac);
+    at("a_wrong_mac_before_login", Stage::Keyed, wrong_mac);
 }
 
 #[test]
 fn a_wrong_mac_while_the_command_runs() {
-    encrypted(
+    at(
         "a_wrong_mac_while_the_command_runs",
         Stage::Running,
         wrong_mac,
@@ -141,7 +126,7 @@ fn wrong_mac(talk: &mut Talk) -> io::Result<()> {
 
 #[test]
 fn a_packet_in_plain_text_after_new_keys() {
-    encrypted(
+    at(
         "a_packet_in_plain_text_after_new_keys",
         Stage::Running,
         |talk| {
@@ -153,7 +138,7 @@ fn a_packet_in_plain_text_after_new_keys() {
 
 #[test]
 fn a_packet_twice() {
-    encrypted("a_packet_twice", Stage::Running, |talk| {
+    at("a_packet_twice", Stage::Running, |talk| {
         let message = to(kind::CHANNEL_DATA, talk.channel).text("forged\n").done();
         let packet = talk.wire.seal(&frame(&message));
         talk.wire.send_bytes(&packet)?;
@@ -163,7 +148,7 @@ fn a_packet_twice() {
 
 #[test]
 fn half_an_encrypted_packet_and_silence() {
-    encrypted(
+    at(
         "half_an_encrypted_packet_and_silence",
         Stage::Running,
         |talk| {

@@ -1,33 +1,10 @@
 //! Key exchanges after the first one, with servers that have proved their key.
 
-use std::io;
-
-use super::attack::{proven_with, victim};
+use super::attack::{at, at_with, victim};
 use super::proven;
 use crate::support::sshd::{
-    METHODS, Message, Stage, Talk, kind, list, methods_with, offer, service_accept,
+    METHODS, Message, Stage, kind, list, methods_with, offer, service_accept,
 };
-
-/// A server that does one act at one stage of the session.
-fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static) {
-    at_with(test, &[], stage, act);
-}
-
-fn at_with(
-    test: &str,
-    options: &[&str],
-    stage: Stage,
-    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
-) {
-    proven_with(test, options, move |talk| {
-        talk.greet()?;
-        talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| match now == stage {
-            true => act(talk),
-            false => Ok(()),
-        })
-    });
-}
 
 #[test]
 fn new_keys_at_every_stage() {
