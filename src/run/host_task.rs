@@ -383,7 +383,7 @@ async fn stop<T: Transport>(
         if !session.signal(signal) {
             break;
         }
-        // This time counts also while the reader holds the output back: the signal must reach the target.
+        // This clock runs also while the reader holds the output back, because the signal must reach the target in time.
         let grace = context.clock.alarm(time);
         tokio::select! {
             biased;

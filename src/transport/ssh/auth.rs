@@ -118,7 +118,7 @@ impl Login<'_> {
             return Ok(());
         };
         for method in credentials.methods {
-            // The first list does not have a method that is accepted only after another.
+            // The server accepts some methods only after another one, so the first list may lack them.
             if !accepts(&accepted, method) {
                 continue;
             }
