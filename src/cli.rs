@@ -218,11 +218,11 @@ pub struct Cli {
     #[arg(short = 'B', long = "gather-all", help_heading = "Output")]
     pub gather_all: bool,
 
-    /// Keep the lines of a host together, hosts in their order; with -b, names before each line
+    /// Print the lines of each host together, in the order of the hosts; with -b, put the names before each line
     #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
 
-    /// Gather, and print each other output as a diff against the most common one
+    /// Gather, print the most common output in full, and every different output as a diff against it
     #[arg(long = "diff", help_heading = "Output")]
     pub diff: bool,
 
@@ -256,8 +256,8 @@ pub struct Cli {
     #[arg(long = "append", help_heading = "Output")]
     pub append: bool,
 
-    /// Print only hosts that failed, only gathered output that differs from most (odd), or output without words about
-    /// the run
+    /// Print only hosts that failed, only gathered output that differs from most (odd), or only output, without
+    /// messages about the run
     #[arg(
         long = "only",
         value_enum,
@@ -266,7 +266,7 @@ pub struct Cli {
     )]
     pub only: Option<OnlyArg>,
 
-    /// Print no words about the run at its end
+    /// Print no summary at the end of the run
     #[arg(short = 'q', long = "quiet", help_heading = "Output")]
     pub quiet: bool,
 
@@ -279,7 +279,7 @@ pub struct Cli {
     #[arg(long = "report", value_name = "FILE.html", help_heading = "Output")]
     pub report: Option<PathBuf>,
 
-    /// Print at the end where the time went: by phase, by the slowest hosts, and in CPU
+    /// Print at the end the times of the phases, the slowest hosts, and the CPU time of mrsh
     #[arg(long = "stats", help_heading = "Output")]
     pub stats: bool,
 
@@ -294,8 +294,8 @@ pub struct Cli {
     )]
     pub progress: WhenArg,
 
-    /// Colours of labels and diffs; always also lets colours that hosts send through to a terminal [default: auto, on
-    /// terminals unless NO_COLOR is set]
+    /// Colours of labels and diffs; with always, colours in the output of hosts also reach a terminal [default: auto,
+    /// on terminals unless NO_COLOR is set]
     #[arg(
         long = "color",
         value_enum,
@@ -336,7 +336,7 @@ pub struct Cli {
     #[arg(long = "raw", help_heading = "rsh")]
     pub raw: bool,
 
-    /// Configuration file of ssh; none reads none [default: ~/.ssh/config and the system's]
+    /// Configuration file of ssh; with the word none, no file is read [default: ~/.ssh/config and the system's]
     #[arg(
         short = 'F',
         long = "ssh-config",

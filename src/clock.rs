@@ -26,7 +26,7 @@ const USUAL_DELAY: Duration = Duration::from_millis(10);
 /// Delay above which the process was not slow but stopped: by ^Z, a debugger or a frozen container.
 const STOPPED: Duration = Duration::from_millis(500);
 
-/// Returns at that time, or never if there is none. Cancel safe.
+/// Returns at `time`. If `time` is `None`, never returns. Cancel safe.
 pub(crate) async fn reached(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -34,7 +34,7 @@ pub(crate) async fn reached(time: Option<Instant>) {
     }
 }
 
-/// Returns when the alarm is due, or never if there is none. Cancel safe.
+/// Returns when the alarm is due. If there is no alarm, never returns. Cancel safe.
 pub(crate) async fn alarm_reached(alarm: Option<&Alarm>) {
     match alarm {
         Some(alarm) => alarm.reached().await,
@@ -164,7 +164,7 @@ impl ProcessClock {
             self.0.due.store(at, Ordering::Relaxed);
             sleep_until(due).await;
             let late = self.late();
-            // After a delay, the tasks that have waited may run later than this one.
+            // After a delay, `in_time` keeps its value: tasks that have waited may not run until after this one.
             if late > USUAL_DELAY {
                 self.add(late);
             } else {

@@ -37,11 +37,11 @@ const MAX_KNOWN_HOSTS: u64 = 16 << 20;
 enum CompletionAnswer {
     /// One of these words, each with its description or none.
     Words(Vec<(String, String)>),
-    /// The name of a file, after this start of the word.
+    /// The name of a file. The string is the part of the word before the name.
     Files(String),
-    /// The name of a directory, after this start of the word.
+    /// The name of a directory. The string is the part of the word before the name.
     Directories(String),
-    /// The words of COMMAND from this one on, which the shell itself completes.
+    /// COMMAND, which begins at the word with this index. The shell itself completes its words.
     Command(usize),
 }
 

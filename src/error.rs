@@ -34,7 +34,7 @@ pub enum Error {
     /// Standard output is closed.
     #[error("cannot write to standard output: it is closed")]
     NoOutput,
-    /// Two reports would be the only one on standard output.
+    /// Each of two reports needs standard output for itself.
     #[error("cannot write both --json and --failed-to to standard output")]
     OneStandardOutput,
     /// Standard input would be both the targets and the input of the commands.

@@ -1,6 +1,7 @@
 //! Texts of errors as they are shown: with causes, and without the system's numbers.
 
-/// Returns the text of an error without the system's numbers, such as `(os error 2)`. The text says the same.
+/// Returns the text of an error without the system's numbers, such as `(os error 2)`. The words of the text have the
+/// same meaning.
 pub(crate) fn plain(error: &dyn std::fmt::Display) -> String {
     let mut text = error.to_string();
     without_numbers(&mut text);

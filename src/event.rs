@@ -74,7 +74,7 @@ pub struct Notice {
 pub struct Finished {
     /// The target.
     pub target: TargetId,
-    /// Its outcome.
+    /// The outcome of the target.
     pub outcome: Outcome,
     /// Time from the start of the run to the start of the target; `None` if it was never started.
     pub began: Option<Duration>,

@@ -34,11 +34,11 @@ pub enum ExitStatus {
 
 /// The result of a run, by precedence, highest first.
 enum RunResult {
-    /// A signal stopped it.
+    /// A signal stopped the run.
     Signaled(i32),
-    /// Nobody reads its reports any more.
+    /// The reader of the reports has closed its end.
     Unread,
-    /// Its reports cannot be written.
+    /// The reports cannot be written.
     ReportFailed,
     /// The deadline or too many failures kept hosts from their end or their start.
     StoppedEarly,

@@ -24,7 +24,7 @@ pub fn text(what: GenerateArg) -> Vec<u8> {
 }
 
 fn manual(command: Command) -> Vec<u8> {
-    // clap_mangen leaves out an empty date, and the version would take its place.
+    // clap_mangen leaves out an empty date, so man would print the version in the place of the date.
     let man = Man::new(command).date(" ").manual("User Commands");
     let mut roff = Roff::new();
     page::append(MANUAL, &mut roff);

@@ -1,7 +1,7 @@
 //! Signals that the process was started to block or to ignore.
 //!
 //! A blocked or ignored signal stays so across `execve`. A parent (cron, a supervisor, a script with `trap`) rarely
-//! means the programs that it starts:
+//! intends this for the programs that it starts:
 //!
 //! - An ignored CHLD makes the kernel forget how children end, so that a command's status would be lost.
 //! - A blocked TERM could not stop a run, nor a command that is started here.
@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTSTP, SIGTTIN, SI
 /// Signals that stay ignored. The standard library ignores PIPE, for this process alone.
 const KEPT: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU];
 
-/// Unblocks all signals and stops ignoring those that nobody ignores on purpose. Must be called before any thread or
+/// Unblocks all signals and stops ignoring those that are not ignored on purpose. Must be called before any thread or
 /// child is started.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Output of the program itself: messages on standard error, and answers that take the place of a run.
+//! Output of the program itself: messages on standard error, and answers instead of a run.
 //!
 //! The reports of a run are in [`output`](crate::output).
 
@@ -68,7 +68,7 @@ pub(crate) fn print_message_without_wait(text: &str) {
     }
 }
 
-/// Prints an answer that takes the place of a run.
+/// Prints an answer instead of a run.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -87,7 +87,7 @@ pub(crate) fn print_with(
     allow_closed_pipe(write(&mut out).and_then(|()| out.flush()))
 }
 
-/// Takes a closed pipe for success: its reader wants no more.
+/// Treats a closed pipe as success, because its reader has read all that it wanted.
 fn allow_closed_pipe(written: io::Result<()>) -> Result<(), Error> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,4 +1,4 @@
-//! The modes of the program: a run, or an answer that takes its place.
+//! The modes of the program: a run, or an answer instead of it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,9 +25,9 @@ use reserved_ports::{candidates, kernel};
 /// Does what the command line asks for.
 ///
 /// # Errors
-/// The command line or the set-up is wrong; no host has been called.
+/// The command line or the set-up is wrong; no host has been contacted.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
-    // Before any file is opened: the caller may lack the right to open it.
+    // The rights are dropped before any file is opened, because the caller may lack the right to open it.
     privilege::settle().map_err(Error::system(privilege::DROP))?;
     inherited::reset_signals().map_err(Error::system("take over signals"))?;
     // Before the options are read: an unfinished command line would be an error.

@@ -47,9 +47,9 @@ const BIND: CapabilitySet = CapabilitySet::NET_BIND_SERVICE;
 /// Owner of the privilege to bind reserved ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {
-    /// The caller, if anybody has it.
+    /// The caller has the privilege, or neither the caller nor the file has it.
     Caller,
-    /// The program's file. The caller lacks it.
+    /// Only the program's file has the privilege.
     File,
 }
 

@@ -34,7 +34,7 @@ const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 /// Sets up a run and runs it to its end.
 ///
 /// # Errors
-/// Something that the run needs cannot be had; no host has been called.
+/// Something that the run needs is not available. No host has been contacted.
 pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     // A run that needs no reserved port gives up the right to them: the daemons of --demo connect to any port that a
     // client names.
@@ -46,11 +46,11 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     } else {
         None
     };
-    // Before the first thread, because the kernel keeps privileges by thread.
+    // This comes before the first thread, because the kernel keeps privileges by thread.
     if !plan.transports.starts_processes() {
         privilege::bar_new().map_err(Error::system(privilege::DROP))?;
     }
-    // Before the input, which may follow the password on the same descriptor and goes to hosts.
+    // The password is read before the input, which goes to hosts and may follow on the same descriptor.
     let password = password(&plan)?;
     let input = input(&plan)?;
     let named = Arc::clone(&plan.info.targets);
@@ -167,7 +167,7 @@ fn name_left_running(targets: &[Target], stats: &RunStats) {
 }
 
 /// Prints the errors of the reports and returns the exit status of the run. A closed pipe is not printed: its
-/// reader wants no more.
+/// reader has read all that it wanted.
 fn status(stats: &RunStats, worst_status: bool, errors: &[io::Error]) -> ExitStatus {
     let is_printed = |error: &&io::Error| error.kind() != io::ErrorKind::BrokenPipe;
     for error in errors.iter().filter(is_printed) {

@@ -46,7 +46,7 @@ fn gathering_standard_input_takes_no_option_that_only_a_run_can_follow() {
 }
 
 #[test]
-fn standard_error_is_merged_with_gather_all_unless_the_streams_must_be_told_apart() {
+fn standard_error_is_merged_with_gather_all_unless_another_option_needs_separate_streams() {
     for (args, mode) in [
         (&["x"][..], StderrMode::Separate),
         (&["-b", "x"], StderrMode::Separate),
@@ -205,7 +205,7 @@ fn short_options_that_became_a_value_are_explained() {
     };
     insta::assert_snapshot!(explained(&["-fan", "3"], "an").unwrap(), @"'-fan' means '-f an': of short options in one word, the one with a value comes last");
     insta::assert_snapshot!(explained(&["-w", "n1", "-bfan", "x"], "an").unwrap(), @"'-bfan' means '-bf an': of short options in one word, the one with a value comes last");
-    // -z is no option. An `an` in a word of its own is a name.
+    // -z is no option. The separate word `an` is a name.
     assert_eq!(explained(&["-faz", "x"], "az"), None);
     assert_eq!(explained(&["-f", "an", "ls", "-fan"], "an"), None);
     assert_eq!(explained(&["-w", "x", "--", "-fan"], "an"), None);
@@ -344,7 +344,7 @@ fn pages_name_every_option_and_no_unknown_one() {
                     .iter()
                     .any(|name| name.strip_prefix("--") == Some(&word))
             });
-            // NAME stands for any: --no-NAME.
+            // NAME in --no-NAME is a placeholder for any option.
             let other = foreign || word == "no-" || others.contains(&word.as_str());
             assert!(
                 !is_option || known || other,

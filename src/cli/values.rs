@@ -27,7 +27,7 @@ pub enum WhenArg {
 pub enum OnlyArg {
     /// Hosts that failed, with the cause
     Failed,
-    /// Output without words about the run
+    /// Output without messages about the run
     Output,
     /// Gathered output of hosts whose output or exit status differs from that of most
     Odd,
@@ -38,9 +38,9 @@ pub enum OnlyArg {
 pub enum StderrArg {
     /// Over a connection of its own
     Separate,
-    /// In the stream of standard output
+    /// Together with standard output, in one stream
     Merge,
-    /// Not at all
+    /// Not transferred
     Drop,
 }
 

@@ -25,7 +25,7 @@ impl Config {
                 _ => match values.first() {
                     Some(value) => quoted(value),
                     None => {
-                        // Not set, and without a default.
+                        // The setting is not set and has no default.
                         writeln!(text, "# {key} is not set").expect("a string takes all");
                         continue;
                     }

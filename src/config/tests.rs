@@ -211,7 +211,7 @@ fn show_config_prints_a_configuration_with_its_sources() {
             "{line:?} is not in\n{shown}"
         );
     }
-    // It can be read back.
+    // The printed settings can be read again.
     let again = Fixture::new(&shown, "");
     assert_eq!(again.cli(&["true"]).connect_timeout.as_millis(), 1500);
 }
@@ -232,7 +232,7 @@ fn a_switch_can_be_switched_off() {
     let cli = fixture.cli(&["--no-gather", "--label", "%l> ", "true"]);
     assert!(!cli.gather && !cli.no_label && cli.verbose);
     assert_eq!(cli.label.as_deref(), Some("%l> "));
-    // The last one counts, and what follows the command's first word is the command's.
+    // The last option counts. Words after the first word of COMMAND belong to COMMAND.
     assert!(fixture.cli(&["--no-gather", "-b", "true"]).gather);
     assert!(!fixture.cli(&["-b", "--no-gather", "true"]).gather);
     let cli = fixture.cli(&["true", "--no-gather"]);
@@ -247,7 +247,7 @@ fn a_switch_can_be_switched_off() {
         "{shown}"
     );
     assert!(!shown.contains("no-gather"));
-    // It is no key of its own. Files have true or false.
+    // The negated option is no key. In a file, the value is true or false.
     assert!(
         Fixture::new("no-gather = true", "")
             .error(&["x"])
@@ -355,7 +355,7 @@ fn a_negative_number_is_an_invalid_value() {
     ] {
         assert_eq!(error(args), format!("invalid value {expected}"));
     }
-    // The words of COMMAND are its own.
+    // Words of COMMAND are no options of mrsh.
     let cli = Fixture::new("", "").cli(&["-j2", "-t", "5", "-w", "a", "sleep", "-1"]);
     assert_eq!((cli.jobs.get(), cli.command.len()), (2, 2));
 }

@@ -151,12 +151,12 @@ impl FailureClass {
 /// The use of a run's password in a failed login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PasswordUse {
-    /// There is none, or it played no part.
+    /// There is no password, or it was not used.
     #[default]
     None,
-    /// The server got it and did not let the user in.
+    /// The server got the password and refused the login.
     Sent,
-    /// The server did not get it, since another one has refused it.
+    /// The server did not get the password, because another server has refused it.
     Withheld,
 }
 

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_says_which_stream() {
+    fn a_failed_write_names_the_stream() {
         let full = || Box::new(File::options().write(true).open("/dev/full").unwrap());
         let mut console = Console::new(full(), full(), Terminals::default());
         console.line(Stream::Stdout, &[b"x"]).unwrap();

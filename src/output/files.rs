@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said_before_the_run() {
+    fn impossible_requests_are_errors_before_the_run() {
         let dir = tempfile::tempdir().unwrap();
         let mut info = run_info(&["tape", "tape"]);
         let mut targets = info.targets.to_vec();

@@ -64,7 +64,7 @@ impl Incomplete {
         }
     }
 
-    /// Returns the files as comments of a hosts file, one for each option.
+    /// Returns the list of incomplete files as comments for a hosts file, one comment for each option (`-o`, `-e`).
     pub(super) fn comments(&self, info: &RunInfo) -> Vec<String> {
         let lists = self.lists();
         let lists = [("-o", &lists.output), ("-e", &lists.errors)];

@@ -10,7 +10,7 @@ use crate::targets::{Target, TargetId, TransportKind};
 /// transports have their own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunInfo {
-    /// The targets as they were named; with `--demo` the run knows them by other addresses.
+    /// The targets as the user named them. With `--demo`, the run uses other addresses for them.
     pub targets: Arc<[Target]>,
     /// The command, unwrapped.
     pub command: Vec<u8>,

@@ -105,7 +105,7 @@ pub struct ReportSpec {
     pub html: Option<HtmlSpec>,
 }
 
-/// Turns events into text. One format a file.
+/// Turns events into text. Each file of this module has one format.
 ///
 /// An error concerns a file of the reporter. It stops the run, and the reporter gets no further events. The reporter
 /// of `-o` and `-e` has many files: it continues with the others and returns its error at the end.
@@ -145,8 +145,8 @@ pub struct Reports {
 /// Starts the thread that writes the reports.
 ///
 /// It ends after [`Message::Finished`], or when every sender is gone, and drops its end of the channel last:
-/// once [`Sender::closed`] resolves, joining takes no time. Waiting for that beside the signals keeps a
-/// paused pager from blocking ^C.
+/// once [`Sender::closed`] resolves, joining takes no time. The caller waits for that and for signals at the same
+/// time, so that a paused pager does not block ^C.
 ///
 /// # Errors
 /// A file cannot be created, or the thread cannot be started.
@@ -191,7 +191,7 @@ fn reporters(
         hidden.push(Stream::Stdout);
     }
     if spec.progress {
-        // First, so that the bar is removed before the others write their last lines.
+        // This reporter is the first, so that the bar is removed before the others write their last lines.
         reporters.push(Box::new(Progress::new(info, progress::terminal_width)));
     }
     if spec.json {
@@ -225,7 +225,7 @@ fn reporters(
         reporters.push(Box::new(Stats::new(info)));
     }
     if let Some(html) = &spec.html {
-        // Last: a failure here must not prevent the last lines of the others.
+        // This reporter is the last, because its failure must not prevent the last lines of the others.
         reporters.push(Box::new(Html::create(html, info)?));
     }
     Ok(reporters)

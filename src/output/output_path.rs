@@ -1,6 +1,6 @@
 //! Paths of output files, resolved without following links that other users could have created.
 //!
-//! Whoever can write to a directory can put a symbolic link there, to a file that only this program's user may
+//! A user who can write to a directory can put a symbolic link there, to a file that only this program's user may
 //! write to. Therefore mrsh resolves a path directory by directory, holds each by a descriptor, and follows a symbolic
 //! link only in a directory that only root and this user can write to. A later change of the path by other users has
 //! no effect. The kernel's `protected_symlinks` does less: it covers only directories with a sticky
@@ -73,7 +73,7 @@ impl OutputPath {
     /// Opens the file.
     ///
     /// # Errors
-    /// The system's, also if the file has become a link meanwhile.
+    /// An error of the system, also if the file has become a link meanwhile.
     pub(super) fn open(&self, flags: OFlags) -> io::Result<File> {
         let follow = if self.is_kernel_link {
             // Only the kernel can follow such a link; NOFOLLOW would refuse it.
@@ -89,7 +89,7 @@ impl OutputPath {
     /// Returns the status of the file; `None` if it does not exist.
     ///
     /// # Errors
-    /// The system's.
+    /// An error of the system.
     pub(super) fn stat(&self) -> io::Result<Option<Stat>> {
         let follow = if self.is_kernel_link {
             AtFlags::empty()
@@ -169,7 +169,7 @@ impl PathWalk {
             Ok(target) => Ok(PathPart::Link(
                 OsString::from_vec(target.into_bytes()).into(),
             )),
-            // Not a link, or it does not exist.
+            // The path is no link, or it does not exist.
             Err(Errno::INVAL | Errno::NOENT) => Ok(PathPart::Other),
             Err(error) => Err(error.into()),
         }

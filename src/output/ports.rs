@@ -64,7 +64,7 @@ pub fn describe(
             .map(|s| s.0);
         let list = ranges(of_kind);
         if !list.is_empty() {
-            line(format_args!("left alone, since {words} them: {list}"));
+            line(format_args!("not used, because {words} them: {list}"));
         }
     }
     for (number, port) in &ports {
@@ -146,8 +146,8 @@ mod tests {
         ];
         insta::assert_snapshot!(describe(&(512..=1023), &candidates, &sockets), @r"
         source ports 512-1023: 3 usable at once towards each host
-        left alone, since servers or management controllers want them: 512-513 623
-        left alone, since /etc/bindresvport.blacklist names them: 700
+        not used, because servers or management controllers want them: 512-513 623
+        not used, because /etc/bindresvport.blacklist names them: 700
         port 600: listened on
         port 601: 1 in use; 2 closing or in TIME_WAIT, free in 12 to 59 s
         port 602: 1 closing or in TIME_WAIT, free in 3 s

@@ -76,7 +76,7 @@ impl Progress {
     /// Creates the reporter. `width` returns the width of the terminal, which may change.
     pub(super) fn new(info: &Arc<RunInfo>, width: fn() -> u16) -> Self {
         let canvas = BarCanvas::default();
-        // The maximum rate, since this reporter decides when to draw.
+        // indicatif gets the maximum rate, because this reporter decides when to draw.
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), 255);
         let bar = ProgressBar::with_draw_target(Some(info.targets.len() as u64), target);
         bar.set_style(style(TEMPLATE));

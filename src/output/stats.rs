@@ -228,7 +228,7 @@ mod tests {
     use crate::event::{Facts, LeftRunning, RemoteExit};
 
     #[test]
-    fn the_slowest_and_what_they_did_are_named() {
+    fn the_slowest_hosts_and_their_phases_are_named() {
         let names = ["ada", "bea", "cas", "dot", "eve", "fay", "gus"];
         let mut stats = Stats::new(&Arc::new(run_info(&names)));
         for target in 0..6 {

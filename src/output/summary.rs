@@ -41,7 +41,7 @@ pub enum SummaryLevel {
     None,
 }
 
-/// Folds failures by cause and writes them at the end; writes notes and states at once.
+/// Folds failures by cause and writes them at the end; writes notices and states at once.
 #[derive(Debug)]
 pub(super) struct Summary {
     verbose: bool,

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_pass_where_they_are_wanted_and_nothing_else_does() {
+    fn colours_pass_if_enabled_and_other_control_sequences_do_not() {
         let line = |text: &[u8], colors| {
             let mut to = Vec::new();
             shown_line(text, colors, &mut to);

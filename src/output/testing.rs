@@ -1,5 +1,4 @@
-//! What the tests and the fuzz target of the reporters share: a console that remembers every write, and
-//! targets.
+//! Code for the tests and the fuzz target of the reporters: a console that records every write, and events.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -13,11 +12,11 @@ use crate::targets::{Target, TargetId, TransportKind};
 
 type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
 
-/// Remembers each write of its writers, in order.
+/// Records each write of its writers, in order.
 #[derive(Clone, Default)]
 pub(super) struct Recorder(Writes);
 
-/// One of the recorder's two ends.
+/// One of the two writers of the recorder.
 pub(super) struct RecordingWriter(Writes, Stream);
 
 impl Recorder {
@@ -61,7 +60,7 @@ pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
     }
 }
 
-/// What was asked for in such a run.
+/// Returns the data of such a run that reporters get before it starts.
 #[must_use]
 pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
     RunInfo {
@@ -105,7 +104,7 @@ pub(super) fn output(target: u32, stream: Stream, data: &[u8]) -> Event {
     })
 }
 
-/// The end of a target.
+/// Returns the event for the end of a target.
 pub(super) fn finished(target: u32, outcome: Outcome) -> Event {
     Event::Finished(Finished {
         target: TargetId(target),
@@ -116,13 +115,13 @@ pub(super) fn finished(target: u32, outcome: Outcome) -> Event {
     })
 }
 
-/// The good end of a target.
+/// Returns the event for a target that succeeded.
 pub(super) fn succeeded(target: u32) -> Event {
     finished(target, Outcome::Exited(RemoteExit::Code(0)))
 }
 
-/// What the line report writes on each of its streams for these pieces of the output of hosts `a` and `b`,
-/// if it keeps `limit` bytes of a line in memory.
+/// Returns the text of the line report on each of its streams, for these pieces of the output of hosts `a` and `b`.
+/// `limit` is the number of bytes of a line that it keeps in memory.
 #[must_use]
 pub fn printed(limit: usize, pieces: &[(u32, Stream, &[u8])]) -> [Vec<u8>; 2] {
     let recorder = Recorder::default();

@@ -345,7 +345,7 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
     let mut settings = Vec::new();
     for file in &cli.identities {
         let path = std::path::absolute(file).map_err(Error::system("find the identity's file"))?;
-        // The public half is enough if the agent has the other.
+        // The public half is enough if the agent has the private half.
         let mut public = path.clone().into_os_string();
         public.push(".pub");
         fs::metadata(&path)
@@ -354,7 +354,7 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
                 file: file.clone(),
                 source,
             })?;
-        // In ssh_config, a percent sign starts a token, and quotes keep blanks together.
+        // In ssh_config, a percent sign starts a token, and a value with blanks needs quotes.
         let path = path.display().to_string().replace('%', "%%");
         settings.push(format!("IdentityFile=\"{path}\""));
     }
@@ -417,7 +417,7 @@ fn only_rshd(cli: &Cli, targets: &[Target]) -> Result<(), Error> {
         |target: &&Target| target.transport_or(cli.default_transport()) == TransportKind::Rsh;
     let port = |target: &Target| target.port.or(cli.port).unwrap_or(RSH_PORT);
     let mut rsh_targets = targets.iter().filter(is_rsh);
-    // Read only if a target has another port, which is rare.
+    // The file is read only if a target has another port, which is rare.
     let services = LazyCell::new(|| fs::read_to_string(SERVICES).unwrap_or_default());
     let is_rshd = |port| port == RSH_PORT || shell_service(&services) == Some(port);
     match rsh_targets.find(|target| !is_rshd(port(target))) {

@@ -7,11 +7,11 @@ use crate::event::CancelReason;
 /// Treatment of the targets in progress, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
-    /// The targets in progress go on to their end. No other is started.
+    /// The targets in progress run to their end. No other target is started.
     Drain,
-    /// Their commands get TERM, and later KILL.
+    /// The commands of the targets in progress get TERM, and later KILL.
     Stop,
-    /// Their commands get KILL at once.
+    /// The commands of the targets in progress get KILL at once.
     AtOnce,
 }
 

@@ -1,6 +1,6 @@
 //! Limits on the time of a command, and the last read before a limit stops it.
 //!
-//! Time in which the reader of the reports holds the command's output back counts for none of them.
+//! None of these limits counts the time in which the reader of the reports holds the command's output back.
 
 use std::time::Duration;
 
@@ -166,7 +166,8 @@ pub(super) async fn last_read<S: Session>(
     tokio::select! {
         biased;
         () = cancelled.by_signal(), if wait_for_reader => None,
-        // Before the output: when an endless stream has used up the task's budget in tokio, timers do not fire.
+        // This branch comes before the output: when an endless stream has used up the task's budget in tokio, timers do
+        // not fire.
         () = command_clock.passed(LAST_READ) => None,
         ended = session.pump(output) => Some(ended),
         () = nothing_more => None,

@@ -100,7 +100,7 @@ pub async fn run<T: Transport>(
                 Err(_) => dispatcher.on_reporter_gone(),
             },
             () = reports.closed(), if !dispatcher.reporter_gone => dispatcher.on_reporter_gone(),
-            // After the reporter: if it takes events, the run waits for it, however long the commands take to end.
+            // This branch comes after the reporter: while that takes events, the run waits for the commands to end.
             () = alarm_reached(reader_timeout.as_ref()), if dispatcher.has_events() => {
                 if dispatcher.is_reader_stuck() {
                     dispatcher.on_reporter_gone();

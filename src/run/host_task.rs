@@ -92,7 +92,7 @@ pub(super) struct Attempts {
     wait: Option<PhaseWait>,
 }
 
-/// A wait that is a phase among the times of a target.
+/// A wait whose time is counted as a phase of the target.
 #[derive(Clone, Copy, Debug)]
 struct PhaseWait {
     /// True for a port, false for a retry.
@@ -105,7 +105,7 @@ struct PhaseWait {
 struct Attempt {
     route: Route,
     budget: Budget,
-    /// Facts of the attempts before.
+    /// Facts of the earlier attempts.
     earlier: Facts,
     /// Time of the lookup of the name.
     resolve: Duration,
@@ -330,7 +330,8 @@ async fn carry<T: Transport>(
         let outcome = tokio::select! {
             biased;
             cancel = cancelled.requested() => Outcome::Cancelled(cancel.reason),
-            // Before the output: when an endless stream has used up the task's budget in tokio, timers do not fire.
+            // This branch comes before the output: when an endless stream has used up the task's budget in tokio,
+            // timers do not fire.
             error = out_of_time(context, &command_clock, facts) => Outcome::Failed(error.into()),
             ended = session.pump(output) => return unstopped(ended),
         };
@@ -388,7 +389,7 @@ async fn stop<T: Transport>(
         if !session.signal(signal) {
             break;
         }
-        // This time counts also while the reader holds the output back: the signal must reach the target.
+        // This clock runs also while the reader holds the output back, because the signal must reach the target in time.
         let grace = context.clock.alarm(time);
         tokio::select! {
             biased;

@@ -42,7 +42,7 @@ const SIGINT: i32 = 2;
 /// The outcome of a target whose output may still be in the queue.
 #[derive(Debug)]
 struct UnreportedEnd {
-    /// Number of received chunks after which the queue has none of this target.
+    /// Number of received chunks after which the queue has no chunk of this target.
     after: u64,
     finished: Finished,
 }

@@ -36,19 +36,20 @@ mod waits;
 enum TargetScript {
     Unresolved,
     NeverAnswers,
-    /// Waits this often for a port, for this long each time, then exits with status 0.
+    /// Waits for a port this number of times, this long each time. Then exits with status 0.
     WaitsForPorts(u8, u64),
-    /// Connects in this time, writes this many chunks with this pause before each, exits with this status or on a signal.
+    /// Connects in this time, writes this number of chunks with this pause before each. Then exits with this status, or
+    /// earlier on a signal.
     Runs(u64, u8, u64, u8),
-    /// Runs until TERM, or until KILL if deaf.
+    /// Runs until TERM, or until KILL if it ignores TERM.
     Stays {
         deaf: bool,
     },
-    /// Runs in spite of all signals.
+    /// Runs and ignores all signals.
     Immortal,
     /// Runs, and no signal can be sent to it.
     Mute,
-    /// Fails this often in this way, then exits with status 0.
+    /// Fails this number of times in this way. Then exits with status 0.
     Fails(u8, ScriptedFailure),
     Lost,
     Panics,
@@ -56,7 +57,7 @@ enum TargetScript {
     Short {
         passes: bool,
     },
-    /// Writes this many chunks of the maximum size, or endless ones.
+    /// Writes this number of chunks of the maximum size; `None` for chunks without end.
     Floods(Option<u32>),
 }
 
@@ -291,8 +292,8 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
 /// Control requests with their times in milliseconds.
 type Requests = Vec<(u64, ControlRequest)>;
 
-/// Runs scripts. Returns all events, and the numbers as reported and as returned. The reader takes `pause` for each
-/// message and goes away after `max_messages` of them.
+/// Runs scripts. Returns all events, the reported statistics and the returned statistics. The reader takes `pause` for
+/// each message and closes after `max_messages` messages.
 async fn play(
     spec: RunSpec,
     scripts: Vec<TargetScript>,
@@ -313,7 +314,7 @@ async fn play(
             tokio::time::sleep_until(start + Duration::from_millis(at)).await;
             let _ = request.send(what).await;
         }
-        // The source never closes, like the signals of a process.
+        // The source of signals of a process never closes.
         std::future::pending::<()>().await;
     };
     let reading = async move {

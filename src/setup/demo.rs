@@ -15,7 +15,7 @@ use reserved_ports::{RESERVED, SourcePorts};
 #[derive(Debug)]
 pub(super) struct EmbeddedDaemons {
     daemons: Daemons,
-    /// The name by which the daemons know their only client.
+    /// Random user name that only this process sends, so that the daemons accept no other client.
     token: String,
     source_ports: SourcePorts,
 }
@@ -72,7 +72,7 @@ impl EmbeddedDaemons {
     pub(super) fn notice(&self) -> Notice {
         let ports = match &self.source_ports {
             SourcePorts::Any if self.calls_back_from_reserved() => "any".to_owned(),
-            SourcePorts::Any => "any, for want of the right to use 512-1023".to_owned(),
+            SourcePorts::Any => "any, because mrsh has no right to use 512-1023".to_owned(),
             SourcePorts::Reserved => range_text(&RESERVED),
             SourcePorts::Range(range) => range_text(range),
         };

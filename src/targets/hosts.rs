@@ -79,7 +79,7 @@ pub struct Host<'a> {
     pub labelled: bool,
     /// The name or address, without the brackets of an IPv6 address. Sets have the host under this name.
     pub name: &'a str,
-    /// The name or address to connect to, if it is not the name.
+    /// The name or address to connect to, if it is not `name`.
     pub address: Option<&'a Arc<str>>,
     /// The variables of an inventory.
     pub inventory: Option<&'a Arc<InventoryVariables>>,
@@ -122,7 +122,7 @@ pub struct Says {
 }
 
 impl Says {
-    /// Returns the options of the words of a list, without those of the lists in it.
+    /// Returns the options that the words of a list set. Lists inside the list are not searched.
     #[must_use]
     pub fn of(hosts: &HostList) -> Says {
         let mut says = Says::default();

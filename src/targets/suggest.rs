@@ -1,4 +1,4 @@
-//! Suggestions for names that are not known: the nearest one that is.
+//! Suggestions for unknown names: the nearest known name.
 
 /// Returns the known name that is nearest to this one, if it differs by at most two edits and in less than half of the
 /// letters. An edit adds, removes or replaces a letter, or swaps two neighbours.

@@ -202,7 +202,7 @@ fn mentions_that_contradict_each_other_are_refused() {
         message("n1 port=7\nn1 port=7 user=op\n")
             .starts_with("n1 is named twice, with port=7 and with user=op port=7\n")
     );
-    // A user before a name is no label, and a port after it is one.
+    // A text before `@` is the user, not a part of the label. A port makes the text a label.
     for (text, said) in [
         ("n1 user=a\nb@n1\n", "with user=a and with user=b"),
         (

@@ -66,7 +66,7 @@ impl WordSyntax<'_> {
         })
     }
 
-    /// Refuses the word if only names count and it has more.
+    /// Refuses the word if only names count and the word has other data.
     fn allow(&self, only_names: bool) -> Result<(), WordError> {
         match self.operator {
             Some(operator) if !only_names => error(

@@ -170,9 +170,9 @@ pin_project! {
 struct Meter<'a> {
     most: Duration,
     start: Instant,
-    /// Scheduling delay of the process at the start.
+    /// Scheduling delay of the process before `start`.
     delayed: Duration,
-    /// Excused time at the start.
+    /// Excused time before `start`.
     excused: Duration,
     budget: &'a mut Budget,
 }

@@ -22,7 +22,7 @@ pub enum TransportError {
         reason: String,
     },
     /// The name service could not answer now.
-    #[error("name not resolved for now: {reason}")]
+    #[error("name not resolved this time: {reason}")]
     NameService {
         /// The resolver's message.
         reason: String,
@@ -44,7 +44,7 @@ pub enum TransportError {
     /// The daemon closed or answered without a call-back.
     #[error("no call-back for stderr: {fault}")]
     NoCallback {
-        /// The reason why there is none.
+        /// The reason why there is no call-back.
         fault: CallbackFault,
     },
     /// The other side closed the connection too early.
@@ -69,9 +69,9 @@ pub enum TransportError {
         suffix(text.as_deref())
     )]
     Busy {
-        /// Number of connections that it closed.
+        /// Number of connections that the server closed.
         attempts: u32,
-        /// Its message.
+        /// The message of the server.
         text: Option<String>,
     },
     /// The host key is unknown, has changed, or is revoked.
@@ -85,7 +85,7 @@ pub enum TransportError {
     AuthFailed {
         /// The methods that were tried and those that the server allows.
         text: String,
-        /// The use of the password.
+        /// Use of the password in this login.
         password: PasswordUse,
     },
     /// The jump host failed.
@@ -93,7 +93,7 @@ pub enum TransportError {
     Jump {
         /// The jump host.
         jump: String,
-        /// Its error.
+        /// The error of the jump host.
         source: Box<TransportError>,
     },
     /// A setting for this target cannot be used.
@@ -167,7 +167,7 @@ pub enum TransportError {
     /// The program `ssh` could not log in.
     #[error("ssh: {text}")]
     OpenSsh {
-        /// Its message, on one line and without the name of the host.
+        /// The message of `ssh`, on one line and without the name of the host.
         text: String,
     },
     /// Any other error of the connection.
@@ -196,16 +196,16 @@ pub enum CallbackFault {
          --stderr merge, or a longer -t"
     )]
     TimedOut,
-    /// The daemon answered without one.
-    #[error("the daemon answered without it: try --stderr merge")]
+    /// The daemon answered without a call-back.
+    #[error("the daemon answered without opening it: try --stderr merge")]
     Answered,
-    /// One came from an unknown address. The command was not sent.
+    /// A call-back came from an unknown address. The command was not sent.
     #[error(
         "one came from an address that is not known to be the host's: if it is, name it with callback= in \
          the hosts file or --callback-from, or try --stderr merge"
     )]
     UnknownAddress,
-    /// One came from an unknown address. The command was sent.
+    /// A call-back came from an unknown address. The command was sent.
     #[error(
         "one came from an address that is not known to be the host's, and the command may be running: if \
          the address is the host's, name it with callback= in the hosts file or --callback-from, or try \

@@ -122,7 +122,7 @@ impl Output {
         }
     }
 
-    /// Returns the time since then in which the reader blocked, without the time in which this process was stopped.
+    /// Returns the time since `since` in which the reader blocked, without the time in which this process was stopped.
     fn held_since(&self, since: ClockReading) -> Duration {
         let now = self.now();
         let running = now.running.saturating_sub(since.running);

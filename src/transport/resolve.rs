@@ -144,7 +144,7 @@ impl NameResolver {
             let found = (asking.ask)(&name, port);
             // Returned here and not by the caller: after a timeout the thread is still busy.
             drop(turn);
-            // A late answer helps nobody, but it proves that the service is not dead.
+            // The lookup of a late answer has failed already, but the answer proves that the service is not dead.
             if let Err(late) = sender.send(found)
                 && !is_local
                 && is_answer(&late)
@@ -259,7 +259,7 @@ async fn died(service: &mut watch::Receiver<NameService>) {
 /// Returns the error of a lookup that is not made because the name service is dead.
 fn not_asked() -> TransportError {
     TransportError::NameService {
-        reason: format!("not asked for, since {UNANSWERED} others had no answer"),
+        reason: format!("not looked up, because {UNANSWERED} other lookups had no answer"),
     }
 }
 
@@ -388,7 +388,10 @@ mod tests {
             match error.unwrap() {
                 TransportError::ConnectTimeout { .. } => timed_out += 1,
                 TransportError::NameService { reason } => {
-                    assert_eq!(reason, "not asked for, since 32 others had no answer");
+                    assert_eq!(
+                        reason,
+                        "not looked up, because 32 other lookups had no answer"
+                    );
                     not_asked += 1;
                 }
                 error => panic!("{error}"),
@@ -442,7 +445,7 @@ mod tests {
             let error = resolver.lookup("n", 514, &mut budget).await.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "name not resolved for now: Temporary failure in name resolution"
+                "name not resolved this time: Temporary failure in name resolution"
             );
         }
         assert_eq!(resolver.0.service.borrow().unanswered, 0);

@@ -20,7 +20,7 @@ pub(super) struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WriteState {
     Open,
-    /// This side has ended it, and so it closes first.
+    /// This side has ended its direction, so it closes first.
     Ended,
     /// A write has failed: the other side has reset the connection.
     Broken,

@@ -1,5 +1,5 @@
-//! The least that an rsh client can do, as the measure of mrsh's own cost: the same connections, reserved ports, shared
-//! listeners and wrapper, but no output, no time-outs, no retries, and IPv4 addresses only. Run by `tests/bench/run`.
+//! A minimal rsh client, to compare with the cost of mrsh: the same connections, reserved ports, shared listeners and
+//! wrapper, but no output, no timeouts, no retries, and only IPv4 addresses. Run by `tests/bench/run`.
 //!
 //! usage: `bare FANOUT FILE`: runs `uptime` on every address of FILE, FANOUT of them at a time.
 
@@ -25,7 +25,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Listeners for stderr connections are on the first ports from 1023 downward that another client left usable; those below
 /// are for main connections.
 const LISTENERS: usize = 32;
-/// All of a request but the port in front.
+/// A request without the port at its start.
 const REQUEST: &str = concat!(
     "root\0root\0exec /bin/sh -c '\"${SHELL:-/bin/sh}\" -c \"$1\" ",
     "</dev/null;printf \"0123456789abc:%d\\n\" $?' sh 'uptime'\0"
@@ -33,7 +33,7 @@ const REQUEST: &str = concat!(
 const MARKER: &[u8] = b"\n0123456789abc:0\n";
 const NONBLOCKING: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-/// What an event is about, in the number that it carries.
+/// The subject of an event, in the number of the event.
 const MAIN: u64 = 0;
 const STDERR: u64 = 1 << 32;
 const LISTENER: u64 = 2 << 32;
@@ -49,11 +49,11 @@ struct Session {
 
 struct Client {
     epoll: OwnedFd,
-    /// Each with its port.
+    /// Listeners, each with its port.
     listeners: Vec<(OwnedFd, u16)>,
     sessions: Vec<Option<Session>>,
     free: Vec<usize>,
-    /// Whose stderr connection a caller is.
+    /// Session of a caller, for its stderr connection.
     by_host: HashMap<Ipv4Addr, usize>,
     highest_port: u16,
     next_port: u16,
@@ -103,7 +103,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
                 kind => client.ready(index, kind == MAIN),
             });
         }
-        // After the whole list, so that no event of an old session meets a new one in its place.
+        // New sessions start after the whole list, so that no event of an old session is used for a new one at the same
+        // index.
         for host in waiting.by_ref().take(ended) {
             client.start(host)?;
         }
@@ -147,7 +148,7 @@ impl Client {
     }
 
     fn start(&mut self, host: Ipv4Addr) -> Result<(), Errno> {
-        // Every host is another peer, so any port will do for any of them.
+        // Every host is another peer, so any port can be used for any host.
         let main = reserved_socket(&mut self.next_port, self.highest_port)?;
         match rustix::net::connect(&main, &SocketAddrV4::new(host, 514)) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
@@ -175,7 +176,7 @@ impl Client {
         Ok(())
     }
 
-    /// Takes the stderr connections that have come in on a listener.
+    /// Accepts the stderr connections of a listener.
     fn callbacks(&mut self, listener: usize) -> Result<(), Errno> {
         while let Ok((socket, Some(peer))) =
             rustix::net::acceptfrom_with(&self.listeners[listener].0, NONBLOCKING)
@@ -196,7 +197,7 @@ impl Client {
         Ok(())
     }
 
-    /// Does what one of a session's connections is ready for. True: the session has ended.
+    /// Reads or writes on a ready connection of a session. Returns true if the session has ended.
     fn ready(&mut self, index: usize, is_main: bool) -> bool {
         let Some(session) = &mut self.sessions[index] else {
             return false;
@@ -225,7 +226,7 @@ impl Client {
                 Err(_) => return self.end(index),
             }
         }
-        // The far side has closed, so this one may: no TIME_WAIT stays here.
+        // The remote side has closed first, so closing here leaves no TIME_WAIT on this machine.
         *socket = None;
         session.main.is_none() && session.stderr.is_none() && self.end(index)
     }
@@ -245,7 +246,9 @@ impl Client {
     }
 }
 
-/// A socket bound to the first usable port from `next` downward; `next` is the one after it then, and `highest` after 512.
+/// A socket bound to the first usable port from `next` downward. Sets `next` to the port below it, or to `highest`
+/// after
+/// 512.
 fn reserved_socket(next: &mut u16, highest: u16) -> Result<OwnedFd, Errno> {
     let socket =
         rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, NONBLOCKING, None)?;

@@ -1,4 +1,4 @@
-//! The channel layer: whatever a server sends once it has proved its identity, the session ends in order.
+//! The channel layer: the session ends in order for any bytes from a server that has proved its identity.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The wrapper's decoder: any stream gives the same output and the same end, however it is cut.
+//! The decoder of the end marker: the output and the end do not depend on the pieces in which the stream arrives.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

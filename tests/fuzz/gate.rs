@@ -1,4 +1,4 @@
-//! The gate before libssh2: whatever a server sends, nothing passes but a proof of its identity.
+//! The gate before libssh2: of any bytes from a server, only a proof of its identity passes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The line splitter: any output in any pieces becomes whole, labelled lines.
+//! The line splitter: output in any pieces becomes complete, labelled lines.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

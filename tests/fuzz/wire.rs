@@ -1,4 +1,4 @@
-//! The wire format: any answer of a daemon is read within bounds, however it is cut.
+//! The wire format: any answer of a daemon, in any pieces, is read within the limits.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

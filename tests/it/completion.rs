@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::{Mrsh, lacks};
 
-/// A home with groups, profiles and known hosts of its own, and a file `some.hosts`. `bin` has the program.
+/// A home directory with groups, profiles, known hosts, and a file `some.hosts`. Its `bin` has the program.
 fn home(shell: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &[u8]| {
@@ -29,12 +29,12 @@ fn home(shell: &str) -> tempfile::TempDir {
     symlink(env!("CARGO_BIN_EXE_mrsh"), home.path().join("bin/mrsh")).unwrap();
     let script = Mrsh::new().args(&["--generate", shell]).run();
     assert_eq!(script.status, Some(0), "{}", script.stderr);
-    // Where zsh looks for it; the others do not mind the name.
+    // zsh looks for a file with this name. The other shells accept any name.
     write("_mrsh", &script.stdout);
     home
 }
 
-/// Command lines, and what one of them becomes: the completed last word, or none.
+/// Command lines, each with its last word after the completion; empty if there is no completion.
 const LINES: [(&str, &str); 15] = [
     ("mrsh -g xcom", "xcompute"),
     ("mrsh --group=xcom", "--group=xcompute"),
@@ -48,13 +48,13 @@ const LINES: [(&str, &str); 15] = [
     ("mrsh -P some", ""),
     ("mrsh -f some", "some.hosts"),
     ("mrsh --hosts-file=some", "--hosts-file=some.hosts"),
-    // The command has its own words.
+    // The words of COMMAND are completed by the shell.
     ("mrsh -w n1 cat some", "some.hosts"),
     ("mrsh -w n1 cat --gath", ""),
     ("mrsh -w n1 unexpan", "unexpand"),
 ];
 
-/// What a script of a shell prints in the home.
+/// Returns the text that a script of a shell prints in the home directory.
 fn printed(home: &Path, program: &str, args: &[&str]) -> String {
     let path = format!("{}/bin:/usr/bin:/bin", home.display());
     let output = Command::new(program)
@@ -71,12 +71,12 @@ fn printed(home: &Path, program: &str, args: &[&str]) -> String {
 }
 
 #[test]
-fn bash_completes_what_the_program_says() {
+fn bash_shows_the_completions_of_the_program() {
     if lacks("bash") {
         return;
     }
     let home = home("bash");
-    // As readline cuts the words, at = : and @ too, and as it shows what comes of the last one.
+    // Cuts the words as readline does, also at `=`, `:` and `@`, and prints the completed last word.
     let script = r#"
         source ./_mrsh
         complete -p mrsh
@@ -114,7 +114,7 @@ fn bash_hands_the_command_to_its_own_completion() {
         _mrsh mrsh - ls
         echo "${COMPREPLY[@]}"
     "#;
-    // The command starts at its first word, which readline has cut into three.
+    // readline cuts the first word of COMMAND into three.
     assert_eq!(
         printed(home.path(), "bash", &["--norc", "-c", script]),
         "offset 3\n"
@@ -122,7 +122,7 @@ fn bash_hands_the_command_to_its_own_completion() {
 }
 
 #[test]
-fn fish_completes_what_the_program_says() {
+fn fish_shows_the_completions_of_the_program() {
     if lacks("fish") {
         return;
     }
@@ -144,12 +144,12 @@ fn fish_completes_what_the_program_says() {
 }
 
 #[test]
-fn zsh_completes_what_the_program_says() {
+fn zsh_shows_the_completions_of_the_program() {
     if lacks("zsh") {
         return;
     }
     let home = home("zsh");
-    // In a shell with a terminal of its own: each line gets a TAB, and a key that shows what it has become.
+    // Runs a shell on a pseudo-terminal. Each line gets a TAB, and then a key that prints the completed line.
     let script = r#"
         zmodload zsh/zpty
         zpty shell zsh -f -i

@@ -1,12 +1,12 @@
-//! The pages for people: their links lead to files, the files of the code that they name exist, and so do the
-//! names in the glossary. No line of prose is longer than 120 characters.
+//! The README and the pages in `docs`: the files exist to which their links lead and whose names they have, and so
+//! do the names in the glossary. No line of prose is longer than 120 characters.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The widest line of prose, in characters.
+/// Maximum width of a line of prose, in characters.
 const WIDTH: usize = 120;
 
 /// The README and the pages in `docs`, with their texts.

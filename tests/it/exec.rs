@@ -1,4 +1,4 @@
-//! `-R exec`: local commands in the place of hosts, and mixed with hosts.
+//! `-R exec`: local commands instead of hosts, and together with hosts.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ fn exec(targets: &str) -> Mrsh {
     Mrsh::new().args(&["-R", "exec", "-w", targets])
 }
 
-/// How many processes have this word among their arguments.
+/// Returns the number of processes that have this word among their arguments.
 fn processes_with(word: &str) -> usize {
     let has_word = |entry: &fs::DirEntry| {
         fs::read(entry.path().join("cmdline"))
@@ -23,7 +23,7 @@ fn processes_with(word: &str) -> usize {
     entries.flatten().filter(has_word).count()
 }
 
-/// Waits until no process has this word any more: one that was killed needs a moment to go.
+/// Waits until no process has this word among its arguments. A killed process needs a moment to end.
 #[track_caller]
 fn all_gone(word: &str) {
     let until = Instant::now() + Duration::from_secs(10);
@@ -127,7 +127,7 @@ fn a_command_that_takes_too_long_ends_with_all_that_it_started() {
 }
 
 #[test]
-fn one_that_does_not_heed_term_is_killed() {
+fn a_command_that_ignores_term_is_killed() {
     let time = long_time(2);
     let script = format!("trap '' TERM; echo up; sleep {time}");
     let mut running = exec("p").args(&["sh", "-c", &script]).start();
@@ -154,7 +154,7 @@ fn a_run_with_few_descriptors_takes_more_turns() {
 }
 
 #[test]
-fn what_cannot_be_started_is_said_before_anything_is() {
+fn a_command_that_cannot_be_started_is_an_error_before_the_run() {
     for (command, words) in [
         (&["echo", "%x"][..], "%x"),
         (&["no-such-program", "%h"], "cannot find the program"),
@@ -165,7 +165,7 @@ fn what_cannot_be_started_is_said_before_anything_is() {
         assert_eq!(ended.stdout, b"");
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
-    // A name that differs from host to host shows only when it is tried.
+    // The name of the program differs from host to host, so the error occurs at the start of each command.
     let ended = exec("p[1-2]").args(&["/nowhere/%h"]).run();
     assert_eq!(ended.status, Some(3), "{ended:?}");
     assert!(
@@ -203,7 +203,7 @@ fn an_ignored_sigchld_changes_no_result() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said, "mrsh: 1 failed: p2: exit 7\n");
-    // Nor that of the commands which tell groups, and which run before anything else.
+    // The same holds for the commands that list groups. They run before all others.
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("clustershell");
     fs::create_dir(&folder).unwrap();
@@ -217,7 +217,7 @@ fn an_ignored_sigchld_changes_no_result() {
     assert_eq!(output.stdout, b"n1 n2\n", "{output:?}");
 }
 
-/// The masks in lines of /proc/self/status, as far as they are of ordinary signals.
+/// The masks in lines of /proc/self/status, without real-time signals.
 fn masks(lines: &[u8]) -> Vec<u64> {
     let text = str::from_utf8(lines).unwrap();
     let mask = |line: &str| u64::from_str_radix(line.split_once('\t').unwrap().1, 16).unwrap();
@@ -232,7 +232,7 @@ fn signals_that_were_blocked_or_ignored_stop_a_run_and_reach_its_commands() {
     let python = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
 for number in [signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM]:
     signal.signal(number, signal.SIG_IGN)";
-    // The command kills the program that started it, and sees for itself with which signals it runs.
+    // The command prints its own signal masks and kills the program that started it.
     let script = "grep -E '^Sig(Blk|Ign)' /proc/self/status; kill -TERM $PPID; sleep 1000";
     let output = with_signals(
         python,
@@ -249,7 +249,7 @@ for number in [signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM]:
 }
 
 #[test]
-fn what_nohup_ignores_stays_ignored_by_commands_too() {
+fn signals_that_nohup_ignores_stay_ignored_by_commands_too() {
     if lacks("python3") {
         return;
     }
@@ -268,7 +268,7 @@ fn commands_that_ask_for_the_terminal_do_not_hang() {
     if lacks("script") {
         return;
     }
-    // What stty sets, and what a password is asked for on, is the terminal of the session.
+    // stty and password prompts use the terminal of the session.
     let script = "stty -F /dev/tty tostop; read x < /dev/tty; echo > /dev/tty; echo done";
     let line = format!(
         "{} --progress never --color never -R exec -w p1 sh -c '{script}'; echo status $?",
@@ -299,7 +299,7 @@ fn hosts_and_local_commands_run_side_by_side() {
 }
 
 #[test]
-fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
+fn the_colours_of_hosts_reach_a_terminal_if_enabled() {
     if lacks("script") {
         return;
     }
@@ -317,7 +317,7 @@ fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    // Only colours pass, and end with the line.
+    // Only colours are passed on. Each line ends with the default colour.
     for (options, expected) in [
         ("--color always", "\x1b[31mred^[[2J\x1b[0m"),
         ("--color always -b", "\x1b[31mred^[[2J\x1b[0m"),
@@ -330,7 +330,7 @@ fn the_colours_of_hosts_reach_a_terminal_where_they_are_wanted() {
 }
 
 #[test]
-fn commands_that_write_without_end_are_ended() {
+fn commands_that_write_without_end_reach_their_limits() {
     for (limit, cause) in [
         (&["-u", "1"][..], "command timed out after 1 s"),
         (&["--deadline", "1"], "deadline reached"),

@@ -1,5 +1,5 @@
-//! Daemons that misbehave: for each way to do so, what the user is told, what the program ends with,
-//! and that it does end. The daemons are scripted, on loopback; see `fake_rshd::Script`.
+//! Daemons that violate the protocol or stop in the middle of it. For each fault, tests check the message, the exit
+//! status, and that the program ends. The daemons are scripted, on loopback; see `fake_rshd::Script`.
 
 use std::time::Duration;
 
@@ -31,14 +31,14 @@ fn run_with(script: Script, options: &[&str]) -> Ended {
     fake.mrsh().args(options).arg("true").run()
 }
 
-/// A command that writes a line, and stays until its client goes.
+/// A command that writes a line, and runs until its client disconnects.
 fn lasting() -> Script {
     Script::after_start()
         .send(Connection::Main, "out\n")
         .then(Step::AwaitClose)
 }
 
-/// The summary of one host that failed so.
+/// The summary of a run in which one host failed with this cause.
 fn failed(cause: &str) -> String {
     format!("1 failed: {}: {cause}", host(0))
 }
@@ -48,13 +48,13 @@ fn line(text: impl AsRef<[u8]>) -> Vec<u8> {
     [host(0).as_bytes(), b": ", text.as_ref(), b"\n"].concat()
 }
 
-/// Asserts a host that was not reached or was lost, for this reason and without output.
+/// Asserts that the host was not reached or was lost, for this reason and without output.
 #[track_caller]
 fn is_lost(ended: Ended, cause: &str) {
     ended.status(3).stdout("").says(&[&failed(cause)]);
 }
 
-// ---- what an honest daemon looks like
+// ---- a daemon that follows the protocol
 
 #[test]
 fn an_honest_daemon() {
@@ -100,7 +100,7 @@ fn many_hosts_at_once() {
     assert_eq!(stdout.lines().count() + ended.stderr.lines().count(), 600);
 }
 
-// ---- giving up
+// ---- end of a run by timeouts and signals
 
 #[test]
 fn a_command_that_takes_no_notice_of_signals() {
@@ -114,7 +114,7 @@ fn a_command_that_takes_no_notice_of_signals() {
         .filter(|seen| matches!(seen, Observation::Signal(_)))
         .collect();
     assert_eq!(signals, [&Observation::Signal(15), &Observation::Signal(9)]);
-    // Neither side keeps anything of a connection that was reset.
+    // After a reset, neither side has a connection in TIME_WAIT.
     for wire in [Connection::Main, Connection::Callback] {
         assert!(observed.contains(&Observation::Reset(wire)), "{observed:?}");
     }
@@ -147,9 +147,9 @@ fn stopped_by_a_signal() {
 }
 
 #[test]
-fn signals_that_it_was_started_to_ignore_stay_ignored() {
+fn signals_that_were_ignored_at_the_start_stay_ignored() {
     let fake = FakeRshd::playing(lasting());
-    // As nohup(1) starts it, and a shell without job control that does not wait for it.
+    // nohup(1) ignores HUP. A shell without job control ignores INT for background commands.
     let mut running = fake.mrsh().after("trap '' HUP INT").arg("true").start();
     running.has_printed(&line("out"));
     for signal in [Signal::HUP, Signal::INT, Signal::INT, Signal::INT] {
@@ -178,7 +178,7 @@ fn a_program_that_is_killed_closes_nothing_first() {
 }
 
 #[test]
-fn one_bad_host_is_nobody_elses_trouble() {
+fn one_bad_host_does_not_affect_the_others() {
     let fake = FakeRshd::playing_all(vec![
         Script::printing("good\n", 0),
         Script::after_callback().then(Step::Stall),

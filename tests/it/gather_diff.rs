@@ -1,15 +1,15 @@
-//! The gathered views from end to end, and beside Debian's own tools: what `dshbak -c` and `clubak -b`
-//! make of the same input, and the differences that are meant.
+//! Gathered output of whole runs, and a comparison with the output of `dshbak -c` and `clubak -b` for the same input.
+//! These differences are intended:
 //!
-//! - clubak leaves the space after the colon in the text unless it is told `-S ': '`, as it is here.
-//! - dshbak's rule is a character longer, it shows no count, folds the last number of a name only, and
-//!   sorts groups by their first host; ours are ClusterShell's, biggest first.
-//! - clubak orders groups of one size by their first host's name as text, `n10` before `n2`; we by its
-//!   number.
-//! - clubak's --diff leaves out the text that all others are compared with, and bytes that are not UTF-8.
-//!   Where there are several ways to say what differs, it may choose another.
-//! - A line without a host is dropped by dshbak and ends clubak; we show and count it. A last line
-//!   without a newline is dropped by dshbak. clubak cuts carriage returns off lines; we leave them.
+//! - clubak keeps the space after the colon in the text. The option `-S ': '`, which is used here, removes it.
+//! - The horizontal line of dshbak is one character longer. dshbak prints no count, folds only the last number of a
+//!   name, and sorts groups by their first host. mrsh prints the largest group first, as ClusterShell does.
+//! - clubak sorts groups of the same size by the name of their first host as text (`n10` before `n2`). mrsh sorts them
+//!   by the number.
+//! - clubak's --diff leaves out the text with which all others are compared, and bytes that are not UTF-8. If a
+//!   difference can be written in several ways, clubak may choose another way.
+//! - dshbak drops a line without a host, and clubak ends with an error. mrsh prints and counts such a line.
+//! - dshbak drops a last line without a newline. clubak removes carriage returns from lines, and mrsh keeps them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,11 +21,11 @@ use mrsh::internals::HostList;
 
 use crate::support::{Mrsh, may_skip};
 
-/// How many inputs are generated.
+/// Number of generated inputs.
 const INPUTS: u64 = 210;
 
-/// Runs clubak's own code once for each line of a list: an input, an output, and arguments. Starting
-/// Python anew each time would take a minute.
+/// A program that runs clubak's code once for each line of a list: an input, an output, and arguments. One Python
+/// process for each input would take a minute.
 const CLUBAK: &str = r"
 import os, sys
 from ClusterShell.CLI import Clubak
@@ -40,7 +40,7 @@ for line in open(sys.argv[1]):
         sys.exit('clubak failed on ' + source)
 ";
 
-/// Whether both tools are here; says what is missing.
+/// True if both tools are installed. Prints a message if one is missing.
 fn tools_are_here() -> bool {
     let python = Command::new("/usr/bin/python3")
         .args(["-c", "import ClusterShell.CLI.Clubak"])
@@ -56,7 +56,7 @@ fn tools_are_here() -> bool {
     true
 }
 
-fn fed(program: &str, args: &[&str], input: &Path) -> Output {
+fn run_with_input(program: &str, args: &[&str], input: &Path) -> Output {
     Command::new(program)
         .args(args)
         .stdin(File::open(input).unwrap())
@@ -67,14 +67,14 @@ fn fed(program: &str, args: &[&str], input: &Path) -> Output {
 
 fn mrsh(args: &[&str], input: &Path) -> Vec<u8> {
     let args = [&["--gather-stdin"], args].concat();
-    let output = fed(env!("CARGO_BIN_EXE_mrsh"), &args, input);
+    let output = run_with_input(env!("CARGO_BIN_EXE_mrsh"), &args, input);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{complaints}");
     assert_eq!(complaints, "");
     output.stdout
 }
 
-/// What clubak makes of the inputs, each with its own arguments.
+/// Returns clubak's output for each input, with the arguments of that input.
 fn clubak(directory: &Path, calls: &[(PathBuf, &[&str])]) -> Vec<Vec<u8>> {
     let target = |at: usize| directory.join(format!("clubak-{at}"));
     let mut list = String::new();
@@ -158,7 +158,7 @@ fn generated(seed: u64) -> Vec<u8> {
     input
 }
 
-/// A place for the inputs, and all of them.
+/// A temporary directory with all inputs, and their paths.
 fn inputs() -> (tempfile::TempDir, Vec<PathBuf>) {
     let directory = tempfile::tempdir().unwrap();
     let write = |seed| {
@@ -197,7 +197,7 @@ fn names(folded: &str) -> Vec<String> {
 }
 
 #[test]
-fn dshbak_makes_the_same_of_it() {
+fn output_is_the_same_as_that_of_dshbak() {
     if !tools_are_here() {
         return;
     }
@@ -209,14 +209,14 @@ fn dshbak_makes_the_same_of_it() {
                 blocks.map(|(title, text)| (names(&title), text)).collect();
             by_names
         };
-        let theirs = fed("/usr/bin/dshbak", &["-c"], input).stdout;
+        let theirs = run_with_input("/usr/bin/dshbak", &["-c"], input).stdout;
         let ours = mrsh(&[], input);
         let (theirs, ours) = (by_names(&theirs, &[b'-'; 16]), by_names(&ours, &[b'-'; 15]));
         assert_eq!(ours, theirs, "input {seed}");
 
-        // Without -c, every host has a block: our -L has the same lines.
+        // Without -c, dshbak prints a block for every host. `mrsh -L` prints the same lines.
         if seed % 4 == 0 {
-            let theirs = fed("/usr/bin/dshbak", &[], input).stdout;
+            let theirs = run_with_input("/usr/bin/dshbak", &[], input).stdout;
             let theirs = by_names(&theirs, &[b'-'; 16]);
             let mut ours: BTreeMap<Vec<String>, Vec<u8>> = BTreeMap::new();
             for line in mrsh(&["-L"], input).split_inclusive(|byte| *byte == b'\n') {
@@ -232,7 +232,7 @@ fn dshbak_makes_the_same_of_it() {
 }
 
 #[test]
-fn clubak_makes_the_same_of_it() {
+fn output_is_the_same_as_that_of_clubak() {
     if !tools_are_here() {
         return;
     }
@@ -270,13 +270,13 @@ fn clubak_makes_the_same_of_it() {
     }
 }
 
-/// One diff: the titles of both sides, and a text made from another by following it.
+/// One diff: the titles of both sides, and the text that results if the diff is applied.
 struct Diff {
     titles: [String; 2],
     new: Vec<u8>,
 }
 
-/// Reads diffs and follows them, strictly.
+/// Reads diffs and applies them. Panics if a line of the old text does not match.
 fn followed(diffs: &[u8], old: &[u8]) -> Vec<Diff> {
     let old: Vec<&[u8]> = old.split_inclusive(|byte| *byte == b'\n').collect();
     let mut lines = diffs.split_inclusive(|byte| *byte == b'\n').peekable();
@@ -326,7 +326,7 @@ fn followed(diffs: &[u8], old: &[u8]) -> Vec<Diff> {
 }
 
 #[test]
-fn clubak_sees_the_same_differences() {
+fn differences_are_the_same_as_those_of_clubak() {
     if !tools_are_here() {
         return;
     }
@@ -341,7 +341,7 @@ fn clubak_sees_the_same_differences() {
         let ours = mrsh(&["--diff"], input);
         let texts: BTreeMap<String, Vec<u8>> =
             blocks(&mrsh(&[], input), &[b'-'; 15]).into_iter().collect();
-        // Ours begins with the usual text.
+        // mrsh prints the most common text first.
         let (usual, text) = &blocks(&mrsh(&[], input), &[b'-'; 15])[0];
         let head = [usual.len() + 2 * 16 + 1, text.len()].iter().sum();
         let ours = followed(&ours[head..], text);
@@ -350,7 +350,7 @@ fn clubak_sees_the_same_differences() {
             assert_eq!(diff.new, texts[&diff.titles[1]], "{}", input.display());
         }
         assert_eq!(ours.len() + 1, texts.len(), "{}", input.display());
-        // Among groups of one size, they may begin with another.
+        // If several groups have the same size, clubak may choose another one as the most common.
         if theirs.is_empty() {
             assert!(ours.is_empty(), "{}", input.display());
         } else if theirs.starts_with(format!("--- {usual}\n").as_bytes()) {
@@ -368,9 +368,9 @@ fn clubak_sees_the_same_differences() {
     assert!(compared > 40, "only {compared} inputs were compared");
 }
 
-/// What the others do with a line that names no host, so that we learn of it if they change.
+/// The result of dshbak and clubak for a line without a host. The test fails if a new version changes it.
 #[test]
-fn a_line_without_a_host_is_where_we_differ() {
+fn a_line_without_a_host_is_handled_differently() {
     if !tools_are_here() {
         return;
     }
@@ -378,14 +378,14 @@ fn a_line_without_a_host_is_where_we_differ() {
     let input = directory.path().join("input");
     fs::write(&input, "a: 1\nno host here\na: 2").unwrap();
 
-    let dshbak = fed("/usr/bin/dshbak", &["-c"], &input);
+    let dshbak = run_with_input("/usr/bin/dshbak", &["-c"], &input);
     assert_eq!(dshbak.stdout, b"----------------\na\n----------------\n1\n");
     assert_eq!(dshbak.status.code(), Some(0));
 
-    let clubak = fed("/usr/bin/clubak", &["-b"], &input);
+    let clubak = run_with_input("/usr/bin/clubak", &["-b"], &input);
     assert_eq!((clubak.stdout, clubak.status.code()), (Vec::new(), Some(1)));
 
-    let ours = fed(env!("CARGO_BIN_EXE_mrsh"), &["--gather-stdin"], &input);
+    let ours = run_with_input(env!("CARGO_BIN_EXE_mrsh"), &["--gather-stdin"], &input);
     assert_eq!(ours.stdout, b"---------------\na\n---------------\n1\n2\n");
     assert_eq!(
         String::from_utf8(ours.stderr).unwrap(),
@@ -394,7 +394,7 @@ fn a_line_without_a_host_is_where_we_differ() {
     assert_eq!(ours.status.code(), Some(1));
 }
 
-/// The whole way, with a memory of nothing: all text goes through the temporary file.
+/// Runs with no memory for gathered output, so that all text goes through the temporary file.
 #[test]
 fn a_run_is_gathered() {
     let command = "echo up; case $MRSH_HOST in *3) echo oops >&2; exit 4;; esac";
@@ -412,7 +412,7 @@ fn a_run_is_gathered() {
     let expected = format!("{rule}\nnode3, exit 4, stderr\n{rule}\noops\n");
     assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
 
-    // Merged over there: of two connections either may be read first.
+    // Merged by the remote shell: with two connections, either may be read first.
     let merged = ["-B", "--stderr", "merge"];
     let odd = ["--diff", "--only", "odd", "--color", "always"];
     let ended = run(&[&merged[..], &odd].concat());
@@ -427,7 +427,7 @@ fn a_run_is_gathered() {
 
     let ended = run(&["-L", "--live"]);
     let text = String::from_utf8(ended.stdout).unwrap();
-    // Live lines come in any order; then each host in its turn.
+    // The live lines come in any order. The gathered lines come host by host.
     let (live, gathered) = text.split_at(text.len() / 2);
     let mut live: Vec<&str> = live.lines().collect();
     live.sort_unstable();
@@ -436,7 +436,7 @@ fn a_run_is_gathered() {
 }
 
 #[test]
-fn a_filter_that_cannot_write_says_so() {
+fn a_filter_that_cannot_write_prints_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let input = directory.path().join("input");
     fs::write(&input, "a: 1\n".repeat(100_000)).unwrap();

@@ -1,7 +1,7 @@
 //! The scenarios of tests/lab/cases: the built program against real daemons and the simulated fleet.
 //!
-//! Each case is a script that builds its own farm in private namespaces and says what it checks. All
-//! of them need root; without it they say that they are skipped, except in CI, where they must run.
+//! Each case is a script that builds its own hosts in private namespaces and prints its checks. All cases need
+//! root. Without root they print that they are skipped, except in CI, where that is a failure.
 
 use crate::support::lab_case as case;
 

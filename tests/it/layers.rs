@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
-/// Each module and the modules that it may import. Beside them stands `lib`, which imports all of them.
+/// Each module and the modules that it may import. `lib` is not in the table, because it imports all of them.
 const LAYERS: &[(&str, &[&str])] = &[
     // Helpers, which import nothing.
     ("clock", &[]),
@@ -139,7 +139,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Imports beside the table: the file, the start of the path, and the reason.
+/// Imports that the table does not allow: the file, the start of the path, and the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[(
     "cli/usage.rs",
     "config::command",
@@ -239,10 +239,10 @@ fn imports() -> Vec<Import> {
             continue;
         }
         let code = code(&fs::read_to_string(&path).unwrap());
-        // Groups of modules, and the way to another module through the parents, are not read here.
+        // Groups of modules, and paths to another module through `super`, are not read here.
         assert!(
             !code.contains("crate::{"),
-            "{file}: write one `use` a module"
+            "{file}: write one `use` for each module"
         );
         let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
         let to_the_root = "super::".repeat(module.split('/').count());
@@ -298,7 +298,8 @@ fn no_imports_form_a_circle() {
             of_this.insert(import.imported().to_owned());
         }
     }
-    // Modules that import no other are taken away, again and again. What stays is in a circle, or imports one.
+    // Modules that import no other are removed, again and again. A module that remains is in a circle, or imports one
+    // that is.
     loop {
         let left: BTreeSet<String> = imported.keys().cloned().collect();
         imported.retain(|_, modules| modules.iter().any(|module| left.contains(module)));

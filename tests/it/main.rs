@@ -1,7 +1,7 @@
 //! Integration tests: the built program against real and scripted daemons.
 //!
-//! The condition before each module always holds here. It tells clippy, which lets tests unwrap, that these
-//! are some.
+//! Each module has `#[cfg(test)]`, which is always true here. Only with it, clippy knows that the modules are tests,
+//! in which it allows `unwrap`.
 
 #[cfg(test)]
 mod completion;

@@ -65,7 +65,7 @@ fn clustershell(lines: &[String]) -> Option<Vec<String>> {
 }
 
 /// Returns the result of mrsh for the same line.
-fn ours(line: &str) -> String {
+fn mrsh_result(line: &str) -> String {
     let Ok(list) = HostList::parse(line, 1_000_000) else {
         return "error".to_owned();
     };
@@ -295,7 +295,7 @@ fn compare(lines: &[String]) {
     };
     let (mut errors, mut meant, mut failures) = (0, 0, String::new());
     for (line, theirs) in lines.iter().zip(theirs) {
-        let ours = ours(line);
+        let ours = mrsh_result(line);
         errors += usize::from(theirs == "error");
         if ours == theirs {
             continue;
@@ -312,7 +312,7 @@ fn compare(lines: &[String]) {
     }
     assert!(failures.is_empty(), "{failures}");
     println!(
-        "{} expressions, {errors} refused by ClusterShell, {meant} answered otherwise",
+        "{} expressions, {errors} refused by ClusterShell, {meant} intended differences",
         lines.len()
     );
 }
@@ -324,7 +324,7 @@ fn expressions_have_the_result_of_clustershell() {
 }
 
 #[test]
-fn damaged_expressions_are_refused_where_clustershell_refuses() {
+fn damaged_expressions_are_refused_if_clustershell_refuses_them() {
     let mut maker = ExpressionMaker(fastrand::Rng::with_seed(4));
     compare(&(0..3000).map(|_| maker.damaged()).collect::<Vec<_>>());
 }

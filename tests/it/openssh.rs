@@ -1,11 +1,11 @@
-//! `-R openssh` with programs in the place of `ssh`.
+//! `-R openssh` with test scripts instead of `ssh`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::{Ended, Mrsh};
 
-/// An `ssh` that runs the command here and heeds no option.
+/// An `ssh` that runs the command here and ignores all options.
 const HEEDS_NO_OPTION: &str =
     "while [ \"$1\" != -- ]; do shift; done; shift 2; exec sh -c \"$*\"\n";
 
@@ -50,13 +50,13 @@ fn output_of_an_ssh_that_ignores_local_command_is_the_commands() {
     // Much output is no failure either.
     let ended = with(HEEDS_NO_OPTION, &["yes | head -c 300000"]).status(0);
     assert_eq!(ended.stdout.len(), 150_000 * "h1: y\n".len());
-    // What is longer than the connect timeout has not timed out, if it has said something.
+    // A command may run for longer than the connect timeout if it has written something.
     let ended = with(HEEDS_NO_OPTION, &["-t", "1", "echo one; sleep 3; echo two"]).status(0);
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "h1: one\nh1: two\n");
 }
 
 #[test]
-fn a_failure_of_ssh_is_told_by_its_status() {
+fn a_failure_of_ssh_is_detected_by_its_status() {
     let ended = with(HEEDS_NO_OPTION, &["echo no such luck >&2; exit 255"]).status(3);
     assert_eq!(ended.stderr, "mrsh: 1 failed: h1: ssh: no such luck\n");
     // ssh itself writes nothing on standard output.

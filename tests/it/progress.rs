@@ -5,14 +5,19 @@ use std::process::{Command, Stdio};
 
 use crate::support::lacks;
 
-/// Takes the bar away, as the console writes it.
+/// Bytes with which the console removes the bar.
 const ERASE: &str = "\r\x1b[J";
 
 /// Shell text: runs `mrsh ARGS COMMAND` beside `meanwhile`, which decides when COMMAND may go on. COMMAND
 /// waits for a file that `go_on` makes. `key` waits for a line to be typed.
-fn held(folder: &tempfile::TempDir, args: &str, command: &str, meanwhile: &str) -> String {
+fn with_waiting_command(
+    folder: &tempfile::TempDir,
+    args: &str,
+    command: &str,
+    meanwhile: &str,
+) -> String {
     let file = folder.path().join("go_on");
-    let file = file.to_str().expect("its name is text");
+    let file = file.to_str().expect("the path is UTF-8");
     format!(
         "stty -echo; key() {{ read -r line; }}; go_on() {{ : >{file}; }}; \
          mrsh {args} 'until test -e {file}; do sleep 0.05; done; {command}' & \
@@ -38,9 +43,9 @@ fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("script(1) is there");
-    let mut keys = child.stdin.take().expect("it is piped");
-    let mut screen = child.stdout.take().expect("it is piped");
+        .expect("script(1) is installed");
+    let mut keys = child.stdin.take().expect("the stream is piped");
+    let mut screen = child.stdout.take().expect("the stream is piped");
     let mut typing = typing.iter();
     let mut next = typing.next();
     let mut shown = Vec::new();
@@ -52,19 +57,23 @@ fn on_a_terminal(text: &str, typing: &[(&str, &str)]) -> (Option<i32>, String) {
             && let Some(at) = memchr::memmem::find(&shown[seen..], after.as_bytes())
         {
             seen += at + after.len();
-            keys.write_all(what.as_bytes()).expect("it reads");
+            keys.write_all(what.as_bytes())
+                .expect("script(1) reads its input");
             next = typing.next();
         }
     }
     drop(keys);
-    let status = child.wait().expect("it is our child").code();
+    let status = child
+        .wait()
+        .expect("the process is a child of the test")
+        .code();
     (
         status,
         String::from_utf8(shown).expect("the screen has text"),
     )
 }
 
-/// What is on an 80 columns' screen after that.
+/// Returns the lines of a screen with 80 columns after it has shown this text.
 fn screen(shown: &str) -> Vec<String> {
     let mut terminal = vt100::Parser::new(50, 80, 0);
     terminal.process(shown.as_bytes());
@@ -83,7 +92,7 @@ fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let text = held(&folder, "-w n[1-4]", TALK, "key; go_on");
+    let text = with_waiting_command(&folder, "-w n[1-4]", TALK, "key; go_on");
     let (status, shown) = on_a_terminal(&text, &[("] 0/4 4 running", "\n")]);
     assert_eq!(status, Some(0), "{shown}");
     let mut expected: Vec<String> = (1..=4)
@@ -105,7 +114,7 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let text = held(
+    let text = with_waiting_command(
         &folder,
         "-q --progress always -w n[1-2]",
         "true",
@@ -115,9 +124,11 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
     let typing = [("] 0/2 2 running", "\n"), (&narrow, "\n")];
     let (status, shown) = on_a_terminal(&text, &typing);
     assert_eq!(status, Some(0), "{shown}");
-    // It takes the place of the wider one.
-    let (_, bar) = shown.split_once(&narrow).expect("it was waited for");
-    let (rest, _) = bar.split_once('\x1b').expect("it is taken away");
+    // The narrow bar replaces the wider one.
+    let (_, bar) = shown
+        .split_once(&narrow)
+        .expect("the test has waited for this text");
+    let (rest, _) = bar.split_once('\x1b').expect("the bar is removed");
     assert!("0/2 2 running".len() + rest.len() < 40, "{rest:?}");
     assert!(
         !screen(&shown).iter().any(|line| line.contains("/2 ")),
@@ -126,7 +137,7 @@ fn a_narrower_terminal_gets_a_shorter_bar() {
 }
 
 #[test]
-fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
+fn an_interrupt_prints_the_state_above_the_bar_and_two_stop_the_run() {
     if lacks("script") {
         return;
     }
@@ -153,7 +164,7 @@ fn an_interrupt_tells_the_state_above_the_bar_and_two_stop_the_run() {
 }
 
 #[test]
-fn there_is_no_bar_where_nobody_would_see_it() {
+fn there_is_no_bar_in_pipes_on_dumb_terminals_and_with_progress_never() {
     if lacks("script") {
         return;
     }
@@ -168,7 +179,7 @@ fn there_is_no_bar_where_nobody_would_see_it() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn colours_are_for_terminals_and_for_color_always() {
     if lacks("script") {
         return;
     }
@@ -178,7 +189,7 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
     let shown = |text: &str| on_a_terminal(text, &[]).1;
     let both = shown(run);
     assert!(both.contains(COLOURED) && both.contains(ERROR), "{both:?}");
-    // Each stream for itself.
+    // Each stream is checked separately.
     let piped = shown(&format!("{run} | cat"));
     assert!(
         piped.contains("n1: out") && piped.contains(ERROR),
@@ -197,6 +208,6 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
     }
     let always = shown("mrsh -q --color always -w n1 'echo out' | cat");
     assert!(always.contains(COLOURED), "{always:?}");
-    // NO_COLOR that is empty is none, as its definition says.
+    // An empty NO_COLOR has no effect (no-color.org).
     assert!(shown(&format!("export NO_COLOR=; {run}")).contains(COLOURED));
 }

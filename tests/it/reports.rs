@@ -1,10 +1,10 @@
-//! Reports as programs and scripts meet them: the built program against its embedded daemons.
+//! Reports as programs and scripts get them: the built program against its embedded daemons.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use crate::support::{Ended, Mrsh, may_skip};
+use crate::support::{Ended, Mrsh, may_skip, records};
 
 /// Runs a command on embedded daemons with these options.
 fn demo(options: &[&str], hosts: &str, command: &str) -> Ended {
@@ -12,14 +12,8 @@ fn demo(options: &[&str], hosts: &str, command: &str) -> Ended {
     call.args(&["-w", hosts, command]).run()
 }
 
-fn records(ended: &Ended) -> Vec<Value> {
-    let text = str::from_utf8(&ended.stdout).expect("JSON is UTF-8");
-    let parse = |line| serde_json::from_str(line).expect("a line is JSON");
-    text.lines().map(parse).collect()
-}
-
 #[test]
-fn json_is_as_the_schema_says() {
+fn json_fits_the_schema() {
     let schema = include_str!("../../src/output/json/schema.json");
     let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
     let command = r#"printf 'a\377\n'; echo "$MRSH_HOST ü" >&2; test $MRSH_HOST != n2"#;
@@ -43,7 +37,7 @@ fn json_is_as_the_schema_says() {
         (&2.into(), &1.into())
     );
     assert_eq!(event("finished").len(), 3);
-    // How many there are depends on the tests beside this one, which have the same addresses.
+    // The number of connections in TIME_WAIT depends on other tests, which use the same addresses.
     if event("finished")[0]["local_port"].as_u64().unwrap() < 1024 {
         assert!(last["time_wait"].is_u64(), "{last}");
     }
@@ -112,11 +106,11 @@ fn a_closed_standard_output_is_an_error_before_anything_runs() {
     ended.stderr(
         "mrsh: cannot write to standard output: it is closed\n  = help: to drop the output, write >/dev/null\n",
     );
-    // Whoever opens /dev/null for reading, too, as Python does, has an open standard output.
+    // A caller may open /dev/null for reading too, as Python does. Standard output is then open.
     for open in [">/dev/null", "1<>/dev/null"] {
         call().after(format!("exec {open}")).run().status(0);
     }
-    // Nobody can be told that standard error is closed.
+    // There is no way to report that standard error is closed.
     call().after("exec 2>&-").run().status(0);
 }
 
@@ -224,12 +218,12 @@ fn full_disk(options: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_full_disk_stops_the_run_and_every_other_report_is_whole() {
+fn a_full_disk_stops_the_run_and_every_other_report_is_complete() {
     let ended = full_disk(&["-o", "OUT"]);
     let ended = ended.says(&["/out/n1: No space left on device\nhelp: the file of n1 in "]);
     let ended = ended.says(&["mrsh: cannot write to "]);
     ended.says(&["/out is incomplete\n"]);
-    // The records of --json are on a stream that has room.
+    // The records of --json go to standard output, which is not full.
     let ended = full_disk(&["-o", "OUT", "--json"]);
     let last = records(&ended).pop().unwrap();
     assert_eq!(last["event"], "run-end");
@@ -240,7 +234,7 @@ fn a_full_disk_stops_the_run_and_every_other_report_is_whole() {
 }
 
 #[test]
-fn a_full_disk_behind_standard_output_leaves_the_other_reports_whole() {
+fn a_full_disk_for_standard_output_leaves_the_other_reports_complete() {
     let dir = tempfile::tempdir().unwrap();
     let list = dir.path().join("again");
     let call = Mrsh::new()
@@ -250,7 +244,7 @@ fn a_full_disk_behind_standard_output_leaves_the_other_reports_whole() {
     let ended = call.run().status(4);
     assert!(ended.stderr.contains("3 failed: "), "{ended:?}");
     ended.says(&["mrsh: cannot write to standard output: No space left on device"]);
-    // A busy machine may stop hosts before their command has ended, which a comment says.
+    // On a busy machine, hosts may be stopped before their command has ended. A comment in the list names them.
     let listed = std::fs::read_to_string(&list).unwrap();
     let hosts: Vec<&str> = listed
         .lines()
@@ -273,7 +267,7 @@ fn the_report_is_there_when_the_run_has_ended() {
     let path = dir.path().join("run.html");
     std::fs::write(&path, "the last run's").unwrap();
     let file = path.to_str().unwrap();
-    // The command sees the page of the run before: this one's is not there yet.
+    // The command reads the page of the previous run, because the page of this run is written at its end.
     let command = format!("cat {file}; echo '<i>'; test $MRSH_HOST != n2");
     let ended = demo(&["--report", file, "-b"], "n[1-3]", &command).status(1);
     let text = String::from_utf8_lossy(&ended.stdout);
@@ -289,7 +283,7 @@ fn the_report_is_there_when_the_run_has_ended() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_said() {
+fn a_report_that_cannot_be_written_is_an_error() {
     let ended = demo(&["--report", "/dev/null/x"], "n1", "echo ran >&2").status(2);
     assert!(!ended.stderr.contains("ran"), "{ended:?}");
     ended.says(&["cannot set up the reports: cannot make /dev/null/x: Not a directory"]);
@@ -300,7 +294,7 @@ fn a_report_that_cannot_be_written_is_said() {
 }
 
 #[test]
-fn only_failed_is_silent_on_a_good_day() {
+fn only_failed_prints_nothing_without_failures() {
     let only = ["--only", "failed"];
     let ended = demo(&only, "n[1-3]", "echo out; echo err >&2").status(0);
     ended.stdout("").stderr("");
@@ -343,7 +337,7 @@ fn a_run_that_is_killed_leaves_the_list_of_the_run_before() {
     running.signal(rustix::process::Signal::KILL);
     assert_eq!(running.finish().signal, Some(9));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "n1\nn2\n");
-    // Whoever was not run to the end, because nobody reads any more, is in it too.
+    // Hosts that did not run to their end, because the reader has gone, are in the list too.
     let script = format!(
         "{} --demo -j 1 -f {again} --failed-to {again} 'yes' | head -n 1 >/dev/null",
         env!("CARGO_BIN_EXE_mrsh")
@@ -355,7 +349,7 @@ fn a_run_that_is_killed_leaves_the_list_of_the_run_before() {
     let left = std::fs::read_to_string(&file).unwrap();
     let left: Vec<&str> = left.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(left, ["n1", "n2"]);
-    // A path that cannot be written is an error before anybody is called.
+    // A path that cannot be written is an error before the first connection.
     let ended = demo(&["--failed-to", "/dev/null/x"], "n1", "echo ran >&2").status(2);
     assert!(!ended.stderr.contains("ran"), "{ended:?}");
     ended.says(&["cannot set up the reports: cannot make /dev/null/x: Not a directory"]);
@@ -374,14 +368,14 @@ fn a_list_of_no_failed_target_is_a_success_and_an_empty_file_is_not() {
     ));
     let text = "# mrsh --failed-to: no target failed\n";
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-    // Beside a file that has no targets for another reason it is an error.
+    // Together with a file that is empty for another reason, it is an error.
     let empty = dir.path().join("empty");
     std::fs::write(&empty, "").unwrap();
     let both = call().args(&["-f", empty.to_str().unwrap(), "true"]);
     both.run()
         .status(2)
         .says(&["no targets: no host is named in "]);
-    // And beside other targets it is nothing.
+    // Together with other targets, the file adds no target.
     let ended = call().args(&["-w", "n9", "echo ran"]).run().status(0);
     ended.stdout("n9: ran\n");
     std::fs::write(&file, "").unwrap();
@@ -415,7 +409,7 @@ fn links_where_others_can_write_are_not_followed() {
         )]);
         assert_eq!(std::fs::read(mine.join("n1")).unwrap(), b"kept");
         std::fs::remove_file(link).unwrap();
-        // In a directory of one's own it may lead wherever it does.
+        // In a directory of the user, a link is followed.
         let own = dir.path().join("link");
         std::os::unix::fs::symlink(&target, &own).unwrap();
         demo(&[option, own.to_str().unwrap()], "n1", "false").status(1);
@@ -426,13 +420,13 @@ fn links_where_others_can_write_are_not_followed() {
 }
 
 #[test]
-fn stats_are_told_on_standard_error() {
+fn stats_are_printed_on_standard_error() {
     let ended = demo(&["--stats"], "n[1-3]", "true").status(0).stdout("");
     ended.says(&["mrsh: 3 of 3 hosts in "]);
 }
 
 #[test]
-fn a_dry_run_looks_names_up_and_calls_nobody() {
+fn a_dry_run_looks_names_up_and_connects_to_nothing() {
     let options = [
         "-n",
         "--source-ports",
@@ -540,7 +534,7 @@ fn the_examples_of_jq_work() {
             return may_skip("there is no jq");
         }
         let found = String::from_utf8_lossy(&output.stdout);
-        // However many lines it is printed on.
+        // The number of lines does not matter.
         let compact = |text: &str| text.replace(['\n', ' '], "");
         assert_eq!(compact(&found), compact(expected), "{example}: {output:?}");
     }

@@ -1,4 +1,4 @@
-//! Ssh hosts that write without end, to a reader that is fast: every limit and every signal ends them.
+//! ssh hosts that write without end, to a fast reader: every limit and every signal ends them.
 
 use std::io::Write;
 use std::sync::mpsc::{Receiver, channel};
@@ -37,7 +37,7 @@ impl Servers {
                     if stage != Stage::Running {
                         return Ok(());
                     }
-                    // A test that has failed does not wait for it.
+                    // Sending fails if the test has failed and ended.
                     let _ = sender.send(());
                     if is_endless {
                         talk.write_without_end()
@@ -73,7 +73,7 @@ impl Servers {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// Runs a command on all hosts, with output that nobody keeps.
+    /// Runs a command on all hosts. The output is discarded.
     fn run(&self, options: &[&str]) -> Running {
         let (password, mut write) = std::io::pipe().unwrap();
         write.write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
@@ -108,7 +108,7 @@ impl Servers {
 }
 
 #[track_caller]
-fn says_of_all(ended: Ended, cause: &str) {
+fn all_failed_with(ended: Ended, cause: &str) {
     ended.says(&[&format!("4 failed: e[1-4]: {cause}")]);
 }
 
@@ -116,7 +116,7 @@ fn says_of_all(ended: Ended, cause: &str) {
 fn the_limit_of_a_command_ends_it() {
     let servers = Servers::start();
     let running = servers.run(&["-u", "1"]);
-    says_of_all(running.finish().status(3), "command timed out after 1 s");
+    all_failed_with(running.finish().status(3), "command timed out after 1 s");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_deadline_ends_it() {
     let servers = Servers::start();
     let running = servers.run(&["--deadline", "3"]);
     servers.wait_for_all();
-    says_of_all(running.finish().status(4), "deadline reached");
+    all_failed_with(running.finish().status(4), "deadline reached");
 }
 
 #[test]
@@ -135,11 +135,11 @@ fn a_signal_ends_it() {
     running.signal(Signal::TERM);
     let ended = running.finish();
     assert_eq!(ended.signal, Some(15), "{ended:?}");
-    says_of_all(ended, "interrupted");
+    all_failed_with(ended, "interrupted");
 }
 
 #[test]
-fn an_interrupt_asks_and_two_end_it() {
+fn one_interrupt_prints_the_state_and_two_end_the_run() {
     let servers = Servers::start();
     let running = servers.run(&[]);
     servers.wait_for_all();
@@ -149,5 +149,5 @@ fn an_interrupt_asks_and_two_end_it() {
     let ended = running.finish();
     assert_eq!(ended.signal, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("4 running: e[1-4]"), "{ended:?}");
-    says_of_all(ended, "interrupted");
+    all_failed_with(ended, "interrupted");
 }

@@ -1,5 +1,5 @@
-//! Servers that are no ssh servers, or bad ones: each ends in time, and with the class that tells what it was.
-//! What comes after the handshake is tested in the farm of real ones, tests/lab/cases/ssh_faults.
+//! Servers that are no ssh servers, or that violate the protocol: each host ends in time, with the right failure class.
+//! Faults after the handshake are tested with real servers, in tests/lab/cases/ssh_faults.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::Mrsh;
+use crate::support::{Mrsh, records};
 
-/// The banner of a server that there could be.
+/// The banner of a real server.
 const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
 
-/// A server that treats every connection alike, on a port of its own, for as long as the test runs.
+/// A server that handles every connection with the same function, on a port of its own, as long as the test runs.
 fn serve(treat: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -27,25 +27,25 @@ fn serve(treat: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
     port
 }
 
-/// Writes, and does not mind if nobody wants it.
+/// Writes bytes. Errors are ignored, because the client may have closed.
 fn say(mut stream: &TcpStream, bytes: &[u8]) {
     let _ = stream.write_all(bytes);
 }
 
-/// Takes all that comes until the other side closes or resets.
+/// Reads and discards everything until the other side closes or resets.
 fn listen(mut stream: &TcpStream) {
     let mut buffer = [0; 4096];
     while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
 }
 
-/// Has the connection reset when it is dropped.
+/// Resets the connection.
 fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream)
         .set_linger(Some(Duration::ZERO))
         .unwrap();
 }
 
-/// How one host at this port fails: class, phase and message. It takes no longer than `most`.
+/// Returns the failure of one host at this port: class, phase and message. The run takes no longer than `most`.
 #[track_caller]
 fn failure(port: u16, timeout: &str, most: Duration) -> (String, String, String) {
     let begin = Instant::now();
@@ -62,17 +62,16 @@ fn failure(port: u16, timeout: &str, most: Duration) -> (String, String, String)
         .run()
         .status(3);
     assert!(begin.elapsed() < most, "{:?}: {ended:?}", begin.elapsed());
-    let text = String::from_utf8(ended.stdout).unwrap();
-    let finished = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+    let records = records(&ended);
+    let finished = records
+        .iter()
         .find(|record| record["event"] == "finished")
         .unwrap();
     let field = |name: &str| finished["failure"][name].as_str().unwrap().to_owned();
     (field("class"), field("phase"), field("message"))
 }
 
-/// A host that fails so, at once.
+/// Asserts that a host fails at once with this class and phase, and with these words in the message.
 #[track_caller]
 fn fails_at_once(port: u16, class: &str, phase: &str, words: &str) {
     let found = failure(port, "20", Duration::from_secs(10));
@@ -80,7 +79,7 @@ fn fails_at_once(port: u16, class: &str, phase: &str, words: &str) {
     assert!(found.2.contains(words), "{}", found.2);
 }
 
-/// A host that fails so when its time runs out.
+/// Asserts the same of a host that fails at its timeout.
 #[track_caller]
 fn fails_in_time(port: u16, class: &str, phase: &str, words: &str) {
     let found = failure(port, "1.5", Duration::from_secs(15));
@@ -89,7 +88,7 @@ fn fails_in_time(port: u16, class: &str, phase: &str, words: &str) {
 }
 
 #[test]
-fn a_server_that_says_nothing() {
+fn a_server_that_sends_nothing() {
     let port = serve(|stream| listen(&stream));
     fails_in_time(
         port,
@@ -132,7 +131,7 @@ fn a_web_server() {
 }
 
 #[test]
-fn words_and_then_nothing() {
+fn a_line_and_then_silence() {
     let port = serve(|stream| {
         say(&stream, b"220 mail.example ESMTP\r\n");
         listen(&stream);
@@ -152,8 +151,8 @@ fn garbage_instead_of_packets() {
 }
 
 #[test]
-fn a_key_exchange_that_is_none() {
-    // A packet of the right form whose lists are no lists.
+fn a_key_exchange_with_invalid_lists() {
+    // A packet of the right form, whose name lists are not valid.
     let mut packet = vec![0, 0, 0, 60, 4, 20];
     packet.extend([0xff; 58]);
     let port = serve(move |stream| {
@@ -203,7 +202,7 @@ fn no_algorithm_in_common() {
 
 #[test]
 fn messages_without_end() {
-    // SSH_MSG_IGNORE, which libssh2 would read for ever.
+    // SSH_MSG_IGNORE. libssh2 would read such messages for ever.
     let mut packet = vec![0, 0, 0x10, 0x0c, 6, 2, 0, 0, 0x10, 0];
     packet.extend([0; 0x1000 + 6]);
     let port = serve(move |stream| {
@@ -244,7 +243,7 @@ fn connections_that_are_closed_or_reset_after_the_banner() {
 }
 
 #[test]
-fn a_server_that_says_why_it_ends_the_connection() {
+fn a_server_that_sends_a_reason_with_its_disconnect() {
     let text = b"go away";
     let mut packet = vec![1, 0, 0, 0, 2, 0, 0, 0, 7];
     packet.extend(text);
@@ -265,8 +264,8 @@ fn a_server_that_says_why_it_ends_the_connection() {
 }
 
 #[test]
-fn what_a_configuration_asks_for_and_cannot_be_had() {
-    // With a real server's greeting, for the list is chosen for each connection.
+fn a_configuration_with_unsupported_algorithms_is_an_error() {
+    // The server sends a banner first, because the list is chosen for each connection.
     let port = serve(|stream| {
         say(&stream, BANNER);
         listen(&stream);
@@ -307,7 +306,7 @@ fn a_configuration_that_cannot_be_followed_for_one_host_is_an_error_before_any_c
             "Host bad\n  HostName 127.0.0.1\n  BindAddress 192.0.2.1\n",
             format!("bad: {path}:3: BindAddress is not supported by the built-in ssh"),
         ),
-        // Not less behind another host, where ssh passes over it.
+        // Behind a jump host it is an error too, although ssh ignores it there.
         (
             "Host bad\n  ProxyJump gate\n  BindAddress 192.0.2.1\n",
             format!("bad: {path}:3: BindAddress is not supported by the built-in ssh"),
@@ -336,7 +335,7 @@ fn a_configuration_that_cannot_be_followed_for_one_host_is_an_error_before_any_c
 }
 
 #[test]
-fn who_is_called_is_what_the_configuration_decides() {
+fn the_configuration_decides_the_address_of_a_host() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     let path = file.to_str().unwrap();
@@ -378,7 +377,7 @@ fn who_is_called_is_what_the_configuration_decides() {
 
 #[test]
 fn the_configuration_may_make_the_time_for_a_host_shorter() {
-    // From the first moment on, and not only from that of the connection.
+    // The time counts from the start of the attempt, not only from the connection.
     let port = serve(|stream| listen(&stream)).to_string();
     for (typed, wanted) in [("20", "timed out after 1 s"), ("1", "timed out after 1 s")] {
         let limit = match typed {
@@ -398,7 +397,7 @@ fn the_configuration_may_make_the_time_for_a_host_shorter() {
 }
 
 #[test]
-fn a_cause_is_said_once() {
+fn a_cause_is_printed_once() {
     let call = crate::support::Mrsh::new().arg("--no-config");
     let ended = call.args(&["-R", "ssh", "--password-fd", "99", "-w", "a", "true"]);
     let ended = ended.run().status(2);
@@ -426,13 +425,13 @@ fn a_key_asked_for_by_name_must_be_there() {
         let words = format!("cannot read the key {}: No such file", key.display());
         assert!(text.contains(&words), "{text}");
     }
-    // The other half may be the agent's.
+    // The agent may have the private half.
     std::fs::write(key.with_extension("pub"), "").unwrap();
     assert_eq!(asked("ssh").0, Some(0));
 }
 
 #[test]
-fn a_way_in_a_circle_is_an_error_and_no_shorter_way() {
+fn a_circle_of_jump_hosts_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     let lines = "Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n";
@@ -445,7 +444,7 @@ fn a_way_in_a_circle_is_an_error_and_no_shorter_way() {
             .args(&["-w", "a", "true"])
             .run()
             .status(2);
-        let words = "a: more than 8 hosts are on the way to a: a ProxyJump leads in a circle";
+        let words = "a: more than 8 jump hosts to reach a: ProxyJump forms a circle";
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
 }

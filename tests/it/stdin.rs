@@ -1,6 +1,6 @@
-//! Standard input (`-i`): what the commands read, who closes first, and what becomes of hosts that read
-//! less than there is. Most daemons here are the embedded ones, which run real commands; some are
-//! scripted. The cases of tests/lab do it with real daemons.
+//! Standard input (`-i`): the input of the commands, the side that closes first, and hosts that read less than all
+//! input. Most daemons here are the embedded ones, which run real commands. Some are scripted. The cases of tests/lab
+//! do the same with real daemons.
 
 use std::fs::File;
 use std::io::{PipeWriter, Read, Seek, SeekFrom, Write, pipe};
@@ -11,21 +11,21 @@ use std::time::Duration;
 use fake_rshd::{Connection, Observation, Script, Step};
 use rustix::process::Signal;
 
-use crate::support::{Ended, FakeRshd, Mrsh, host, lacks};
+use crate::support::{Ended, FakeRshd, Mrsh, host, lacks, records};
 
 const MB: usize = 1 << 20;
 
-/// A call for embedded daemons.
+/// A call of the program with embedded daemons.
 fn demo(hosts: &str) -> Mrsh {
     Mrsh::new().args(&["--demo", "-q", "-w", hosts])
 }
 
-/// Any bytes, with all values among them.
+/// Bytes of all values, in a fixed order.
 fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 31 % 256) as u8).collect()
 }
 
-/// A file with these bytes, at its beginning.
+/// A file with these bytes, at position 0.
 fn file(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
@@ -33,23 +33,20 @@ fn file(bytes: &[u8]) -> File {
     file
 }
 
-/// The end of a pipe into which a thread writes these bytes, as fast as it can.
+/// The read end of a pipe. A thread writes these bytes to the pipe without pauses.
 fn piped(bytes: Vec<u8>) -> OwnedFd {
     let (reader, mut writer) = pipe().unwrap();
     thread::spawn(move || {
-        // Not all may be wanted.
+        // The reader may close before it has read all.
         let _ = writer.write_all(&bytes);
     });
     reader.into()
 }
 
-/// What `--json` said of the ends, by label: status and the side that closed first.
+/// The outcomes in `--json`, sorted by label: label, status and the side that closed first.
 fn ends(ended: &Ended) -> Vec<(String, i64, String)> {
-    let text = String::from_utf8_lossy(&ended.stdout);
-    let records = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let mut ends: Vec<_> = records
+    let mut ends: Vec<_> = records(ended)
+        .iter()
         .filter(|record| record["event"] == "finished")
         .map(|record| {
             let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
@@ -61,14 +58,14 @@ fn ends(ended: &Ended) -> Vec<(String, i64, String)> {
     ends
 }
 
-/// So many hosts with this end.
+/// The expected outcomes of `hosts` hosts with the same status.
 fn all(hosts: usize, status: i64, closed_first: &str) -> Vec<(String, i64, String)> {
     (1..=hosts)
         .map(|i| (format!("h{i}"), status, closed_first.to_owned()))
         .collect()
 }
 
-// ---- what the commands read
+// ---- the input of the commands
 
 #[test]
 fn every_host_reads_every_byte() {
@@ -108,7 +105,7 @@ fn a_hundred_megabytes_there_and_back() {
 }
 
 #[test]
-fn a_file_is_sent_from_where_it_stands_and_left_at_its_end() {
+fn a_file_is_sent_from_its_position_and_left_at_its_end() {
     let mut input = file(b"skipped,sent");
     input.seek(SeekFrom::Start(8)).unwrap();
     let ended = demo("h1")
@@ -124,7 +121,7 @@ fn without_the_option_nothing_is_read() {
     let ended = demo("h1").arg("cat").stdin(input.try_clone().unwrap());
     ended.run().status(0).stdout("");
     assert_eq!(input.stream_position().unwrap(), 0);
-    // Nor from a pipe, where it would be lost.
+    // The program does not read from a pipe either: the bytes would be lost.
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(b"kept").unwrap();
     let kept = reader.try_clone().unwrap();
@@ -153,7 +150,7 @@ fn a_loop_that_reads_hosts_reads_all_of_them() {
 }
 
 #[test]
-fn targets_and_input_cannot_both_come_from_there() {
+fn targets_and_input_cannot_both_come_from_standard_input() {
     for targets in [["-f", "-"], ["-w", "-"]] {
         let ended = Mrsh::new().args(&["--demo", "-i"]).args(&targets);
         let ended = ended.arg("cat").stdin(file(b"h1\n")).run().status(2);
@@ -185,7 +182,7 @@ fn closed_standard_input_is_an_end_of_file() {
 }
 
 #[test]
-fn what_cannot_be_read_stops_the_run_before_it_begins() {
+fn unreadable_input_stops_the_run_before_it_begins() {
     let named = tempfile::NamedTempFile::new().unwrap();
     let write_only = File::options().write(true).open(named.path()).unwrap();
     for stdin in [File::open("/").unwrap(), write_only] {
@@ -195,11 +192,11 @@ fn what_cannot_be_read_stops_the_run_before_it_begins() {
 }
 
 #[test]
-fn a_terminal_can_be_typed_at() {
+fn input_can_be_typed_at_a_terminal() {
     if lacks("script") {
         return;
     }
-    // script(1) gives the program a terminal and passes on what is typed: text, and ^D.
+    // script(1) gives the program a terminal and sends it the typed text and ^D.
     let program = env!("CARGO_BIN_EXE_mrsh");
     let command = format!("{program} --demo -q --color never -i -w h1 'cat; echo end'");
     let mut child = std::process::Command::new("script")
@@ -220,16 +217,16 @@ fn a_terminal_can_be_typed_at() {
     };
     typing.write_all(b"typed\n").unwrap();
     until(b"h1: typed\r\n");
-    // ^D is an end of file at the beginning of a line that somebody waits for.
+    // ^D is an end of file only at the start of a line, while a program reads.
     typing.write_all(b"\x04").unwrap();
     until(b"h1: end\r\n");
     assert!(child.wait().unwrap().success());
 }
 
-// ---- who closes first
+// ---- the side that closes first
 
 #[test]
-fn what_is_counted_is_ended_by_the_other_side() {
+fn with_counted_input_the_other_side_closes_first() {
     let sent = bytes(300_000);
     for stdin in [OwnedFd::from(file(&sent)), piped(bytes(20_000))] {
         let call = demo("h[1-3]").args(&["-i", "--json", "cat >/dev/null; exit 5"]);
@@ -238,7 +235,7 @@ fn what_is_counted_is_ended_by_the_other_side() {
     }
 }
 
-/// A pipe that writes a line, waits until it has been printed, and so on.
+/// A pipe and lines for it. The test writes a line, waits until it was printed, and writes the next one.
 fn in_steps(steps: usize) -> (OwnedFd, PipeWriter, Vec<String>) {
     let (reader, writer) = pipe().unwrap();
     let lines = (0..steps).map(|i| format!("line {i}")).collect();
@@ -246,7 +243,7 @@ fn in_steps(steps: usize) -> (OwnedFd, PipeWriter, Vec<String>) {
 }
 
 #[test]
-fn a_pipe_that_goes_on_is_passed_on_as_it_comes_and_ended_by_this_side() {
+fn a_pipe_of_unknown_length_is_sent_as_it_comes_and_closed_first_by_this_side() {
     let (stdin, mut writer, lines) = in_steps(4);
     let call = demo("h[1-3]").args(&["-i", "--json", "cat"]);
     let mut running = call.stdin(stdin).start();
@@ -261,12 +258,12 @@ fn a_pipe_that_goes_on_is_passed_on_as_it_comes_and_ended_by_this_side() {
 }
 
 #[test]
-fn a_host_that_starts_when_the_pipe_has_ended_counts() {
+fn the_length_of_a_pipe_is_known_for_hosts_that_start_after_its_end() {
     let (reader, mut writer) = pipe().unwrap();
     let call = demo("h1,h2").args(&["-i", "--json", "-j", "1", "echo up; cat >/dev/null"]);
     let mut running = call.stdin(OwnedFd::from(reader)).start();
     writer.write_all(b"one\n").unwrap();
-    // The first host has been asked before it is known how much there is.
+    // The first host has started before the length of the input is known.
     running.has_printed(br#""text":"up"#);
     drop(writer);
     let ended = running.finish().status(0);
@@ -277,10 +274,10 @@ fn a_host_that_starts_when_the_pipe_has_ended_counts() {
     assert_eq!(ends(&ended), [h1, h2]);
 }
 
-// ---- commands that read less than there is
+// ---- commands that read less than all input
 
 #[test]
-fn commands_that_read_little_or_nothing_end_as_they_do() {
+fn commands_that_read_little_or_nothing_keep_their_status() {
     let sent = [b"first\n".as_slice(), &bytes(8 * MB)].concat();
     for (command, status, said) in [
         ("head -n1", 0, "first"),
@@ -314,18 +311,18 @@ fn an_endless_input_ends_with_the_commands() {
 }
 
 #[test]
-fn little_that_is_left_is_sent_and_much_is_not() {
+fn a_small_rest_of_the_input_is_sent_and_a_large_one_is_not() {
     let end = |length| {
         let call = demo("h1").args(&["-i", "--json", "true"]);
         ends(&call.stdin(file(&bytes(length))).run().status(0))
     };
     assert_eq!(end(100_000), all(1, 0, "remote"));
-    // Far more than all the buffers on the way take.
+    // More than the buffers of the kernel and of the programs together.
     assert_eq!(end(64 * MB), all(1, 0, "local"));
 }
 
 #[test]
-fn a_host_that_reads_nothing_holds_up_no_other() {
+fn a_host_that_reads_nothing_does_not_delay_others() {
     let command = "test $MRSH_HOST = h2 && exec sleep 1000; md5sum";
     let call = demo("h[1-3]").args(&["-i", command]);
     let call = call.within(Duration::from_secs(100));
@@ -337,7 +334,7 @@ fn a_host_that_reads_nothing_holds_up_no_other() {
 }
 
 #[test]
-fn a_dead_host_and_one_that_dies_hold_up_no_other() {
+fn a_dead_host_and_one_that_dies_do_not_delay_others() {
     let reads = || Script::after_start().then(Step::Sleep(Duration::from_secs(1)));
     let fake = FakeRshd::playing_all(vec![
         Script::after_callback().then(Step::Stall),
@@ -352,7 +349,7 @@ fn a_dead_host_and_one_that_dies_hold_up_no_other() {
         .args(&["-i", "-t", "2", "--stderr", "merge", "cat"]);
     let ended = call.stdin(file(&bytes(20 * MB))).run().status(3);
     let [dead, reset, closed, _] = [0, 1, 2, 3].map(host);
-    // A connection that is closed with bytes unread is one that is reset.
+    // If a side closes with unread bytes, the kernel resets the connection.
     let broken = "127.77.0.[2-3]: connection reset while the command was running";
     assert_eq!(
         (reset.as_str(), closed.as_str()),
@@ -370,7 +367,7 @@ fn a_dead_host_and_one_that_dies_hold_up_no_other() {
 
 #[test]
 fn a_connection_that_breaks_after_the_marker_is_no_failure() {
-    // The command succeeded; the daemon's system resets the connection, since much is unread.
+    // The command succeeded. The daemon's kernel resets the connection, because input is unread.
     let script = Script::printing("out\n", 0).then(Step::Sleep(Duration::from_millis(100)));
     for end in [Step::Reset(Connection::Main), Step::Close(Connection::Main)] {
         let fake = FakeRshd::playing(script.clone().then(end));
@@ -407,10 +404,10 @@ fn unwrapped_commands_get_all_and_then_the_end() {
     );
 }
 
-// ---- too much to keep
+// ---- more input than the spool holds
 
 #[test]
-fn what_hosts_to_come_need_and_cannot_be_kept_is_a_failure_of_all() {
+fn input_for_later_hosts_that_exceeds_the_spool_is_a_failure_of_all() {
     let call = Mrsh::new().args(&[
         "--demo",
         "-w",
@@ -428,7 +425,7 @@ fn what_hosts_to_come_need_and_cannot_be_kept_is_a_failure_of_all() {
     ended
         .stdout("")
         .says(&["longer than the 1048576 bytes that are kept for hosts still to be started"]);
-    // As a file it needs no keeping, and with all hosts at work the slowest sets the pace.
+    // A file needs no spool. If all hosts run at the same time, input is read at the speed of the slowest host.
     let call = demo("h1,h2,h3").args(&["-i", "-j", "1", "--stdin-spool", "1M", "md5sum"]);
     call.stdin(file(&bytes(5 * MB))).run().status(0);
     let call = demo("h1,h2,h3").args(&["-i", "--stdin-spool", "1M", "sleep 1; md5sum"]);
@@ -462,7 +459,7 @@ fn local_commands_read_every_byte() {
 }
 
 #[test]
-fn local_commands_that_read_little_or_late_end_as_they_do() {
+fn local_commands_that_read_little_or_late_keep_their_status() {
     let sent = bytes(8 * MB);
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy");
@@ -475,7 +472,7 @@ fn local_commands_that_read_little_or_late_end_as_they_do() {
 }
 
 #[test]
-fn a_local_command_whose_input_fails_does_not_take_a_part_for_all() {
+fn a_local_command_whose_input_fails_does_not_treat_a_part_as_complete() {
     let directory = tempfile::tempdir().unwrap();
     let whole = directory.path().join("whole");
     let command = format!("cat >/dev/null; echo >{}", whole.display());

@@ -1,4 +1,4 @@
-//! The tables of faults in docs/testing.md: every test that they name is there, and they have every class, and
+//! The tables of faults in docs/testing.md: every test that they name exists, and they have every failure class and
 //! every hostile ssh server.
 
 use std::collections::BTreeSet;
@@ -16,11 +16,11 @@ fn rows(text: &str, section: &str) -> Vec<Vec<String>> {
         let cells = line.trim_matches('|').split('|');
         cells.map(|cell| cell.trim().to_owned()).collect()
     };
-    // Behind the heading and the line below it.
+    // Skips the heading and the line below it.
     lines.skip(2).map(cells).collect()
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -70,14 +70,14 @@ fn every_fault_has_its_test_and_every_class_its_fault() {
     let mut classes = BTreeSet::new();
     for row in &rows {
         let [fault, message, class, status, test] = &row[..] else {
-            panic!("a row of five cells: {row:?}");
+            panic!("a row must have five cells: {row:?}");
         };
         for cell in [fault, message, class, status] {
             assert!(!cell.is_empty(), "{row:?}");
         }
         assert!(!quoted(test).is_empty(), "no test in {row:?}");
         for name in quoted(test) {
-            assert!(tests.contains(name), "no test {name:?}, of {fault:?}");
+            assert!(tests.contains(name), "no test {name:?} for {fault:?}");
         }
         classes.extend(quoted(class).into_iter().map(str::to_owned));
     }
@@ -96,13 +96,13 @@ fn every_hostile_ssh_server_has_its_test_and_every_test_its_row() {
     assert!(tests.len() > 60, "{} tests", tests.len());
     let mut named = BTreeSet::new();
     let rows = rows(&text, "Hostile ssh servers");
-    // Those of four cells have a test each. The titles between them have none, and the messages share theirs.
+    // Each row with four cells has a test of its own. Title rows have none, and rows of messages share one.
     for row in rows
         .iter()
         .filter(|row| row.len() == 4 && !row[0].starts_with("**"))
     {
         let [attack, mrsh, ssh, test] = &row[..] else {
-            panic!("a row of four cells: {row:?}");
+            panic!("a row must have four cells: {row:?}");
         };
         assert!(
             ![attack, mrsh, ssh].iter().any(|cell| cell.is_empty()),

@@ -164,7 +164,7 @@ fn a_fault_of_a_group_is_shown_in_the_line_of_the_configuration() {
     for args in [&["--fold", "@*"][..], &["-w", "x*", "true"]] {
         assert_eq!(said("all = \"n*\"", args), in_all, "{args:?}");
     }
-    // The group that has the mask is the one that is shown.
+    // The message shows the group whose definition has the mask.
     insta::assert_snapshot!(said("all = \"@web\"\nweb = [\n  \"n?\"]", &["--fold", "-a"]), @"
     mrsh: in the group @web: these groups name each other: @* → @web → @*
      --> config.toml:4:7
@@ -181,7 +181,7 @@ fn a_fault_of_a_group_is_shown_in_the_line_of_the_configuration() {
       |       ^^^^^^^^
       = help: write the smaller number first: 3-9
     "#);
-    // A line of a hosts file is shown itself, with the place of the definition.
+    // The message shows the line of the hosts file, and the place of the definition.
     let hosts = dir.path().join("hosts");
     std::fs::write(&hosts, "@web\n").unwrap();
     let message = said(
@@ -296,7 +296,7 @@ fn a_source_of_groups_that_fails_does_not_hide_the_others() {
             .args(args)
             .run();
         let printed = String::from_utf8(ended.stdout).unwrap();
-        // The machine may have sources of its own.
+        // This machine may have other group sources.
         let ours: String = printed
             .split_inclusive('\n')
             .filter(|line| {

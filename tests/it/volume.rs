@@ -1,5 +1,5 @@
-//! Much output: what it costs in memory, and that nothing of it is lost or holds up others. Local
-//! commands write it, since a daemon would cost more than what is looked at.
+//! Large output: the memory of mrsh is bounded, no output is lost, and no host delays others. Local commands write the
+//! output, because daemons would need more CPU than mrsh.
 
 use std::fs;
 use std::path::Path;
@@ -97,8 +97,8 @@ fn twenty_hosts_of_twenty_megabytes_on_a_page() {
     );
 }
 
-// The next two are slow in a build that is not optimized, so they have less: more than they may keep
-// nevertheless.
+// The next two tests are slow in a build that is not optimized, so they have less output. It is still more than the
+// memory limit.
 
 #[test]
 fn twenty_hosts_of_five_megabytes_as_json() {
@@ -117,7 +117,7 @@ fn ten_thousand_hosts_with_three_outputs_take_the_memory_of_three() {
     let mut text = String::new();
     for line in 0..100 {
         for host in 0..10_000 {
-            // Some 12 KB of text in all, and 40 MB if each had its own.
+            // About 12 KB of text if equal outputs are kept once, and 40 MB if each host has its own copy.
             let rest = "x".repeat(20);
             text += &format!("n{host}: line {line} of {} {rest}\n", host % 3);
         }
@@ -164,7 +164,7 @@ fn one_host_that_prints_a_gigabyte_beside_others_that_print_a_line() {
     }
     let length = |name: &str| fs::metadata(dir.path().join(name)).unwrap().len();
     assert_eq!((length("n7"), length("n8")), (1_000_000_000, 3));
-    // The others are not held up: they end while it prints.
+    // The other hosts are not delayed: they end while this one prints.
     let line = "x".repeat(900);
     let script =
         format!("case $0 in n7) yes {line} | head -c 90100000; echo last;; *) echo $0;; esac");

@@ -1,6 +1,6 @@
-//! Stands in front of a server and cuts each connection after so many bytes of the server's as the address that was
-//! called says: 127.x.a.b stands for a × 250 + b steps. So calls to many addresses are cut in every phase of the protocol.
-//! Used by the lab's test cases.
+//! A proxy before a server. It cuts each connection after a number of bytes from the server. The called address gives
+//! that number: 127.x.a.b means a × 250 + b steps of STEP bytes. With many addresses, connections are cut in every
+//! phase of the protocol. Used by the lab's test cases.
 //!
 //! usage: `cutter PORT TARGET STEP reset|close|stall|flip`; `flip` changes a byte there and goes on
 
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for client in listener.incoming() {
         let (client, target) = (client?, target.clone());
         thread::spawn(move || {
-            // A connection that is gone already needs no cut.
+            // An error means that the connection has ended already. Then there is nothing to cut.
             let _ = carry(client, &target, step, how);
         });
     }
@@ -55,7 +55,7 @@ fn carry(mut client: TcpStream, target: &str, step: usize, how: How) -> std::io:
     let mut server = TcpStream::connect(target)?;
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
     thread::spawn(move || {
-        // It ends with the connection.
+        // The copy ends with the connection.
         let _ = std::io::copy(&mut from, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
@@ -90,7 +90,7 @@ fn carry(mut client: TcpStream, target: &str, step: usize, how: How) -> std::io:
                 client.write_all(&buffer[..n])?;
                 if matches!(how, How::Reset) {
                     SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
-                    // The other thread lets go of the connection, and closing it resets it.
+                    // The other thread then drops the connection, and closing resets it.
                     client.shutdown(Shutdown::Read)?;
                 } else {
                     client.shutdown(Shutdown::Both)?;

@@ -1,5 +1,5 @@
-//! Leaves every reserved port in TIME_WAIT towards one rsh host, as a careless client would that ran a moment ago: connects
-//! from each of 512–1023, and is the first to close. Used by the lab's test cases.
+//! Leaves every reserved port in TIME_WAIT towards one rsh host, as a client does that closes first: connects from each
+//! port of 512–1023 and closes before the host. Used by the lab's test cases.
 //!
 //! usage: `jam ADDRESS`
 
@@ -19,13 +19,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     for port in 512..=1023 {
         let socket = Socket::new(Domain::for_address(host), Type::STREAM, None)?;
-        // What is left in TIME_WAIT must not keep others, who share ports, from binding.
+        // Sockets in TIME_WAIT must not keep other programs with this option from binding the port.
         socket.set_reuse_address(true)?;
         socket.bind(&SocketAddr::new(any, port).into())?;
         match socket.connect(&host.into()) {
-            // Dropped here: the first FIN is ours.
+            // The connection is dropped here, so this side sends the first FIN.
             Ok(()) => {}
-            // It is in TIME_WAIT already.
+            // The pair is in TIME_WAIT already.
             Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {}
             Err(error) => return Err(error.into()),
         }

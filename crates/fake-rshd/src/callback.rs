@@ -65,7 +65,7 @@ pub(crate) async fn connect(
 
 async fn connect_from(from: SocketAddrV4, to: SocketAddrV4) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // Without it the port could not be shared with the client's own connections.
+    // Without this option the port could not be shared with the client's own connections.
     socket.set_reuseaddr(true)?;
     socket.bind(from.into())?;
     socket.connect(to.into()).await

@@ -57,7 +57,7 @@ impl RunningCommand {
         let (mut signals, mut output) = callback.split();
         let mut ended = pin!(async {
             if let Some(mut stderr) = stderr {
-                // It fails if the client has disconnected, which the other half reports.
+                // The copy fails if the client has disconnected. The other half reports that.
                 let _ = tokio_io::copy(&mut stderr, &mut output).await;
             }
             // A command may close its standard error long before it ends.
@@ -112,7 +112,7 @@ impl Drop for RunningCommand {
     }
 }
 
-/// Returns at the deadline; never, if there is none. Cancel safe.
+/// Returns at the deadline. If there is none, never returns. Cancel safe.
 async fn reached(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -129,7 +129,7 @@ fn send_number(group: Option<Pid>, number: u8) {
 
 fn send(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
-        // It fails only if the whole group has ended already.
+        // The call fails only if the whole group has ended already.
         let _ = kill_process_group(group, signal);
     }
 }

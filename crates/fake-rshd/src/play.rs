@@ -40,7 +40,7 @@ pub(crate) async fn play(
     let result = session.play_all(script).await;
     let last = match result {
         Ok(()) => {
-            // Reported after it is true: the connections are closed.
+            // The observation is sent after the connections are closed.
             drop(session);
             Observation::Finished
         }
@@ -238,7 +238,7 @@ impl ScriptedSession<'_> {
     }
 
     fn report(&self, observation: Observation) {
-        // It fails if the test has dropped the receiver, which it may.
+        // Sending fails if the test has dropped the receiver. That is no error.
         let _ = self.observations.send(observation);
     }
 }

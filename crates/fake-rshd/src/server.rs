@@ -40,7 +40,7 @@ pub(crate) enum Service {
     },
 }
 
-/// The request to stop. Dropping the sender makes it.
+/// The request to stop, which is made when the sender is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct StopRequest(watch::Receiver<()>);
 

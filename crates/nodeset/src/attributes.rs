@@ -1,4 +1,4 @@
-//! Data that a program keeps beside names, as users and ports, and the syntax of the words that give it.
+//! Data that a program keeps beside names, such as users and ports, and the syntax of the words that give it.
 
 use std::fmt::Debug;
 use std::ops::Range;

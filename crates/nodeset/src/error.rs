@@ -106,7 +106,7 @@ pub enum Fault {
     Group(Box<GroupError>),
     /// Groups whose definitions name each other.
     GroupCycle(Box<str>),
-    /// Definitions of groups that name groups too deep.
+    /// Groups within groups in more than this number of levels.
     GroupsTooDeep(usize),
     /// A mask whose ranges make too many masks.
     TooManyMasks,
@@ -118,7 +118,7 @@ pub enum Fault {
         text: Box<str>,
         /// The fault.
         fault: Box<Fault>,
-        /// Its place, if that is known.
+        /// The place of the definition, if that is known.
         place: Option<Arc<DefinitionPlace>>,
     },
 }

@@ -294,7 +294,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
         Ok(hosts)
     }
 
-    /// Returns those of all hosts that fit a mask, with the data of the mask's word.
+    /// Returns all hosts whose names fit a mask, with the data of the mask's word.
     fn matching(&self, word: &ListWord<A>, scope: Scope<'_>) -> Result<Arc<NodeList<A>>, Fault> {
         let all = self.all(scope.source, scope)?;
         // Each mask is compared with each host, so two short texts can cause billions of comparisons.
@@ -349,9 +349,9 @@ impl<'a, A: Attributes> Resolver<'a, A> {
         };
         let hosts = self.evaluate(text, scope).map(Arc::new);
         hosts.map_err(|NodeSetError { span, fault }| match fault {
-            // A fault of a group inside already names that group.
+            // The fault is in a group that this definition names, and its message already has the name of that group.
             Fault::InDefinition { .. } => fault,
-            // The names of the groups say enough where no place can be shown.
+            // Without a place in a file to show, the names of the groups in the message are enough.
             Fault::GroupCycle(_) | Fault::GroupsTooDeep(_) if place.is_none() => fault,
             _ => Fault::InDefinition {
                 what: what.into(),
@@ -389,7 +389,7 @@ fn shown((source, group): &GroupName) -> String {
     }
 }
 
-/// Returns a text; if it is long, the part of it from the fault on.
+/// Returns the whole text if it is short, else the part that begins at the fault.
 fn excerpt(text: &str, span: Range<usize>) -> &str {
     const LONG: usize = 60;
     let text = text.trim();
@@ -398,7 +398,7 @@ fn excerpt(text: &str, span: Range<usize>) -> &str {
     } else {
         span.start.min(text.len())
     };
-    // A span may not be at a boundary of the trimmed text.
+    // The start of the span need not be a character boundary of the trimmed text.
     let text = text.get(from..).unwrap_or(text);
     let end = text
         .char_indices()

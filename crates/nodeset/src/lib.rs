@@ -27,7 +27,7 @@
 //! | `@group`, `@source:group` | the hosts of a group |
 //! | `@*`, `@source:*` | all hosts |
 //! | `@@source` | the names of the groups |
-//! | `node*`, `node?` | those of all hosts that fit |
+//! | `node*`, `node?` | all hosts whose names fit |
 //!
 //! Operators have no precedence and apply from left to right. From pdsh come `^file`, `/regex/`, `-name` and white
 //! space as a separator.

@@ -223,7 +223,7 @@ impl<A: Attributes> NodeList<A> {
 
     /// Adds another list: its single parts if it has no filters.
     pub fn append(&mut self, list: Self) {
-        // Filters apply only to the names of their own list, so such a list stays a unit.
+        // Filters apply only to the names of their own list, so a list with filters is not taken apart.
         if !list.filters.is_empty() || !list.overall.is_empty() {
             return self.push_list(Arc::new(list), A::default());
         }
@@ -236,7 +236,7 @@ impl<A: Attributes> NodeList<A> {
         }
     }
 
-    /// Adds the nodes of another list. The data completes that of each node.
+    /// Adds the nodes of another list. A node takes from `attributes` what its own attributes leave open.
     pub fn push_list(&mut self, list: Arc<Self>, attributes: A) {
         self.push_data(list, data(attributes), None);
     }
@@ -282,7 +282,7 @@ impl<A: Attributes> NodeList<A> {
         self.mentions
     }
 
-    /// The data of this list's words, without that of the lists in it.
+    /// The data of the words in this list. Words of lists inside the list are not included.
     pub fn word_attributes(&self) -> impl Iterator<Item = &A> {
         self.parts.iter().filter_map(|part| match &part.mention {
             Mention::Word(word) => word.attributes.as_deref(),
@@ -423,7 +423,7 @@ impl<A: Attributes> NodeList<A> {
     }
 }
 
-/// Returns the set of the names of these parts. `of_list` makes the set of a list in them.
+/// Returns the set of the names of these parts. `of_list` returns the set of a part that is a list.
 fn set_of_parts<A>(
     parts: &[Part<A>],
     of_list: impl Fn(&NodeList<A>) -> NodeSet,

@@ -70,9 +70,9 @@ pub enum Definition<A = ()> {
     Text {
         /// The expression.
         text: String,
-        /// The source of groups that it names without a source.
+        /// The source of groups that the expression names without a source.
         source: Option<String>,
-        /// Its place, if it is in a file that errors can quote.
+        /// The place of the expression, if it is in a file that errors can quote.
         place: Option<Arc<DefinitionPlace>>,
     },
     /// A list, whose nodes may have data that no expression can give.

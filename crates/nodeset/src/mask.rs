@@ -3,7 +3,8 @@
 /// True if a name fits a mask.
 pub(crate) fn fits(mask: &[char], name: &[char]) -> bool {
     let (mut m, mut n) = (0, 0);
-    // Position in the mask after the last star, and in the name where the rest is tried next.
+    // For the last star: the position after it in the mask, and the position in the name from which the rest of the
+    // mask was tried last.
     let mut retry: Option<(usize, usize)> = None;
     while n < name.len() {
         match mask.get(m) {

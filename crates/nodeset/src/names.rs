@@ -245,7 +245,7 @@ impl Iterator for ProductNames {
     }
 }
 
-/// True if the text has only characters of host names. Other texts, as addresses with colons, do not fold.
+/// True if the text has only characters of host names. Other texts, such as addresses with colons, do not fold.
 ///
 /// ```
 /// assert!(nodeset::is_name("node-7.cluster"));

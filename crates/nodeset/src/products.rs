@@ -132,7 +132,7 @@ struct Growing {
     dimension: usize,
     /// The present set and those to add, which do not overlap.
     sets: Vec<u32>,
-    /// Signature of their union.
+    /// Signature of the union of `sets`.
     signature: Signature,
 }
 

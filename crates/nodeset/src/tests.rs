@@ -1,4 +1,4 @@
-//! Tests of whole expressions: what they name, in which order, and what is wrong with them.
+//! Tests of whole expressions: their names, the order of the names, and faults.
 
 use proptest::prelude::*;
 
@@ -67,7 +67,7 @@ fn digits_beside_brackets_belong_to_the_number() {
 }
 
 #[test]
-fn plain_names_are_what_the_parser_makes_of_them() {
+fn plain_names_give_the_same_list_as_the_parser() {
     for name in ["n1", "a.b-c_d", "0x", &"a".repeat(255)] {
         let quick = NodeList::<()>::of_plain_name(name).unwrap();
         let parsed = NodeList::<()>::parse(name, LIMIT).unwrap();

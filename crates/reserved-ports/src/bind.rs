@@ -150,7 +150,7 @@ fn bound(peer: SocketAddr, port: u16) -> io::Result<Socket> {
     if port == 0 {
         return Ok(socket);
     }
-    // All sockets on the port need it: if one has not, no other can bind.
+    // All sockets on the port need this option: if one has not, no other can bind.
     socket.set_reuse_address(true)?;
     let local: SocketAddr = match peer {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
@@ -263,7 +263,7 @@ fn listening(port: u16) -> io::Result<Socket> {
 /// Checks that this process may bind at least one of the ports. Sends nothing.
 ///
 /// # Errors
-/// `EACCES` if it may bind none of them; other errors of the system.
+/// `EACCES` if this process may bind none of the ports; other errors of the system.
 pub fn may_bind(ports: &[u16]) -> io::Result<()> {
     let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
     let mut denied = None;
@@ -271,7 +271,7 @@ pub fn may_bind(ports: &[u16]) -> io::Result<()> {
     for &port in ports.iter().rev() {
         match bound(any, port) {
             Err(error) if is(&error, Errno::ACCESS) => denied = Some(error),
-            // Another program uses it, so it is not forbidden.
+            // Another program uses the port, so the port is not forbidden to this one.
             Err(error) if is(&error, Errno::ADDRINUSE) => return Ok(()),
             Err(error) => return Err(error),
             Ok(_) => return Ok(()),

@@ -11,7 +11,7 @@ const BYTECODE: u16 = 1;
 /// `INET_DIAG_BC_S_GE`: the local port is at least the number in the next instruction.
 const SOURCE_AT_LEAST: u8 = 2;
 
-/// `INET_DIAG_BC_S_LE`: the local port is at most that.
+/// `INET_DIAG_BC_S_LE`: the local port is at most the number in the next instruction.
 const SOURCE_AT_MOST: u8 = 3;
 
 /// The length of an instruction (`struct inet_diag_bc_op`). A comparison takes two.

@@ -37,11 +37,11 @@ use crate::filter;
 /// State of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelState {
-    /// It listens.
+    /// The socket listens.
     Listen,
-    /// Only the kernel keeps it, for this time: in TIME_WAIT, or as an orphan in FIN_WAIT_2.
+    /// Only the kernel keeps the socket, for this time: in TIME_WAIT, or as an orphan in FIN_WAIT_2.
     Waiting(Duration),
-    /// A program has it open or is closing it.
+    /// A program has the socket open or is closing it.
     Live,
 }
 

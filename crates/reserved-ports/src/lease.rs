@@ -8,7 +8,7 @@ use crate::pool::PortPool;
 /// The end of a lease's connection, which decides when its pair is free again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Neither kernel keeps anything of it: refused, reset, or never made.
+    /// Neither kernel keeps the connection: it was refused, reset, or never made.
     NoTrace,
     /// The other side closed first: its kernel keeps the pair in TIME_WAIT.
     RemoteFirst,

@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep_until};
 /// Use of a pair of a port and a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// A lease of this pool has it.
+    /// A lease of this pool has the pair.
     Leased,
-    /// The peer's kernel keeps it in TIME_WAIT: usable on most systems, but others are better.
+    /// The peer's kernel keeps the pair in TIME_WAIT: usable on most systems, but other pairs are better.
     CoolingThere { until: Instant },
-    /// This kernel keeps it in TIME_WAIT: usable only where TCP timestamps are in use.
+    /// This kernel keeps the pair in TIME_WAIT: usable only where TCP timestamps are in use.
     CoolingHere { until: Instant },
-    /// This kernel refused it.
+    /// This kernel refused the pair.
     Blocked { until: Instant },
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Use {
 // Small, since a program that calls twenty thousand hosts has twenty thousand of these.
 #[derive(Debug, Default)]
 pub(crate) struct PeerPorts {
-    /// True if a port towards it was asked for; else only other programs' sockets are known.
+    /// True if a port towards this peer was requested. If false, only sockets of other programs are known.
     pub(crate) called: bool,
     uses: Vec<(u16, Use)>,
     waiters: Option<Arc<Notify>>,
@@ -36,7 +36,7 @@ impl PeerPorts {
         Some(self.uses[at].1)
     }
 
-    /// Sets the use of a port and returns the one before.
+    /// Sets the use of a port and returns its previous use.
     pub(crate) fn set(&mut self, port: u16, to: Use) -> Option<Use> {
         match self.uses.binary_search_by_key(&port, |u| u.0) {
             Ok(at) => Some(std::mem::replace(&mut self.uses[at].1, to)),
@@ -61,7 +61,7 @@ impl PeerPorts {
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> PortWait {
         let notify = self.waiters.get_or_insert_with(|| Arc::new(Notify::new()));
         let mut released = Box::pin(Arc::clone(notify).notified_owned());
-        // Queued from now on, so that a release before the first poll is not missed.
+        // The wait is in the queue from now on, so that a release before the first poll is not missed.
         released.as_mut().enable();
         PortWait {
             released: Some(released),

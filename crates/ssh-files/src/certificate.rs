@@ -17,13 +17,13 @@ const MOST_PRINCIPALS: usize = 256;
 /// The purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateKind {
-    /// It identifies a user to servers.
+    /// The certificate identifies a user to servers.
     User,
-    /// It identifies a host to clients.
+    /// The certificate identifies a host to clients.
     Host,
 }
 
-/// A well-formed certificate. Its user must still decide whether to trust the authority that signed it.
+/// A well-formed certificate. The program must still decide if it trusts the authority that signed the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     kind: KeyType,

@@ -157,7 +157,7 @@ impl GatherView<'_> {
         let same = self.common_end(old, new, common)?;
         let mut text = buffered(self.collected.reader(old, old.length() - same));
         let mut behind = 0;
-        // The first line there may have begun before, and differ.
+        // The first line of the common end may have begun before it, with bytes that differ.
         for _ in 0..=CONTEXT {
             behind += skip_line(&mut text)?;
         }

@@ -16,7 +16,7 @@ const PIECE: usize = 64 * 1024;
 /// Writes a text, each line within `frame`.
 ///
 /// # Errors
-/// The console's, or the text cannot be read.
+/// The console cannot be written, or the text cannot be read.
 pub(super) fn print_text(
     text: impl Read,
     frame: Frame<'_>,

@@ -35,7 +35,7 @@ fn run(gather: &mut Gather, events: &[Event], terminals: Terminals) -> Recorder 
     recorder
 }
 
-/// All that is written, in order; standard error's lines are marked.
+/// Returns everything that is written, in order. Lines of standard error are marked.
 fn shown(spec: GatherSpec, events: &[Event]) -> String {
     let recorder = run(
         &mut Gather::new(spec, true, Colors::default()),
@@ -440,8 +440,9 @@ fn lines_of_any_length_come_whole() {
 }
 
 #[test]
-fn a_text_that_cannot_be_kept_ends_the_run_after_what_was_kept() {
-    // Nowhere to make a temporary file: the limit on file sizes would be the process's own.
+fn a_text_that_cannot_be_stored_ends_the_run_after_the_stored_text() {
+    // The error of the temporary file is made up here. A real one would need a limit on file sizes, which would hold
+    // for all tests of this process.
     let mut gather = Gather::new(spec(GatherForm::Lines), true, Colors::default());
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
@@ -465,7 +466,7 @@ fn outputs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>, u8)>> {
     prop::collection::vec((text.clone(), text, 0..2_u8), 1..8)
 }
 
-/// The text as it is kept: with a newline at its end.
+/// The text with a newline at its end, as the gatherer keeps it.
 fn ended(text: &[u8]) -> Vec<u8> {
     let mut text = text.to_vec();
     if text.last().is_some_and(|last| *last != b'\n') {
@@ -477,14 +478,14 @@ fn ended(text: &[u8]) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
-    fn every_host_is_in_one_group_with_what_it_wrote(
+    fn every_host_is_in_one_group_with_its_own_output(
         outputs in outputs(),
         sizes in prop::collection::vec(1..5_usize, 1..6),
         memory in prop_oneof![Just(0_usize), Just(1 << 20)],
     ) {
         let labels: Vec<String> = (0..outputs.len()).map(|n| format!("n{n}")).collect();
         let mut events = vec![run_started(&labels)];
-        // One chunk of each stream in turn, in sizes that go round.
+        // One chunk of each stream in turn, with the sizes repeated in their order.
         let mut rest: Vec<[&[u8]; 2]> = outputs.iter().map(|(out, err, _)| [&out[..], &err[..]]).collect();
         let mut sizes = sizes.into_iter().cycle();
         while rest.iter().flatten().any(|rest| !rest.is_empty()) {

@@ -83,7 +83,7 @@ impl TextTree {
             } else if let Some((_, child)) = children.iter().find(|(byte, _)| *byte == next) {
                 cursor.node = *child;
             } else {
-                // A leaf grows. Other texts that end here then end in the middle of it.
+                // The text of a leaf grows in place. Other texts that end at this leaf then end in the middle of it.
                 if !children.is_empty() {
                     cursor.node = self.branch(*cursor, next);
                 }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_equal_texts_cost_one() {
+    fn a_thousand_equal_texts_use_the_memory_of_one() {
         let mut tree = TextTree::new(1 << 20);
         let mut cursors = vec![TextCursor::default(); 1000];
         for line in 0..100 {

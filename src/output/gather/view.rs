@@ -55,9 +55,9 @@ pub(in crate::output) trait HostLabels: std::fmt::Debug {
 /// Hosts with equal standard output and outcome.
 #[derive(Debug)]
 pub(in crate::output) struct OutputGroup {
-    /// Their standard output.
+    /// Standard output of each of the hosts.
     pub(in crate::output) text: TextCursor,
-    /// Their outcome.
+    /// Outcome of each of the hosts.
     pub(in crate::output) end: Option<HostEnd>,
     /// The hosts, in the order of all hosts.
     pub(in crate::output) hosts: Vec<usize>,
@@ -120,7 +120,7 @@ impl GatherView<'_> {
     /// Shows these hosts, which are given in order.
     ///
     /// # Errors
-    /// The console's, or a text cannot be read back.
+    /// The console cannot be written, or a text cannot be read back.
     pub(super) fn show(
         &self,
         form: GatherForm,

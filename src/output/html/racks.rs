@@ -54,7 +54,8 @@ pub(super) fn racks<'a>(labels: impl ExactSizeIterator<Item = &'a str>) -> Vec<R
     hosts.chunks(size).map(part).collect()
 }
 
-/// Splits off the last number of the first part of a name. An address has one part.
+/// Returns the name without the last number of its first part, as the texts before and after the number. Parts end at
+/// dots, but an address is one part.
 fn key(label: &str) -> (&str, &str) {
     let first = match label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
         "" => label,
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_make_racks_where_names_do_not() {
+    fn neighbours_form_racks_if_names_do_not() {
         assert_eq!(sizes(&names(|n| format!("node{n}"), 5000)), [100; 50]);
         assert_eq!(
             sizes(&names(|n| format!("x{}", char::from(b'a' + n as u8)), 22)),

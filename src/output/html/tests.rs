@@ -1,4 +1,4 @@
-//! Tests of the page: what is on it, that nothing in it is a host's markup, and that a browser shows it.
+//! Tests of the page: its contents, that no output of a host becomes markup, and that a browser shows it.
 
 use std::fs;
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn page(info: &RunInfo, events: &[Event], stats: &RunStats) -> String {
     fs::read_to_string(spec.path).unwrap()
 }
 
-/// What is between two marks, which are there.
+/// Returns the text between two marks. Panics if one is missing.
 fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
     let (_, rest) = page.split_once(begin).expect(begin);
     rest.split_once(end).expect(end).0
@@ -116,7 +116,7 @@ fn a_page_has_all_results() {
 }
 
 #[test]
-fn what_differs_from_an_output_of_one_line_is_shown() {
+fn differences_from_an_output_of_one_line_are_shown() {
     let names = ["n1", "n2", "n3"];
     let info = run_info(&names);
     let mut events = vec![run_started(&names)];
@@ -199,7 +199,7 @@ fn hosts_that_were_not_started_are_no_failures() {
         verdict,
         "1 of 40 hosts did not succeed, 16 were not started"
     );
-    // One row of the picture is marked, and each rack has the number of its failures.
+    // One row of the picture is marked, and each rack shows the number of its failures.
     let marks = between(&page, "<path class=\"mark\" d=\"", "\"/>");
     assert_eq!(marks.matches('M').count(), 1, "{marks}");
     let racks = between(&page, "<table class=\"racks\">", "</table>");
@@ -221,7 +221,7 @@ fn hosts_that_were_not_started_are_no_failures() {
 }
 
 #[test]
-fn long_outputs_are_cut_and_it_is_said() {
+fn long_outputs_are_cut_with_a_message() {
     let names = ["a", "b", "c"];
     let mut events = vec![run_started(&names)];
     for n in 0..100_000 {
@@ -243,7 +243,7 @@ fn long_outputs_are_cut_and_it_is_said() {
         3
     );
     assert!(page.contains("line 1000 of many\n"));
-    // A newline was added at the end, for it lacked one; the cut is not within a character.
+    // A missing newline was added at the end, and no character was cut.
     assert!(page.contains("<p class=\"note\">37,857 bytes left out"));
     assert!(!page.contains("&lt;C3&gt;"));
 }
@@ -298,7 +298,7 @@ proptest! {
         let events: Vec<Event> = events.into_iter().filter(|event| !matches!(event, Event::Output(chunk) if chunk.data.is_empty())).collect();
         let stats = RunStats { total: 3, failed: 3, ..RunStats::default() };
         let page = page(&info, &events, &stats);
-        // Every tag is one of ours, and so is what can run or be loaded.
+        // Only tags of the program are on the page, and only its own code can run or be loaded.
         const OURS: [&str; 49] = [
             "!DOCTYPE", "a", "body", "caption", "code", "dd", "del", "details", "div", "dl", "dt", "figcaption", "figure",
             "footer", "h1", "h2", "h3", "h4", "head", "header", "html", "input", "ins", "label", "li", "link", "main", "meta",

@@ -155,7 +155,7 @@ impl Page<'_> {
         let hosts: Vec<usize> = if rows.height >= NAME || racks.is_empty() {
             (0..rows.count).map(|row| rows.hosts(row).start).collect()
         } else {
-            // The slow ones first, since not all names may fit.
+            // The slow racks come first, because not all names may fit.
             let slow = slowest_first(racks, self.times);
             let usual = slow
                 .get(slow.len() / 2)

@@ -1,4 +1,4 @@
-//! The output against its schema, and the bytes of hosts through it.
+//! Comparison of the records with their schema, and of decoded output with the bytes of the hosts.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -13,8 +13,8 @@ use crate::event::{Facts, LeftRunning, Phase, RemoteExit, Side};
 use crate::transport::{CallbackFault, TransportError};
 use std::time::Duration;
 
-/// The lines for these events, and those of the run's end.
-fn told(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
+/// Returns the lines for these events and for the end of the run.
+fn written_lines(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
     let mut json = Json::new(&Arc::new(info));
     let recorder = Recorder::default();
     let mut console = recorder.console(terminals);
@@ -38,7 +38,7 @@ fn told(info: RunInfo, events: &[Event], terminals: Terminals) -> String {
     String::from_utf8(recorder.text(Stream::Stdout)).unwrap()
 }
 
-/// The published schema, made strict: what it does not name must not be there.
+/// The published schema, without permission for fields that it does not name.
 fn schema() -> jsonschema::Validator {
     fn close(schema: &mut Value) {
         match schema {
@@ -130,7 +130,7 @@ fn everything() -> Vec<Event> {
 }
 
 #[test]
-fn every_record_is_as_the_schema_says() {
+fn every_record_fits_the_schema() {
     let mut info = run_info(&["a", "b"]);
     info.command = b"echo \xff".to_vec();
     info.command_timeout = Some(Duration::from_secs(60));
@@ -143,7 +143,7 @@ fn every_record_is_as_the_schema_says() {
         max_failures: Some("10%".to_owned()),
         waves: Some(vec![1, 2]),
     };
-    let lines = told(info, &everything(), Terminals::default());
+    let lines = written_lines(info, &everything(), Terminals::default());
     let schema = schema();
     for record in records(&lines) {
         if let Err(error) = schema.validate(&record) {
@@ -156,7 +156,7 @@ fn every_record_is_as_the_schema_says() {
 
 #[test]
 fn the_lines_are_as_promised() {
-    let lines = told(run_info(&["a", "b"]), &everything(), Terminals::default());
+    let lines = written_lines(run_info(&["a", "b"]), &everything(), Terminals::default());
     let time = lines.find("\"time\":").unwrap() + 7;
     let rest = lines[time..].find(',').unwrap();
     let lines = format!("{}0{}", &lines[..time], &lines[time + rest..]);
@@ -178,7 +178,7 @@ fn the_lines_are_as_promised() {
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"port_wait":20.0,"retry_wait":1000.0,"connect":1.5,"start":2.0,"run":90000.0,"delayed":0.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true}
-    {"v":1,"event":"finished","target":0,"label":"a","outcome":"failed","success":false,"failure":{"class":"no-callback","phase":"call-back","message":"no call-back for stderr: the daemon answered without it: try --stderr merge"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0,"may_be_running":true}
+    {"v":1,"event":"finished","target":0,"label":"a","outcome":"failed","success":false,"failure":{"class":"no-callback","phase":"call-back","message":"no call-back for stderr: the daemon answered without opening it: try --stderr merge"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0,"may_be_running":true}
     {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"may_be_running":[0],"failures":{"connect-timeout":1,"internal":1,"no-callback":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
     "#);
 }
@@ -191,7 +191,7 @@ fn control_characters_are_escaped() {
         err: true,
     };
     let events = [output(0, Stream::Stdout, text.as_bytes())];
-    let lines = told(run_info(&["a"]), &events, terminals);
+    let lines = written_lines(run_info(&["a"]), &events, terminals);
     assert!(
         !lines.chars().any(|c| c.is_control() && c != '\n'),
         "{lines:?}"
@@ -199,7 +199,7 @@ fn control_characters_are_escaped() {
     assert_eq!(records(&lines)[0]["text"], text);
 }
 
-/// What the output records of a target and stream decode to.
+/// Decodes the output records of a target and stream.
 fn decoded(records: &[Value], target: u32, stream: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for record in records {
@@ -240,7 +240,7 @@ proptest! {
             }
         }
         events.extend([succeeded(0), succeeded(1)]);
-        let records = records(&told(run_info(&["a", "b"]), &events, Terminals::default()));
+        let records = records(&written_lines(run_info(&["a", "b"]), &events, Terminals::default()));
         for (bytes, (target, stream)) in streams.iter().zip(keys) {
             prop_assert_eq!(&decoded(&records, target, record::stream(stream)), bytes);
             let is_text = std::str::from_utf8(bytes).is_ok();

@@ -1,4 +1,4 @@
-//! Tests of the line report: what is written, and that no chunking changes it.
+//! Tests of the line report: its text, and that the chunks do not change it.
 
 use proptest::prelude::*;
 
@@ -161,7 +161,7 @@ fn many_unfinished_lines_are_kept_short() {
                 .unwrap();
         }
     }
-    // Without the second limit it would be 28 MB here.
+    // Without the limit on all lines together, 28 MB would be held.
     assert!(lines.held < MANY + LONG, "{} bytes are held", lines.held);
     for target in 0..40 {
         lines.event(&succeeded(target), &mut console).unwrap();
@@ -175,7 +175,7 @@ fn many_unfinished_lines_are_kept_short() {
     assert_eq!(recorder.text(Stdout).len(), length);
 }
 
-/// What one stream of one host becomes: each line with the label, and a newline at the end.
+/// Returns the expected text of one stream of one host: each line with the label, and a newline at the end.
 fn labelled(label: &[u8], data: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let whole = data.strip_suffix(b"\n").unwrap_or(data);
@@ -190,7 +190,7 @@ fn labelled(label: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 fn chunks() -> impl Strategy<Value = Vec<(u32, bool, Vec<u8>)>> {
-    // Newlines often, every byte sometimes, and now and then more than one atomic write.
+    // Newlines are frequent, all bytes occur, and some texts are longer than one atomic write.
     let byte = prop_oneof![2 => Just(b'\n'), 8 => any::<u8>()];
     let data = prop_oneof![
         9 => prop::collection::vec(byte, 1..30),

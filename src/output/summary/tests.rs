@@ -1,4 +1,4 @@
-//! Snapshots of what the summary says.
+//! Snapshots of the summary.
 
 use super::super::Terminals;
 use super::super::testing::{Recorder, finished, run_started, succeeded};
@@ -7,23 +7,23 @@ use crate::event::CancelReason;
 use crate::event::Phase;
 use crate::transport::{HostKeyFault, TransportError};
 
-/// Names that do not fold: how names fold is tested where it is done.
+/// Names that do not fold. Folding has tests of its own.
 const NAMES: [&str; 10] = [
     "ada", "bea", "cas", "dot", "eve", "fay", "gus", "hal", "ivy", "jon",
 ];
 
 /// The summary of these outcomes of the first hosts out of `total`.
-fn said(verbose: bool, total: usize, outcomes: Vec<Outcome>) -> String {
+fn summary_of(verbose: bool, total: usize, outcomes: Vec<Outcome>) -> String {
     let mut events = vec![run_started(&NAMES)];
     events.extend(
         (0..)
             .zip(outcomes)
             .map(|(target, outcome)| finished(target, outcome)),
     );
-    told(verbose, &events, Some(total))
+    text_of(verbose, &events, Some(total))
 }
 
-fn told(verbose: bool, events: &[Event], total: Option<usize>) -> String {
+fn text_of(verbose: bool, events: &[Event], total: Option<usize>) -> String {
     let mut summary = Summary::new(verbose, SummaryLevel::All);
     let recorder = Recorder::default();
     let mut console = recorder.console(Terminals::default());
@@ -77,7 +77,7 @@ fn denied(text: &str) -> Outcome {
 #[test]
 fn a_run_without_failures_prints_nothing() {
     assert_eq!(
-        said(
+        summary_of(
             false,
             2,
             vec![exit(0), Outcome::Exited(RemoteExit::Unknown)]
@@ -88,8 +88,8 @@ fn a_run_without_failures_prints_nothing() {
 
 #[test]
 fn details_have_the_counts() {
-    insta::assert_snapshot!(said(true, 40, vec![]), @"mrsh: 40 of 40 succeeded in 1.2 s");
-    insta::assert_snapshot!(said(true, 40, vec![exit(1)]), @r"
+    insta::assert_snapshot!(summary_of(true, 40, vec![]), @"mrsh: 40 of 40 succeeded in 1.2 s");
+    insta::assert_snapshot!(summary_of(true, 40, vec![exit(1)]), @r"
     mrsh: 39 of 40 succeeded in 1.2 s
     mrsh: 1 failed: ada: exit 1
     ");
@@ -98,19 +98,19 @@ fn details_have_the_counts() {
 #[test]
 fn few_failures_are_one_line() {
     insta::assert_snapshot!(
-        said(false, 12, vec![exit(3), exit(1), timeout(Phase::Connect), exit(1)]),
+        summary_of(false, 12, vec![exit(3), exit(1), timeout(Phase::Connect), exit(1)]),
         @"mrsh: 4 failed: bea,dot: exit 1; cas: connection timed out after 10 s; ada: exit 3"
     );
 }
 
 #[test]
-fn one_cause_is_one_line_however_long_and_hosts_are_folded() {
+fn one_cause_gives_one_line_of_any_length_with_folded_hosts() {
     let names: Vec<String> = (1..=30).map(|n| format!("node{n}")).collect();
     let mut events = vec![run_started(&names)];
     events.extend((0..30).map(|target| finished(target, timeout(Phase::Start))));
     let folded = fold(names.iter().map(|name| &**name));
     assert_eq!(
-        told(false, &events, Some(30)),
+        text_of(false, &events, Some(30)),
         format!(
             "mrsh: 30 failed: {folded}: timed out after 10 s while waiting for the daemon to start the command\n"
         )
@@ -131,7 +131,7 @@ fn many_causes_are_a_line_each() {
         Outcome::Internal("index out of bounds".to_owned()),
         denied("Permission denied."),
     ];
-    insta::assert_snapshot!(said(false, 10, outcomes), @r"
+    insta::assert_snapshot!(summary_of(false, 10, outcomes), @r"
     mrsh: 7 of 10 failed:
       dot,eve: timed out after 10 s while waiting for the daemon to start the command
       jon: denied: Permission denied.
@@ -145,7 +145,7 @@ fn many_causes_are_a_line_each() {
 
 #[test]
 fn a_cause_with_a_semicolon_gets_its_own_line() {
-    insta::assert_snapshot!(said(false, 2, vec![denied("not you; not now"), exit(1)]), @r"
+    insta::assert_snapshot!(summary_of(false, 2, vec![denied("not you; not now"), exit(1)]), @r"
     mrsh: 2 of 2 failed:
       ada: denied: not you; not now
       bea: exit 1
@@ -155,15 +155,15 @@ fn a_cause_with_a_semicolon_gets_its_own_line() {
 #[test]
 fn remote_text_is_harmless_and_cut() {
     insta::assert_snapshot!(
-        said(false, 1, vec![denied("go\x1b[2J\nmrsh: 0 failed")]),
+        summary_of(false, 1, vec![denied("go\x1b[2J\nmrsh: 0 failed")]),
         @"mrsh: 1 failed: ada: denied: go^[[2J^Jmrsh: 0 failed"
     );
-    let text = said(false, 1, vec![denied(&"ü".repeat(5000))]);
+    let text = summary_of(false, 1, vec![denied(&"ü".repeat(5000))]);
     assert!(text.len() < 500 && text.ends_with("ü…\n"), "{text}");
 }
 
 #[test]
-fn notes_and_states_are_said_at_once() {
+fn notices_and_states_are_printed_at_once() {
     let note = |verbose, text: &str| {
         Event::Notice(Notice {
             verbose,
@@ -194,13 +194,13 @@ fn notes_and_states_are_said_at_once() {
         state(&[(1, 7262)], None),
         state(&[], None),
     ];
-    insta::assert_snapshot!(told(false, &events, None), @r"
+    insta::assert_snapshot!(text_of(false, &events, None), @r"
     mrsh: a connection that nobody waits for came from 192.0.2.1
     mrsh: 3 running: bea,cas,dot (longest 12 s: bea), 1 of them waiting for a port, 5 waiting, 10 done; ^C again within a second stops them
     mrsh: 1 running: bea (2 h 1 min), 5 waiting, 10 done
     mrsh: none running, 5 waiting, 10 done
     ");
-    assert!(told(true, &events, None).starts_with("mrsh: running 500 at a time\n"));
+    assert!(text_of(true, &events, None).starts_with("mrsh: running 500 at a time\n"));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn the_cause_of_the_end_comes_before_the_targets_that_were_stopped() {
     let cancelled = || Outcome::Cancelled(CancelReason::Signal(15));
     let mut outcomes = vec![cancelled(), cancelled(), cancelled(), exit(1)];
     outcomes.push(Outcome::NotStarted(CancelReason::Signal(15)));
-    insta::assert_snapshot!(said(false, 5, outcomes), @r"
+    insta::assert_snapshot!(summary_of(false, 5, outcomes), @r"
     mrsh: 4 failed: dot: exit 1; ada,bea,cas: interrupted
     mrsh: 1 not started: eve
     ");
@@ -248,19 +248,19 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
         )
     };
     let next = || {
-        let text = "the password is not sent, for eve has refused it for ops";
+        let text = "the password is not sent, because eve has refused it for ops";
         login(text, PasswordUse::Withheld)
     };
     let sent = || Outcome::Failed(first().into());
     let withheld = || Outcome::Failed(next().into());
     let outcomes = vec![withheld(), withheld(), withheld(), exit(1), sent(), exit(1)];
-    insta::assert_snapshot!(said(false, 6, outcomes), @r"
+    insta::assert_snapshot!(summary_of(false, 6, outcomes), @r"
     mrsh: 6 of 6 failed:
       eve: permission denied: tried the password; the server takes password
       dot,fay: exit 1
-      ada,bea,cas: permission denied: the password is not sent, for eve has refused it for ops
+      ada,bea,cas: permission denied: the password is not sent, because eve has refused it for ops
     ");
-    // By way of a host that refused it.
+    // A jump host refused the login.
     let through = |source| {
         Outcome::Failed(
             TransportError::Jump {
@@ -270,15 +270,15 @@ fn the_host_that_refused_the_password_comes_before_those_that_did_not_get_it() {
             .into(),
         )
     };
-    insta::assert_snapshot!(said(false, 3, vec![withheld(), through(next()), through(first())]), @r"
+    insta::assert_snapshot!(summary_of(false, 3, vec![withheld(), through(next()), through(first())]), @r"
     mrsh: 3 of 3 failed:
       cas: through gw: permission denied: tried the password; the server takes password
-      ada: permission denied: the password is not sent, for eve has refused it for ops
-      bea: through gw: permission denied: the password is not sent, for eve has refused it for ops
+      ada: permission denied: the password is not sent, because eve has refused it for ops
+      bea: through gw: permission denied: the password is not sent, because eve has refused it for ops
     ");
-    // Nobody went without it.
+    // No host was left without the password.
     let outcomes = vec![sent(), exit(1), exit(1)];
-    insta::assert_snapshot!(said(false, 3, outcomes), @r"
+    insta::assert_snapshot!(summary_of(false, 3, outcomes), @r"
     mrsh: 3 of 3 failed:
       bea,cas: exit 1
       ada: permission denied: tried the password; the server takes password
@@ -342,7 +342,7 @@ fn a_quiet_summary_prints_only_states() {
             text: text.to_owned(),
         })
     };
-    let said = |words: SummaryLevel, outcome: Outcome| {
+    let with_level = |words: SummaryLevel, outcome: Outcome| {
         let mut summary = Summary::new(true, words);
         let recorder = Recorder::default();
         let mut console = recorder.console(Terminals::default());
@@ -365,9 +365,9 @@ fn a_quiet_summary_prints_only_states() {
         console.flush().unwrap();
         String::from_utf8(recorder.text(Stream::Stderr)).unwrap()
     };
-    insta::assert_snapshot!(said(SummaryLevel::None, exit(1)), @"mrsh: none running, 1 waiting, 0 done");
-    insta::assert_snapshot!(said(SummaryLevel::IfFailed, exit(0)), @"mrsh: none running, 1 waiting, 0 done");
-    insta::assert_snapshot!(said(SummaryLevel::IfFailed, exit(1)), @r"
+    insta::assert_snapshot!(with_level(SummaryLevel::None, exit(1)), @"mrsh: none running, 1 waiting, 0 done");
+    insta::assert_snapshot!(with_level(SummaryLevel::IfFailed, exit(0)), @"mrsh: none running, 1 waiting, 0 done");
+    insta::assert_snapshot!(with_level(SummaryLevel::IfFailed, exit(1)), @r"
     mrsh: none running, 1 waiting, 0 done
     mrsh: a note
     mrsh: 0 of 0 succeeded in 0.0 s
@@ -376,7 +376,7 @@ fn a_quiet_summary_prints_only_states() {
 }
 
 #[test]
-fn causes_that_differ_in_the_hosts_name_and_key_are_one_line_with_one_help() {
+fn causes_that_differ_only_in_host_name_and_key_give_one_line_and_one_help() {
     let unknown = |name: &str, kind: &str| {
         Outcome::Failed(
             TransportError::HostKey {
@@ -397,13 +397,13 @@ fn causes_that_differ_in_the_hosts_name_and_key_are_one_line_with_one_help() {
             .map(|(name, kind)| unknown(name, kind));
         unknown.collect::<Vec<_>>()
     };
-    insta::assert_snapshot!(said(false, 3, outcomes()), @r"
+    insta::assert_snapshot!(summary_of(false, 3, outcomes()), @r"
     mrsh: 3 failed: ada,bea,cas: no key is known for it
       = help: ask somebody
     ");
-    // One host alone has the details, which have the help.
-    insta::assert_snapshot!(said(false, 3, vec![unknown("ada", "RSA")]), @"mrsh: 1 failed: ada: no RSA key is known for ada: ask somebody");
-    insta::assert_snapshot!(said(true, 3, outcomes()), @r"
+    // The help is in the details, which are printed for a single host.
+    insta::assert_snapshot!(summary_of(false, 3, vec![unknown("ada", "RSA")]), @"mrsh: 1 failed: ada: no RSA key is known for ada: ask somebody");
+    insta::assert_snapshot!(summary_of(true, 3, outcomes()), @r"
     mrsh: 0 of 3 succeeded in 1.2 s
     mrsh: 3 of 3 failed:
       bea: no ED25519 key is known for bea: ask somebody

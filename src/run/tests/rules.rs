@@ -18,7 +18,7 @@ pub(super) fn count(n: u32) -> Share {
     Share::Count(NonZeroU32::new(n).unwrap())
 }
 
-/// Runs these scripts with this policy. The fan-out is two for each five targets.
+/// Runs these scripts with this policy. The fan-out is two fifths of the number of targets.
 async fn run_by(
     policy: Policy,
     scripts: Vec<TargetScript>,
@@ -212,7 +212,7 @@ async fn commands_that_cannot_be_stopped_are_listed() {
     for (found, grace) in run(None, stop).await.into_iter().zip(grace) {
         took(found, secs(1) + grace);
     }
-    // Also at once, the command that ignores TERM is killed.
+    // The command that ignores TERM is killed too.
     let at_once = vec![
         (1000, ControlRequest::Stop(15)),
         (1500, ControlRequest::Stop(15)),
@@ -285,7 +285,7 @@ async fn a_command_without_output_is_idle() {
         ..Policy::default()
     };
     let scripts = vec![
-        // Never silent for the limit, but for 14 s in all.
+        // The silent times are shorter than the limit, and 14 s together.
         TargetScript::Runs(3000, 10, 1400, 0),
         TargetScript::Runs(100, 3, 1600, 0),
         TargetScript::Stays { deaf: true },
@@ -385,7 +385,7 @@ async fn only_commands_that_did_not_start_are_retried() {
     // Without an address there is no connection.
     assert_eq!(attempts, [4, 4, 1, 4, 1]);
     for id in [0, 1, 2, 3] {
-        // Half a second, one and two seconds, each less up to a half.
+        // The pauses are 0.5 s, 1 s and 2 s, each shortened at random by up to a half.
         let time = end_of(&events, id).elapsed;
         assert!(
             time >= Duration::from_millis(1750) && time <= secs(4),
@@ -501,7 +501,7 @@ async fn after_too_many_failures_no_target_is_started_or_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wave_needs_the_end_and_the_success_of_the_one_before() {
+async fn a_wave_starts_after_the_end_and_the_success_of_the_previous_wave() {
     let ok = TargetScript::Runs(100, 1, 900, 0);
     let bad = TargetScript::Runs(100, 1, 900, 1);
     let run = async |bad_host: Option<usize>, max_failures| {

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Runs targets that ignore TERM, with these requests. Returns the numbers, the time and the number of printed states.
+/// Runs targets that ignore TERM, with these requests. Returns the statistics, the time and the number of printed
+/// states.
 async fn interrupted(requests: Requests) -> (RunStats, Duration, usize) {
     let start = Instant::now();
     let scripts = vec![TargetScript::Stays { deaf: true }; 4];

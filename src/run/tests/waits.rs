@@ -47,7 +47,7 @@ async fn new_targets_and_those_that_have_waited_alternate() {
     scripts.extend(vec![TargetScript::Runs(1000, 0, 0, 0); 16]);
     let (events, stats) = play_quietly(spec, scripts).await;
     assert_eq!(stats.succeeded, 20);
-    // From the second one on, one refused target follows each of the others.
+    // From the second target on, a refused target follows each of the other ones.
     let order: Vec<u32> = events.iter().filter_map(finished).collect();
     let refused = order.iter().take(9).filter(|id| **id < 4).count();
     assert_eq!(refused, 4, "{order:?}");

@@ -129,7 +129,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Adds the sources that are commands; a section may have several names.
+    /// Adds the sources that run commands, one for each name of a section.
     fn add_commands(&mut self, config: &Ini, folder: &Path, file: &Path) -> Result<(), GroupError> {
         for section in config
             .sections

@@ -222,7 +222,7 @@ fn ssh_settings(arguments: &str) -> Result<Vec<String>, String> {
                 'C' => "Compression=yes",
                 'K' => "GSSAPIAuthentication=yes",
                 'k' => "GSSAPIDelegateCredentials=no",
-                // Their effect is the default here, or does not matter to a command.
+                // The effect of these options is the default here, or does not matter to a command.
                 'n' | 'q' | 'T' | 't' | 'v' | 'x' => continue,
                 _ => {
                     let attached = &letters[at + letter.len_utf8()..];

@@ -172,7 +172,7 @@ impl LocalProcess {
         }
     }
 
-    /// Returns output that was read too early. It is emitted before all other.
+    /// Puts back output that was read too early. It is emitted before all other output.
     pub(super) fn put_back(&mut self, stream: Stream, data: Vec<u8>) {
         self.early.push_back((stream, data));
     }
@@ -222,7 +222,7 @@ impl LocalProcess {
                 Ok(())
             }
             Err(error) => {
-                // Killed before the pipe is closed, so that it reads no end of file.
+                // The command is killed before the pipe is closed, so that it reads no end of file.
                 self.signal(RemoteSignal::Kill);
                 Err(TransportError::Input(error))
             }
@@ -288,7 +288,7 @@ async fn write(
     match pipe.try_write(&bytes) {
         Ok(n) => reader.advance(n),
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-        // The process reads no more, which is no failure.
+        // The process has closed its standard input, which is no failure.
         Err(_) => return Ok(InputState::All),
     }
     Ok(InputState::Some)
@@ -353,7 +353,7 @@ impl Session for LocalProcess {
 
 impl Drop for LocalProcess {
     fn drop(&mut self) {
-        // It fails only if the group is empty. tokio reaps the process itself.
+        // The signal fails only if the group is empty. tokio reaps the process itself.
         self.signal(RemoteSignal::Kill);
     }
 }

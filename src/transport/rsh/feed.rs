@@ -43,7 +43,8 @@ impl InputFeed {
         !self.counted
     }
 
-    /// True if a half-close costs less than to send the rest to a command that has ended.
+    /// True if the input that is left is too long to send it to a command that has ended. The connection is then
+    /// half-closed instead.
     pub(super) fn has_large_rest(&self) -> bool {
         !self.counted || self.reader.left().is_none_or(|left| left > MAX_LEFTOVER)
     }

@@ -14,7 +14,7 @@ const HINT_NO_OUTPUT: &str =
 pub struct MainStream {
     /// `None` for a command that is not wrapped.
     decoder: Option<MarkerDecoder>,
-    /// All output so far, while it may still be a refusal in disguise.
+    /// All output so far, while it may still be a refusal that the daemon sends as output.
     head: Option<Vec<u8>>,
     /// Exit of the command, set when the stream has ended.
     end: Option<Result<RemoteExit, TransportError>>,

@@ -78,7 +78,7 @@ impl RshSession {
                 ReadResult::End => {
                     // The daemon answers more input with a reset, and nothing reads it.
                     *feed = None;
-                    // A connection that was reset leaves no trace; the other kind leaves it where it was
+                    // A reset connection leaves no TIME_WAIT. Any other connection leaves one at the side that
                     // closed first.
                     if !main.was_reset() {
                         if main.closes_first() {
@@ -136,7 +136,7 @@ impl RshSession {
             }
             SendOutcome::Failed(error) => {
                 self.feed = None;
-                // Killed first: the command must not take a failed input for a complete one.
+                // The command is killed first, because it must not treat a failed input as complete.
                 self.signal(RemoteSignal::Kill);
                 self.failed_input = Some((error, Instant::now() + KILL_TIMEOUT));
             }

@@ -225,7 +225,7 @@ pub struct MarkerDecoder {
 enum MarkerTail {
     /// Rest of a marker, with its length and status.
     Complete(usize, RemoteExit),
-    /// Start of a marker, perhaps.
+    /// The bytes may be the start of a marker.
     Partial,
     /// Output.
     No,

@@ -1,6 +1,6 @@
 //! Client of the ssh agent (draft-ietf-sshm-ssh-agent): one connection for all sessions of a run that use the same
-//! socket. Keys are listed once. Signatures are requested one after the other, since agents handle them in turn
-//! anyway.
+//! socket. Keys are listed once. Signatures are requested one after the other, since agents do not sign in
+//! parallel.
 
 use std::io;
 use std::path::PathBuf;

@@ -117,7 +117,7 @@ impl Login<'_> {
             return Ok(());
         };
         for method in credentials.methods {
-            // The first list does not have a method that is accepted only after another.
+            // The server accepts some methods only after another one, so the first list may lack them.
             if !accepts(&accepted, method) {
                 continue;
             }
@@ -210,7 +210,7 @@ impl Login<'_> {
         };
         self.passed = match &answered {
             Ok(()) => true,
-            // A server calls only the right password expired.
+            // A server reports only a correct password as expired.
             Err(fault) => fault.code == raw::LIBSSH2_ERROR_PASSWORD_EXPIRED,
         };
         answered.map(|()| AuthReply::Accepted).or_else(refused)
@@ -379,7 +379,7 @@ fn denied(
         let user = credentials.user;
         let _ = write!(
             text,
-            "{start}the password is not sent, for {host} has refused it for {user}"
+            "{start}the password is not sent, because {host} has refused it for {user}"
         );
     } else if let Some(accepted) = accepted {
         let _ = write!(text, "; the server takes {}", accepted.replace(',', ", "));

@@ -112,7 +112,7 @@ pub(super) fn additions(file: &KnownHostsFile) -> Option<String> {
         .collect();
     let named = named.join(", ");
     Some(if file.path() == Path::new(NOWHERE) {
-        format!("accepted in this run and not remembered, for {NOWHERE} keeps no keys: {named}")
+        format!("accepted in this run and not remembered, because {NOWHERE} keeps no keys: {named}")
     } else {
         let path = file.path().display();
         format!("permanently added to the known hosts in {path}: {named}")

@@ -85,7 +85,7 @@ impl ServerStream {
 
     /// Makes dropping the stream reset the connection: closing first would leave a TIME_WAIT here.
     fn reset_on_drop(&self) {
-        // It fails only on a socket that is closed already.
+        // The call fails only on a socket that is closed already.
         let _ = match self {
             ServerStream::Tcp(stream) => stream.set_zero_linger(),
             // A socket pair knows no reset. The jump session at the other end reads an end of file.
@@ -113,7 +113,7 @@ pub(super) struct Pipe {
     has_read: bool,
     /// Number of packets of at least [`MIN_KEXINIT`] bytes that libssh2 has sent in this call.
     offers: u32,
-    /// True if the last packet that libssh2 has sent in this call is one of them.
+    /// True if the last packet that libssh2 has sent in this call has at least [`MIN_KEXINIT`] bytes.
     is_offer_last: bool,
     /// True if the end of the connection is hidden in this call.
     end_held: bool,
@@ -279,7 +279,8 @@ impl Pipe {
         answers.asked.then_some(answers.password_sent)
     }
 
-    /// Returns the answer to the hidden ones of the server's questions, if there is one; the others have none.
+    /// Returns the password as the answer to the server's questions, if exactly one of them is hidden and it is the
+    /// first time. `hidden` has one value for each question.
     pub(super) fn answer(&mut self, hidden: &[bool]) -> Option<Zeroizing<String>> {
         let answers = self.answers.as_mut()?;
         // A second question means that the password was wrong.
@@ -330,7 +331,7 @@ impl Pipe {
         self.would_block
     }
 
-    /// True if data waits for the kernel.
+    /// True if there is data that the kernel has not taken yet.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }

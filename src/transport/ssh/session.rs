@@ -222,7 +222,7 @@ impl SshSession {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
-                // The command must not take a failed input for a complete one.
+                // The command must not treat a failed input as complete.
                 self.signal = Some("KILL");
                 self.send_pending()?;
                 return Err(TransportError::Input(error));
@@ -379,7 +379,7 @@ impl Session for SshSession {
             RemoteSignal::Kill => "KILL",
         };
         self.signal = Some(name);
-        // The session may not be pumped again.
+        // The session is possibly not polled again, so the signal is sent now.
         self.send_pending().is_ok()
     }
 
@@ -394,7 +394,7 @@ impl Session for SshSession {
 }
 
 /// Returns the number of a signal by its name in the protocol, which may end with `@` and a domain. Returns 0 for an
-/// unknown name: the command was killed all the same.
+/// unknown name, because the command was killed also then.
 fn signal_number(name: &str) -> u8 {
     // RFC 4254, section 6.10: names that are not in the standard have a domain.
     let name = name.split('@').next().unwrap_or(name);

@@ -57,7 +57,7 @@ impl From<RevokedKeysError> for TrustError {
 pub(super) enum TrustDecision {
     /// The key is known.
     Trusted,
-    /// The key differs from the known one, and the user's configuration allows to go on. The server gets no password.
+    /// The key differs from the known one, and the user's configuration allows a login. The server gets no password.
     ForKeysOnly,
     /// The files have keys of these types only, which were not asked for first.
     AskFor(Vec<KeyType>),
@@ -101,7 +101,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Returns the known keys of a host, before it has shown one.
+    /// Returns the known keys of a host. The host need not have sent a key yet.
     pub(super) fn expected(&self, host: &HostConfig, names: &HostNames) -> Option<KnownKeys> {
         Some(self.known.get(&files(host))?.known_keys(names))
     }
@@ -197,7 +197,7 @@ impl Trust {
                 Ok(TrustDecision::Trusted)
             }
             (HostKeyStatus::Changed(_), StrictHostKeyChecking::No) => {
-                let used = "it was used all the same, for StrictHostKeyChecking is off";
+                let used = "it was used, because StrictHostKeyChecking is off";
                 let HostKeyFault { text, common, .. } = refusal;
                 self.notices.add_for(
                     names.name(),

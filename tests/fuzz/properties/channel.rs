@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sshd::{HostKey, METHODS, Message, Stage, Talk, frame, kind, request};
 
-/// Time after which the server closes if the client says nothing more.
+/// Time without data from the client after which the server closes.
 const IDLE: Duration = Duration::from_millis(200);
 
 /// All stages, in order.
@@ -26,10 +26,10 @@ const STAGES: [Stage; 10] = [
     Stage::Closed,
 ];
 
-/// Maximum number of bytes of a step; longer ones say nothing more.
+/// Maximum number of bytes of a step. Longer steps test nothing more.
 const MAX_STEP: usize = 255;
 
-/// One act of the server besides those of an honest one.
+/// One act of the server, in addition to those of an honest server.
 #[derive(Debug)]
 struct Step<'a> {
     stage: Stage,
@@ -37,7 +37,7 @@ struct Step<'a> {
     bytes: &'a [u8],
 }
 
-/// The steps that an input stands for: stage, form, length, bytes.
+/// Decodes the steps of an input. Each has a stage, a form, a length and bytes.
 fn steps(mut input: &[u8]) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     while let [stage, form, length, rest @ ..] = input {
@@ -57,19 +57,19 @@ fn act(talk: &mut Talk, step: &Step<'_>) -> io::Result<()> {
     let (first, rest) = step.bytes.split_first().unwrap_or((&0, &[]));
     let on_channel = || Message::new(*first).number(0).bytes(rest).done();
     match step.form {
-        // A message, once or often.
+        // The bytes as a message, sent once or often.
         0 => talk.send(step.bytes),
         1 => talk.send_together(&vec![step.bytes.to_vec(); 60]),
         // A message about the channel.
         2 => talk.send(&on_channel()),
         3 => talk.send_together(&vec![on_channel(); 60]),
-        // A request whose name makes sense.
+        // A request with a known name.
         4 => {
             let names = ["exit-status", "exit-signal", "keepalive@openssh.com", "signal"];
             let name = names[usize::from(*first) % names.len()];
             talk.send(&request(0, name, *first & 0x80 != 0).bytes(rest).done())
         }
-        // More output than a window holds.
+        // More output than the window allows.
         5 => {
             let size = 1 + usize::from(*first) * 128;
             let data = Message::new(kind::CHANNEL_DATA).number(0);
@@ -87,7 +87,7 @@ fn act(talk: &mut Talk, step: &Step<'_>) -> io::Result<()> {
     }
 }
 
-/// The server's end of the connection, which counts what it is given to send.
+/// The server's end of the connection, which counts the bytes that the server sends.
 struct Counted {
     stream: UnixStream,
     sent: Arc<AtomicU64>,
@@ -111,7 +111,7 @@ impl Write for Counted {
     }
 }
 
-/// Has a server play this input; the end of the session, and the bytes that the server sent.
+/// Plays this input as a server. Returns the end of the session, and the number of bytes from the server.
 fn play(input: &[u8]) -> (SessionEnd, u64) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_read_timeout(Some(IDLE)).unwrap();
@@ -126,7 +126,7 @@ fn play(input: &[u8]) -> (SessionEnd, u64) {
             let key = HostKey::of_seed(1);
             let mut talk = Talk::new(Box::new(theirs), key, Default::default());
             let steps = steps(input);
-            // It ends when the client leaves, or waits for something that never comes.
+            // The script ends with an error if the client disconnects, or after the idle time.
             let _ = talk.greet().and_then(|()| talk.exchange(&METHODS)).and_then(|()| {
                 talk.serve(|talk, now| {
                     let mut steps = steps.iter().filter(|step| step.stage == now);
@@ -141,7 +141,7 @@ fn play(input: &[u8]) -> (SessionEnd, u64) {
     (end, sent.load(Ordering::Relaxed))
 }
 
-/// A session ends whatever its server sends, and shows no more than that.
+/// Checks that a session ends for any input, and that its output is no longer than the bytes from the server.
 fn check(input: &[u8]) {
     let (end, sent) = play(input);
     assert!(end.output as u64 <= sent, "{end:?}");

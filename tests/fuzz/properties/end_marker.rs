@@ -1,8 +1,9 @@
 // Included by the fuzz target and by the unit test that replays its corpus. Expects `EndMarker`,
 // `MainStream`, `RemoteExit` and `TransportError` in scope.
 
-/// What holds for any stream of a wrapped command. The first byte says how it is cut, the second how it
-/// ends; 0xfa stands for the token, which nobody can guess, and 0xfb for a denial in disguise.
+/// Checks the properties of any stream of a wrapped command. The first byte is the size of the pieces, the second the
+/// end of the stream. 0xfa is replaced by the token, which cannot be guessed, and 0xfb by a denial that looks like
+/// output.
 fn check(bytes: &[u8]) {
     let [cut, end, bytes @ ..] = bytes else {
         return;
@@ -26,14 +27,14 @@ fn check(bytes: &[u8]) {
     }
     assert_eq!(decoder.has_found(), !statuses.is_empty());
     let (held, exit) = decoder.finish();
-    assert!(held.len() < marker.needle().len() + 4, "little is held back");
+    assert!(held.len() < marker.needle().len() + 4, "at most the start of a marker is held back");
     decoded.extend(held);
-    assert_eq!(decoded, output, "nothing but markers is taken out");
+    assert_eq!(decoded, output, "only markers are removed");
     let expected = match statuses[..] {
         [status] => Some(status),
         _ => None,
     };
-    assert_eq!(exit, expected, "one marker is believed, two are not");
+    assert_eq!(exit, expected, "the status counts only if there is exactly one marker");
 
     let mut main = MainStream::new(Some(marker.decoder()));
     let mut shown = Vec::new();
@@ -62,7 +63,7 @@ fn check(bytes: &[u8]) {
     }
 }
 
-/// The output of a whole stream, and the statuses of its markers, by looking at every place.
+/// Returns the output of a whole stream, and the statuses of its markers. Searches at every position.
 fn split(stream: &[u8], needle: &[u8]) -> (Vec<u8>, Vec<RemoteExit>) {
     let (mut output, mut statuses) = (Vec::new(), Vec::new());
     let mut at = 0;

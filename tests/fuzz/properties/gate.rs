@@ -11,8 +11,8 @@ const KEX_LISTS: [&str; 6] = [
 const CLIENT_KEX: &str =
     "ext-info-c,kex-strict-c-v00@openssh.com,curve25519-sha256,diffie-hellman-group-exchange-sha256";
 
-/// What holds for any bytes of both directions in any order. The first byte says how the server's bytes are cut; the
-/// others are pairs of a step and its argument.
+/// Checks the properties of the gate for any bytes of both directions in any order. The first byte is the size of the
+/// pieces of the server's bytes. The others are pairs of a step and its argument.
 fn check(bytes: &[u8]) {
     let Some((&cut, steps)) = bytes.split_first() else {
         return;
@@ -23,16 +23,16 @@ fn check(bytes: &[u8]) {
     whole.check();
 }
 
-/// Everything that one connection showed.
+/// Everything that was observed on one connection.
 #[derive(Debug, PartialEq)]
 struct Played {
-    /// What libssh2 was given before the gate was opened, and after that.
+    /// Bytes that libssh2 got before the gate was opened.
     before: Vec<u8>,
     after: Vec<u8>,
     violation: Option<Violation>,
     host_key: Option<Vec<u8>>,
     kex: Option<String>,
-    /// True if NEWKEYS of the client was let through.
+    /// True if NEWKEYS of the client has passed.
     client_newkeys: bool,
     opened: bool,
 }
@@ -117,17 +117,17 @@ impl Played {
         assert!(orders.iter().any(|order| order.starts_with(&real)), "{real:?}");
         if count(21) > 0 {
             assert!(self.client_newkeys, "NEWKEYS waits for the proof");
-            assert_eq!(kinds.last().map(|(kind, _)| *kind), Some(21), "and nothing follows it");
+            assert_eq!(kinds.last().map(|(kind, _)| *kind), Some(21), "no packet follows NEWKEYS");
         }
         let Some(key) = &self.host_key else {
             assert!(!self.opened);
             return;
         };
         assert!(self.client_newkeys);
-        let kex = self.kex.as_deref().expect("it comes with the key");
+        let kex = self.kex.as_deref().expect("the method comes with the key");
         assert!(kex == "curve25519-sha256" || kex == "diffie-hellman-group-exchange-sha256");
         let last = if kex.starts_with("diffie") { 33 } else { 31 };
-        let found = kinds.iter().find(|(kind, _)| *kind == last).expect("it was read");
+        let found = kinds.iter().find(|(kind, _)| *kind == last).expect("the answer was read");
         let length = u32::from_be_bytes([found.1[1], found.1[2], found.1[3], found.1[4]]);
         assert_eq!(&found.1[5..5 + length as usize], &key[..], "the key is the one that libssh2 saw");
     }
@@ -169,7 +169,7 @@ fn kexinit(kex: &str, guess: bool) -> Vec<u8> {
     payload
 }
 
-/// The payload of an answer that begins with a host key; which key, the argument says.
+/// The payload of an answer that begins with a host key. `argument` selects the key.
 fn answer(kind: u8, argument: u8) -> Vec<u8> {
     let mut key = Vec::new();
     string(&mut key, if argument % 8 == 7 { b"ssh-rsa" } else { b"ssh-ed25519" });

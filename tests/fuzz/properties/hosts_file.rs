@@ -1,9 +1,9 @@
 // Included by the fuzz target and by the unit test that replays its corpus. Expects `Limits` and
 // `TargetListBuilder` in scope.
 
-/// What holds for any bytes that are taken for a hosts file.
+/// Checks the properties of a hosts file with any bytes.
 fn check(bytes: &[u8]) {
-    // An included file would be one of this machine.
+    // An `#include` would read a file of this machine.
     if bytes.windows(8).any(|window| window == b"#include") {
         return;
     }

@@ -1,13 +1,13 @@
 // Included by the fuzz target and by the unit test that replays its corpus. Expects `Stream` and
 // `printed` in scope.
 
-/// What holds for the output of two hosts in any pieces. A piece is a byte that says whose it is, a byte
-/// that says how long it is, and so many bytes.
+/// Checks the properties of the output of two hosts in any pieces. A piece has a byte for its host and stream, a byte
+/// for its length, and its bytes.
 fn check(bytes: &[u8]) {
     let Some((&first, mut rest)) = bytes.split_first() else {
         return;
     };
-    // Of a long line most goes to a file.
+    // With the small limit, most of a long line goes to a file.
     let limit = if first % 4 == 0 { 20 } else { 1 << 20 };
     let mut pieces = Vec::new();
     let mut wrote = [const { Vec::new() }; 4];
@@ -33,7 +33,7 @@ fn check(bytes: &[u8]) {
         }
         let lines = shown[i / 2].split_inclusive(|&byte| byte == b'\n');
         let own: Vec<u8> = lines.filter(|line| line.starts_with(label)).flatten().copied().collect();
-        assert_eq!(own, expected, "whole lines, in order, each with its host's name");
+        assert_eq!(own, expected, "complete lines, in order, each with the label of its host");
     }
     let all: usize = shown.iter().map(Vec::len).sum();
     let lines: usize = wrote
@@ -41,5 +41,5 @@ fn check(bytes: &[u8]) {
         .flat_map(|wrote| wrote.split_inclusive(|&byte| byte == b'\n'))
         .map(|line| line.strip_suffix(b"\n").unwrap_or(line).len() + 4)
         .sum();
-    assert_eq!(all, lines, "and nothing else");
+    assert_eq!(all, lines, "no other text is printed");
 }

@@ -1,7 +1,7 @@
 // Included by the fuzz target and by the unit test that replays its corpus. Expects `HostList`,
 // `NodeSet` and `fold` in scope.
 
-/// What holds for any text that is taken for an expression.
+/// Checks the properties of an expression with any text.
 fn check(text: &str) {
     const LIMIT: usize = 2000;
     let labels: Vec<&str> = text.split(char::is_whitespace).collect();
@@ -30,7 +30,7 @@ fn check(text: &str) {
     if list.is_distinct() {
         assert_eq!(set.len() as usize, names.len(), "no name comes twice");
     }
-    // Addresses with colons fold to what is no address.
+    // Folded addresses with colons are no addresses any more.
     if !text.contains(':') {
         let folded = set.to_string();
         let again = HostList::parse(&folded, LIMIT).expect("what is folded can be read");

@@ -1,14 +1,14 @@
 // Included by the fuzz target and by the unit test that replays its corpus. Expects `OutputStart`,
 // `RefusalText`, `classify_start` and `request` in scope.
 
-/// What holds for any bytes that a daemon answers with. The first says how they are cut.
+/// Checks the properties of any answer of a daemon. The first byte is the size of the pieces.
 fn check(bytes: &[u8]) {
     let Some((&cut, bytes)) = bytes.split_first() else {
         return;
     };
     let size = usize::from(cut % 16) + 1;
 
-    // A refusal's text is one bounded, harmless line, however it comes.
+    // The text of a refusal is one line of bounded length without control characters, in any pieces.
     let line = |size: usize| {
         let mut text = RefusalText::default();
         for piece in bytes.chunks(size) {
@@ -17,11 +17,11 @@ fn check(bytes: &[u8]) {
         text.into_line()
     };
     let (whole, cut) = (line(bytes.len().max(1)), line(size));
-    assert_eq!(whole, cut, "the cut does not matter");
+    assert_eq!(whole, cut, "the result must not depend on the pieces");
     assert!(!whole.is_empty() && whole.len() <= 4 * 1024);
     assert!(!whole.chars().any(char::is_control));
 
-    // What is output remains output, and what is a denial has ended as one.
+    // Text that is output stays output when more arrives. A denial is known only at the end of its line.
     let mut output = false;
     for length in 0..=bytes.len().min(200) {
         let found = classify_start(&bytes[..length]);
@@ -32,7 +32,7 @@ fn check(bytes: &[u8]) {
         }
     }
 
-    // A request is read as it was meant.
+    // A request is read as it was built.
     let mut parts = bytes.split(|&byte| byte == 0);
     let mut name = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let (local, remote) = (name(), name());

@@ -1,4 +1,4 @@
-//! The daemon's connection for standard error: how it comes, and how it ends.
+//! The daemon's connection for standard error: its start and its end.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn a_call_back_from_another_address() {
 fn a_call_back_from_a_port_that_anybody_can_use() {
     printed_both(run(prints_both(call_back(None, CallbackPort::Any))));
     if !reserved_ports() {
-        return may_skip("without the right to bind reserved ports none can be demanded");
+        return may_skip("no right to bind reserved ports");
     }
     let honest = FakeRshd::playing(prints_both(call_back(None, CallbackPort::Reserved)));
     printed_both(honest.mrsh_from("reserved").arg("true").run());
@@ -72,7 +72,7 @@ fn two_call_backs() {
     let again = Step::CallBack(Callback::default());
     let ended = run(prints_both(Script::after_callback().then(again))).status(0);
     let ended = ended.stdout(line("out"));
-    // The second one is a stranger's, and is reported if it was seen before the end of the run.
+    // The second call-back is a stray. It is reported if it came before the end of the run.
     let err = format!("{}: err\n", host(0));
     let report = ended.stderr.strip_prefix(&err).unwrap_or("no err");
     assert!(
@@ -117,7 +117,7 @@ fn standard_error_that_ends_last() {
 
 #[test]
 fn standard_error_that_ends_with_a_reset() {
-    // So it ends, after signals, with daemons that never read the connection.
+    // If a daemon has not read the signals on this connection, its end is a reset.
     let script = prints_both(Script::after_callback())
         .then(Step::Close(Connection::Main))
         .then(Step::Reset(Connection::Callback));
@@ -135,8 +135,8 @@ fn standard_error_that_never_ends() {
         .says(&[&failed("command timed out after 2 s")]);
 }
 
-/// Hosts that call back from addresses other than the one that was called, more of them at once than
-/// there are listeners: each must get its own stderr.
+/// Hosts that call back from other addresses than the called ones, more hosts at once than there are
+/// listeners: each must get its own stderr.
 #[track_caller]
 fn elsewhere(silent: usize, before_status: Duration) {
     const HOSTS: usize = 300;
@@ -172,7 +172,7 @@ fn call_backs_from_other_addresses_beside_daemons_that_never_call_back() {
 
 #[test]
 fn daemons_that_never_call_back_do_not_hold_up_those_that_do() {
-    // More of them than there are listeners.
+    // More daemons than there are listeners.
     let mut scripts = vec![Script::after_request().then(Step::Stall); 100];
     scripts.push(prints_both(Script::after_callback()));
     let fake = FakeRshd::playing_all(scripts);
@@ -190,7 +190,7 @@ fn one_source_port_is_too_few_for_call_backs() {
         "mrsh: cannot use source ports 700-700: separate standard error needs at least 2, one to listen on \
          for the daemons' call-backs and one to connect from\n  = help: use --stderr merge, or a larger range\n",
     ]);
-    // A port is enough where nothing is listened on.
+    // Without a listener, one port is enough.
     let dry = mrsh().args(&["-n", "--stderr", "merge", "true"]).run();
     assert_ne!(dry.status, Some(2), "{dry:?}");
 }

@@ -1,6 +1,6 @@
-//! Connections that are cut, in every phase and in every way, and daemons that go on for ever.
+//! Connections that are closed or reset in every phase, and daemons that never stop sending.
 //!
-//! Many hosts in one call: what is said of each is read from `--json`.
+//! Each call has many hosts. The result of each host is read from `--json`.
 
 use std::fs::File;
 use std::io::{Write, pipe};
@@ -12,7 +12,7 @@ use fake_rshd::{Connection, Script, Step};
 use super::{KB, failed, line, run_with};
 use crate::support::{FakeRshd, Finished, finished};
 
-/// The phases of a session, each with its name and what has been done when it begins.
+/// The phases of a session, each with its name and the steps before it.
 fn phases() -> [(&'static str, Script); 7] {
     let output = Script::after_start()
         .send(Connection::Main, "out\n")
@@ -31,14 +31,18 @@ fn phases() -> [(&'static str, Script); 7] {
     ]
 }
 
-/// Runs a script for each row and asserts that its host ends as one of these. A status stands for itself.
+/// Runs a script for each row and asserts that the class or the exit status of its host is in the row.
 #[track_caller]
 fn each_ends_as(rows: Vec<(String, Script, &[&str])>, options: &[&str]) {
     let scripts = rows.iter().map(|(_, script, _)| script.clone()).collect();
     let fake = FakeRshd::playing_all(scripts);
     let ended = fake.mrsh().args(options).args(&["--json", "true"]).run();
     let ends = finished(&ended);
-    assert_eq!(ends.len(), rows.len(), "one end for each: {ended:?}");
+    assert_eq!(
+        ends.len(),
+        rows.len(),
+        "one outcome for each host: {ended:?}"
+    );
     let wrong: Vec<_> = rows
         .iter()
         .zip(&ends)
@@ -48,9 +52,9 @@ fn each_ends_as(rows: Vec<(String, Script, &[&str])>, options: &[&str]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What each phase may end as when the main connection is closed in it, and when it is reset.
+/// Possible results for each phase when the main connection is closed in it, and when it is reset.
 const CLOSED: [&[&str]; 7] = [
-    // What the request meets is a matter of time.
+    // The result depends on the time at which the request arrives.
     &["no-callback", "reset", "closed-before-status"],
     &["no-callback"],
     &["closed-before-status"],
@@ -79,7 +83,7 @@ fn the_main_connection_cut_in_any_phase() {
             ("reset", Step::Reset(Connection::Main), RESET[i]),
         ] {
             let script = script.clone().then(step);
-            // At once with the other connection, before it, and after it.
+            // Closed together with the other connection, before it, and after it.
             let late = Step::Sleep(Duration::from_millis(200));
             let before = script
                 .clone()
@@ -111,14 +115,14 @@ fn the_second_connection_cut_in_any_phase() {
             ("half closed", Step::HalfClose(Connection::Callback)),
             ("reset", Step::Reset(Connection::Callback)),
         ] {
-            // Once it has been accepted: one that was reset before that counts as none.
+            // mrsh must accept the connection first: one that was reset before does not count.
             let accepted = Step::Sleep(Duration::from_secs(1));
             let cut = script.clone().then(accepted).then(step);
             let [with_status, without] = rest();
             let rest = match name {
                 "called back" => with_status,
                 "marker" => Script::new(),
-                // A beginning of a marker is output, if no marker follows; here a whole one does.
+                // The start of a marker is output if no complete marker follows. Here one follows.
                 _ => without,
             };
             let whole = rest
@@ -148,9 +152,9 @@ fn silence_in_any_phase() {
     each_ends_as(rows, &["-t", "2", "-u", "2"]);
 }
 
-// ---- daemons that go on for ever
+// ---- daemons that never stop sending
 
-/// A byte again and again, slowly.
+/// Sends the same byte many times, slowly.
 fn trickle(script: Script, to: Connection, byte: &str, times: usize) -> Script {
     (0..times).fold(script, |script, _| {
         script
@@ -160,7 +164,7 @@ fn trickle(script: Script, to: Connection, byte: &str, times: usize) -> Script {
 }
 
 #[test]
-fn a_refusal_of_a_byte_now_and_then() {
+fn a_refusal_byte_by_byte_with_pauses() {
     let began = Instant::now();
     let ended = run_with(
         trickle(Script::refusing("no"), Connection::Main, "o", 60),
@@ -171,7 +175,7 @@ fn a_refusal_of_a_byte_now_and_then() {
 }
 
 #[test]
-fn output_of_a_byte_now_and_then() {
+fn output_byte_by_byte_with_pauses() {
     for to in [Connection::Main, Connection::Callback] {
         let script = trickle(Script::after_start(), to, "x", 60);
         let ended = run_with(script, &["-u", "2"]).status(3);
@@ -185,7 +189,7 @@ fn output_of_a_byte_now_and_then() {
 }
 
 #[test]
-fn text_without_end_of_something_else_than_rshd() {
+fn text_without_end_from_a_server_that_is_not_rshd() {
     let script = Script::after_request().then(Step::Repeat {
         to: vec![Connection::Main],
         bytes: vec![b'x'; 64 * KB],
@@ -228,7 +232,7 @@ fn many_call_backs() {
 
 // ---- with standard input
 
-/// Twenty megabytes.
+/// A file of twenty megabytes.
 fn much() -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&vec![b'x'; 20_000 * KB]).unwrap();
@@ -237,8 +241,8 @@ fn much() -> File {
 }
 
 #[test]
-fn a_daemon_whose_window_stays_shut() {
-    // It reads nothing, so nothing can be sent; that must stop neither the timeout nor what it sends.
+fn a_daemon_that_reads_no_input() {
+    // The daemon reads nothing, so no input can be sent. The timeout and the daemon's output must work all the same.
     let script = Script::after_start()
         .send(Connection::Main, "out\n")
         .then(Step::Stall);
@@ -268,8 +272,7 @@ fn cut_while_input_is_sent() {
 
 #[test]
 fn both_sides_close_at_once() {
-    // At the marker this side ends its stream, for the input is not at its end; and the daemon closes, a
-    // little sooner or later.
+    // At the marker the input is not at its end, so mrsh ends its stream. The daemon closes at about the same time.
     const HOSTS: u64 = 60;
     let script = |i| {
         Script::printing("out\n", 3)

@@ -1,4 +1,4 @@
-//! A host that writes without end, to a reader that is fast: whatever is to end it does.
+//! Hosts that write without end, to a fast reader: every limit and every signal ends them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::{Ended, FakeRshd, Mrsh, Running};
 
-/// A daemon whose command writes to both streams until its client goes.
+/// A daemon whose command writes to both streams until its client disconnects.
 fn endless() -> Script {
     Script::after_start()
         .then(Step::Repeat {
@@ -18,7 +18,7 @@ fn endless() -> Script {
         .then(Step::AwaitClose)
 }
 
-/// Runs it on three hosts, and on one that is silent, with output that nobody keeps.
+/// Runs the command on three such hosts and on a silent one. The output is discarded.
 fn start(options: &[&str]) -> (FakeRshd, Running) {
     let silent = Script::after_start().then(Step::AwaitClose);
     let fake = FakeRshd::playing_all(vec![endless(), endless(), endless(), silent]);
@@ -36,7 +36,7 @@ fn wait_for_all(fake: &FakeRshd) {
 }
 
 #[track_caller]
-fn says_of_all(ended: Ended, cause: &str) {
+fn all_failed_with(ended: Ended, cause: &str) {
     let all = format!("4 failed: 127.77.0.[1-4]: {cause}");
     ended.says(&[&all]);
 }
@@ -44,7 +44,7 @@ fn says_of_all(ended: Ended, cause: &str) {
 #[test]
 fn the_commands_limit_ends_it() {
     let (_fake, running) = start(&["-u", "1"]);
-    says_of_all(running.finish().status(3), "command timed out after 1 s");
+    all_failed_with(running.finish().status(3), "command timed out after 1 s");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn the_deadline_ends_it() {
     let (_fake, running) = start(&["--deadline", "1"]);
     let ended = running.finish();
     assert_ne!(ended.status, Some(0), "{ended:?}");
-    says_of_all(ended, "deadline reached");
+    all_failed_with(ended, "deadline reached");
 }
 
 #[test]
@@ -62,11 +62,11 @@ fn a_signal_ends_it() {
     running.signal(Signal::TERM);
     let ended = running.finish();
     assert_eq!(ended.signal, Some(15), "{ended:?}");
-    says_of_all(ended, "interrupted");
+    all_failed_with(ended, "interrupted");
 }
 
 #[test]
-fn an_interrupt_asks_and_two_end_it() {
+fn one_interrupt_prints_the_state_and_two_end_the_run() {
     let (fake, running) = start(&[]);
     wait_for_all(&fake);
     running.signal(Signal::INT);
@@ -76,5 +76,5 @@ fn an_interrupt_asks_and_two_end_it() {
     assert_eq!(ended.signal, Some(2), "{ended:?}");
     let state = "4 running: 127.77.0.[1-4]";
     let ended = ended.says(&[state, "^C again within a second stops the run"]);
-    says_of_all(ended, "interrupted");
+    all_failed_with(ended, "interrupted");
 }

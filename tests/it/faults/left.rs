@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::support::{Ended, FakeRshd, Running, host, records};
 
-/// Runs this on one host and looks for a command that may be running there, in all reports.
+/// Runs a script on one host and asserts that all reports name the command as one that may be running.
 fn may_run(script: &Script, options: &[&str], end: impl Fn(&FakeRshd, &Running)) {
-    is_told(script, options, &end, true);
+    check_reports(script, options, &end, true);
 }
 
 fn does_not_run(script: &Script, options: &[&str]) {
-    is_told(script, options, &|_: &FakeRshd, _: &_| {}, false);
+    check_reports(script, options, &|_: &FakeRshd, _: &_| {}, false);
 }
 
 fn run(script: &Script, options: &[&str], end: &dyn Fn(&FakeRshd, &Running)) -> Ended {
@@ -22,7 +22,12 @@ fn run(script: &Script, options: &[&str], end: &dyn Fn(&FakeRshd, &Running)) -> 
     running.finish()
 }
 
-fn is_told(script: &Script, options: &[&str], end: &dyn Fn(&FakeRshd, &Running), may_run: bool) {
+fn check_reports(
+    script: &Script,
+    options: &[&str],
+    end: &dyn Fn(&FakeRshd, &Running),
+    may_run: bool,
+) {
     let dir = tempfile::tempdir().unwrap();
     let list = dir.path().join("again");
     let with_list = [options, &["--failed-to", list.to_str().unwrap()]].concat();
@@ -63,7 +68,7 @@ fn a_reset_in_mid_command() {
 }
 
 #[test]
-fn a_daemon_that_thinks_for_longer_than_the_connect_timeout() {
+fn a_daemon_that_answers_after_the_connect_timeout() {
     for script in [
         Script::after_request().then(Step::Stall),
         Script::after_callback().then(Step::Stall),
@@ -78,7 +83,7 @@ fn a_daemon_that_thinks_for_longer_than_the_connect_timeout() {
 }
 
 #[test]
-fn a_daemon_that_thinks_while_the_run_is_stopped() {
+fn a_daemon_that_has_not_answered_when_the_run_is_stopped() {
     let script = Script::after_callback().then(Step::Stall);
     may_run(&script, &["-t", "60"], |fake, running| {
         fake.has_a_request();

@@ -1,4 +1,4 @@
-//! The main stream: the end marker, and output in awkward pieces and amounts.
+//! The main stream: the end marker, and output in small pieces and in large amounts.
 
 use fake_rshd::{Connection, Script, Step};
 
@@ -18,7 +18,7 @@ fn an_end_marker_in_small_pieces() {
 }
 
 #[test]
-fn an_end_marker_behind_half_a_line() {
+fn an_end_marker_after_half_a_line() {
     run(Script::printing("half", 0))
         .status(0)
         .stdout(line("half"))
@@ -27,7 +27,7 @@ fn an_end_marker_behind_half_a_line() {
 
 #[test]
 fn a_forged_end_marker() {
-    // Only who has read the command can forge one; then no status is to be believed.
+    // Only a program that has read the command can forge a marker. Then the status is unknown.
     let script = Script::printing("out\n", 0).then(Step::EndMarker(1));
     let ended = run(script).status(3);
     ended
@@ -36,7 +36,7 @@ fn a_forged_end_marker() {
 }
 
 #[test]
-fn output_behind_the_end_marker() {
+fn output_after_the_end_marker() {
     let script = Script::printing("out\n", 7).send(Connection::Main, "late\n");
     let ended = run(script).status(1).says(&[&failed("exit 7")]);
     ended.stdout([line("out"), line("late")].concat());
@@ -98,7 +98,7 @@ fn many_megabytes_on_both_streams() {
 
 #[test]
 fn one_stream_after_the_other() {
-    // Whoever reads one to its end first hangs on one of these.
+    // A client that reads one stream to its end before the other hangs with one of these scripts.
     let piece = vec![b'x'; 64 * KB];
     let much = |to| Step::Repeat {
         to: vec![to],

@@ -1,4 +1,4 @@
-//! A reader of the output that is slower than the commands, or does not read at all for a while.
+//! A reader of the output that is slower than the commands, or that reads nothing for a while.
 
 use std::time::Duration;
 
@@ -23,8 +23,7 @@ fn count(ended: &Ended) -> usize {
 
 // ---- limits
 
-/// A run of commands that end at once, with this limit of a second and a reader that begins when it has
-/// passed.
+/// Runs commands that end at once, with a limit of one second. The reader starts after that second.
 fn outlasts(limit: &[&str]) {
     const HOSTS: usize = 40;
     const LINES: usize = 6000;
@@ -51,7 +50,7 @@ fn a_slow_reader_makes_no_command_silent() {
 }
 
 #[test]
-fn what_had_ended_at_the_deadline_is_read_to_its_end() {
+fn output_of_commands_that_ended_before_the_deadline_is_read_to_its_end() {
     outlasts(&["--deadline", "1"]);
 }
 
@@ -100,7 +99,7 @@ fn endless() -> Script {
 }
 
 #[test]
-fn one_chatty_host_keeps_nobody_from_starting() {
+fn one_host_with_much_output_does_not_delay_the_start_of_others() {
     const HOSTS: u32 = 40;
     let mut scripts = vec![endless()];
     scripts.extend(vec![Script::printing("done\n", 0); HOSTS as usize - 1]);
@@ -119,7 +118,7 @@ fn one_chatty_host_keeps_nobody_from_starting() {
 // ---- interrupts
 
 #[test]
-fn one_interrupt_of_a_run_whose_output_is_left_loses_nothing() {
+fn one_interrupt_while_only_output_is_left_loses_nothing() {
     const HOSTS: usize = 8;
     const LINES: usize = 3000;
     let fake = FakeRshd::playing_all(vec![writing(LINES); HOSTS]);
@@ -146,7 +145,7 @@ fn two_interrupts_end_the_wait_for_a_reader() {
         running.signal(Signal::INT);
         std::thread::sleep(Duration::from_millis(100));
     }
-    // It has ended by now, or does soon: what is in the pipe is read after it.
+    // The program has ended by now, or will soon. The pipe is read afterwards.
     std::thread::sleep(Duration::from_millis(500));
     running.read();
     assert_eq!(running.finish().signal, Some(2));

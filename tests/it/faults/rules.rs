@@ -1,18 +1,19 @@
-//! What is tried again and what is not, and who is said to be running still.
+//! Retries after failures, and the hosts that are reported as still running.
 
 use std::time::Duration;
 
 use fake_rshd::{Callback, Connection, Observation, Script, Step};
 
 use super::{failed, run_with};
-use crate::support::{Ended, FakeRshd, host};
+use crate::support::{Ended, FakeRshd, host, records};
 
 /// The value of `attempts` for the one host of a run with `--json`.
 fn attempts(ended: &Ended) -> u64 {
-    let lines = ended.stdout.split(|&byte| byte == b'\n');
-    let records = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let mut ends = records.filter(|record| record["event"] == "finished");
-    let end = ends.next().expect("a host has an end");
+    let records = records(ended);
+    let mut ends = records
+        .iter()
+        .filter(|record| record["event"] == "finished");
+    let end = ends.next().expect("the host has an outcome");
     end["attempts"].as_u64().expect("attempts are counted")
 }
 
@@ -21,9 +22,9 @@ fn tried(script: Script) -> u64 {
 }
 
 #[test]
-fn what_ended_before_the_answer_is_tried_again() {
+fn a_session_that_ended_before_the_answer_is_tried_again() {
     for script in [
-        // Closed at once, after the call-back, and reset after it.
+        // Closed at once, closed after the call-back, and reset after the call-back.
         Script::after_request(),
         Script::after_callback(),
         Script::after_callback().then(Step::Reset(Connection::Main)),
@@ -34,20 +35,20 @@ fn what_ended_before_the_answer_is_tried_again() {
 }
 
 #[test]
-fn what_may_have_run_is_run_once() {
+fn a_command_that_may_have_run_is_not_tried_again() {
     for script in [
         Script::after_start(),
         Script::after_start().then(Step::Reset(Connection::Main)),
         Script::refusing_after_start(),
         Script::refusing("Permission denied.\n"),
-        // A daemon that accepts without having called back.
+        // A daemon that accepts without a call-back.
         Script::after_request()
             .send(Connection::Main, [0])
             .then(Step::Stall),
     ] {
         assert_eq!(tried(script.clone()), 1, "{script:?}");
     }
-    // Given up while it may be about to run it.
+    // The client gives up while the daemon may be about to start the command.
     for script in [
         Script::after_request().then(Step::Stall),
         Script::after_request()
@@ -71,14 +72,14 @@ fn a_refused_connection_is_tried_again() {
     assert_eq!(attempts(&mrsh.run().status(3)), 2);
 }
 
-/// What is said of who is left, if anybody is.
+/// Returns the line about hosts that are still running, if there is one.
 fn left(ended: &Ended) -> Option<&str> {
     let mut lines = ended.stderr.lines();
     lines.find_map(|line| line.strip_prefix("mrsh: still running on: "))
 }
 
 #[test]
-fn who_could_not_be_stopped_is_named() {
+fn hosts_that_could_not_be_stopped_are_named() {
     let deaf = Script::after_start().then(Step::AwaitClose);
     let heeding = Script::after_start().then(Step::AwaitSignal(15));
     let silent = &["-u", "0.3", "--kill-after", "0.2"];
@@ -89,7 +90,11 @@ fn who_could_not_be_stopped_is_named() {
     assert_eq!(left(&ended), None);
     let merged = &["-u", "0.3", "--kill-after", "60", "--stderr", "merge"];
     let ended = run_with(deaf, merged).status(3);
-    assert_eq!(left(&ended), Some(&*host(0)), "there is no way to tell it");
+    assert_eq!(
+        left(&ended),
+        Some(&*host(0)),
+        "the command cannot be stopped"
+    );
 }
 
 #[test]
@@ -106,7 +111,7 @@ fn the_time_from_term_to_kill_can_be_chosen() {
 }
 
 #[test]
-fn silence_has_its_limit() {
+fn a_silent_command_ends_at_the_idle_timeout() {
     let talking = (0..8).fold(Script::after_start(), |script, _| {
         let script = script.then(Step::Sleep(Duration::from_millis(300)));
         script.send(Connection::Callback, "going on\n")
@@ -138,7 +143,7 @@ fn the_deadline_is_for_all_hosts_together() {
 }
 
 #[test]
-fn a_failed_canary_spares_the_others() {
+fn a_failure_in_the_first_wave_keeps_the_command_from_other_hosts() {
     let fake = FakeRshd::playing_all(vec![
         Script::printing("", 1),
         Script::printing("never\n", 0),

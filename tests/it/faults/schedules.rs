@@ -1,7 +1,7 @@
-//! A thousand daemons that misbehave by chance. Each script knows how its host may end; every host must end
-//! in exactly one of these ways, after output that its daemon did send, and the numbers must add up.
+//! A thousand daemons with random faults. Each script has the allowed results of its host. Every host must have
+//! exactly one of these results, after output that its daemon did send, and the counts must be right.
 //!
-//! `MRSH_SEED=N` makes the run with that seed again; it is printed, and told by every failure.
+//! `MRSH_SEED=N` repeats the run with that seed. The seed is printed, and is in the message of every failure.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use crate::support::{FakeRshd, finished, records};
 
 const HOSTS: usize = 500;
 
-/// A daemon, how its host may end, and what it sends.
+/// A daemon with the allowed results of its host and the output that it sends.
 #[derive(Clone, Debug)]
 struct Daemon {
     script: Script,
@@ -24,7 +24,7 @@ struct Daemon {
     stderr: Vec<u8>,
 }
 
-/// How a connection is given up.
+/// The way in which the daemon ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     Close,
@@ -81,7 +81,7 @@ impl Maker<'_> {
         self.daemon.allowed = allowed.iter().map(|&class| class.to_owned()).collect();
     }
 
-    /// Gives up, if chance will have it.
+    /// Ends the connection with this probability.
     fn cut(&mut self, percent: u32, allowed: impl FnOnce(Cut) -> &'static [&'static str]) -> bool {
         if !self.chance(percent) {
             return false;
@@ -113,7 +113,7 @@ impl Maker<'_> {
                     _ => b'x',
                 })
                 .collect();
-            // A refusal in disguise is another matter, and tested elsewhere.
+            // A refusal that looks like output has a test of its own.
             let bytes = [b"+", bytes.as_slice()].concat();
             let stream = match to {
                 Connection::Callback if !self.merged => &mut self.daemon.stderr,
@@ -175,7 +175,7 @@ impl Maker<'_> {
             let honest = self.chance(1);
             called_from_elsewhere = honest;
             let how = Callback {
-                // Rarely, for it makes the others share their listeners less.
+                // Rare, because other sessions then share their listeners less.
                 address: honest.then_some(elsewhere),
                 port: if self.rng.bool() {
                     CallbackPort::Any
@@ -185,7 +185,7 @@ impl Maker<'_> {
             };
             self.then(Step::CallBack(how));
             self.rest();
-            // It is known whose such a call is when the daemon has answered, and so it does.
+            // Only the answer of the daemon shows to which host such a call-back belongs, so the daemon always answers.
             let percent = if honest { 0 } else { 4 };
             if self.cut(percent, |cut| match cut {
                 Cut::Stall => &["connect-timeout"],
@@ -196,7 +196,7 @@ impl Maker<'_> {
             }
             if !honest && self.chance(3) {
                 self.then(Step::Close(Connection::Callback));
-                // What is sent there now comes on the other one.
+                // Standard error now comes over the main connection.
                 self.merged = true;
             }
         }
@@ -236,7 +236,7 @@ impl Maker<'_> {
             self.then(cut.step());
             match cut {
                 Cut::Stall => self.ends_as(&["command-timeout"]),
-                // It may overtake the marker.
+                // The reset may overtake the marker.
                 Cut::Reset => self.ends_as(&[&said, "reset"]),
                 Cut::Close | Cut::HalfClose => {}
             }
@@ -285,23 +285,30 @@ fn run(merged: bool) {
     let ended = call.arg("true").within(Duration::from_secs(100)).run();
     let ends = finished(&ended);
     let mut wrong = Vec::new();
-    assert_eq!(ends.len(), HOSTS, "MRSH_SEED={seed}: every host ends once");
+    assert_eq!(
+        ends.len(),
+        HOSTS,
+        "MRSH_SEED={seed}: every host has one outcome"
+    );
     for (i, (daemon, end)) in daemons.iter().zip(&ends).enumerate() {
-        assert_eq!(end.target, i, "MRSH_SEED={seed}: every host ends once");
+        assert_eq!(
+            end.target, i,
+            "MRSH_SEED={seed}: every host has one outcome"
+        );
         if !daemon.allowed.contains(&end.class) {
             wrong.push(format!(
                 "host {i}: {} ({}), {daemon:?}",
                 end.class, end.message
             ));
         }
-        // What a reset overtakes is lost, and what is on its way at the end of a timeout.
+        // A reset discards output that was not read yet. A timeout discards output in transit.
         let may_be_cut = ["reset", "command-timeout"].contains(&end.class.as_str())
             || daemon
                 .script
                 .steps()
                 .contains(&Step::Reset(Connection::Main));
         for (sent, got) in [(&daemon.stdout, &end.stdout), (&daemon.stderr, &end.stderr)] {
-            // The beginning of a marker that never ended is output, too, and the last thing.
+            // The start of a marker that never ends is output too, after all other output.
             let fits = sent == got || may_be_cut && sent.starts_with(got);
             if !fits && !["denied", "protocol"].contains(&end.class.as_str()) {
                 wrong.push(format!(
@@ -318,7 +325,7 @@ fn run(merged: bool) {
         wrong.len()
     );
 
-    // The numbers at the end are those of the hosts.
+    // The counts at the end are those of the hosts.
     let last = records(&ended).pop().unwrap();
     assert_eq!(last["event"], "run-end", "MRSH_SEED={seed}");
     let number = |key: &str| last[key].as_u64().unwrap() as usize;

@@ -1,4 +1,4 @@
-//! Daemons with which no command starts, or none comes to its end.
+//! Daemons that start no command, or end the session before the command ends.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::{FakeRshd, Mrsh};
 // ---- no connection
 
 #[test]
-fn a_port_on_which_nobody_listens() {
+fn a_port_without_a_listener() {
     let listener = TcpListener::bind("127.77.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     drop(listener);
@@ -87,13 +87,13 @@ fn a_denial_after_the_status() {
     is_lost(run(Script::refusing_after_start()), cause);
     let merged = run_with(Script::refusing_after_start(), &["--stderr", "merge"]);
     is_lost(merged, cause);
-    // A command may print the same.
+    // A command may print the same text.
     let script = Script::printing("Authentication failure\n", 0);
     run(script).status(0).stdout(line("Authentication failure"));
 }
 
 #[test]
-fn something_else_than_rshd() {
+fn a_server_that_is_not_rshd() {
     let script = Script::after_request().send(Connection::Main, "220 ftp ready\r\n");
     is_lost(run(script), "not a remote shell daemon: 220 ftp ready");
 }
@@ -101,7 +101,7 @@ fn something_else_than_rshd() {
 // ---- silence
 
 #[test]
-fn a_daemon_that_says_nothing() {
+fn a_daemon_that_sends_nothing() {
     let never_reads = || Script::new().then(Step::Stall);
     let reads = || Script::after_request().then(Step::Stall);
     let calls_back = || Script::after_callback().then(Step::Stall);
@@ -120,7 +120,7 @@ fn a_daemon_that_says_nothing() {
 }
 
 #[test]
-fn a_long_command_that_nobody_reads() {
+fn a_long_command_that_the_daemon_does_not_read() {
     let fake = FakeRshd::playing(Script::new().then(Step::Stall));
     let ended = fake
         .mrsh()
@@ -143,7 +143,7 @@ fn a_status_that_comes_late() {
 
 #[test]
 fn a_daemon_that_closes_before_it_reads() {
-    // What the request meets is a matter of time: a closed connection, or one that is reset.
+    // The cause depends on the time at which the request arrives: the connection is closed or reset.
     let causes = ["closed before", "connection reset", "no call-back"].map(failed);
     let causes = causes.each_ref().map(String::as_str);
     for options in [&[][..], &["--stderr", "merge"]] {

@@ -1,4 +1,4 @@
-//! Times of the phases, where this machine gives the program no CPU.
+//! Times of the phases while the program gets no CPU.
 
 use super::*;
 use crate::support::records;
@@ -16,8 +16,8 @@ fn times(ended: &Ended) -> serde_json::Map<String, serde_json::Value> {
 }
 
 #[test]
-fn a_command_whose_whole_life_was_missed_took_time() {
-    // Long enough for the program to be stopped before the answer; if it is not, the times are exact anyway.
+fn a_command_that_ran_while_the_program_was_stopped_has_a_run_time() {
+    // Long enough to stop the program before the answer. If it is stopped later, the times are exact all the same.
     let script = Script::after_request()
         .then(Step::Sleep(Duration::from_millis(500)))
         .then(Step::CallBack(Callback::default()))

@@ -1,5 +1,5 @@
-//! Scripted servers and an honest one in one run of the program, the system's `ssh` beside it, and the table
-//! that says what comes of it.
+//! A run of the program on scripted servers and an honest one, a run of the system's `ssh` on the same servers, and
+//! the table with the expected outcomes.
 
 use std::fs;
 use std::io;
@@ -9,19 +9,21 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::sshd::{COMMAND, HostKey, OUTPUT, PASSWORD, STATUS, Seen, Sshd, Talk};
+use crate::support::sshd::{
+    COMMAND, HostKey, METHODS, OUTPUT, PASSWORD, STATUS, Seen, Sshd, Stage, Talk,
+};
 use crate::support::{Finished, Mrsh, finished, may_skip};
 
 /// Time within which the program must end, on a busy machine too. Its own limits are 5 s.
 const MOST: Duration = Duration::from_secs(25);
 
-/// The words of the table for a client that waits until it is stopped.
+/// Text in the table for a client that waits until it is stopped.
 pub(super) const WAITS: &str = "nothing: it waits";
 
 /// The name of the honest host.
 const HONEST: &str = "honest";
 
-/// The key of servers that do wrong.
+/// The key of the hostile servers.
 pub(super) fn own_key() -> HostKey {
     HostKey::of_seed(1)
 }
@@ -36,16 +38,16 @@ pub(super) fn victim() -> HostKey {
     HostKey::of_seed(3)
 }
 
-/// A server that has another key than the one that is known for its host.
+/// A server whose key is not the known key of its host.
 pub(super) fn impostor(
     test: &str,
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
 ) {
-    let seen = judge(test, script, &victim(), &[]);
+    let seen = compare_with_table(test, script, &victim(), &[]);
     assert!(seen.nothing(), "{test}: {seen:?}");
 }
 
-/// A server that can prove its key, and then does wrong.
+/// A server that proves its key, and then violates the protocol.
 pub(super) fn proven(
     test: &str,
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
@@ -53,17 +55,40 @@ pub(super) fn proven(
     proven_with(test, &[], script)
 }
 
-/// The same for clients with these settings of ssh_config.
+/// A server as of [`proven`], for clients with these settings of ssh_config.
 pub(super) fn proven_with(
     test: &str,
     settings: &[&str],
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
 ) -> Seen {
-    judge(test, script, &own_key(), settings)
+    compare_with_table(test, script, &own_key(), settings)
 }
 
-/// Runs both clients and holds them against the table.
-fn judge(
+/// A server that does one act at one stage of an encrypted session, and otherwise follows the protocol.
+pub(super) fn at(
+    test: &str,
+    stage: Stage,
+    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) {
+    at_with(test, &[], stage, act);
+}
+
+/// A server as of [`at`], for clients with these settings of ssh_config.
+pub(super) fn at_with(
+    test: &str,
+    settings: &[&str],
+    stage: Stage,
+    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
+) {
+    proven_with(test, settings, move |talk| {
+        talk.greet()?;
+        talk.exchange(&METHODS)?;
+        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
+    });
+}
+
+/// Runs both clients and compares their outcomes with the table.
+fn compare_with_table(
     test: &str,
     script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
     known: &HostKey,
@@ -82,11 +107,11 @@ fn judge(
     server.seen()
 }
 
-/// The two clients, and the files that tell them of the servers.
+/// The two clients, and their configuration and known_hosts files.
 pub(super) struct Clients {
     folder: TempDir,
     ports: Vec<u16>,
-    /// It lives as long as the test.
+    /// The honest server, which runs as long as the test.
     _honest: Sshd,
 }
 
@@ -139,7 +164,8 @@ impl Clients {
         self.folder.path().join(name)
     }
 
-    /// Runs the program on all servers, and gives how they ended. The honest one succeeds, and nobody by a lie.
+    /// Runs the program on all servers and returns the outcomes of the hostile ones. Asserts that the honest host
+    /// succeeds.
     pub(super) fn mrsh(&self) -> Vec<Finished> {
         let (password, mut write) = io::pipe().unwrap();
         io::Write::write_all(&mut write, format!("{PASSWORD}\n").as_bytes()).unwrap();
@@ -166,16 +192,16 @@ impl Clients {
         ends
     }
 
-    /// Runs the system's `ssh` on one of the servers; `None` if there is none.
+    /// Runs the system's `ssh` on one of the servers; `None` if it is not installed.
     pub(super) fn ssh(&self, place: usize, waits: bool) -> Option<SshEnd> {
         self.ssh_of(&format!("s{place}"), waits)
     }
 
-    /// The same by the name of the host.
+    /// Runs the system's `ssh` on the host with this name.
     pub(super) fn ssh_of(&self, host: &str, waits: bool) -> Option<SshEnd> {
         let version = Command::new("ssh").arg("-V").output().ok()?;
         let version = String::from_utf8_lossy(&version.stderr).into_owned();
-        // It has no limits of its own here. A machine that is busy gets more than it should need.
+        // `ssh` has no time limits of its own here. The limit is longer than needed, for busy machines.
         let limit = if waits { "2" } else { "10" };
         let output = Command::new("timeout")
             .args([limit, "ssh", "-F"])
@@ -202,12 +228,12 @@ impl Clients {
 pub(super) struct SshEnd {
     status: i32,
     words: String,
-    /// The table is about this version. Others have other words.
+    /// True if the table was made with this version. Other versions have other messages.
     pub(super) is_known_version: bool,
 }
 
 impl SshEnd {
-    /// The words of the table for it.
+    /// The text in the table for this end.
     pub(super) fn text(&self) -> String {
         match self.status {
             255 => self.words.clone(),
@@ -216,7 +242,7 @@ impl SshEnd {
         }
     }
 
-    /// The same in a word.
+    /// The end in one word.
     pub(super) fn short(&self) -> String {
         match self.status {
             255 => "refused".to_owned(),
@@ -226,7 +252,7 @@ impl SshEnd {
     }
 }
 
-/// The words of the table for a target's end.
+/// The text in the table for the outcome of a target.
 pub(super) fn words(end: &Finished) -> String {
     match end.class.parse::<u8>() {
         Ok(status) => format!("exit {status}"),
@@ -265,7 +291,7 @@ impl Row {
         }
     }
 
-    /// Asserts that both clients ended as the row says. What it leaves open ends with dots.
+    /// Asserts that both clients ended as the row says. A text in the table that ends with dots is a prefix.
     pub(super) fn holds(&self, test: &str, end: &Finished, ssh: Option<&SshEnd>) {
         let found = words(end);
         let mut wanted = self.mrsh.split(" **or** ");
@@ -273,7 +299,7 @@ impl Row {
             Some(begin) => found.starts_with(begin),
             None => found == wanted,
         });
-        assert!(is_wanted, "{test}: mrsh says {found}\n{ssh:?}");
+        assert!(is_wanted, "{test}: mrsh: {found}\n{ssh:?}");
         let is_lie = end.class.parse().is_ok_and(|status: u32| status != STATUS);
         assert!(!is_lie, "{test}: {end:?}");
         match ssh {

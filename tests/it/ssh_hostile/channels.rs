@@ -18,10 +18,10 @@ const STAGES: [Stage; 5] = [
     Stage::Closed,
 ];
 
-/// Messages of a kind, for the client's number of the channel.
+/// A function that returns messages, from the client's number of the channel.
 type Messages = fn(u32) -> Vec<Vec<u8>>;
 
-/// Names of the rows, and what is sent.
+/// Names of the rows, and the messages.
 const MESSAGES: &[(&str, Messages)] = &[
     ("data for another channel", |channel| {
         vec![data(channel + 77, "x")]
@@ -257,14 +257,15 @@ fn global(wants_reply: bool) -> Vec<u8> {
         .done()
 }
 
-/// True if a cell of the table has this outcome. Outcomes with a slash between them race: a client ends the connection once it
-/// has read the close, and then reads what is sent after that only if it has arrived. For OpenSSH's ssh, an early close of the
-/// server is such a close as well. Before the close, every client reads the messages in the order of the connection.
+/// True if a cell of the table has this outcome. If a cell has several outcomes with slashes between them, the timing
+/// decides: a client ends the connection after it has read the close. It reads a message after the close only if that
+/// has arrived by then. For OpenSSH's ssh, an early close by the server has the same effect. Messages before the close
+/// are always read, in their order.
 fn is_one_of(outcome: &str, cell: &str) -> bool {
     cell.split('/').any(|word| word == outcome)
 }
 
-/// All messages at one stage of the session, each by a server of its own.
+/// Tests all messages at one stage of the session, each with a server of its own.
 fn every_message_at(place: usize) {
     let stage = STAGES[place];
     let server = |messages: Messages| {
@@ -294,8 +295,8 @@ fn every_message_at(place: usize) {
                 end.class, end.message
             ));
         }
-        // The output of a command that succeeded is whole, whatever the server has sent beside it. Only what is sent
-        // beyond the window may be ignored (RFC 4254, section 5.2), and what is sent after an early end of the output.
+        // The output of a command that succeeded is complete, whatever else the server has sent. Only data
+        // beyond the window may be ignored (RFC 4254, section 5.2), and data after an early end of the output.
         let is_early_end = name.contains("the end of the output") && place < 3;
         let may_lose = name.contains("beyond the window") || is_early_end;
         let mut parts = end.stdout.windows(OUTPUT.len());

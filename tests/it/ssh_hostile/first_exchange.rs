@@ -1,15 +1,15 @@
-//! Packets out of order in the first key exchange, by servers that have no right to their host's name.
+//! Packets out of order in the first key exchange, from servers that do not have the key of their host.
 
 use super::attack::victim;
 use super::{impostor, proven};
 use crate::support::sshd::{METHODS, Message, Talk, kind, service_accept, to};
 
-/// A server whose first exchange is cut by these messages, after its KEXINIT and before its reply.
+/// A server that sends these messages in its first exchange, after its KEXINIT and before its reply.
 fn between_offer_and_reply(test: &str, messages: fn() -> Vec<Vec<u8>>) {
     impostor(test, move |talk| {
         talk.greet()?;
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         talk.send_together(&messages())?;
         let own = talk.key.clone();
         let reply = talk.reply(&victim().public(), &own)?;
@@ -135,7 +135,7 @@ fn harmless_messages_before_the_reply() {
     proven("harmless_messages_before_the_reply", |talk| {
         talk.greet()?;
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         talk.send_together(&[
             Message::new(kind::IGNORE).text([0; 300]).done(),
             Message::new(kind::DEBUG)

@@ -1,5 +1,5 @@
-//! Servers that claim to be a host whose private key they do not have. They show its public key, which is no
-//! secret, or hide behind methods that prove nothing.
+//! Servers that claim to be a host whose private key they do not have. They send its public key, which is no
+//! secret, or offer methods that prove nothing.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::support::sshd::{
     METHODS, Message, Stage, Talk, kind, list, methods_with, offer, service_accept,
 };
 
-/// A method of key exchange that the client names and that is none.
+/// A name in the client's list of key exchange methods that is no method, but a marker (RFC 8308).
 const PSEUDO: &str = "ext-info-c";
 
 #[test]
@@ -22,7 +22,7 @@ fn the_hosts_key_with_anothers_signature() {
     impostor("the_hosts_key_with_anothers_signature", |talk| {
         talk.greet()?;
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         let own = talk.key.clone();
         let reply = talk.reply(&victim().public(), &own)?;
         talk.conclude(reply)?;
@@ -30,7 +30,7 @@ fn the_hosts_key_with_anothers_signature() {
     });
 }
 
-/// A reply that shows the host's key, with any bytes as its signature.
+/// A reply with the host's public key, and with any bytes as its signature.
 fn unsigned_reply(signature: &[u8]) -> Vec<u8> {
     Message::new(kind::KEX_ECDH_REPLY)
         .text(victim().public())
@@ -55,7 +55,7 @@ fn the_hosts_key_without_a_signature() {
     });
 }
 
-/// A server that agrees on nothing, shows the host's key at once, and goes on in plain text.
+/// A server that agrees on no method, sends the host's public key at once, and continues without encryption.
 fn in_plain_text(talk: &mut Talk, first: Vec<u8>, second: Vec<u8>) -> io::Result<()> {
     talk.greet()?;
     talk.send(&first)?;
@@ -156,7 +156,7 @@ fn the_hosts_key_in_a_second_exchange_that_fails() {
     );
 }
 
-/// The pseudo-method in the first offer and the host's key in the second.
+/// A server with the pseudo-method in its first offer and the host's key in the second.
 pub(super) fn plain(talk: &mut Talk) -> io::Result<()> {
     let first = offer(&methods_with(&[(list::KEX, PSEUDO)]));
     in_plain_text(talk, first, offer(&METHODS))

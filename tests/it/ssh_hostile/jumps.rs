@@ -1,4 +1,4 @@
-//! The worst of the attacks by a jump host: it sees no login, and the host beyond it is not reached.
+//! The most dangerous attacks, by a jump host: it gets no login, and no host is reached through it.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,8 @@ use super::attack::{Clients, Row, own_key, victim};
 use super::impostors;
 use crate::support::sshd::{HostKey, METHODS, Sshd, Stage, Talk, list, methods_with};
 
-/// Runs the program on a host beyond a hostile jump host, and on an honest host. The jump host sees nothing.
+/// Runs the program on a host behind a hostile jump host, and on an honest host. Asserts that the jump host gets no
+/// login and no command.
 fn through(
     test: &str,
     known: &HostKey,

@@ -1,21 +1,9 @@
-//! Wrong and unasked messages between the first key exchange and the first channel, by servers that have
+//! Wrong and unrequested messages between the first key exchange and the first channel, from servers that have
 //! proved their key.
 
-use std::io;
-
+use super::attack::at;
 use super::proven;
-use crate::support::sshd::{
-    METHODS, Message, Stage, Talk, kind, service_accept, to, userauth_failure,
-};
-
-/// A server that does something at one stage of the session, and then goes on.
-fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static) {
-    proven(test, move |talk| {
-        talk.greet()?;
-        talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
-    });
-}
+use crate::support::sshd::{METHODS, Message, Stage, kind, service_accept, to, userauth_failure};
 
 /// A banner of this length in bytes.
 fn banner(length: usize) -> Vec<u8> {
@@ -34,8 +22,8 @@ fn success_before_the_service() {
 }
 
 #[test]
-fn success_before_any_claim() {
-    at("success_before_any_claim", Stage::Served, |talk| {
+fn success_before_any_login_request() {
+    at("success_before_any_login_request", Stage::Served, |talk| {
         talk.send(&[kind::USERAUTH_SUCCESS])
     });
 }
@@ -163,11 +151,15 @@ fn extensions() {
 }
 
 #[test]
-fn more_extensions_than_there_are() {
-    at("more_extensions_than_there_are", Stage::Keyed, |talk| {
-        let info = Message::new(kind::EXT_INFO).number(u32::MAX);
-        talk.send(&info.text("server-sig-algs").text("x").done())
-    });
+fn a_count_of_extensions_larger_than_their_number() {
+    at(
+        "a_count_of_extensions_larger_than_their_number",
+        Stage::Keyed,
+        |talk| {
+            let info = Message::new(kind::EXT_INFO).number(u32::MAX);
+            talk.send(&info.text("server-sig-algs").text("x").done())
+        },
+    );
 }
 
 #[test]

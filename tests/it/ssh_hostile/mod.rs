@@ -1,8 +1,8 @@
-//! Ssh servers that do wrong on purpose, at every step before and after login.
+//! ssh servers that violate the protocol on purpose, at every step before and after login.
 //!
-//! Each test calls a scripted server together with an honest one in the same run, and holds both mrsh and the
-//! system's `ssh` against the test's row of the table in docs/testing.md. A host that has not proved its key
-//! sees no login and no command, no hostile host succeeds by a lie, and the honest host is unharmed.
+//! Each test calls a scripted server together with an honest one in the same run. It compares the outcomes of mrsh and
+//! of the system's `ssh` with the test's row of the table in docs/testing.md. A host that has not proved its key gets
+//! no login and no command, no hostile host succeeds with false output, and the honest host succeeds.
 
 mod attack;
 mod channels;

@@ -1,8 +1,9 @@
-//! Packets of impossible forms, before keys are agreed, before login, and while the command runs.
+//! Malformed packets, before keys are agreed, before login, and while the command runs.
 
 use std::io;
 
-use super::{impostor, proven};
+use super::attack::at;
+use super::impostor;
 use crate::support::sshd::{METHODS, Stage, Talk, frame, framed, kind, to};
 
 /// A server that sends bytes instead of its KEXINIT.
@@ -16,8 +17,8 @@ fn in_plain_text(test: &str, bytes: fn() -> Vec<u8>) {
 }
 
 #[test]
-fn a_packet_longer_than_any() {
-    in_plain_text("a_packet_longer_than_any", || {
+fn a_packet_longer_than_the_maximum() {
+    in_plain_text("a_packet_longer_than_the_maximum", || {
         framed(u32::MAX, 4, &[20; 4000])
     });
 }
@@ -30,8 +31,8 @@ fn a_packet_of_a_megabyte() {
 }
 
 #[test]
-fn a_packet_of_no_length() {
-    in_plain_text("a_packet_of_no_length", || framed(0, 0, &[0; 11]));
+fn a_packet_with_length_zero() {
+    in_plain_text("a_packet_with_length_zero", || framed(0, 0, &[0; 11]));
 }
 
 #[test]
@@ -50,8 +51,8 @@ fn too_little_padding() {
 }
 
 #[test]
-fn a_length_that_suits_no_cipher() {
-    in_plain_text("a_length_that_suits_no_cipher", || framed(30, 4, &[20; 25]));
+fn a_length_that_fits_no_cipher() {
+    in_plain_text("a_length_that_fits_no_cipher", || framed(30, 4, &[20; 25]));
 }
 
 #[test]
@@ -64,33 +65,20 @@ fn half_a_packet_and_silence() {
     });
 }
 
-/// A server that does something at one stage of an encrypted session.
-fn encrypted(
-    test: &str,
-    stage: Stage,
-    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
-) {
-    proven(test, move |talk| {
-        talk.greet()?;
-        talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
-    });
-}
-
-/// The same with a packet of a form of its own, whose MAC is right.
+/// A server that sends a malformed packet with a right MAC at one stage of an encrypted session.
 fn packet(test: &str, stage: Stage, packet: fn() -> Vec<u8>) {
-    encrypted(test, stage, move |talk| talk.send_packet(&packet()));
+    at(test, stage, move |talk| talk.send_packet(&packet()));
 }
 
 #[test]
-fn an_encrypted_packet_longer_than_any() {
-    let test = "an_encrypted_packet_longer_than_any";
+fn an_encrypted_packet_longer_than_the_maximum() {
+    let test = "an_encrypted_packet_longer_than_the_maximum";
     packet(test, Stage::Served, || framed(u32::MAX, 4, &[2; 4000]));
 }
 
 #[test]
-fn an_encrypted_packet_of_no_length() {
-    let test = "an_encrypted_packet_of_no_length";
+fn an_encrypted_packet_with_length_zero() {
+    let test = "an_encrypted_packet_with_length_zero";
     packet(test, Stage::Served, || framed(0, 0, &[0; 11]));
 }
 
@@ -107,26 +95,26 @@ fn more_padding_than_encrypted_packet() {
 }
 
 #[test]
-fn an_encrypted_length_that_suits_no_cipher() {
-    let test = "an_encrypted_length_that_suits_no_cipher";
+fn an_encrypted_length_that_fits_no_cipher() {
+    let test = "an_encrypted_length_that_fits_no_cipher";
     packet(test, Stage::Running, || framed(30, 4, &[2; 25]));
 }
 
 #[test]
 fn a_wrong_mac_before_login() {
-    encrypted("a_wrong_mac_before_login", Stage::Keyed, wrong_mac);
+    at("a_wrong_mac_before_login", Stage::Keyed, wrong_mac);
 }
 
 #[test]
 fn a_wrong_mac_while_the_command_runs() {
-    encrypted(
+    at(
         "a_wrong_mac_while_the_command_runs",
         Stage::Running,
         wrong_mac,
     );
 }
 
-/// Sends output whose MAC has a bit that differs.
+/// Sends output with one wrong bit in its MAC.
 fn wrong_mac(talk: &mut Talk) -> io::Result<()> {
     let message = to(kind::CHANNEL_DATA, talk.channel).text("forged\n").done();
     let mut packet = talk.wire.seal(&frame(&message));
@@ -138,7 +126,7 @@ fn wrong_mac(talk: &mut Talk) -> io::Result<()> {
 
 #[test]
 fn a_packet_in_plain_text_after_new_keys() {
-    encrypted(
+    at(
         "a_packet_in_plain_text_after_new_keys",
         Stage::Running,
         |talk| {
@@ -150,7 +138,7 @@ fn a_packet_in_plain_text_after_new_keys() {
 
 #[test]
 fn a_packet_twice() {
-    encrypted("a_packet_twice", Stage::Running, |talk| {
+    at("a_packet_twice", Stage::Running, |talk| {
         let message = to(kind::CHANNEL_DATA, talk.channel).text("forged\n").done();
         let packet = talk.wire.seal(&frame(&message));
         talk.wire.send_bytes(&packet)?;
@@ -160,7 +148,7 @@ fn a_packet_twice() {
 
 #[test]
 fn half_an_encrypted_packet_and_silence() {
-    encrypted(
+    at(
         "half_an_encrypted_packet_and_silence",
         Stage::Running,
         |talk| {

@@ -1,30 +1,10 @@
-//! Key exchanges after the first one, by servers that have proved their key.
+//! Key exchanges after the first one, with servers that have proved their key.
 
-use std::io;
-
-use super::attack::{proven_with, victim};
+use super::attack::{at, at_with, victim};
 use super::proven;
 use crate::support::sshd::{
-    METHODS, Message, Stage, Talk, kind, list, methods_with, offer, service_accept,
+    METHODS, Message, Stage, kind, list, methods_with, offer, service_accept,
 };
-
-/// A server that does something at one stage of the session.
-fn at(test: &str, stage: Stage, act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static) {
-    at_with(test, &[], stage, act);
-}
-
-fn at_with(
-    test: &str,
-    options: &[&str],
-    stage: Stage,
-    act: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
-) {
-    proven_with(test, options, move |talk| {
-        talk.greet()?;
-        talk.exchange(&METHODS)?;
-        talk.serve(|talk, now| if now == stage { act(talk) } else { Ok(()) })
-    });
-}
 
 #[test]
 fn new_keys_at_every_stage() {
@@ -132,7 +112,7 @@ fn a_pseudo_method_in_a_second_exchange() {
 fn another_key_in_a_second_exchange() {
     at("another_key_in_a_second_exchange", Stage::Running, |talk| {
         talk.offer(&METHODS)?;
-        talk.hear_offer()?;
+        talk.receive_offer()?;
         let other = victim();
         let reply = talk.reply(&other.public(), &other)?;
         talk.conclude(reply)
@@ -146,7 +126,7 @@ fn a_wrong_signature_in_a_second_exchange() {
         Stage::Running,
         |talk| {
             talk.offer(&METHODS)?;
-            talk.hear_offer()?;
+            talk.receive_offer()?;
             let own = talk.key.clone();
             let reply = talk.reply(&own.public(), &victim())?;
             talk.conclude(reply)

@@ -55,7 +55,7 @@ impl FakeRshd {
             match self.observations.recv_timeout(DEADLINE) {
                 Ok(Observation::Request(_)) => return,
                 Ok(_) => {}
-                Err(_) => panic!("no request"),
+                Err(_) => panic!("the daemon got no request"),
             }
         }
     }
@@ -70,14 +70,14 @@ impl FakeRshd {
         ) {
             match self.observations.recv_timeout(DEADLINE) {
                 Ok(observation) => all.push(observation),
-                Err(_) => panic!("no end of {all:?}"),
+                Err(_) => panic!("the script did not end: {all:?}"),
             }
         }
         all
     }
 }
 
-/// The name under which a daemon's output is shown.
+/// The label of a daemon.
 pub(crate) fn host(index: u32) -> String {
     address(index).to_string()
 }

@@ -1,4 +1,4 @@
-//! What `--json` said of a run.
+//! The records of a run with `--json`.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Ended;
 
-/// Every line.
+/// Returns all records.
 #[track_caller]
 pub(crate) fn records(ended: &Ended) -> Vec<Value> {
     ended
@@ -17,24 +17,24 @@ pub(crate) fn records(ended: &Ended) -> Vec<Value> {
         .collect()
 }
 
-/// How a target ended.
+/// The outcome and the output of a target.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Its place in the list.
+    /// Index of the target in the list.
     pub(crate) target: usize,
-    /// Its label.
+    /// Label of the target.
     pub(crate) label: String,
     /// The failure's class, or the exit status.
     pub(crate) class: String,
-    /// The failure's words.
+    /// Message of the failure.
     pub(crate) message: String,
-    /// All that it wrote before that.
+    /// Standard output of the target.
     pub(crate) stdout: Vec<u8>,
-    /// The same of standard error.
+    /// Standard error of the target.
     pub(crate) stderr: Vec<u8>,
 }
 
-/// How the targets ended, in the order of the list.
+/// Returns the outcomes of the targets, in the order of the list.
 #[track_caller]
 pub(crate) fn finished(ended: &Ended) -> Vec<Finished> {
     let mut wrote: std::collections::HashMap<usize, [Vec<u8>; 2]> = Default::default();
@@ -71,7 +71,10 @@ pub(crate) fn finished(ended: &Ended) -> Vec<Finished> {
             _ => {}
         }
     }
-    assert!(wrote.is_empty(), "output after the end, or without one");
+    assert!(
+        wrote.is_empty(),
+        "output after the outcome, or without an outcome"
+    );
     ends.sort_by_key(|end| end.target);
     ends
 }

@@ -1,12 +1,12 @@
-//! What not every machine has: root, the right to bind reserved ports, and with them the lab.
+//! Requirements that not every machine has: root, the right to bind reserved ports, and so the lab.
 //!
-//! A test that lacks such a thing says so and passes at a desk; in CI nothing may be lacking.
+//! A test without its requirements prints that it is skipped, and passes. In CI that is a failure.
 
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 
-/// Says that a test is skipped, unless this is CI, where that is a failure.
+/// Prints that a test is skipped. Fails in CI.
 #[track_caller]
 pub(crate) fn may_skip(why: &str) {
     assert!(
@@ -16,7 +16,7 @@ pub(crate) fn may_skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
-/// Returns true, and says that the test is skipped, if a program is not installed. In CI that is a failure.
+/// Returns true, and prints that the test is skipped, if a program is not installed. Fails in CI.
 #[track_caller]
 pub(crate) fn lacks(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -27,13 +27,13 @@ pub(crate) fn lacks(program: &str) -> bool {
     !found
 }
 
-/// Whether the program under test may bind reserved ports: as the test may, whose child it is.
+/// True if the program under test may bind reserved ports. It has the rights of the test, its parent process.
 pub(crate) fn reserved_ports() -> bool {
     (512..1024).any(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
 }
 
-/// Runs a case of `tests/lab/cases` with these arguments and asserts that all of its checks hold.
-/// Skips it aloud without root.
+/// Runs a case of `tests/lab/cases` with these arguments and asserts that all of its checks hold. Without root, prints
+/// that the case is skipped.
 #[track_caller]
 pub(crate) fn lab_case(name: &str, args: &[&str]) {
     if !rustix::process::geteuid().is_root() {
@@ -42,8 +42,8 @@ pub(crate) fn lab_case(name: &str, args: &[&str]) {
     let case = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/lab/cases")
         .join(name);
-    // Its time limit is the test runner's: a farm takes as long to build as the machine is busy, and
-    // vanishes with the process that built it.
+    // Only the test runner limits the time, because the set-up of the hosts takes long on a busy machine. The
+    // namespaces end with the process that made them.
     let output = Command::new(&case)
         .args(args)
         .env("MRSH", env!("CARGO_BIN_EXE_mrsh"))

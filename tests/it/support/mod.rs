@@ -1,4 +1,4 @@
-//! What the integration tests share: the program under test, fake daemons, and the lab.
+//! Code for all integration tests: the program under test, fake daemons, and the lab.
 
 mod fake;
 mod json;

@@ -1,4 +1,4 @@
-//! The program under test, run with a deadline: a test that hangs fails and leaves nothing behind.
+//! The program under test, with a deadline: a test that hangs fails, and its processes are killed.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Well above what any test needs on a busy machine, and below the test runner's own limit.
+/// Maximum time of a call: more than any test needs on a busy machine, and less than the limit of the test runner.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A call of `mrsh`, with almost no environment and, unless it is given one, no standard input.
+/// A call of `mrsh`. By default, the environment has only `PATH`, and standard input is empty.
 #[derive(Debug)]
 #[must_use = "nothing happens until it is run"]
 pub(crate) struct Mrsh {
@@ -22,16 +22,16 @@ pub(crate) struct Mrsh {
     environment: Vec<(&'static str, OsString)>,
     deadline: Duration,
     stdin: Stdio,
-    /// What a shell does before it becomes the program.
+    /// Lines of shell that run before the shell replaces itself with the program.
     before: Vec<String>,
-    /// The reading of its standard output.
+    /// The reader of standard output.
     reader: Reader,
 }
 
-/// How fast standard output is read.
+/// The speed at which standard output is read.
 #[derive(Clone, Debug, Default)]
 struct Reader {
-    /// Nothing is read before this is true.
+    /// Reading starts when this is true.
     gate: Option<Arc<(Mutex<bool>, Condvar)>>,
     /// The time between two reads of 64 KiB.
     pause: Duration,
@@ -59,59 +59,59 @@ impl Mrsh {
         }
     }
 
-    /// One argument more.
+    /// Adds an argument.
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Mrsh {
         self.args.push(arg.into());
         self
     }
 
-    /// Some arguments more.
+    /// Adds arguments.
     pub(crate) fn args(self, args: &[&str]) -> Mrsh {
         args.iter().fold(self, |mrsh, &arg| mrsh.arg(arg))
     }
 
-    /// A variable of its environment, which has `PATH` alone otherwise.
+    /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Mrsh {
         self.environment.push((name, value.into()));
         self
     }
 
-    /// A tighter limit, where being quick is the point.
+    /// Sets a shorter deadline, for tests of the time that a call takes.
     pub(crate) fn within(mut self, deadline: Duration) -> Mrsh {
         self.deadline = deadline;
         self
     }
 
-    /// Something else than nothing as standard input.
+    /// Sets the standard input.
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Mrsh {
         self.stdin = stdin.into();
         self
     }
 
-    /// A line of shell before it, in the process that then becomes the program.
+    /// Adds a line of shell that runs first, in the process that then becomes the program.
     pub(crate) fn after(mut self, line: impl Into<String>) -> Mrsh {
         self.before.push(line.into());
         self
     }
 
-    /// A reader of its standard output that reads nothing before [`Running::read`].
+    /// Reads no standard output before [`Running::read`].
     pub(crate) fn unread(mut self) -> Mrsh {
         self.reader.gate = Some(Arc::default());
         self
     }
 
-    /// A reader of its standard output that takes 64 KiB at most, and then rests.
+    /// Reads standard output in parts of at most 64 KiB, with this pause after each.
     pub(crate) fn read_slowly(mut self, pause: Duration) -> Mrsh {
         self.reader.pause = pause;
         self
     }
 
-    /// Runs it to its end.
+    /// Runs the call to its end.
     pub(crate) fn run(self) -> Ended {
         self.start().finish()
     }
 
-    /// Starts it, for tests that do something meanwhile.
+    /// Starts the call, for tests that act while it runs.
     pub(crate) fn start(mut self) -> Running {
         let stdin = std::mem::replace(&mut self.stdin, Stdio::null());
         const PROGRAM: &str = env!("CARGO_BIN_EXE_mrsh");
@@ -141,7 +141,7 @@ impl Mrsh {
         std::thread::spawn(move || {
             stdout.join().unwrap();
             stderr.join().unwrap();
-            // The test has failed already if nobody takes it.
+            // Sending fails only if the test has failed and ended.
             let _ = news.send(News::End(child.wait().unwrap()));
         });
         Running {
@@ -155,7 +155,7 @@ impl Mrsh {
     }
 }
 
-/// What a call does.
+/// An event of a running call.
 enum News {
     Stdout(Vec<u8>),
     Stderr(Vec<u8>),
@@ -181,8 +181,8 @@ fn forward(
     })
 }
 
-/// A call that runs.
-#[must_use = "somebody has to see how it ends"]
+/// A running call.
+#[must_use = "call finish() to check the end of the call"]
 pub(crate) struct Running {
     call: Mrsh,
     until: Instant,
@@ -193,12 +193,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Sends it a signal.
+    /// Sends a signal to the program.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
     }
 
-    /// Reads its standard output from now on, where that was put off.
+    /// Starts to read the standard output of a call with [`Mrsh::unread`].
     pub(crate) fn read(&self) {
         if let Some(gate) = &self.call.reader.gate {
             *gate.0.lock().unwrap() = true;
@@ -206,17 +206,17 @@ impl Running {
         }
     }
 
-    /// Waits until it has printed this on standard output.
+    /// Waits until the program has printed this on standard output.
     #[track_caller]
     pub(crate) fn has_printed(&mut self, text: &[u8]) {
         while memchr::memmem::find(&self.stdout, text).is_none() {
             if let Some(status) = self.next() {
-                panic!("ended with {status} without printing it");
+                panic!("ended with {status} without this output");
             }
         }
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the call.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Ended {
         loop {
@@ -231,12 +231,12 @@ impl Running {
         }
     }
 
-    /// Takes what happens next. Kills the call, and fails, when its time is up.
+    /// Returns the next event. At the deadline, kills the program and fails.
     #[track_caller]
     fn next(&mut self) -> Option<ExitStatus> {
         let left = self.until.saturating_duration_since(Instant::now());
         let news = match left {
-            // Also where it never stops printing.
+            // A program that never stops printing must not delay the deadline.
             Duration::ZERO => None,
             left => self.news.recv_timeout(left).ok(),
         };
@@ -245,7 +245,7 @@ impl Running {
             Some(News::Stderr(bytes)) => self.stderr.extend_from_slice(&bytes),
             Some(News::End(status)) => return Some(status),
             None => {
-                // It is reaped after its last news only: this is still its number.
+                // The process is not reaped before its last event, so the number is still that of the process.
                 self.signal(Signal::KILL);
                 let Mrsh { args, deadline, .. } = &self.call;
                 let ended = Ended {
@@ -254,22 +254,22 @@ impl Running {
                     stdout: std::mem::take(&mut self.stdout),
                     stderr: String::from_utf8_lossy(&self.stderr).into_owned(),
                 };
-                panic!("not done within {deadline:?}: {args:?}\n{ended:#?}");
+                panic!("not ended within {deadline:?}: {args:?}\n{ended:#?}");
             }
         }
         None
     }
 }
 
-/// How a call ended.
+/// The result of a call.
 pub(crate) struct Ended {
-    /// Its exit status, unless a signal ended it.
+    /// Exit status; `None` if a signal ended the program.
     pub(crate) status: Option<i32>,
-    /// The signal that ended it.
+    /// The signal that ended the program.
     pub(crate) signal: Option<i32>,
-    /// Its standard output.
+    /// Standard output.
     pub(crate) stdout: Vec<u8>,
-    /// Its standard error.
+    /// Standard error.
     pub(crate) stderr: String,
 }
 
@@ -281,7 +281,7 @@ impl Ended {
         self
     }
 
-    /// The lines of standard output, sorted: hosts print when they like.
+    /// Returns the sorted lines of standard output, because hosts print in any order.
     pub(crate) fn sorted_lines(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.stdout);
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -289,30 +289,30 @@ impl Ended {
         lines
     }
 
-    /// Asserts standard output, to the byte.
+    /// Asserts the exact standard output.
     #[track_caller]
     pub(crate) fn stdout(self, stdout: impl AsRef<[u8]>) -> Ended {
         assert!(self.stdout == stdout.as_ref(), "{self:#?}");
         self
     }
 
-    /// Asserts standard error, to the byte.
+    /// Asserts the exact standard error.
     #[track_caller]
     pub(crate) fn stderr(self, stderr: &str) -> Ended {
         assert_eq!(self.stderr, stderr, "{self:#?}");
         self
     }
 
-    /// Asserts that standard error has one of these in it.
+    /// Asserts that standard error contains one of these texts.
     #[track_caller]
     pub(crate) fn says(self, words: &[&str]) -> Ended {
         let said = words.iter().any(|words| self.stderr.contains(words));
-        assert!(said, "none of {words:?}\n{self:#?}");
+        assert!(said, "standard error has none of {words:?}\n{self:#?}");
         self
     }
 }
 
-/// Megabytes of output do not help whoever reads a failure.
+/// Shortens the output, because megabytes of it make the message of a failed test useless.
 impl std::fmt::Debug for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let start = |bytes: &[u8]| {

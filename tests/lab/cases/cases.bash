@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# What the cases share: sourced, never run.
+# Code for all cases. It is sourced, never run.
 #
-# A case is a script that runs the program under test, $MRSH, in a farm of hosts. Started outside a farm it builds the one
-# that it needs and runs itself in it; its own arguments are options for that farm, so `CASE -T` is the case with TCP
-# timestamps off. It says what it checks, and exits 0 if all of it holds, 1 if not, 2 if it could not run.
+# A case is a script that runs the program under test, $MRSH, in a farm: simulated hosts in network namespaces. Outside
+# a farm, a case builds the farm that it needs and runs itself there. The arguments of a case are options for the farm:
+# `CASE -T` is the case with TCP timestamps off. A case prints its checks. Its exit status is 0 if all checks hold, 1 if
+# not, and 2 if it could not run.
 set -euo pipefail
 lab=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/..
 
@@ -33,7 +34,7 @@ verdict() {
   echo "${0##*/}: all checks hold"
 }
 
-# A few lines of what was found instead, indented under the check that failed.
+# Prints the first lines of a file, indented, below the check that failed.
 excerpt() { # excerpt WHAT FILE
   local text
   text=$(tr -d '\0' <"$2")
@@ -49,16 +50,16 @@ equal() { # equal WHAT FOUND WANTED
 same_file() { # same_file WHAT FOUND WANTED: byte for byte
   if cmp -s "$2" "$3"; then ok "$1"; else
     failed "$1: not byte for byte the same"
-    excerpt "only in what was found (<) or in what was wanted (>)" <(diff -a "$2" "$3")
+    excerpt "only in the found text (<) or in the wanted text (>)" <(diff -a "$2" "$3")
   fi
 }
 
-# Before what is started with & and sent signals: a script starts such commands with INT ignored, nohup(1) with HUP, and what
-# is ignored at the start stays so.
+# Words before a command that is started with `&` and gets signals. A script starts such commands with INT ignored, and
+# nohup(1) with HUP ignored. A program keeps signals ignored that were ignored at its start.
 # shellcheck disable=SC2034 # for the cases
 from_a_terminal=(env '--default-signal=HUP,INT')
 
-# Runs the program with a bound on its time. Leaves $status (124: it had to be stopped), $out and $err.
+# Runs the program with a time limit. Sets $status (124 if the limit was reached), and writes $out and $err.
 out=${LAB_DIR-}/out err=${LAB_DIR-}/err status=
 [[ -z ${LAB_DIR-} ]] || touch "$out" "$err"
 mrsh() { # mrsh ARGUMENT…
@@ -66,15 +67,15 @@ mrsh() { # mrsh ARGUMENT…
   timeout -k 5 "${limit:-120}" "$MRSH" "$@" >"$out" 2>"$err" </dev/null || status=$?
 }
 
-# That the last run ended with this status, and printed exactly this for every name of FILE, in any order. Shows what the
-# program said if not.
-every_host_said() { # every_host_said WHAT FILE-OF-NAMES OUTPUT-PATTERN WANTED-STATUS
+# Checks that the last run ended with this status, and printed exactly this line for every name of FILE, in any order.
+# Prints standard error if not.
+every_host_printed() { # every_host_printed WHAT FILE-OF-NAMES OUTPUT-PATTERN WANTED-STATUS
   local before=$failures
-  # In shell and awk no pattern per line: twenty thousand lines are looked at in one go each.
+  # One program reads all lines. A shell loop over twenty thousand lines would be slow.
   sed -n "s/^\([^ ]*\): $3\$/\1/p" "$out" | sort >"$out.names"
   sort "$2" >"$out.wanted"
   if ! cmp -s "$out.names" "$out.wanted"; then
-    failed "$1: not every host said it once: $(comm -13 "$out.names" "$out.wanted" | wc -l) did not"
+    failed "$1: not every host printed it once: $(comm -13 "$out.names" "$out.wanted" | wc -l) did not"
     excerpt "missing" <(comm -13 "$out.names" "$out.wanted")
     excerpt "more than wanted" <(comm -23 "$out.names" "$out.wanted")
   fi
@@ -83,8 +84,8 @@ every_host_said() { # every_host_said WHAT FILE-OF-NAMES OUTPUT-PATTERN WANTED-S
   if ((failures == before)); then ok "$1"; else excerpt "standard error" "$err"; fi
 }
 
-# That the last run, which was --json, kept the rules: every target has one end, the counts add up, and the exit status agrees.
-# With a file of expected fates, that every target met its own.
+# Checks the records of the last run, which was with --json: every target has one outcome, and the counts and the exit
+# status are right. With a file of expected outcomes, checks that every target has its own.
 keeps_the_rules() { # keeps_the_rules WHAT [EXPECTED-FILE]
   local said
   if said=$("$lab/check-json" "$out" "$status" "${@:2}" 2>&1); then ok "$1: $(cut -c 1-200 <<<"$said")"; else
@@ -94,10 +95,10 @@ keeps_the_rules() { # keeps_the_rules WHAT [EXPECTED-FILE]
   fi
 }
 
-# That no connection is left on the client, in any state that could keep a port: all were closed by the other side first.
+# Checks that no connection is left on the client, in any state that keeps a port. So the other side has closed first.
 nothing_left() { # nothing_left WHAT
   local deadline=$((SECONDS + 5))
-  # The last acknowledgements may be on their way when the program exits; TIME_WAIT would stay for a minute.
+  # The last acknowledgements may arrive after the program has exited. TIME_WAIT would stay for a minute.
   while [[ $(ss -Htan) ]] && ((SECONDS < deadline)); do sleep 0.05; done
   if [[ $(ss -Htan) ]]; then
     failed "$1"

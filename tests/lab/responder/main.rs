@@ -1,11 +1,11 @@
-//! A whole fleet's rsh daemons in one process: started by `tests/lab/fleet`, in a network namespace where an address range
-//! is local, it answers on port 514 of every address as in.rshd would, down to the call-back from a reserved port and the
-//! server that closes first. No command runs: every host says `up 1 day`, and ends as the client's wrapper would.
+//! The rsh daemons of a whole fleet in one process. `tests/lab/fleet` starts it in a network namespace in which an
+//! address range is local. It answers on port 514 of every address as in.rshd does: it calls back from a reserved port
+//! and closes first. No command runs: every host prints `up 1 day`, and then the end marker of the client's wrapper.
 //!
-//! Whole networks of its hosts fail, each in its own way ([`Fault`]), for `fleet --faults`.
+//! For `fleet --faults`, all hosts of some networks fail, with one [`Fault`] for each network.
 //!
-//! It shares the machine with the client that is being measured, so it is one epoll loop with about ten system calls a
-//! session.
+//! The responder uses the CPU of the machine on which the client is measured. Therefore it is one epoll loop with about
+//! ten system calls for each session.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -32,36 +32,36 @@ const CALLS_AGAIN: u32 = 500;
 /// The pause between two of these calls.
 const AGAIN_AFTER: Duration = Duration::from_millis(2);
 
-/// How late [`Fault::Slow`] answers.
+/// Delay of the answer of [`Fault::Slow`].
 const LATE: Duration = Duration::from_millis(1500);
 /// rshd's service, `shell` in /etc/services.
 const SHELL_PORT: u16 = 514;
-/// What an epoll event carries when it is the listener's; a session's is its index, twice, and one more for the call-back.
+/// Data of an epoll event of the listener. For a session it is twice the index, plus one for the call-back.
 const LISTENER: u64 = u64::MAX;
-/// No rshd takes more; a client that sends more is cut off.
+/// Maximum length of a request. No rshd accepts more, so a client that sends more is disconnected.
 const LONGEST_REQUEST: usize = 64 * 1024;
-/// Connections taken in a row before the open sessions are looked at again.
+/// Maximum number of connections that are accepted before the events of open sessions are handled.
 const ACCEPTS_AT_ONCE: usize = 256;
 const NONBLOCKING: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-/// A connection that isn't answered yet.
+/// A session that has not ended.
 struct Session {
     main: OwnedFd,
     /// The address that the client called: a call-back comes from there.
     called: Ipv4Addr,
-    /// All that was read so far.
+    /// The part of the request that was read so far.
     request: Vec<u8>,
     callback: Callback,
     fault: Fault,
-    /// All has been said: the session is kept until the client ends it.
+    /// True if the whole answer was sent. The session is kept until the client ends it.
     said: bool,
-    /// Tells it from an earlier one with its index.
+    /// Number that distinguishes the session from an earlier one with the same index.
     serial: u64,
 }
 
 /// The second connection, for stderr.
 enum Callback {
-    /// The client hasn't said yet whether it wants one.
+    /// The request does not show yet if the client wants a call-back.
     Unknown,
     Unwanted,
     Connecting(OwnedFd),
@@ -80,9 +80,10 @@ struct Responder {
     sessions: Vec<Option<Session>>,
     /// Indices in `sessions` that are free.
     free: Vec<usize>,
-    /// So many sessions have two descriptors each; the next ones wait in the listener's queue.
+    /// Maximum number of sessions, by the limit of descriptors. Each needs two. Others wait in the queue of the
+    /// listener.
     most_sessions: usize,
-    /// Whether the listener's events are asked for.
+    /// True if events of the listener are enabled.
     accepting: bool,
     /// The reserved port that the next call-back leaves from.
     next_port: u16,
@@ -90,7 +91,7 @@ struct Responder {
     serial: u64,
     /// Sessions that answer late, by time: their index and serial number.
     late: VecDeque<(Instant, usize, u64)>,
-    /// Calls that [`Fault::Again`] has still to make: when, from where, to where, and how many.
+    /// Further calls of [`Fault::Again`]: time, source, destination, and number of calls left.
     again: VecDeque<(Instant, Ipv4Addr, SocketAddrV4, u32)>,
     /// The connections of the last such calls.
     kept: VecDeque<OwnedFd>,
@@ -137,14 +138,14 @@ impl Responder {
         })
     }
 
-    /// Runs until it is killed, or returns what went wrong with epoll itself.
+    /// Runs until the process is killed. Returns only an error of epoll itself.
     fn serve(mut self) -> Errno {
         let mut events: Vec<Event> = Vec::with_capacity(1024);
         loop {
             let late = self.late.front().map(|&(at, ..)| at);
             let again = self.again.front().map(|&(at, ..)| at);
             let timeout = late.into_iter().chain(again).min().map(|at| {
-                // A nanosecond late rather than early.
+                // Rounded up, so that the wait never ends too early.
                 let left = at.saturating_duration_since(Instant::now()) + Duration::from_nanos(1);
                 Timespec::try_from(left).expect("is shorter than a day")
             });
@@ -152,8 +153,8 @@ impl Responder {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return errno,
             }
-            // New sessions last: an index that one of these events frees must not have a new owner while a second event
-            // for the old one is still in the list.
+            // New sessions are accepted last: an event may free an index, and a later event in the list may still be
+            // for the old session with that index.
             let mut accept = false;
             for event in events.drain(..) {
                 match event.data.u64() {
@@ -220,10 +221,10 @@ impl Responder {
         });
         self.sessions[index] = Some(session);
         if Fault::of(called) == Fault::Silent {
-            // Only the client's own end is worth an event.
+            // Only the end of the connection by the client needs an event.
             self.watch(index, false, EventFlags::RDHUP);
         } else {
-            // Most clients' whole request is there by now, which saves the registration.
+            // The request of most clients has arrived by now, so epoll is not needed for it.
             self.main_is_ready(index);
             if self.sessions[index]
                 .as_ref()
@@ -234,7 +235,7 @@ impl Responder {
         }
     }
 
-    /// Asks for the events of a session's main connection, or of its call-back.
+    /// Registers the main connection of a session, or its call-back, with epoll.
     fn watch(&self, index: usize, callback: bool, flags: EventFlags) {
         let socket = match &self.sessions[index] {
             Some(Session {
@@ -245,7 +246,7 @@ impl Responder {
             None => return,
         };
         let data = EventData::new_u64(index as u64 * 2 + u64::from(callback));
-        // Out of memory for epoll is the one way to fail; the session then hangs, which its client reports.
+        // The call fails only without memory. The session then hangs, and its client reports that.
         let _ = epoll::add(&self.epoll, socket, data, flags);
     }
 
@@ -255,7 +256,7 @@ impl Responder {
         }
     }
 
-    /// Reads what has come on the main connection and goes on with the session. False: the connection is over.
+    /// Reads from the main connection and continues the session. Returns false if the connection has ended.
     fn read(&mut self, index: usize) -> bool {
         let Some(session) = &mut self.sessions[index] else {
             return true;
@@ -265,7 +266,7 @@ impl Responder {
         }
         let mut buffer = [0; 4096];
         match rustix::net::recv(&session.main, &mut buffer, RecvFlags::empty()) {
-            // A client may end its side once it has said all; an event for that comes only once.
+            // A client may half-close after the whole answer was sent. There is only one event for that.
             Ok((_, 0)) if session.said => return false,
             Ok((_, 0)) => {
                 return command(&session.request).is_some()
@@ -285,8 +286,8 @@ impl Responder {
         true
     }
 
-    /// Starts the connection to the client's listener if the request has come far enough to say where that is. As in
-    /// the daemons, a failure ends the session without a word.
+    /// Starts the connection to the client's listener if the port in the request has arrived. As in rshd, a failure
+    /// ends the session without a message.
     fn call_back(&mut self, index: usize) -> bool {
         let Some(session) = &mut self.sessions[index] else {
             return true;
@@ -341,7 +342,7 @@ impl Responder {
         self.answer_if_complete(index);
     }
 
-    /// Says the accepting zero byte, the output and the end marker, and closes, if everything is there to do so.
+    /// Sends the status byte, the output and the end marker, and closes, if the request and the call-back are complete.
     fn answer_if_complete(&mut self, index: usize) {
         let Some(session) = &self.sessions[index] else {
             return;
@@ -390,7 +391,7 @@ impl Responder {
             Fault::Hang | Fault::NoCallback => self.outlive(index),
             Fault::Reset | Fault::Lost => {
                 if let Some(session) = &self.sessions[index] {
-                    // Fails only on a socket that is gone.
+                    // The call fails only on a closed socket.
                     let _ = sockopt::set_socket_linger(&session.main, Some(Duration::ZERO));
                 }
                 self.end(index);
@@ -404,21 +405,21 @@ impl Responder {
         if let Some(session) = &self.sessions[index]
             && !self.reply.is_empty()
         {
-            // A client that has gone needs no answer, and a socket's empty buffer takes this much at once.
+            // A client that has disconnected needs no answer. The empty buffer of the socket is larger than the reply.
             let _ = rustix::net::send(&session.main, &self.reply, SendFlags::NOSIGNAL);
         }
     }
 
-    /// Leaves the end of a session to its client.
+    /// Keeps the session open until its client ends it.
     fn outlive(&mut self, index: usize) {
         if let Some(session) = &mut self.sessions[index] {
             session.said = true;
         }
-        // Where the request came in pieces it is watched already.
+        // If the request came in pieces, the connection is registered already.
         self.watch(index, false, EventFlags::IN);
     }
 
-    /// Answers for those hosts whose time has come.
+    /// Answers for the hosts whose delay is over.
     fn answer_the_late(&mut self) {
         while let Some(&(at, index, serial)) = self.late.front() {
             if at > Instant::now() {
@@ -438,7 +439,7 @@ impl Responder {
         }
     }
 
-    /// Makes the next calls that nobody has asked for, with something that looks like standard error.
+    /// Makes the next unrequested calls, and sends text on them as if it were standard error.
     fn call_again(&mut self) {
         while let Some(&(at, called, client, left)) = self.again.front() {
             if at > Instant::now() {
@@ -447,7 +448,7 @@ impl Responder {
             self.again.pop_front();
             let mut is_open = false;
             for from in [called, elsewhere(called)] {
-                // A client on the other end of the cable accepts or refuses at once.
+                // The client is on the same machine and accepts or refuses at once.
                 let flags = SocketFlags::CLOEXEC;
                 if let Some(socket) = connect_reserved(from, client, &mut self.next_port, flags) {
                     is_open = true;
@@ -458,7 +459,7 @@ impl Responder {
             while self.kept.len() > 64 {
                 self.kept.pop_front();
             }
-            // Once its listener is closed, the port may be another run's.
+            // After the listener is closed, another run may use the port.
             if is_open && left > 1 {
                 let at = Instant::now() + AGAIN_AFTER;
                 self.again.push_back((at, called, client, left - 1));
@@ -466,7 +467,7 @@ impl Responder {
         }
     }
 
-    /// Closes both connections, which takes them out of epoll too.
+    /// Closes both connections. The kernel then removes them from epoll.
     fn end(&mut self, index: usize) {
         self.sessions[index] = None;
         self.free.push(index);

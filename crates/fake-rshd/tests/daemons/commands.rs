@@ -171,7 +171,7 @@ fn standard_error_may_end_before_the_command() {
 #[test]
 fn signals_reach_the_whole_group() {
     let daemons = daemons();
-    // The inner shell says its number itself: before its exec the outer one's trap is still set.
+    // The inner shell prints its own number, because before its exec it still has the trap of the outer shell.
     let command = "trap 'echo caught; exit' TERM; sh -c 'echo $$; exec sleep 1000' & wait";
     let mut session = Session::separate(&daemons, 0, command);
     let (_, sleep) = process(&session.line());

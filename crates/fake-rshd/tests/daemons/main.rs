@@ -1,6 +1,7 @@
 //! The daemons against a client of raw blocking sockets.
 //!
-//! Clippy lets tests unwrap, and knows these modules as tests by the condition `test`, which always holds here.
+//! Each module has `#[cfg(test)]`, which is always true here. Only with it, clippy knows that the modules are tests, in
+//! which it allows `unwrap`.
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! Tests of what expressions look up: groups, masks, files, and pdsh's forms.
+//! Tests of groups, masks and files in expressions, and of pdsh's forms.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -40,7 +40,7 @@ async fn a_release_wakes_exactly_one_waiter_and_is_never_missed() {
     let pool = pool(600..=600);
     let held = pool.lease(peer(1)).unwrap();
     let waits: Vec<PortWait> = (0..3).map(|_| pool.lease(peer(1)).unwrap_err()).collect();
-    // Released before any of them is polled.
+    // The ports are released before any waiter is polled.
     drop(held);
     let mut served = 0;
     for wait in waits {
@@ -62,7 +62,7 @@ async fn a_port_that_the_peer_closed_first_is_used_last_for_that_peer() {
     drop(first);
     let others: Vec<PortLease> = (0..2).map(|_| pool.lease(peer(1)).unwrap()).collect();
     assert!(others.iter().all(|l| l.port() != cooled));
-    // Nothing else is left: used early rather than waited for.
+    // No other port is left, so the cooling port is used early instead of a wait.
     assert_eq!(pool.lease(peer(1)).unwrap().port(), cooled);
 }
 
@@ -79,7 +79,7 @@ async fn a_port_that_this_side_closed_first_is_tried_last_and_then_waited_for() 
         "another peer is not concerned"
     );
 
-    // With TCP timestamps the kernel would let it through; here it does not.
+    // With TCP timestamps the kernel would allow the connection. In this test it refuses.
     pool.lease(peer(1)).unwrap().pair_in_use();
     let wait = pool.lease(peer(1)).unwrap_err();
     assert_eq!(wait.deadline(), Some(closed + TIME_WAIT));
@@ -130,7 +130,7 @@ async fn the_pool_starts_with_the_sockets_that_the_kernel_lists() {
         "the clean one, then the one in TIME_WAIT, which may work"
     );
     assert!(pool.lease(peer(1)).is_err());
-    // Another peer: the clean port first, then those on which others have connections.
+    // For another peer, the unused port comes first, then ports with connections to other peers.
     let two = pool.lease(peer(2)).unwrap();
     assert_eq!(two.port(), 603);
     let doubtful = pool.lease(peer(2)).unwrap();
@@ -184,12 +184,12 @@ async fn different_peers_share_a_few_ports() {
     let leases: Vec<PortLease> = (0..=255).map(|n| pool.lease(peer(n)).unwrap()).collect();
     let used: HashSet<u16> = leases.iter().map(PortLease::port).collect();
     assert_eq!(used.len(), WINDOW);
-    // Listeners leave them alone.
+    // Listeners do not take these ports.
     let listeners: Vec<ListenerLease> = (0..64)
         .map(|_| pool.lease_listener(&|_| true).unwrap())
         .collect();
     assert!(listeners.iter().all(|l| !used.contains(&l.port())));
-    // One peer takes all the others, and the other peers stay in the window.
+    // One peer takes all other ports. Other peers still get ports of the window only.
     let rest = 512 - 64 - 1;
     let many: Vec<PortLease> = (0..rest).map(|_| pool.lease(peer(1)).unwrap()).collect();
     assert!(pool.lease(peer(1)).is_err());
@@ -259,7 +259,7 @@ proptest! {
     /// Compares the pool with a plain model: no pair is leased twice, no port with a listener is leased, and nothing is
     /// leased before its time. A refusal always has a reason that passes.
     #[test]
-    fn never_grants_what_is_taken_and_never_refuses_for_ever(acts in prop::collection::vec(act(), 0..200)) {
+    fn never_leases_a_used_pair_and_never_refuses_for_ever(acts in prop::collection::vec(act(), 0..200)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async move {
@@ -312,7 +312,7 @@ proptest! {
                     }
                     Act::CloseListener(i) if !listeners.is_empty() => {
                         let listener = listeners.swap_remove(i % listeners.len());
-                        // This pool held it, so it is free now.
+                        // This pool had the listener on the port, so the port is free now.
                         foreign.remove(&listener.port);
                     }
                     Act::Pass(ms) => tokio::time::advance(Duration::from_millis(ms)).await,

@@ -31,9 +31,9 @@ pub enum ConfigError {
         /// Path of the file.
         file: PathBuf,
     },
-    /// There are too many jump hosts, which usually means that `ProxyJump` leads in a circle.
+    /// There are too many jump hosts. The usual cause is a `ProxyJump` that forms a circle.
     #[error(
-        "more than {limit} hosts are on the way to {host}: a ProxyJump leads in a circle, or too far"
+        "more than {limit} jump hosts to reach {host}: ProxyJump forms a circle, or has too many hosts"
     )]
     TooManyJumps {
         /// Name of the destination.

@@ -107,7 +107,7 @@ impl HostConfig {
             patterns.any(|pattern| matches(name, pattern))
         };
         let mut variables: Vec<(String, String)> = Vec::new();
-        // Most hosts send none, so the variables need not be walked for each.
+        // Most hosts get no variables (`SendEnv`), so the environment is not searched for each of them.
         if !self.send_env.is_empty() {
             let selected = local.iter().filter(|(name, _)| sent(name));
             variables.extend(selected.map(|(name, value)| (name.clone(), value.clone())));

@@ -83,13 +83,13 @@ impl BlockIndex {
     }
 }
 
-/// Indices of blocks, by the start or the end that their patterns require of a name.
+/// Indices of blocks. The key is the text with which a name must start or end to match a pattern of the block.
 #[derive(Debug, Default)]
 struct NameIndex {
     exact: HashMap<Vec<u8>, Vec<usize>>,
-    /// By the text before the first wildcard of a pattern.
+    /// Indices by the text before the first wildcard of a pattern.
     prefixes: AffixTable,
-    /// By the text after the last wildcard of a pattern.
+    /// Indices by the text after the last wildcard of a pattern.
     suffixes: AffixTable,
 }
 

@@ -32,7 +32,7 @@ impl SyntaxError {
 pub(super) struct Argument {
     /// The argument without its quotes.
     pub(super) text: String,
-    /// Its bytes in the line, with the quotes.
+    /// Range of bytes of the argument in the line, with the quotes.
     pub(super) span: Range<usize>,
 }
 
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn match_takes_words_the_older_way() {
+    fn match_accepts_the_older_form_of_words() {
         let text = "host=a  user = \"b c\"d e=f";
         let mut scanner = TokenScanner::new(text, 0);
         let mut words = Vec::new();

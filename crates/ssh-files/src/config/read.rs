@@ -56,11 +56,11 @@ pub(super) struct ConfigReader<'a> {
 /// The effect of the first `IgnoreUnknown`, as far as it is known while files are read.
 #[derive(Debug)]
 enum IgnoreUnknownState {
-    /// There is none so far.
+    /// No `IgnoreUnknown` was read so far.
     Absent,
-    /// It applies to all hosts.
+    /// The first one applies to all hosts. The text is its value.
     ForAll(String),
-    /// It depends on the host.
+    /// The first one depends on the host.
     Conditional,
 }
 

@@ -300,7 +300,7 @@ impl Identities {
             }
         }
         if identity.public.is_none() {
-            // The public half shows whether the agent has the key, so that no question is needed.
+            // With the public half, the key can be found in the agent. The user is then not asked for a passphrase.
             identity.public = read_public(&with_suffix(path, ".pub"))
                 .ok()
                 .filter(|blob| KeyType::of_blob(blob).is_some())
@@ -333,7 +333,8 @@ impl Identities {
         }
         match certificate.validity(SystemTime::now()) {
             CertificateValidity::Valid => {}
-            // Servers decide with their own clocks, so these are used all the same.
+            // Servers decide with their own clocks, so the certificate is used although it is not valid yet by this
+            // clock.
             CertificateValidity::NotYet => {
                 self.note(false, other, format!("{}: not yet valid", path.display()));
             }
@@ -389,9 +390,9 @@ impl Identities {
 /// The reason why a key stays encrypted.
 #[derive(Debug, thiserror::Error)]
 enum DecryptError<E> {
-    #[error("no passphrase for it: {0}")]
+    #[error("no passphrase for the key: {0}")]
     NoPassphrase(E),
-    #[error("no passphrase was given for it")]
+    #[error("no passphrase was given for the key")]
     EmptyPassphrase,
     #[error("{0}")]
     KeyFile(KeyFileError),

@@ -25,9 +25,7 @@ const LARGEST: u64 = 256 * 1024;
 pub(super) enum KeyFileError {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error(
-        "permissions {0:04o} are too open: others can read it; make it yours alone with chmod 600"
-    )]
+    #[error("permissions {0:04o} are too open: others can read it; run chmod 600 on it")]
     TooOpen(u32),
     #[error("it is longer than a key can be")]
     TooLong,

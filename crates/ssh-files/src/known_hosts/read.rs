@@ -35,7 +35,7 @@ pub enum KnownHostsError {
         error: &'static str,
     },
     /// The file is larger than any real one.
-    #[error("{} is longer than {LARGEST_FILE} bytes, which no known_hosts file is", path.display())]
+    #[error("{} is longer than {LARGEST_FILE} bytes, the limit for a known_hosts file", path.display())]
     Size {
         /// Path of the file.
         path: PathBuf,
@@ -66,7 +66,7 @@ impl KnownHostsFile {
                 io::ErrorKind::PermissionDenied => {
                     self.notices.push(FileNotice::new(
                         false,
-                        format!("known hosts in {} are not known: {error}", path.display()),
+                        format!("cannot read the known hosts in {}: {error}", path.display()),
                     ));
                     return Ok(());
                 }

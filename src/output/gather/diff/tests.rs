@@ -1,4 +1,4 @@
-//! Tests of the diffs: how they look, and that they lead from one text to the other.
+//! Tests of the diffs: their form, and that each diff turns one text into the other.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::super::super::{Colors, Terminals};
 use super::super::{GatherForm, GatherSpec, filter};
 use super::*;
 
-/// What is shown of these hosts' texts, and the complaints.
+/// Returns the printed diffs of these hosts' texts, and the errors.
 fn shown(texts: &[(&str, &[u8])], only_odd: bool, memory: usize) -> (Vec<u8>, String) {
     let spec = GatherSpec {
         form: GatherForm::Diff,
@@ -140,7 +140,7 @@ fn texts_with_one_difference_at_each_end_cost_little_whatever_their_length() {
 
 #[test]
 fn texts_that_differ_in_most_lines_are_shown_in_full() {
-    // Nearly all of many lines, and more lines than there is memory for between two differences.
+    // Nearly all lines differ, and between two differences are more lines than fit in memory.
     let all = |text: &str| text.repeat(READABLE + 1);
     let middle = "in both\n".repeat(MOST_LINES);
     for (old, new) in [
@@ -157,7 +157,7 @@ fn texts_that_differ_in_most_lines_are_shown_in_full() {
     }
 }
 
-/// Follows a diff, strictly.
+/// Applies a diff. Panics if a line of the old text does not match.
 fn patched(old: &[u8], diff: &[u8]) -> Vec<u8> {
     let old: Vec<&[u8]> = old.split_inclusive(|byte| *byte == b'\n').collect();
     let (mut new, mut at) = (Vec::new(), 0);
@@ -206,7 +206,7 @@ fn texts() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn a_diff_leads_from_one_text_to_the_other((old, new) in texts(), memory in prop_oneof![Just(0_usize), Just(1 << 20)]) {
+    fn a_diff_turns_one_text_into_the_other((old, new) in texts(), memory in prop_oneof![Just(0_usize), Just(1 << 20)]) {
         prop_assume!(!old.is_empty() && !new.is_empty());
         let (diff, complaints) = shown(&[("n1", &old), ("n2", &new)], true, memory);
         prop_assert_eq!(complaints, "");

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::*;
 
-/// How long the browser may take for a page of 5,000 hosts, on a machine that is busy with other tests.
+/// Maximum time of the browser for a page of 5,000 hosts, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The hosts of a run that a person would want to understand: 125 racks of 40.
+/// Number of hosts of the run: 125 racks of 40.
 const HOSTS: u32 = 5000;
 
 /// A run of 5,000 hosts with a fan-out of 500. One rack connects slowly, one host hangs, and some hosts fail.
@@ -45,7 +45,7 @@ fn big_run() -> (RunInfo, Vec<Event>, RunStats) {
                 times[2] = random.u64(2500..3200);
                 exit(0)
             }
-            // A switch is gone.
+            // The switch of this rack has failed.
             31 => {
                 times = [2, 0, 3000, 0, 0];
                 stats.failed += 1;
@@ -96,7 +96,7 @@ fn big_run() -> (RunInfo, Vec<Event>, RunStats) {
     (info, events, stats)
 }
 
-/// Runs the browser on a page; none if there is no browser.
+/// Runs the browser on a page. Returns `None` if there is no browser.
 fn chromium(profile: &Path, page: &Path, options: &[&str]) -> Option<Output> {
     let mut command = Command::new("timeout");
     command
@@ -116,7 +116,7 @@ fn chromium(profile: &Path, page: &Path, options: &[&str]) -> Option<Output> {
             "--disable-dev-shm-usage",
         ])
         .arg(format!("--user-data-dir={}", profile.display()))
-        // What a page says on its console comes on standard error.
+        // Messages of a page on its console go to standard error.
         .args(["--enable-logging=stderr", "--log-level=0"])
         .args(options)
         .arg(format!("file://{}", page.display()));
@@ -127,7 +127,7 @@ fn chromium(profile: &Path, page: &Path, options: &[&str]) -> Option<Output> {
 /// Messages of the page on the browser's console.
 fn console(output: &Output) -> Vec<String> {
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    // The browser's own pages write there too, on a busy machine about a slow network.
+    // The browser's own pages write there too, for example about a slow network on a busy machine.
     log.lines()
         .filter(|line| line.contains(":CONSOLE") && !line.contains("source: chrome://"))
         .map(str::to_owned)
@@ -148,7 +148,7 @@ fn chromium_shows_five_thousand_hosts() {
     );
     assert!(text.len() < 2_000_000, "{} bytes", text.len());
     fs::write(path("page.html"), &text).unwrap();
-    // Where somebody wants to look at it: MRSH_KEEP_PAGE=/tmp/page.html.
+    // MRSH_KEEP_PAGE=/tmp/page.html keeps the page, to look at it.
     if let Some(keep) = std::env::var_os("MRSH_KEEP_PAGE") {
         fs::write(keep, &text).unwrap();
     }
@@ -171,7 +171,7 @@ fn chromium_shows_five_thousand_hosts() {
     assert!(took < PATIENCE, "{took:?}");
     assert_eq!(console(&output), [""; 0]);
     let dom = String::from_utf8(output.stdout).unwrap();
-    // The script ran, and the host's did not.
+    // The script of the page ran, and the script in a host's output did not.
     assert_eq!(
         between(&dom, "<title>", "</title>"),
         between(&text, "<title>", "</title>")

@@ -14,8 +14,8 @@ pub(in crate::transport::rsh) struct Caller {
     pub(super) others: Box<[IpAddr]>,
     /// Networks that the user has named for the host.
     pub(super) networks: Option<Arc<[Network]>>,
-    /// True if the host has probably called back from an address that the user has not named. It needs a listener
-    /// whose port no other host knows.
+    /// True if the host has probably called back from an address that the user has not named. Such a host
+    /// needs a listener whose port no other host knows.
     pub(super) own_listener: bool,
 }
 

@@ -32,7 +32,7 @@ const MIN_EXPECTED_CALLBACKS: u32 = 256;
 const MAX_UNCLAIMED: usize = 2;
 
 /// Function that opens a listener. Its argument returns the index for a port, or `None` for a port that must not be
-/// used. It returns the port and the handle that keeps the listener open, or `None` if there is none now.
+/// used. It returns the port and the handle that keeps the listener open, or `None` if no port is free now.
 pub(super) type OpenFn<'a, L> =
     &'a mut dyn FnMut(&dyn Fn(u16) -> Option<usize>) -> Option<(u16, L)>;
 
@@ -48,7 +48,7 @@ pub(super) struct ListenerTable<L, C> {
     most: usize,
     /// Number of ports on which listeners may be opened.
     ports: usize,
-    /// Addresses of all hosts contacted so far, if networks are named for some.
+    /// Addresses of all hosts contacted so far. `None` if no host has networks from which it may call back.
     called: Option<HashSet<IpAddr>>,
     next_id: u64,
     /// Number of callbacks from expected addresses.
@@ -128,7 +128,7 @@ pub(super) struct Registration<C> {
 /// Message to a waiting session.
 #[derive(Debug)]
 pub(super) enum CallbackMessage<C> {
-    /// Its callback.
+    /// The callback of the session.
     Connection(C),
     /// A callback came from an address that belongs to no waiting session. The next message comes through this
     /// receiver.
@@ -279,7 +279,7 @@ impl<L, C> ListenerTable<L, C> {
         self.listeners.iter().position(|l| l.port == port)
     }
 
-    /// Returns an index for the port if it has never been used.
+    /// Returns an index for the port if this run has never used it.
     pub(super) fn unused(&self, port: u16) -> Option<usize> {
         match self.index_of(port) {
             None => Some(self.listeners.len()),
@@ -325,7 +325,7 @@ impl<L, C> ListenerTable<L, C> {
             if let Some(index) = private {
                 return Ok(self.add_session(index, caller, true));
             }
-            // The end of another session may make one available.
+            // The end of another session may make an unused port available.
             if caller.own_listener && self.has_unused_port() && self.is_in_use() {
                 return Err(caller);
             }

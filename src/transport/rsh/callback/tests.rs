@@ -196,7 +196,7 @@ fn hosts_that_could_be_confused_do_not_share_a_listener() {
     let mut table = TestTable::new(3, 3);
     let several = |n, others: &[u16]| {
         let others: Vec<IpAddr> = others.iter().map(|&n| ip(n)).collect();
-        // With a network, since the first session of a listener would otherwise have it to itself.
+        // The session has a network. Without one, the first session would have its listener alone.
         let networks: Arc<[Network]> = ["192.0.2.1".parse().unwrap()].into();
         Caller::new(ip(n), &others, Some(networks), false)
     };
@@ -223,7 +223,7 @@ fn an_address_of_the_run_is_not_taken_for_another_host_of_its_network() {
     // The first callback made this message; the next message is the callback.
     table.call(&second, 900);
     assert_eq!(received(&mut second), Some(ip(900)));
-    // Named as a single address, it is accepted.
+    // The address is accepted if the user has named it as a network.
     let mut third = table.register(with_networks(3, &["10.0.0.1"])).unwrap();
     table.call(&third, 1);
     assert_eq!(received(&mut third), Some(ip(1)));

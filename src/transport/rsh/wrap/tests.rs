@@ -216,7 +216,7 @@ fn run_with_input(
     let mut out = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // It fails if the command ends without reading.
+            // The write fails if the command ends without reading.
             let _ = (&ours).write_all(input);
             if reads == InputMode::Stream {
                 let _ = ours.shutdown(Shutdown::Write);

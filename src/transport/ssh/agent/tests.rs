@@ -23,7 +23,7 @@ impl RunningAgent {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // It prints its socket when it listens.
+        // ssh-agent prints the path of its socket when it listens.
         let mut said = [0; 1];
         let mut out = child.stdout.take().unwrap();
         io::Read::read_exact(&mut out, &mut said).unwrap();

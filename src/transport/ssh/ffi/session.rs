@@ -222,8 +222,8 @@ impl Drop for Peer {
         }
         // Frees the session and its channels.
         drop(self.session.take());
-        // SAFETY: it is from `Box::into_raw`, this is the only place that takes it back, and the session
-        // whose callbacks knew it is gone. If libssh2 kept it after all, nobody can call into it.
+        // SAFETY: the pointer is from `Box::into_raw`, and only this line frees it. The session whose callbacks had
+        // the pointer was freed above. Even if libssh2 has kept that session, no code can call libssh2 with it.
         drop(unsafe { Box::from_raw(self.pipe) });
     }
 }

@@ -47,7 +47,7 @@ pub struct Methods {
     pub host_key: String,
     /// Ciphers from the client to the server and back.
     pub ciphers: [String; 2],
-    /// MACs in the same order. A cipher that authenticates by itself needs none.
+    /// MACs in the same order. A cipher with built-in authentication needs no MAC.
     pub macs: [Option<String>; 2],
     /// Compression methods in the same order.
     pub compression: [String; 2],

@@ -38,7 +38,7 @@ impl TestConnection {
         begun
     }
 
-    /// The same after KEXINIT of a server with this key exchange.
+    /// A connection after KEXINIT of a server with this key exchange.
     fn agreed(kex: &str) -> TestConnection {
         let mut agreed = TestConnection::begun();
         agreed.server(&kexinit(kex, false)).unwrap();
@@ -46,7 +46,7 @@ impl TestConnection {
         agreed
     }
 
-    /// The same after the key exchange and NEWKEYS of the client.
+    /// A connection after the key exchange and NEWKEYS of the client.
     fn proved() -> TestConnection {
         let mut proved = TestConnection::agreed(STRICT);
         proved.client(&[30, 0]).unwrap();
@@ -144,7 +144,7 @@ fn without_a_proof_nothing_opens() {
     unread.client(&[30, 0]).unwrap();
     unread.server(&answer(31, 1)).unwrap();
     assert_eq!(unread.client(&[21]), Err(Violation::Client(21)));
-    // The same without an answer.
+    // It is also no proof without any answer.
     let mut unasked = TestConnection::agreed(STRICT);
     unasked.client(&[30, 0]).unwrap();
     assert_eq!(unasked.client(&[21]), Err(Violation::Client(21)));
@@ -332,7 +332,7 @@ fn a_host_key_of_another_type_is_refused() {
 }
 
 #[test]
-fn algorithms_are_chosen_as_the_standard_says() {
+fn algorithms_are_chosen_by_the_standard() {
     let init = |lists: [&str; 10]| {
         let mut body = vec![7; 16];
         for list in lists {
@@ -442,7 +442,7 @@ fn messages_of_libssh2_are_checked_too() {
     let mut twice = TestConnection::agreed(STRICT);
     let again = twice.client(&kexinit(CLIENT_KEX, false));
     assert_eq!(again, Err(Violation::Client(20)));
-    // NEWKEYS within another message is none.
+    // NEWKEYS within another message does not count.
     let mut hidden = TestConnection::agreed(STRICT);
     let mut payload = vec![30];
     payload.extend(packet(&[21]).repeat(20));

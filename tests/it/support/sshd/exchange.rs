@@ -1,4 +1,4 @@
-//! The server's side of a key exchange, in steps: each can be left out, repeated, or done wrong.
+//! The server's side of a key exchange, in steps. A test can leave out, repeat or change each step.
 
 use std::io;
 
@@ -15,7 +15,7 @@ use super::{Talk, kind};
 /// languages.
 pub(crate) type Methods = [&'static str; 10];
 
-/// Places in [`Methods`].
+/// Indices of [`Methods`].
 pub(crate) mod list {
     pub(crate) const KEX: usize = 0;
     pub(crate) const HOST_KEY: usize = 1;
@@ -27,7 +27,7 @@ pub(crate) mod list {
     pub(crate) const COMPRESSION_OUT: usize = 7;
 }
 
-/// All that an honest server here offers.
+/// The methods of an honest server.
 pub(crate) const METHODS: Methods = [
     "curve25519-sha256",
     "ssh-ed25519",
@@ -41,7 +41,7 @@ pub(crate) const METHODS: Methods = [
     "",
 ];
 
-/// The usual methods with other lists at these places.
+/// [`METHODS`] with other lists at these indices.
 pub(crate) fn methods_with(changes: &[(usize, &'static str)]) -> Methods {
     let mut methods = METHODS;
     for &(place, value) in changes {
@@ -55,18 +55,18 @@ pub(crate) fn methods_with(changes: &[(usize, &'static str)]) -> Methods {
 pub(crate) struct HostKey(PKey<Private>);
 
 impl HostKey {
-    /// The key of this seed: tests have the same keys each time.
+    /// The key of this seed. The same seed gives the same key in every run.
     pub(crate) fn of_seed(seed: u8) -> HostKey {
         HostKey(PKey::private_key_from_raw_bytes(&[seed; 32], Id::ED25519).unwrap())
     }
 
-    /// The public half, as it travels and as known_hosts has it.
+    /// The public half in the form of the protocol, which known_hosts has too.
     pub(crate) fn public(&self) -> Vec<u8> {
         let raw = self.0.raw_public_key().unwrap();
         [string(b"ssh-ed25519"), string(&raw)].concat()
     }
 
-    /// A signature, as it travels.
+    /// A signature in the form of the protocol.
     pub(crate) fn sign(&self, data: &[u8]) -> Vec<u8> {
         let mut signer = Signer::new_without_digest(&self.0).unwrap();
         let raw = signer.sign_oneshot_to_vec(data).unwrap();
@@ -74,7 +74,7 @@ impl HostKey {
     }
 }
 
-/// The server's part of an exchange that has been computed, and not sent yet.
+/// The server's reply of an exchange, computed but not sent yet, and its keys.
 pub(crate) struct Reply {
     /// The KEX_ECDH_REPLY.
     pub(crate) message: Vec<u8>,
@@ -99,13 +99,13 @@ impl Talk {
     }
 
     /// Waits for the client's KEXINIT.
-    pub(crate) fn hear_offer(&mut self) -> io::Result<()> {
+    pub(crate) fn receive_offer(&mut self) -> io::Result<()> {
         self.client_offer = self.until(kind::KEXINIT)?;
         Ok(())
     }
 
-    /// Waits for the client's half of the exchange, and computes the reply: it shows this public key, and is
-    /// signed with that one.
+    /// Waits for the client's part of the exchange, and computes the reply with the public key `shown`, signed by
+    /// `signer`.
     pub(crate) fn reply(&mut self, shown: &[u8], signer: &HostKey) -> io::Result<Reply> {
         let request = self.until(kind::KEX_ECDH_INIT)?;
         let mut fields = Fields(&request[1..]);
@@ -136,7 +136,7 @@ impl Talk {
             .text(signer.sign(&digest))
             .done();
 
-        // RFC 4253, 7.2.
+        // RFC 4253, section 7.2.
         let derive = |letter: u8, length: usize| {
             let mut bytes = sha256(&[&secret, &digest, &[letter], &session]);
             while bytes.len() < length {
@@ -159,7 +159,7 @@ impl Talk {
         })
     }
 
-    /// The method of a list on which both sides agree: the client's first that the server has.
+    /// The agreed method of a list: the first one of the client that the server has too (RFC 4253, section 7.1).
     fn agreed(&self, place: usize) -> Option<String> {
         let own = lists(&self.own_offer).ok()?;
         let theirs = lists(&self.client_offer).ok()?;
@@ -178,10 +178,10 @@ impl Talk {
         Ok(())
     }
 
-    /// Does a whole key exchange, the first or a later one. The server's key is the proof.
+    /// Does a whole key exchange, the first or a later one, signed with the server's own key.
     pub(crate) fn exchange(&mut self, methods: &Methods) -> io::Result<()> {
         self.offer(methods)?;
-        self.hear_offer()?;
+        self.receive_offer()?;
         let own = self.key.clone();
         let reply = self.reply(&own.public(), &own)?;
         self.conclude(reply)

@@ -1,4 +1,4 @@
-//! Scripted servers on loopback, a thread for each connection.
+//! Scripted servers on loopback, with one thread for each connection.
 
 use std::fmt::Write;
 use std::io;
@@ -10,19 +10,19 @@ use openssl::base64::encode_block;
 
 use super::{HostKey, Seen, Talk};
 
-/// Time after which a connection that nobody uses ends, so that no thread outlives its test by much.
+/// Time after which an idle connection ends, so that its thread ends soon after the test.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A server on a port of its own, for as long as the test runs.
 pub(crate) struct Sshd {
-    /// Its port on 127.0.0.1.
+    /// Port of the server on 127.0.0.1.
     pub(crate) port: u16,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl Sshd {
-    /// A server with this key that plays a script on each connection. A script that fails has been left by
-    /// its client. Afterwards the connection stays open until the client closes it.
+    /// A server with this key that plays a script on each connection. A script fails if its client disconnects. After
+    /// the script, the connection stays open until the client closes it.
     pub(crate) fn start(
         key: HostKey,
         script: impl Fn(&mut Talk) -> io::Result<()> + Send + Sync + 'static,
@@ -45,7 +45,7 @@ impl Sshd {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The line of known_hosts that gives this server a key, which may be another's.
+    /// The line of known_hosts with this key for this server. The key may be that of another server.
     pub(crate) fn known_as(&self, key: &HostKey) -> String {
         let mut line = String::new();
         let blob = encode_block(&key.public());
@@ -65,7 +65,7 @@ fn play(
     stream.set_nodelay(true).unwrap();
     seen.lock().unwrap().connections += 1;
     let mut talk = Talk::new(Box::new(stream), key, seen);
-    // The client has left, as it should; the test looks at what the client says.
+    // An error means that the client has disconnected, which is expected. The test checks the client's messages.
     let _ = script(&mut talk);
     talk.listen();
 }

@@ -1,7 +1,7 @@
-//! A small ssh server that follows a script: right by default, and wrong at any step that a test chooses.
+//! A small ssh server that follows a script. It follows the protocol, except at the steps that a test changes.
 //!
-//! It offers one method of each kind. Nothing here stores what a client proves itself with: the server
-//! notes only that it was asked, for tests that assert that it was not.
+//! It offers one method of each kind. It stores no password and no key of a client. It records only that a login was
+//! requested, for tests that assert that none was.
 
 mod exchange;
 mod listen;
@@ -60,7 +60,7 @@ pub(crate) mod kind {
     pub(crate) const CHANNEL_FAILURE: u8 = 100;
 }
 
-/// Most messages that wait for a step that asks for them.
+/// Maximum number of messages that wait for the step that reads them.
 const MAX_QUEUE: usize = 1000;
 
 /// Events that a server has seen on all its connections.
@@ -70,29 +70,29 @@ pub(crate) struct Seen {
     pub(crate) connections: usize,
     /// Methods of the requests to log in.
     pub(crate) logins: Vec<String>,
-    /// The password was in some message.
+    /// True if the password was in some message.
     pub(crate) password: bool,
-    /// The command was in some message.
+    /// True if the command was in some message.
     pub(crate) command: bool,
 }
 
 impl Seen {
-    /// True if the client gave neither the password nor the command, nor asked to be let in.
+    /// True if the client sent neither the password nor the command, and did not request a login.
     pub(crate) fn nothing(&self) -> bool {
         self.logins.is_empty() && !self.password && !self.command
     }
 }
 
-/// One connection of the server, and how far it has come.
+/// One connection of the server, and its state.
 pub(crate) struct Talk {
     pub(crate) wire: Wire,
     /// The version that the server names.
     pub(crate) version: String,
     /// The server's own key.
     pub(crate) key: HostKey,
-    /// The client's number for the channel, once there is one.
+    /// The client's number of the channel, if a channel is open.
     pub(crate) channel: u32,
-    /// Bytes that the client took on the channel at first.
+    /// Initial window of the client on the channel, in bytes.
     window: u32,
     seen: Arc<Mutex<Seen>>,
     client_version: Vec<u8>,
@@ -100,12 +100,12 @@ pub(crate) struct Talk {
     own_offer: Vec<u8>,
     session: Option<Vec<u8>>,
     queue: VecDeque<Vec<u8>>,
-    /// The client has said that this is the end.
+    /// True if the client has sent the disconnect message.
     over: bool,
 }
 
 impl Talk {
-    /// A connection on which nothing has been said.
+    /// A connection on which nothing has been sent.
     pub(crate) fn new(stream: Box<dyn Duplex>, key: HostKey, seen: Arc<Mutex<Seen>>) -> Talk {
         Talk {
             wire: Wire::new(stream),
@@ -143,7 +143,7 @@ impl Talk {
         self.wire.send_bytes(&packet)
     }
 
-    /// Waits for a message of a kind. Others are kept for those who wait for them.
+    /// Waits for a message of a kind. Other messages are kept for later calls.
     pub(crate) fn until(&mut self, kind: u8) -> io::Result<Vec<u8>> {
         let place = self.queue.iter().position(|message| message[0] == kind);
         if let Some(message) = place.and_then(|place| self.queue.remove(place)) {
@@ -160,7 +160,7 @@ impl Talk {
         }
     }
 
-    /// Takes all that comes until the client says that this is the end, or closes.
+    /// Reads everything until the client sends the disconnect message, or closes.
     pub(crate) fn listen(&mut self) {
         while self.receive().is_ok() {}
         if !self.over {
@@ -168,7 +168,7 @@ impl Talk {
         }
     }
 
-    /// Reads a message and notes what is in it. Global requests are answered.
+    /// Reads a message and records the event in it. Answers global requests.
     fn receive(&mut self) -> io::Result<Vec<u8>> {
         if self.over {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,4 +1,4 @@
-//! The server's side of a session once keys are agreed: login, one channel, one command.
+//! The server's side of a session after the key exchange: login, one channel, one command.
 
 use std::io;
 
@@ -12,26 +12,26 @@ pub(crate) const STATUS: u32 = 7;
 /// The server's number for the channel.
 const OWN_CHANNEL: u32 = 5;
 
-/// Moments of a session at which a script can step in.
+/// Points in a session at which a script can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Keys are agreed; the client has not asked for a service.
+    /// Keys are agreed. The client has not requested a service.
     Keyed,
-    /// The service is granted; the client has not asked to be let in.
+    /// The service is granted. The client has not requested a login.
     Served,
-    /// The client has asked to be let in with a password, and has no answer.
+    /// The client has requested a login with a password, and has no answer.
     Claimed,
-    /// The client has been let in.
+    /// The login was accepted.
     LoggedIn,
-    /// A channel is asked for and not opened.
+    /// A channel was requested and is not open yet.
     Opening,
-    /// The channel is open; nothing runs.
+    /// The channel is open. No command was requested.
     Open,
-    /// The command is asked for and not started.
+    /// The command was requested and has not started.
     Asked,
     /// The command has been started.
     Running,
-    /// The output and the status have been sent, and that there is no more of it.
+    /// The output, the status and the end of the output have been sent.
     Ended,
     /// The channel is closed on this side.
     Closed,
@@ -55,7 +55,7 @@ impl Talk {
         self.serve_logged_in(&mut between)
     }
 
-    /// The rest of a session, for a client that has been let in.
+    /// Serves the rest of a session after the login.
     pub(crate) fn serve_logged_in(
         &mut self,
         between: &mut dyn FnMut(&mut Talk, Stage) -> io::Result<()>,
@@ -83,7 +83,8 @@ impl Talk {
         Ok(())
     }
 
-    /// Waits for a request on the channel; true if it is for the command, false if it was answered.
+    /// Waits for a request on the channel. Returns true for the command, which is not answered yet. Answers other
+    /// requests and returns false.
     fn is_exec(&mut self) -> io::Result<bool> {
         let request = self.until(kind::CHANNEL_REQUEST)?;
         let mut fields = Fields(&request[5..]);
@@ -94,7 +95,7 @@ impl Talk {
         Ok(is_exec)
     }
 
-    /// Writes to both streams of the command, as far as the client's window goes, until the client goes.
+    /// Writes to both streams of the command, within the client's window, until the client disconnects.
     pub(crate) fn write_without_end(&mut self) -> io::Result<()> {
         let text = "x".repeat(63) + "\n";
         let text = text.repeat(256);
@@ -113,7 +114,7 @@ impl Talk {
         }
     }
 
-    /// A whole honest connection.
+    /// Serves a whole connection by the protocol.
     pub(crate) fn honest(&mut self) -> io::Result<()> {
         self.greet()?;
         self.exchange(&super::METHODS)?;
@@ -121,7 +122,7 @@ impl Talk {
     }
 }
 
-/// The method of a request to log in.
+/// The authentication method of a login request.
 pub(super) fn login_method(request: &[u8]) -> io::Result<String> {
     let mut fields = Fields(request.get(1..).unwrap_or_default());
     fields.text()?;
@@ -129,19 +130,19 @@ pub(super) fn login_method(request: &[u8]) -> io::Result<String> {
     Ok(String::from_utf8_lossy(fields.text()?).into_owned())
 }
 
-/// A message about a channel, by the client's number for it.
+/// A message for the channel with this number at the client.
 pub(crate) fn to(kind: u8, channel: u32) -> Message {
     Message::new(kind).number(channel)
 }
 
-/// The service for logging in is granted.
+/// SSH_MSG_SERVICE_ACCEPT for the login service.
 pub(crate) fn service_accept() -> Vec<u8> {
     Message::new(kind::SERVICE_ACCEPT)
         .text("ssh-userauth")
         .done()
 }
 
-/// A login is refused; a password may be tried.
+/// SSH_MSG_USERAUTH_FAILURE. The client may try a password.
 pub(crate) fn userauth_failure() -> Vec<u8> {
     Message::new(kind::USERAUTH_FAILURE)
         .text("password")
@@ -149,7 +150,7 @@ pub(crate) fn userauth_failure() -> Vec<u8> {
         .done()
 }
 
-/// The channel is open, with a window of two megabytes.
+/// SSH_MSG_CHANNEL_OPEN_CONFIRMATION, with a window of two megabytes.
 pub(crate) fn confirmation(channel: u32) -> Vec<u8> {
     to(kind::CHANNEL_OPEN_CONFIRMATION, channel)
         .number(OWN_CHANNEL)

@@ -7,10 +7,10 @@ use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use openssl::symm::{Cipher, Crypter, Mode};
 
-/// The longest packet that is read.
+/// Maximum length of a packet from the client.
 const MAX_PACKET: usize = 256 * 1024;
 
-/// A connection's two directions.
+/// A stream for reading and writing.
 pub(crate) trait Duplex: Read + Write + Send {}
 
 impl<T: Read + Write + Send> Duplex for T {}
@@ -20,7 +20,7 @@ impl<T: Read + Write + Send> Duplex for T {}
 pub(crate) struct Message(Vec<u8>);
 
 impl Message {
-    /// A message of this number and nothing else yet.
+    /// A message with this number and no fields.
     pub(crate) fn new(kind: u8) -> Message {
         Message(vec![kind])
     }
@@ -58,12 +58,12 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap()
 }
 
-/// A string as it travels: its length and its bytes.
+/// A string in the form of the protocol: its length and its bytes.
 pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
     [&length(bytes).to_be_bytes()[..], bytes].concat()
 }
 
-/// An unsigned number as it travels, from its bytes, highest first.
+/// An unsigned number in the form of the protocol (`mpint`), from its bytes, highest first.
 pub(crate) fn mpint(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
     let bytes = &bytes[zeros..];
@@ -73,7 +73,7 @@ pub(crate) fn mpint(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The fields of a message that came.
+/// The fields of a received message.
 #[derive(Debug)]
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The error of a peer that sends what the protocol does not allow.
+/// The error for a message that the protocol does not allow.
 pub(crate) fn malformed() -> io::Error {
     io::ErrorKind::InvalidData.into()
 }
@@ -185,12 +185,12 @@ impl Wire {
         }
     }
 
-    /// Encrypts what is sent from now on.
+    /// Encrypts all later packets to the client.
     pub(crate) fn send_with(&mut self, keys: Option<Keys>) {
         self.outgoing.keys = keys;
     }
 
-    /// Decrypts what comes from now on.
+    /// Decrypts all later packets from the client.
     pub(crate) fn receive_with(&mut self, keys: Option<Keys>) {
         self.incoming.keys = keys;
     }
@@ -206,7 +206,7 @@ impl Wire {
         self.send_bytes(&packet)
     }
 
-    /// Encrypts a packet, whatever its form, and adds its MAC.
+    /// Encrypts a packet of any form and adds its MAC.
     pub(crate) fn seal(&mut self, packet: &[u8]) -> Vec<u8> {
         let sequence = self.outgoing.sequence;
         self.outgoing.sequence = sequence.wrapping_add(1);
@@ -231,7 +231,7 @@ impl Wire {
         Ok(text.strip_suffix(b"\r").unwrap_or(text).to_vec())
     }
 
-    /// Reads a packet and gives its message.
+    /// Reads a packet and returns its message.
     pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
         let sequence = self.incoming.sequence;
         self.incoming.sequence = sequence.wrapping_add(1);
@@ -265,14 +265,15 @@ impl Wire {
         }
     }
 
-    /// Reads past all that comes until the other side closes.
+    /// Reads and discards everything until the other side closes.
     pub(crate) fn drain(&mut self) {
         let mut buffer = [0; 4096];
         while self.stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
     }
 }
 
-/// A packet of the right form: a multiple of 16 bytes, which suits every cipher here and none.
+/// A packet of the right form. Its length is a multiple of 16 bytes, which is right for all ciphers here and for plain
+/// text.
 pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     let padding = 4 + (16 - (5 + message.len() + 4) % 16) % 16;
     let padding = u8::try_from(padding).unwrap();
@@ -283,7 +284,7 @@ pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     )
 }
 
-/// A packet whose fields say what they please; there are as many bytes of padding as it says.
+/// A packet with any values in its length fields. It has `padding` bytes of padding.
 pub(crate) fn framed(length: u32, padding: u8, message: &[u8]) -> Vec<u8> {
     let mut packet = length.to_be_bytes().to_vec();
     packet.push(padding);

@@ -57,7 +57,7 @@ pub(super) fn settings<'a>(files: &'a [PathBuf], is_explicit: bool) -> IdentityS
     }
 }
 
-fn held(tools: &OpensshTools, name: &str) -> AgentKey {
+fn agent_key(tools: &OpensshTools, name: &str) -> AgentKey {
     AgentKey {
         blob: tools.blob(name).into(),
         comment: name.to_owned(),
@@ -98,7 +98,7 @@ fn passphrases_are_asked_for_once_and_only_if_needed() {
     let mut identities = Identities::default();
     identities.add(&settings(&explicit, true));
     identities.add(&settings(&defaults, false));
-    let agent = [held(&tools, "agents.pub")];
+    let agent = [agent_key(&tools, "agents.pub")];
     let mut script = Script::new(&["wrong", "phrase one"]);
     identities.unlock(&agent, false, &mut script).unwrap();
     assert_eq!(script.asked, [one.clone(), one]);
@@ -207,7 +207,10 @@ fn candidates_have_the_order_of_ssh() {
             "missing is not used: No such file or directory (os error 2)",
         ]
     );
-    let agent = [held(&tools, "elsewhere.pub"), held(&tools, "certified.pub")];
+    let agent = [
+        agent_key(&tools, "elsewhere.pub"),
+        agent_key(&tools, "certified.pub"),
+    ];
     let host = settings(&files, true);
     assert_eq!(
         named(&identities.candidates(&host, &agent)),
@@ -262,7 +265,7 @@ fn a_public_half_is_enough_for_a_key_in_the_agent() {
     ];
     for has in [true, false] {
         let agent = if has {
-            vec![held(&tools, "key.pub"), held(&tools, "sk.pub")]
+            vec![agent_key(&tools, "key.pub"), agent_key(&tools, "sk.pub")]
         } else {
             Vec::new()
         };

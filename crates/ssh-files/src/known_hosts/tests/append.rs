@@ -16,7 +16,7 @@ fn added_keys_are_known_at_once_and_to_ssh_keygen() {
         let names = HostNames::new(name, port, None);
         let status = known.check(&names, &key(&ed25519(1)));
         match name {
-            // Another name of a host that has been added.
+            // This is another name of a host whose key was added.
             "a" => assert_eq!(short(&status), ShortStatus::Trusted(0)),
             _ => assert_eq!(short(&status), ShortStatus::Unknown),
         }

@@ -167,7 +167,7 @@ fn signature_algorithms_of_certificates_can_be_restricted() {
 }
 
 #[test]
-fn a_certificate_with_one_bit_changed_is_none() {
+fn a_certificate_with_one_changed_bit_is_not_valid() {
     let Some(tools) = OpensshTools::new() else {
         return;
     };
