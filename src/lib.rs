@@ -35,6 +35,7 @@ mod random;
 pub mod reader;
 pub mod run;
 mod setup;
+mod spool;
 pub mod targets;
 pub mod transport;
 mod trusted;

@@ -27,6 +27,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
+use crate::spool::SpoolFile;
 use crate::targets::TargetId;
 use spool::{InputSpool, SpooledData};
 
@@ -122,7 +124,8 @@ impl Input {
         if about.is_file() && about.len() > 0 {
             let from = source.stream_position()?;
             let length = about.len().saturating_sub(from);
-            spool::read_at(&source, from, 1)?;
+            // A file that cannot be read is an error before the run.
+            source.read_at(&mut [0], from)?;
             source.seek(SeekFrom::Start(from + length))?;
             return Ok(Input::new(InputSpool::of_file(
                 source, from, length, targets,
@@ -228,8 +231,7 @@ impl InputReader {
                 SpooledData::Bytes(bytes) => return Ok(bytes),
                 SpooledData::InFile { file, at, length } => {
                     // On a thread, because a slow disk would block the event loop.
-                    let load = move || spool::read_at(&file, at, length);
-                    self.loading = Some(spawn_blocking(load));
+                    self.loading = Some(spawn_blocking(move || load(&file, at, length)));
                 }
                 SpooledData::NotYet => grown.await,
                 SpooledData::End => return Ok(Vec::new()),
@@ -260,4 +262,12 @@ impl Drop for InputReader {
         self.shared.lock().remove_reader(self.slot);
         self.shared.released.notify_all();
     }
+}
+
+/// Reads up to `length` bytes at an offset. Returns none only at the end of the file.
+fn load(file: &SpoolFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let length = file.read_at(offset, &mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
 }
