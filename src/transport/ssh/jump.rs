@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::drive::CallPacer;
 use super::ffi::{Fault, Peer};
+use super::retries::LoggedInHost;
 use super::tunnel::{Tunnel, any_ready};
 use crate::event::Phase;
 use crate::transport::TransportError;
@@ -60,14 +61,6 @@ struct ConnectionRequest {
     answer: oneshot::Sender<Result<UnixStream, TransportError>>,
 }
 
-/// A new session with a jump host.
-#[derive(Debug)]
-pub(super) struct LoggedInJumpHost {
-    pub(super) peer: Peer,
-    /// Lease on the source port; `None` if the session is itself tunnelled.
-    pub(super) lease: Option<PortLease>,
-}
-
 /// Next step of a target that needs a session.
 enum SessionChoice {
     Idle(mpsc::Sender<ConnectionRequest>),
@@ -106,7 +99,7 @@ impl JumpSessions {
         connect: impl Fn() -> F,
     ) -> Result<UnixStream, TransportError>
     where
-        F: Future<Output = Result<LoggedInJumpHost, TransportError>>,
+        F: Future<Output = Result<LoggedInHost, TransportError>>,
     {
         loop {
             let changed = jump_host.changed.notified();
@@ -218,7 +211,7 @@ impl Drop for JumpSession {
 
 impl JumpSession {
     fn new(
-        LoggedInJumpHost { peer, lease }: LoggedInJumpHost,
+        LoggedInHost { peer, lease }: LoggedInHost,
         requests: mpsc::Receiver<ConnectionRequest>,
         jump_host: Arc<JumpHost>,
         sender: mpsc::Sender<ConnectionRequest>,
