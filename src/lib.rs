@@ -36,6 +36,7 @@ mod random;
 mod reader;
 mod run;
 mod setup;
+mod spool;
 mod targets;
 mod transport;
 mod trusted;

@@ -5,21 +5,18 @@
 //! reporter shows the result: to it, only the failed hosts wrote output.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-
-use rustix::fs::{FallocateFlags, fallocate};
+use std::io::{self, Read};
 
 use super::{Console, Reporter};
 use crate::event::{Chunk, Stream};
 use crate::event::{Event, Finished, RunStats};
+use crate::spool::{Spool, SpooledBytes};
 use crate::targets::TargetId;
 
-/// Maximum output of all hosts in memory. The capacity of the buffers can be twice that.
+/// Maximum output of all hosts in memory.
 const MEMORY: usize = 8 * 1024 * 1024;
 
-/// Size of the pieces in which the temporary file is read.
+/// Maximum length of the pieces in which the output is shown.
 const PIECE: usize = 64 * 1024;
 
 /// Keeps the output of hosts until their outcome is known.
@@ -27,33 +24,15 @@ const PIECE: usize = 64 * 1024;
 pub(super) struct OnlyFailed {
     inner: Box<dyn Reporter>,
     kept: HashMap<TargetId, KeptOutput>,
-    /// Bytes in memory of all hosts.
-    held: usize,
-    limit: usize,
-    spool: Option<OutputSpool>,
+    spool: Spool,
 }
 
-/// Output of one host so far: first the parts in the file, then the bytes in memory.
+/// Output of one host so far.
 #[derive(Debug, Default)]
 struct KeptOutput {
-    spooled: Vec<SpooledOutput>,
-    memory: Vec<u8>,
-    /// Streams and lengths of the bytes in memory.
-    pieces: Vec<(Stream, usize)>,
-}
-
-/// Output of one stream in the temporary file.
-#[derive(Clone, Copy, Debug)]
-struct SpooledOutput {
-    stream: Stream,
-    start: u64,
-    length: u64,
-}
-
-#[derive(Debug)]
-struct OutputSpool {
-    file: File,
-    end: u64,
+    bytes: SpooledBytes,
+    /// Streams and lengths of the parts.
+    parts: Vec<(Stream, u64)>,
 }
 
 impl OnlyFailed {
@@ -61,70 +40,36 @@ impl OnlyFailed {
         OnlyFailed {
             inner,
             kept: HashMap::new(),
-            held: 0,
-            limit: MEMORY,
-            spool: None,
+            spool: Spool::new(MEMORY),
         }
     }
 
     fn keep(&mut self, chunk: &Chunk) -> io::Result<()> {
         let kept = self.kept.entry(chunk.target).or_default();
-        kept.memory.extend_from_slice(&chunk.data);
-        match kept.pieces.last_mut() {
-            Some((stream, length)) if *stream == chunk.stream => *length += chunk.data.len(),
-            _ => kept.pieces.push((chunk.stream, chunk.data.len())),
+        kept.bytes.append(&chunk.data, &mut self.spool);
+        let length = chunk.data.len() as u64;
+        match kept.parts.last_mut() {
+            Some((stream, before)) if *stream == chunk.stream => *before += length,
+            _ => kept.parts.push((chunk.stream, length)),
         }
-        self.held += chunk.data.len();
-        if self.held > self.limit {
-            self.spill().map_err(|error| {
-                let text = format!("cannot keep output in a temporary file: {error}");
-                io::Error::new(error.kind(), text)
-            })?;
+        if !self.spool.is_full() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Moves the output of all hosts to the file, all at once, so that the pieces stay few.
-    fn spill(&mut self) -> io::Result<()> {
-        let spool = match &mut self.spool {
-            Some(spool) => spool,
-            none => none.insert(OutputSpool {
-                file: tempfile::tempfile()?,
-                end: 0,
-            }),
-        };
-        for kept in self.kept.values_mut() {
-            spool.file.write_all_at(&kept.memory, spool.end)?;
-            for (stream, length) in kept.pieces.drain(..) {
-                let length = length as u64;
-                kept.spooled.push(SpooledOutput {
-                    stream,
-                    start: spool.end,
-                    length,
-                });
-                spool.end += length;
-            }
-            kept.memory = Vec::new();
-        }
-        self.held = 0;
-        Ok(())
+        let all = self.kept.values_mut().map(|kept| &mut kept.bytes);
+        self.spool.spill(all).map_err(|error| {
+            let text = format!("cannot keep output in a temporary file: {error}");
+            io::Error::new(error.kind(), text)
+        })
     }
 
     fn finished(&mut self, finished: &Finished, console: &mut Console) -> io::Result<()> {
         let Some(kept) = self.kept.remove(&finished.target) else {
             return Ok(());
         };
-        self.held -= kept.memory.len();
         if !finished.outcome.is_success() {
             self.show(finished.target, &kept, console)?;
         }
-        if let Some(spool) = &self.spool {
-            for piece in &kept.spooled {
-                let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                // Not every file system supports holes; then the space is freed at the end of the run.
-                let _ = fallocate(&spool.file, hole, piece.start, piece.length);
-            }
-        }
+        self.spool.remove(kept.bytes);
         Ok(())
     }
 
@@ -134,32 +79,20 @@ impl OnlyFailed {
         kept: &KeptOutput,
         console: &mut Console,
     ) -> io::Result<()> {
-        let mut pass = |stream, data| {
-            let chunk = Chunk {
-                target,
-                stream,
-                data,
-            };
-            self.inner.event(&Event::Output(chunk), console)
-        };
-        if let Some(spool) = &self.spool {
-            for piece in &kept.spooled {
-                let (mut at, end) = (piece.start, piece.start + piece.length);
-                while at < end {
-                    let length = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
-                    let mut data = vec![0; length];
-                    spool.file.read_exact_at(&mut data, at)?;
-                    at += length as u64;
-                    pass(piece.stream, data)?;
-                }
-            }
-        }
-        let mut rest = &kept.memory[..];
-        for (stream, length) in &kept.pieces {
-            let (data, after) = rest.split_at(*length);
-            rest = after;
-            for data in data.chunks(PIECE) {
-                pass(*stream, data.to_vec())?;
+        let mut bytes = kept.bytes.reader(&self.spool);
+        for &(stream, length) in &kept.parts {
+            let mut left = length;
+            while left > 0 {
+                let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+                let mut data = vec![0; most];
+                bytes.read_exact(&mut data)?;
+                left -= most as u64;
+                let chunk = Chunk {
+                    target,
+                    stream,
+                    data,
+                };
+                self.inner.event(&Event::Output(chunk), console)?;
             }
         }
         Ok(())
@@ -187,8 +120,6 @@ impl Reporter for OnlyFailed {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::super::lines::Lines;
     use super::super::testing::{Recorder, finished, output, run_started, succeeded};
     use super::super::{Colors, Terminals};
@@ -198,7 +129,7 @@ mod tests {
 
     fn only_failed(limit: usize) -> OnlyFailed {
         OnlyFailed {
-            limit,
+            spool: Spool::new(limit),
             ..OnlyFailed::new(Box::new(Lines::new(true, Colors::default())))
         }
     }
@@ -221,7 +152,7 @@ mod tests {
             send(finished(1, Outcome::Exited(RemoteExit::Code(1))));
             send(output(2, Stream::Stdout, b"late\n"));
             send(finished(2, Outcome::Internal(String::new())));
-            assert_eq!(reporter.held, 0);
+            assert_eq!(reporter.spool.held(), 0);
             console.flush().unwrap();
             let numbers: String = (0..200).map(|n| format!("{n} ")).collect();
             let out = String::from_utf8(recorder.text(Stream::Stdout)).unwrap();
@@ -239,12 +170,9 @@ mod tests {
         for _ in 0..100 {
             let event = output(0, Stream::Stdout, &[b'x'; 50_000]);
             reporter.event(&event, &mut console).unwrap();
-            assert!(reporter.held <= 150_000);
+            assert!(reporter.spool.held() <= 150_000);
         }
-        let blocks = |reporter: &OnlyFailed| {
-            let file = &reporter.spool.as_ref().unwrap().file;
-            file.metadata().unwrap().blocks()
-        };
+        let blocks = |reporter: &OnlyFailed| reporter.spool.file().unwrap().blocks();
         let before = blocks(&reporter);
         reporter.event(&succeeded(0), &mut console).unwrap();
         assert!(blocks(&reporter) < before / 10);

@@ -4,54 +4,35 @@
 //! whole with bounded memory. If the file cannot be written, no byte is lost: the caller gets an error and ends the
 //! line early.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader};
+
+use memchr::memchr;
 
 use super::color::Frame;
 use super::console::{Console, LongLine};
 use super::terminal::{shown_line, shown_part};
 use crate::event::Stream;
+use crate::spool::{Spool, SpoolReader, SpooledBytes};
 
 /// Size of the buffer for copying a file.
 const PIECE: usize = 64 * 1024;
 
-/// The bytes of the line: first those in the file, if there is one, then those in memory.
+/// The bytes of the line, with a file of their own.
 #[derive(Debug, Default)]
 pub(super) struct UnfinishedLine {
-    file: Option<SpooledPart>,
-    memory: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct SpooledPart {
-    file: File,
-    /// Number of valid bytes in the file; a failed write may have left more.
-    length: u64,
-}
-
-impl SpooledPart {
-    fn into_reader(mut self) -> io::Result<io::Take<File>> {
-        self.file.rewind().map_err(unread)?;
-        Ok(self.file.take(self.length))
-    }
-}
-
-fn unread(error: io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("cannot read a temporary file: {error}"),
-    )
+    bytes: SpooledBytes,
+    spool: Spool,
 }
 
 impl UnfinishedLine {
     /// Returns the number of bytes in memory.
     pub(super) fn memory(&self) -> usize {
-        self.memory.len()
+        self.bytes.in_memory().len()
     }
 
     /// Returns the length in bytes.
     pub(super) fn length(&self) -> u64 {
-        self.file.as_ref().map_or(0, |spill| spill.length) + self.memory.len() as u64
+        self.bytes.length()
     }
 
     /// Appends to the line. With more than `limit` bytes in memory, the line moves to a file.
@@ -59,38 +40,16 @@ impl UnfinishedLine {
     /// # Errors
     /// The temporary file cannot be created or is full. The line has all of `data` nevertheless.
     pub(super) fn push(&mut self, data: &[u8], limit: usize) -> io::Result<()> {
-        self.memory.extend_from_slice(data);
-        if self.memory.len() > limit || self.file.is_some() {
-            self.spill()
+        self.bytes.append(data, &mut self.spool);
+        if self.memory() > limit || self.spool.has_file() {
+            self.spool.spill_one(&mut self.bytes)
         } else {
             Ok(())
         }
     }
 
-    fn spill(&mut self) -> io::Result<()> {
-        let spill = match &mut self.file {
-            Some(spill) => spill,
-            none => none.insert(SpooledPart {
-                file: tempfile::tempfile()?,
-                length: 0,
-            }),
-        };
-        let mut written = 0;
-        let result = loop {
-            match spill.file.write(&self.memory[written..]) {
-                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(taken) => written += taken,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-            if written == self.memory.len() {
-                break Ok(());
-            }
-        };
-        spill.length += written as u64;
-        self.memory.drain(..written);
-        self.memory.shrink_to(PIECE);
-        result
+    fn reader(&self) -> BufReader<SpoolReader<'_>> {
+        BufReader::with_capacity(PIECE, self.bytes.reader(&self.spool))
     }
 
     /// Passes the line to `receive`, piece by piece.
@@ -101,17 +60,19 @@ impl UnfinishedLine {
         self,
         mut receive: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        if let Some(spill) = self.file {
-            let mut file = spill.into_reader()?;
-            let mut piece = vec![0; PIECE];
-            loop {
-                match file.read(&mut piece).map_err(unread)? {
-                    0 => break,
-                    length => receive(&piece[..length])?,
-                }
-            }
+        if !self.spool.has_file() {
+            return receive(self.bytes.in_memory());
         }
-        receive(&self.memory)
+        let mut reader = self.reader();
+        loop {
+            let piece = reader.fill_buf()?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            receive(piece)?;
+            let length = piece.len();
+            reader.consume(length);
+        }
     }
 
     /// Writes the line, with `last` at its end, within `frame`.
@@ -125,45 +86,63 @@ impl UnfinishedLine {
         stream: Stream,
         console: &mut Console,
     ) -> io::Result<()> {
-        self.memory.extend_from_slice(last);
-        let Some(spill) = self.file else {
-            return print_line(&self.memory, frame, stream, console);
-        };
-        let colors = console.passes_colors();
-        let terminal = console.is_terminal(stream).then_some(colors);
-        let mut line = console.long_line(stream)?;
-        for piece in frame.before {
-            line.piece(piece)?;
-        }
-        let mut file = spill.into_reader()?;
-        let mut piece = Vec::with_capacity(PIECE);
-        let mut shown = Vec::new();
-        while {
-            let room = (PIECE - piece.len()) as u64;
-            file.by_ref()
-                .take(room)
-                .read_to_end(&mut piece)
-                .map_err(unread)?
-                > 0
-        } {
-            print_piece(&mut piece, terminal, &mut shown, &mut line)?;
-        }
-        piece.extend_from_slice(&self.memory);
-        if let Some(colors) = terminal {
-            shown.clear();
-            shown_line(&piece, colors, &mut shown);
-            line.piece(&shown)?;
+        self.bytes.append(last, &mut self.spool);
+        if self.spool.has_file() {
+            print_long_line(&mut Vec::new(), &mut self.reader(), frame, stream, console)
         } else {
-            line.piece(&piece)?;
+            print_line(self.bytes.in_memory(), frame, stream, console)
         }
-        line.piece(frame.after)?;
-        line.end()
     }
+}
+
+/// Writes a line that begins with `line` and continues in `text`. `line` is empty afterwards.
+///
+/// # Errors
+/// The console's, or the text cannot be read.
+pub(super) fn print_long_line(
+    line: &mut Vec<u8>,
+    text: &mut impl BufRead,
+    frame: Frame<'_>,
+    stream: Stream,
+    console: &mut Console,
+) -> io::Result<()> {
+    let colors = console.passes_colors();
+    let terminal = console.is_terminal(stream).then_some(colors);
+    let mut shown = Vec::new();
+    let mut long = console.long_line(stream)?;
+    for piece in frame.before {
+        long.piece(piece)?;
+    }
+    loop {
+        print_piece(line, terminal, &mut shown, &mut long)?;
+        let ready = text.fill_buf()?;
+        if ready.is_empty() {
+            break;
+        }
+        if let Some(end) = memchr(b'\n', ready) {
+            line.extend_from_slice(&ready[..end]);
+            text.consume(end + 1);
+            break;
+        }
+        line.extend_from_slice(ready);
+        let length = ready.len();
+        text.consume(length);
+    }
+    if let Some(colors) = terminal {
+        shown.clear();
+        shown_line(line, colors, &mut shown);
+        long.piece(&shown)?;
+    } else {
+        long.piece(line)?;
+    }
+    line.clear();
+    long.piece(frame.after)?;
+    long.end()
 }
 
 /// Writes a piece of a line. Bytes that depend on the next piece stay in `piece`. `terminal` is `None` without a
 /// terminal, else it says whether colours of the host pass.
-pub(super) fn print_piece(
+fn print_piece(
     piece: &mut Vec<u8>,
     terminal: Option<bool>,
     shown: &mut Vec<u8>,
@@ -230,7 +209,7 @@ mod tests {
             assert!(tail.memory() <= 1000);
             expected.extend(text.into_bytes());
         }
-        assert!(tail.file.is_some());
+        assert!(tail.spool.has_file());
         assert_eq!(tail.length() + 4, expected.len() as u64);
         expected.extend(b"end\n");
         assert!(printed(tail, b"end", false) == expected);
@@ -253,13 +232,8 @@ mod tests {
     fn a_full_disk_loses_nothing() {
         let mut tail = UnfinishedLine::default();
         tail.push(b"kept ", 0).unwrap();
-        // The good part of the file stays readable; only its writes fail from here on.
-        let spill = tail.file.as_mut().unwrap();
-        let path = format!(
-            "/proc/self/fd/{}",
-            std::os::fd::AsRawFd::as_raw_fd(&spill.file)
-        );
-        spill.file = File::open(path).unwrap();
+        // The file stays readable; only its writes fail from here on.
+        tail.spool.refuse_writes();
         tail.push(b"here", 0).unwrap_err();
         assert_eq!(tail.length(), 9);
         assert_eq!(printed(tail, b"!", false), b"n1: kept here!\n");

@@ -80,7 +80,7 @@ mod tests {
                 assert_eq!(is_retryable(&error), early, "{error}");
             }
         }
-        let denied = TransportError::Denied { text: "no".into() };
+        let denied = TransportError::denied("no");
         let unknown = TransportError::Name {
             reason: "no such name".into(),
         };

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("privilege", &[]),
     ("random", &[]),
     ("reader", &[]),
+    ("spool", &[]),
     ("trusted", &[]),
     // The engine, from the data upwards.
     ("targets", &["help", "trusted"]),
@@ -29,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "event",
             "random",
             "reader",
+            "spool",
             "targets",
         ],
     ),
@@ -45,7 +47,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "output",
-        &["error_text", "event", "help", "random", "reader", "targets"],
+        &[
+            "error_text",
+            "event",
+            "help",
+            "random",
+            "reader",
+            "spool",
+            "targets",
+        ],
     ),
     // From the command line to the plan, and from the run to the exit status.
     ("cli", &["help", "run", "targets", "transport"]),

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Mrsh, records};
+use crate::support::sshd::{HostKey, METHODS, PASSWORD, Stage, Talk, known_hosts_line};
+use crate::support::{Mrsh, finished, records};
 
 /// The banner of a real server.
 const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
@@ -219,6 +220,46 @@ fn a_server_that_has_too_many_connections() {
         say(&stream, b"Exceeded MaxStartups\r\n");
     });
     fails_in_time(port, "busy", "handshake", "Exceeded MaxStartups");
+}
+
+#[test]
+fn a_command_that_was_asked_for_is_not_asked_for_again() {
+    // The server sheds the first connection, and is slow to start the command on the next one.
+    let (connections, requests) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let (connections, counted) = (Arc::new(connections), Arc::clone(&requests));
+    let port = serve(move |stream| {
+        if connections.fetch_add(1, Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut talk = Talk::new(Box::new(stream), HostKey::of_seed(1), Arc::default());
+        let session = talk.greet().and_then(|()| talk.exchange(&METHODS));
+        let _ = session.and_then(|()| {
+            talk.serve(|talk, stage| {
+                if stage == Stage::Asked {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    talk.listen();
+                }
+                Ok(())
+            })
+        });
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let known_hosts = folder.path().join("known_hosts");
+    std::fs::write(&known_hosts, known_hosts_line(port, &HostKey::of_seed(1))).unwrap();
+    let (password, mut write) = std::io::pipe().unwrap();
+    writeln!(write, "{PASSWORD}").unwrap();
+    drop(write);
+    let ended = Mrsh::new()
+        .args(&["-R", "ssh", "-F", "none", "--json", "-t", "3"])
+        .args(&["--retries", "1", "--password-fd", "0", "--ssh-option"])
+        .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+        .args(&["-w", &format!("127.0.0.1:{port}"), "true"])
+        .stdin(password)
+        .run()
+        .status(3);
+    let end = finished(&ended).pop().unwrap();
+    assert_eq!(end.class, "connect-timeout", "{end:?}");
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -12,10 +12,9 @@ use memchr::memchr;
 use nodeset::NoLookup;
 
 use super::super::color::{Colors, Frame, Palette};
-use super::super::unfinished_line::print_line;
+use super::super::unfinished_line::{print_line, print_long_line};
 use super::super::{Console, GatherSpec};
 use super::collect::GatheredOutput;
-use super::print::print_long_line;
 use super::view::{GatherView, HostLabels};
 use crate::event::Stream;
 use crate::targets::{Limits, Resolver, ranks};

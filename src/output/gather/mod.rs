@@ -19,7 +19,6 @@ mod collect;
 mod diff;
 mod filter;
 mod print;
-mod text;
 mod tree;
 mod view;
 

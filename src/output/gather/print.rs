@@ -6,8 +6,7 @@ use memchr::memchr;
 
 use super::super::Console;
 use super::super::color::Frame;
-use super::super::terminal::shown_line;
-use super::super::unfinished_line::{print_line, print_piece};
+use super::super::unfinished_line::{print_line, print_long_line};
 use crate::event::Stream;
 
 /// Size of the buffer for a text.
@@ -77,50 +76,4 @@ pub(super) fn print_next(
     }
     print_line(line, frame, stream, console)?;
     Ok(true)
-}
-
-/// Writes a line that begins with `line` and continues in `text`. `line` is empty afterwards.
-///
-/// # Errors
-/// As for [`print_text`].
-pub(super) fn print_long_line(
-    line: &mut Vec<u8>,
-    text: &mut impl BufRead,
-    frame: Frame<'_>,
-    stream: Stream,
-    console: &mut Console,
-) -> io::Result<()> {
-    // Only a terminal obeys control characters. Files and pipes get the bytes unchanged.
-    let colors = console.passes_colors();
-    let terminal = console.is_terminal(stream).then_some(colors);
-    let mut shown = Vec::new();
-    let mut long = console.long_line(stream)?;
-    for piece in frame.before {
-        long.piece(piece)?;
-    }
-    loop {
-        print_piece(line, terminal, &mut shown, &mut long)?;
-        let ready = text.fill_buf()?;
-        if ready.is_empty() {
-            break;
-        }
-        if let Some(end) = memchr(b'\n', ready) {
-            line.extend_from_slice(&ready[..end]);
-            text.consume(end + 1);
-            break;
-        }
-        line.extend_from_slice(ready);
-        let length = ready.len();
-        text.consume(length);
-    }
-    if let Some(colors) = terminal {
-        shown.clear();
-        shown_line(line, colors, &mut shown);
-        long.piece(&shown)?;
-    } else {
-        long.piece(line)?;
-    }
-    line.clear();
-    long.piece(frame.after)?;
-    long.end()
 }

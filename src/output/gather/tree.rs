@@ -3,11 +3,11 @@
 //! Each text has a [`TextCursor`]. While its bytes equal those of an earlier text, only the cursor moves. From the
 //! first different byte on, the text has its own branch. So ten thousand equal outputs cost as much as one, even while
 //! all hosts run, and two texts are equal if their cursors are equal. Neither lines nor the sizes of chunks matter.
-//! Text past the limit is in a temporary file; see [`TextSpool`].
+//! Text past the limit is in a temporary file; see [`Spool`].
 
 use std::io::{self, Read};
 
-use super::text::{StoredText, TextSpool};
+use crate::spool::{Spool, SpooledBytes};
 
 /// Size of the pieces in which the file is compared.
 const PIECE: usize = 32 * 1024;
@@ -38,7 +38,7 @@ impl TextCursor {
 #[derive(Debug)]
 pub(super) struct TextTree {
     nodes: Vec<TextNode>,
-    spool: TextSpool,
+    spool: Spool,
     /// Buffer for comparisons, kept to reuse its memory.
     piece: Vec<u8>,
 }
@@ -49,7 +49,7 @@ struct TextNode {
     parent: Option<u32>,
     /// Distance of its start from the root.
     start: u64,
-    text: StoredText,
+    text: SpooledBytes,
     /// Nodes that follow, by their first byte.
     children: Vec<(u8, u32)>,
 }
@@ -59,7 +59,7 @@ impl TextTree {
     pub(super) fn new(limit: usize) -> Self {
         TextTree {
             nodes: vec![TextNode::default()],
-            spool: TextSpool::new(limit),
+            spool: Spool::new(limit),
             piece: Vec::new(),
         }
     }

@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::spool::{self, Acceptance, SpoolWrite};
+use super::spool::{Acceptance, SpoolWrite};
 use super::{InputError, InputState, MAX_INPUT_CHUNK};
+use crate::spool::SpoolFile;
 
 /// Starts the thread. It ends with the input, or when no target needs more bytes.
 pub(super) fn start(source: File, shared: Arc<InputState>) -> io::Result<()> {
@@ -59,20 +59,20 @@ pub(super) fn take_in(bytes: &[u8], shared: &InputState) -> Result<(), InputErro
         SpoolWrite::Nothing => None,
         SpoolWrite::Append(file, at) => Some((file, at)),
         SpoolWrite::Open(so_far) => {
-            let file = tempfile::tempfile().map_err(InputError::Spool)?;
+            let file = SpoolFile::temporary().map_err(InputError::Spool)?;
             let base = shared.lock().base();
-            file.write_all_at(&so_far, base)
-                .map_err(InputError::Spool)?;
-            Some(shared.lock().opened(file))
+            file.write_at(&so_far, base).map_err(InputError::Spool)?;
+            let at = shared.lock().opened(file.clone());
+            Some((file, at))
         }
     };
     if let Some((file, at)) = in_file {
         // Without the lock, because the event loop may wait for it. Readers use these bytes only after `append`.
-        file.write_all_at(bytes, at).map_err(InputError::Spool)?;
+        file.write_at(bytes, at).map_err(InputError::Spool)?;
     }
     let unneeded = shared.lock().append(bytes);
     if let Some((file, range)) = unneeded {
-        spool::punch_hole(&file, range);
+        file.punch_hole(range);
     }
     Ok(())
 }

@@ -27,6 +27,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
+use crate::spool::SpoolFile;
 use crate::targets::TargetId;
 use spool::{InputSpool, SpooledData};
 
@@ -123,7 +125,7 @@ impl Input {
             let from = source.stream_position()?;
             let length = about.len().saturating_sub(from);
             // A file that cannot be read is an error now, before the first connection.
-            spool::read_at(&source, from, 1)?;
+            source.read_at(&mut [0], from)?;
             // As if it had been read, for programs that read the same descriptor after this one.
             source.seek(SeekFrom::Start(from + length))?;
             return Ok(Input::new(InputSpool::of_file(
@@ -233,8 +235,7 @@ impl InputReader {
                 SpooledData::Bytes(bytes) => return Ok(bytes),
                 SpooledData::InFile { file, at, length } => {
                     // On a thread, because a slow disk would block the event loop.
-                    let load = move || spool::read_at(&file, at, length);
-                    self.loading = Some(spawn_blocking(load));
+                    self.loading = Some(spawn_blocking(move || load(&file, at, length)));
                 }
                 SpooledData::NotYet => grown.await,
                 SpooledData::End => return Ok(Vec::new()),
@@ -265,4 +266,12 @@ impl Drop for InputReader {
         self.shared.lock().remove_reader(self.slot);
         self.shared.released.notify_all();
     }
+}
+
+/// Reads up to `length` bytes at an offset. Returns none only at the end of the file.
+fn load(file: &SpoolFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let length = file.read_at(offset, &mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
 }

@@ -6,15 +6,12 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, fallocate};
-
 use super::{InputError, InputLimits, MAX_INPUT_CHUNK};
+use crate::spool::SpoolFile;
 use crate::targets::TargetId;
 
 /// Minimum number of unneeded bytes in the file before a hole is punched.
@@ -25,7 +22,7 @@ const MIN_HOLE: u64 = 1 << 20;
 pub(super) struct InputSpool {
     limits: InputLimits,
     window: VecDeque<u8>,
-    file: Option<SpoolFile>,
+    file: Option<InputFile>,
     /// Number of bytes read so far.
     read: u64,
     end: Option<Result<(), Arc<InputError>>>,
@@ -53,8 +50,8 @@ enum Awaited {
 
 /// A file with bytes of the input.
 #[derive(Debug)]
-struct SpoolFile {
-    file: Arc<File>,
+struct InputFile {
+    file: SpoolFile,
     /// Offset in the file at which the input begins.
     origin: u64,
     /// Position before which the file is a hole.
@@ -68,7 +65,7 @@ pub(super) enum SpooledData {
     Bytes(Vec<u8>),
     /// Bytes in this file.
     InFile {
-        file: Arc<File>,
+        file: SpoolFile,
         at: u64,
         length: usize,
     },
@@ -97,7 +94,7 @@ pub(super) enum SpoolWrite {
     /// No write: the bytes fit into memory.
     Nothing,
     /// Write the new bytes to the file at this offset.
-    Append(Arc<File>, u64),
+    Append(SpoolFile, u64),
     /// Create a file, write these bytes at the offset [`InputSpool::base`], and then append the new ones.
     Open(Vec<u8>),
 }
@@ -127,8 +124,8 @@ impl InputSpool {
             stall_timeout: Duration::ZERO,
         };
         InputSpool {
-            file: Some(SpoolFile {
-                file: Arc::new(file),
+            file: Some(InputFile {
+                file: file.into(),
                 origin,
                 returned: 0,
             }),
@@ -216,7 +213,7 @@ impl InputSpool {
             usize::try_from(left).map_or(MAX_INPUT_CHUNK, |left| left.min(MAX_INPUT_CHUNK));
         Ok(match &self.file {
             Some(backing) if position < self.base() => SpooledData::InFile {
-                file: Arc::clone(&backing.file),
+                file: backing.file.clone(),
                 at: backing.origin + position,
                 length,
             },
@@ -270,7 +267,7 @@ impl InputSpool {
     /// Returns the write to the disk that these bytes need before they are appended.
     pub(super) fn prepare(&mut self, bytes: &[u8]) -> SpoolWrite {
         if let Some(backing) = &self.file {
-            return SpoolWrite::Append(Arc::clone(&backing.file), self.read);
+            return SpoolWrite::Append(backing.file.clone(), self.read);
         }
         let memory = self.limits.memory;
         if self.window.len() + bytes.len() <= memory {
@@ -287,15 +284,14 @@ impl InputSpool {
         }
     }
 
-    /// Records a new file that has all bytes of the window. Returns it with the offset of the next byte.
-    pub(super) fn opened(&mut self, file: File) -> (Arc<File>, u64) {
-        let file = Arc::new(file);
-        self.file = Some(SpoolFile {
-            file: Arc::clone(&file),
+    /// Records a new file that has all bytes of the window. Returns the offset of the next byte.
+    pub(super) fn opened(&mut self, file: SpoolFile) -> u64 {
+        self.file = Some(InputFile {
+            file,
             origin: 0,
             returned: self.base(),
         });
-        (file, self.read)
+        self.read
     }
 
     /// Returns the position of the first byte in memory. It is also its offset in a new file.
@@ -305,7 +301,7 @@ impl InputSpool {
 
     /// Appends bytes that are already in the file, if there is one. Returns the range of the file that nobody needs any
     /// more, if it is large enough for a hole.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Option<(Arc<File>, Range<u64>)> {
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Option<(SpoolFile, Range<u64>)> {
         if self.file.is_some() {
             // The file has the bytes that leave the window.
             let over = (self.window.len() + bytes.len()).saturating_sub(self.limits.memory);
@@ -320,7 +316,7 @@ impl InputSpool {
         }
         let unneeded = backing.returned..needed_from;
         backing.returned = needed_from;
-        Some((Arc::clone(&backing.file), unneeded))
+        Some((backing.file.clone(), unneeded))
     }
 
     pub(super) fn end(&mut self, ended: Result<(), Arc<InputError>>) {
@@ -333,8 +329,8 @@ impl InputSpool {
     }
 
     #[cfg(test)]
-    pub(super) fn file(&self) -> Option<Arc<File>> {
-        self.file.as_ref().map(|backing| Arc::clone(&backing.file))
+    pub(super) fn file(&self) -> Option<SpoolFile> {
+        self.file.as_ref().map(|backing| backing.file.clone())
     }
 
     /// Returns a copy of bytes of the window.
@@ -347,26 +343,5 @@ impl InputSpool {
         let within = |at: usize| at.saturating_sub(first.len());
         bytes.extend_from_slice(&second[within(skip)..within(until)]);
         bytes
-    }
-}
-
-/// Punches a hole into a file. If the file system cannot do that, the disk space stays in use until the end of the run.
-pub(super) fn punch_hole(file: &File, range: Range<u64>) {
-    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    let _ = fallocate(file, hole, range.start, range.end - range.start);
-}
-
-/// Reads up to `length` bytes at an offset. Returns none only at the end of the file.
-pub(super) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    loop {
-        match file.read_at(&mut bytes, offset) {
-            Ok(n) => {
-                bytes.truncate(n);
-                return Ok(bytes);
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
     }
 }

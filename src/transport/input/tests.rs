@@ -1,7 +1,6 @@
 use super::*;
 use proptest::prelude::*;
 use std::io::{PipeWriter, Read, Write, pipe};
-use std::os::unix::fs::MetadataExt;
 use std::thread;
 
 const SMALL: InputLimits = InputLimits {
@@ -192,7 +191,7 @@ async fn reading_waits_for_the_slowest_target() {
             "{read} read, {most} allowed"
         );
         let file = input.shared.lock().file().unwrap();
-        let taken = file.metadata().unwrap().blocks() * 512;
+        let taken = file.blocks() * 512;
         assert!(taken <= (5 << 20), "{taken} bytes of the disk");
     }
     drop(slow);
@@ -307,7 +306,7 @@ proptest! {
                     let (slot, position) = readers[i];
                     let chunk = match shared.lock().at(position).unwrap() {
                         SpooledData::Bytes(chunk) => chunk,
-                        SpooledData::InFile { file, at, length } => spool::read_at(&file, at, length).unwrap(),
+                        SpooledData::InFile { file, at, length } => load(&file, at, length).unwrap(),
                         SpooledData::NotYet => Vec::new(),
                         SpooledData::End => panic!("the spool has no end"),
                     };

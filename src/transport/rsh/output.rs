@@ -78,9 +78,7 @@ impl MainStream {
             // rsh-redone accepts with status 0 before it checks the user. Its refusal comes as output.
             (None, OutputStart::Denial(text)) => {
                 rest.clear();
-                Some(Err(TransportError::Denied {
-                    text: text.to_owned(),
-                }))
+                Some(Err(TransportError::denied(text)))
             }
             (None, _) if reset => None,
             (None, _) => Some(Err(TransportError::NoEndMarker { hint })),
@@ -155,7 +153,7 @@ mod tests {
         let (output, end) = run(b"Authentication failure\n", false);
         assert_eq!(output, b"");
         assert!(
-            matches!(end, Err(TransportError::Denied { text }) if text == "Authentication failure")
+            matches!(end, Err(TransportError::Denied { text, .. }) if text == "Authentication failure")
         );
         // A command that prints the same text and has an end marker.
         let (output, end) = run(b"Authentication failure\n@", false);

@@ -82,7 +82,7 @@ enum AuthReply {
 pub(super) async fn log_in(
     peer: &mut Peer,
     credentials: &Credentials<'_>,
-    progress: &mut LoginProgress<'_>,
+    progress: &mut LoginProgress,
 ) -> Result<(), TransportError> {
     progress.phase = Phase::Auth;
     let mut login = Login {

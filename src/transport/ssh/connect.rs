@@ -44,23 +44,20 @@ impl From<TransportError> for ConnectFailure {
 
 /// Progress of an attempt, for the message at a timeout.
 #[derive(Debug)]
-pub(super) struct LoginProgress<'a> {
+pub(super) struct LoginProgress {
     pub(super) phase: Phase,
     /// Text that the server sent instead of a version line.
     pub(super) text: String,
     /// Time that is not charged to the attempt's budget.
     pub(super) excused: Excused,
-    /// True if the request for the command was sent.
-    asked: &'a mut bool,
 }
 
-impl<'a> LoginProgress<'a> {
-    pub(super) fn new(budget: &Budget, asked: &'a mut bool) -> LoginProgress<'a> {
+impl LoginProgress {
+    pub(super) fn new(budget: &Budget) -> LoginProgress {
         LoginProgress {
             phase: Phase::Handshake,
             text: String::new(),
             excused: budget.excused(),
-            asked,
         }
     }
 
@@ -84,7 +81,7 @@ pub(super) async fn prove(
     stream: ServerStream,
     algorithms: &Algorithms,
     exchanges: &Semaphore,
-    progress: &mut LoginProgress<'_>,
+    progress: &mut LoginProgress,
 ) -> Result<ProvedPeer, ConnectFailure> {
     progress.phase = Phase::Handshake;
     let prepare = || {
@@ -137,7 +134,7 @@ fn settle(mut peer: Peer, proof: Proof) -> Result<ProvedPeer, ConnectFailure> {
 /// Continues the handshake after the host key was accepted, up to the authentication service.
 pub(super) async fn proceed(
     proved: ProvedPeer,
-    progress: &mut LoginProgress<'_>,
+    progress: &mut LoginProgress,
 ) -> Result<Peer, ConnectFailure> {
     progress.phase = Phase::Handshake;
     let ProvedPeer { mut peer, .. } = proved;
@@ -253,19 +250,19 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
     }
 }
 
-/// Opens a channel and starts the command on it.
+/// Opens a channel and starts the command on it. Sets `asked` before the request for the command is sent.
 pub(super) async fn exec(
     peer: &mut Peer,
     command: &[u8],
     environment: &[(String, String)],
-    progress: &mut LoginProgress<'_>,
+    asked: &mut bool,
 ) -> Result<Channel, TransportError> {
-    progress.phase = Phase::Start;
     let refused = |peer: &Peer, fault: Fault| match fault.code {
         raw::LIBSSH2_ERROR_CHANNEL_FAILURE | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
-            TransportError::Denied {
-                text: format!("the server does not run the command: {}", fault.text),
-            }
+            TransportError::denied(format!(
+                "the server does not run the command: {}",
+                fault.text
+            ))
         }
         _ => lost(peer, Phase::Start, fault),
     };
@@ -283,7 +280,7 @@ pub(super) async fn exec(
             _ => {}
         }
     }
-    *progress.asked = true;
+    *asked = true;
     let started = peer.drive(|peer| peer.exec(channel, command)).await;
     started.map_err(|fault| refused(peer, fault))?;
     peer.pipe_mut().lift_limit(1);

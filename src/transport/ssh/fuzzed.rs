@@ -71,11 +71,7 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
     stream.set_nonblocking(true).expect("it is a socket");
     let line = ServerStream::Tunnel(UnixStream::from_std(stream).expect("the runtime is there"));
     let exchanges = Semaphore::new(EXCHANGES);
-    let mut asked = false;
-    let mut progress = LoginProgress::new(
-        &Budget::new(MAX_DURATION, ProcessClock::default()),
-        &mut asked,
-    );
+    let mut progress = LoginProgress::new(&Budget::new(MAX_DURATION, ProcessClock::default()));
     let algorithms = Algorithms {
         kex: "curve25519-sha256".to_owned(),
         host_key: "ssh-ed25519".to_owned(),
@@ -97,7 +93,7 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
         trials: &Trials::default(),
     };
     log_in(&mut peer, &credentials, &mut progress).await?;
-    let channel = connect::exec(&mut peer, b"command", &[], &mut progress).await?;
+    let channel = connect::exec(&mut peer, b"command", &[], &mut false).await?;
     let mut session = SshSession {
         id: TargetId(0),
         peer,

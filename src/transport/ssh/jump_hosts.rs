@@ -5,10 +5,8 @@ use std::pin::Pin;
 
 use tokio::net::UnixStream;
 
-use super::connect::LoginProgress;
-use super::jump::LoggedInJumpHost;
-use super::retries::ConnectRetries;
-use super::{NewConnection, SshTransport};
+use super::SshTransport;
+use super::retries::LoggedInHost;
 use crate::transport::{AttemptError, Budget, Route, TransportError};
 use ssh_files::HostConfig;
 
@@ -45,7 +43,7 @@ impl SshTransport {
         &self,
         jump_hosts: &[HostConfig],
         mut budget: Budget,
-    ) -> Result<LoggedInJumpHost, TransportError> {
+    ) -> Result<LoggedInHost, TransportError> {
         let Some((host, before)) = jump_hosts.split_last() else {
             return Err(TransportError::Config {
                 reason: "there is no jump host".to_owned(),
@@ -64,51 +62,17 @@ impl SshTransport {
         if let Some(most) = host.connect_timeout {
             budget.limit(most);
         }
-        let mut retries = ConnectRetries::default();
-        loop {
-            let connection = if before.is_empty() {
-                let found = self.addresses(host, &mut budget).await;
-                let mut route = Route::new(found.map_err(|error| jump_error(jump_hosts, error))?);
-                let connection = self.connect_directly(host, &mut route, &mut budget, &mut retries);
-                connection.await.map_err(own)?
-            } else {
-                let stream =
-                    self.connect_through(before, &host.host_name, host.port, budget.clone());
-                let stream = stream.await.map_err(|error| jump_error(before, error))?;
-                Some(NewConnection::tunnel(stream))
-            };
-            let Some(NewConnection {
-                stream,
-                address,
-                lease,
-            }) = connection
-            else {
-                continue;
-            };
-            // Jump hosts run no command.
-            let mut asked = false;
-            let mut progress = LoginProgress::new(&budget, &mut asked);
-            let ask_for = retries.ask_for.clone();
-            let entered = budget
-                .spend(self.enter(host, address, stream, ask_for.as_deref(), &mut progress))
-                .await;
-            match entered {
-                Some(Ok(mut peer)) => {
-                    // Each session through this host has windows of its own, so more bytes can be useless at a time.
-                    peer.pipe_mut().lift_limit(MAX_STALLED_SESSIONS);
-                    return Ok(LoggedInJumpHost { peer, lease });
-                }
-                Some(Err(failure)) => {
-                    // The port is free for others during the pause.
-                    drop(lease);
-                    retries
-                        .after_failure(failure, &mut budget)
-                        .await
-                        .map_err(own)?;
-                }
-                None => return Err(own(retries.out_of_time(&progress, &budget))),
-            }
-        }
+        let mut route = if before.is_empty() {
+            let found = self.addresses(host, &mut budget).await;
+            Route::new(found.map_err(|error| jump_error(jump_hosts, error))?)
+        } else {
+            Route::nowhere()
+        };
+        let login = self.connect_and_log_in(host, before, &mut route, &mut budget);
+        let mut logged_in = login.await.map_err(own)?;
+        // Each session through this host has windows of its own, so more bytes can be useless at a time.
+        logged_in.peer.pipe_mut().lift_limit(MAX_STALLED_SESSIONS);
+        Ok(logged_in)
     }
 }
 

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use reserved_ports::{Outgoing, PortLease, PortPool};
 use socket2::SockRef;
 use ssh_files::{AddressFamily, HostConfig, HostNames, KeyHolder, KeyType, SshConfig, rsa_bits};
-use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
 use super::dial::dial;
@@ -29,7 +28,7 @@ use jump::JumpSessions;
 use jump_hosts::jump_error;
 use pipe::ServerStream;
 use prompt::SecretPrompt;
-use retries::ConnectRetries;
+use retries::LoggedInHost;
 use session::{KeepAlive, SessionState, StreamOptions};
 use setup::SshSetup;
 use trust::TrustDecision;
@@ -144,22 +143,6 @@ struct NewConnection {
     lease: Option<PortLease>,
 }
 
-impl NewConnection {
-    fn tunnel(stream: UnixStream) -> NewConnection {
-        NewConnection {
-            stream: ServerStream::Tunnel(stream),
-            address: None,
-            lease: None,
-        }
-    }
-}
-
-/// Parts of a session whose command has started.
-struct Started {
-    peer: Peer,
-    channel: Channel,
-}
-
 impl SshTransport {
     /// Reads the user's files and asks for secrets, for these targets. Must run within a runtime.
     ///
@@ -210,30 +193,40 @@ impl SshTransport {
         }
     }
 
-    /// Connects to a host without jump hosts. Returns `None` after a failure and a pause, if the connection may be
-    /// repeated.
-    async fn connect_directly(
+    /// Makes one connection to a host, through these jump hosts if there are any.
+    async fn new_connection(
         &self,
         host: &HostConfig,
+        jump_hosts: &[HostConfig],
         route: &mut Route,
         budget: &mut Budget,
-        retries: &mut ConnectRetries,
-    ) -> Result<Option<NewConnection>, AttemptError> {
-        match dial(&self.pool, route, budget).await {
-            Ok((address, outgoing)) => {
-                tune(&outgoing, host);
-                let Outgoing { stream, lease } = outgoing;
-                Ok(Some(NewConnection {
-                    stream: ServerStream::Tcp(stream),
-                    address: Some(address),
-                    lease: Some(lease),
-                }))
-            }
-            Err(AttemptError::Failed(error)) => {
-                retries.after_connect_failure(error, budget).await?;
-                Ok(None)
-            }
-            Err(error) => Err(error),
+    ) -> Result<NewConnection, AttemptError> {
+        if jump_hosts.is_empty() {
+            let (address, outgoing) = dial(&self.pool, route, budget).await?;
+            tune(&outgoing, host);
+            let Outgoing { stream, lease } = outgoing;
+            return Ok(NewConnection {
+                stream: ServerStream::Tcp(stream),
+                address: Some(address),
+                lease: Some(lease),
+            });
+        }
+        route.phase = Phase::Connect;
+        route.facts.attempts += 1;
+        let inner = budget.clone();
+        let before = budget.left();
+        let stream = budget
+            .spend(self.connect_through(jump_hosts, &host.host_name, host.port, inner))
+            .await;
+        *route.facts.connect.get_or_insert_default() += before - budget.left();
+        let stream = stream.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
+        match stream {
+            Ok(stream) => Ok(NewConnection {
+                stream: ServerStream::Tunnel(stream),
+                address: None,
+                lease: None,
+            }),
+            Err(error) => Err(AttemptError::Failed(jump_error(jump_hosts, error))),
         }
     }
 
@@ -244,7 +237,7 @@ impl SshTransport {
         address: Option<SocketAddr>,
         stream: ServerStream,
         ask_for: Option<&[KeyType]>,
-        progress: &mut LoginProgress<'_>,
+        progress: &mut LoginProgress,
     ) -> Result<Peer, ConnectFailure> {
         let names = HostNames::new(&host.host_name, host.port, host.host_key_alias.as_deref());
         let names = match address {
@@ -275,7 +268,7 @@ impl SshTransport {
         host: &HostConfig,
         peer: &mut Peer,
         trusted: &TrustDecision,
-        progress: &mut LoginProgress<'_>,
+        progress: &mut LoginProgress,
     ) -> Result<(), TransportError> {
         // A server that may be an impostor gets no password, which it could use on other hosts.
         let secrets = *trusted == TrustDecision::Trusted;
@@ -333,37 +326,17 @@ impl SshTransport {
         auth::log_in(peer, &credentials, progress).await
     }
 
-    /// Logs in and starts the command.
-    async fn start(
-        &self,
-        host: &HostConfig,
-        address: Option<SocketAddr>,
-        stream: ServerStream,
-        ask_for: Option<&[KeyType]>,
-        progress: &mut LoginProgress<'_>,
-    ) -> Result<Started, ConnectFailure> {
-        let mut peer = self.enter(host, address, stream, ask_for, progress).await?;
-        let environment = host.environment(self.options.config.environment());
-        let command = &self.options.command;
-        let channel = connect::exec(&mut peer, command, &environment, progress).await?;
-        if let Some(interval) = host.server_alive_interval {
-            let seconds = u32::try_from(interval.as_secs()).unwrap_or(u32::MAX);
-            peer.set_keep_alive(seconds.max(1));
-        }
-        Ok(Started { peer, channel })
-    }
-
     fn session(
         &self,
         id: TargetId,
         host: &HostConfig,
-        started: Started,
-        lease: Option<PortLease>,
+        LoggedInHost { peer, lease }: LoggedInHost,
+        channel: Channel,
     ) -> SshSession {
         SshSession {
             id,
-            peer: started.peer,
-            channel: started.channel,
+            peer,
+            channel,
             lease,
             alive: host
                 .server_alive_interval
@@ -427,50 +400,22 @@ impl Transport for SshTransport {
     ) -> Result<SshSession, AttemptError> {
         let host = self.host(target).map_err(AttemptError::Failed)?;
         let jump_hosts = self.jump_hosts(&host).map_err(AttemptError::Failed)?;
-        let mut retries = ConnectRetries::default();
-        loop {
-            let connection = if jump_hosts.is_empty() {
-                self.connect_directly(&host, route, budget, &mut retries)
-                    .await?
-            } else {
-                route.phase = Phase::Connect;
-                route.facts.attempts += 1;
-                let inner = budget.clone();
-                let before = budget.left();
-                let stream = budget
-                    .spend(self.connect_through(&jump_hosts, &host.host_name, host.port, inner))
-                    .await;
-                *route.facts.connect.get_or_insert_default() += before - budget.left();
-                let stream = stream.unwrap_or_else(|| Err(budget.exhausted(Phase::Connect)));
-                let stream =
-                    stream.map_err(|error| AttemptError::Failed(jump_error(&jump_hosts, error)))?;
-                Some(NewConnection::tunnel(stream))
-            };
-            let Some(connection) = connection else {
-                continue;
-            };
-            let lease = connection.lease;
-            let mut progress = LoginProgress::new(budget, &mut route.asked);
-            let before = budget.left();
-            let start = self.start(
-                &host,
-                connection.address,
-                connection.stream,
-                retries.ask_for.as_deref(),
-                &mut progress,
-            );
-            let started = budget.spend(start).await;
-            *route.facts.start.get_or_insert_default() += before - budget.left();
-            route.phase = progress.phase;
-            match started {
-                Some(Ok(started)) => return Ok(self.session(id, &host, started, lease)),
-                Some(Err(failure)) => {
-                    drop(lease);
-                    retries.after_failure(failure, budget).await?;
-                }
-                None => return Err(retries.out_of_time(&progress, budget)),
-            }
+        let login = self.connect_and_log_in(&host, &jump_hosts, route, budget);
+        let mut logged_in = login.await?;
+        route.phase = Phase::Start;
+        let environment = host.environment(self.options.config.environment());
+        let command = &self.options.command;
+        let before = budget.left();
+        let start = connect::exec(&mut logged_in.peer, command, &environment, &mut route.asked);
+        let started = budget.spend(start).await;
+        *route.facts.start.get_or_insert_default() += before - budget.left();
+        let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Start)));
+        let channel = started.map_err(AttemptError::Failed)?;
+        if let Some(interval) = host.server_alive_interval {
+            let seconds = u32::try_from(interval.as_secs()).unwrap_or(u32::MAX);
+            logged_in.peer.set_keep_alive(seconds.max(1));
         }
+        Ok(self.session(id, &host, logged_in, channel))
     }
 
     fn notices(&self) -> Vec<String> {

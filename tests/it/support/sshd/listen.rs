@@ -1,6 +1,5 @@
 //! Scripted servers on loopback, with one thread for each connection.
 
-use std::fmt::Write;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -47,11 +46,14 @@ impl Sshd {
 
     /// The line of known_hosts with this key for this server. The key may be that of another server.
     pub(crate) fn known_as(&self, key: &HostKey) -> String {
-        let mut line = String::new();
-        let blob = encode_block(&key.public());
-        writeln!(line, "[127.0.0.1]:{} ssh-ed25519 {blob}", self.port).unwrap();
-        line
+        known_hosts_line(self.port, key)
     }
+}
+
+/// The line of known_hosts that gives the server at a port of 127.0.0.1 a key.
+pub(crate) fn known_hosts_line(port: u16, key: &HostKey) -> String {
+    let blob = encode_block(&key.public());
+    format!("[127.0.0.1]:{port} ssh-ed25519 {blob}\n")
 }
 
 fn play(

@@ -9,7 +9,7 @@ mod session;
 mod wire;
 
 pub(crate) use exchange::{HostKey, METHODS, list, methods_with, offer};
-pub(crate) use listen::Sshd;
+pub(crate) use listen::{Sshd, known_hosts_line};
 pub(crate) use session::{
     OUTPUT, STATUS, Stage, confirmation, data, eof, exit_status, extended, request, service_accept,
     to, userauth_failure,
