@@ -78,7 +78,7 @@ mod tests {
                 assert_eq!(is_retryable(&error), early, "{error}");
             }
         }
-        let denied = TransportError::Denied { text: "no".into() };
+        let denied = TransportError::denied("no");
         let unknown = TransportError::Name {
             reason: "no such name".into(),
         };

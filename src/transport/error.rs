@@ -107,6 +107,8 @@ pub enum TransportError {
     Denied {
         /// The message of the daemon, on one line and with escaped control characters.
         text: String,
+        /// True if the daemon may accept a later attempt.
+        is_temporary: bool,
     },
     /// The rsh daemon closed the connection before it accepted or refused.
     #[error("closed before the command started{}", suffix(hint.as_deref()))]
@@ -238,6 +240,15 @@ impl HostKeyFault {
 }
 
 impl TransportError {
+    /// Returns the error for a refusal that is not temporary.
+    #[must_use]
+    pub fn denied(text: impl Into<String>) -> Self {
+        TransportError::Denied {
+            text: text.into(),
+            is_temporary: false,
+        }
+    }
+
     /// Returns an error of the connection or a pipe while the command runs.
     pub(super) fn lost(source: io::Error) -> Self {
         TransportError::Io {

@@ -72,9 +72,7 @@ fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
 fn a_page_has_all_results() {
     let names = ["n1", "n2", "n3", "<b>n4", "n5", "n6"];
     let info = run_info(&names);
-    let lost = TransportError::Denied {
-        text: "<script>alert(1)</script>".to_owned(),
-    };
+    let lost = TransportError::denied("<script>alert(1)</script>");
     let events = [
         run_started(&names),
         output(0, Stdout, b"Linux\n6.1\n<end> & more"),
@@ -292,7 +290,7 @@ proptest! {
         for (host, text) in (0..).zip(&texts) {
             events.push(output(host, Stdout, text));
             events.push(output(host, Stderr, &texts[0]));
-            let outcome = Outcome::Failed(TransportError::Denied { text: String::from_utf8_lossy(text).into_owned() }.into());
+            let outcome = Outcome::Failed(TransportError::denied(String::from_utf8_lossy(text)).into());
             events.push(ended(host, outcome, 0, [1, 1, 1, 1, 1]));
         }
         let events: Vec<Event> = events.into_iter().filter(|event| !matches!(event, Event::Output(chunk) if chunk.data.is_empty())).collect();

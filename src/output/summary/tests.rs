@@ -66,12 +66,7 @@ fn timeout(phase: Phase) -> Outcome {
 }
 
 fn denied(text: &str) -> Outcome {
-    Outcome::Failed(
-        TransportError::Denied {
-            text: text.to_owned(),
-        }
-        .into(),
-    )
+    Outcome::Failed(TransportError::denied(text).into())
 }
 
 #[test]

@@ -136,10 +136,12 @@ impl OpenSshTransport {
         target: &Target,
         process: &mut LocalProcess,
         early: &mut EarlyOutput,
-    ) -> Result<(), TransportError> {
-        let lost = |source| TransportError::Io {
-            phase: Phase::Login,
-            source,
+    ) -> Result<(), AttemptError> {
+        let lost = |source| {
+            AttemptError::Failed(TransportError::Io {
+                phase: Phase::Login,
+                source,
+            })
         };
         let line = format!("{}\n", self.token);
         while process.has_output() {
@@ -160,11 +162,11 @@ impl OpenSshTransport {
                 return Ok(());
             }
             if early.out.len() + early.err.len() > MAX_PREAMBLE {
-                return Err(TransportError::Protocol {
+                return Err(AttemptError::Failed(TransportError::Protocol {
                     phase: Phase::Start,
                     expected: "an ssh that shows when it has logged in",
                     text: one_line(&[&*early.out, &early.err].concat(), ""),
-                });
+                }));
             }
         }
         let exit = process.wait().await.map_err(lost)?;
@@ -208,14 +210,20 @@ fn one_line(said: &[u8], host: &str) -> String {
         .replace("\\\"", "\"")
 }
 
-/// Classifies a failed login by the text of `ssh`, as far as possible.
-fn login_error(words: &str, exit: RemoteExit) -> TransportError {
-    let after = |mark: &str| words.split_once(mark).map(|(_, after)| after.to_owned());
-    if let Some(reason) = after("Could not resolve hostname: ") {
-        return TransportError::Name { reason };
+/// Classifies a failed login by the text of `ssh`, as far as possible. Nothing else reads this text, and `ssh` reports
+/// the cause in no other way. A refused login is not retryable: servers count those.
+fn login_error(words: &str, exit: RemoteExit) -> AttemptError {
+    if let Some((_, reason)) = words.split_once("Could not resolve hostname: ") {
+        let reason = reason.to_owned();
+        // The text for EAI_AGAIN.
+        return if reason.starts_with("Temporary failure") {
+            AttemptError::Retryable(TransportError::Name { reason })
+        } else {
+            AttemptError::Failed(TransportError::Name { reason })
+        };
     }
     if words.ends_with(": Connection refused") {
-        return TransportError::Refused;
+        return AttemptError::Retryable(TransportError::Refused);
     }
     for errno in [
         rustix::io::Errno::HOSTUNREACH,
@@ -225,7 +233,7 @@ fn login_error(words: &str, exit: RemoteExit) -> TransportError {
         let text = error.to_string();
         let text = text.split(" (os error").next().unwrap_or_default();
         if words.ends_with(text) {
-            return TransportError::Unreachable(error);
+            return AttemptError::Retryable(TransportError::Unreachable(error));
         }
     }
     let text = match (words, exit) {
@@ -235,19 +243,13 @@ fn login_error(words: &str, exit: RemoteExit) -> TransportError {
         ("", _) => "it was killed without a message".to_owned(),
         (words, _) => words.to_owned(),
     };
-    TransportError::OpenSsh { text }
-}
-
-/// True if a failed login may be tried again. A refused login is not: servers count those.
-fn is_retryable(error: &TransportError) -> bool {
-    match error {
-        TransportError::Refused | TransportError::Unreachable(_) => true,
-        TransportError::Name { reason } => reason.starts_with("Temporary failure"),
-        // The connection was cut before the server was asked for anything.
-        TransportError::OpenSsh { text } => {
-            text.contains("kex_exchange_identification: ") || text.ends_with("Connection timed out")
-        }
-        _ => false,
+    let error = TransportError::OpenSsh { text };
+    // The connection was cut before the server was asked for anything.
+    let is_cut = words.contains("kex_exchange_identification: ");
+    if is_cut || words.ends_with("Connection timed out") {
+        AttemptError::Retryable(error)
+    } else {
+        AttemptError::Failed(error)
     }
 }
 
@@ -277,8 +279,7 @@ impl Transport for OpenSshTransport {
         route.facts.start = Some(before - budget.left());
         match login {
             Some(Ok(())) => {}
-            Some(Err(error)) if is_retryable(&error) => return Err(AttemptError::Retryable(error)),
-            Some(Err(error)) => return Err(AttemptError::Failed(error)),
+            Some(Err(error)) => return Err(error),
             // `ssh` itself writes nothing to standard output, so the command runs.
             None if !early.out.is_empty() => self.has_no_login_token.store(true, Ordering::Relaxed),
             None => return Err(AttemptError::Failed(budget.exhausted(Phase::Login))),
@@ -405,7 +406,8 @@ mod tests {
         ] {
             let words = one_line(said.as_bytes(), "n1");
             let error = login_error(&words, RemoteExit::Code(255));
-            assert_eq!(is_retryable(&error), passes, "{said}");
+            let is_retryable = matches!(error, AttemptError::Retryable(_));
+            assert_eq!(is_retryable, passes, "{said}");
         }
     }
 
@@ -413,7 +415,10 @@ mod tests {
     fn messages_of_ssh_become_errors_of_this_program() {
         let message = |said: &str| {
             let words = one_line(said.as_bytes(), "n1");
-            login_error(&words, RemoteExit::Code(255)).to_string()
+            match login_error(&words, RemoteExit::Code(255)) {
+                AttemptError::Failed(error) | AttemptError::Retryable(error) => error.to_string(),
+                other => panic!("{other:?}"),
+            }
         };
         for (said, expected) in [
             (

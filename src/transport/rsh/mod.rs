@@ -388,8 +388,10 @@ async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
     };
     // A timeout is no error: the text read so far is used.
     let _ = tokio::time::timeout(REFUSAL_TIMEOUT, rest).await;
+    let text = text.into_line();
     TransportError::Denied {
-        text: text.into_line(),
+        is_temporary: wire::is_temporary(&text),
+        text,
     }
 }
 
@@ -514,7 +516,7 @@ fn attempt_error(error: TransportError, sent: bool) -> AttemptError {
             fault,
             CallbackFault::DaemonClosed | CallbackFault::UnknownAddress
         ),
-        TransportError::Denied { text } => wire::is_temporary(text),
+        TransportError::Denied { is_temporary, .. } => *is_temporary,
         _ => false,
     };
     if not_started {

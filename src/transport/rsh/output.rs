@@ -74,9 +74,7 @@ impl MainStream {
             (Some(exit), _) => Some(Ok(exit)),
             (None, OutputStart::Denial(text)) => {
                 rest.clear();
-                Some(Err(TransportError::Denied {
-                    text: text.to_owned(),
-                }))
+                Some(Err(TransportError::denied(text)))
             }
             (None, _) if reset => None,
             (None, _) => Some(Err(TransportError::NoEndMarker { hint })),
@@ -151,7 +149,7 @@ mod tests {
         let (output, end) = run(b"Authentication failure\n", false);
         assert_eq!(output, b"");
         assert!(
-            matches!(end, Err(TransportError::Denied { text }) if text == "Authentication failure")
+            matches!(end, Err(TransportError::Denied { text, .. }) if text == "Authentication failure")
         );
         // A command that prints the same text and has an end marker.
         let (output, end) = run(b"Authentication failure\n@", false);

@@ -106,7 +106,7 @@ fn printable(c: char) -> char {
 }
 
 /// True if a refusal is temporary: netkit and inetutils could not fork, or a name service could not resolve the
-/// client's address.
+/// client's address. The protocol has no code for that, so the text is the only source.
 #[must_use]
 pub fn is_temporary(refusal: &str) -> bool {
     let refusal = refusal.to_ascii_lowercase();

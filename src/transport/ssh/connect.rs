@@ -255,14 +255,14 @@ pub(super) async fn exec(
     peer: &mut Peer,
     command: &[u8],
     environment: &[(String, String)],
-    progress: &mut LoginProgress<'_>,
+    asked: &mut bool,
 ) -> Result<Channel, TransportError> {
-    progress.phase = Phase::Start;
     let refused = |peer: &Peer, fault: Fault| match fault.code {
         raw::LIBSSH2_ERROR_CHANNEL_FAILURE | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
-            TransportError::Denied {
-                text: format!("the server does not run the command: {}", fault.text),
-            }
+            TransportError::denied(format!(
+                "the server does not run the command: {}",
+                fault.text
+            ))
         }
         _ => lost(peer, Phase::Start, fault),
     };

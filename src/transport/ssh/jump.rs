@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::drive::CallPacer;
-use super::ffi::{Fault, Peer};
+use super::ffi::{Fault, OpenFailure, Peer};
 use super::retries::LoggedInHost;
 use super::tunnel::{Tunnel, any_ready};
 use crate::event::Phase;
@@ -297,14 +297,19 @@ impl JumpSession {
         let opened = match self.peer.open_through(&request.host, request.port) {
             Ok(None) => return Ok(false),
             Ok(Some(channel)) => Ok(channel),
-            Err(fault) if fault.is_of_channel() => Err(fault),
-            Err(fault) => return Err(fault),
+            Err(OpenFailure::Session(fault)) => return Err(fault),
+            Err(OpenFailure::CannotConnect) => Err(TransportError::Unreachable(
+                std::io::Error::other("the jump host cannot connect to it"),
+            )),
+            Err(OpenFailure::Refused(text)) => Err(TransportError::denied(format!(
+                "the jump host does not connect to it: {text}"
+            ))),
         };
         let Some(request) = self.opening.take() else {
             return Ok(false);
         };
         let answer = match opened {
-            Err(fault) => Err(refusal(&fault)),
+            Err(error) => Err(error),
             Ok(channel) => match UnixStream::pair() {
                 Ok((end, theirs)) => {
                     self.has_connected = true;
@@ -326,18 +331,6 @@ impl JumpSession {
         drop(pool);
         self.jump_host.changed.notify_waiters();
         Ok(true)
-    }
-}
-
-/// Returns the error for a jump host that does not connect to the target.
-fn refusal(fault: &Fault) -> TransportError {
-    let text = &fault.text;
-    if text.contains("connect failed") {
-        TransportError::Unreachable(std::io::Error::other("the jump host cannot connect to it"))
-    } else {
-        TransportError::Denied {
-            text: format!("the jump host does not connect to it: {text}"),
-        }
     }
 }
 

@@ -10,8 +10,8 @@ use std::ptr::{null, null_mut};
 use libssh2_sys as raw;
 
 use super::{
-    Channel, Exit, Fault, Peer, Queued, Step, c_string, libssh2_channel_has_exit_status,
-    libssh2_channel_signal_ex,
+    Channel, Exit, Fault, OpenFailure, Peer, Queued, Step, c_string,
+    libssh2_channel_has_exit_status, libssh2_channel_signal_ex,
 };
 use crate::transport::scratch::{self, MAX_READ};
 use crate::transport::ssh::gate::Violation;
@@ -41,7 +41,11 @@ impl Peer {
     }
 
     /// Opens a connection from the server to another host.
-    pub(crate) fn open_through(&mut self, host: &str, port: u16) -> Step<Channel> {
+    pub(crate) fn open_through(
+        &mut self,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<Channel>, OpenFailure> {
         let host = c_string(host)?;
         // SAFETY: the session lives, and both texts end with a zero and outlive the call, which copies them.
         let channel = unsafe {
@@ -53,7 +57,7 @@ impl Peer {
                 0,
             )
         };
-        self.opened(channel)
+        Ok(self.opened(channel)?)
     }
 
     fn opened(&mut self, channel: *mut raw::LIBSSH2_CHANNEL) -> Step<Channel> {

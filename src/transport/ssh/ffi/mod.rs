@@ -88,6 +88,30 @@ pub(super) struct Fault {
     pub(super) text: String,
 }
 
+/// Reason why a server opened no channel to another host.
+#[derive(Debug)]
+pub(super) enum OpenFailure {
+    /// The server cannot connect to the host: reason code SSH_OPEN_CONNECT_FAILED of RFC 4254.
+    CannotConnect,
+    /// The server does not allow or support it. Has libssh2's message.
+    Refused(String),
+    /// The session has failed.
+    Session(Fault),
+}
+
+impl From<Fault> for OpenFailure {
+    fn from(fault: Fault) -> OpenFailure {
+        if !fault.is_of_channel() {
+            OpenFailure::Session(fault)
+        } else if fault.text.contains("connect failed") {
+            // libssh2 drops the server's reason code. Its own message is the only trace of the code.
+            OpenFailure::CannotConnect
+        } else {
+            OpenFailure::Refused(fault.text)
+        }
+    }
+}
+
 /// Result of a call. `None` means that the call must be repeated when the socket is ready.
 pub(super) type Step<T> = Result<Option<T>, Fault>;
 
