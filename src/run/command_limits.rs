@@ -21,6 +21,10 @@ const LAST_READ: Duration = Duration::from_secs(1);
 
 /// Minimum time after which a command that waits for the reader is checked again. Without it, a short rest of the
 /// limit would make the loop spin.
+///
+/// This is polling. The clock runs and stops with each write of the reporters, and a notification for each write would
+/// wake all waiting targets at once while the program is already short of time. A notification at the end of the wait
+/// is not enough: a write to a file that hangs stops no clock, so the limit must end such a wait.
 const HELD_BACK: Duration = Duration::from_millis(200);
 
 /// A clock that stops while this process is stopped or the reader holds the command's output back.
