@@ -506,17 +506,17 @@ fn the_examples_of_jq_work() {
         .filter_map(|line| Some(line.split_once("| jq ")?.1))
         .collect();
     assert_eq!(examples.len(), JQ.len(), "{examples:#?}");
-    let mut by_time: Vec<(u64, String)> = String::from_utf8_lossy(&ended.stdout)
+    let mut by_time: Vec<(f64, String)> = String::from_utf8_lossy(&ended.stdout)
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|record| record["event"] == "finished")
         .map(|record| {
-            let total = record["ms"]["total"].as_u64().unwrap();
+            let total = record["ms"]["total"].as_f64().unwrap();
             (total, record["label"].as_str().unwrap().to_owned())
         })
         .collect();
     // jq sorts stably, the longest first.
-    by_time.sort_by_key(|(total, _)| std::cmp::Reverse(*total));
+    by_time.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let labels: Vec<&String> = by_time.iter().map(|(_, label)| label).collect();
     let by_time = serde_json::to_string(&labels).unwrap();
     for (example, expected) in examples.into_iter().zip(JQ) {
