@@ -131,11 +131,10 @@ impl<'a> TargetListBuilder<'a> {
         let reader = FileReader::new(self.limits, self.groups, &warnings);
         let name = path.display().to_string();
         self.add_source(&name);
-        reader.read_file(path, &mut |hosts, origin, text, span| {
+        let no_target_failed = reader.read_file(path, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
         })?;
-        self.none_failed
-            .extend(reader.no_target_failed().then_some(name));
+        self.none_failed.extend(no_target_failed.then_some(name));
         Ok(())
     }
 
@@ -158,11 +157,12 @@ impl<'a> TargetListBuilder<'a> {
         self.add_source(name);
         let warnings = self.warnings.clone();
         let files = FileReader::new(self.limits, self.groups, &warnings);
-        files.read_lines(name, reader, &mut |hosts, origin, text, span| {
-            self.add_hosts(hosts, origin, text, span)
-        })?;
+        let no_target_failed =
+            files.read_lines(name, reader, &mut |hosts, origin, text, span| {
+                self.add_hosts(hosts, origin, text, span)
+            })?;
         self.none_failed
-            .extend(files.no_target_failed().then(|| name.to_owned()));
+            .extend(no_target_failed.then(|| name.to_owned()));
         Ok(())
     }
 
