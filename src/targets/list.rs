@@ -52,6 +52,7 @@ pub struct TargetListBuilder<'a> {
     limits: Limits,
     groups: &'a dyn GroupSource<Options>,
     gathered: Gathered,
+    uses_inventory_groups: bool,
     /// Names of the sources, for the error that they contain no host.
     sources: Vec<String>,
     /// The sources that `--failed-to` wrote when no target had failed.
@@ -80,6 +81,7 @@ impl<'a> TargetListBuilder<'a> {
             limits,
             groups,
             gathered: Gathered::Plain(HostList::default()),
+            uses_inventory_groups: false,
             sources: Vec::new(),
             none_failed: Vec::new(),
             excluded_hosts: Vec::new(),
@@ -144,6 +146,12 @@ impl<'a> TargetListBuilder<'a> {
         files::all_hosts(path, inventory, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
         })
+    }
+
+    /// True if an expression that was added names a group of an inventory, or all its hosts.
+    #[must_use]
+    pub fn uses_inventory_groups(&self) -> bool {
+        self.uses_inventory_groups
     }
 
     /// Returns the names of the hosts that have been added.
@@ -273,6 +281,7 @@ impl<'a> TargetListBuilder<'a> {
         text: &str,
         span: Range<usize>,
     ) -> Result<(), TargetError> {
+        self.uses_inventory_groups |= hosts.is_marked();
         self.gathered.add(hosts, self.limits, origin, text, span)
     }
 }

@@ -10,7 +10,7 @@
 //! groups and genders. If several of these have it, that is an error. Inside a definition, a group without a
 //! source belongs to the source of that definition; mrsh's own definitions can name groups of any source.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -125,8 +125,6 @@ pub struct Groups {
     own_places: BTreeMap<String, Arc<DefinitionPlace>>,
     /// Inventories, each with its path.
     inventories: Vec<(PathBuf, Inventory)>,
-    /// True after a look-up found hosts in an inventory.
-    asked: Cell<bool>,
     loaded: OnceCell<Result<Loaded, GroupError>>,
     /// The source that is asked first for a group without a source.
     default: Option<String>,
@@ -161,7 +159,6 @@ impl Groups {
             own: table::GroupTable::new(OWN, texts),
             own_places,
             inventories: Vec::new(),
-            asked: Cell::new(false),
             loaded: OnceCell::new(),
             default: None,
             warnings: Warnings::default(),
@@ -202,12 +199,6 @@ impl Groups {
     #[must_use]
     pub fn inventories(&self) -> &[(PathBuf, Inventory)] {
         &self.inventories
-    }
-
-    /// True if an expression has named a group of an inventory, or all its hosts.
-    #[must_use]
-    pub fn inventory_was_asked(&self) -> bool {
-        self.asked.get()
     }
 
     /// Returns the names of all sources, with the default one first.
@@ -318,11 +309,10 @@ impl Groups {
         for (_, inventory) in &self.inventories {
             if let Some(hosts) = inventory.hosts(group).map_err(GroupError::Failed)? {
                 let list: &mut HostList = found.get_or_insert_default();
+                // The builder of targets learns from the mark that a group of the inventory was named.
+                list.mark();
                 list.push_list(hosts, Options::default());
             }
-        }
-        if found.is_some() {
-            self.asked.set(true);
         }
         Ok(found.map(|list| Definition::Hosts(Arc::new(list))))
     }
