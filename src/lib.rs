@@ -30,6 +30,7 @@ mod modes;
 pub mod multi_rsh;
 pub mod output;
 pub mod plan;
+pub mod policy;
 pub mod privilege;
 mod random;
 pub mod reader;
