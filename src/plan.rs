@@ -168,7 +168,7 @@ impl Plan {
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
-            transport: cli.default_transport(),
+            transport: transports.default,
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => caller(),

@@ -117,10 +117,7 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
 
 /// Returns the source of the password. If that is a descriptor, the password has been read from it.
 fn password(plan: &RunPlan) -> Result<PasswordSource, Error> {
-    let mut password = match &plan.transports.ssh {
-        Some(ssh) => ssh.password.clone(),
-        None => PasswordSource::None,
-    };
+    let mut password = plan.transports.password.clone();
     password.read()?;
     Ok(password)
 }

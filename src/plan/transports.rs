@@ -37,6 +37,8 @@ pub struct TransportPlan {
     pub rsh: Option<RshOptions>,
     /// Options of ssh through libssh2.
     pub ssh: Option<SshOptions>,
+    /// Source of the password, if a target uses ssh through libssh2.
+    pub password: PasswordSource,
     /// Options of the system's `ssh`.
     pub openssh: Option<OpenSshOptions>,
     /// Options of local commands.
@@ -194,7 +196,6 @@ pub(super) fn decide(
             config: cli.ssh_config.clone(),
             options: ssh_settings(cli)?,
             connect_timeout: cli.connect_timeout,
-            input: None,
         };
         must_exist(OsStr::new("ssh"))?;
         Some(options)
@@ -209,7 +210,6 @@ pub(super) fn decide(
                 None => super::caller(),
             },
             stderr,
-            input: None,
         })
     } else {
         None
@@ -223,10 +223,16 @@ pub(super) fn decide(
             takes_user,
         )?;
     }
+    let password = match (&ssh, cli.password_fd) {
+        (Some(_), Some(fd)) => PasswordSource::Descriptor(fd),
+        (Some(_), None) if cli.password => PasswordSource::Ask,
+        _ => PasswordSource::None,
+    };
     Ok(TransportPlan {
         default: cli.default_transport(),
         rsh,
         ssh,
+        password,
         openssh,
         exec,
         source_ports,
@@ -291,17 +297,11 @@ fn ssh(
         command: ssh_command(cli, command),
         stderr: cli.stderr_mode(),
         raw: cli.raw,
-        input: None,
         config: load(sources.clone()).map_err(SshError::from)?,
         own_configs: own_configs(targets.iter().filter(of_ssh), &sources)?,
         agent: env::var_os("SSH_AUTH_SOCK")
             .filter(|socket| !socket.is_empty())
             .map(PathBuf::from),
-        password: match (cli.password, cli.password_fd) {
-            (_, Some(fd)) => PasswordSource::Descriptor(fd),
-            (true, None) => PasswordSource::Ask,
-            (false, None) => PasswordSource::None,
-        },
     })
 }
 
@@ -393,7 +393,6 @@ fn rsh(
         own_callback_from: targets.iter().any(|target| target.callback_from.is_some()),
         at_once: cli.demo,
         count_time_wait: cli.stats || cli.json,
-        input: None,
     };
     if let SourcePorts::Range(range) = source_ports
         && options.has_callback()

@@ -54,6 +54,14 @@ impl PasswordSource {
     }
 }
 
+/// Sources of the secrets of a run.
+pub struct SecretSources<'a> {
+    /// Source of the password.
+    pub password: PasswordSource,
+    /// Prompt for the password and for passphrases of keys.
+    pub prompt: &'a mut dyn SecretPrompt,
+}
+
 /// Reason why a run cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
@@ -184,8 +192,8 @@ fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Pat
 /// Reads all files and asks for all secrets for these targets.
 pub(super) async fn prepare<'t>(
     options: &SshOptions,
+    secrets: SecretSources<'_>,
     targets: impl Iterator<Item = &'t Target>,
-    asked: &mut dyn SecretPrompt,
     notes: &mut Vec<Notice>,
 ) -> Result<SshSetup, SshError> {
     library::check()?;
@@ -198,7 +206,7 @@ pub(super) async fn prepare<'t>(
     for target in targets {
         let host = options.host(target)?;
         let jump_hosts = options.jump_hosts(&host)?;
-        if matches!(options.password, PasswordSource::Ask) {
+        if matches!(secrets.password, PasswordSource::Ask) {
             jump_hosts
                 .iter()
                 .for_each(|jump_host| logins.add(jump_host, &jump_host.host_name));
@@ -217,7 +225,7 @@ pub(super) async fn prepare<'t>(
         verbose: true,
         text: config_fault::ignored(setting),
     }));
-    let password = password(&options.password, &logins, asked)?;
+    let password = password(secrets.password, &logins, secrets.prompt)?;
     let mut agents = HashMap::new();
     for socket in sockets {
         let client = AgentClient::new(socket.clone());
@@ -235,7 +243,11 @@ pub(super) async fn prepare<'t>(
         .values()
         .flat_map(|loaded| loaded.keys.iter().cloned())
         .collect();
-    identities.unlock(&loaded, password.is_some(), &mut Passphrases(asked))?;
+    identities.unlock(
+        &loaded,
+        password.is_some(),
+        &mut Passphrases(secrets.prompt),
+    )?;
     notes.extend(identities.notices().iter().map(Notice::from));
     Ok(SshSetup {
         supported,
@@ -284,15 +296,15 @@ impl Logins {
 }
 
 fn password(
-    source: &PasswordSource,
+    source: PasswordSource,
     logins: &Logins,
-    asked: &mut dyn SecretPrompt,
+    prompt: &mut dyn SecretPrompt,
 ) -> Result<Option<Zeroizing<String>>, SshError> {
     let secret = match source {
         PasswordSource::None => return Ok(None),
-        PasswordSource::Ask => asked.ask(&logins.prompt()),
-        PasswordSource::Descriptor(fd) => prompt::from_descriptor(*fd),
-        PasswordSource::Read(secret) => Ok(secret.clone()),
+        PasswordSource::Ask => prompt.ask(&logins.prompt()),
+        PasswordSource::Descriptor(fd) => prompt::from_descriptor(fd),
+        PasswordSource::Read(secret) => Ok(secret),
     };
     let secret = secret.map_err(SshError::Password)?;
     let text = str::from_utf8(secret.bytes()).map_err(|_| SshError::PasswordText)?;
