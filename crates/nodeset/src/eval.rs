@@ -181,7 +181,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
                 hosts.map_err(|message| Fault::File(message.into()))?
             }
         };
-        // A filter keeps only the names of its operand.
+        // The operand may become a filter, which is only a set of names.
         if operand.is_marked() {
             list.mark();
         }
