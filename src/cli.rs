@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Parser};
 use reserved_ports::SourcePorts;
 
-use crate::run::policy::Share;
+use crate::policy::Share;
 use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;

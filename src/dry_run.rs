@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 
 use crate::clock::ProcessClock;
 use crate::error_text::plain;
-use crate::output::{Endpoint, RunInfo, RunRules};
+use crate::output::{Endpoint, RunInfo};
 use crate::plan::RunPlan;
+use crate::policy::Policy;
 use crate::run::descriptors::{Descriptors, descriptors};
-use crate::run::policy::Policy;
 use crate::targets::TransportKind;
 use crate::targets::fold;
 use crate::transport::{Budget, NameResolver, TransportError};
@@ -37,7 +37,7 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let found = if plan.demo {
+    let found = if plan.info.demo {
         Vec::new()
     } else {
         runtime.block_on(look_up_all(plan))
@@ -46,9 +46,8 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     runtime.shutdown_background();
     let all_found = !found.iter().any(|found| matches!(found, Some(Err(_))));
     let mut text = targets(&plan.info, &found);
-    text.push_str(&failures(&plan.info, &found, &plan.policy));
-    let fanout = plan.fanout;
-    let descriptors = descriptors(fanout, plan.descriptors_per_host);
+    text.push_str(&failures(&plan.info, &found));
+    let descriptors = descriptors(plan.info.fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     Ok((text, all_found))
 }
@@ -76,7 +75,7 @@ async fn look_up_all(plan: &RunPlan) -> Vec<LookupResult> {
             && let Some((index, host)) = names.next()
         {
             let resolver = resolver.clone();
-            let mut budget = Budget::new(plan.connect_timeout, ProcessClock::default());
+            let mut budget = Budget::new(plan.info.connect_timeout, ProcessClock::default());
             // The addresses do not depend on the port.
             tasks.spawn(async move { (index, resolver.lookup(&host, 0, &mut budget).await) });
         }
@@ -142,17 +141,16 @@ fn targets(info: &RunInfo, found: &[LookupResult]) -> String {
 }
 
 /// Returns the targets that would fail, and the number of targets in later waves that would not be started then.
-fn failures(info: &RunInfo, found: &[LookupResult], policy: &Policy) -> String {
+fn failures(info: &RunInfo, found: &[LookupResult]) -> String {
     let total = info.targets.len();
-    let one_wave = [total];
-    let ends = info.rules.waves.as_deref().unwrap_or(&one_wave);
+    let ends: Vec<usize> = info.policy.waves(total).collect();
     let mut text = String::new();
     let mut failing = Vec::new();
     let mut start = 0;
-    for (number, &end) in (1..).zip(ends) {
+    for (number, &end) in (1..).zip(&ends) {
         failing.extend((start..end).filter(|index| would_fail(found, *index)));
         start = end;
-        if end < total && policy.ends_waves(failing.len(), total) {
+        if end < total && info.policy.ends_waves(failing.len(), total) {
             let waves = ends.len();
             let never = total - end;
             let plural = plural(never);
@@ -189,9 +187,9 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
          descriptors: {wanted} wanted, {allowed} allowed{}\n\
          command: {}\n{}",
         plural(total),
-        info.jobs.min(total),
+        info.fanout.get().min(total),
         waves(info),
-        rules(&info.rules),
+        rules(&info.policy),
         if wanted > allowed {
             ", so the fan-out is smaller"
         } else {
@@ -208,8 +206,8 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
 
 /// Returns the number of waves, and with `--batch` their sizes and targets.
 fn waves(info: &RunInfo) -> String {
-    let Some(ends) = &info.rules.waves else {
-        let waves = info.targets.len().div_ceil(info.jobs);
+    let Some(ends) = info.wave_ends() else {
+        let waves = info.targets.len().div_ceil(info.fanout.get());
         return format!("in {waves} wave{}", if waves == 1 { "" } else { "s" });
     };
     let mut text = match ends.len() {
@@ -217,7 +215,7 @@ fn waves(info: &RunInfo) -> String {
         n => format!("in {n} waves, each when the one before has ended"),
     };
     let mut start = 0;
-    for (number, &end) in (1..).zip(ends) {
+    for (number, &end) in (1..).zip(&ends) {
         if number > MAX_WAVES_LISTED {
             let rest = ends.len() + 1 - number;
             let _ = write!(text, "\n  and {rest} more");
@@ -231,20 +229,19 @@ fn waves(info: &RunInfo) -> String {
 }
 
 /// Returns a line for each rule of the run that differs from the default.
-fn rules(rules: &RunRules) -> String {
+fn rules(policy: &Policy) -> String {
     let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
     let lines = [
-        rules
+        policy
             .deadline
             .map(|time| format!("deadline: {}", seconds(time))),
-        rules
+        policy
             .idle_timeout
             .map(|time| format!("idle timeout: {}", seconds(time))),
-        (rules.retries > 0).then(|| format!("retries: {}", rules.retries)),
-        rules.rate.map(|rate| format!("rate: {rate} per second")),
-        rules
+        (policy.retries > 0).then(|| format!("retries: {}", policy.retries)),
+        policy.rate.map(|rate| format!("rate: {rate} per second")),
+        policy
             .max_failures
-            .as_ref()
             .map(|most| format!("maximum failures: {most}")),
     ];
     let lines = lines.into_iter().flatten();
@@ -294,8 +291,11 @@ fn source_ports(plan: &RunPlan) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::num::{NonZeroU32, NonZeroUsize};
+
     use super::*;
     use crate::output::testing::run_info;
+    use crate::policy::Share;
     use crate::targets::Target;
 
     fn info() -> RunInfo {
@@ -318,7 +318,7 @@ mod tests {
             .into(),
             command: "echo 'ü\x1b' \"$A\"".into(),
             user: "ops".to_owned(),
-            jobs: 3,
+            fanout: NonZeroUsize::new(3).unwrap(),
             ..run_info::<&str>(&[])
         }
     }
@@ -344,15 +344,16 @@ mod tests {
         ");
     }
 
+    fn shares(texts: &[&str]) -> Vec<Share> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
     /// Returns the text about failures among ten targets in these waves. The targets in `unknown` have no address.
-    fn failures_of_ten(
-        waves: Option<Vec<usize>>,
-        max_failures: Option<&str>,
-        unknown: &[usize],
-    ) -> String {
+    fn failures_of_ten(batch: &[&str], max_failures: Option<&str>, unknown: &[usize]) -> String {
         let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
         let mut info = run_info(&names);
-        info.rules.waves = waves;
+        info.policy.batch = shares(batch);
+        info.policy.max_failures = max_failures.map(|text| text.parse().unwrap());
         let found: Vec<LookupResult> = (0..10)
             .map(|index| {
                 Some(if unknown.contains(&index) {
@@ -362,32 +363,28 @@ mod tests {
                 })
             })
             .collect();
-        let policy = Policy {
-            max_failures: max_failures.map(|text| text.parse().unwrap()),
-            ..Policy::default()
-        };
-        failures(&info, &found, &policy)
+        failures(&info, &found)
     }
 
     #[test]
     fn later_waves_are_not_started_and_do_not_fail() {
-        let waves = || Some(vec![1, 3, 10]);
-        assert_eq!(failures_of_ten(None, None, &[]), "");
-        assert_eq!(failures_of_ten(waves(), None, &[]), "");
-        insta::assert_snapshot!(failures_of_ten(None, None, &[2, 3, 7]), @"3 of 10 targets would fail: n[2-3,7]");
+        let waves = &["1", "2", "7"][..];
+        assert_eq!(failures_of_ten(&[], None, &[]), "");
+        assert_eq!(failures_of_ten(waves, None, &[]), "");
+        insta::assert_snapshot!(failures_of_ten(&[], None, &[2, 3, 7]), @"3 of 10 targets would fail: n[2-3,7]");
         // A target that would not be started would not fail.
-        insta::assert_snapshot!(failures_of_ten(waves(), None, &[0, 7]), @r"
+        insta::assert_snapshot!(failures_of_ten(waves, None, &[0, 7]), @r"
         1 of 10 targets would fail: n0
         9 targets would not be started: wave 1 of 3 has failures
         ");
-        insta::assert_snapshot!(failures_of_ten(waves(), None, &[2, 7]), @r"
+        insta::assert_snapshot!(failures_of_ten(waves, None, &[2, 7]), @r"
         1 of 10 targets would fail: n2
         7 targets would not be started: wave 2 of 3 has failures
         ");
-        insta::assert_snapshot!(failures_of_ten(waves(), None, &[7, 9]), @"2 of 10 targets would fail: n[7,9]");
+        insta::assert_snapshot!(failures_of_ten(waves, None, &[7, 9]), @"2 of 10 targets would fail: n[7,9]");
         // --max-failures replaces the rule that a wave with a failure is the last.
-        insta::assert_snapshot!(failures_of_ten(waves(), Some("3"), &[0, 2, 9]), @"3 of 10 targets would fail: n[0,2,9]");
-        insta::assert_snapshot!(failures_of_ten(waves(), Some("20%"), &[0, 2, 9]), @r"
+        insta::assert_snapshot!(failures_of_ten(waves, Some("3"), &[0, 2, 9]), @"3 of 10 targets would fail: n[0,2,9]");
+        insta::assert_snapshot!(failures_of_ten(waves, Some("20%"), &[0, 2, 9]), @r"
         2 of 10 targets would fail: n[0,2]
         7 targets would not be started: wave 2 of 3 has failures
         ");
@@ -406,13 +403,13 @@ mod tests {
         command: echo 'ü\u{1b}' "$A"
         "#);
         let mut batch = info();
-        batch.rules = RunRules {
+        batch.policy = Policy {
             deadline: Some(Duration::from_secs(600)),
             retries: 2,
-            rate: Some(20),
-            max_failures: Some("10%".to_owned()),
-            waves: Some(vec![1, 4]),
-            ..RunRules::default()
+            rate: NonZeroU32::new(20),
+            max_failures: Some(Share::Percent(10)),
+            batch: shares(&["1", "3"]),
+            ..Policy::default()
         };
         insta::assert_snapshot!(needs(&batch, "any", enough), @r#"
         4 targets, fan-out 3, in 2 waves, each when the one before has ended
@@ -426,7 +423,7 @@ mod tests {
         descriptors: 140 wanted, 1024 allowed
         command: echo 'ü\u{1b}' "$A"
         "#);
-        batch.rules.waves = Some((1..=30).collect());
+        batch.policy.batch = shares(&["1"]);
         batch.targets = vec![batch.targets[0].clone(); 30].into();
         let long = needs(&batch, "any", enough);
         assert!(

@@ -31,6 +31,7 @@ mod modes;
 mod multi_rsh;
 mod output;
 mod plan;
+mod policy;
 mod privilege;
 mod random;
 mod reader;

@@ -21,7 +21,6 @@ use crate::error::Error;
 use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
 use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
-use crate::run::policy::Policy;
 use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup};
 use crate::targets::{Selection, TargetError};
@@ -83,16 +82,8 @@ pub struct FilterPlan {
 /// Everything that is decided about a run before it is set up. Nothing changes it later.
 #[derive(Debug)]
 pub struct RunPlan {
-    /// Facts for the reports, among them the targets as they were named.
+    /// Settings that the reports show, among them the targets as they were named.
     pub info: RunInfo,
-    /// Maximum number of targets in progress.
-    pub fanout: NonZeroUsize,
-    /// Maximum time from the start of an attempt to the start of the command.
-    pub connect_timeout: Duration,
-    /// Maximum run time of the command.
-    pub command_timeout: Option<Duration>,
-    /// Limits, retries and waves.
-    pub policy: Policy,
     /// Maximum number of descriptors for one target, those of `--demo` included.
     pub descriptors_per_host: u32,
     /// Warnings about hosts files and groups.
@@ -103,8 +94,6 @@ pub struct RunPlan {
     pub keys: SignalKeys,
     /// Limits of the spool for standard input, if the commands read it.
     pub stdin: Option<InputLimits>,
-    /// True if embedded daemons answer for all targets.
-    pub demo: bool,
     /// True if the plan is only printed (`-n`).
     pub dry: bool,
     /// Choice and form of the reports.
@@ -121,7 +110,7 @@ impl RunPlan {
     /// Returns true if the run connects from the ports that rshd trusts. Embedded daemons accept any port.
     #[must_use]
     pub fn binds_reserved(&self) -> bool {
-        !self.demo && self.transports.binds_reserved()
+        !self.info.demo && self.transports.binds_reserved()
     }
 }
 
@@ -163,7 +152,6 @@ impl Plan {
             return Err(Error::OneStandardInput);
         }
         let report = output::spec(&cli, terminals)?;
-        let policy = rules::policy(&cli);
         let targets = match targets::of_run(&cli, &groups) {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
                 return Ok(Plan::NoTargets(reason));
@@ -180,7 +168,7 @@ impl Plan {
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
-            transport: cli.default_transport(),
+            transport: transports.default,
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => caller(),
@@ -188,10 +176,10 @@ impl Plan {
             user_given: cli.user.is_some(),
             port: cli.port,
             resolved: transports.resolved(&targets)?,
-            jobs: cli.jobs.get(),
+            fanout: cli.jobs,
             connect_timeout: cli.connect_timeout,
             command_timeout: cli.command_timeout,
-            rules: rules::for_reports(&policy, targets.len()),
+            policy: rules::policy(&cli),
             stderr: match cli.stderr_mode() {
                 StderrMode::Separate => "separate",
                 StderrMode::Merge => "merge",
@@ -208,10 +196,6 @@ impl Plan {
         };
         Ok(Plan::Run(Box::new(RunPlan {
             info,
-            fanout: cli.jobs,
-            connect_timeout: cli.connect_timeout,
-            command_timeout: cli.command_timeout,
-            policy,
             descriptors_per_host: transports.descriptors_per_host()
                 + if cli.demo { DESCRIPTORS_PER_SESSION } else { 0 },
             notices: notices(&groups),
@@ -222,7 +206,6 @@ impl Plan {
                 spool: cli.stdin_spool as u64,
                 stall_timeout: cli.connect_timeout + INPUT_GRACE,
             }),
-            demo: cli.demo,
             dry: cli.dry_run,
             report,
             terminals,

@@ -41,7 +41,7 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     if !plan.binds_reserved() {
         privilege::give_up().map_err(Error::system(privilege::DROP))?;
     }
-    let demo = if plan.demo {
+    let demo = if plan.info.demo {
         Some(EmbeddedDaemons::start(&plan)?)
     } else {
         None
@@ -53,10 +53,10 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     // The password is read before the input, which goes to hosts and may follow on the same descriptor.
     let password = password(&plan)?;
     let input = input(&plan)?;
-    let named = Arc::clone(&plan.info.targets);
+    let info = Arc::new(plan.info);
     let targets = match &demo {
-        Some(demo) => demo.targets(&named),
-        None => Arc::clone(&named),
+        Some(demo) => demo.targets(&info.targets),
+        None => Arc::clone(&info.targets),
     };
     let mut notices = plan.notices;
     notices.extend(demo.as_ref().map(EmbeddedDaemons::notice));
@@ -78,14 +78,13 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         messages,
         failed: report_failed,
         thread,
-    } = output::start(&plan.report, plan.info, console)
-        .map_err(Error::system("set up the reports"))?;
+    } = output::start(&plan.report, &info, console).map_err(Error::system("set up the reports"))?;
     let spec = RunSpec {
         targets,
-        fanout: plan.fanout,
-        connect_timeout: plan.connect_timeout,
-        command_timeout: plan.command_timeout,
-        policy: plan.policy,
+        fanout: info.fanout,
+        connect_timeout: info.connect_timeout,
+        command_timeout: info.command_timeout,
+        policy: info.policy.clone(),
         descriptors_per_host: plan.descriptors_per_host,
         input: input.clone(),
         notices,
@@ -106,13 +105,13 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     runtime.shutdown_background();
     // A closed channel says that the thread has written everything that can be written.
     let errors = if messages.is_closed() {
-        join_reports(thread, &named, &stats)
+        join_reports(thread, &info.targets, &stats)
     } else {
         // The run has given up waiting for the reader of the reports. The thread ends with the process.
         print_message_without_wait(
             "not all output was written: its reader did not take it in time",
         );
-        name_left_running(&named, &stats);
+        name_left_running(&info.targets, &stats);
         Vec::new()
     };
     Ok(status(&stats, plan.worst_status, &errors))
@@ -120,10 +119,7 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
 
 /// Returns the source of the password. If that is a descriptor, the password has been read from it.
 fn password(plan: &RunPlan) -> Result<PasswordSource, Error> {
-    let mut password = match &plan.transports.ssh {
-        Some(ssh) => ssh.password.clone(),
-        None => PasswordSource::None,
-    };
+    let mut password = plan.transports.password.clone();
     password.read()?;
     Ok(password)
 }

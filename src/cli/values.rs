@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use reserved_ports::SourcePorts;
 
-use crate::run::policy::Share;
+use crate::policy::Share;
 use crate::targets::TransportKind;
 use crate::transport::StderrMode;
 

@@ -1,13 +1,14 @@
 //! Facts about a run that reports show beside its events.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::label::LabelField;
+use crate::policy::Policy;
 use crate::targets::{Target, TargetId, TransportKind};
 
-/// The settings of a run, for reports and for `-n`. Only text depends on it; the run itself reads `RunSpec`, and the
-/// transports have their own settings.
+/// The settings of a run that reports and `-n` show. Those of the transports are in the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunInfo {
     /// The targets as the user named them. With `--demo`, the run uses other addresses for them.
@@ -25,13 +26,13 @@ pub struct RunInfo {
     /// Resolved ssh endpoints, indexed by [`TargetId`]. Empty without ssh targets.
     pub resolved: Vec<Option<ResolvedEndpoint>>,
     /// The fan-out.
-    pub jobs: usize,
+    pub fanout: NonZeroUsize,
     /// Maximum time up to the start of the command.
     pub connect_timeout: Duration,
     /// Maximum time from the start of the command.
     pub command_timeout: Option<Duration>,
     /// Limits, retries and waves.
-    pub rules: RunRules,
+    pub policy: Policy,
     /// Value of `--stderr`.
     pub stderr: &'static str,
     /// Value of `--source-ports`.
@@ -72,27 +73,13 @@ pub struct Endpoint<'a> {
     pub jump_hosts: Option<&'a str>,
 }
 
-/// Limits, retries and waves of a run. A copy of `run::policy::Policy` for text, since this module imports nothing of
-/// `run`. The options of the same names describe the fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunRules {
-    /// Time between TERM and KILL.
-    pub kill_after: Duration,
-    /// Maximum time of the whole run.
-    pub deadline: Option<Duration>,
-    /// Maximum time without output of a command.
-    pub idle_timeout: Option<Duration>,
-    /// Number of further attempts per host.
-    pub retries: u32,
-    /// Maximum number of attempts per second.
-    pub rate: Option<u32>,
-    /// Number of failures that stops the run, as it is typed.
-    pub max_failures: Option<String>,
-    /// Index after the last target of each wave; `None` without waves.
-    pub waves: Option<Vec<usize>>,
-}
-
 impl RunInfo {
+    /// Returns the index after the last target of each wave; `None` without waves.
+    #[must_use]
+    pub fn wave_ends(&self) -> Option<Vec<usize>> {
+        self.policy.wave_ends(self.targets.len())
+    }
+
     /// Returns the label of a target.
     #[must_use]
     pub fn label(&self, target: TargetId) -> &str {

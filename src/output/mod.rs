@@ -50,7 +50,7 @@ pub use failed_to::FailedTo;
 pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
-pub use info::{Endpoint, ResolvedEndpoint, RunInfo, RunRules};
+pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
 pub use label::LabelFormat;
 pub use summary::{SummaryLevel, left_running, may_be_running};
 
@@ -150,12 +150,12 @@ pub struct Reports {
 ///
 /// # Errors
 /// A file cannot be created, or the thread cannot be started.
-pub fn start(spec: &ReportSpec, info: RunInfo, mut console: Console) -> io::Result<Reports> {
+pub fn start(spec: &ReportSpec, info: &Arc<RunInfo>, mut console: Console) -> io::Result<Reports> {
     // A stream that cannot be written must not end the reports that go elsewhere.
     console.outlive_failures();
     let failed = Arc::new(Notify::new());
     let reporting = ReporterThread {
-        reporters: reporters(spec, &Arc::new(info), &failed)?,
+        reporters: reporters(spec, info, &failed)?,
         console,
         failed: Arc::clone(&failed),
         errors: Vec::new(),
@@ -348,7 +348,7 @@ mod tests {
     }
 
     fn started(labels: &[&str], console: Console) -> (Sender<Message>, JoinHandle<Vec<io::Error>>) {
-        let reports = start(&spec(), run_info(labels), console).unwrap();
+        let reports = start(&spec(), &Arc::new(run_info(labels)), console).unwrap();
         (reports.messages, reports.thread)
     }
 
@@ -427,7 +427,7 @@ mod tests {
             messages,
             failed,
             thread,
-        } = start(&spec, run_info(&["a", "b"]), console).unwrap();
+        } = start(&spec, &Arc::new(run_info(&["a", "b"])), console).unwrap();
         let first = vec![run_started(&["a", "b"]), output(0, Stream::Stdout, b"1\n")];
         messages.send(Message::Events(first)).await.unwrap();
         failed.notified().await;
@@ -473,7 +473,7 @@ mod tests {
         spec.failed_to = Some(FailedTo::File(list.clone()));
         let names = ["a", "b", "c", "d"];
         let console = recorder.console(Terminals::default());
-        let reports = start(&spec, run_info(&names), console).unwrap();
+        let reports = start(&spec, &Arc::new(run_info(&names)), console).unwrap();
         let events = vec![
             run_started(&names),
             output(1, Stream::Stdout, b"1\n"),

@@ -46,6 +46,7 @@ const NARROW_TEMPLATE: &str = "{pos}/{len} {wide_msg}";
 #[derive(Debug)]
 pub(super) struct Progress {
     info: Arc<RunInfo>,
+    wave_ends: Option<Vec<usize>>,
     width: fn() -> u16,
     canvas: BarCanvas,
     bar: ProgressBar,
@@ -82,6 +83,7 @@ impl Progress {
         bar.set_style(style(TEMPLATE));
         Progress {
             info: Arc::clone(info),
+            wave_ends: info.wave_ends(),
             width,
             canvas,
             bar,
@@ -165,8 +167,7 @@ impl Progress {
 
     /// Returns the number of the current wave, if there are several.
     fn wave(&self) -> Option<String> {
-        let ends = self.info.rules.waves.as_ref();
-        let ends = ends.filter(|ends| ends.len() > 1)?;
+        let ends = self.wave_ends.as_ref().filter(|ends| ends.len() > 1)?;
         let before = ends.iter().filter(|&&end| end < self.started).count();
         Some(format!("wave {} of {}", before + 1, ends.len()))
     }
@@ -358,7 +359,7 @@ mod tests {
     #[test]
     fn the_bar_has_the_wave() {
         let mut info = run_info(&["a", "b", "c", "d", "e", "f", "g"]);
-        info.rules.waves = Some(vec![1, 3, 7]);
+        info.policy.batch = ["1", "2", "4"].map(|size| size.parse().unwrap()).into();
         let mut progress = Progress::new(&Arc::new(info), || 100);
         let mut console = Recorder::default().console(BOTH);
         let mut shown = Vec::new();

@@ -1,13 +1,15 @@
 //! Code for the tests and the fuzz target of the reporters: a console that records every write, and events.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::lines::Lines;
-use super::{Colors, Console, Reporter, RunInfo, RunRules, Terminals};
+use super::{Colors, Console, Reporter, RunInfo, Terminals};
 use crate::event::{Chunk, Facts, RemoteExit, Stream};
 use crate::event::{Event, Finished, Outcome};
+use crate::policy::Policy;
 use crate::targets::{Target, TargetId, TransportKind};
 
 type Writes = Arc<Mutex<Vec<(Stream, Vec<u8>)>>>;
@@ -71,10 +73,10 @@ pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
         user_given: false,
         port: None,
         resolved: Vec::new(),
-        jobs: 32,
+        fanout: const { NonZeroUsize::new(32).unwrap() },
         connect_timeout: Duration::from_secs(10),
         command_timeout: None,
-        rules: RunRules::default(),
+        policy: Policy::default(),
         stderr: "separate",
         source_ports: "reserved".to_owned(),
         raw: false,

@@ -3,8 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::cli::Cli;
-use crate::output::RunRules;
-use crate::run::policy::{Policy, Share};
+use crate::policy::{Policy, Share};
 
 /// Returns the limits, retries and waves of a run.
 pub(super) fn policy(cli: &Cli) -> Policy {
@@ -22,18 +21,5 @@ pub(super) fn policy(cli: &Cli) -> Policy {
             Some(shares) => shares.0.clone(),
             None => Vec::new(),
         },
-    }
-}
-
-/// Returns a policy for the reports of a run of `total` targets.
-pub(super) fn for_reports(policy: &Policy, total: usize) -> RunRules {
-    RunRules {
-        kill_after: policy.kill_after,
-        deadline: policy.deadline,
-        idle_timeout: policy.idle_timeout,
-        retries: policy.retries,
-        rate: policy.rate.map(NonZeroU32::get),
-        max_failures: policy.max_failures.map(|share| share.to_string()),
-        waves: (!policy.batch.is_empty()).then(|| policy.waves(total).collect()),
     }
 }

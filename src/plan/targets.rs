@@ -118,7 +118,7 @@ fn read(
         list.add_expr("@*", Origin::named("-a"))?;
     }
     // If the command line names a group of the inventory, only the hosts of that group are targets, as for Ansible.
-    if !groups.inventory_was_asked() {
+    if !list.uses_inventory_groups() {
         for (file, inventory) in inventories {
             list.add_inventory(file, inventory)?;
             if let Some(notice) = all_instead_of_some(file, inventory, &expressed) {

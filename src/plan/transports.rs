@@ -37,6 +37,8 @@ pub struct TransportPlan {
     pub rsh: Option<RshOptions>,
     /// Options of ssh through libssh2.
     pub ssh: Option<SshOptions>,
+    /// Source of the password, if a target uses ssh through libssh2.
+    pub password: PasswordSource,
     /// Options of the system's `ssh`.
     pub openssh: Option<OpenSshOptions>,
     /// Options of local commands.
@@ -196,7 +198,6 @@ pub(super) fn decide(
             config: cli.ssh_config.clone(),
             options: ssh_settings(cli)?,
             connect_timeout: cli.connect_timeout,
-            input: None,
         };
         must_exist(OsStr::new("ssh"))?;
         Some(options)
@@ -211,7 +212,6 @@ pub(super) fn decide(
                 None => super::caller(),
             },
             stderr,
-            input: None,
         })
     } else {
         None
@@ -225,10 +225,16 @@ pub(super) fn decide(
             takes_user,
         )?;
     }
+    let password = match (&ssh, cli.password_fd) {
+        (Some(_), Some(fd)) => PasswordSource::Descriptor(fd),
+        (Some(_), None) if cli.password => PasswordSource::Ask,
+        _ => PasswordSource::None,
+    };
     Ok(TransportPlan {
         default: cli.default_transport(),
         rsh,
         ssh,
+        password,
         openssh,
         exec,
         source_ports,
@@ -294,17 +300,11 @@ fn ssh(
         command: ssh_command(cli, command),
         stderr: cli.stderr_mode(),
         raw: cli.raw,
-        input: None,
         config: load(sources.clone()).map_err(SshError::from)?,
         own_configs: own_configs(targets.iter().filter(of_ssh), &sources)?,
         agent: env::var_os("SSH_AUTH_SOCK")
             .filter(|socket| !socket.is_empty())
             .map(PathBuf::from),
-        password: match (cli.password, cli.password_fd) {
-            (_, Some(fd)) => PasswordSource::Descriptor(fd),
-            (true, None) => PasswordSource::Ask,
-            (false, None) => PasswordSource::None,
-        },
     })
 }
 
@@ -397,7 +397,6 @@ fn rsh(
         at_once: cli.demo,
         // Counting needs a dump of the kernel's sockets.
         count_time_wait: cli.stats || cli.json,
-        input: None,
     };
     if let SourcePorts::Range(range) = source_ports
         && options.has_callback()

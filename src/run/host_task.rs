@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::cancel::CancelWatch;
 use super::command_limits::{CommandClock, last_read, out_of_time};
-use super::policy::Policy;
 use super::rate::RateLimiter;
 use super::retry;
 use super::waiting::{SHORTAGE_PAUSE, WaitReason};
@@ -19,6 +18,7 @@ use crate::clock::ProcessClock;
 use crate::event::{
     CancelReason, Chunk, Facts, Failure, FailureClass, LeftRunning, Outcome, Phase, RemoteExit,
 };
+use crate::policy::Policy;
 use crate::reader::Reader;
 use crate::targets::{Target, TargetId};
 use crate::transport::{

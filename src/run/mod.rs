@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::event::Notice;
+use crate::policy::Policy;
 use crate::reader::Reader;
 use crate::targets::Target;
 use crate::transport::Input;
@@ -21,7 +22,6 @@ mod command_limits;
 pub mod descriptors;
 mod host_task;
 mod messages;
-pub mod policy;
 mod rate;
 mod reader_timeout;
 mod retry;
@@ -45,7 +45,7 @@ pub struct RunSpec {
     /// Maximum time of the command, from its start.
     pub command_timeout: Option<Duration>,
     /// Limits, retries and waves.
-    pub policy: policy::Policy,
+    pub policy: Policy,
     /// Number of descriptors that one target needs.
     pub descriptors_per_host: u32,
     /// Standard input of the commands. The dispatcher reports ended targets to it.

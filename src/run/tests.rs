@@ -10,13 +10,13 @@ use reserved_ports::PortWait;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::policy::Policy;
 use super::signal::{ControlRequest, SignalSource};
 use super::*;
 use crate::event;
 use crate::event::FailureClass;
 use crate::event::{CancelReason, Event, Finished, Message, Outcome, RunStats};
 use crate::event::{Chunk, Facts, LeftRunning, Phase, RemoteExit, Side, Stream};
+use crate::policy::Policy;
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::{

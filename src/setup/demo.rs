@@ -9,6 +9,7 @@ use crate::event::Notice;
 use crate::plan::{RunPlan, range_text};
 use crate::random;
 use crate::targets::{Target, TransportKind};
+use crate::transport::rsh::RshOptions;
 use reserved_ports::{RESERVED, SourcePorts};
 
 /// The daemons of a run. They end, with the commands that they run, when this is dropped.
@@ -55,12 +56,17 @@ impl EmbeddedDaemons {
             .collect()
     }
 
-    pub(super) fn local_user(&self) -> &str {
-        &self.token
+    /// Returns the options of rsh with the values of these daemons.
+    pub(super) fn options(&self, options: RshOptions) -> RshOptions {
+        RshOptions {
+            local_user: self.token.clone(),
+            reserved_callers: self.calls_back_from_reserved(),
+            ..options
+        }
     }
 
     /// True if call-backs come from reserved ports.
-    pub(super) fn calls_back_from_reserved(&self) -> bool {
+    fn calls_back_from_reserved(&self) -> bool {
         self.daemons.callback_port() == CallbackPort::Reserved
     }
 

@@ -7,11 +7,11 @@ use crate::event::Notice;
 use crate::plan::TransportPlan;
 use crate::targets::{Target, TransportKind};
 use crate::transport::any::AnyTransport;
-use crate::transport::exec::openssh::{OpenSshOptions, OpenSshTransport};
-use crate::transport::exec::{ExecOptions, ExecTransport};
-use crate::transport::rsh::{RshOptions, RshTransport};
+use crate::transport::exec::ExecTransport;
+use crate::transport::exec::openssh::OpenSshTransport;
+use crate::transport::rsh::RshTransport;
 use crate::transport::ssh::prompt::Terminal;
-use crate::transport::ssh::{PasswordSource, SshOptions, SshTransport};
+use crate::transport::ssh::{PasswordSource, SecretSources, SshTransport};
 use crate::transport::{Input, NameResolver};
 
 /// Values that exist only once the set-up has begun, and which the plan therefore lacks.
@@ -44,8 +44,11 @@ pub(super) async fn set_up(
     let rsh = match plan.rsh {
         Some(options) => {
             let pool = pool.insert(ports::pool(rsh_source_ports, targets.len(), notices)?);
-            let options = rsh_options(options, input.clone(), demo);
-            let rsh = RshTransport::new(options, pool.clone(), resolver.clone());
+            let options = match demo {
+                Some(demo) => demo.options(options),
+                None => options,
+            };
+            let rsh = RshTransport::new(options, input.clone(), pool.clone(), resolver.clone());
             Some(rsh.map_err(Error::system(no_random))?)
         }
         None => None,
@@ -57,30 +60,31 @@ pub(super) async fn set_up(
                 Some(pool) if plan.ssh_source_ports == *rsh_source_ports => pool,
                 _ => ports::pool(&plan.ssh_source_ports, targets.len(), notices)?,
             };
-            let options = SshOptions {
+            let secrets = SecretSources {
                 password,
-                input: input.clone(),
-                ..options
+                prompt: &mut Terminal,
             };
             let uses_ssh =
                 |target: &&Target| target.transport_or(plan.default) == TransportKind::Ssh;
             let ssh_targets = targets.iter().filter(uses_ssh);
-            let prompt = &mut Terminal;
-            let ssh =
-                SshTransport::new(options, ssh_targets, pool, resolver, prompt, notices).await?;
-            Some(Box::new(ssh))
+            let input = input.clone();
+            let ssh = SshTransport::new(
+                options,
+                input,
+                secrets,
+                ssh_targets,
+                pool,
+                resolver,
+                notices,
+            );
+            Some(Box::new(ssh.await?))
         }
         None => None,
     };
-    let openssh = plan.openssh.map(|options| {
-        OpenSshTransport::new(OpenSshOptions {
-            input: input.clone(),
-            ..options
-        })
-    });
-    let exec = plan
-        .exec
-        .map(|options| ExecTransport::new(ExecOptions { input, ..options }));
+    let openssh = plan.openssh;
+    let openssh = openssh.map(|options| OpenSshTransport::new(options, input.clone()));
+    let exec = plan.exec;
+    let exec = exec.map(|options| ExecTransport::new(options, input));
     Ok(AnyTransport {
         default: plan.default,
         rsh,
@@ -88,20 +92,4 @@ pub(super) async fn set_up(
         openssh: openssh.transpose().map_err(Error::system(no_random))?,
         exec,
     })
-}
-
-fn rsh_options(
-    options: RshOptions,
-    input: Option<Input>,
-    demo: Option<&EmbeddedDaemons>,
-) -> RshOptions {
-    match demo {
-        Some(demo) => RshOptions {
-            local_user: demo.local_user().to_owned(),
-            reserved_callers: demo.calls_back_from_reserved(),
-            input,
-            ..options
-        },
-        None => RshOptions { input, ..options },
-    }
 }

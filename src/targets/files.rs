@@ -3,7 +3,7 @@
 //! Used by the builder for `-f` and for standard input, and by expressions for `^file`. Lines are
 //! handed on as they are read, so a file costs no more memory than its longest line.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
@@ -100,7 +100,6 @@ pub(super) struct FileReader<'a> {
     warnings: &'a Warnings,
     /// The files that are being read, each included by the one before.
     open: RefCell<Vec<PathBuf>>,
-    no_target_failed: Cell<bool>,
 }
 
 impl<'a> FileReader<'a> {
@@ -114,17 +113,11 @@ impl<'a> FileReader<'a> {
             groups,
             warnings,
             open: RefCell::default(),
-            no_target_failed: Cell::new(false),
         }
     }
 
-    /// True if a file contained the comment [`NO_TARGET_FAILED`].
-    pub(super) fn no_target_failed(&self) -> bool {
-        self.no_target_failed.get()
-    }
-
-    /// Reads a file and what it includes.
-    pub(super) fn read_file(&self, path: &Path, sink: Sink<'_>) -> Result<(), TargetError> {
+    /// Reads a file and what it includes. Returns true if one of the files has the comment [`NO_TARGET_FAILED`].
+    pub(super) fn read_file(&self, path: &Path, sink: Sink<'_>) -> Result<bool, TargetError> {
         let name = path.display().to_string();
         let file = match File::open(path) {
             Ok(file) => file,
@@ -132,7 +125,8 @@ impl<'a> FileReader<'a> {
         };
         let mut file = BufReader::new(file);
         if is_inventory(path, &mut file)? {
-            return all_hosts(path, &parse_inventory(path, file, self.limits)?, sink);
+            all_hosts(path, &parse_inventory(path, file, self.limits)?, sink)?;
+            return Ok(false);
         }
         self.open.borrow_mut().push(path.to_owned());
         let read = self.read_lines(&name, file, sink);
@@ -140,16 +134,17 @@ impl<'a> FileReader<'a> {
         read
     }
 
-    /// Reads lines that errors say are from `name`.
+    /// Reads lines that errors say are from `name`. The result is that of [`read_file`](FileReader::read_file).
     pub(super) fn read_lines(
         &self,
         name: &str,
         mut reader: impl BufRead,
         sink: Sink<'_>,
-    ) -> Result<(), TargetError> {
+    ) -> Result<bool, TargetError> {
         let resolver = Resolver::new(self.limits.max_targets, self.groups, self);
         let shared: Arc<str> = name.into();
         let mut bytes = Vec::new();
+        let mut no_target_failed = false;
         for number in 1.. {
             let origin = Origin::line(&shared, number);
             bytes.clear();
@@ -174,9 +169,7 @@ impl<'a> FileReader<'a> {
                 line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
             }
             let text = readable(line, &origin)?;
-            if text == NO_TARGET_FAILED {
-                self.no_target_failed.set(true);
-            }
+            no_target_failed |= text == NO_TARGET_FAILED;
             match hosts_file::parse_line(text, &resolver) {
                 Ok(HostsFileLine::Nothing) => {}
                 Ok(HostsFileLine::EmptyInclude) => self.warnings.add(format!(
@@ -184,7 +177,7 @@ impl<'a> FileReader<'a> {
                 )),
                 Ok(HostsFileLine::Hosts(hosts, span)) => sink(hosts, &origin, text, span)?,
                 Ok(HostsFileLine::Include(path, span)) => {
-                    self.include(path, &origin, text, span, sink)?
+                    no_target_failed |= self.include(path, &origin, text, span, sink)?;
                 }
                 Err(LineError {
                     span,
@@ -195,7 +188,7 @@ impl<'a> FileReader<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(no_target_failed)
     }
 
     /// Reads an included file: its path is relative to the including file or, as in pdsh, to the
@@ -207,7 +200,7 @@ impl<'a> FileReader<'a> {
         text: &str,
         span: Range<usize>,
         sink: Sink<'_>,
-    ) -> Result<(), TargetError> {
+    ) -> Result<bool, TargetError> {
         let refuse = |message: String| {
             let help = Some("#include names another hosts file".to_owned());
             Err(Diagnostic::new(origin, text, span, message, help).into())
@@ -237,7 +230,7 @@ impl<'a> FileReader<'a> {
                 origin.line_number().unwrap_or_default(),
                 names.join(" → ")
             ));
-            return Ok(());
+            return Ok(false);
         }
         if open.len() >= MAX_DEPTH {
             return refuse(format!("files include files more than {MAX_DEPTH} deep"));
@@ -268,7 +261,7 @@ impl HostFiles<Options> for FileReader<'_> {
             _ => self.read_file(Path::new(path), &mut add),
         };
         match read {
-            Ok(()) => Ok(Arc::new(list)),
+            Ok(_) => Ok(Arc::new(list)),
             Err(TargetError::Read { name, source }) => Err(format!("cannot read {name}: {source}")),
             Err(error) => Err(error.to_string()),
         }

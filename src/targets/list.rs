@@ -52,6 +52,7 @@ pub struct TargetListBuilder<'a> {
     limits: Limits,
     groups: &'a dyn GroupSource<Options>,
     gathered: Gathered,
+    uses_inventory_groups: bool,
     /// Names of the sources, for the error that they contain no host.
     sources: Vec<String>,
     /// The sources that `--failed-to` wrote when no target had failed.
@@ -80,6 +81,7 @@ impl<'a> TargetListBuilder<'a> {
             limits,
             groups,
             gathered: Gathered::Plain(HostList::default()),
+            uses_inventory_groups: false,
             sources: Vec::new(),
             none_failed: Vec::new(),
             excluded_hosts: Vec::new(),
@@ -132,11 +134,10 @@ impl<'a> TargetListBuilder<'a> {
         let reader = FileReader::new(self.limits, self.groups, &warnings);
         let name = path.display().to_string();
         self.add_source(&name);
-        reader.read_file(path, &mut |hosts, origin, text, span| {
+        let no_target_failed = reader.read_file(path, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
         })?;
-        self.none_failed
-            .extend(reader.no_target_failed().then_some(name));
+        self.none_failed.extend(no_target_failed.then_some(name));
         Ok(())
     }
 
@@ -146,6 +147,12 @@ impl<'a> TargetListBuilder<'a> {
         files::all_hosts(path, inventory, &mut |hosts, origin, text, span| {
             self.add_hosts(hosts, origin, text, span)
         })
+    }
+
+    /// True if an expression that was added names a group of an inventory, or all its hosts.
+    #[must_use]
+    pub fn uses_inventory_groups(&self) -> bool {
+        self.uses_inventory_groups
     }
 
     /// Returns the names of the hosts that have been added.
@@ -159,11 +166,12 @@ impl<'a> TargetListBuilder<'a> {
         self.add_source(name);
         let warnings = self.warnings.clone();
         let files = FileReader::new(self.limits, self.groups, &warnings);
-        files.read_lines(name, reader, &mut |hosts, origin, text, span| {
-            self.add_hosts(hosts, origin, text, span)
-        })?;
+        let no_target_failed =
+            files.read_lines(name, reader, &mut |hosts, origin, text, span| {
+                self.add_hosts(hosts, origin, text, span)
+            })?;
         self.none_failed
-            .extend(files.no_target_failed().then(|| name.to_owned()));
+            .extend(no_target_failed.then(|| name.to_owned()));
         Ok(())
     }
 
@@ -275,6 +283,7 @@ impl<'a> TargetListBuilder<'a> {
         text: &str,
         span: Range<usize>,
     ) -> Result<(), TargetError> {
+        self.uses_inventory_groups |= hosts.is_marked();
         self.gathered.add(hosts, self.limits, origin, text, span)
     }
 }

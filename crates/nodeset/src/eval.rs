@@ -183,6 +183,10 @@ impl<'a, A: Attributes> Resolver<'a, A> {
                 hosts.map_err(|message| Fault::File(message.into()))?
             }
         };
+        // The operand may become a filter, which is only a set of names.
+        if operand.is_marked() {
+            list.mark();
+        }
         let set = |keeps| Filter {
             test: Test::Set(operand.to_set()),
             keeps,
@@ -281,11 +285,15 @@ impl<'a, A: Attributes> Resolver<'a, A> {
             None => {
                 // Groups overlap, so their hosts are counted as a set.
                 let mut hosts = NodeSet::default();
+                let mut list = NodeList::default();
                 for group in self.groups.list(source)? {
                     let name = (source.map(str::to_owned), group);
-                    hosts = hosts.union(&self.group_hosts(name, scope)?.to_set());
+                    let group = self.group_hosts(name, scope)?;
+                    hosts = hosts.union(&group.to_set());
+                    if group.is_marked() {
+                        list.mark();
+                    }
                 }
-                let mut list = NodeList::default();
                 hosts.for_each(|name| list.push_name(name));
                 Arc::new(list)
             }
@@ -303,6 +311,9 @@ impl<'a, A: Attributes> Resolver<'a, A> {
             return Err(Fault::TooManyMasks);
         }
         let mut list = NodeList::default();
+        if all.is_marked() {
+            list.mark();
+        }
         let mut name = Vec::new();
         word.names.try_for_each(|mask| {
             let mask: Vec<char> = mask.chars().collect();

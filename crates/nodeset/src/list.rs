@@ -34,6 +34,7 @@ pub struct NodeList<A = ()> {
     /// Filters of pdsh's forms, which apply to the whole list.
     overall: Vec<Filter>,
     mentions: u128,
+    marked: bool,
 }
 
 /// Names of a list, and the filters that apply to them.
@@ -168,6 +169,7 @@ impl<A> Default for NodeList<A> {
             filters: Vec::new(),
             overall: Vec::new(),
             mentions: 0,
+            marked: false,
         }
     }
 }
@@ -223,6 +225,7 @@ impl<A: Attributes> NodeList<A> {
 
     /// Adds another list: its single parts if it has no filters.
     pub fn append(&mut self, list: Self) {
+        self.marked |= list.marked;
         // Filters apply only to the names of their own list, so a list with filters is not taken apart.
         if !list.filters.is_empty() || !list.overall.is_empty() {
             return self.push_list(Arc::new(list), A::default());
@@ -248,6 +251,7 @@ impl<A: Attributes> NodeList<A> {
         attributes: Data<A>,
         before: Option<Filter>,
     ) {
+        self.marked |= list.marked;
         self.mentions = self.mentions.saturating_add(list.mentions);
         self.push(Mention::List(list, attributes), before);
     }
@@ -274,6 +278,18 @@ impl<A: Attributes> NodeList<A> {
     /// lists.
     pub fn take_overall(&mut self) -> Vec<Filter> {
         std::mem::take(&mut self.overall)
+    }
+
+    /// Marks the list. Every list that an expression makes from it is marked too, even if an operator removes all of its
+    /// names. A program that marks the lists of a group source sees from the mark which expressions use the source.
+    pub fn mark(&mut self) {
+        self.marked = true;
+    }
+
+    /// True if the list, or one from which it was made, was marked.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        self.marked
     }
 
     /// Number of names that were written, with repeated ones and those that an operator removed.

@@ -147,7 +147,7 @@ impl Page<'_> {
             summary::duration(self.stats.elapsed),
             info.transport.name(),
             EscapedText(info.user.as_bytes()),
-            GroupedDigits::of(info.jobs),
+            GroupedDigits::of(info.fanout.get()),
         )?;
         if info.demo {
             write!(to, " <span>demo: embedded daemons answered</span>")?;

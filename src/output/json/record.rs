@@ -1,6 +1,7 @@
 //! The records of `--json`. The names of the fields are stable: a version of the format only gains fields.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -107,7 +108,7 @@ struct OptionsRecord<'a> {
     command: Bytes<'a>,
     transport: &'a str,
     // The fan-out, under the name of its option.
-    jobs: usize,
+    jobs: NonZeroUsize,
     connect_timeout_ms: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_timeout_ms: Option<Millis>,
@@ -118,12 +119,12 @@ struct OptionsRecord<'a> {
     idle_timeout_ms: Option<Millis>,
     retries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<u32>,
+    rate: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_failures: Option<&'a str>,
+    max_failures: Option<String>,
     /// Index after the last target of each wave.
     #[serde(skip_serializing_if = "Option::is_none")]
-    waves: Option<&'a [usize]>,
+    waves: Option<Vec<usize>>,
     stderr: &'a str,
     source_ports: &'a str,
     raw: bool,
@@ -262,6 +263,7 @@ impl<'a> Record<'a> {
                 by_way_of: endpoint.jump_hosts,
             }
         };
+        let policy = &info.policy;
         // A clock before 1970 gives 0 instead of an error.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Record::RunStart(Box::new(RunStartRecord {
@@ -273,16 +275,16 @@ impl<'a> Record<'a> {
             options: OptionsRecord {
                 command: Bytes::of(&info.command),
                 transport: info.transport.name(),
-                jobs: info.jobs,
+                jobs: info.fanout,
                 connect_timeout_ms: Millis(info.connect_timeout),
                 command_timeout_ms: info.command_timeout.map(Millis),
-                kill_after_ms: Millis(info.rules.kill_after),
-                deadline_ms: info.rules.deadline.map(Millis),
-                idle_timeout_ms: info.rules.idle_timeout.map(Millis),
-                retries: info.rules.retries,
-                rate: info.rules.rate,
-                max_failures: info.rules.max_failures.as_deref(),
-                waves: info.rules.waves.as_deref(),
+                kill_after_ms: Millis(policy.kill_after),
+                deadline_ms: policy.deadline.map(Millis),
+                idle_timeout_ms: policy.idle_timeout.map(Millis),
+                retries: policy.retries,
+                rate: policy.rate,
+                max_failures: policy.max_failures.map(|share| share.to_string()),
+                waves: info.wave_ends(),
                 stderr: info.stderr,
                 source_ports: &info.source_ports,
                 raw: info.raw,

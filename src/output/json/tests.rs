@@ -5,12 +5,14 @@ use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::super::Terminals;
 use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
-use super::super::{RunRules, Terminals};
 use super::*;
 use crate::event::CancelReason;
 use crate::event::{Facts, LeftRunning, Phase, RemoteExit, Side};
+use crate::policy::{Policy, Share};
 use crate::transport::{CallbackFault, TransportError};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Returns the lines for these events and for the end of the run.
@@ -134,14 +136,15 @@ fn every_record_fits_the_schema() {
     let mut info = run_info(&["a", "b"]);
     info.command = b"echo \xff".to_vec();
     info.command_timeout = Some(Duration::from_secs(60));
-    info.rules = RunRules {
+    info.policy = Policy {
         kill_after: Duration::from_secs(2),
         deadline: Some(Duration::from_secs(600)),
         idle_timeout: Some(Duration::from_millis(1500)),
         retries: 3,
-        rate: Some(20),
-        max_failures: Some("10%".to_owned()),
-        waves: Some(vec![1, 2]),
+        host_timeout: None,
+        rate: NonZeroU32::new(20),
+        max_failures: Some(Share::Percent(10)),
+        batch: vec![Share::Percent(50)],
     };
     let lines = written_lines(info, &everything(), Terminals::default());
     let schema = schema();
@@ -161,7 +164,7 @@ fn the_lines_are_as_promised() {
     let rest = lines[time..].find(',').unwrap();
     let lines = format!("{}0{}", &lines[..time], &lines[time + rest..]);
     insta::assert_snapshot!(lines.replace(env!("CARGO_PKG_VERSION"), "[version]"), @r#"
-    {"v":1,"event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"kill_after_ms":0.0,"retries":0,"stderr":"separate","source_ports":"reserved","raw":false,"stdin":false,"demo":false}}
+    {"v":1,"event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"kill_after_ms":2000.0,"retries":0,"stderr":"separate","source_ports":"reserved","raw":false,"stdin":false,"demo":false}}
     {"v":1,"event":"started","target":0,"label":"a"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stdout","text":"läuft\n"}
     {"v":1,"event":"output","target":0,"label":"a","stream":"stderr","base64":"/wA="}

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 
-use super::super::policy::{Policy, Share};
 use super::*;
+use crate::policy::{Policy, Share};
 
 /// Maximum delay of timers on a paused clock.
 const EXACT: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 
 use super::rules::{count, end_of, finished, secs, took};
 use super::*;
-use crate::run::policy::Share;
+use crate::policy::Share;
 
 #[tokio::test(start_paused = true)]
 async fn waiting_targets_do_not_delay_others() {

@@ -8,7 +8,7 @@ use super::substitute::substitute;
 use super::table::GroupTable;
 use super::upcall::{Commands, Upcall};
 use super::yaml::{self, Entry, YamlNode};
-use super::{GroupError, Source, read_text, unreadable};
+use super::{GroupError, Source, expression, read_text, unreadable};
 
 /// Name of the section with the settings. All other sections are sources.
 const MAIN: &str = "Main";
@@ -173,12 +173,12 @@ impl Loader {
                 key: group, value, ..
             } in groups
             {
-                let hosts = expression(value).ok_or_else(|| {
+                let hosts = yaml_hosts(value).ok_or_else(|| {
                     fail(format!(
                         "the hosts of {name}:{group} are no text and no list, or too many"
                     ))
                 })?;
-                table.insert(group.clone(), hosts);
+                table.insert(group.clone(), expression(name, hosts));
             }
             self.add(GroupTable::new(name, table), file)?;
         }
@@ -219,7 +219,7 @@ const MAX_NODES: usize = 1_000_000;
 
 /// Returns the hosts of a group in a YAML file: an expression, or a list of them. `None` if it is neither, or too
 /// large.
-fn expression(node: &YamlNode) -> Option<String> {
+fn yaml_hosts(node: &YamlNode) -> Option<String> {
     let mut texts = Vec::new();
     collect(node, &mut texts, &mut 0)?;
     Some(texts.join(","))

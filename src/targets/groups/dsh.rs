@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{GroupError, Source, read_text, unreadable};
-use crate::targets::Warnings;
+use super::{GroupError, Source, expression, read_text, unreadable};
+use crate::targets::{Definition, Warnings};
 
 /// Maximum depth of files that include files.
 const MAX_DEPTH: usize = 20;
@@ -41,9 +41,14 @@ impl Dsh {
         files.into_iter().find(|file| file.is_file())
     }
 
+    fn definition(&self, file: &Path) -> Result<Definition, GroupError> {
+        let text = self.text(file, &mut Vec::new())?;
+        Ok(expression(self.name(), text))
+    }
+
     /// Returns the lines of a file as one expression. `open` has the files that include it. `#include` with a name
     /// includes a group of this source, with a path another file.
-    fn expression(&self, file: &Path, open: &mut Vec<PathBuf>) -> Result<String, GroupError> {
+    fn text(&self, file: &Path, open: &mut Vec<PathBuf>) -> Result<String, GroupError> {
         if open.len() > MAX_DEPTH {
             let message = format!("{}: files include files too deep", file.display());
             return Err(GroupError::Failed(message));
@@ -72,7 +77,7 @@ impl Dsh {
                     Some(found) if open.contains(&found) => {
                         warn("these files include each other: ignored");
                     }
-                    Some(found) => parts.push(self.expression(&found, open)?),
+                    Some(found) => parts.push(self.text(&found, open)?),
                     // Another source may have the group.
                     None => parts.push(format!("@{included}")),
                 }
@@ -102,20 +107,19 @@ impl Source for Dsh {
         "dsh"
     }
 
-    fn lookup(&self, group: &str) -> Result<Option<String>, GroupError> {
+    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError> {
         // A group name comes from a command line, so it must not leave the folder.
         if !is_file_name(group) {
             return Ok(None);
         }
-        self.file(group)
-            .map(|file| self.expression(&file, &mut Vec::new()))
-            .transpose()
+        let file = self.file(group);
+        file.map(|file| self.definition(&file)).transpose()
     }
 
-    fn all(&self) -> Result<Option<String>, GroupError> {
+    fn all(&self) -> Result<Option<Definition>, GroupError> {
         // dsh's own list of all machines comes before a group of the name `all`.
         match self.machines.first() {
-            Some(file) => self.expression(file, &mut Vec::new()).map(Some),
+            Some(file) => self.definition(file).map(Some),
             None => self.lookup("all"),
         }
     }

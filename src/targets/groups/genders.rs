@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 
 use nodeset::NodeSet;
 
-use super::{GroupError, Source, read_text};
-use crate::targets::HostList;
-use crate::targets::TransportKind;
+use super::{GroupError, Source, expression, read_text};
+use crate::targets::{Definition, HostList, TransportKind};
+
+const NAME: &str = "genders";
 
 /// Maximum number of hosts in a line.
 const MAX_HOSTS: usize = 1_000_000;
@@ -53,10 +54,10 @@ impl Genders {
 
 impl Source for Genders {
     fn name(&self) -> &str {
-        "genders"
+        NAME
     }
 
-    fn lookup(&self, query: &str) -> Result<Option<String>, GroupError> {
+    fn lookup(&self, query: &str) -> Result<Option<Definition>, GroupError> {
         let database = self.database()?;
         let mut parser = Query {
             database,
@@ -75,7 +76,7 @@ impl Source for Genders {
         }
     }
 
-    fn all(&self) -> Result<Option<String>, GroupError> {
+    fn all(&self) -> Result<Option<Definition>, GroupError> {
         let database = self.database()?;
         let skipped = database.attributes.get("pdsh_all_skip");
         let all = match skipped {
@@ -95,10 +96,10 @@ impl Source for Genders {
 
 impl Database {
     /// Returns the hosts as pdsh connects to them: by `altname`, with the transport of `pdsh_rcmd_type`.
-    fn reached(&self, hosts: &NodeSet) -> Result<String, GroupError> {
+    fn reached(&self, hosts: &NodeSet) -> Result<Definition, GroupError> {
         let (altnames, kinds) = (self.values("altname"), self.values("pdsh_rcmd_type"));
         if altnames.is_empty() && kinds.is_empty() {
-            return Ok(hosts.to_string());
+            return Ok(expression(NAME, hosts.to_string()));
         }
         let mut words = Vec::new();
         let mut failure = None;
@@ -118,7 +119,7 @@ impl Database {
         });
         match failure {
             Some(message) => Err(GroupError::Failed(message)),
-            None => Ok(words.join(",")),
+            None => Ok(expression(NAME, words.join(","))),
         }
     }
 

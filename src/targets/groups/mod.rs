@@ -1,16 +1,16 @@
-//! The sources of groups on a machine: ClusterShell's configuration, dsh's group files, genders, and mrsh's own
-//! configuration.
+//! The sources of groups: ClusterShell's configuration, dsh's group files, genders, mrsh's own configuration, and
+//! Ansible inventories.
 //!
 //! `plan` makes one [`Groups`] from the [`Places`] of its environment and hands it to
 //! [`TargetListBuilder`](super::TargetListBuilder). Nothing is read before the first group is named,
 //! so a broken configuration is an error only for runs that name a group.
 //!
-//! A group that is named without its source is looked for in the source that `--group-source` names, in the
-//! inventories of `-f`, and then in all others: mrsh's own groups, ClusterShell's default source, dsh's
-//! groups and genders. If several of these have it, that is an error. Inside a definition, a group without a
-//! source belongs to the source of that definition; mrsh's own definitions can name groups of any source.
+//! A group that is named without its source is looked for in the source that `--group-source` names, and then in all
+//! others: the inventories of `-f`, mrsh's own groups, ClusterShell's default source, dsh's groups and genders. If
+//! several of these have it, that is an error. Inside a definition, a group without a source belongs to the source
+//! of that definition; mrsh's own definitions can name groups of any source.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,16 @@ use std::sync::Arc;
 use nodeset::{DefinitionPlace, GroupError, GroupSource};
 
 use super::inventory::Inventory;
-use super::{Definition, HostList, Limits, Options, TargetError, Warnings, files};
+use super::{Definition, Limits, Options, TargetError, Warnings, files};
 use crate::trusted;
+use inventories::Inventories;
+use table::GroupTable;
 
 mod clustershell;
 mod dsh;
 mod genders;
 mod ini;
+mod inventories;
 mod regroup;
 mod substitute;
 mod table;
@@ -94,10 +97,10 @@ trait Source {
     fn name(&self) -> &str;
 
     /// Returns the definition of a group.
-    fn lookup(&self, group: &str) -> Result<Option<String>, GroupError>;
+    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError>;
 
-    /// Returns an expression for all hosts.
-    fn all(&self) -> Result<Option<String>, GroupError>;
+    /// Returns the definition of all hosts.
+    fn all(&self) -> Result<Option<Definition>, GroupError>;
 
     /// Returns the names of the groups.
     fn list(&self) -> Result<Option<Vec<String>>, GroupError>;
@@ -117,16 +120,11 @@ pub struct OwnGroup {
     pub place: Option<Arc<DefinitionPlace>>,
 }
 
-/// All groups of the machine and of mrsh's configuration.
+/// All groups of the machine, of mrsh's configuration and of inventories.
 pub struct Groups {
     places: Places,
-    own: table::GroupTable,
-    /// Places of the definitions of mrsh's own groups, by name.
-    own_places: BTreeMap<String, Arc<DefinitionPlace>>,
-    /// Inventories, each with its path.
-    inventories: Vec<(PathBuf, Inventory)>,
-    /// True after a look-up found hosts in an inventory.
-    asked: Cell<bool>,
+    own: GroupTable,
+    inventories: Inventories,
     loaded: OnceCell<Result<Loaded, GroupError>>,
     /// The source that is asked first for a group without a source.
     default: Option<String>,
@@ -150,18 +148,17 @@ impl Groups {
     /// Returns the groups of these places, and those of mrsh's own configuration.
     #[must_use]
     pub fn new(places: Places, own: BTreeMap<String, OwnGroup>) -> Groups {
-        let mut own_places = BTreeMap::new();
-        let mut texts = BTreeMap::new();
-        for (name, OwnGroup { text, place }) in own {
-            own_places.extend(place.map(|place| (name.clone(), place)));
-            texts.insert(name, text);
-        }
+        let definition = |OwnGroup { text, place }| Definition::Text {
+            text,
+            source: None,
+            place,
+        };
+        let own = own.into_iter();
+        let own = own.map(|(name, group)| (name, definition(group)));
         Groups {
             places,
-            own: table::GroupTable::new(OWN, texts),
-            own_places,
-            inventories: Vec::new(),
-            asked: Cell::new(false),
+            own: GroupTable::new(OWN, own.collect()),
+            inventories: Inventories::default(),
             loaded: OnceCell::new(),
             default: None,
             warnings: Warnings::default(),
@@ -175,7 +172,7 @@ impl Groups {
     pub fn set_default(&mut self, name: &str) -> Result<(), GroupError> {
         // This source is no error in a run without an inventory.
         if name != INVENTORY {
-            self.searched(Some(name))?;
+            self.named(name)?;
         }
         self.default = Some(name.to_owned());
         Ok(())
@@ -193,7 +190,7 @@ impl Groups {
     /// The file cannot be read or parsed.
     pub fn add_inventory(&mut self, path: &Path, limits: Limits) -> Result<(), TargetError> {
         if let Some(inventory) = files::inventory_in(path, limits)? {
-            self.inventories.push((path.to_owned(), inventory));
+            self.inventories.0.push((path.to_owned(), inventory));
         }
         Ok(())
     }
@@ -201,25 +198,17 @@ impl Groups {
     /// Returns the inventories that were added, each with its path.
     #[must_use]
     pub fn inventories(&self) -> &[(PathBuf, Inventory)] {
-        &self.inventories
-    }
-
-    /// True if an expression has named a group of an inventory, or all its hosts.
-    #[must_use]
-    pub fn inventory_was_asked(&self) -> bool {
-        self.asked.get()
+        &self.inventories.0
     }
 
     /// Returns the names of all sources, with the default one first.
     pub fn sources(&self) -> Result<Vec<String>, GroupError> {
         let loaded = self.loaded()?;
-        let inventory = (!self.inventories.is_empty()).then_some(INVENTORY);
-        let own = (!self.own.is_empty()).then_some(OWN);
         let first = loaded.searched.iter().copied();
         let others = (0..loaded.sources.len()).filter(|at| !loaded.searched.contains(at));
-        let names = first.chain(others).map(|at| loaded.sources[at].name());
-        let all = inventory.into_iter().chain(own).chain(names);
-        Ok(all.map(str::to_owned).collect())
+        let of_machine = first.chain(others).map(|at| loaded.sources[at].as_ref());
+        let all = self.given().chain(of_machine);
+        Ok(all.map(|source| source.name().to_owned()).collect())
     }
 
     /// Returns the names of the sources that are searched for a group without a source.
@@ -227,53 +216,13 @@ impl Groups {
     /// # Errors
     /// Their configuration cannot be read.
     pub fn searched_names(&self) -> Result<Vec<String>, GroupError> {
-        let inventory = (!self.inventories.is_empty()).then_some(INVENTORY);
-        let searched = self.searched(None)?;
-        let others = searched.iter().map(|source| source.name());
-        let all = inventory.into_iter().chain(others);
-        Ok(all.map(str::to_owned).collect())
+        let searched = self.searched()?.into_iter();
+        Ok(searched.map(|source| source.name().to_owned()).collect())
     }
 
     /// Returns the groups of a source that have this host, if the source finds these faster than by listing all.
     pub fn reverse(&self, source: &str, host: &str) -> Result<Option<Vec<String>>, GroupError> {
-        for source in self.searched(Some(source))? {
-            if let Some(groups) = source.reverse(host)? {
-                return Ok(Some(groups));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Returns the definition that sources gave; an error if there are several. `name` is the name of the group, `*`
-    /// for all hosts.
-    fn the_only(
-        &self,
-        found: Vec<(&str, String)>,
-        what: impl Fn() -> String,
-        name: &str,
-    ) -> Result<Option<Definition>, GroupError> {
-        // The same name in two sources may mean different hosts, so the user must choose.
-        if let [_, _, ..] = found.as_slice() {
-            return Err(GroupError::Ambiguous {
-                what: what(),
-                name: name.to_owned(),
-                sources: found.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            });
-        }
-        // mrsh's configuration defines the list of all hosts as the group `all`.
-        let own_name = if name == "*" { table::ALL } else { name };
-        Ok(found.into_iter().next().map(|(source, text)| match source {
-            OWN => Definition::Text {
-                text,
-                source: None,
-                place: self.own_places.get(own_name).cloned(),
-            },
-            source => Definition::Text {
-                text,
-                source: Some(source.to_owned()),
-                place: None,
-            },
-        }))
+        self.named(source)?.reverse(host)
     }
 
     fn loaded(&self) -> Result<&Loaded, GroupError> {
@@ -305,59 +254,86 @@ impl Groups {
         loaded.as_ref().map_err(Clone::clone)
     }
 
-    /// Returns the hosts of a group of the inventories; `None` for another source or an unknown group.
-    fn in_inventory(
-        &self,
-        source: Option<&str>,
-        group: &str,
-    ) -> Result<Option<Definition>, GroupError> {
-        if source.is_some_and(|source| source != INVENTORY) {
-            return Ok(None);
-        }
-        let mut found = None;
-        for (_, inventory) in &self.inventories {
-            if let Some(hosts) = inventory.hosts(group).map_err(GroupError::Failed)? {
-                let list: &mut HostList = found.get_or_insert_default();
-                list.push_list(hosts, Options::default());
-            }
-        }
-        if found.is_some() {
-            self.asked.set(true);
-        }
-        Ok(found.map(|list| Definition::Hosts(Arc::new(list))))
+    /// Returns the sources of the command line and of mrsh's configuration, if they have groups.
+    fn given(&self) -> impl Iterator<Item = &dyn Source> {
+        let inventories = &self.inventories as &dyn Source;
+        let inventories = (!self.inventories.0.is_empty()).then_some(inventories);
+        let own = (!self.own.is_empty()).then_some(&self.own as &dyn Source);
+        inventories.into_iter().chain(own)
     }
 
-    /// Returns the sources to ask for a group: the named one, or those that are searched.
-    fn searched(&self, name: Option<&str>) -> Result<Vec<&dyn Source>, GroupError> {
-        let Some(name) = name else {
-            let loaded = self.loaded()?;
-            let own = (!self.own.is_empty()).then_some(&self.own as &dyn Source);
-            let others = loaded
-                .searched
-                .iter()
-                .map(|&at| loaded.sources[at].as_ref());
-            let all: Vec<_> = own.into_iter().chain(others).collect();
-            return if all.is_empty() && self.inventories.is_empty() {
-                Err(GroupError::NoSource)
-            } else {
-                Ok(all)
-            };
-        };
-        if name == OWN {
-            return Ok(vec![&self.own]);
-        }
-        if name == INVENTORY && !self.inventories.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Returns the sources that are searched for a group without a source.
+    fn searched(&self) -> Result<Vec<&dyn Source>, GroupError> {
         let loaded = self.loaded()?;
-        let source = loaded.sources.iter().find(|source| source.name() == name);
-        match source {
-            Some(source) => Ok(vec![source.as_ref()]),
+        let positions = loaded.searched.iter();
+        let of_machine = positions.map(|&at| loaded.sources[at].as_ref());
+        let all: Vec<_> = self.given().chain(of_machine).collect();
+        if all.is_empty() {
+            return Err(GroupError::NoSource);
+        }
+        Ok(all)
+    }
+
+    /// Returns the source of this name.
+    fn named(&self, name: &str) -> Result<&dyn Source, GroupError> {
+        // This source exists even if it has no groups.
+        if name == OWN {
+            return Ok(&self.own);
+        }
+        // Before the files of the machine, which need not be read then.
+        if let Some(source) = self.given().find(|source| source.name() == name) {
+            return Ok(source);
+        }
+        let mut of_machine = self.loaded()?.sources.iter();
+        match of_machine.find(|source| source.name() == name) {
+            Some(source) => Ok(source.as_ref()),
             None => Err(GroupError::UnknownSource {
                 name: name.to_owned(),
                 known: self.sources()?,
             }),
         }
+    }
+
+    /// Returns the sources to ask for a group: the named one, or those that are searched.
+    fn asked(&self, name: Option<&str>) -> Result<Vec<&dyn Source>, GroupError> {
+        match name {
+            Some(name) => Ok(vec![self.named(name)?]),
+            None => self.searched(),
+        }
+    }
+}
+
+/// Returns the definition that sources gave; an error if there are several. `what` names the group for the error.
+fn the_only(
+    mut found: Vec<(&str, Definition)>,
+    what: &str,
+    name: &str,
+) -> Result<Option<Definition>, GroupError> {
+    // The same name in two sources may mean different hosts, so the user must choose.
+    if let [_, _, ..] = found.as_slice() {
+        return Err(GroupError::Ambiguous {
+            what: what.to_owned(),
+            name: name.to_owned(),
+            sources: found.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        });
+    }
+    Ok(found.pop().map(|(_, definition)| definition))
+}
+
+/// Returns a definition by an expression. Groups that it names without a source belong to `source`.
+fn expression(source: &str, text: String) -> Definition {
+    Definition::Text {
+        text,
+        source: Some(source.to_owned()),
+        place: None,
+    }
+}
+
+/// True if the definition names no hosts.
+fn is_empty(definition: &Definition) -> bool {
+    match definition {
+        Definition::Text { text, .. } => text.is_empty(),
+        Definition::Hosts(list) => list.mentions() == 0,
     }
 }
 
@@ -372,20 +348,17 @@ impl GroupSource<Options> for Groups {
                 Err(error) => failure = Some(error),
             }
         }
-        if let Some(hosts) = self.in_inventory(source, group)? {
-            return Ok(hosts);
-        }
         let mut found = Vec::new();
-        for source in self.searched(source)? {
+        for source in self.asked(source)? {
             match source.lookup(group) {
-                Ok(Some(text)) => found.push((source.name(), text)),
+                Ok(Some(definition)) => found.push((source.name(), definition)),
                 Ok(None) => {}
                 // A source that fails does not hide a group of another source.
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        let what = || format!("the group \"{group}\"");
-        if let Some(definition) = self.the_only(found, what, group)? {
+        let what = format!("the group \"{group}\"");
+        if let Some(definition) = the_only(found, &what, group)? {
             return Ok(definition);
         }
         Err(match failure {
@@ -404,34 +377,23 @@ impl GroupSource<Options> for Groups {
                 found => return found,
             }
         }
-        if let Some(hosts) = self.in_inventory(source, "all")? {
-            return Ok(Some(hosts));
-        }
         let mut found = Vec::new();
-        for source in self.searched(source)? {
-            if let Some(text) = source.all()? {
-                found.push((source.name(), text));
+        for source in self.asked(source)? {
+            if let Some(definition) = source.all()? {
+                found.push((source.name(), definition));
             }
         }
-        if found.iter().any(|(_, text)| !text.is_empty()) {
+        if found.iter().any(|(_, definition)| !is_empty(definition)) {
             // An empty source is no second definition, so it makes nothing ambiguous.
-            found.retain(|(_, text)| !text.is_empty());
+            found.retain(|(_, definition)| !is_empty(definition));
         }
-        self.the_only(found, || "the list of all hosts".to_owned(), "*")
+        the_only(found, "the list of all hosts", "*")
     }
 
     fn list(&self, source: Option<&str>) -> Result<Vec<String>, GroupError> {
-        let sources = self.searched(source)?;
+        let sources = self.asked(source)?;
         let mut names: Vec<String> = Vec::new();
         let mut any = false;
-        if source.is_none_or(|source| source == INVENTORY) {
-            any = !self.inventories.is_empty();
-            names.extend(
-                self.inventories
-                    .iter()
-                    .flat_map(|(_, one)| one.group_names()),
-            );
-        }
         for source in &sources {
             if let Some(list) = source.list()? {
                 any = true;

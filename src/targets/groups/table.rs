@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{GroupError, Source};
+use crate::targets::Definition;
 
 /// The name of the group of all hosts.
-pub(super) const ALL: &str = "all";
+const ALL: &str = "all";
 
 /// A source that holds all its groups. The group `all`, if it exists, has all hosts.
 pub(super) struct GroupTable {
     name: String,
-    groups: BTreeMap<String, String>,
+    groups: BTreeMap<String, Definition>,
 }
 
 impl GroupTable {
-    pub(super) fn new(name: &str, groups: BTreeMap<String, String>) -> GroupTable {
+    pub(super) fn new(name: &str, groups: BTreeMap<String, Definition>) -> GroupTable {
         GroupTable {
             name: name.to_owned(),
             groups,
@@ -31,11 +32,11 @@ impl Source for GroupTable {
         &self.name
     }
 
-    fn lookup(&self, group: &str) -> Result<Option<String>, GroupError> {
+    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError> {
         Ok(self.groups.get(group).cloned())
     }
 
-    fn all(&self) -> Result<Option<String>, GroupError> {
+    fn all(&self) -> Result<Option<Definition>, GroupError> {
         self.lookup(ALL)
     }
 

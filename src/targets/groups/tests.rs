@@ -464,7 +464,11 @@ fn an_inventory_is_a_source_like_others() {
     let path = site.folder.path().join("inv.ini");
     site.groups.add_inventory(&path, Limits::default()).unwrap();
     assert_eq!(site.groups.sources().unwrap(), ["inventory", "mrsh", "dsh"]);
-    assert_eq!(site.hosts("@db,@dsh:db"), "d1,x");
+    assert_eq!(site.hosts("@inventory:db,@dsh:db"), "d1,x");
+    assert_eq!(
+        site.try_hosts("@db").unwrap_err(),
+        "the group \"db\" is defined by several sources: inventory, dsh"
+    );
     let mut builder = TargetListBuilder::with_groups(Limits::default(), &site.groups);
     builder.add_expr("@*", Origin::named("-w")).unwrap();
     builder.exclude_expr("w1", Origin::named("-x")).unwrap();
@@ -476,6 +480,8 @@ fn an_inventory_is_a_source_like_others() {
     assert_eq!(shown, ["w2 192.0.2.1 Some(\"op\")", "d1 d1 None"]);
     let error = site.groups.lookup(None, "wbe").unwrap_err();
     assert_eq!(group_help(&error).unwrap(), "did you mean web?");
+    site.groups.set_default("inventory").unwrap();
+    assert_eq!(site.hosts("@db"), "d1");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::substitute::substitute;
-use super::{GroupError, MAX_FILE, Source};
-use crate::targets::HostList;
+use super::{GroupError, MAX_FILE, Source, expression};
+use crate::targets::{Definition, HostList};
 
 /// The commands of a source.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +96,7 @@ impl Source for Upcall {
         &self.name
     }
 
-    fn lookup(&self, group: &str) -> Result<Option<String>, GroupError> {
+    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError> {
         if !is_harmless(group) {
             return Ok(None);
         }
@@ -105,14 +105,19 @@ impl Source for Upcall {
             // A map command prints nothing for an unknown group and for an empty one. Only the list distinguishes them.
             let list = self.list().unwrap_or_default();
             let known = list.is_some_and(|groups| groups.iter().any(|known| known == group));
-            return Ok(known.then_some(hosts));
+            if !known {
+                return Ok(None);
+            }
         }
-        Ok(Some(hosts))
+        Ok(Some(expression(&self.name, hosts)))
     }
 
-    fn all(&self) -> Result<Option<String>, GroupError> {
-        let all = self.commands.all.as_ref();
-        all.map(|command| self.run(command, "", "")).transpose()
+    fn all(&self) -> Result<Option<Definition>, GroupError> {
+        let Some(command) = &self.commands.all else {
+            return Ok(None);
+        };
+        let hosts = self.run(command, "", "")?;
+        Ok(Some(expression(&self.name, hosts)))
     }
 
     fn list(&self) -> Result<Option<Vec<String>>, GroupError> {

@@ -26,21 +26,21 @@ pub struct ExecOptions {
     pub user: String,
     /// Destination of standard error.
     pub stderr: StderrMode,
-    /// Standard input of the commands; `None` is an end of file.
-    pub input: Option<Input>,
 }
 
 /// The exec transport of a run.
 #[derive(Debug)]
 pub struct ExecTransport {
     options: ExecOptions,
+    /// Standard input of the commands; `None` is an end of file.
+    input: Option<Input>,
 }
 
 impl ExecTransport {
     /// Creates a transport that has started nothing yet.
     #[must_use]
-    pub fn new(options: ExecOptions) -> Self {
-        ExecTransport { options }
+    pub fn new(options: ExecOptions, input: Option<Input>) -> Self {
+        ExecTransport { options, input }
     }
 }
 
@@ -67,9 +67,9 @@ impl Transport for ExecTransport {
             rank: id.0,
         });
         let began = Instant::now();
-        let reads = self.options.input.is_some();
+        let reads = self.input.is_some();
         let started = process::start(id, &words, self.options.stderr, reads).map(|mut process| {
-            process.feed(self.options.input.as_ref());
+            process.feed(self.input.as_ref());
             process
         });
         route.facts = Facts {

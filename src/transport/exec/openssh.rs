@@ -51,14 +51,14 @@ pub struct OpenSshOptions {
     pub options: Vec<String>,
     /// Connect timeout; `ssh` itself gives up after it.
     pub connect_timeout: Duration,
-    /// Standard input of the commands; `None` is an end of file.
-    pub input: Option<Input>,
 }
 
 /// The openssh transport of a run.
 #[derive(Debug)]
 pub struct OpenSshTransport {
     options: OpenSshOptions,
+    /// Standard input of the commands; `None` is an end of file.
+    input: Option<Input>,
     /// Line that the local command writes after the login.
     token: String,
     /// True if an `ssh` has run the command without the local one.
@@ -77,9 +77,10 @@ impl OpenSshTransport {
     ///
     /// # Errors
     /// The system has no random bytes.
-    pub fn new(options: OpenSshOptions) -> std::io::Result<Self> {
+    pub fn new(options: OpenSshOptions, input: Option<Input>) -> std::io::Result<Self> {
         Ok(OpenSshTransport {
             options,
+            input,
             token: random::token()?,
             has_no_login_token: AtomicBool::new(false),
         })
@@ -95,7 +96,6 @@ impl OpenSshTransport {
             options,
             connect_timeout,
             stderr: _,
-            input: _,
         } = &self.options;
         let seconds = connect_timeout.as_secs_f64().ceil();
         let mut words: Vec<OsString> = vec!["ssh".into(), "-T".into()];
@@ -270,7 +270,7 @@ impl Transport for OpenSshTransport {
     ) -> Result<OpenSshSession, AttemptError> {
         route.phase = Phase::Login;
         let before = budget.left();
-        let reads = self.options.input.is_some();
+        let reads = self.input.is_some();
         let mut process = process::start(id, &self.words(target), self.options.stderr, reads)?;
         route.facts.attempts += 1;
         let mut early = EarlyOutput::default();
@@ -286,7 +286,7 @@ impl Transport for OpenSshTransport {
         }
         process.put_back(Stream::Stderr, early.err);
         process.put_back(Stream::Stdout, early.out);
-        process.feed(self.options.input.as_ref());
+        process.feed(self.input.as_ref());
         Ok(OpenSshSession(process))
     }
 
@@ -323,7 +323,7 @@ mod tests {
     use crate::targets::InventoryVariables;
 
     fn transport() -> OpenSshTransport {
-        OpenSshTransport::new(OpenSshOptions {
+        let options = OpenSshOptions {
             user: Some("ops".to_owned()),
             port: None,
             command: b"-x; uptime".to_vec(),
@@ -331,9 +331,8 @@ mod tests {
             config: Some("/tmp/config".into()),
             options: vec!["Compression=yes".to_owned()],
             connect_timeout: Duration::from_millis(2500),
-            input: None,
-        })
-        .unwrap()
+        };
+        OpenSshTransport::new(options, None).unwrap()
     }
 
     fn target(user: Option<&str>, port: Option<u16>) -> Target {

@@ -68,8 +68,6 @@ pub struct RshOptions {
     pub at_once: bool,
     /// True if connections of this machine in TIME_WAIT are counted at the end of the run.
     pub count_time_wait: bool,
-    /// Standard input of the commands; `None` is an end of file.
-    pub input: Option<Input>,
 }
 
 impl RshOptions {
@@ -89,6 +87,8 @@ impl RshOptions {
 #[derive(Debug)]
 pub struct RshTransport {
     options: RshOptions,
+    /// Standard input of the commands; `None` is an end of file.
+    input: Option<Input>,
     sent_command: SentCommand,
     marker: Option<EndMarker>,
     pool: PortPool,
@@ -121,14 +121,19 @@ impl RshTransport {
     ///
     /// # Errors
     /// The system has no random bytes for the end marker.
-    pub fn new(options: RshOptions, pool: PortPool, resolver: NameResolver) -> io::Result<Self> {
+    pub fn new(
+        options: RshOptions,
+        input: Option<Input>,
+        pool: PortPool,
+        resolver: NameResolver,
+    ) -> io::Result<Self> {
         let marker = if options.raw {
             None
         } else {
             Some(EndMarker::random()?)
         };
         let discard = options.stderr == StderrMode::Drop;
-        let reads = match &options.input {
+        let reads = match &input {
             Some(_) => InputMode::Stream,
             None => InputMode::Nothing,
         };
@@ -142,6 +147,7 @@ impl RshTransport {
             .then(|| Listeners::new(pool.clone(), options.reserved_callers, networks));
         Ok(RshTransport {
             options,
+            input,
             sent_command: SentCommand {
                 plain,
                 counted: OnceLock::new(),
@@ -156,7 +162,7 @@ impl RshTransport {
 
     /// Returns the command for the next request, and true if it reads a counted number of bytes.
     fn sent_command(&self) -> (&[u8], bool) {
-        let length = self.options.input.as_ref().and_then(Input::length);
+        let length = self.input.as_ref().and_then(Input::length);
         // A pipe may end during the run. Later targets then get the form with a known length, without a half-close.
         let (Some(marker), Some(length)) = (&self.marker, length) else {
             return (&self.sent_command.plain, false);
@@ -293,7 +299,7 @@ impl RshTransport {
             early: rest,
             stream: MainStream::new(decoder),
             failed_input: None,
-            feed: match &self.options.input {
+            feed: match &self.input {
                 // The command gets an end of file from `/dev/null`, so nothing is sent.
                 Some(input) if counted && input.length() == Some(0) => {
                     input.target_ended(id);

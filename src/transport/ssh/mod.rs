@@ -27,7 +27,6 @@ use ffi::{Channel, Peer};
 use jump::JumpSessions;
 use jump_hosts::jump_error;
 use pipe::ServerStream;
-use prompt::SecretPrompt;
 use retries::LoggedInHost;
 use session::{KeepAlive, SessionState, StreamOptions};
 use setup::SshSetup;
@@ -62,7 +61,7 @@ mod trust;
 mod tunnel;
 
 pub use session::SshSession;
-pub use setup::{PasswordSource, SshError};
+pub use setup::{PasswordSource, SecretSources, SshError};
 
 /// Settings that all ssh sessions of a run share.
 #[derive(Debug)]
@@ -77,16 +76,12 @@ pub struct SshOptions {
     pub stderr: StderrMode,
     /// True if a missing exit status is a success (`--raw`).
     pub raw: bool,
-    /// Standard input of the commands; `None` is an end of file.
-    pub input: Option<Input>,
     /// Configuration of the run.
     pub config: SshConfig,
     /// Configurations of targets with settings of their own, by those settings.
     pub own_configs: BTreeMap<Vec<String>, SshConfig>,
     /// Socket of the agent, if there is one.
     pub agent: Option<PathBuf>,
-    /// Source of the password.
-    pub password: PasswordSource,
 }
 
 impl SshOptions {
@@ -123,6 +118,8 @@ impl SshOptions {
 #[derive(Debug)]
 pub struct SshTransport {
     options: SshOptions,
+    /// Standard input of the commands; `None` is an end of file.
+    input: Option<Input>,
     setup: SshSetup,
     pool: PortPool,
     resolver: NameResolver,
@@ -149,18 +146,18 @@ impl SshTransport {
     /// # Errors
     /// The run cannot start.
     pub async fn new<'t>(
-        mut options: SshOptions,
+        options: SshOptions,
+        input: Option<Input>,
+        secrets: SecretSources<'_>,
         targets: impl Iterator<Item = &'t Target>,
         pool: PortPool,
         resolver: NameResolver,
-        asked: &mut dyn SecretPrompt,
         notes: &mut Vec<Notice>,
     ) -> Result<SshTransport, SshError> {
-        let setup = setup::prepare(&options, targets, asked, notes).await?;
-        // The set-up has its own copy.
-        options.password = PasswordSource::None;
+        let setup = setup::prepare(&options, secrets, targets, notes).await?;
         Ok(SshTransport {
             options,
+            input,
             setup,
             pool,
             resolver,
@@ -349,7 +346,7 @@ impl SshTransport {
                 },
                 raw: self.options.raw,
             },
-            input: self.options.input.as_ref().map(|input| input.reader(id)),
+            input: self.input.as_ref().map(|input| input.reader(id)),
             input_ended: false,
             state: SessionState::Running,
             signal: None,

@@ -54,6 +54,14 @@ impl PasswordSource {
     }
 }
 
+/// Sources of the secrets of a run.
+pub struct SecretSources<'a> {
+    /// Source of the password.
+    pub password: PasswordSource,
+    /// Prompt for the password and for passphrases of keys.
+    pub prompt: &'a mut dyn SecretPrompt,
+}
+
 /// Reason why a run cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
@@ -183,8 +191,8 @@ fn socket<'a>(host: &'a HostConfig, default: Option<&'a Path>) -> Option<&'a Pat
 /// Reads all files and asks for all secrets for these targets.
 pub(super) async fn prepare<'t>(
     options: &SshOptions,
+    secrets: SecretSources<'_>,
     targets: impl Iterator<Item = &'t Target>,
-    asked: &mut dyn SecretPrompt,
     notes: &mut Vec<Notice>,
 ) -> Result<SshSetup, SshError> {
     // The linked library may be the system's, and older than the one that was tested.
@@ -199,7 +207,7 @@ pub(super) async fn prepare<'t>(
         let host = options.host(target)?;
         let jump_hosts = options.jump_hosts(&host)?;
         // The logins are only shown in the question for the password.
-        if matches!(options.password, PasswordSource::Ask) {
+        if matches!(secrets.password, PasswordSource::Ask) {
             jump_hosts
                 .iter()
                 .for_each(|jump_host| logins.add(jump_host, &jump_host.host_name));
@@ -219,7 +227,7 @@ pub(super) async fn prepare<'t>(
         verbose: true,
         text: config_fault::ignored(setting),
     }));
-    let password = password(&options.password, &logins, asked)?;
+    let password = password(secrets.password, &logins, secrets.prompt)?;
     let mut agents = HashMap::new();
     for socket in sockets {
         let client = AgentClient::new(socket.clone());
@@ -238,7 +246,11 @@ pub(super) async fn prepare<'t>(
         .flat_map(|loaded| loaded.keys.iter().cloned())
         .collect();
     // After the agents: a key that an agent holds needs no passphrase.
-    identities.unlock(&loaded, password.is_some(), &mut Passphrases(asked))?;
+    identities.unlock(
+        &loaded,
+        password.is_some(),
+        &mut Passphrases(secrets.prompt),
+    )?;
     notes.extend(identities.notices().iter().map(Notice::from));
     Ok(SshSetup {
         supported,
@@ -287,15 +299,15 @@ impl Logins {
 }
 
 fn password(
-    source: &PasswordSource,
+    source: PasswordSource,
     logins: &Logins,
-    asked: &mut dyn SecretPrompt,
+    prompt: &mut dyn SecretPrompt,
 ) -> Result<Option<Zeroizing<String>>, SshError> {
     let secret = match source {
         PasswordSource::None => return Ok(None),
-        PasswordSource::Ask => asked.ask(&logins.prompt()),
-        PasswordSource::Descriptor(fd) => prompt::from_descriptor(*fd),
-        PasswordSource::Read(secret) => Ok(secret.clone()),
+        PasswordSource::Ask => prompt.ask(&logins.prompt()),
+        PasswordSource::Descriptor(fd) => prompt::from_descriptor(fd),
+        PasswordSource::Read(secret) => Ok(secret),
     };
     let secret = secret.map_err(SshError::Password)?;
     // RFC 4252, section 8: a password is sent as UTF-8.

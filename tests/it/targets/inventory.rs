@@ -160,6 +160,8 @@ fn groups_of_an_inventory_select_its_hosts() {
         // Expressions use the name in the inventory, not the address.
         (&["@db!d2"], "d1\n"),
         (&["@db&d2"], "d2\n"),
+        // A group also counts if an operator removes its hosts.
+        (&["extra!@web"], "extra\n"),
         (&["-x", "d2"], "d1,w[1-3]\n"),
         (&["-x", "192.0.2.9"], "d1,w[1-3]\n"),
         // Other hosts are added.
@@ -170,6 +172,7 @@ fn groups_of_an_inventory_select_its_hosts() {
         let args = [&["--fold", "-f", &ini], args].concat();
         assert_eq!(printed(&args), expected, "{args:?}");
     }
+    assert_eq!(printed(&["--count", "-f", &ini, "@web&d1"]), "0\n");
     // Names of hosts do not select, as with Ansible's --limit. All hosts are targets, and a notice says so.
     let all = |args: &[&str]| {
         let call = Mrsh::new().args(&["--no-config", "--fold", "-f", &ini]);

@@ -236,3 +236,51 @@ fn a_group_is_looked_up_once() {
     resolver.hosts("@io,@io,@some").unwrap();
     assert_eq!(groups.lookups.get(), 2);
 }
+
+/// One group, whose list is marked, and one without a mark.
+struct Marked;
+
+impl GroupSource for Marked {
+    fn lookup(&self, _: Option<&str>, group: &str) -> Result<Definition, GroupError> {
+        let mut list = NodeList::parse("n[1-3]", 10).unwrap();
+        if group == "marked" {
+            list.mark();
+        }
+        Ok(Definition::Hosts(Arc::new(list)))
+    }
+
+    fn all(&self, source: Option<&str>) -> Result<Option<Definition>, GroupError> {
+        match source {
+            Some(_) => Ok(None),
+            None => self.lookup(None, "marked").map(Some),
+        }
+    }
+
+    fn list(&self, _: Option<&str>) -> Result<Vec<String>, GroupError> {
+        Ok(vec!["plain".to_owned(), "marked".to_owned()])
+    }
+}
+
+#[test]
+fn a_mark_outlasts_every_operator() {
+    let resolver = Resolver::new(1000, &Marked, &NoLookup);
+    for (text, marked) in [
+        ("n1", false),
+        ("n1,@plain!n1", false),
+        ("@marked", true),
+        ("n1,@marked!n[1-9]", true),
+        ("@marked&x", true),
+        ("x!@marked", true),
+        ("x&@marked", true),
+        ("x^@marked", true),
+        ("@*", true),
+        ("@other:*", true),
+        ("x,m*", true),
+    ] {
+        let list = resolver.hosts(text).unwrap();
+        assert_eq!(list.is_marked(), marked, "{text}");
+        let mut outer = NodeList::default();
+        outer.append(list);
+        assert_eq!(outer.is_marked(), marked, "{text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! A browser shows the page: Debian's Chromium, without a screen and without a network.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
@@ -19,7 +20,7 @@ fn big_run() -> (RunInfo, Vec<Event>, RunStats) {
         .collect();
     let mut info = run_info(&names);
     info.command = b"cat /etc/os-release; uname -r; df -h /".to_vec();
-    info.jobs = 500;
+    info.fanout = NonZeroUsize::new(500).unwrap();
     let mut events = vec![run_started(&names)];
     let mut random = fastrand::Rng::with_seed(5);
     let mut free: Vec<u64> = vec![0; 500];

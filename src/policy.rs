@@ -56,6 +56,12 @@ impl Policy {
         })
     }
 
+    /// Returns the waves as a list; `None` if the run has no waves.
+    #[must_use]
+    pub fn wave_ends(&self, total: usize) -> Option<Vec<usize>> {
+        (!self.batch.is_empty()).then(|| self.waves(total).collect())
+    }
+
     /// True if no further wave is started after this number of failures.
     #[must_use]
     pub fn ends_waves(&self, failures: usize, total: usize) -> bool {
