@@ -7,8 +7,9 @@
 //!
 //! A group that is named without its source is looked for in the source that `--group-source` names, and then in all
 //! others: the inventories of `-f`, mrsh's own groups, ClusterShell's default source, dsh's groups and genders. If
-//! several of these have it, that is an error. Inside a definition, a group without a source belongs to the source
-//! of that definition; mrsh's own definitions can name groups of any source.
+//! several of these have it, that is an error. All hosts are those of the inventories, if there are any. Inside a
+//! definition, a group without a source belongs to the source of that definition; mrsh's own definitions can name
+//! groups of any source.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -294,6 +295,12 @@ impl Groups {
         }
     }
 
+    /// Returns the source of all hosts, if the user named it with `-f`. The configuration that ClusterShell's packages
+    /// install has a list of all hosts, too, as an example.
+    fn source_of_all(&self) -> Option<&'static str> {
+        (!self.inventories.0.is_empty()).then_some(INVENTORY)
+    }
+
     /// Returns the sources to ask for a group: the named one, or those that are searched.
     fn asked(&self, name: Option<&str>) -> Result<Vec<&dyn Source>, GroupError> {
         match name {
@@ -348,6 +355,8 @@ impl GroupSource<Options> for Groups {
                 Err(error) => failure = Some(error),
             }
         }
+        let of_all = self.source_of_all().filter(|_| group == table::ALL);
+        let source = source.or(of_all);
         let mut found = Vec::new();
         for source in self.asked(source)? {
             match source.lookup(group) {
@@ -377,6 +386,7 @@ impl GroupSource<Options> for Groups {
                 found => return found,
             }
         }
+        let source = source.or_else(|| self.source_of_all());
         let mut found = Vec::new();
         for source in self.asked(source)? {
             if let Some(definition) = source.all()? {

@@ -6,7 +6,7 @@ use super::{GroupError, Source};
 use crate::targets::Definition;
 
 /// The name of the group of all hosts.
-const ALL: &str = "all";
+pub(super) const ALL: &str = "all";
 
 /// A source that holds all its groups. The group `all`, if it exists, has all hosts.
 pub(super) struct GroupTable {

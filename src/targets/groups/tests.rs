@@ -459,6 +459,7 @@ fn an_inventory_is_a_source_like_others() {
             "[web]\nw[1:2] ansible_host=192.0.2.1 ansible_user=op\n[db]\nd1\n",
         ),
         ("dsh/db", "x"),
+        ("dsh/all", "x"),
     ];
     let mut site = site(&files, &[("some", "@web!w1,@inventory:db")]);
     let path = site.folder.path().join("inv.ini");
