@@ -21,7 +21,7 @@ mod tests;
 
 pub use values::{GenerateArg, OnlyArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
-use values::{share, shares, size, source_ports, time_or_zero, transport};
+use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
 
 /// Run one command on many hosts at once, over rsh or ssh, from one process.
 #[derive(Debug, Parser)]
@@ -29,7 +29,7 @@ use values::{share, shares, size, source_ports, time_or_zero, transport};
     name = "mrsh",
     version,
     long_version = format!("{}\n{}", env!("CARGO_PKG_VERSION"), crate::transport::ssh::library::versions()),
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
     after_help = AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
@@ -191,6 +191,56 @@ pub struct Cli {
     /// Maximum amount of standard input (-i) to keep for slow targets and for targets that start later
     #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
     pub stdin_spool: usize,
+
+    /// File or directory to copy to the targets; a directory with a slash at its end stands for its content (repeatable)
+    #[arg(long = "copy", value_name = "PATH", help_heading = "Files")]
+    pub copy: Vec<PathBuf>,
+
+    /// Destination of --copy; with a slash at its end it is a directory
+    #[arg(
+        long = "dest",
+        value_name = "PATH",
+        requires = "copy",
+        help_heading = "Files"
+    )]
+    pub dest: Option<PathBuf>,
+
+    /// Make missing directories above the destination
+    #[arg(long = "parents", requires = "copy", help_heading = "Files")]
+    pub parents: bool,
+
+    /// Copy what symbolic links point to, not the links
+    #[arg(long = "dereference", requires = "copy", help_heading = "Files")]
+    pub dereference: bool,
+
+    /// Mode of all copied files, in octal [default: that of each source]
+    #[arg(long = "mode", value_name = "MODE", value_parser = mode, requires = "copy", help_heading = "Files")]
+    pub mode: Option<u32>,
+
+    /// Owner and group of all copied files, as for chown [default: the remote user]
+    #[arg(
+        long = "owner",
+        value_name = "USER:GROUP",
+        requires = "copy",
+        help_heading = "Files"
+    )]
+    pub owner: Option<String>,
+
+    /// Keep set-user-ID and set-group-ID bits
+    #[arg(long = "preserve-setid", requires = "copy", help_heading = "Files")]
+    pub preserve_setid: bool,
+
+    /// Run COMMAND only on targets on which --copy changed something
+    #[arg(
+        long = "only-changed",
+        requires_all = ["copy", "command"],
+        help_heading = "Files"
+    )]
+    pub only_changed: bool,
+
+    /// Print which targets --copy would change, and change nothing
+    #[arg(long = "check", requires = "copy", help_heading = "Files")]
+    pub check: bool,
 
     /// Print lines without a label
     #[arg(

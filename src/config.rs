@@ -33,12 +33,16 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that are no settings: they choose a configuration, or an answer that takes the place of a run.
-const NOT_KEYS: [&str; 12] = [
+const NOT_KEYS: [&str; 16] = [
+    "check",
     "config",
+    "copy",
+    "dest",
     "gather-stdin",
     "generate",
     "help",
     "no-config",
+    "only-changed",
     "password",
     "password-fd",
     "ports",

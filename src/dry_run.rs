@@ -49,6 +49,10 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     text.push_str(&failures(&plan.info, &found));
     let descriptors = descriptors(plan.info.fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
+    if let Some(copy) = &plan.copy {
+        let summary = command_words(copy.summary().as_bytes());
+        let _ = writeln!(text, "copy: {summary}");
+    }
     Ok((text, all_found))
 }
 

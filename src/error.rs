@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::cli::usage;
 use crate::config::ConfigError;
+use crate::copy::SnapshotError;
 use crate::targets::{Diagnostic, RSH_PORT, TargetError, group_help, help};
 use nodeset::Fault;
 
@@ -13,6 +14,12 @@ use nodeset::Fault;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The options of a copy contradict each other.
+    #[error("{0}")]
+    Copy(String),
+    /// The sources of a copy cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The targets are wrong.
     #[error(transparent)]
     Targets(#[from] TargetError),

@@ -12,7 +12,7 @@ use std::time::Duration;
 mod facts;
 mod failure;
 
-pub use facts::{Facts, LeftRunning, Side};
+pub use facts::{Copied, Facts, LeftRunning, Side};
 pub use failure::{Failure, FailureClass, PasswordUse, Phase};
 
 use crate::targets::{Target, TargetId};
@@ -173,6 +173,11 @@ impl RunStats {
                 }
             }
             // A defect of this program leaves the target without a result, so it is no success.
+            // The target was reached, as by a command that failed.
+            Outcome::Failed(failure) if failure.class == FailureClass::Copy => {
+                self.worst_status = self.worst_status.max(Some(1));
+                self.exit_failed += 1;
+            }
             Outcome::Failed(_) | Outcome::Internal(_) => self.failed += 1,
             Outcome::Cancelled(_) => self.cancelled += 1,
             Outcome::NotStarted(_) => self.not_started += 1,

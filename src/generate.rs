@@ -79,7 +79,7 @@ mod tests {
         the command succeeded on every host
         .TP
         1
-        the command failed on some host, and every host was reached
+        the command or the copy failed on some host, and every host was reached
         "#);
     }
 

@@ -17,6 +17,7 @@ mod cli;
 mod clock;
 mod complete;
 mod config;
+mod copy;
 mod dry_run;
 mod error;
 mod error_text;

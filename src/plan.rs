@@ -17,6 +17,7 @@ use reserved_ports::{RESERVED, SourcePorts};
 use uzers::os::unix::UserExt;
 
 use crate::cli::{Cli, WhenArg};
+use crate::copy::CopySpec;
 use crate::error::Error;
 use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
@@ -27,6 +28,7 @@ use crate::targets::{Selection, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
+mod copy;
 mod output;
 mod remote_names;
 mod rules;
@@ -90,6 +92,8 @@ pub struct RunPlan {
     pub notices: Vec<Notice>,
     /// Options of the transports that targets use.
     pub transports: TransportPlan,
+    /// Files to copy.
+    pub copy: Option<CopySpec>,
     /// Meaning of ^C and ^\.
     pub keys: SignalKeys,
     /// Limits of the spool for standard input, if the commands read it.
@@ -145,7 +149,7 @@ impl Plan {
                 warnings,
             });
         }
-        if cli.command.is_empty() {
+        if cli.command.is_empty() && cli.copy.is_empty() {
             return Err(Error::NoCommand);
         }
         if cli.stdin && targets::from_standard_input(&cli) {
@@ -165,6 +169,9 @@ impl Plan {
         }
         let command = command(&cli.command)?;
         let transports = transports::decide(&cli, &targets, &command)?;
+        let copy = copy::decide(&cli, &command, transports.exec.is_some())?;
+        let mut notices = notices(&groups);
+        notices.extend(copy.as_ref().and_then(copy::notice));
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),
@@ -198,15 +205,16 @@ impl Plan {
             info,
             descriptors_per_host: transports.descriptors_per_host()
                 + if cli.demo { DESCRIPTORS_PER_SESSION } else { 0 },
-            notices: notices(&groups),
+            notices,
             transports,
+            copy,
             keys: cli.keys,
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,
                 stall_timeout: cli.connect_timeout + INPUT_GRACE,
             }),
-            dry: cli.dry_run,
+            dry: cli.dry_run && !cli.check,
             report,
             terminals,
             pass_colors: cli.color == WhenArg::Always,

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::Runtime;
 
+use crate::copy::Copies;
 use crate::error::Error;
 use crate::event::RunStats;
 use crate::exit::ExitStatus;
@@ -18,6 +19,7 @@ use crate::reader::Reader;
 use crate::run::signal::SignalSource;
 use crate::run::{self, RunSpec};
 use crate::targets::Target;
+use crate::transport::input::InputLimits;
 use crate::transport::ssh::PasswordSource;
 use crate::transport::{Input, LOOKUP_THREADS};
 use demo::EmbeddedDaemons;
@@ -52,7 +54,13 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     }
     // The password is read before the input, which goes to hosts and may follow on the same descriptor.
     let password = password(&plan)?;
-    let input = input(&plan)?;
+    let input = match plan.copy {
+        Some(spec) => {
+            let copies = Copies::new(spec).map_err(Error::system("get random bytes"))?;
+            Some(Input::of_copies(copies))
+        }
+        None => input(plan.stdin, plan.info.targets.len())?,
+    };
     let info = Arc::new(plan.info);
     let targets = match &demo {
         Some(demo) => demo.targets(&info.targets),
@@ -125,11 +133,11 @@ fn password(plan: &RunPlan) -> Result<PasswordSource, Error> {
 }
 
 /// Starts to read standard input, if the commands read it.
-fn input(plan: &RunPlan) -> Result<Option<Input>, Error> {
-    let Some(limits) = plan.stdin else {
+fn input(limits: Option<InputLimits>, targets: usize) -> Result<Option<Input>, Error> {
+    let Some(limits) = limits else {
         return Ok(None);
     };
-    Input::start(rustix::stdio::stdin(), limits, plan.info.targets.len())
+    Input::start(rustix::stdio::stdin(), limits, targets)
         .map(Some)
         .map_err(Error::system("read standard input"))
 }

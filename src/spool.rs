@@ -32,6 +32,11 @@ impl SpoolFile {
         tempfile::tempfile().map(SpoolFile::from)
     }
 
+    /// True if both are the same open file.
+    pub(crate) fn is(&self, other: &SpoolFile) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Writes all bytes at an offset.
     ///
     /// # Errors

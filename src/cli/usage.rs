@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::help::help_line;
 
 /// Options of pdsh, clush, pssh and Ansible that mrsh lacks or has under another name, with what to write instead.
-pub(super) const FOREIGN: [(&[&str], &str); 31] = [
+pub(super) const FOREIGN: [(&[&str], &str); 30] = [
     (
         &[
             "--fanout",
@@ -77,16 +77,14 @@ pub(super) const FOREIGN: [(&[&str], &str); 31] = [
         "write sudo at the start of COMMAND",
     ),
     (
-        &["-m", "--mode", "--module-name"],
+        &["-m", "--module-name"],
         "clush: there are no modes, write sudo at the start of COMMAND; Ansible: there are no modules, COMMAND \
          is a line of shell",
     ),
     (
-        &["-c", "--copy", "--rcopy", "--dest"],
-        "no files are copied yet: send one with -i 'cat >FILE' <FILE, fetch one with -o DIR 'cat FILE', or \
-         use rsync",
+        &["-c", "--rcopy"],
+        "copy files with --copy PATH --dest PATH, fetch one with -o DIR 'cat FILE'",
     ),
-    (&["--check"], "-n prints what a run would do"),
     (
         &["-C"],
         "Ansible: -n prints what a run would do; pdsh: Slurm is not asked, name hosts with -w EXPR or -g GROUP",

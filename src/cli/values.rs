@@ -54,6 +54,14 @@ impl From<StderrArg> for StderrMode {
     }
 }
 
+/// Returns the value parser for permission bits in octal.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o7777 && !text.starts_with('+') => Ok(mode),
+        _ => Err("it is no mode in octal, such as 644".to_owned()),
+    }
+}
+
 /// Text of `--generate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GenerateArg {

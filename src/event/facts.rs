@@ -26,6 +26,21 @@ pub struct Facts {
     pub closed_first: Option<Side>,
     /// True, false or unknown: the command goes on at the target.
     pub left_running: LeftRunning,
+    /// Result of a copy of files, if there was one.
+    pub copied: Option<Copied>,
+}
+
+/// Result of a copy of files to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// True if something was changed.
+    pub changed: bool,
+    /// Number of files whose content was sent.
+    pub files: u64,
+    /// Number of bytes of their content.
+    pub bytes: u64,
+    /// Program that calculated the checksums over there; empty if the target did not answer.
+    pub checksum: &'static str,
 }
 
 impl Facts {
@@ -49,6 +64,7 @@ impl Facts {
             closed_first: later.closed_first.or(self.closed_first),
             // A command of an earlier attempt can go on, whatever became of the later one.
             left_running: self.left_running.max(later.left_running),
+            copied: later.copied.or(self.copied),
         }
     }
 

@@ -110,6 +110,8 @@ pub enum FailureClass {
     Spawn,
     /// The program `ssh` could not log in.
     OpenSsh,
+    /// Files could not be copied to the target.
+    Copy,
     /// Any other error of the connection.
     Io,
 }
@@ -143,6 +145,7 @@ impl FailureClass {
             FailureClass::Input => "stdin",
             FailureClass::Spawn => "cannot-start",
             FailureClass::OpenSsh => "ssh",
+            FailureClass::Copy => "copy",
             FailureClass::Io => "io",
         }
     }

@@ -252,6 +252,7 @@ mod tests {
                     Side::Remote
                 }),
                 left_running: LeftRunning::No,
+                copied: None,
             };
             end.elapsed = Duration::from_millis((11 + 101 * target).into());
             stats.finished(&end);

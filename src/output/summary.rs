@@ -16,7 +16,8 @@ use super::terminal::harmless_line;
 use super::{Console, Reporter};
 use crate::error_text::{plain, without_numbers};
 use crate::event::{
-    CancelReason, Event, Notice, Outcome, PasswordUse, RemoteExit, RunStats, Stream,
+    CancelReason, Copied, Event, Finished, Notice, Outcome, PasswordUse, RemoteExit, RunStats,
+    Stream,
 };
 use crate::help::HELP;
 use crate::targets::fold;
@@ -52,6 +53,8 @@ pub(super) struct Summary {
     causes: HashMap<Box<str>, Cause>,
     /// Targets that were never started. They are no failures.
     not_started: Vec<TargetId>,
+    /// Results of `--copy`.
+    copies: CopyResults,
     /// Buffer for the current cause, kept to reuse its memory.
     cause: String,
 }
@@ -67,6 +70,53 @@ struct Cause {
     details: Option<Box<str>>,
     /// The action that helps, if only the details contain it.
     help: Option<&'static str>,
+}
+
+/// Results of `--copy`, for users who asked for details.
+#[derive(Debug, Default)]
+struct CopyResults {
+    changed: Vec<TargetId>,
+    unchanged: Vec<TargetId>,
+    /// Number of files and bytes that were sent to all targets together.
+    files: u64,
+    bytes: u64,
+    /// The programs that calculated the checksums.
+    checksums: BTreeSet<&'static str>,
+}
+
+impl CopyResults {
+    fn add(&mut self, target: TargetId, copied: &Copied) {
+        let targets = if copied.changed {
+            &mut self.changed
+        } else {
+            &mut self.unchanged
+        };
+        targets.push(target);
+        self.files += copied.files;
+        self.bytes += copied.bytes;
+        self.checksums.insert(copied.checksum);
+    }
+
+    /// Returns the lines of the summary.
+    fn lines(&self, fold: impl Fn(&[TargetId]) -> String) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.changed.is_empty() {
+            lines.push(format!(
+                "changed: {} ({} files and {} bytes in all)",
+                fold(&self.changed),
+                self.files,
+                self.bytes
+            ));
+        }
+        if !self.unchanged.is_empty() {
+            lines.push(format!("unchanged: {}", fold(&self.unchanged)));
+        }
+        if !self.checksums.is_empty() {
+            let programs: Vec<&str> = self.checksums.iter().copied().collect();
+            lines.push(format!("checksums: {}", programs.join(", ")));
+        }
+        lines
+    }
 }
 
 impl Cause {
@@ -89,6 +139,7 @@ impl Summary {
             targets: Arc::default(),
             causes: HashMap::new(),
             not_started: Vec::new(),
+            copies: CopyResults::default(),
             cause: String::new(),
         }
     }
@@ -128,6 +179,13 @@ impl Summary {
                 help,
             };
             self.causes.insert(self.cause.as_str().into(), cause);
+        }
+    }
+
+    /// Counts the result of a copy to a target that did not fail.
+    fn copied(&mut self, finished: &Finished, copied: &Copied) {
+        if matches!(finished.outcome, Outcome::Exited(_)) {
+            self.copies.add(finished.target, copied);
         }
     }
 
@@ -216,7 +274,14 @@ impl Reporter for Summary {
     fn event(&mut self, event: &Event, console: &mut Console) -> io::Result<()> {
         match event {
             Event::RunStarted { targets } => self.targets = Arc::clone(targets),
-            Event::Finished(finished) => self.finished(finished.target, &finished.outcome),
+            Event::Finished(finished) => {
+                self.finished(finished.target, &finished.outcome);
+                if self.verbose
+                    && let Some(copied) = &finished.facts.copied
+                {
+                    self.copied(finished, copied);
+                }
+            }
             Event::State {
                 running,
                 for_ports,
@@ -262,6 +327,12 @@ impl Reporter for Summary {
                 &format!("{succeeded} of {total} succeeded in {}", duration(*elapsed)),
                 console,
             )?;
+        }
+        for line in self
+            .copies
+            .lines(|targets| self.fold(targets.iter().copied()))
+        {
+            say(&line, console)?;
         }
         self.failures(stats, console)?;
         for help in self.helps() {

@@ -205,6 +205,13 @@ pub(super) fn decide(
         None
     };
     let exec = if is_used(TransportKind::Exec) {
+        if cli.command.is_empty() {
+            return Err(Error::Copy(
+                "--copy with -R exec needs a command that runs its words at the host, as in: mrsh -R exec --copy FILE \
+                 --dest DIR/ -- kubectl exec -i %h --"
+                    .to_owned(),
+            ));
+        }
         Some(ExecOptions {
             template: template(&cli.command)?,
             user: match &cli.user {

@@ -191,7 +191,7 @@ mod tests {
         let measuring = tokio::spawn(clock.clone().measure());
         tokio::task::yield_now().await;
         let (sender, _receiver) = mpsc::channel(1);
-        let output = Output::new(sender, Reader::default(), clock.clone());
+        let output = Output::new(sender, Reader::default(), clock.clone(), None);
         lose_the_cpu(Duration::from_millis(450));
         let command_clock = CommandClock::begin(&clock, &output);
         lose_the_cpu(Duration::from_millis(100));

@@ -21,7 +21,7 @@ use super::state::Dispatcher;
 use super::{RunSpec, descriptors};
 use crate::clock::{ProcessClock, alarm_reached};
 use crate::event::{CancelReason, Event, Message, RunStats};
-use crate::transport::Transport;
+use crate::transport::{Input, Transport};
 
 /// Maximum number of chunks in the queue to the dispatcher.
 // A chunk has at most 64 KiB, so this bounds the memory.
@@ -50,6 +50,7 @@ pub async fn run<T: Transport>(
         targets: Arc::clone(&spec.targets),
         connect_timeout: spec.connect_timeout,
         command_timeout: spec.command_timeout,
+        copies: spec.input.as_ref().and_then(Input::copies).cloned(),
         output,
         reader: spec.reader,
         cancelled,

@@ -15,8 +15,10 @@ use super::rate::RateLimiter;
 use super::retry;
 use super::waiting::{SHORTAGE_PAUSE, WaitReason};
 use crate::clock::ProcessClock;
+use crate::copy::{Copies, CopyResult};
 use crate::event::{
-    CancelReason, Chunk, Facts, Failure, FailureClass, LeftRunning, Outcome, Phase, RemoteExit,
+    CancelReason, Chunk, Facts, Failure, FailureClass, LeftRunning, Outcome, PasswordUse, Phase,
+    RemoteExit, Stream,
 };
 use crate::policy::Policy;
 use crate::reader::Reader;
@@ -40,6 +42,8 @@ pub(super) struct TaskContext<T> {
     pub(super) connect_timeout: Duration,
     pub(super) command_timeout: Option<Duration>,
     pub(super) policy: Policy,
+    /// The copies of the run, if its commands install files.
+    pub(super) copies: Option<Copies>,
     pub(super) output: mpsc::Sender<Chunk>,
     /// The reader of the reports.
     pub(super) reader: Reader,
@@ -188,14 +192,58 @@ pub(super) async fn run<T: Transport>(
     // They hold the addresses of the target, and the task lasts as long as its command.
     drop(attempts);
     let chunks = context.output.clone();
-    let output = Output::new(chunks, context.reader.clone(), context.clock.clone());
-    let (outcome, left) = carry(&context, &output, &mut session, &facts, cancelled).await;
+    let (reader, clock) = (context.reader.clone(), context.clock.clone());
+    let output = Output::new(chunks, reader, clock, context.copies.clone());
+    let (mut outcome, left) = carry(&context, &output, &mut session, &facts, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
     facts.left_running = left;
     // The next target starts when this task ends. This one's connections must be closed by then.
     drop(session);
+    if let Some(result) = context.copies.as_ref().and_then(|copies| copies.end(id)) {
+        facts.copied = Some(result.facts());
+        if let Some(text) = result.check_text() {
+            let data = text.into_bytes();
+            // A queue without a receiver is the end of the run.
+            let _ = context
+                .output
+                .send(Chunk {
+                    target: id,
+                    stream: Stream::Stdout,
+                    data,
+                })
+                .await;
+        }
+        outcome = after_copy(outcome, &result);
+    }
     TaskResult::Ended(TargetResult { outcome, facts })
+}
+
+/// Returns the outcome of a command that was to install files.
+fn after_copy(outcome: Outcome, result: &CopyResult) -> Outcome {
+    match outcome {
+        Outcome::Exited(_) if result.done => outcome,
+        // The message of the target says more than the end of its connection.
+        Outcome::Exited(_) => copy_failed(result),
+        Outcome::Failed(_) if result.error.is_some() => copy_failed(result),
+        Outcome::Failed(mut failure) if !result.done => {
+            failure.message.push_str(&result.remains());
+            Outcome::Failed(failure)
+        }
+        other => other,
+    }
+}
+
+fn copy_failed(result: &CopyResult) -> Outcome {
+    Outcome::Failed(Failure {
+        class: FailureClass::Copy,
+        phase: Phase::Run,
+        message: result.message(),
+        // The name of the directory is different on every target of every run.
+        common: result.left.is_some().then(|| result.cause().to_owned()),
+        help: None,
+        password: PasswordUse::None,
+    })
 }
 
 /// The reason why an attempt has no session.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::ProcessClock;
-use crate::event::Chunk;
+use crate::copy::Copies;
+use crate::event::{Chunk, Stream};
 use crate::reader::Reader;
 
 /// The sending end of the queue for one target.
@@ -15,6 +16,8 @@ pub struct Output {
     chunks: mpsc::Sender<Chunk>,
     reader: Reader,
     clock: ProcessClock,
+    /// The copies of the run. They take the output up to the start of the command.
+    copies: Option<Copies>,
     state: Mutex<OutputState>,
     /// Notified when a wait of the target for a slot has ended.
     freed: Notify,
@@ -48,11 +51,17 @@ pub struct OutputPermit<'a> {
 impl Output {
     /// Returns a target's end of this queue. `reader` is the reader of the reports.
     #[must_use]
-    pub fn new(chunks: mpsc::Sender<Chunk>, reader: Reader, clock: ProcessClock) -> Self {
+    pub fn new(
+        chunks: mpsc::Sender<Chunk>,
+        reader: Reader,
+        clock: ProcessClock,
+        copies: Option<Copies>,
+    ) -> Self {
         Output {
             chunks,
             reader,
             clock,
+            copies,
             state: Mutex::default(),
             freed: Notify::new(),
         }
@@ -138,13 +147,21 @@ impl Output {
 
 impl OutputPermit<'_> {
     /// Sends a chunk.
-    pub fn send(self, chunk: Chunk) {
+    pub fn send(self, mut chunk: Chunk) {
         let now = self.output.clock.running();
         let mut state = self.output.lock();
         state.sent += 1;
         state.last = now;
         drop(state);
-        self.permit.send(chunk);
+        if let Some(copies) = &self.output.copies
+            && chunk.stream == Stream::Stdout
+        {
+            chunk.data = copies.receive(chunk.target, &chunk.data);
+        }
+        // The permit frees its slot when it is dropped.
+        if !chunk.data.is_empty() {
+            self.permit.send(chunk);
+        }
     }
 }
 
@@ -176,7 +193,6 @@ impl Drop for PermitWait<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Stream;
     use crate::targets::TargetId;
     use tokio::time::{advance, sleep};
 
@@ -192,7 +208,7 @@ mod tests {
     async fn only_a_wait_for_a_blocked_reader_is_held_back() {
         let (sender, mut chunks) = mpsc::channel(1);
         let (reader, clock) = (Reader::default(), ProcessClock::default());
-        let output = Output::new(sender, reader.clone(), clock);
+        let output = Output::new(sender, reader.clone(), clock, None);
         let seconds = Duration::from_secs;
         let write = reader.write();
         advance(seconds(3)).await;

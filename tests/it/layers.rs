@@ -23,10 +23,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The engine, from the data upwards.
     ("targets", &["help", "trusted"]),
     ("event", &["targets"]),
+    ("copy", &["event", "random", "spool", "targets"]),
     (
         "transport",
         &[
             "clock",
+            "copy",
             "error_text",
             "event",
             "random",
@@ -39,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "run",
         &[
             "clock",
+            "copy",
             "event",
             "inherited",
             "policy",
@@ -65,7 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["cli", "targets", "trusted"]),
     (
         "error",
-        &["cli", "config", "targets", "transport", "trusted"],
+        &["cli", "config", "copy", "targets", "transport", "trusted"],
     ),
     ("exit", &["event"]),
     ("listing", &["error", "targets"]),
@@ -76,6 +79,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "plan",
         &[
             "cli",
+            "copy",
             "error",
             "event",
             "listing",
@@ -118,6 +122,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "setup",
         &[
+            "copy",
             "error",
             "event",
             "exit",

@@ -158,6 +158,17 @@ pub(super) struct FinishedRecord<'a> {
     /// Present only if true.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     may_be_running: bool,
+    /// Result of `--copy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy: Option<CopyRecord>,
+}
+
+#[derive(Debug, Serialize)]
+struct CopyRecord {
+    changed: bool,
+    files: u64,
+    bytes: u64,
+    checksum: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -329,6 +340,12 @@ impl<'a> Record<'a> {
             // Each is left out if it is false, since most targets have neither.
             left_running: facts.left_running == LeftRunning::Yes,
             may_be_running: facts.left_running == LeftRunning::Maybe,
+            copy: facts.copied.map(|copied| CopyRecord {
+                changed: copied.changed,
+                files: copied.files,
+                bytes: copied.bytes,
+                checksum: copied.checksum,
+            }),
         };
         end.outcome = match outcome {
             Outcome::Exited(RemoteExit::Code(code)) => {

@@ -9,7 +9,7 @@ use super::super::Terminals;
 use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
 use super::*;
 use crate::event::CancelReason;
-use crate::event::{Facts, LeftRunning, Phase, RemoteExit, Side};
+use crate::event::{Copied, Facts, LeftRunning, Phase, RemoteExit, Side};
 use crate::policy::{Policy, Share};
 use crate::transport::{CallbackFault, TransportError};
 use std::num::NonZeroU32;
@@ -117,6 +117,12 @@ fn everything() -> Vec<Event> {
         local_port: Some(1022),
         closed_first: Some(Side::Remote),
         left_running: LeftRunning::Yes,
+        copied: Some(Copied {
+            changed: true,
+            files: 3,
+            bytes: 4096,
+            checksum: "sha256sum",
+        }),
     };
     if let Some(Event::Finished(end)) = events.last_mut() {
         end.facts = facts;
@@ -180,7 +186,7 @@ fn the_lines_are_as_promised() {
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"report-failed"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"port_wait":20.0,"retry_wait":1000.0,"connect":1.5,"start":2.0,"run":90000.0,"delayed":0.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"port_wait":20.0,"retry_wait":1000.0,"connect":1.5,"start":2.0,"run":90000.0,"delayed":0.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true,"copy":{"changed":true,"files":3,"bytes":4096,"checksum":"sha256sum"}}
     {"v":1,"event":"finished","target":0,"label":"a","outcome":"failed","success":false,"failure":{"class":"no-callback","phase":"call-back","message":"no call-back for stderr: the daemon answered without opening it: try --stderr merge"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0,"may_be_running":true}
     {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"may_be_running":[0],"failures":{"connect-timeout":1,"internal":1,"no-callback":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
     "#);

@@ -15,6 +15,7 @@ mod template;
 pub use process::{DESCRIPTORS, LocalProcess};
 pub use template::{Template, TemplateValues, UnknownPlaceholder};
 
+use std::ffi::OsString;
 use std::time::Instant;
 
 /// Settings that all local commands of a run share.
@@ -61,11 +62,15 @@ impl Transport for ExecTransport {
     ) -> Result<LocalProcess, AttemptError> {
         route.phase = Phase::Start;
         // No shell reads the words, so a host's name cannot add a command.
-        let words = self.options.template.fill(TemplateValues {
+        let mut words = self.options.template.fill(TemplateValues {
             host: &target.host,
             user: target.user.as_deref().unwrap_or(&self.options.user),
             rank: id.0,
         });
+        if let Some(script) = self.input.as_ref().and_then(Input::script) {
+            words.extend(["sh", "-c"].map(OsString::from));
+            words.push(script.into());
+        }
         let began = Instant::now();
         let reads = self.input.is_some();
         let started = process::start(id, &words, self.options.stderr, reads).map(|mut process| {

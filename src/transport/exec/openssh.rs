@@ -20,6 +20,7 @@ use super::process::{self, LocalProcess};
 use crate::event::{Phase, RemoteExit, Side, Stream};
 use crate::random;
 use crate::targets::{Target, TargetId};
+use crate::transport::rsh::wrap::script_command;
 use crate::transport::{
     AttemptError, Budget, Input, Output, RemoteSignal, Route, Session, StderrMode, Transport,
     TransportError,
@@ -77,7 +78,10 @@ impl OpenSshTransport {
     ///
     /// # Errors
     /// The system has no random bytes.
-    pub fn new(options: OpenSshOptions, input: Option<Input>) -> std::io::Result<Self> {
+    pub fn new(mut options: OpenSshOptions, input: Option<Input>) -> std::io::Result<Self> {
+        if let Some(script) = input.as_ref().and_then(Input::script) {
+            options.command = script_command(&script);
+        }
         Ok(OpenSshTransport {
             options,
             input,

@@ -162,6 +162,13 @@ impl LocalProcess {
                 if data.is_empty() {
                     // A pipe at its end is always readable, so a wait for it would never sleep.
                     *place = None;
+                    // A dialogue without replies is over, and the command may wait for input.
+                    if stream == Stream::Stdout
+                        && self.reader.as_ref().is_some_and(InputReader::is_dialogue)
+                    {
+                        self.reader = None;
+                        self.input = None;
+                    }
                 }
                 Ok(data)
             }

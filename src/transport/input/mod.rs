@@ -36,6 +36,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
+use crate::copy::{Copies, Dialogue, Segment};
 use crate::spool::SpoolFile;
 use crate::targets::TargetId;
 use spool::{InputSpool, SpooledData};
@@ -89,10 +90,16 @@ pub enum InputError {
     Shrunk,
 }
 
-/// The standard input of a run. Clones share it.
+/// The standard input of a run's commands. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Input {
-    shared: Arc<InputState>,
+pub struct Input(InputSource);
+
+#[derive(Clone, Debug)]
+enum InputSource {
+    /// The same bytes for all targets.
+    Shared(Arc<InputState>),
+    /// Bytes that depend on the target's output.
+    Copies(Copies),
 }
 
 #[derive(Debug)]
@@ -105,6 +112,14 @@ struct InputState {
 }
 
 impl InputState {
+    fn new(spool: InputSpool) -> Arc<InputState> {
+        Arc::new(InputState {
+            spool: Mutex::new(spool),
+            grown: Notify::new(),
+            released: Condvar::new(),
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, InputSpool> {
         // A panic cannot leave the spool half changed, so a poisoned lock is usable.
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,22 +143,41 @@ impl Input {
             source.read_at(&mut [0], from)?;
             // As if it had been read, for programs that read the same descriptor after this one.
             source.seek(SeekFrom::Start(from + length))?;
-            return Ok(Input::new(InputSpool::of_file(
-                source, from, length, targets,
-            )));
+            let spool = InputSpool::of_file(source, from, length, targets);
+            return Ok(Input(InputSource::Shared(InputState::new(spool))));
         }
-        let input = Input::new(InputSpool::empty(limits, targets));
-        fill::start(source, Arc::clone(&input.shared))?;
-        Ok(input)
+        let shared = InputState::new(InputSpool::empty(limits, targets));
+        fill::start(source, Arc::clone(&shared))?;
+        Ok(Input(InputSource::Shared(shared)))
     }
 
-    fn new(spool: InputSpool) -> Input {
-        Input {
-            shared: Arc::new(InputState {
-                spool: Mutex::new(spool),
-                grown: Notify::new(),
-                released: Condvar::new(),
-            }),
+    /// Returns the state that all targets share.
+    #[cfg(test)]
+    fn shared(&self) -> &Arc<InputState> {
+        match &self.0 {
+            InputSource::Shared(shared) => shared,
+            InputSource::Copies(_) => panic!("no input of its own"),
+        }
+    }
+
+    /// Returns the input of commands that install files.
+    #[must_use]
+    pub fn of_copies(copies: Copies) -> Input {
+        Input(InputSource::Copies(copies))
+    }
+
+    /// Returns the shell command that reads this input, if the command is not the user's.
+    #[must_use]
+    pub fn script(&self) -> Option<String> {
+        self.copies().map(Copies::command)
+    }
+
+    /// Returns the copies, if the commands install files.
+    #[must_use]
+    pub fn copies(&self) -> Option<&Copies> {
+        match &self.0 {
+            InputSource::Copies(copies) => Some(copies),
+            InputSource::Shared(_) => None,
         }
     }
 
@@ -153,12 +187,15 @@ impl Input {
     /// # Errors
     /// The input could not be read.
     pub async fn look_ahead(&self) -> Result<(), Arc<InputError>> {
+        let InputSource::Shared(shared) = &self.0 else {
+            return Ok(());
+        };
         let settled = async {
             loop {
-                let mut grown = pin!(self.shared.grown.notified());
+                let mut grown = pin!(shared.grown.notified());
                 // Registered before the check, so that no notification between the two is lost.
                 grown.as_mut().enable();
-                if self.shared.lock().is_settled() {
+                if shared.lock().is_settled() {
                     return;
                 }
                 grown.await;
@@ -166,7 +203,7 @@ impl Input {
         };
         // A timeout is no error: the length is then unknown.
         let _ = timeout(LOOK_AHEAD, settled).await;
-        match self.shared.lock().failure() {
+        match shared.lock().failure() {
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -175,17 +212,28 @@ impl Input {
     /// Returns the number of bytes of the whole input, if it is known now.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
-        self.shared.lock().length()
+        match &self.0 {
+            InputSource::Shared(shared) => shared.lock().length(),
+            InputSource::Copies(_) => None,
+        }
     }
 
     /// Returns a reader at the first byte, for a target whose command has started. A target takes one reader.
     #[must_use]
     pub fn reader(&self, target: TargetId) -> InputReader {
-        let slot = self.shared.lock().add_reader(target);
-        self.shared.released.notify_all();
+        let source = match &self.0 {
+            InputSource::Shared(shared) => {
+                let slot = shared.lock().add_reader(target);
+                shared.released.notify_all();
+                ReaderSource::Shared {
+                    shared: Arc::clone(shared),
+                    slot,
+                }
+            }
+            InputSource::Copies(copies) => ReaderSource::Dialogue(copies.begin(target)),
+        };
         InputReader {
-            slot,
-            shared: Arc::clone(&self.shared),
+            source,
             position: 0,
             loading: None,
         }
@@ -193,17 +241,28 @@ impl Input {
 
     /// Records that a target has ended or will not be started. Nothing is kept for it any more.
     pub fn target_ended(&self, target: TargetId) {
-        self.shared.lock().end_target(target);
-        self.shared.released.notify_all();
+        if let InputSource::Shared(shared) = &self.0 {
+            shared.lock().end_target(target);
+            shared.released.notify_all();
+        }
     }
+}
+
+/// Source of one target's input.
+#[derive(Debug)]
+enum ReaderSource {
+    Shared {
+        shared: Arc<InputState>,
+        /// Index of the reader in the spool.
+        slot: usize,
+    },
+    Dialogue(Arc<Dialogue>),
 }
 
 /// The position of one target in the input.
 #[derive(Debug)]
 pub struct InputReader {
-    shared: Arc<InputState>,
-    /// Index of the reader in the spool.
-    slot: usize,
+    source: ReaderSource,
     position: u64,
     /// A read from the disk in progress. It is kept here, so that dropping the future of `peek` does not lose it.
     loading: Option<JoinHandle<io::Result<Vec<u8>>>>,
@@ -227,10 +286,31 @@ impl InputReader {
                     Err(error) => Err(Arc::new(InputError::Read(error))),
                 };
             }
-            let mut grown = pin!(self.shared.grown.notified());
+            let shared = match &self.source {
+                ReaderSource::Shared { shared, .. } => shared,
+                ReaderSource::Dialogue(dialogue) => {
+                    match dialogue.next().await {
+                        Some(Segment::Bytes(bytes)) => {
+                            return Ok(bytes[..bytes.len().min(MAX_INPUT_CHUNK)].to_vec());
+                        }
+                        Some(Segment::File { file, at, length }) => {
+                            let length = length.min(MAX_INPUT_CHUNK as u64) as usize;
+                            self.loading = Some(spawn_blocking(move || {
+                                let mut bytes = vec![0; length];
+                                let n = file.read_at(at, &mut bytes)?;
+                                bytes.truncate(n);
+                                Ok(bytes)
+                            }));
+                        }
+                        None => return Ok(Vec::new()),
+                    }
+                    continue;
+                }
+            };
+            let mut grown = pin!(shared.grown.notified());
             // Registered before the check, so that no notification between the two is lost.
             grown.as_mut().enable();
-            let held = self.shared.lock().at(self.position)?;
+            let held = shared.lock().at(self.position)?;
             match held {
                 SpooledData::Bytes(bytes) => return Ok(bytes),
                 SpooledData::InFile { file, at, length } => {
@@ -246,25 +326,41 @@ impl InputReader {
     /// Moves the position by `n` bytes that [`peek`](InputReader::peek) has returned.
     pub fn advance(&mut self, n: usize) {
         self.position += n as u64;
-        // A variable, so that the lock is released before the notification.
-        let awaited = self.shared.lock().advance(self.slot, self.position);
-        if awaited {
-            self.shared.released.notify_all();
+        match &self.source {
+            ReaderSource::Shared { shared, slot } => {
+                // A variable, so that the lock is released before the notification.
+                let awaited = shared.lock().advance(*slot, self.position);
+                if awaited {
+                    shared.released.notify_all();
+                }
+            }
+            ReaderSource::Dialogue(dialogue) => dialogue.advance(n as u64),
         }
+    }
+
+    /// True if the command knows by itself how much it has to read, and ends without an end of its input.
+    #[must_use]
+    pub fn is_dialogue(&self) -> bool {
+        matches!(self.source, ReaderSource::Dialogue(_))
     }
 
     /// Returns the number of bytes after the position, if it is known.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
-        let length = self.shared.lock().length()?;
+        let ReaderSource::Shared { shared, .. } = &self.source else {
+            return None;
+        };
+        let length = shared.lock().length()?;
         Some(length.saturating_sub(self.position))
     }
 }
 
 impl Drop for InputReader {
     fn drop(&mut self) {
-        self.shared.lock().remove_reader(self.slot);
-        self.shared.released.notify_all();
+        if let ReaderSource::Shared { shared, slot } = &self.source {
+            shared.lock().remove_reader(*slot);
+            shared.released.notify_all();
+        }
     }
 }
 

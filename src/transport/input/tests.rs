@@ -185,12 +185,12 @@ async fn reading_waits_for_the_slowest_target() {
         // The fast reader is ahead of the slow one by nearly the limit of the spool.
         let most = (position + limits.spool).min(length);
         read_to(&mut fast, most - 2 * MAX_INPUT_CHUNK as u64, usize::MAX).await;
-        let read = input.shared.lock().read();
+        let read = input.shared().lock().read();
         assert!(
             read <= most + MAX_INPUT_CHUNK as u64,
             "{read} read, {most} allowed"
         );
-        let file = input.shared.lock().file().unwrap();
+        let file = input.shared().lock().file().unwrap();
         let taken = file.blocks() * 512;
         assert!(taken <= (5 << 20), "{taken} bytes of the disk");
     }
@@ -288,7 +288,7 @@ proptest! {
     ) {
         const TARGETS: usize = 5;
         let limits = InputLimits { memory, ..SMALL };
-        let shared = Input::new(InputSpool::empty(limits, TARGETS)).shared;
+        let shared = InputState::new(InputSpool::empty(limits, TARGETS));
         let (mut read, mut next) = (0_u64, 0_u32);
         let mut readers: Vec<(usize, u64)> = Vec::new();
         for op in ops {

@@ -46,7 +46,9 @@ impl InputFeed {
     /// True if the input that is left is too long to send it to a command that has ended. The connection is then
     /// half-closed instead.
     pub(super) fn has_large_rest(&self) -> bool {
-        !self.counted || self.reader.left().is_none_or(|left| left > MAX_LEFTOVER)
+        // A dialogue has nothing to send that its command does not read.
+        !self.counted && !self.reader.is_dialogue()
+            || self.counted && self.reader.left().is_none_or(|left| left > MAX_LEFTOVER)
     }
 
     /// Waits until the connection takes bytes and there is input, and sends a part. Cancel safe.

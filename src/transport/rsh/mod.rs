@@ -137,9 +137,10 @@ impl RshTransport {
             Some(_) => InputMode::Stream,
             None => InputMode::Nothing,
         };
-        let plain = match &marker {
-            Some(marker) => marker.wrap(&options.command, discard, reads),
-            None => options.command.clone(),
+        let plain = match (&marker, input.as_ref().and_then(Input::script)) {
+            (Some(marker), Some(script)) => marker.wrap_script(&script),
+            (Some(marker), None) => marker.wrap(&options.command, discard, reads),
+            (None, _) => options.command.clone(),
         };
         let networks = options.own_callback_from || !options.callback_from.is_empty();
         let listeners = options

@@ -108,6 +108,16 @@ impl EndMarker {
         line
     }
 
+    /// Returns the command line for a script of mrsh itself, which `/bin/sh` runs and which reads the connection. `script`
+    /// must not contain single quotes, backslashes or exclamation marks.
+    #[must_use]
+    pub fn wrap_script(&self, script: &str) -> Vec<u8> {
+        let mut line = format!("exec /bin/sh -c '({script});printf \"").into_bytes();
+        line.extend_from_slice(&self.needle);
+        line.extend_from_slice(b"%d\\n\" $?' sh");
+        line
+    }
+
     /// Maximum length of a command after [`wrap`](EndMarker::wrap), for every marker and every length of the input.
     #[must_use]
     pub fn wrapped_len(command: &[u8], discard_stderr: bool, reads: bool) -> usize {
@@ -137,6 +147,12 @@ impl EndMarker {
             found: MarkersFound::None,
         }
     }
+}
+
+/// Returns the command line for a script of mrsh itself over ssh; see [`EndMarker::wrap_script`].
+#[must_use]
+pub fn script_command(script: &str) -> Vec<u8> {
+    format!("exec /bin/sh -c '{script}' sh").into_bytes()
 }
 
 /// Returns a command line that runs `command` in the login shell with standard error in the stream of standard output.

@@ -43,7 +43,7 @@ pub fn session(stream: net::UnixStream) -> SessionEnd {
     runtime.block_on(async {
         let (sender, mut receiver) = mpsc::channel(16);
         let run = async {
-            let output = Output::new(sender, Reader::default(), ProcessClock::default());
+            let output = Output::new(sender, Reader::default(), ProcessClock::default(), None);
             let exit = run(stream, &output).await;
             drop(output);
             exit

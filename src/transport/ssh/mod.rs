@@ -20,6 +20,7 @@ use super::{
 };
 use crate::event::{Notice, Phase, Stream};
 use crate::targets::{Target, TargetId};
+use crate::transport::rsh::wrap::script_command;
 use auth::{Credentials, LoginKey};
 use config_fault::ConfigFault;
 use connect::{ConnectFailure, EXCHANGES, LoginProgress};
@@ -146,7 +147,7 @@ impl SshTransport {
     /// # Errors
     /// The run cannot start.
     pub async fn new<'t>(
-        options: SshOptions,
+        mut options: SshOptions,
         input: Option<Input>,
         secrets: SecretSources<'_>,
         targets: impl Iterator<Item = &'t Target>,
@@ -154,6 +155,9 @@ impl SshTransport {
         resolver: NameResolver,
         notes: &mut Vec<Notice>,
     ) -> Result<SshTransport, SshError> {
+        if let Some(script) = input.as_ref().and_then(Input::script) {
+            options.command = script_command(&script);
+        }
         let setup = setup::prepare(&options, secrets, targets, notes).await?;
         Ok(SshTransport {
             options,

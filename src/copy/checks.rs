@@ -1,0 +1,183 @@
+//! The comparison of a target with the snapshot: the part of the dialogue before anything is sent.
+
+use std::collections::VecDeque;
+
+use super::blocks;
+use super::host::{Checks, DetailLines, EntryState, HostCopy, Step};
+use super::result::message;
+use super::snapshot::EntryKind;
+
+impl HostCopy {
+    pub(super) fn check_directories(&mut self) {
+        let directories = self.entries(|kind, _| matches!(kind, EntryKind::Directory));
+        let batches = self.batches(&directories);
+        self.send_block(self.calls("check", &batches));
+        self.step = Step::Directories(batches.into());
+    }
+
+    pub(super) fn on_directories(&mut self, line: &[u8], mut batches: VecDeque<Vec<usize>>) {
+        let Some(batch) = batches.pop_front() else {
+            return match line {
+                b"." => self.check_files(),
+                _ => self.fail_unexpected(line),
+            };
+        };
+        let classes = match line {
+            [b't', b' ', classes @ ..] if classes.len() == batch.len() => classes,
+            // A checksum over files or links only: none is a directory.
+            [b'=', ..] => return self.fail(self.not_as(batch[0], "not a directory")),
+            _ => return self.fail_unexpected(line),
+        };
+        for (&entry, class) in batch.iter().zip(classes) {
+            self.states[entry] = match class {
+                b'd' => EntryState::Same,
+                b'-' => EntryState::Missing,
+                _ => return self.fail(self.not_as(entry, "not a directory")),
+            };
+        }
+        self.step = Step::Directories(batches);
+    }
+
+    /// Returns an error about an entry.
+    fn not_as(&self, entry: usize, what: &str) -> String {
+        let name = &self.shared.spec.snapshot.entries[entry].name;
+        format!("{}: {what}", message(&self.shared.spec.path_of(name)))
+    }
+
+    /// Checks all files and links that are not below a missing directory.
+    fn check_files(&mut self) {
+        let entries = &self.shared.spec.snapshot.entries;
+        let mut missing: Option<&[u8]> = None;
+        for (entry, state) in entries.iter().zip(&mut self.states) {
+            if let Some(directory) = missing
+                && entry
+                    .name
+                    .strip_prefix(directory)
+                    .is_some_and(|rest| rest.starts_with(b"/"))
+            {
+                *state = EntryState::Missing;
+            } else if matches!(entry.kind, EntryKind::Directory) && *state == EntryState::Missing {
+                missing = Some(&entry.name);
+            }
+        }
+        let unknown = EntryState::Unknown;
+        let files = self.entries(|kind, state| {
+            matches!(kind, EntryKind::File(_) | EntryKind::HardLink(_)) && state == unknown
+        });
+        let links =
+            self.entries(|kind, state| matches!(kind, EntryKind::Link(_)) && state == unknown);
+        let mut batches = self.batches(&files);
+        batches.extend(self.batches(&links));
+        self.send_block(self.calls("check", &batches));
+        self.step = Step::Checks(Checks {
+            batches: batches.into(),
+            details: Vec::new(),
+        });
+    }
+
+    pub(super) fn on_check(&mut self, line: &[u8], mut checks: Checks) {
+        let Some(batch) = checks.batches.pop_front() else {
+            return match line {
+                b"." => self.ask_details(&checks.details),
+                _ => self.fail_unexpected(line),
+            };
+        };
+        let snapshot = &self.shared.spec.snapshot;
+        let are_links = matches!(snapshot.entries[batch[0]].kind, EntryKind::Link(_));
+        match line {
+            [b'=', b' ', sum @ ..] => {
+                let expected = if are_links {
+                    blocks::links_sum(snapshot, &batch, self.checksum)
+                } else {
+                    blocks::files_sum(snapshot, &batch, self.checksum, self.has_times)
+                };
+                if sum == expected.as_bytes() {
+                    batch
+                        .iter()
+                        .for_each(|&entry| self.states[entry] = EntryState::Same);
+                } else if are_links {
+                    batch
+                        .iter()
+                        .for_each(|&entry| self.states[entry] = EntryState::Differs);
+                } else {
+                    checks.details.push(batch);
+                }
+            }
+            [b't', b' ', classes @ ..] if classes.len() == batch.len() => {
+                let mut files = Vec::new();
+                for (&entry, class) in batch.iter().zip(classes) {
+                    self.states[entry] = match class {
+                        b'-' => EntryState::Missing,
+                        b'd' => return self.fail(self.not_as(entry, "is a directory")),
+                        b'o' => {
+                            return self.fail(self.not_as(entry, "is a device, socket or fifo"));
+                        }
+                        b'f' if !are_links => {
+                            files.push(entry);
+                            EntryState::Differs
+                        }
+                        _ => EntryState::Differs,
+                    };
+                }
+                if !files.is_empty() {
+                    checks.details.push(files);
+                }
+            }
+            _ => return self.fail_unexpected(line),
+        }
+        self.step = Step::Checks(checks);
+    }
+
+    fn ask_details(&mut self, batches: &[Vec<usize>]) {
+        if batches.is_empty() {
+            return self.after_checks();
+        }
+        self.send_block(self.calls("detail", batches));
+        self.step = Step::Details(batches.to_vec().into(), DetailLines::default());
+    }
+
+    pub(super) fn on_detail(
+        &mut self,
+        line: &[u8],
+        mut batches: VecDeque<Vec<usize>>,
+        mut lines: DetailLines,
+    ) {
+        let most = batches.front().map_or(0, Vec::len);
+        match line {
+            [b's', b' ', sum @ ..] if lines.sums.len() < most && lines.attributes.is_empty() => {
+                lines.sums.push(sum.to_vec());
+            }
+            [b'a', b' ', text @ ..] if lines.attributes.len() < most => {
+                lines.attributes.push(text.to_vec());
+            }
+            b"-" if most > 0 => {
+                let batch = batches.pop_front().unwrap_or_default();
+                self.compare(&batch, &lines);
+                lines = DetailLines::default();
+            }
+            b"." if most == 0 => return self.after_checks(),
+            _ => return self.fail_unexpected(line),
+        }
+        self.step = Step::Details(batches, lines);
+    }
+
+    fn compare(&mut self, batch: &[usize], lines: &DetailLines) {
+        // A file that went away meanwhile has no line, so it is unknown which lines belong to the others.
+        let is_whole = lines.sums.len() == batch.len() && lines.attributes.len() == batch.len();
+        let snapshot = &self.shared.spec.snapshot;
+        for (index, &entry) in batch.iter().enumerate() {
+            let is_same = |lines: &[Vec<u8>], text: String| lines[index] == text.as_bytes();
+            self.states[entry] =
+                if !is_whole || !is_same(&lines.sums, self.checksum.of_entry(snapshot, entry)) {
+                    EntryState::Differs
+                } else if is_same(
+                    &lines.attributes,
+                    blocks::attributes(&snapshot.entries[entry], self.has_times),
+                ) {
+                    EntryState::Same
+                } else {
+                    EntryState::Attributes
+                };
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The dialogue with one target: a state machine without I/O. It takes the target's output and says what to send.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::blocks::{self, Checksum, DataPart, Work};
+use super::result::{CopyResult, message};
+use super::snapshot::{EntryKind, Segment};
+use super::{CommandStderr, CopyShared, MissingDirectories};
+use crate::targets::TargetId;
+
+/// Maximum length of a line of a reply, in bytes. The longest honest one is a message of a program over there.
+const MAX_LINE: usize = 16 * 1024;
+
+/// Maximum amount of output before the script answers: what start-up files of shells print.
+const MAX_NOISE: usize = 64 * 1024;
+
+/// Input of the target's command.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A part of what is to be sent.
+    Segment(Segment),
+    /// Nothing before the target's next reply.
+    Wait,
+    /// The end: the target's input is to be closed.
+    End,
+}
+
+/// State of an entry at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EntryState {
+    Unknown,
+    Same,
+    /// The content is the same, the mode or the time is not.
+    Attributes,
+    Differs,
+    Missing,
+}
+
+/// The reply that is awaited.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The first line of the script.
+    Hello,
+    Enter,
+    /// Classes of batches of directories.
+    Directories(VecDeque<Vec<usize>>),
+    /// Checks of batches of files and of links.
+    Checks(Checks),
+    /// Checksums and attributes of single files.
+    Details(VecDeque<Vec<usize>>, DetailLines),
+    Staged,
+    /// Readiness for the first of these parts.
+    Ready(VecDeque<DataPart>),
+    /// The end of a part. These are left.
+    Received(VecDeque<DataPart>),
+    Committing,
+    /// The start of the command.
+    Finishing,
+    /// What comes now is output of the command.
+    Command,
+    /// Nothing more is expected.
+    Ended,
+}
+
+/// Batches that are being checked.
+#[derive(Debug)]
+pub(super) struct Checks {
+    pub(super) batches: VecDeque<Vec<usize>>,
+    /// Batches in which single files have to be compared.
+    pub(super) details: Vec<Vec<usize>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct DetailLines {
+    pub(super) sums: Vec<Vec<u8>>,
+    pub(super) attributes: Vec<Vec<u8>>,
+}
+
+/// The dialogue with one target.
+#[derive(Debug)]
+pub(super) struct HostCopy {
+    pub(super) shared: Arc<CopyShared>,
+    target: TargetId,
+    pub(super) step: Step,
+    pub(super) states: Vec<EntryState>,
+    pub(super) checksum: Checksum,
+    pub(super) has_times: bool,
+    has_tar: bool,
+    is_new: bool,
+    /// Start of a line of a reply.
+    line: Vec<u8>,
+    noise: usize,
+    /// What is to be sent.
+    queue: VecDeque<Segment>,
+    input_ended: bool,
+    /// True if the script could not remove its directory.
+    is_left: bool,
+    result: CopyResult,
+}
+
+impl HostCopy {
+    pub(super) fn new(shared: Arc<CopyShared>, target: TargetId) -> HostCopy {
+        let script = Segment::Bytes(Arc::clone(&shared.script));
+        HostCopy {
+            step: Step::Hello,
+            states: vec![EntryState::Unknown; shared.spec.snapshot.entries.len()],
+            checksum: Checksum::Cksum,
+            has_times: false,
+            has_tar: false,
+            is_new: false,
+            line: Vec::new(),
+            noise: 0,
+            queue: VecDeque::from([script]),
+            input_ended: false,
+            is_left: false,
+            result: CopyResult::default(),
+            shared,
+            target,
+        }
+    }
+
+    /// Returns what is to be sent next.
+    #[must_use]
+    pub(super) fn next(&self) -> Next {
+        match self.queue.front() {
+            Some(segment) => Next::Segment(segment.clone()),
+            None if self.input_ended => Next::End,
+            None => Next::Wait,
+        }
+    }
+
+    /// Removes the first `n` bytes of what is to be sent.
+    pub(super) fn advance(&mut self, n: u64) {
+        let Some(first) = self.queue.front_mut() else {
+            return;
+        };
+        if n >= first.length() {
+            self.queue.pop_front();
+            return;
+        }
+        match first {
+            Segment::Bytes(bytes) => *bytes = bytes[n as usize..].into(),
+            Segment::File { at, length, .. } => {
+                *at += n;
+                *length -= n;
+            }
+        }
+    }
+
+    /// Takes bytes of the target's standard output. Returns those that are output of the command.
+    pub(super) fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
+        while !data.is_empty() {
+            if matches!(self.step, Step::Command) {
+                return data.to_vec();
+            }
+            let Some(end) = memchr::memchr(b'\n', data) else {
+                self.push_line(data);
+                return Vec::new();
+            };
+            self.push_line(&data[..end]);
+            data = &data[end + 1..];
+            let line = std::mem::take(&mut self.line);
+            if !matches!(self.step, Step::Ended) {
+                self.on_line(&line);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Appends to the current line.
+    fn push_line(&mut self, data: &[u8]) {
+        if matches!(self.step, Step::Ended) {
+            return;
+        }
+        if self.line.len() + data.len() > MAX_LINE {
+            self.line.clear();
+            if matches!(self.step, Step::Hello) {
+                return self.count_noise(data);
+            }
+            return self.fail_protocol("a line that is too long");
+        }
+        self.line.extend_from_slice(data);
+    }
+
+    /// Returns the result so far.
+    #[must_use]
+    pub(super) fn result(&self) -> CopyResult {
+        let mut result = self.result.clone();
+        if !result.done
+            && result.error.is_none()
+            && matches!(self.step, Step::Hello)
+            && self.noise > 0
+        {
+            let noise = message(&self.line);
+            result.error = Some(format!("no POSIX shell answered: {noise}"));
+        }
+        result
+    }
+
+    pub(super) fn fail(&mut self, text: String) {
+        self.result.error.get_or_insert(text);
+        self.step = Step::Ended;
+        // The far side waits for the end of its input.
+        self.queue.clear();
+        self.input_ended = true;
+    }
+
+    fn fail_protocol(&mut self, what: &str) {
+        self.fail(format!("the host's shell answered with {what}"));
+    }
+
+    fn on_line(&mut self, line: &[u8]) {
+        if let Step::Hello = self.step {
+            return self.on_hello(line);
+        }
+        match line {
+            [b'E', b' ', text @ ..] => {
+                // The script has removed its directory, or named it.
+                if !self.is_left {
+                    self.result.left = None;
+                }
+                return self.fail(message(text));
+            }
+            [b'L', b' ', path @ ..] => {
+                self.is_left = true;
+                self.result.left = Some(message(path));
+                return;
+            }
+            b"M" if matches!(self.step, Step::Committing) => {
+                self.result.partly = true;
+                return;
+            }
+            _ => {}
+        }
+        match std::mem::replace(&mut self.step, Step::Ended) {
+            // The first is handled above. After an error more may follow.
+            Step::Hello | Step::Command | Step::Ended => {}
+            Step::Enter => self.on_enter(line),
+            Step::Directories(batches) => self.on_directories(line, batches),
+            Step::Checks(checks) => self.on_check(line, checks),
+            Step::Details(batches, lines) => self.on_detail(line, batches, lines),
+            Step::Staged if line == b"." => self.send_data(),
+            Step::Ready(mut parts) if line == b"G" => {
+                if let Some(part) = parts.pop_front() {
+                    self.queue.extend(part.segments);
+                }
+                self.step = Step::Received(parts);
+            }
+            Step::Received(parts) if line == b"." => self.send_part(parts),
+            Step::Committing if line == b"." => {
+                self.result.partly = false;
+                self.finish();
+            }
+            Step::Finishing if line == b"K" => self.step = Step::Command,
+            Step::Staged
+            | Step::Ready(_)
+            | Step::Received(_)
+            | Step::Committing
+            | Step::Finishing => self.fail_unexpected(line),
+        }
+    }
+
+    fn on_hello(&mut self, line: &[u8]) {
+        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+        let [hello, checksum, attributes, archiver] = words.as_slice() else {
+            return self.count_noise(line);
+        };
+        if hello.strip_prefix(b"mrsh-") != Some(self.shared.nonce.as_bytes()) {
+            return self.count_noise(line);
+        }
+        let Some(checksum) = Checksum::of_program(checksum) else {
+            return self.fail_unexpected(line);
+        };
+        self.checksum = checksum;
+        self.result.checksum = checksum.program();
+        self.has_times = *attributes == b"stat";
+        self.has_tar = *archiver == b"tar";
+        let may_make = match self.shared.spec.parents {
+            MissingDirectories::None => "enter -",
+            MissingDirectories::Last => "enter C",
+            MissingDirectories::All => "enter P",
+        };
+        self.send_block(may_make.into());
+        self.step = Step::Enter;
+    }
+
+    /// Counts a line that start-up files of the login shell have printed.
+    fn count_noise(&mut self, line: &[u8]) {
+        self.noise += line.len() + 1;
+        if self.noise > MAX_NOISE {
+            self.fail("no POSIX shell answered".to_owned());
+        }
+    }
+
+    fn on_enter(&mut self, line: &[u8]) {
+        match line {
+            b"D 0" | b"D 1" => {
+                self.is_new = line == b"D 0";
+                self.step = Step::Enter;
+            }
+            b"." if self.is_new => {
+                self.states.fill(EntryState::Missing);
+                self.after_checks();
+            }
+            b"." => self.check_directories(),
+            _ => self.fail_unexpected(line),
+        }
+    }
+
+    pub(super) fn entries(&self, is_wanted: impl Fn(&EntryKind, EntryState) -> bool) -> Vec<usize> {
+        let entries = &self.shared.spec.snapshot.entries;
+        let all = entries.iter().zip(&self.states).enumerate();
+        all.filter(|(_, (entry, state))| is_wanted(&entry.kind, **state))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    pub(super) fn batches(&self, entries: &[usize]) -> Vec<Vec<usize>> {
+        blocks::batches(&self.shared.spec.snapshot, entries)
+    }
+
+    /// Returns a block that calls a function for each batch.
+    pub(super) fn calls(&self, call: &str, batches: &[Vec<usize>]) -> Vec<u8> {
+        let mut block = Vec::new();
+        for batch in batches {
+            blocks::push_call(&self.shared.spec.snapshot, call, batch, &mut block);
+        }
+        block
+    }
+
+    pub(super) fn send_block(&mut self, block: Vec<u8>) {
+        let mut sent = format!("{}\n", block.len()).into_bytes();
+        sent.extend(block);
+        self.queue.push_back(Segment::Bytes(sent.into()));
+    }
+
+    /// Decides what has to be sent.
+    pub(super) fn after_checks(&mut self) {
+        self.complete_hard_links();
+        let snapshot = &self.shared.spec.snapshot;
+        self.result.changed = self.states.iter().any(|state| *state != EntryState::Same);
+        for (entry, state) in snapshot.entries.iter().zip(&self.states) {
+            if let EntryKind::File(content) = &entry.kind
+                && matches!(state, EntryState::Differs | EntryState::Missing)
+            {
+                self.result.files += 1;
+                self.result.bytes += content.length;
+            }
+        }
+        if self.shared.spec.check || !self.has_work() {
+            return self.finish();
+        }
+        let directory = format!(".mrsh-{}-{}", self.shared.nonce, self.target.0);
+        self.result.left = Some(message(&self.shared.spec.path_of(directory.as_bytes())));
+        self.send_block(format!("stage {}\n", self.target.0).into_bytes());
+        self.step = Step::Staged;
+    }
+
+    fn has_work(&self) -> bool {
+        self.result.changed || self.is_new || self.shared.spec.owner.is_some()
+    }
+
+    /// Sends all names of a file if one of them is to be sent, since they are one file.
+    fn complete_hard_links(&mut self) {
+        let entries = &self.shared.spec.snapshot.entries;
+        let is_sent =
+            |state: EntryState| matches!(state, EntryState::Differs | EntryState::Missing);
+        let mut groups: Vec<(usize, usize)> = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            if let EntryKind::HardLink(first) = entry.kind {
+                groups.push((first, index));
+            }
+        }
+        for &(first, link) in &groups {
+            if is_sent(self.states[link]) && !is_sent(self.states[first]) {
+                self.states[first] = EntryState::Differs;
+            }
+        }
+        for &(first, link) in &groups {
+            if is_sent(self.states[first]) && !is_sent(self.states[link]) {
+                self.states[link] = EntryState::Differs;
+            }
+        }
+    }
+
+    fn sent_entries(&self) -> Vec<usize> {
+        self.entries(|_, state| matches!(state, EntryState::Differs | EntryState::Missing))
+    }
+
+    /// Sends the entries that differ: as an archive, or one file after the other.
+    fn send_data(&mut self) {
+        let sent = self.sent_entries();
+        let shared = Arc::clone(&self.shared);
+        let snapshot = &shared.spec.snapshot;
+        let mut parts = VecDeque::new();
+        if self.has_tar {
+            if !sent.is_empty() {
+                let mut segments = Vec::new();
+                snapshot.archive(sent.into_iter(), &mut segments);
+                let length: u64 = segments.iter().map(Segment::length).sum();
+                parts.push_back(DataPart {
+                    block: format!("echo G\nunpack {length}\n").into_bytes(),
+                    segments,
+                });
+            }
+        } else {
+            parts = blocks::parts_without_tar(snapshot, &sent);
+        }
+        self.send_part(parts);
+    }
+
+    fn send_part(&mut self, parts: VecDeque<DataPart>) {
+        let Some(part) = parts.front() else {
+            return self.commit();
+        };
+        self.send_block(part.block.clone());
+        self.step = Step::Ready(parts);
+    }
+
+    /// Sends the commands that check what has arrived and move it into place.
+    fn commit(&mut self) {
+        let block = blocks::commit(
+            &self.shared.spec,
+            |entry| match self.states[entry] {
+                EntryState::Missing => Work::New,
+                EntryState::Differs => Work::Replace,
+                EntryState::Attributes => Work::Attributes,
+                EntryState::Same | EntryState::Unknown => Work::None,
+            },
+            self.checksum,
+            self.has_tar,
+        );
+        self.send_block(block);
+        self.step = Step::Committing;
+    }
+
+    /// Ends the script, or starts the command.
+    fn finish(&mut self) {
+        self.result.done = true;
+        if !self.is_left {
+            self.result.left = None;
+        }
+        self.result.check = self.shared.spec.check;
+        let spec = &self.shared.spec;
+        let runs =
+            !spec.command.is_empty() && !spec.check && (self.result.changed || !spec.only_changed);
+        if !runs {
+            self.send_block(b"exit 0\n".to_vec());
+            self.step = Step::Ended;
+            return;
+        }
+        let stderr: &[u8] = match spec.stderr {
+            CommandStderr::Separate => b"",
+            CommandStderr::Merged => b"exec 9>&1\n",
+            CommandStderr::Dropped => b"exec 9>/dev/null\n",
+        };
+        let mut block = [stderr, b"run "].concat();
+        blocks::push_quoted(&spec.command, &mut block);
+        block.push(b'\n');
+        self.send_block(block);
+        self.step = Step::Finishing;
+    }
+
+    pub(super) fn fail_unexpected(&mut self, line: &[u8]) {
+        let text = format!("an unexpected line: {}", message(line));
+        self.fail_protocol(&text);
+    }
+}

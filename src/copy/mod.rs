@@ -1,0 +1,221 @@
+//! `--copy`: one snapshot of files, the dialogue with a shell at each target that installs it, and its result.
+//!
+//! The far side is a short shell script (`far.sh`), so nothing has to be installed there. mrsh sends it at the head of
+//! the command's standard input, and then blocks of code that call its functions; each block gets a reply. So the far
+//! side decides nothing, and mrsh sends nothing before the reply to the block before. That is why a `head` or `tar` that
+//! reads more than it needs takes nothing from the next block.
+//!
+//! What a target gets goes to a directory of its own beside the destination, is checked there, and is moved into place
+//! by renaming. Nothing of the destination changes before everything has arrived.
+
+mod blocks;
+mod checks;
+mod host;
+mod result;
+mod snapshot;
+mod snapshot_error;
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use host::{HostCopy, Next};
+pub use result::CopyResult;
+use snapshot::EntryKind;
+pub use snapshot::{Segment, Snapshot, SourceRules};
+pub use snapshot_error::SnapshotError;
+
+use crate::targets::TargetId;
+
+/// The script of the far side.
+const SCRIPT: &str = include_str!("far.sh");
+
+/// Where a snapshot goes, and how.
+#[derive(Debug)]
+pub struct CopySpec {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The directory at the targets to which the names of the snapshot are relative. Not empty.
+    pub directory: Vec<u8>,
+    /// Directories that may be made.
+    pub parents: MissingDirectories,
+    /// Owner and group, for `chown`.
+    pub owner: Option<String>,
+    /// Command that runs at each target after its copy; empty if there is none.
+    pub command: Vec<u8>,
+    /// Handling of the command's standard error.
+    pub stderr: CommandStderr,
+    /// True if the command runs only where something changed.
+    pub only_changed: bool,
+    /// True if the targets are only compared.
+    pub check: bool,
+}
+
+/// Handling of the standard error of the command after a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandStderr {
+    /// A stream of its own.
+    Separate,
+    /// The stream of standard output.
+    Merged,
+    /// Discarded.
+    Dropped,
+}
+
+/// Directories that may be made if they are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingDirectories {
+    /// None: the destination directory must exist.
+    None,
+    /// The destination directory itself.
+    Last,
+    /// All of its parents as well.
+    All,
+}
+
+impl CopySpec {
+    /// Returns what is copied and where to, in words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let (mut files, mut bytes) = (0_u64, 0);
+        for index in 0..self.snapshot.entries.len() {
+            if let EntryKind::File(content) = &self.snapshot.entries[index].kind {
+                files += 1;
+                bytes += content.length;
+            }
+        }
+        let others = self.snapshot.entries.len() as u64 - files;
+        let directory = String::from_utf8_lossy(&self.directory);
+        format!("{files} files of {bytes} bytes, {others} directories and links, to {directory}")
+    }
+
+    /// Returns the path at a target of a name of the snapshot.
+    fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        let mut path = self.directory.clone();
+        if !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        path
+    }
+}
+
+/// Data that all dialogues share.
+#[derive(Debug)]
+pub struct CopyShared {
+    spec: CopySpec,
+    /// Random text of the run.
+    nonce: String,
+    /// The script with its values.
+    script: Arc<[u8]>,
+}
+
+/// The copies of a run: one dialogue for each target in progress. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Copies {
+    shared: Arc<CopyShared>,
+    dialogues: Arc<Mutex<HashMap<TargetId, Arc<Dialogue>>>>,
+}
+
+/// The dialogue with one target, which its input and its output share.
+#[derive(Debug)]
+pub struct Dialogue {
+    host: Mutex<HostCopy>,
+    /// Notified when there is more to send.
+    changed: Notify,
+}
+
+impl Copies {
+    /// Returns the copies of a run.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn new(spec: CopySpec) -> io::Result<Copies> {
+        let nonce = crate::random::token()?;
+        let mut script = format!("N={nonce}\nD=").into_bytes();
+        blocks::push_quoted(&spec.directory, &mut script);
+        script.push(b'\n');
+        script.extend_from_slice(SCRIPT.as_bytes());
+        Ok(Copies {
+            shared: Arc::new(CopyShared {
+                spec,
+                nonce,
+                script: script.into(),
+            }),
+            dialogues: Arc::default(),
+        })
+    }
+
+    /// Returns the shell command that starts the script: it reads the script from its standard input. It is below the
+    /// 1,023 bytes that rsh-redone accepts.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let length = self.shared.script.len();
+        format!("eval \"$(head -c {length} 2>/dev/null||dd bs=1 count={length} 2>/dev/null)\"")
+    }
+
+    /// Begins the dialogue with a target whose command has started. A new attempt begins a new one.
+    #[must_use]
+    pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
+        let dialogue = Arc::new(Dialogue {
+            host: Mutex::new(HostCopy::new(Arc::clone(&self.shared), target)),
+            changed: Notify::new(),
+        });
+        self.lock().insert(target, Arc::clone(&dialogue));
+        dialogue
+    }
+
+    /// Takes bytes of a target's standard output. Returns those that are output of its command.
+    #[must_use]
+    pub fn receive(&self, target: TargetId, data: &[u8]) -> Vec<u8> {
+        let Some(dialogue) = self.lock().get(&target).map(Arc::clone) else {
+            return Vec::new();
+        };
+        let output = dialogue.lock().receive(data);
+        dialogue.changed.notify_one();
+        output
+    }
+
+    /// Ends the dialogue with a target and returns its result; `None` if it never began.
+    #[must_use]
+    pub fn end(&self, target: TargetId) -> Option<CopyResult> {
+        let dialogue = self.lock().remove(&target)?;
+        let result = dialogue.lock().result();
+        Some(result)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TargetId, Arc<Dialogue>>> {
+        self.dialogues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Dialogue {
+    /// Waits for something to send; `None` is the end. Returns the same until [`advance`](Dialogue::advance). Cancel
+    /// safe.
+    pub async fn next(&self) -> Option<Segment> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let next = self.lock().next();
+            match next {
+                Next::Segment(segment) => return Some(segment),
+                Next::End => return None,
+                Next::Wait => changed.await,
+            }
+        }
+    }
+
+    /// Removes the first `n` bytes of what is to be sent.
+    pub fn advance(&self, n: u64) {
+        self.lock().advance(n);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HostCopy> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,105 @@
+//! The result of a copy to one target, and its words.
+
+use crate::event::Copied;
+
+/// Maximum length of a message of the target in an error, in bytes.
+const MAX_MESSAGE: usize = 400;
+
+/// The result of a copy to one target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyResult {
+    /// True if everything is in its place, or has been compared.
+    pub done: bool,
+    /// True if something was changed, or would be.
+    pub changed: bool,
+    /// Number of files whose content was sent.
+    pub files: u64,
+    /// Number of bytes of their content.
+    pub bytes: u64,
+    /// Name of the program that calculated the checksums over there; empty if the target did not answer.
+    pub checksum: &'static str,
+    /// The reason why the copy failed.
+    pub error: Option<String>,
+    /// True if the target was only compared.
+    pub check: bool,
+    /// True if the change had begun when the error came.
+    pub partly: bool,
+    /// Directory that may be left at the target.
+    pub left: Option<String>,
+}
+
+impl CopyResult {
+    /// Returns the facts for reports.
+    #[must_use]
+    pub fn facts(&self) -> Copied {
+        Copied {
+            changed: self.changed,
+            files: self.files,
+            bytes: self.bytes,
+            checksum: self.checksum,
+        }
+    }
+
+    /// Returns the line about a target that was only compared.
+    #[must_use]
+    pub fn check_text(&self) -> Option<String> {
+        if !self.check || !self.done {
+            return None;
+        }
+        Some(match (self.changed, self.files) {
+            (false, _) => "unchanged\n".to_owned(),
+            (true, 0) => "would change: modes, times, links or directories\n".to_owned(),
+            (true, 1) => format!("would change: 1 file, {} bytes\n", self.bytes),
+            (true, files) => format!("would change: {files} files, {} bytes\n", self.bytes),
+        })
+    }
+
+    /// Returns the error in words.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("{}{}", self.cause(), self.remains())
+    }
+
+    /// Returns the cause of the error alone.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        let error = self.error.as_deref();
+        error.unwrap_or("the copy ended before it was done")
+    }
+
+    /// Returns what the copy may have left at the target, to be appended to an error.
+    #[must_use]
+    pub fn remains(&self) -> String {
+        let mut text = String::new();
+        if self.partly {
+            text.push_str("; some files may have been replaced");
+        }
+        if let Some(left) = &self.left {
+            text.push_str("; this directory may be left: ");
+            text.push_str(left);
+        }
+        text
+    }
+}
+
+/// Returns a message of the target as one printable line of bounded length.
+pub(super) fn message(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut line: String = text
+        .trim()
+        .chars()
+        .flat_map(|c| {
+            let escaped: Vec<char> = if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            };
+            escaped
+        })
+        .take(MAX_MESSAGE)
+        .collect();
+    if line.is_empty() {
+        line.push_str("no message");
+    }
+    line
+}

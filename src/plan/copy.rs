@@ -1,0 +1,148 @@
+//! The part of the plan about `--copy`: the snapshot of the sources, and the destination.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::Cli;
+use crate::copy::{CommandStderr, CopySpec, MissingDirectories, Snapshot, SourceRules};
+use crate::error::Error;
+use crate::event::Notice;
+use crate::transport::StderrMode;
+
+/// Reads the sources and decides where they go. `command` runs after the copy, unless it is the way to a host
+/// (`-R exec`).
+pub(super) fn decide(cli: &Cli, command: &[u8], has_exec: bool) -> Result<Option<CopySpec>, Error> {
+    if cli.copy.is_empty() {
+        return Ok(None);
+    }
+    let usage = |text: &str| Error::Copy(text.to_owned());
+    let Some(destination) = &cli.dest else {
+        return Err(usage("--copy needs a destination: --dest PATH"));
+    };
+    for (is_set, text) in [
+        (
+            cli.raw,
+            "--copy needs a shell at the hosts, so it cannot be used with --raw",
+        ),
+        (
+            cli.stdin,
+            "--copy sends the files through standard input, so it cannot be used with -i",
+        ),
+        (
+            destination.starts_with("~"),
+            "--dest is not expanded; a path without a leading slash is below the home directory",
+        ),
+        (
+            destination.as_os_str().is_empty(),
+            "--dest is empty; . is the home directory",
+        ),
+    ] {
+        if is_set {
+            return Err(usage(text));
+        }
+    }
+    let Destination {
+        directory,
+        name,
+        parents,
+    } = destination_of(&cli.copy, destination, cli.parents);
+    let rules = SourceRules {
+        dereference: cli.dereference,
+        preserve_setid: cli.preserve_setid,
+        mode: cli.mode,
+    };
+    let snapshot = Snapshot::read(&cli.copy, name, rules)?;
+    Ok(Some(CopySpec {
+        snapshot,
+        directory,
+        parents,
+        owner: cli.owner.clone(),
+        command: if has_exec {
+            Vec::new()
+        } else {
+            command.to_owned()
+        },
+        stderr: match cli.stderr_mode() {
+            StderrMode::Separate => CommandStderr::Separate,
+            StderrMode::Merge => CommandStderr::Merged,
+            StderrMode::Drop => CommandStderr::Dropped,
+        },
+        only_changed: cli.only_changed,
+        check: cli.check,
+    }))
+}
+
+/// The destination as a directory.
+struct Destination<'d> {
+    directory: Vec<u8>,
+    /// Name of the only source in the directory, if it is not its own.
+    name: Option<&'d OsStr>,
+    parents: MissingDirectories,
+}
+
+/// Decides if the destination is a directory or the name of a file.
+fn destination_of<'d>(
+    sources: &[PathBuf],
+    destination: &'d Path,
+    all_parents: bool,
+) -> Destination<'d> {
+    let text = destination.as_os_str().as_bytes();
+    // A name that starts with a dash would be an option over there.
+    let relative = |path: &[u8]| -> Vec<u8> {
+        match path {
+            [b'/', ..] => path.to_vec(),
+            path => [b"./", path].concat(),
+        }
+    };
+    let is_directory = |source: &PathBuf| source.is_dir();
+    let into_directory =
+        text.ends_with(b"/") || sources.len() > 1 || sources.iter().any(is_directory);
+    if into_directory {
+        let takes_content = sources.len() == 1 && ends_in_slash(&sources[0]);
+        return Destination {
+            directory: relative(text),
+            name: None,
+            parents: match (all_parents, takes_content) {
+                (true, _) => MissingDirectories::All,
+                // The destination stands for the directory itself, as for rsync.
+                (false, true) => MissingDirectories::Last,
+                (false, false) => MissingDirectories::None,
+            },
+        };
+    }
+    let parent = destination.parent().unwrap_or(Path::new("/"));
+    Destination {
+        directory: match parent.as_os_str().as_bytes() {
+            b"" => b".".to_vec(),
+            parent => relative(parent),
+        },
+        name: destination.file_name(),
+        parents: if all_parents {
+            MissingDirectories::All
+        } else {
+            MissingDirectories::None
+        },
+    }
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
+}
+
+/// Returns a notice about sources that are not copied, if there are any.
+pub(super) fn notice(spec: &CopySpec) -> Option<Notice> {
+    let skipped = &spec.snapshot.skipped;
+    let (kind, first) = skipped.first()?;
+    let others = match skipped.len() {
+        1 => String::new(),
+        n => format!(" and {} more", n - 1),
+    };
+    Some(Notice {
+        verbose: false,
+        text: format!(
+            "not copied, since it is not a file, directory or link ({kind}): {}{others}",
+            first.display()
+        ),
+    })
+}
