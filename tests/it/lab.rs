@@ -21,6 +21,11 @@ fn lab_login_shells_and_awkward_commands() {
 }
 
 #[test]
+fn lab_copies_of_files() {
+    case("copy", &[]);
+}
+
+#[test]
 fn lab_standard_input() {
     case("stdin", &[]);
 }

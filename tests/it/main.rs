@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod completion;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod exec;

@@ -1,0 +1,177 @@
+//! `--copy`: trees of every kind to far sides with several shells and tools.
+
+mod far;
+mod faults;
+mod tree;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use far::{Far, FarSide};
+use tree::{assert_same, random_tree};
+
+#[test]
+fn a_tree_arrives_as_it_is_with_every_kind_of_far_side() {
+    for side in FarSide::all() {
+        let far = Far::new(side, 2);
+        let mut random = fastrand::Rng::with_seed(7);
+        random_tree(&mut random, &far.source());
+        let ended = far.copy(&["src/", "--dest", "dst"]).run();
+        assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{side:?}");
+        assert_eq!(ended.stdout, b"", "{side:?}");
+        for host in far.hosts() {
+            assert_same(&far.source(), &host.join("dst"), side.keeps_nanoseconds());
+            assert_eq!(
+                fs::read_dir(&host).unwrap().count(),
+                1,
+                "{side:?}: something is left behind"
+            );
+        }
+        let again = far.copy(&["src/", "--dest", "dst", "-v"]).run().status(0);
+        assert!(
+            again.stderr.contains("unchanged: h[1-2]"),
+            "{side:?}: {}",
+            again.stderr
+        );
+    }
+}
+
+#[test]
+fn random_trees_arrive_and_changes_follow() {
+    let mut random = fastrand::Rng::new();
+    let seed = random.get_seed();
+    for round in 0..6 {
+        let far = Far::new(FarSide::Gnu, 1);
+        let source = far.source();
+        random_tree(&mut random, &source);
+        far.copy(&["src/", "--dest", "dst"]).run().status(0);
+        let host = far.hosts().remove(0).join("dst");
+        assert_same(&source, &host, true);
+        // Some entries change here, and some over there.
+        random_tree(&mut random, &source);
+        tree::disturb(&mut random, &host);
+        far.copy(&["src/", "--dest", "dst"]).run().status(0);
+        tree::assert_contains(&host, &source, &format!("seed {seed}, round {round}"));
+        let again = far.copy(&["src/", "--dest", "dst", "-v"]).run().status(0);
+        assert!(
+            again.stderr.contains("unchanged: h1"),
+            "seed {seed}: {}",
+            again.stderr
+        );
+    }
+}
+
+#[test]
+fn a_file_replaces_a_file_at_once() {
+    let far = Far::new(FarSide::Gnu, 1);
+    let host = far.hosts().remove(0);
+    fs::write(far.path("new"), "new text").unwrap();
+    fs::set_permissions(far.path("new"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::create_dir(host.join("etc")).unwrap();
+    fs::write(host.join("etc/app.conf"), "old").unwrap();
+    let before = fs::metadata(host.join("etc/app.conf")).unwrap().ino();
+    far.copy(&["new", "--dest", "etc/app.conf"]).run().status(0);
+    let now = fs::metadata(host.join("etc/app.conf")).unwrap();
+    assert_eq!(fs::read(host.join("etc/app.conf")).unwrap(), b"new text");
+    assert_eq!(now.mode() & 0o7777, 0o640);
+    assert_ne!(
+        now.ino(),
+        before,
+        "the file was renamed into place, not written to"
+    );
+    far.copy(&["new", "--dest", "etc/"]).run().status(0);
+    assert_eq!(fs::read(host.join("etc/new")).unwrap(), b"new text");
+    assert_eq!(fs::read_dir(host.join("etc")).unwrap().count(), 2);
+}
+
+#[test]
+fn links_at_the_destination_are_replaced_and_not_followed() {
+    let far = Far::new(FarSide::Gnu, 1);
+    let host = far.hosts().remove(0);
+    fs::write(far.path("new"), "new").unwrap();
+    fs::write(host.join("victim"), "old").unwrap();
+    symlink("victim", host.join("link")).unwrap();
+    far.copy(&["new", "--dest", "link"]).run().status(0);
+    assert_eq!(fs::read(host.join("victim")).unwrap(), b"old");
+    assert!(fs::symlink_metadata(host.join("link")).unwrap().is_file());
+    // A link to the destination directory is followed, as by rsync.
+    fs::create_dir(host.join("real")).unwrap();
+    symlink("real", host.join("dir")).unwrap();
+    far.copy(&["new", "--dest", "dir/"]).run().status(0);
+    assert_eq!(fs::read(host.join("real/new")).unwrap(), b"new");
+}
+
+#[test]
+fn only_what_differs_is_sent() {
+    let far = Far::new(FarSide::Gnu, 2);
+    let source = far.source();
+    for number in 0..50 {
+        fs::write(source.join(format!("f{number}")), format!("text {number}")).unwrap();
+    }
+    far.copy(&["src/", "--dest", "dst"]).run().status(0);
+    fs::write(far.hosts()[1].join("dst/f7"), "other").unwrap();
+    fs::remove_file(far.hosts()[1].join("dst/f9")).unwrap();
+    let ended = far
+        .copy(&["src/", "--dest", "dst", "--json"])
+        .run()
+        .status(0);
+    let records = crate::support::records(&ended);
+    let copies: Vec<_> = records
+        .iter()
+        .filter(|record| record["event"] == "finished")
+        .map(|record| (record["label"].as_str().unwrap(), &record["copy"]))
+        .map(|(label, copy)| format!("{label} {} {}", copy["changed"], copy["files"]))
+        .collect();
+    let mut copies = copies;
+    copies.sort();
+    assert_eq!(copies, ["h1 false 0", "h2 true 2"]);
+}
+
+#[test]
+fn a_mode_alone_is_set_without_data() {
+    let far = Far::new(FarSide::Gnu, 1);
+    fs::write(far.source().join("f"), "text").unwrap();
+    far.copy(&["src/", "--dest", "dst"]).run().status(0);
+    let file = far.hosts()[0].join("dst/f");
+    let before = fs::metadata(&file).unwrap().ino();
+    let ended = far
+        .copy(&["src/", "--dest", "dst", "--mode", "600", "-v"])
+        .run()
+        .status(0);
+    assert!(
+        ended.stderr.contains("changed: h1 (0 files and 0 bytes"),
+        "{}",
+        ended.stderr
+    );
+    let now = fs::metadata(&file).unwrap();
+    assert_eq!((now.ino(), now.mode() & 0o7777), (before, 0o600));
+}
+
+#[test]
+fn a_check_changes_nothing() {
+    let far = Far::new(FarSide::Gnu, 2);
+    fs::write(far.source().join("f"), "text").unwrap();
+    far.copy(&["src/", "--dest", "dst"]).run().status(0);
+    fs::write(far.hosts()[1].join("dst/f"), "other").unwrap();
+    let ended = far
+        .copy(&["src/", "--dest", "dst", "--check", "-n"])
+        .run()
+        .status(0);
+    assert_eq!(
+        ended.sorted_lines(),
+        ["h1: unchanged", "h2: would change: 1 file, 4 bytes"]
+    );
+    assert_eq!(fs::read(far.hosts()[1].join("dst/f")).unwrap(), b"other");
+}
+
+#[test]
+fn targets_that_share_a_directory_do_not_disturb_each_other() {
+    let far = Far::new(FarSide::Gnu, 8);
+    fs::write(far.path("new"), vec![b'x'; 100_000]).unwrap();
+    let shared = far.path("shared");
+    fs::create_dir(&shared).unwrap();
+    let destination = format!("{}/", shared.display());
+    far.copy(&["new", "--dest", &destination]).run().status(0);
+    assert_eq!(fs::read_dir(&shared).unwrap().count(), 1);
+    assert_eq!(fs::metadata(shared.join("new")).unwrap().len(), 100_000);
+}
