@@ -59,7 +59,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix(".SH "))
             .collect();
         let headings = MANUAL.lines().filter_map(|line| line.strip_prefix("## "));
-        let expected: Vec<String> = ["NAME", "DESCRIPTION"]
+        let expected: Vec<String> = ["NAME"]
             .into_iter()
             .chain(headings)
             .chain(["SEE ALSO"])

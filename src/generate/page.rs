@@ -8,9 +8,10 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 /// Values in a column "default" that say nothing.
 const NO_DEFAULT: [&str; 4] = ["none", "off", "all", "no limit"];
 
-/// Appends the sections of a Markdown text. The text before the first section is the description.
+/// Appends the sections of a Markdown text, without the text before the first one.
 pub(super) fn append(markdown: &str, roff: &mut Roff) {
-    let parser = Parser::new_ext(markdown, Options::ENABLE_TABLES);
+    let start = markdown.find("\n## ").unwrap_or(0);
+    let parser = Parser::new_ext(&markdown[start..], Options::ENABLE_TABLES);
     let mut page = Page {
         roff,
         text: Vec::new(),
@@ -18,7 +19,6 @@ pub(super) fn append(markdown: &str, roff: &mut Roff) {
         rows: Vec::new(),
         is_in_list: false,
     };
-    page.roff.control("SH", ["DESCRIPTION"]);
     for event in parser {
         page.take(event);
     }
