@@ -169,11 +169,9 @@ impl Maker<'_> {
             self.ends_as(&["protocol"]);
             return self.daemon;
         }
-        let mut called_from_elsewhere = false;
         if !merged {
             let elsewhere = Ipv4Addr::new(127, 99, self.rng.u8(..), self.rng.u8(1..255));
             let honest = self.chance(1);
-            called_from_elsewhere = honest;
             let how = Callback {
                 // Rare, because other sessions then share their listeners less.
                 address: honest.then_some(elsewhere),
@@ -202,14 +200,10 @@ impl Maker<'_> {
         }
         self.then(Step::Send(Connection::Main, vec![0]));
         self.output();
-        let lost = |cut| -> &'static [&'static str] {
-            match cut {
-                Cut::Stall => &["command-timeout"],
-                // A reset can overtake the answer that would have assigned the callback to its session.
-                Cut::Reset if called_from_elsewhere => &["reset", "no-callback"],
-                Cut::Reset => &["reset"],
-                Cut::Close | Cut::HalfClose => &["no-end-marker"],
-            }
+        let lost: fn(Cut) -> &'static [&'static str] = |cut| match cut {
+            Cut::Stall => &["command-timeout"],
+            Cut::Reset => &["reset"],
+            Cut::Close | Cut::HalfClose => &["no-end-marker"],
         };
         if self.cut(15, lost) {
             return self.daemon;
@@ -295,6 +289,12 @@ fn run(merged: bool) {
             end.target, i,
             "MRSH_SEED={seed}: every host has one outcome"
         );
+        // On a busy machine such a callback may come when its listener is already shared. Then nobody knows its session.
+        let calls_from_elsewhere =
+            |step: &Step| matches!(step, Step::CallBack(how) if how.address.is_some());
+        if end.class == "no-callback" && daemon.script.steps().iter().any(calls_from_elsewhere) {
+            continue;
+        }
         if !daemon.allowed.contains(&end.class) {
             wrong.push(format!(
                 "host {i}: {} ({}), {daemon:?}",
