@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use super::far::{Far, FarSide};
 
@@ -173,4 +176,49 @@ fn sources_that_cannot_be_used_are_errors_before_any_connection() {
     }
     assert!(!far.path("hosts/started").exists());
     fs::set_permissions(far.path("new"), fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn a_signal_or_a_timeout_leaves_nothing_behind() {
+    for (options, signal) in [(&[][..], true), (&["-u", "6"][..], false)] {
+        let far = Far::new(FarSide::Gnu, 2);
+        fs::write(far.path("new"), vec![b'x'; 1_000_000]).unwrap();
+        for host in far.hosts() {
+            fs::write(host.join("file"), "old").unwrap();
+        }
+        // A tar that unpacks everything and then does not end.
+        let code = "mkdir b; printf '#!/bin/sh\\n/bin/tar \"$@\"; exec /bin/sleep 60\\n' >b/tar; chmod +x b/tar; \
+                    PATH=$PWD/b:$PATH exec \"$@\"";
+        let arguments = [&["new", "--dest", "file"][..], options].concat();
+        let running = far.copy_with(code, &arguments).start();
+        let has_staged = |host: &std::path::PathBuf| {
+            let entries = fs::read_dir(host).unwrap().flatten();
+            entries
+                .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b".mrsh-"))
+                .any(|entry| entry.path().join("file").exists())
+        };
+        let until = Instant::now() + Duration::from_secs(20);
+        while !far.hosts().iter().all(has_staged) {
+            assert!(Instant::now() < until, "nothing arrives");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if signal {
+            running.signal(Signal::TERM);
+        }
+        let ended = running.finish();
+        assert_ne!(ended.status, Some(0), "{ended:?}");
+        for host in far.hosts() {
+            assert_eq!(fs::read(host.join("file")).unwrap(), b"old");
+            let mut names: Vec<_> = fs::read_dir(&host)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            names.sort();
+            assert_eq!(
+                names,
+                ["b", "file"],
+                "{options:?}: something is left behind"
+            );
+        }
+    }
 }
