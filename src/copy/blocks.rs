@@ -6,6 +6,7 @@ use crc::{CRC_32_CKSUM, Crc};
 use openssl::sha::sha256;
 
 use super::CopySpec;
+use super::host::EntryState;
 use super::snapshot::{Entry, EntryKind, Segment, Snapshot};
 
 /// Maximum number of names in one call of a function of the far side. Shells take 128 KiB for one command at least.
@@ -218,6 +219,13 @@ pub(super) fn push_call(snapshot: &Snapshot, call: &str, entries: &[usize], bloc
     block.push(b'\n');
 }
 
+/// Appends as many calls of a function as the names of entries need.
+fn push_calls(snapshot: &Snapshot, call: &str, entries: &[usize], block: &mut Vec<u8>) {
+    for batch in batches(snapshot, entries) {
+        push_call(snapshot, call, &batch, block);
+    }
+}
+
 /// Splits a name into its directory and its last part.
 pub(super) fn split(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().rposition(|&byte| byte == b'/') {
@@ -288,49 +296,35 @@ pub(super) fn parts_without_tar(snapshot: &Snapshot, sent: &[usize]) -> VecDeque
     parts
 }
 
-/// What is to be done with an entry at a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
-    /// Nothing.
-    None,
-    /// Its mode and its time are set.
-    Attributes,
-    /// It replaces another one.
-    Replace,
-    /// It has not been there.
-    New,
-}
-
 /// Returns the commands that check what has arrived and move it into place.
 pub(super) fn commit(
     spec: &CopySpec,
-    work: impl Fn(usize) -> Work,
+    states: &[EntryState],
     checksum: Checksum,
     has_tar: bool,
 ) -> Vec<u8> {
     let snapshot = &spec.snapshot;
     let entries = &snapshot.entries;
-    let all = |is_wanted: &dyn Fn(&EntryKind, Work) -> bool| -> Vec<usize> {
+    let all = |is_wanted: &dyn Fn(&EntryKind, EntryState) -> bool| -> Vec<usize> {
         (0..entries.len())
-            .filter(|&index| is_wanted(&entries[index].kind, work(index)))
+            .filter(|&index| is_wanted(&entries[index].kind, states[index]))
             .collect()
     };
     let is_file = |kind: &EntryKind| matches!(kind, EntryKind::File(_) | EntryKind::HardLink(_));
-    let is_sent = |work: Work| matches!(work, Work::Replace | Work::New);
-    let sent_files = all(&|kind, work| is_file(kind) && is_sent(work));
+    let sent_files = all(&|kind, state| is_file(kind) && state.is_sent());
     let mut block = Vec::new();
-    let mut call = |call: &str, entries: &[usize]| {
-        for batch in batches(snapshot, entries) {
-            push_call(snapshot, call, &batch, &mut block);
-        }
-    };
     for batch in batches(snapshot, &sent_files) {
         let sum = content_sum(snapshot, &batch, checksum);
-        call(&format!("verify '{sum}'"), &batch);
+        push_call(snapshot, &format!("verify '{sum}'"), &batch, &mut block);
     }
     if !has_tar {
         for (time, files) in grouped(&sent_files, |file| entries[file].mtime) {
-            call(&format!("in_ stamp {}", touch_time(time)), &files);
+            push_calls(
+                snapshot,
+                &format!("in_ stamp {}", touch_time(time)),
+                &files,
+                &mut block,
+            );
         }
     }
     let owner = spec.owner.as_deref().map(|owner| {
@@ -340,38 +334,53 @@ pub(super) fn commit(
     });
     if let Some(owner) = &owner {
         // Before the modes: chown(2) clears set-user-ID bits.
-        call(&format!("in_ chown {owner}"), &sent_files);
+        push_calls(
+            snapshot,
+            &format!("in_ chown {owner}"),
+            &sent_files,
+            &mut block,
+        );
     }
     for (mode, files) in grouped(&sent_files, |file| entries[file].mode) {
-        call(&format!("in_ chmod {mode:o}"), &files);
+        push_calls(snapshot, &format!("in_ chmod {mode:o}"), &files, &mut block);
     }
     // From here on the destination changes.
     block.extend_from_slice(b"echo M\n");
-    place(snapshot, &work, &mut block);
-    let mut call = |call: &str, entries: &[usize]| {
-        for batch in batches(snapshot, entries) {
-            push_call(snapshot, call, &batch, &mut block);
-        }
-    };
-    let others = all(&|kind, work| is_file(kind) && !is_sent(work));
-    let touched = all(&|kind, work| is_file(kind) && work == Work::Attributes);
+    place(snapshot, states, &mut block);
+    let others = all(&|kind, state| is_file(kind) && !state.is_sent());
+    let touched = all(&|kind, state| is_file(kind) && state == EntryState::Attributes);
     let mut new_directories =
-        all(&|kind, work| matches!(kind, EntryKind::Directory) && work == Work::New);
+        all(&|kind, state| matches!(kind, EntryKind::Directory) && state == EntryState::Missing);
     // The content of a directory comes before its mode, which may forbid to change it.
     new_directories.reverse();
     if let Some(owner) = &owner {
-        call(&format!("do_ chown {owner}"), &others);
-        call(&format!("do_ chown {owner}"), &new_directories);
+        push_calls(snapshot, &format!("do_ chown {owner}"), &others, &mut block);
+        push_calls(
+            snapshot,
+            &format!("do_ chown {owner}"),
+            &new_directories,
+            &mut block,
+        );
     }
     for (mode, files) in grouped(&touched, |file| entries[file].mode) {
-        call(&format!("do_ chmod {mode:o}"), &files);
+        push_calls(snapshot, &format!("do_ chmod {mode:o}"), &files, &mut block);
     }
     for (time, files) in grouped(&touched, |file| entries[file].mtime) {
-        call(&format!("do_ stamp {}", touch_time(time)), &files);
+        push_calls(
+            snapshot,
+            &format!("do_ stamp {}", touch_time(time)),
+            &files,
+            &mut block,
+        );
     }
     for directory in new_directories {
         let mode = entries[directory].mode;
-        call(&format!("do_ chmod {mode:o}"), &[directory]);
+        push_calls(
+            snapshot,
+            &format!("do_ chmod {mode:o}"),
+            &[directory],
+            &mut block,
+        );
     }
     block.extend_from_slice(b"clean\n");
     block
@@ -387,41 +396,27 @@ fn grouped<K: Ord>(entries: &[usize], key: impl Fn(usize) -> K) -> BTreeMap<K, V
 }
 
 /// Appends the calls that move staged entries into place. A directory that is new moves as a whole.
-fn place(snapshot: &Snapshot, work: &impl Fn(usize) -> Work, block: &mut Vec<u8>) {
-    let mut new_directory: Option<&[u8]> = None;
-    let mut moves: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
+fn place(snapshot: &Snapshot, states: &[EntryState], block: &mut Vec<u8>) {
+    let mut new_directory: Option<&Entry> = None;
+    let mut moves: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
     for (index, entry) in snapshot.entries.iter().enumerate() {
-        let is_below = |directory: &[u8]| {
-            let rest = entry.name.strip_prefix(directory);
-            rest.is_some_and(|rest| rest.starts_with(b"/"))
-        };
-        let is_sent = matches!(work(index), Work::Replace | Work::New);
-        if new_directory.is_some_and(is_below) || !is_sent {
+        if new_directory.is_some_and(|new| entry.is_below(new)) || !states[index].is_sent() {
             continue;
         }
         if matches!(entry.kind, EntryKind::Directory) {
-            new_directory = Some(&entry.name);
+            new_directory = Some(entry);
         }
-        let (directory, name) = split(&entry.name);
-        moves.entry(directory).or_default().push(name);
+        moves.entry(split(&entry.name).0).or_default().push(index);
     }
-    for (directory, names) in moves {
-        let mut length = usize::MAX;
-        let mut count = 0;
-        for name in names {
-            if count >= BATCH_NAMES || length > BATCH_BYTES {
-                if count > 0 {
-                    block.push(b'\n');
-                }
-                block.extend_from_slice(b"place ");
-                push_quoted(&[b"./", directory].concat(), block);
-                (length, count) = (0, 0);
+    for (directory, entries) in moves {
+        for batch in batches(snapshot, &entries) {
+            block.extend_from_slice(b"place ");
+            push_quoted(&[b"./", directory].concat(), block);
+            for entry in batch {
+                push_name(split(&snapshot.entries[entry].name).1, block);
             }
-            push_name(name, block);
-            length += name.len() + 5;
-            count += 1;
+            block.push(b'\n');
         }
-        block.push(b'\n');
     }
 }
 

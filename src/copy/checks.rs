@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::blocks;
 use super::host::{Checks, DetailLines, EntryState, HostCopy, Step};
 use super::result::message;
-use super::snapshot::EntryKind;
+use super::snapshot::{Entry, EntryKind};
 
 impl HostCopy {
     pub(super) fn check_directories(&mut self) {
@@ -47,17 +47,12 @@ impl HostCopy {
     /// Checks all files and links that are not below a missing directory.
     fn check_files(&mut self) {
         let entries = &self.shared.spec.snapshot.entries;
-        let mut missing: Option<&[u8]> = None;
+        let mut missing: Option<&Entry> = None;
         for (entry, state) in entries.iter().zip(&mut self.states) {
-            if let Some(directory) = missing
-                && entry
-                    .name
-                    .strip_prefix(directory)
-                    .is_some_and(|rest| rest.starts_with(b"/"))
-            {
+            if missing.is_some_and(|directory| entry.is_below(directory)) {
                 *state = EntryState::Missing;
             } else if matches!(entry.kind, EntryKind::Directory) && *state == EntryState::Missing {
-                missing = Some(&entry.name);
+                missing = Some(entry);
             }
         }
         let unknown = EntryState::Unknown;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::blocks::{self, Checksum, DataPart, Work};
+use super::blocks::{self, Checksum, DataPart};
 use super::result::{CopyResult, message};
 use super::snapshot::{EntryKind, Segment};
 use super::{CommandStderr, CopyShared, MissingDirectories};
@@ -37,6 +37,13 @@ pub(super) enum EntryState {
     Missing,
 }
 
+impl EntryState {
+    /// True if the entry is to be sent.
+    pub(super) fn is_sent(self) -> bool {
+        matches!(self, EntryState::Differs | EntryState::Missing)
+    }
+}
+
 /// The reply that is awaited.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -57,7 +64,7 @@ pub(super) enum Step {
     Committing,
     /// The start of the command.
     Finishing,
-    /// What comes now is output of the command.
+    /// The command runs: all further output is its own.
     Command,
     /// Nothing more is expected.
     Ended,
@@ -91,7 +98,7 @@ pub(super) struct HostCopy {
     /// Start of a line of a reply.
     line: Vec<u8>,
     noise: usize,
-    /// What is to be sent.
+    /// Data that is not sent yet.
     queue: VecDeque<Segment>,
     input_ended: bool,
     /// True if the script could not remove its directory.
@@ -342,7 +349,7 @@ impl HostCopy {
         self.result.changed = self.states.iter().any(|state| *state != EntryState::Same);
         for (entry, state) in snapshot.entries.iter().zip(&self.states) {
             if let EntryKind::File(content) = &entry.kind
-                && matches!(state, EntryState::Differs | EntryState::Missing)
+                && state.is_sent()
             {
                 self.result.files += 1;
                 self.result.bytes += content.length;
@@ -364,8 +371,6 @@ impl HostCopy {
     /// Sends all names of a file if one of them is to be sent, since they are one file.
     fn complete_hard_links(&mut self) {
         let entries = &self.shared.spec.snapshot.entries;
-        let is_sent =
-            |state: EntryState| matches!(state, EntryState::Differs | EntryState::Missing);
         let mut groups: Vec<(usize, usize)> = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             if let EntryKind::HardLink(first) = entry.kind {
@@ -373,19 +378,19 @@ impl HostCopy {
             }
         }
         for &(first, link) in &groups {
-            if is_sent(self.states[link]) && !is_sent(self.states[first]) {
+            if self.states[link].is_sent() && !self.states[first].is_sent() {
                 self.states[first] = EntryState::Differs;
             }
         }
         for &(first, link) in &groups {
-            if is_sent(self.states[first]) && !is_sent(self.states[link]) {
+            if self.states[first].is_sent() && !self.states[link].is_sent() {
                 self.states[link] = EntryState::Differs;
             }
         }
     }
 
     fn sent_entries(&self) -> Vec<usize> {
-        self.entries(|_, state| matches!(state, EntryState::Differs | EntryState::Missing))
+        self.entries(|_, state| state.is_sent())
     }
 
     /// Sends the entries that differ: as an archive, or one file after the other.
@@ -420,17 +425,7 @@ impl HostCopy {
 
     /// Sends the commands that check what has arrived and move it into place.
     fn commit(&mut self) {
-        let block = blocks::commit(
-            &self.shared.spec,
-            |entry| match self.states[entry] {
-                EntryState::Missing => Work::New,
-                EntryState::Differs => Work::Replace,
-                EntryState::Attributes => Work::Attributes,
-                EntryState::Same | EntryState::Unknown => Work::None,
-            },
-            self.checksum,
-            self.has_tar,
-        );
+        let block = blocks::commit(&self.shared.spec, &self.states, self.checksum, self.has_tar);
         self.send_block(block);
         self.step = Step::Committing;
     }

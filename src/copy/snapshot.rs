@@ -40,7 +40,7 @@ pub struct SourceRules {
     pub mode: Option<u32>,
 }
 
-/// What the sources contain.
+/// The content of all sources.
 #[derive(Debug)]
 pub struct Snapshot {
     /// Entries; each directory comes before its content. Their names are relative to the destination directory.
@@ -63,6 +63,14 @@ pub struct Entry {
     pub mtime: i64,
     /// The header blocks of the entry in the archive.
     header: Range,
+}
+
+impl Entry {
+    /// True if this entry is in a directory, at any depth.
+    pub(super) fn is_below(&self, directory: &Entry) -> bool {
+        let rest = self.name.strip_prefix(&*directory.name);
+        rest.is_some_and(|rest| rest.starts_with(b"/"))
+    }
 }
 
 /// A part of the temporary file.
@@ -92,7 +100,7 @@ pub struct FileContent {
     pub length: u64,
     /// SHA-256 of the content.
     pub sha256: [u8; 32],
-    /// What POSIX `cksum` prints, calculated when the first target has nothing better.
+    /// The output of POSIX `cksum`. It is calculated for the first target that has no SHA-256.
     cksum: OnceLock<String>,
     place: Place,
 }
