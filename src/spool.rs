@@ -162,7 +162,7 @@ impl Spool {
     /// Moves these bytes from memory to the file.
     ///
     /// # Errors
-    /// As for [`spill`](Self::spill).
+    /// The same as those of [`spill`](Self::spill).
     pub(crate) fn spill_one(&mut self, bytes: &mut SpooledBytes) -> io::Result<()> {
         let offset = self.write(&bytes.memory)?;
         self.moved(bytes, offset);

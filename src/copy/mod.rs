@@ -5,8 +5,8 @@
 //! side decides nothing, and mrsh sends nothing before the reply to the block before. That is why a `head` or `tar` that
 //! reads more than it needs takes nothing from the next block.
 //!
-//! What a target gets goes to a directory of its own beside the destination, is checked there, and is moved into place
-//! by renaming. Nothing of the destination changes before everything has arrived.
+//! The files arrive in a temporary directory beside the destination. There they are checked, and then renamed into
+//! place. Nothing of the destination changes before everything has arrived.
 
 mod blocks;
 mod checks;
@@ -33,7 +33,7 @@ use crate::targets::TargetId;
 /// The script of the far side.
 const SCRIPT: &str = include_str!("far.sh");
 
-/// Where a snapshot goes, and how.
+/// A snapshot with its destination and the options of the copy.
 #[derive(Debug)]
 pub struct CopySpec {
     /// The snapshot.
