@@ -68,20 +68,24 @@ impl Facts {
         }
     }
 
-    /// Returns the part of a target's time that belongs to no phase: this process did not get the CPU, or the machine
-    /// was short of descriptors, processes or memory.
+    /// Returns the times of the phases, in their order.
     #[must_use]
-    pub fn delayed(&self, elapsed: Duration) -> Duration {
-        let phases = [
+    pub fn phases(&self) -> [Option<Duration>; 6] {
+        [
             self.resolve,
             self.port_wait,
             self.retry_wait,
             self.connect,
             self.start,
             self.run,
-        ];
-        // The phases are measured apart from the total, so their sum can exceed it a little.
-        elapsed.saturating_sub(phases.into_iter().flatten().sum())
+        ]
+    }
+
+    /// Returns the part of a target's time that belongs to no phase: this process did not get the CPU, or the machine
+    /// was short of descriptors, processes or memory.
+    #[must_use]
+    pub fn delayed(&self, elapsed: Duration) -> Duration {
+        elapsed.saturating_sub(self.phases().into_iter().flatten().sum())
     }
 }
 

@@ -90,15 +90,10 @@ impl Stats {
         self.slowest.insert(place, (elapsed, target));
         // The memory must not depend on the number of hosts.
         self.slowest.truncate(SLOWEST);
-        let times = [
-            facts.resolve,
-            facts.port_wait,
-            facts.retry_wait,
-            facts.connect,
-            facts.start,
-            facts.run,
-            Some(facts.delayed(elapsed)),
-        ];
+        let times = facts
+            .phases()
+            .into_iter()
+            .chain([Some(facts.delayed(elapsed))]);
         for (phase, time) in self.phases.iter_mut().zip(times) {
             let Some(time) = time else {
                 continue;
