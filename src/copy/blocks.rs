@@ -7,6 +7,7 @@ use openssl::sha::sha256;
 
 use super::CopySpec;
 use super::host::EntryState;
+use super::shell::FarPrograms;
 use super::snapshot::{Entry, EntryKind, Segment, Snapshot};
 
 /// Maximum number of names in one call of a function of the far side. Shells take 128 KiB for one command at least.
@@ -297,12 +298,7 @@ pub(super) fn parts_without_tar(snapshot: &Snapshot, sent: &[usize]) -> VecDeque
 }
 
 /// Returns the commands that check what has arrived and move it into place.
-pub(super) fn commit(
-    spec: &CopySpec,
-    states: &[EntryState],
-    checksum: Checksum,
-    has_tar: bool,
-) -> Vec<u8> {
+pub(super) fn commit(spec: &CopySpec, states: &[EntryState], programs: FarPrograms) -> Vec<u8> {
     let snapshot = &spec.snapshot;
     let entries = &snapshot.entries;
     let all = |is_wanted: &dyn Fn(&EntryKind, EntryState) -> bool| -> Vec<usize> {
@@ -314,10 +310,10 @@ pub(super) fn commit(
     let sent_files = all(&|kind, state| is_file(kind) && state.is_sent());
     let mut block = Vec::new();
     for batch in batches(snapshot, &sent_files) {
-        let sum = content_sum(snapshot, &batch, checksum);
+        let sum = content_sum(snapshot, &batch, programs.checksum);
         push_call(snapshot, &format!("verify '{sum}'"), &batch, &mut block);
     }
-    if !has_tar {
+    if !programs.has_tar {
         for (time, files) in grouped(&sent_files, |file| entries[file].mtime) {
             push_calls(
                 snapshot,

@@ -82,9 +82,14 @@ impl HostCopy {
         match line {
             [b'=', b' ', sum @ ..] => {
                 let expected = if are_links {
-                    blocks::links_sum(snapshot, &batch, self.checksum)
+                    blocks::links_sum(snapshot, &batch, self.programs.checksum)
                 } else {
-                    blocks::files_sum(snapshot, &batch, self.checksum, self.has_times)
+                    blocks::files_sum(
+                        snapshot,
+                        &batch,
+                        self.programs.checksum,
+                        self.programs.has_times,
+                    )
                 };
                 if sum == expected.as_bytes() {
                     batch
@@ -162,17 +167,20 @@ impl HostCopy {
         let snapshot = &self.shared.spec.snapshot;
         for (index, &entry) in batch.iter().enumerate() {
             let is_same = |lines: &[Vec<u8>], text: String| lines[index] == text.as_bytes();
-            self.states[entry] =
-                if !is_whole || !is_same(&lines.sums, self.checksum.of_entry(snapshot, entry)) {
-                    EntryState::Differs
-                } else if is_same(
-                    &lines.attributes,
-                    blocks::attributes(&snapshot.entries[entry], self.has_times),
+            self.states[entry] = if !is_whole
+                || !is_same(
+                    &lines.sums,
+                    self.programs.checksum.of_entry(snapshot, entry),
                 ) {
-                    EntryState::Same
-                } else {
-                    EntryState::Attributes
-                };
+                EntryState::Differs
+            } else if is_same(
+                &lines.attributes,
+                blocks::attributes(&snapshot.entries[entry], self.programs.has_times),
+            ) {
+                EntryState::Same
+            } else {
+                EntryState::Attributes
+            };
         }
     }
 }

@@ -1,7 +1,8 @@
-# The far side of --copy, for every POSIX shell. `src/copy/host.rs` sends it, and then blocks of code that call these
-# functions. Each block ends with a line ".", a fatal error with a line that starts with "E".
+# The far side of --copy and --fetch, for every POSIX shell. mrsh sends this file, then copy.sh or fetch.sh, and then
+# blocks of code that call their functions. The reply to a block ends with a line ".", a fatal error is a line that starts
+# with "E".
 #
-# Values that come first: N, a random text of the run; D, the directory.
+# A value comes first: N, a random text of the run.
 O=$(pwd)
 U=$(umask)
 Z=${LC_ALL-}
@@ -76,100 +77,11 @@ classes() {
   done
 }
 links() { for i; do readlink "$i"; done; }
-# Reports the classes of names, or one checksum over everything about them if all are files, or all are links.
-check() {
-  classes "$@"
-  case $c in
-    *[!f]*) case $c in
-      *[!l]*) printf 't %s\n' "$c" ;;
-      *) printf '= %s\n' "$(links "$@" | sum)" ;;
-    esac ;;
-    *) printf '= %s\n' "$({ sums "$@"; attributes "$@"; } | sum)" ;;
-  esac
+# Runs the blocks. It is called at the end of the script.
+serve() {
+  printf '%s %s %s %s\n' "mrsh-$N" "$K" "$A" "$T"
+  while read -r n; do
+    eval "$(take "$n")"
+    printf '.\n'
+  done
 }
-# Reports each of these files: its checksum, and its attributes.
-detail() {
-  sums "$@" 2>/dev/null | sed 's/^/s /'
-  attributes "$@" 2>/dev/null | sed 's/^/a /'
-  echo -
-}
-# Enters the directory D. "P" makes missing parents, "C" makes the last directory only, "-" makes none.
-enter() {
-  W=new
-  if [ -d "$D" ]; then
-    cd "$D" 2>/dev/null || die "$D: cannot change to this directory"
-    W=$(pwd) && printf 'D 1\n'
-    return
-  fi
-  p=${D%"${D##*[!/]}"}
-  if [ -e "$p" ] || [ -h "$p" ]; then die "$D: not a directory"; fi
-  case $1 in
-    P) ;;
-    C)
-      p=$(dirname "$D")
-      [ -d "$p" ] || die "$p: no such directory; --parents makes it"
-      ;;
-    *) die "$D: no such directory; --parents makes it" ;;
-  esac
-  printf 'D 0\n'
-}
-# Makes D if it is missing, and the directory for what arrives. The argument is the target's number: several targets may
-# share a file system.
-stage() {
-  if [ "$W" = new ]; then
-    m=$(umask 022 && mkdir -p "$D" 2>&1) || die "$D: ${m##*: }"
-    cd "$D" 2>/dev/null || die "$D: cannot change to this directory"
-    W=$(pwd)
-  fi
-  # The name of this directory is different in every run, so only the cause is reported.
-  m=$(mkdir "$W/.mrsh-$N-$1" 2>&1) || die "$W: ${m##*: }"
-  S=$W/.mrsh-$N-$1
-}
-# Unpacks that many bytes of the input.
-unpack() {
-  m=$({ take "$1" | (cd "$S" && tar xf -); } 2>&1) && return
-  # GNU tar does not say why it could not write.
-  e=$({ dd if=/dev/zero bs=4096 count=16 >"$S/.full"; } 2>&1 | sed -n 's/.*: //p' | sed -n 1p)
-  die "$W: ${e:-${m:-tar failed}}"
-}
-# Writes that many bytes of the input to a file, for hosts without tar.
-receive() {
-  m=$({ take "$1" >"$S/$2"; } 2>&1) || die "${m:-cannot write $2}"
-}
-# Checks one checksum over these staged files.
-verify() {
-  k=$1
-  shift
-  v=$(cd "$S" && sums "$@" 2>&1 | sum)
-  [ "$v" = "$k" ] || die "what arrived differs from what was sent"
-}
-# Runs a command in the staging directory.
-in_() { m=$(cd "$S" && "$@" 2>&1) || die "${m:-$1 failed}"; }
-# Moves staged names of a directory over those of the destination.
-place() {
-  p=$1
-  shift
-  m=$(cd "$S/$p" && mv -f "$@" "$W/$p" 2>&1) || die "${m:-mv failed}"
-}
-# Sets the time of files, in UTC.
-stamp() {
-  p=$1
-  shift
-  TZ=UTC0 touch -t "$p" "$@"
-}
-# Runs the command in the place of this script, as if there had been no copy.
-run() {
-  clean
-  trap - 0 1 2 13 15
-  cd "$O" || exit 1
-  umask "$U"
-  if [ -n "$Z" ]; then LC_ALL=$Z; else unset LC_ALL; fi
-  echo K
-  exec 2>&9 9>&-
-  exec "${SHELL:-/bin/sh}" -c "$1" </dev/null
-}
-printf '%s %s %s %s\n' "mrsh-$N" "$K" "$A" "$T"
-while read -r n; do
-  eval "$(take "$n")"
-  printf '.\n'
-done

@@ -5,26 +5,10 @@ use std::sync::Arc;
 
 use super::blocks::{self, Checksum, DataPart};
 use super::result::{CopyResult, message};
+use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
 use super::snapshot::{EntryKind, Segment};
-use super::{CommandStderr, CopyShared, MissingDirectories};
+use super::{CommandStderr, CopyShared, HostDialogue, MissingDirectories};
 use crate::targets::TargetId;
-
-/// Maximum length of a line of a reply, in bytes. The longest honest one is a message of a program over there.
-const MAX_LINE: usize = 16 * 1024;
-
-/// Maximum amount of output before the script answers: what start-up files of shells print.
-const MAX_NOISE: usize = 64 * 1024;
-
-/// Input of the target's command.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// A part of what is to be sent.
-    Segment(Segment),
-    /// Nothing before the target's next reply.
-    Wait,
-    /// The end: the target's input is to be closed.
-    End,
-}
 
 /// State of an entry at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,35 +75,70 @@ pub(super) struct HostCopy {
     target: TargetId,
     pub(super) step: Step,
     pub(super) states: Vec<EntryState>,
-    pub(super) checksum: Checksum,
-    pub(super) has_times: bool,
-    has_tar: bool,
+    pub(super) programs: FarPrograms,
     is_new: bool,
-    /// Start of a line of a reply.
-    line: Vec<u8>,
-    noise: usize,
-    /// Data that is not sent yet.
-    queue: VecDeque<Segment>,
-    input_ended: bool,
+    pub(super) shell: ShellChannel,
     /// True if the script could not remove its directory.
     is_left: bool,
     result: CopyResult,
 }
 
+impl HostDialogue for HostCopy {
+    fn next(&self) -> Next {
+        self.shell.next()
+    }
+
+    fn advance(&mut self, n: u64) {
+        self.shell.advance(n);
+    }
+
+    fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
+        while !data.is_empty() {
+            if matches!(self.step, Step::Command) {
+                return data.to_vec();
+            }
+            match self.shell.take_line(&mut data) {
+                Ok(None) => {}
+                // After the end nothing is of interest.
+                _ if matches!(self.step, Step::Ended) => {}
+                Ok(Some(line)) => self.on_line(&line),
+                Err(TooLong) if matches!(self.step, Step::Hello) => {
+                    if let Hello::TooMuchNoise = self.shell.noise(0) {
+                        self.fail("no POSIX shell answered".to_owned());
+                    }
+                }
+                Err(TooLong) => self.fail_protocol("a line that is too long"),
+            }
+        }
+        Vec::new()
+    }
+
+    fn result(&self) -> CopyResult {
+        let mut result = self.result.clone();
+        if !result.done
+            && result.error.is_none()
+            && matches!(self.step, Step::Hello)
+            && let Some(noise) = self.shell.silence()
+        {
+            let noise = message(noise);
+            result.error = Some(format!("no POSIX shell answered: {noise}"));
+        }
+        result
+    }
+}
+
 impl HostCopy {
     pub(super) fn new(shared: Arc<CopyShared>, target: TargetId) -> HostCopy {
-        let script = Segment::Bytes(Arc::clone(&shared.script));
         HostCopy {
             step: Step::Hello,
             states: vec![EntryState::Unknown; shared.spec.snapshot.entries.len()],
-            checksum: Checksum::Cksum,
-            has_times: false,
-            has_tar: false,
+            programs: FarPrograms {
+                checksum: Checksum::Cksum,
+                has_times: false,
+                has_tar: false,
+            },
             is_new: false,
-            line: Vec::new(),
-            noise: 0,
-            queue: VecDeque::from([script]),
-            input_ended: false,
+            shell: ShellChannel::new(&shared.script),
             is_left: false,
             result: CopyResult::default(),
             shared,
@@ -127,90 +146,10 @@ impl HostCopy {
         }
     }
 
-    /// Returns what is to be sent next.
-    #[must_use]
-    pub(super) fn next(&self) -> Next {
-        match self.queue.front() {
-            Some(segment) => Next::Segment(segment.clone()),
-            None if self.input_ended => Next::End,
-            None => Next::Wait,
-        }
-    }
-
-    /// Removes the first `n` bytes of what is to be sent.
-    pub(super) fn advance(&mut self, n: u64) {
-        let Some(first) = self.queue.front_mut() else {
-            return;
-        };
-        if n >= first.length() {
-            self.queue.pop_front();
-            return;
-        }
-        match first {
-            Segment::Bytes(bytes) => *bytes = bytes[n as usize..].into(),
-            Segment::File { at, length, .. } => {
-                *at += n;
-                *length -= n;
-            }
-        }
-    }
-
-    /// Takes bytes of the target's standard output. Returns those that are output of the command.
-    pub(super) fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
-        while !data.is_empty() {
-            if matches!(self.step, Step::Command) {
-                return data.to_vec();
-            }
-            let Some(end) = memchr::memchr(b'\n', data) else {
-                self.push_line(data);
-                return Vec::new();
-            };
-            self.push_line(&data[..end]);
-            data = &data[end + 1..];
-            let line = std::mem::take(&mut self.line);
-            if !matches!(self.step, Step::Ended) {
-                self.on_line(&line);
-            }
-        }
-        Vec::new()
-    }
-
-    /// Appends to the current line.
-    fn push_line(&mut self, data: &[u8]) {
-        if matches!(self.step, Step::Ended) {
-            return;
-        }
-        if self.line.len() + data.len() > MAX_LINE {
-            self.line.clear();
-            if matches!(self.step, Step::Hello) {
-                return self.count_noise(data);
-            }
-            return self.fail_protocol("a line that is too long");
-        }
-        self.line.extend_from_slice(data);
-    }
-
-    /// Returns the result so far.
-    #[must_use]
-    pub(super) fn result(&self) -> CopyResult {
-        let mut result = self.result.clone();
-        if !result.done
-            && result.error.is_none()
-            && matches!(self.step, Step::Hello)
-            && self.noise > 0
-        {
-            let noise = message(&self.line);
-            result.error = Some(format!("no POSIX shell answered: {noise}"));
-        }
-        result
-    }
-
     pub(super) fn fail(&mut self, text: String) {
         self.result.error.get_or_insert(text);
         self.step = Step::Ended;
-        // The far side waits for the end of its input.
-        self.queue.clear();
-        self.input_ended = true;
+        self.shell.end();
     }
 
     fn fail_protocol(&mut self, what: &str) {
@@ -250,7 +189,7 @@ impl HostCopy {
             Step::Staged if line == b"." => self.send_data(),
             Step::Ready(mut parts) if line == b"G" => {
                 if let Some(part) = parts.pop_front() {
-                    self.queue.extend(part.segments);
+                    self.shell.send(part.segments);
                 }
                 self.step = Step::Received(parts);
             }
@@ -269,34 +208,21 @@ impl HostCopy {
     }
 
     fn on_hello(&mut self, line: &[u8]) {
-        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-        let [hello, checksum, attributes, archiver] = words.as_slice() else {
-            return self.count_noise(line);
-        };
-        if hello.strip_prefix(b"mrsh-") != Some(self.shared.nonce.as_bytes()) {
-            return self.count_noise(line);
-        }
-        let Some(checksum) = Checksum::of_program(checksum) else {
-            return self.fail_unexpected(line);
-        };
-        self.checksum = checksum;
-        self.result.checksum = checksum.program();
-        self.has_times = *attributes == b"stat";
-        self.has_tar = *archiver == b"tar";
-        let may_make = match self.shared.spec.parents {
-            MissingDirectories::None => "enter -",
-            MissingDirectories::Last => "enter C",
-            MissingDirectories::All => "enter P",
-        };
-        self.send_block(may_make.into());
-        self.step = Step::Enter;
-    }
-
-    /// Counts a line that start-up files of the login shell have printed.
-    fn count_noise(&mut self, line: &[u8]) {
-        self.noise += line.len() + 1;
-        if self.noise > MAX_NOISE {
-            self.fail("no POSIX shell answered".to_owned());
+        match self.shell.hello(line, &self.shared.nonce) {
+            Hello::Programs(programs) => {
+                self.programs = programs;
+                self.result.checksum = programs.checksum.program();
+                let may_make = match self.shared.spec.parents {
+                    MissingDirectories::None => "enter -",
+                    MissingDirectories::Last => "enter C",
+                    MissingDirectories::All => "enter P",
+                };
+                self.send_block(may_make.into());
+                self.step = Step::Enter;
+            }
+            Hello::Noise => {}
+            Hello::TooMuchNoise => self.fail("no POSIX shell answered".to_owned()),
+            Hello::Unexpected => self.fail_unexpected(line),
         }
     }
 
@@ -337,9 +263,7 @@ impl HostCopy {
     }
 
     pub(super) fn send_block(&mut self, block: Vec<u8>) {
-        let mut sent = format!("{}\n", block.len()).into_bytes();
-        sent.extend(block);
-        self.queue.push_back(Segment::Bytes(sent.into()));
+        self.shell.send_block(block);
     }
 
     /// Decides what has to be sent.
@@ -399,7 +323,7 @@ impl HostCopy {
         let shared = Arc::clone(&self.shared);
         let snapshot = &shared.spec.snapshot;
         let mut parts = VecDeque::new();
-        if self.has_tar {
+        if self.programs.has_tar {
             if !sent.is_empty() {
                 let mut segments = Vec::new();
                 snapshot.archive(sent.into_iter(), &mut segments);
@@ -425,7 +349,7 @@ impl HostCopy {
 
     /// Sends the commands that check what has arrived and move it into place.
     fn commit(&mut self) {
-        let block = blocks::commit(&self.shared.spec, &self.states, self.checksum, self.has_tar);
+        let block = blocks::commit(&self.shared.spec, &self.states, self.programs);
         self.send_block(block);
         self.step = Step::Committing;
     }

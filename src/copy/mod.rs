@@ -1,7 +1,7 @@
 //! `--copy`: one snapshot of files, the dialogue with a shell at each target that installs it, and its result.
 //!
-//! The far side is a short shell script (`far.sh`), so nothing has to be installed there. mrsh sends it at the head of
-//! the command's standard input, and then blocks of code that call its functions; each block gets a reply. So the far
+//! The far side is a short shell script (`far.sh` and `copy.sh`), so nothing has to be installed there. mrsh sends it at the
+//! head of the command's standard input, and then blocks of code that call its functions; each block gets a reply. So the far
 //! side decides nothing, and mrsh sends nothing before the reply to the block before. That is why a `head` or `tar` that
 //! reads more than it needs takes nothing from the next block.
 //!
@@ -12,26 +12,30 @@ mod blocks;
 mod checks;
 mod host;
 mod result;
+mod shell;
 mod snapshot;
 mod snapshot_error;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use host::{HostCopy, Next};
+use host::HostCopy;
 pub use result::CopyResult;
+use shell::Next;
 use snapshot::EntryKind;
 pub use snapshot::{Segment, Snapshot, SourceRules};
 pub use snapshot_error::SnapshotError;
 
 use crate::targets::TargetId;
 
-/// The script of the far side.
-const SCRIPT: &str = include_str!("far.sh");
+/// The parts of the script of the far side.
+const FAR: &str = include_str!("far.sh");
+const FAR_COPY: &str = include_str!("copy.sh");
 
 /// A snapshot with its destination and the options of the copy.
 #[derive(Debug)]
@@ -120,10 +124,25 @@ pub struct Copies {
     dialogues: Arc<Mutex<HashMap<TargetId, Arc<Dialogue>>>>,
 }
 
+/// The dialogue with one target: a state machine without network.
+trait HostDialogue: fmt::Debug + Send {
+    /// Returns what is to be sent next.
+    fn next(&self) -> Next;
+
+    /// Removes the first `n` bytes of what is to be sent.
+    fn advance(&mut self, n: u64);
+
+    /// Takes bytes of the target's standard output. Returns those that are output of the user's command.
+    fn receive(&mut self, data: &[u8]) -> Vec<u8>;
+
+    /// Returns the result so far.
+    fn result(&self) -> CopyResult;
+}
+
 /// The dialogue with one target, which its input and its output share.
 #[derive(Debug)]
 pub struct Dialogue {
-    host: Mutex<HostCopy>,
+    host: Mutex<Box<dyn HostDialogue>>,
     /// Notified when there is more to send.
     changed: Notify,
 }
@@ -137,8 +156,9 @@ impl Copies {
         let nonce = crate::random::token()?;
         let mut script = format!("N={nonce}\nD=").into_bytes();
         blocks::push_quoted(&spec.directory, &mut script);
-        script.push(b'\n');
-        script.extend_from_slice(SCRIPT.as_bytes());
+        for part in ["\n", FAR, FAR_COPY, "serve\n"] {
+            script.extend_from_slice(part.as_bytes());
+        }
         Ok(Copies {
             shared: Arc::new(CopyShared {
                 spec,
@@ -161,7 +181,7 @@ impl Copies {
     #[must_use]
     pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
         let dialogue = Arc::new(Dialogue {
-            host: Mutex::new(HostCopy::new(Arc::clone(&self.shared), target)),
+            host: Mutex::new(Box::new(HostCopy::new(Arc::clone(&self.shared), target))),
             changed: Notify::new(),
         });
         self.lock().insert(target, Arc::clone(&dialogue));
@@ -215,7 +235,7 @@ impl Dialogue {
         self.lock().advance(n);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HostCopy> {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn HostDialogue>> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,171 @@
+//! The parts of a dialogue with a shell that do not depend on its purpose: what is to be sent, replies as lines, and the
+//! first line of the script.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::blocks::Checksum;
+use super::snapshot::Segment;
+
+/// Maximum length of a line of a reply, in bytes. The longest honest one is a message of a program over there.
+const MAX_LINE: usize = 16 * 1024;
+
+/// Maximum amount of output before the script answers: what start-up files of shells print.
+const MAX_NOISE: usize = 64 * 1024;
+
+/// Input of the target's command.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A part of what is to be sent.
+    Segment(Segment),
+    /// Nothing before the target's next reply.
+    Wait,
+    /// The end: the target's input is to be closed.
+    End,
+}
+
+/// The programs that a target has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FarPrograms {
+    pub(super) checksum: Checksum,
+    /// True if the target can tell the times of files.
+    pub(super) has_times: bool,
+    pub(super) has_tar: bool,
+}
+
+/// The reason why there is no line of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+/// Answer to one line before the dialogue has begun.
+#[derive(Debug)]
+pub(super) enum Hello {
+    /// The first line of the script.
+    Programs(FarPrograms),
+    /// A line that start-up files of the login shell have printed.
+    Noise,
+    /// More than start-up files print.
+    TooMuchNoise,
+    /// The first line of the script, with a word that the script never prints.
+    Unexpected,
+}
+
+/// What is to be sent to a target's shell, and what is read of its replies.
+#[derive(Debug)]
+pub(super) struct ShellChannel {
+    queue: VecDeque<Segment>,
+    is_ended: bool,
+    /// Start of a line of a reply.
+    line: Vec<u8>,
+    noise: usize,
+}
+
+impl ShellChannel {
+    /// Returns a channel that begins with the script.
+    pub(super) fn new(script: &Arc<[u8]>) -> ShellChannel {
+        ShellChannel {
+            queue: VecDeque::from([Segment::Bytes(Arc::clone(script))]),
+            is_ended: false,
+            line: Vec::new(),
+            noise: 0,
+        }
+    }
+
+    /// Returns what is to be sent next.
+    pub(super) fn next(&self) -> Next {
+        match self.queue.front() {
+            Some(segment) => Next::Segment(segment.clone()),
+            None if self.is_ended => Next::End,
+            None => Next::Wait,
+        }
+    }
+
+    /// Removes the first `n` bytes of what is to be sent.
+    pub(super) fn advance(&mut self, n: u64) {
+        let Some(first) = self.queue.front_mut() else {
+            return;
+        };
+        if n >= first.length() {
+            self.queue.pop_front();
+            return;
+        }
+        match first {
+            Segment::Bytes(bytes) => *bytes = bytes[n as usize..].into(),
+            Segment::File { at, length, .. } => {
+                *at += n;
+                *length -= n;
+            }
+        }
+    }
+
+    /// Appends a block of code.
+    pub(super) fn send_block(&mut self, block: Vec<u8>) {
+        let mut sent = format!("{}\n", block.len()).into_bytes();
+        sent.extend(block);
+        self.queue.push_back(Segment::Bytes(sent.into()));
+    }
+
+    /// Appends data.
+    pub(super) fn send(&mut self, segments: impl IntoIterator<Item = Segment>) {
+        self.queue.extend(segments);
+    }
+
+    /// Sends nothing more. The far side waits for the end of its input.
+    pub(super) fn end(&mut self) {
+        self.queue.clear();
+        self.is_ended = true;
+    }
+
+    /// Takes bytes up to the end of a line from `data`. Returns the line when it is complete.
+    pub(super) fn take_line(&mut self, data: &mut &[u8]) -> Result<Option<Vec<u8>>, TooLong> {
+        let (part, is_complete) = match memchr::memchr(b'\n', data) {
+            Some(end) => {
+                let part = &data[..end];
+                *data = &data[end + 1..];
+                (part, true)
+            }
+            None => (std::mem::take(data), false),
+        };
+        if self.line.len() + part.len() > MAX_LINE {
+            self.noise += self.line.len() + part.len();
+            self.line.clear();
+            return Err(TooLong);
+        }
+        self.line.extend_from_slice(part);
+        Ok(is_complete.then(|| std::mem::take(&mut self.line)))
+    }
+
+    /// Reads a line before the dialogue has begun.
+    pub(super) fn hello(&mut self, line: &[u8], nonce: &str) -> Hello {
+        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+        let [hello, checksum, attributes, archiver] = words.as_slice() else {
+            return self.noise(line.len());
+        };
+        if hello.strip_prefix(b"mrsh-") != Some(nonce.as_bytes()) {
+            return self.noise(line.len());
+        }
+        let Some(checksum) = Checksum::of_program(checksum) else {
+            return Hello::Unexpected;
+        };
+        Hello::Programs(FarPrograms {
+            checksum,
+            has_times: *attributes == b"stat",
+            has_tar: *archiver == b"tar",
+        })
+    }
+
+    /// Counts bytes that are no line of the script.
+    pub(super) fn noise(&mut self, length: usize) -> Hello {
+        self.noise += length + 1;
+        if self.noise > MAX_NOISE {
+            Hello::TooMuchNoise
+        } else {
+            Hello::Noise
+        }
+    }
+
+    /// Returns the start of what a host printed that never answered, if it printed anything.
+    pub(super) fn silence(&self) -> Option<&[u8]> {
+        (self.noise > 0 || !self.line.is_empty()).then_some(&*self.line)
+    }
+}
