@@ -29,7 +29,7 @@ use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
     name = "mrsh",
     version,
     long_version = format!("{}\n{}", env!("CARGO_PKG_VERSION"), crate::transport::ssh::library::versions()),
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
     after_help = AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
@@ -193,14 +193,29 @@ pub struct Cli {
     pub stdin_spool: usize,
 
     /// File or directory to copy to the targets; a directory with a slash at its end stands for its content (repeatable)
-    #[arg(long = "copy", value_name = "PATH", help_heading = "Files")]
+    #[arg(
+        long = "copy",
+        value_name = "PATH",
+        group = "files",
+        help_heading = "Files"
+    )]
     pub copy: Vec<PathBuf>,
 
-    /// Destination of --copy; with a slash at its end it is a directory
+    /// File or directory to fetch from the targets, with wildcards for their shells; each target's files go to
+    /// DEST/LABEL/PATH (repeatable)
+    #[arg(
+        long = "fetch",
+        value_name = "PATH",
+        group = "files",
+        help_heading = "Files"
+    )]
+    pub fetch: Vec<PathBuf>,
+
+    /// Destination of --copy, where a slash at its end means a directory, or the directory for --fetch
     #[arg(
         long = "dest",
         value_name = "PATH",
-        requires = "copy",
+        requires = "files",
         help_heading = "Files"
     )]
     pub dest: Option<PathBuf>,
@@ -214,7 +229,7 @@ pub struct Cli {
     pub dereference: bool,
 
     /// Mode of all copied files, in octal [default: that of each source]
-    #[arg(long = "mode", value_name = "MODE", value_parser = mode, requires = "copy", help_heading = "Files")]
+    #[arg(long = "mode", value_name = "MODE", value_parser = mode, requires = "files", help_heading = "Files")]
     pub mode: Option<u32>,
 
     /// Owner and group of all copied files, as for chown [default: the remote user]
@@ -238,9 +253,17 @@ pub struct Cli {
     )]
     pub only_changed: bool,
 
-    /// Print which targets --copy would change, and change nothing
-    #[arg(long = "check", requires = "copy", help_heading = "Files")]
+    /// Print which targets --copy or --fetch would change, and change nothing
+    #[arg(long = "check", requires = "files", help_heading = "Files")]
     pub check: bool,
+
+    /// Fetch symbolic links as links; without it they are not fetched, and links that --fetch names are followed
+    #[arg(long = "links", requires = "fetch", help_heading = "Files")]
+    pub links: bool,
+
+    /// Maximum size of the files of one target for --fetch
+    #[arg(long = "max-size", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Files")]
+    pub max_size: usize,
 
     /// Print lines without a label
     #[arg(

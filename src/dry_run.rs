@@ -53,6 +53,10 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
         let summary = command_words(copy.summary().as_bytes());
         let _ = writeln!(text, "copy: {summary}");
     }
+    if let Some(fetch) = &plan.fetch {
+        let summary = command_words(fetch.summary().as_bytes());
+        let _ = writeln!(text, "fetch: {summary}");
+    }
     Ok((text, all_found))
 }
 

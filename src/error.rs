@@ -20,6 +20,14 @@ pub enum Error {
     /// The sources of a copy cannot be used.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The destination of fetched files cannot be used.
+    #[error("cannot open the destination {}: {source}", path.display())]
+    FetchDestination {
+        /// The destination.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
     /// The targets are wrong.
     #[error(transparent)]
     Targets(#[from] TargetError),

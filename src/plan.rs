@@ -18,6 +18,7 @@ use uzers::os::unix::UserExt;
 
 use crate::cli::{Cli, WhenArg};
 use crate::copy::CopySpec;
+use crate::copy::fetch::{DESCRIPTORS_PER_FETCH, FetchSpec};
 use crate::error::Error;
 use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
@@ -29,6 +30,7 @@ use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
 mod copy;
+mod fetch;
 mod output;
 mod remote_names;
 mod rules;
@@ -94,6 +96,8 @@ pub struct RunPlan {
     pub transports: TransportPlan,
     /// Files to copy.
     pub copy: Option<CopySpec>,
+    /// Files to fetch. Their destination is opened in the set-up.
+    pub fetch: Option<FetchSpec>,
     /// Meaning of ^C and ^\.
     pub keys: SignalKeys,
     /// Limits of the spool for standard input, if the commands read it.
@@ -149,7 +153,7 @@ impl Plan {
                 warnings,
             });
         }
-        if cli.command.is_empty() && cli.copy.is_empty() {
+        if cli.command.is_empty() && cli.copy.is_empty() && cli.fetch.is_empty() {
             return Err(Error::NoCommand);
         }
         if cli.stdin && targets::from_standard_input(&cli) {
@@ -201,13 +205,21 @@ impl Plan {
             stdin: cli.stdin,
             demo: cli.demo,
         };
+        let fetch = fetch::decide(&cli, &info, transports.exec.is_some())?;
+        let mut descriptors_per_host = transports.descriptors_per_host();
+        if cli.demo {
+            descriptors_per_host += DESCRIPTORS_PER_SESSION;
+        }
+        if fetch.is_some() {
+            descriptors_per_host += DESCRIPTORS_PER_FETCH;
+        }
         Ok(Plan::Run(Box::new(RunPlan {
             info,
-            descriptors_per_host: transports.descriptors_per_host()
-                + if cli.demo { DESCRIPTORS_PER_SESSION } else { 0 },
+            descriptors_per_host,
             notices,
             transports,
             copy,
+            fetch,
             keys: cli.keys,
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,

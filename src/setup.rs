@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 
 use crate::copy::Copies;
+use crate::copy::fetch::FetchSpec;
 use crate::error::Error;
 use crate::event::RunStats;
 use crate::exit::ExitStatus;
@@ -54,11 +55,15 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     }
     // The password is read before the input, which goes to hosts and may follow on the same descriptor.
     let password = password(&plan)?;
-    let input = match plan.copy {
-        Some(spec) => {
-            let copies = Copies::new(spec).map_err(Error::system("get random bytes"))?;
-            Some(Input::of_copies(copies))
+    let copies = match (plan.copy, plan.fetch) {
+        (Some(spec), _) => {
+            Some(Copies::to_targets(spec).map_err(Error::system("get random bytes"))?)
         }
+        (None, Some(fetch)) => Some(fetches(fetch)?),
+        (None, None) => None,
+    };
+    let input = match &copies {
+        Some(copies) => Some(Input::of_copies(copies.clone())),
         None => input(plan.stdin, plan.info.targets.len())?,
     };
     let info = Arc::new(plan.info);
@@ -111,6 +116,9 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
     })?;
     // A name look-up that hangs must not keep the program.
     runtime.shutdown_background();
+    if let Some(copies) = copies {
+        copies.join();
+    }
     // A closed channel says that the thread has written everything that can be written.
     let errors = if messages.is_closed() {
         join_reports(thread, &info.targets, &stats)
@@ -130,6 +138,21 @@ fn password(plan: &RunPlan) -> Result<PasswordSource, Error> {
     let mut password = plan.transports.password.clone();
     password.read()?;
     Ok(password)
+}
+
+/// Opens the destination of fetched files, and starts the thread that writes them.
+fn fetches(mut spec: FetchSpec) -> Result<Copies, Error> {
+    let destination = if spec.check {
+        output::open_directory(&spec.path)
+    } else {
+        output::make_directory(&spec.path).map(Some)
+    };
+    let destination = destination.map_err(|source| Error::FetchDestination {
+        path: spec.path.clone(),
+        source,
+    })?;
+    spec.destination = destination.map(Arc::new);
+    Copies::from_targets(spec).map_err(Error::system("start the thread that writes files"))
 }
 
 /// Starts to read standard input, if the commands read it.

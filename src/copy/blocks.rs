@@ -103,7 +103,7 @@ impl Cksum {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -191,12 +191,18 @@ pub(super) fn push_name(name: &[u8], block: &mut Vec<u8>) {
     push_quoted(&[b"./", name].concat(), block);
 }
 
-/// Returns the entries in parts that fit into one call each.
+/// Returns the entries of a snapshot in parts that fit into one call each.
 pub(super) fn batches(snapshot: &Snapshot, entries: &[usize]) -> Vec<Vec<usize>> {
+    batches_of(entries, |entry| snapshot.entries[entry].name.len())
+}
+
+/// Returns entries in parts that fit into one call each. `length` is that of an entry's name.
+pub(super) fn batches_of(entries: &[usize], length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut bytes = 0;
     for &entry in entries {
-        let length = snapshot.entries[entry].name.len() + 5;
+        // The quotes, `./` and the space come to the name.
+        let length = length(entry) + 5;
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_NAMES && bytes + length <= BATCH_BYTES => {
                 batch.push(entry);

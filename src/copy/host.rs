@@ -80,6 +80,7 @@ pub(super) struct HostCopy {
     pub(super) shell: ShellChannel,
     /// True if the script could not remove its directory.
     is_left: bool,
+    is_abandoned: bool,
     result: CopyResult,
 }
 
@@ -113,6 +114,10 @@ impl HostDialogue for HostCopy {
         Vec::new()
     }
 
+    fn is_abandoned(&self) -> bool {
+        self.is_abandoned
+    }
+
     fn result(&self) -> CopyResult {
         let mut result = self.result.clone();
         if !result.done
@@ -140,6 +145,7 @@ impl HostCopy {
             is_new: false,
             shell: ShellChannel::new(&shared.script),
             is_left: false,
+            is_abandoned: false,
             result: CopyResult::default(),
             shared,
             target,
@@ -154,6 +160,8 @@ impl HostCopy {
 
     fn fail_protocol(&mut self, what: &str) {
         self.fail(format!("the host's shell answered with {what}"));
+        // It might send without end.
+        self.is_abandoned = true;
     }
 
     fn on_line(&mut self, line: &[u8]) {

@@ -10,6 +10,7 @@
 
 mod blocks;
 mod checks;
+pub mod fetch;
 mod host;
 mod result;
 mod shell;
@@ -20,10 +21,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
+use fetch::{FetchShared, FetchSpec, HostFetch, Writer};
 use host::HostCopy;
 pub use result::CopyResult;
 use shell::Next;
@@ -31,6 +34,7 @@ use snapshot::EntryKind;
 pub use snapshot::{Segment, Snapshot, SourceRules};
 pub use snapshot_error::SnapshotError;
 
+use crate::event::Chunk;
 use crate::targets::TargetId;
 
 /// The parts of the script of the far side.
@@ -107,9 +111,9 @@ impl CopySpec {
     }
 }
 
-/// Data that all dialogues share.
+/// Data that all dialogues of `--copy` share.
 #[derive(Debug)]
-pub struct CopyShared {
+struct CopyShared {
     spec: CopySpec,
     /// Random text of the run.
     nonce: String,
@@ -117,12 +121,25 @@ pub struct CopyShared {
     script: Arc<[u8]>,
 }
 
+/// The direction of the files, and what its dialogues share.
+#[derive(Clone, Debug)]
+enum Job {
+    Copy(Arc<CopyShared>),
+    Fetch(Arc<FetchShared>, Arc<Writer>),
+}
+
 /// The copies of a run: one dialogue for each target in progress. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Copies {
-    shared: Arc<CopyShared>,
-    dialogues: Arc<Mutex<HashMap<TargetId, Arc<Dialogue>>>>,
+    job: Job,
+    dialogues: Dialogues,
+    /// Notified when a dialogue begins.
+    begun: Arc<Notify>,
 }
+
+/// The dialogues with the targets in progress. Clones share them.
+#[derive(Clone, Debug, Default)]
+struct Dialogues(Arc<Mutex<HashMap<TargetId, Arc<Dialogue>>>>);
 
 /// The dialogue with one target: a state machine without network.
 trait HostDialogue: fmt::Debug + Send {
@@ -135,6 +152,9 @@ trait HostDialogue: fmt::Debug + Send {
     /// Takes bytes of the target's standard output. Returns those that are output of the user's command.
     fn receive(&mut self, data: &[u8]) -> Vec<u8>;
 
+    /// True if the target must be stopped: it does what no honest one does, or nobody takes what it sends.
+    fn is_abandoned(&self) -> bool;
+
     /// Returns the result so far.
     fn result(&self) -> CopyResult;
 }
@@ -145,14 +165,20 @@ pub struct Dialogue {
     host: Mutex<Box<dyn HostDialogue>>,
     /// Notified when there is more to send.
     changed: Notify,
+    /// Notified when the target must be stopped.
+    abandoned: Notify,
+    /// Number of chunks that the writer has taken.
+    taken: AtomicU64,
+    /// Notified when it has taken one.
+    taking: Notify,
 }
 
 impl Copies {
-    /// Returns the copies of a run.
+    /// Returns the copies of a run to its targets.
     ///
     /// # Errors
     /// The system has no random bytes.
-    pub fn new(spec: CopySpec) -> io::Result<Copies> {
+    pub fn to_targets(spec: CopySpec) -> io::Result<Copies> {
         let nonce = crate::random::token()?;
         let mut script = format!("N={nonce}\nD=").into_bytes();
         blocks::push_quoted(&spec.directory, &mut script);
@@ -160,57 +186,136 @@ impl Copies {
             script.extend_from_slice(part.as_bytes());
         }
         Ok(Copies {
-            shared: Arc::new(CopyShared {
+            job: Job::Copy(Arc::new(CopyShared {
                 spec,
                 nonce,
                 script: script.into(),
-            }),
-            dialogues: Arc::default(),
+            })),
+            dialogues: Dialogues::default(),
+            begun: Arc::default(),
         })
+    }
+
+    /// Returns the copies of a run from its targets, and starts the thread that writes the files.
+    ///
+    /// # Errors
+    /// The system has no random bytes, or the thread cannot be started.
+    pub fn from_targets(spec: FetchSpec) -> io::Result<Copies> {
+        let dialogues = Dialogues::default();
+        let shared = Arc::new(FetchShared::new(spec, crate::random::token()?));
+        let writer = Arc::new(Writer::start(dialogues.clone())?);
+        Ok(Copies {
+            job: Job::Fetch(shared, writer),
+            dialogues,
+            begun: Arc::default(),
+        })
+    }
+
+    /// Returns the queue for the output of targets. `reports` is the one to the reports, which gets what is no reply.
+    #[must_use]
+    pub fn connect(&self, reports: &mpsc::Sender<Chunk>) -> mpsc::Sender<Chunk> {
+        match &self.job {
+            Job::Copy(_) => None,
+            Job::Fetch(_, writer) => writer.connect(reports.clone()),
+        }
+        .unwrap_or_else(|| reports.clone())
+    }
+
+    /// True if [`receive`](Copies::receive) takes the output of targets, and no thread.
+    #[must_use]
+    pub fn receives(&self) -> bool {
+        matches!(self.job, Job::Copy(_))
+    }
+
+    /// Waits until all files are written. Nobody may have the queue any more.
+    pub fn join(&self) {
+        if let Job::Fetch(_, writer) = &self.job {
+            writer.join();
+        }
     }
 
     /// Returns the shell command that starts the script: it reads the script from its standard input. It is below the
     /// 1,023 bytes that rsh-redone accepts.
     #[must_use]
     pub fn command(&self) -> String {
-        let length = self.shared.script.len();
+        let length = match &self.job {
+            Job::Copy(shared) => shared.script.len(),
+            Job::Fetch(shared, _) => shared.script.len(),
+        };
         format!("eval \"$(head -c {length} 2>/dev/null||dd bs=1 count={length} 2>/dev/null)\"")
     }
 
     /// Begins the dialogue with a target whose command has started. A new attempt begins a new one.
     #[must_use]
     pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
+        let host: Box<dyn HostDialogue> = match &self.job {
+            Job::Copy(shared) => Box::new(HostCopy::new(Arc::clone(shared), target)),
+            Job::Fetch(shared, _) => Box::new(HostFetch::new(Arc::clone(shared), target)),
+        };
+        let is_abandoned = host.is_abandoned();
         let dialogue = Arc::new(Dialogue {
-            host: Mutex::new(Box::new(HostCopy::new(Arc::clone(&self.shared), target))),
+            host: Mutex::new(host),
             changed: Notify::new(),
+            abandoned: Notify::new(),
+            taken: AtomicU64::new(0),
+            taking: Notify::new(),
         });
-        self.lock().insert(target, Arc::clone(&dialogue));
+        if is_abandoned {
+            dialogue.abandoned.notify_one();
+        }
+        self.dialogues.lock().insert(target, Arc::clone(&dialogue));
+        self.begun.notify_waiters();
         dialogue
     }
 
     /// Takes bytes of a target's standard output. Returns those that are output of its command.
     #[must_use]
     pub fn receive(&self, target: TargetId, data: &[u8]) -> Vec<u8> {
-        let Some(dialogue) = self.lock().get(&target).map(Arc::clone) else {
-            return Vec::new();
-        };
-        let output = dialogue.lock().receive(data);
-        dialogue.changed.notify_one();
-        output
+        match self.dialogues.get(target) {
+            Some(dialogue) => dialogue.receive(data),
+            None => Vec::new(),
+        }
     }
 
-    /// Ends the dialogue with a target and returns its result; `None` if it never began.
-    #[must_use]
-    pub fn end(&self, target: TargetId) -> Option<CopyResult> {
-        let dialogue = self.lock().remove(&target)?;
+    /// Returns when the target must be stopped; never, if it is honest. Cancel safe.
+    pub async fn abandoned(&self, target: TargetId) {
+        loop {
+            let mut begun = pin!(self.begun.notified());
+            begun.as_mut().enable();
+            match self.dialogues.get(target) {
+                Some(dialogue) => return dialogue.abandoned.notified().await,
+                None => begun.await,
+            }
+        }
+    }
+
+    /// Ends the dialogue with a target, of which this number of chunks of output were sent. Returns its result; `None`
+    /// if it never began.
+    pub async fn end(&self, target: TargetId, sent: u64) -> Option<CopyResult> {
+        let dialogue = self.dialogues.get(target)?;
+        if !self.receives() {
+            while dialogue.taken.load(Ordering::Acquire) < sent {
+                // A notification between the two lines is kept.
+                dialogue.taking.notified().await;
+            }
+        }
+        self.dialogues.lock().remove(&target);
         let result = dialogue.lock().result();
         Some(result)
     }
+}
 
+impl Dialogues {
     fn lock(&self) -> MutexGuard<'_, HashMap<TargetId, Arc<Dialogue>>> {
-        self.dialogues
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, target: TargetId) -> Option<Arc<Dialogue>> {
+        self.lock().get(&target).map(Arc::clone)
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
     }
 }
 
@@ -233,6 +338,25 @@ impl Dialogue {
     /// Removes the first `n` bytes of what is to be sent.
     pub fn advance(&self, n: u64) {
         self.lock().advance(n);
+    }
+
+    /// Takes bytes of the target's standard output. Returns those that are output of its command.
+    fn receive(&self, data: &[u8]) -> Vec<u8> {
+        let mut host = self.lock();
+        let output = host.receive(data);
+        let is_abandoned = host.is_abandoned();
+        drop(host);
+        self.changed.notify_one();
+        if is_abandoned {
+            self.abandoned.notify_one();
+        }
+        output
+    }
+
+    /// Counts a chunk that the writer has taken.
+    fn count(&self) {
+        self.taken.fetch_add(1, Ordering::Release);
+        self.taking.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn HostDialogue>> {

@@ -24,6 +24,10 @@ pub struct CopyResult {
     pub check: bool,
     /// True if the change had begun when the error came.
     pub partly: bool,
+    /// The cause without what is different for each target, if there is such a part.
+    pub common: Option<String>,
+    /// Text for the standard error of the target, with its newline.
+    pub note: Option<String>,
     /// Directory that may be left at the target.
     pub left: Option<String>,
 }
@@ -65,6 +69,16 @@ impl CopyResult {
     pub fn cause(&self) -> &str {
         let error = self.error.as_deref();
         error.unwrap_or("the copy ended before it was done")
+    }
+
+    /// Returns the part of the message that is the same for all targets, if it is not the whole.
+    #[must_use]
+    pub fn common(&self) -> Option<String> {
+        match &self.common {
+            Some(common) => Some(common.clone()),
+            // The name of the directory is different on every target of every run.
+            None => self.left.is_some().then(|| self.cause().to_owned()),
+        }
     }
 
     /// Returns what the copy may have left at the target, to be appended to an error.

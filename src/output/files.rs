@@ -222,7 +222,7 @@ fn check_labels(info: &RunInfo) -> io::Result<()> {
     for target in &*info.targets {
         if let Some(other) = hosts.insert(&target.label, &target.host) {
             return Err(io::Error::other(format!(
-                "{other} and {} would both write to a file named {}: give them labels of their own \
+                "{other} and {} would both write to {}: give them labels of their own \
                  (label= in a hosts file)",
                 target.host,
                 file_name(&target.label)
@@ -230,6 +230,16 @@ fn check_labels(info: &RunInfo) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns the name of a file or directory for each target, in the order of the targets.
+///
+/// # Errors
+/// Two targets have the same label; the message names them.
+pub fn host_names(info: &RunInfo) -> io::Result<Vec<String>> {
+    check_labels(info)?;
+    let labels = info.targets.iter().map(|target| file_name(&target.label));
+    Ok(labels.collect())
 }
 
 /// Returns the name of a label's file: the label with a code such as `%2F` for each slash, for a dot at the start,

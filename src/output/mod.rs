@@ -47,11 +47,12 @@ mod wait;
 pub use color::Colors;
 pub use console::{Console, Terminals};
 pub use failed_to::FailedTo;
-pub use files::FilesSpec;
+pub use files::{FilesSpec, host_names};
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
 pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
 pub use label::LabelFormat;
+pub use output_path::{make_directory, open_directory};
 pub use summary::{SummaryLevel, left_running, may_be_running};
 
 use failed_to::FailedList;

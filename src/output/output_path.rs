@@ -62,11 +62,23 @@ pub(super) fn find_in(directory: impl AsFd, name: &str) -> io::Result<OutputPath
 ///
 /// # Errors
 /// As for [`find`]; or a directory cannot be made.
-pub(super) fn make_directory(path: &Path) -> io::Result<OwnedFd> {
+pub fn make_directory(path: &Path) -> io::Result<OwnedFd> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
     }
     PathWalk::from(start()?, path).directory()
+}
+
+/// Opens a directory, if it exists.
+///
+/// # Errors
+/// It cannot be opened, or is no directory.
+pub fn open_directory(path: &Path) -> io::Result<Option<OwnedFd>> {
+    match open(path, DIRECTORY, Mode::empty()) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl OutputPath {

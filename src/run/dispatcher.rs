@@ -39,7 +39,12 @@ pub async fn run<T: Transport>(
 ) -> RunStats {
     let (fanout, note) = descriptors::fit(spec.fanout, spec.descriptors_per_host);
     let (canceller, cancelled) = Canceller::new();
-    let (output, mut chunks) = mpsc::channel(QUEUED_CHUNKS);
+    let (reports_output, mut chunks) = mpsc::channel(QUEUED_CHUNKS);
+    let copies = spec.input.as_ref().and_then(Input::copies).cloned();
+    let output = copies.as_ref().map_or_else(
+        || reports_output.clone(),
+        |copies| copies.connect(&reports_output),
+    );
     let clock = ProcessClock::default();
     let mut measuring = JoinSet::new();
     measuring.spawn(clock.clone().measure());
@@ -50,8 +55,9 @@ pub async fn run<T: Transport>(
         targets: Arc::clone(&spec.targets),
         connect_timeout: spec.connect_timeout,
         command_timeout: spec.command_timeout,
-        copies: spec.input.as_ref().and_then(Input::copies).cloned(),
+        copies,
         output,
+        reports: reports_output,
         reader: spec.reader,
         cancelled,
         pace: policy.rate.map(RateLimiter::new),

@@ -42,9 +42,12 @@ pub(super) struct TaskContext<T> {
     pub(super) connect_timeout: Duration,
     pub(super) command_timeout: Option<Duration>,
     pub(super) policy: Policy,
-    /// The copies of the run, if its commands install files.
+    /// The copies of the run, if its commands install or send files.
     pub(super) copies: Option<Copies>,
+    /// The queue for the output of commands.
     pub(super) output: mpsc::Sender<Chunk>,
+    /// The queue to the reports.
+    pub(super) reports: mpsc::Sender<Chunk>,
     /// The reader of the reports.
     pub(super) reader: Reader,
     pub(super) cancelled: CancelWatch,
@@ -54,6 +57,14 @@ pub(super) struct TaskContext<T> {
 }
 
 impl<T> TaskContext<T> {
+    /// Returns when the target's part of a copy must be stopped; never in a run without copies. Cancel safe.
+    async fn abandoned(&self, id: TargetId) {
+        match &self.copies {
+            Some(copies) => copies.abandoned(id).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits until the rate allows a connection. Cancel safe.
     pub(super) async fn turn(&self) {
         if let Some(pace) = &self.pace {
@@ -193,23 +204,31 @@ pub(super) async fn run<T: Transport>(
     drop(attempts);
     let chunks = context.output.clone();
     let (reader, clock) = (context.reader.clone(), context.clock.clone());
-    let output = Output::new(chunks, reader, clock, context.copies.clone());
-    let (mut outcome, left) = carry(&context, &output, &mut session, &facts, cancelled).await;
+    let receiving = context.copies.clone().filter(Copies::receives);
+    let output = Output::new(chunks, reader, clock, receiving);
+    let (mut outcome, left) = carry(&context, id, &output, &mut session, &facts, cancelled).await;
     facts.run = Some(started.elapsed());
     facts.closed_first = session.closes_first();
     facts.left_running = left;
     // The next target starts when this task ends. This one's connections must be closed by then.
     drop(session);
-    if let Some(result) = context.copies.as_ref().and_then(|copies| copies.end(id)) {
+    if let Some(copies) = &context.copies
+        && let Some(result) = copies.end(id, output.sent()).await
+    {
         facts.copied = Some(result.facts());
-        if let Some(text) = result.check_text() {
+        let texts = [
+            (Stream::Stdout, result.check_text()),
+            (Stream::Stderr, result.note.clone()),
+        ];
+        for (stream, text) in texts {
+            let Some(text) = text else { continue };
             let data = text.into_bytes();
             // A queue without a receiver is the end of the run.
             let _ = context
-                .output
+                .reports
                 .send(Chunk {
                     target: id,
-                    stream: Stream::Stdout,
+                    stream,
                     data,
                 })
                 .await;
@@ -239,8 +258,7 @@ fn copy_failed(result: &CopyResult) -> Outcome {
         class: FailureClass::Copy,
         phase: Phase::Run,
         message: result.message(),
-        // The name of the directory is different on every target of every run.
-        common: result.left.is_some().then(|| result.cause().to_owned()),
+        common: result.common(),
         help: None,
         password: PasswordUse::None,
     })
@@ -368,6 +386,7 @@ async fn attempt<T: Transport>(
 /// Passes a session's output on until the command ends or a limit or cancellation stops it.
 async fn carry<T: Transport>(
     context: &TaskContext<T>,
+    id: TargetId,
     output: &Output,
     session: &mut T::Session,
     facts: &Facts,
@@ -381,6 +400,12 @@ async fn carry<T: Transport>(
             // This branch comes before the output: when an endless stream has used up the task's budget in tokio,
             // timers do not fire.
             error = out_of_time(context, &command_clock, facts) => Outcome::Failed(error.into()),
+            () = context.abandoned(id) => {
+                // The result of the copy takes the place of this outcome.
+                let outcome = copy_failed(&CopyResult::default());
+                let left = Box::pin(stop(context, output, session, cancelled)).await;
+                return (outcome, left);
+            }
             ended = session.pump(output) => return unstopped(ended),
         };
         // Only a signal or a report that fails ends a run without waiting for the reader.

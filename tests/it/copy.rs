@@ -2,6 +2,8 @@
 
 mod far;
 mod faults;
+mod fetch;
+mod fetch_hostile;
 mod tree;
 
 use std::fs;

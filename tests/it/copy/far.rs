@@ -163,17 +163,43 @@ impl Far {
         self.copy_with("exec \"$@\"", arguments)
     }
 
+    /// Returns a call that fetches from all hosts into `out`, with these arguments after `--fetch`.
+    pub(super) fn fetch(&self, arguments: &[&str]) -> Mrsh {
+        self.fetch_with("exec \"$@\"", arguments)
+    }
+
+    /// Returns a call that fetches, in which this shell code starts the words in "$@" at each host.
+    pub(super) fn fetch_with(&self, code: &str, arguments: &[&str]) -> Mrsh {
+        let out = self.path("out").display().to_string();
+        self.call()
+            .args(&["--dest", &out, "--fetch"])
+            .args(arguments)
+            .args(&["--", "/bin/sh", "-c", &self.code(code), "%h"])
+    }
+
+    /// Returns shell code that does this at a host.
+    fn code(&self, code: &str) -> String {
+        let root = self.root.path().display();
+        format!("cd {root}/hosts/$0 && PATH={root}/bin && export PATH && {code}")
+    }
+
+    /// Returns a call with all hosts as its targets.
+    fn call(&self) -> Mrsh {
+        let targets = format!("h[1-{}]", self.hosts);
+        Mrsh::new().args(&["-R", "exec", "-w", &targets])
+    }
+
     /// Returns a call in which this shell code starts the words in "$@" at each host.
     pub(super) fn copy_with(&self, code: &str, arguments: &[&str]) -> Mrsh {
-        let root = self.root.path().display();
-        let code = format!("cd {root}/hosts/$0 && PATH={root}/bin && export PATH && {code}");
         let (sources, options) = arguments.split_first().unwrap();
-        let source = self.path(sources).display().to_string();
         // The slash at the end has a meaning.
-        let targets = format!("h[1-{}]", self.hosts);
-        Mrsh::new()
-            .args(&["-R", "exec", "-w", &targets, "--copy", &source])
-            .args(options)
-            .args(&["--", "/bin/sh", "-c", &code, "%h"])
+        let source = self.path(sources).display().to_string();
+        self.call().args(&["--copy", &source]).args(options).args(&[
+            "--",
+            "/bin/sh",
+            "-c",
+            &self.code(code),
+            "%h",
+        ])
     }
 }
