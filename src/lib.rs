@@ -52,6 +52,7 @@ pub mod internals {
 
     #[cfg(fuzzing)]
     pub use crate::{
+        copy::fetch::{ArchiveEvent, ArchiveReader, listed_names},
         event::{RemoteExit, Stream},
         output::testing::printed,
         transport::TransportError,

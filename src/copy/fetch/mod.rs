@@ -9,6 +9,8 @@
 
 mod archive;
 mod compare;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 mod host;
 mod incoming;
 mod install;
@@ -24,6 +26,8 @@ use std::sync::Arc;
 
 #[cfg(fuzzing)]
 pub use archive::{ArchiveEvent, ArchiveReader};
+#[cfg(any(test, fuzzing))]
+pub use fuzzed::listed_names;
 pub(super) use host::HostFetch;
 pub use pattern::FetchPattern;
 pub(super) use writer::Writer;
