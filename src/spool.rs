@@ -7,11 +7,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 
 /// Minimum length of bytes that go to the file. The position of fewer bytes would take as much memory.
 const WORTH_SPILLING: usize = 128;
@@ -58,6 +60,12 @@ impl SpoolFile {
         }
     }
 
+    /// Asks the kernel to read this range into the page cache. It does not wait for the disk.
+    pub(crate) fn read_ahead(&self, at: u64, length: u64) {
+        // A file system that cannot do it reads later.
+        let _ = fadvise(&*self.0, at, NonZeroU64::new(length), Advice::WillNeed);
+    }
+
     /// Frees the disk space of a range. If the file system cannot do that, the space stays in use until the end of the
     /// run.
     pub(crate) fn punch_hole(&self, range: Range<u64>) {
@@ -69,6 +77,12 @@ impl SpoolFile {
     #[cfg(test)]
     pub(crate) fn blocks(&self) -> u64 {
         std::os::unix::fs::MetadataExt::blocks(&self.0.metadata().unwrap())
+    }
+}
+
+impl AsFd for SpoolFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -16,6 +16,8 @@ mod result;
 mod shell;
 mod snapshot;
 mod snapshot_error;
+#[cfg(test)]
+pub mod testing;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -253,13 +255,7 @@ impl Copies {
             Job::Fetch(shared, _) => Box::new(HostFetch::new(Arc::clone(shared), target)),
         };
         let is_abandoned = host.is_abandoned();
-        let dialogue = Arc::new(Dialogue {
-            host: Mutex::new(host),
-            changed: Notify::new(),
-            abandoned: Notify::new(),
-            taken: AtomicU64::new(0),
-            taking: Notify::new(),
-        });
+        let dialogue = Arc::new(Dialogue::new(host));
         if is_abandoned {
             dialogue.abandoned.notify_one();
         }
@@ -320,6 +316,16 @@ impl Dialogues {
 }
 
 impl Dialogue {
+    fn new(host: Box<dyn HostDialogue>) -> Dialogue {
+        Dialogue {
+            host: Mutex::new(host),
+            changed: Notify::new(),
+            abandoned: Notify::new(),
+            taken: AtomicU64::new(0),
+            taking: Notify::new(),
+        }
+    }
+
     /// Waits for something to send; `None` is the end. Returns the same until [`advance`](Dialogue::advance). Cancel
     /// safe.
     pub async fn next(&self) -> Option<Segment> {

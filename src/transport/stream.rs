@@ -2,8 +2,11 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::BorrowedFd;
 
+use rustix::fs::sendfile;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::scratch;
@@ -136,6 +139,27 @@ impl Connection {
             }
         }
         Ok(written)
+    }
+
+    /// Sends as many bytes of a file as the socket takes now, without copying them. Returns their number.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if the file ends at the first byte.
+    pub(super) fn send_file(
+        &self,
+        file: BorrowedFd<'_>,
+        at: u64,
+        length: usize,
+    ) -> io::Result<usize> {
+        let send = || {
+            let mut at = at;
+            Ok(sendfile(&self.stream, file, Some(&mut at), length)?)
+        };
+        match self.stream.try_io(Interest::WRITABLE, send) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
     }
 
     /// Ends the writing half: the other side reads an end of file, and this side closes first.

@@ -9,6 +9,7 @@ mod tree;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use crate::support::Mrsh;
 use far::{Far, FarSide};
 use tree::{assert_same, random_tree};
 
@@ -176,4 +177,26 @@ fn targets_that_share_a_directory_do_not_disturb_each_other() {
     far.copy(&["new", "--dest", &destination]).run().status(0);
     assert_eq!(fs::read_dir(&shared).unwrap().count(), 1);
     assert_eq!(fs::metadata(shared.join("new")).unwrap().len(), 100_000);
+}
+
+#[test]
+fn large_and_small_files_arrive_over_rsh() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("src");
+    let mut random = fastrand::Rng::with_seed(5);
+    fs::create_dir(&source).unwrap();
+    random_tree(&mut random, &source);
+    // A file of this size is sent from its place, the others from one temporary file.
+    let mut large = vec![0; (16 << 20) + 77];
+    random.fill(&mut large);
+    fs::write(source.join("large"), large).unwrap();
+    let destination = folder.path().join("dst");
+    let ended = Mrsh::new()
+        .args(&["--demo", "-q", "-w", "h1", "--copy"])
+        .arg(format!("{}/", source.display()))
+        .arg("--dest")
+        .arg(&destination)
+        .run();
+    assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
+    assert_same(&source, &destination, true);
 }

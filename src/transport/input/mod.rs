@@ -17,6 +17,8 @@
 //! reader.advance(n);
 //! ```
 //!
+//! [`InputReader::peek_data`] does the same for sessions that can send parts of files themselves, without a copy of them.
+//!
 //! Wait until bytes can be written, and then peek: so a command that does not read needs no memory. After an error the
 //! command must not treat the bytes so far as complete. Kill it before its input ends; the target fails with
 //! [`TransportError::Input`]. A command that stops reading has not failed: drop the reader and wait for the command.
@@ -33,14 +35,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 use tokio::time::timeout;
 
 use crate::copy::{Copies, Dialogue, Segment};
 use crate::spool::SpoolFile;
 use crate::targets::TargetId;
+pub use file_part::FilePart;
 use spool::{InputSpool, SpooledData};
 
+mod file_part;
 mod fill;
 mod spool;
 #[cfg(test)]
@@ -48,6 +52,9 @@ mod tests;
 
 /// Maximum number of bytes that [`InputReader::peek`] returns.
 pub const MAX_INPUT_CHUNK: usize = 64 * 1024;
+
+/// Number of bytes that the kernel reads ahead of a part of a file that is not in the page cache.
+const READ_AHEAD: u64 = 2 << 20;
 
 /// Maximum time for which a run waits for the end of an input that is no file, so that its length is known.
 // Without the length, each target needs a half-close.
@@ -232,11 +239,7 @@ impl Input {
             }
             InputSource::Copies(copies) => ReaderSource::Dialogue(copies.begin(target)),
         };
-        InputReader {
-            source,
-            position: 0,
-            loading: None,
-        }
+        InputReader::new(source)
     }
 
     /// Records that a target has ended or will not be started. Nothing is kept for it any more.
@@ -259,68 +262,123 @@ enum ReaderSource {
     Dialogue(Arc<Dialogue>),
 }
 
+/// Input at the position of a reader.
+#[derive(Debug)]
+pub enum InputData {
+    /// Bytes; none at the end of the input.
+    Bytes(Vec<u8>),
+    /// A part of a file.
+    File(FilePart),
+}
+
 /// The position of one target in the input.
 #[derive(Debug)]
 pub struct InputReader {
     source: ReaderSource,
     position: u64,
     /// A read from the disk in progress. It is kept here, so that dropping the future of `peek` does not lose it.
-    loading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    loading: Option<JoinHandle<Result<Vec<u8>, Arc<InputError>>>>,
+    /// True if other tasks had a turn since the last part of a file.
+    has_yielded: bool,
+    /// True if parts of files are read on a thread.
+    only_bytes: bool,
 }
 
 impl InputReader {
+    fn new(source: ReaderSource) -> InputReader {
+        InputReader {
+            source,
+            position: 0,
+            loading: None,
+            has_yielded: false,
+            only_bytes: false,
+        }
+    }
+
+    /// Returns a reader of these segments.
+    #[cfg(test)]
+    pub(super) fn of_segments(segments: Vec<Segment>) -> InputReader {
+        InputReader::new(ReaderSource::Dialogue(crate::copy::testing::dialogue(
+            segments,
+        )))
+    }
+
     /// Waits for bytes at the position and returns some of them, or none at the end. Returns the same bytes again until
     /// [`advance`](InputReader::advance) moves the position. Cancel safe.
     ///
     /// # Errors
     /// The rest of the input cannot be read. The command must then not see an end of its input.
     pub async fn peek(&mut self) -> Result<Vec<u8>, Arc<InputError>> {
+        match self.peek_data().await? {
+            InputData::Bytes(bytes) => Ok(bytes),
+            InputData::File(part) => part.read(MAX_INPUT_CHUNK),
+        }
+    }
+
+    /// Does the same as [`peek`](InputReader::peek) for a session that can send parts of files. Cancel safe.
+    ///
+    /// # Errors
+    /// The same as those of `peek`.
+    pub async fn peek_data(&mut self) -> Result<InputData, Arc<InputError>> {
         loop {
             if let Some(loading) = &mut self.loading {
                 let loaded = loading.await;
                 self.loading = None;
-                return match loaded.map_err(io::Error::other).flatten() {
-                    // The file had the bytes at the start, so an early end means that it was cut.
-                    Ok(bytes) if bytes.is_empty() => Err(Arc::new(InputError::Shrunk)),
-                    Ok(bytes) => Ok(bytes),
-                    Err(error) => Err(Arc::new(InputError::Read(error))),
+                return match loaded {
+                    Ok(loaded) => loaded.map(InputData::Bytes),
+                    Err(error) => Err(Arc::new(InputError::Read(io::Error::other(error)))),
                 };
             }
-            let shared = match &self.source {
-                ReaderSource::Shared { shared, .. } => shared,
-                ReaderSource::Dialogue(dialogue) => {
-                    match dialogue.next().await {
-                        Some(Segment::Bytes(bytes)) => {
-                            return Ok(bytes[..bytes.len().min(MAX_INPUT_CHUNK)].to_vec());
-                        }
-                        Some(Segment::File { file, at, length }) => {
-                            let length = length.min(MAX_INPUT_CHUNK as u64) as usize;
-                            self.loading = Some(spawn_blocking(move || {
-                                let mut bytes = vec![0; length];
-                                let n = file.read_at(at, &mut bytes)?;
-                                bytes.truncate(n);
-                                Ok(bytes)
-                            }));
-                        }
-                        None => return Ok(Vec::new()),
+            let (file, at, length, is_checked) = match &self.source {
+                ReaderSource::Dialogue(dialogue) => match dialogue.next().await {
+                    Some(Segment::Bytes(bytes)) => {
+                        let length = bytes.len().min(MAX_INPUT_CHUNK);
+                        return Ok(InputData::Bytes(bytes[..length].to_vec()));
                     }
-                    continue;
+                    Some(Segment::File { file, at, length }) => (file, at, length, true),
+                    None => return Ok(InputData::Bytes(Vec::new())),
+                },
+                ReaderSource::Shared { shared, .. } => {
+                    let mut grown = pin!(shared.grown.notified());
+                    // Registered before the check, so that no notification between the two is lost.
+                    grown.as_mut().enable();
+                    let held = shared.lock().at(self.position)?;
+                    match held {
+                        SpooledData::Bytes(bytes) => return Ok(InputData::Bytes(bytes)),
+                        SpooledData::InFile { file, at, length } => {
+                            (file, at, length as u64, false)
+                        }
+                        SpooledData::NotYet => {
+                            grown.await;
+                            continue;
+                        }
+                        SpooledData::End => return Ok(InputData::Bytes(Vec::new())),
+                    }
                 }
             };
-            let mut grown = pin!(shared.grown.notified());
-            // Registered before the check, so that no notification between the two is lost.
-            grown.as_mut().enable();
-            let held = shared.lock().at(self.position)?;
-            match held {
-                SpooledData::Bytes(bytes) => return Ok(bytes),
-                SpooledData::InFile { file, at, length } => {
-                    // On a thread, because a slow disk would block the event loop.
-                    self.loading = Some(spawn_blocking(move || load(&file, at, length)));
+            if !self.only_bytes
+                && let Some(part) = FilePart::cached(&file, at, length, is_checked)
+            {
+                // A target that reads as fast as this program sends must not delay the others. The flag keeps the turn
+                // if the future is dropped.
+                if !std::mem::replace(&mut self.has_yielded, true) {
+                    yield_now().await;
                 }
-                SpooledData::NotYet => grown.await,
-                SpooledData::End => return Ok(Vec::new()),
+                self.has_yielded = false;
+                return Ok(InputData::File(part));
             }
+            // On a thread, because a slow disk would block the event loop.
+            let length = length.min(MAX_INPUT_CHUNK as u64) as usize;
+            self.loading = Some(spawn_blocking(move || {
+                file.read_ahead(at, READ_AHEAD);
+                load(&file, at, length)
+            }));
         }
+    }
+
+    /// Makes [`peek_data`](InputReader::peek_data) return bytes instead of parts of files from now on.
+    pub fn refuse_files(&mut self) {
+        self.only_bytes = true;
     }
 
     /// Moves the position by `n` bytes that [`peek`](InputReader::peek) has returned.
@@ -364,10 +422,16 @@ impl Drop for InputReader {
     }
 }
 
-/// Reads up to `length` bytes at an offset. Returns none only at the end of the file.
-fn load(file: &SpoolFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+/// Reads up to `length` bytes at an offset.
+fn load(file: &SpoolFile, offset: u64, length: usize) -> Result<Vec<u8>, Arc<InputError>> {
     let mut bytes = vec![0; length];
-    let length = file.read_at(offset, &mut bytes)?;
-    bytes.truncate(length);
-    Ok(bytes)
+    match file.read_at(offset, &mut bytes) {
+        // The file had the bytes at the start, so an early end means that it was cut.
+        Ok(0) => Err(Arc::new(InputError::Shrunk)),
+        Ok(length) => {
+            bytes.truncate(length);
+            Ok(bytes)
+        }
+        Err(error) => Err(Arc::new(InputError::Read(error))),
+    }
 }

@@ -63,6 +63,10 @@ async fn a_file_is_read_from_its_position_and_left_at_its_end() {
     assert_eq!(input.length(), Some(299_997));
     for target in 0..2 {
         let mut reader = input.reader(TargetId(target));
+        if target == 1 {
+            // From a thread, like a file that is not in the page cache.
+            reader.refuse_files();
+        }
         assert_eq!(reader.left(), Some(299_997));
         assert_eq!(read_all(&mut reader).await.unwrap(), bytes(300_000)[3..]);
         assert_eq!(reader.left(), Some(0));
@@ -86,11 +90,14 @@ async fn a_file_that_becomes_shorter_is_an_error() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&bytes(200_000)).unwrap();
     file.rewind().unwrap();
-    let input = Input::start(&file, SMALL, 1).unwrap();
-    let mut reader = input.reader(TargetId(0));
+    let input = Input::start(&file, SMALL, 2).unwrap();
+    let mut readers = [0, 1].map(|target| input.reader(TargetId(target)));
+    readers[1].refuse_files();
     file.set_len(100_000).unwrap();
-    let error = read_all(&mut reader).await.unwrap_err();
-    assert!(matches!(*error, InputError::Shrunk), "{error}");
+    for reader in &mut readers {
+        let error = read_all(reader).await.unwrap_err();
+        assert!(matches!(*error, InputError::Shrunk), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::pipe::StreamEnd;
 use crate::clock::reached;
 use crate::event::{Chunk, Phase, RemoteExit, Side, Stream};
 use crate::targets::TargetId;
-use crate::transport::input::{InputError, InputReader};
+use crate::transport::input::{InputData, InputError, InputReader};
 use crate::transport::scratch;
 use crate::transport::{Output, RemoteSignal, Session, TransportError};
 
@@ -26,6 +26,10 @@ const STDERR: i32 = 1;
 
 /// Maximum number of reads of one stream before the other one is read.
 const MAX_READS: usize = 16;
+
+/// Maximum number of bytes that one write of libssh2 sends: one packet (`_libssh2_channel_write`).
+// More bytes of a file would be read and not sent.
+const MAX_PACKET: usize = 32_700;
 
 /// A command that an ssh server has started.
 #[derive(Debug)]
@@ -212,13 +216,17 @@ impl SshSession {
         tokio::select! {
             () = pacer.wait(peer) => Ok(()),
             () = reached(keep_alive_at) => self.keep_alive(),
-            bytes = next_input(input), if takes => self.feed(bytes),
+            data = next_input(input), if takes => self.feed(data),
         }
     }
 
     /// Sends a part of the input, or records its end.
-    fn feed(&mut self, bytes: Result<Vec<u8>, Arc<InputError>>) -> Result<(), TransportError> {
+    fn feed(&mut self, data: Result<InputData, Arc<InputError>>) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
+        let bytes = data.and_then(|data| match data {
+            InputData::Bytes(bytes) => Ok(bytes),
+            InputData::File(part) => part.read(MAX_PACKET),
+        });
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -342,9 +350,9 @@ impl SshSession {
 }
 
 /// Waits for input; never returns if there is none. Cancel safe.
-async fn next_input(input: &mut Option<InputReader>) -> Result<Vec<u8>, Arc<InputError>> {
+async fn next_input(input: &mut Option<InputReader>) -> Result<InputData, Arc<InputError>> {
     match input {
-        Some(input) => input.peek().await,
+        Some(input) => input.peek_data().await,
         None => std::future::pending().await,
     }
 }
