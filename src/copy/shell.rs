@@ -107,6 +107,8 @@ impl ShellChannel {
 
     /// Appends data.
     pub(super) fn send(&mut self, segments: impl IntoIterator<Item = Segment>) {
+        // Nothing is sent for the padding of a whole block, and no bytes would mean the end of the input.
+        let segments = segments.into_iter().filter(|part| part.length() > 0);
         self.queue.extend(segments);
     }
 

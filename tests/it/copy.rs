@@ -186,9 +186,11 @@ fn large_and_small_files_arrive_over_rsh() {
     let mut random = fastrand::Rng::with_seed(5);
     fs::create_dir(&source).unwrap();
     random_tree(&mut random, &source);
-    // A file of this size is sent from its place, the others from one temporary file.
+    // Files of this size are sent from their places, the others from one temporary file. One of them ends with a block
+    // of a tar archive, so it has no padding.
     let mut large = vec![0; (16 << 20) + 77];
     random.fill(&mut large);
+    fs::write(source.join("whole blocks"), &large[..16 << 20]).unwrap();
     fs::write(source.join("large"), large).unwrap();
     let destination = folder.path().join("dst");
     let ended = Mrsh::new()
