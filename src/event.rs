@@ -9,9 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+mod copy_progress;
 mod facts;
 mod failure;
 
+pub use copy_progress::{CopyProgress, TargetProgress};
 pub use facts::{Copied, Facts, LeftRunning, Side};
 pub use failure::{Failure, FailureClass, PasswordUse, Phase};
 

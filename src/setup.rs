@@ -85,13 +85,15 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         &targets,
         &mut notices,
     ))?;
+    let copied = copies.as_ref().and_then(Copies::progress);
     let reader = Reader::default();
     let console = Console::stdio(plan.terminals, &reader).pass_colors(plan.pass_colors);
     let Reports {
         messages,
         failed: report_failed,
         thread,
-    } = output::start(&plan.report, &info, console).map_err(Error::system("set up the reports"))?;
+    } = output::start(&plan.report, &info, copied, console)
+        .map_err(Error::system("set up the reports"))?;
     let spec = RunSpec {
         targets,
         fanout: info.fanout,

@@ -8,6 +8,7 @@ use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
 use super::snapshot::{EntryKind, Segment};
 use super::{CommandStderr, CopyShared, HostDialogue, MissingDirectories};
+use crate::event::TargetProgress;
 use crate::targets::TargetId;
 
 /// State of an entry at the target.
@@ -82,6 +83,7 @@ pub(super) struct HostCopy {
     is_left: bool,
     is_abandoned: bool,
     result: CopyResult,
+    progress: TargetProgress,
 }
 
 impl HostDialogue for HostCopy {
@@ -90,7 +92,8 @@ impl HostDialogue for HostCopy {
     }
 
     fn advance(&mut self, n: u64) {
-        self.shell.advance(n);
+        let of_file = self.shell.advance(n);
+        self.progress.sent(of_file);
     }
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
@@ -147,6 +150,7 @@ impl HostCopy {
             is_left: false,
             is_abandoned: false,
             result: CopyResult::default(),
+            progress: shared.progress.begin(),
             shared,
             target,
         }
@@ -344,6 +348,9 @@ impl HostCopy {
         } else {
             parts = blocks::parts_without_tar(snapshot, &sent);
         }
+        let segments = parts.iter().flat_map(|part| &part.segments);
+        let files = segments.filter(|segment| matches!(segment, Segment::File { .. }));
+        self.progress.compared(files.map(Segment::length).sum());
         self.send_part(parts);
     }
 
@@ -365,6 +372,8 @@ impl HostCopy {
     /// Ends the script, or starts the command.
     fn finish(&mut self) {
         self.result.done = true;
+        // Without data there was nothing to send.
+        self.progress.compared(0);
         if !self.is_left {
             self.result.left = None;
         }

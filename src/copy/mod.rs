@@ -36,7 +36,7 @@ use snapshot::EntryKind;
 pub use snapshot::{Segment, Snapshot, SourceRules};
 pub use snapshot_error::SnapshotError;
 
-use crate::event::Chunk;
+use crate::event::{Chunk, CopyProgress};
 use crate::targets::TargetId;
 
 /// The parts of the script of the far side.
@@ -119,6 +119,8 @@ struct CopyShared {
     spec: CopySpec,
     /// Random text of the run.
     nonce: String,
+    /// Bytes that are sent to all targets.
+    progress: CopyProgress,
     /// The script with its values.
     script: Arc<[u8]>,
 }
@@ -191,6 +193,7 @@ impl Copies {
             job: Job::Copy(Arc::new(CopyShared {
                 spec,
                 nonce,
+                progress: CopyProgress::default(),
                 script: script.into(),
             })),
             dialogues: Dialogues::default(),
@@ -245,6 +248,15 @@ impl Copies {
             Job::Fetch(shared, _) => shared.script.len(),
         };
         format!("eval \"$(head -c {length} 2>/dev/null||dd bs=1 count={length} 2>/dev/null)\"")
+    }
+
+    /// Returns the counters of the bytes that are sent; `None` if files are fetched.
+    #[must_use]
+    pub fn progress(&self) -> Option<CopyProgress> {
+        match &self.job {
+            Job::Copy(shared) => Some(shared.progress.clone()),
+            Job::Fetch(..) => None,
+        }
     }
 
     /// Begins the dialogue with a target whose command has started. A new attempt begins a new one.

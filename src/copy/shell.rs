@@ -80,14 +80,18 @@ impl ShellChannel {
         }
     }
 
-    /// Removes the first `n` bytes of what is to be sent.
-    pub(super) fn advance(&mut self, n: u64) {
+    /// Removes the first `n` bytes of what is to be sent. Returns how many of them are of a file.
+    pub(super) fn advance(&mut self, n: u64) -> u64 {
         let Some(first) = self.queue.front_mut() else {
-            return;
+            return 0;
+        };
+        let of_file = match first {
+            Segment::Bytes(_) => 0,
+            Segment::File { .. } => n,
         };
         if n >= first.length() {
             self.queue.pop_front();
-            return;
+            return of_file;
         }
         match first {
             Segment::Bytes(bytes) => *bytes = bytes[n as usize..].into(),
@@ -96,6 +100,7 @@ impl ShellChannel {
                 *length -= n;
             }
         }
+        of_file
     }
 
     /// Appends a block of code.

@@ -16,10 +16,11 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::event::Stream;
-use crate::event::{Event, Message, RunStats};
+use crate::event::{CopyProgress, Event, Message, RunStats};
 
 mod color;
 mod console;
+mod copy_bytes;
 mod failed_to;
 mod fd;
 mod files;
@@ -143,7 +144,7 @@ pub struct Reports {
     pub thread: JoinHandle<Vec<io::Error>>,
 }
 
-/// Starts the thread that writes the reports.
+/// Starts the thread that writes the reports. `copied` has the bytes of the run's copies, if it copies files.
 ///
 /// It ends after [`Message::Finished`], or when every sender is gone, and drops its end of the channel last:
 /// once [`Sender::closed`] resolves, joining takes no time. The caller waits for that and for signals at the same
@@ -151,12 +152,17 @@ pub struct Reports {
 ///
 /// # Errors
 /// A file cannot be created, or the thread cannot be started.
-pub fn start(spec: &ReportSpec, info: &Arc<RunInfo>, mut console: Console) -> io::Result<Reports> {
+pub fn start(
+    spec: &ReportSpec,
+    info: &Arc<RunInfo>,
+    copied: Option<CopyProgress>,
+    mut console: Console,
+) -> io::Result<Reports> {
     // A stream that cannot be written must not end the reports that go elsewhere.
     console.outlive_failures();
     let failed = Arc::new(Notify::new());
     let reporting = ReporterThread {
-        reporters: reporters(spec, info, &failed)?,
+        reporters: reporters(spec, info, copied, &failed)?,
         console,
         failed: Arc::clone(&failed),
         errors: Vec::new(),
@@ -177,6 +183,7 @@ pub fn start(spec: &ReportSpec, info: &Arc<RunInfo>, mut console: Console) -> io
 fn reporters(
     spec: &ReportSpec,
     info: &Arc<RunInfo>,
+    copied: Option<CopyProgress>,
     failed: &Arc<Notify>,
 ) -> io::Result<Vec<Box<dyn Reporter>>> {
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
@@ -193,7 +200,8 @@ fn reporters(
     }
     if spec.progress {
         // This reporter is the first, so that the bar is removed before the others write their last lines.
-        reporters.push(Box::new(Progress::new(info, progress::terminal_width)));
+        let progress = Progress::new(info, progress::terminal_width);
+        reporters.push(Box::new(progress.with_copies(copied)));
     }
     if spec.json {
         reporters.push(Box::new(Json::new(info)));
@@ -349,7 +357,7 @@ mod tests {
     }
 
     fn started(labels: &[&str], console: Console) -> (Sender<Message>, JoinHandle<Vec<io::Error>>) {
-        let reports = start(&spec(), &Arc::new(run_info(labels)), console).unwrap();
+        let reports = start(&spec(), &Arc::new(run_info(labels)), None, console).unwrap();
         (reports.messages, reports.thread)
     }
 
@@ -428,7 +436,7 @@ mod tests {
             messages,
             failed,
             thread,
-        } = start(&spec, &Arc::new(run_info(&["a", "b"])), console).unwrap();
+        } = start(&spec, &Arc::new(run_info(&["a", "b"])), None, console).unwrap();
         let first = vec![run_started(&["a", "b"]), output(0, Stream::Stdout, b"1\n")];
         messages.send(Message::Events(first)).await.unwrap();
         failed.notified().await;
@@ -474,7 +482,7 @@ mod tests {
         spec.failed_to = Some(FailedTo::File(list.clone()));
         let names = ["a", "b", "c", "d"];
         let console = recorder.console(Terminals::default());
-        let reports = start(&spec, &Arc::new(run_info(&names)), console).unwrap();
+        let reports = start(&spec, &Arc::new(run_info(&names)), None, console).unwrap();
         let events = vec![
             run_started(&names),
             output(1, Stream::Stdout, b"1\n"),

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use unicode_width::UnicodeWidthStr;
 
+use super::copy_bytes::{CopyBytes, ShownBytes};
 use super::summary::duration;
 use super::terminal::harmless_line;
 use super::{Console, Reporter, RunInfo};
-use crate::event::{Event, Outcome, RunStats};
+use crate::event::{CopyProgress, Event, Outcome, RunStats};
 use crate::targets::TargetId;
 
 /// Time before the bar appears. Shorter runs have no bar.
@@ -42,6 +43,10 @@ const NARROWEST: u16 = 20;
 const TEMPLATE: &str = "[{bar:20}] {pos}/{len} {wide_msg}";
 const NARROW_TEMPLATE: &str = "{pos}/{len} {wide_msg}";
 
+/// Templates while the bar counts bytes. The message has the number of hosts.
+const COPY_TEMPLATE: &str = "[{bar:12}] {wide_msg}";
+const NARROW_COPY_TEMPLATE: &str = "{wide_msg}";
+
 /// The reporter of the progress bar.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -50,7 +55,8 @@ pub(super) struct Progress {
     width: fn() -> u16,
     canvas: BarCanvas,
     bar: ProgressBar,
-    narrow: bool,
+    template: &'static str,
+    copies: Option<CopyBytes>,
     running: HashMap<TargetId, Instant>,
     /// Number of running targets that wait for a source port.
     for_ports: usize,
@@ -87,7 +93,8 @@ impl Progress {
             width,
             canvas,
             bar,
-            narrow: false,
+            template: TEMPLATE,
+            copies: None,
             running: HashMap::new(),
             for_ports: 0,
             started: 0,
@@ -99,30 +106,60 @@ impl Progress {
         }
     }
 
+    /// Adds the bytes of the run's copies.
+    pub(super) fn with_copies(mut self, copied: Option<CopyProgress>) -> Self {
+        self.copies = copied.map(CopyBytes::new);
+        self
+    }
+
     /// Returns the text of the bar.
     fn line(&mut self, now: Instant) -> String {
         // A line as wide as the terminal would put the cursor onto the next line.
         let width = (self.width)().saturating_sub(1).min(WIDEST);
         // indicatif cannot draw in a width of 0. The line is cut below.
         self.canvas.set_width(width.max(NARROWEST));
-        if self.narrow != (width < NARROW) {
-            self.narrow = !self.narrow;
-            self.bar.set_style(style(if self.narrow {
-                NARROW_TEMPLATE
-            } else {
-                TEMPLATE
-            }));
+        let bytes = self
+            .copies
+            .as_ref()
+            .and_then(|copies| copies.shown(self.unfinished()));
+        let template = match (&bytes, width < NARROW) {
+            (None, false) => TEMPLATE,
+            (None, true) => NARROW_TEMPLATE,
+            (Some(_), false) => COPY_TEMPLATE,
+            (Some(_), true) => NARROW_COPY_TEMPLATE,
+        };
+        if self.template != template {
+            self.template = template;
+            self.bar.set_style(style(template));
         }
-        self.bar.set_message(self.message(now));
-        self.bar.set_position(self.done as u64);
+        self.bar.set_message(self.message(now, bytes.as_ref()));
+        let hosts = (self.done as u64, self.info.targets.len() as u64);
+        let (position, length) = bytes.map_or(hosts, |bytes| (bytes.sent, bytes.total));
+        self.bar.set_length(length);
+        self.bar.set_position(position);
         // indicatif limits its rate of drawing; this call needs the current line.
         self.bar.force_draw();
         let line = self.canvas.line();
         cut_to_width(line, width.into())
     }
 
-    fn message(&self, now: Instant) -> String {
-        let left = self.info.targets.len().saturating_sub(self.done);
+    /// Returns the number of targets without an outcome.
+    fn unfinished(&self) -> usize {
+        self.info.targets.len().saturating_sub(self.done)
+    }
+
+    fn message(&self, now: Instant, bytes: Option<&ShownBytes>) -> String {
+        let words = self.words(now, bytes);
+        if bytes.is_some() {
+            format!("{}/{} {words}", self.done, self.info.targets.len())
+        } else {
+            words
+        }
+    }
+
+    /// Returns the text after the number of hosts.
+    fn words(&self, now: Instant, bytes: Option<&ShownBytes>) -> String {
+        let left = self.unfinished();
         let mut words = Vec::new();
         if self.failed > 0 {
             words.push(format!("{} failed", self.failed));
@@ -130,6 +167,7 @@ impl Progress {
         if self.not_started > 0 {
             words.push(format!("{} not started", self.not_started));
         }
+        words.extend(bytes.into_iter().flat_map(|bytes| bytes.words.clone()));
         // While there are hosts to start, no single host delays the run.
         let mut running: Vec<_> = if left == self.running.len() && left <= FEW {
             self.running.iter().collect()
@@ -157,8 +195,8 @@ impl Progress {
         words.extend(for_ports);
         words.extend(self.wave());
         let rate = self.bar.per_sec();
-        // The rate is not finite before any time was measured.
-        if self.done > 0 && rate.is_finite() {
+        // The rate is not finite before any time was measured. The bytes of copies have their own.
+        if self.done > 0 && rate.is_finite() && bytes.is_none() {
             words.push(format!("{rate:.1}/s"));
             words.push(format!("{} left", duration(self.bar.eta())));
         }
@@ -348,6 +386,36 @@ mod tests {
     }
 
     #[test]
+    fn the_bar_counts_the_bytes_of_copies() {
+        let copied = CopyProgress::default();
+        let (progress, _) = progress(4, || 100);
+        let mut progress = progress.with_copies(Some(copied.clone()));
+        let mut console = Recorder::default().console(BOTH);
+        for n in 0..4 {
+            let started = Event::Started(TargetId(n));
+            progress.event(&started, &mut console).unwrap();
+        }
+        let now = progress.running[&TargetId(0)];
+        insta::assert_snapshot!(progress.line(now), @"[                    ] 0/4 4 running");
+        let mut copies: Vec<_> = (0..4).map(|_| copied.begin()).collect();
+        copies.iter_mut().for_each(|copy| copy.compared(1 << 20));
+        // Before some time was measured, there is no rate.
+        insta::assert_snapshot!(progress.line(now), @"[            ] 0/4 sent 0 B of 4.00 MiB, 4 running");
+        copies.iter_mut().for_each(|copy| copy.sent(1 << 19));
+        let line = progress.line(now);
+        assert!(
+            line.starts_with("[======>     ] 0/4 sent 2.00 of 4.00 MiB"),
+            "{line}"
+        );
+        copies.iter_mut().for_each(|copy| copy.sent(1 << 19));
+        copies.pop();
+        progress.event(&succeeded(3), &mut console).unwrap();
+        insta::assert_snapshot!(progress.line(now), @"[============] 1/4 sent 4.00 of 4.00 MiB, 3 running");
+        progress.width = || 40;
+        insta::assert_snapshot!(progress.line(now), @"1/4 sent 4.00 of 4.00 MiB, 3 running");
+    }
+
+    #[test]
     fn wide_characters_take_two_columns() {
         let cut = |columns| cut_to_width("1 日本".to_owned(), columns);
         assert_eq!(
@@ -457,13 +525,13 @@ mod tests {
         let mut console = Recorder::default().console(BOTH);
         let end = finished(0, Outcome::Exited(RemoteExit::Code(1)));
         progress.event(&end, &mut console).unwrap();
-        let message = progress.message(Instant::now());
+        let message = progress.message(Instant::now(), None);
         assert!(message.starts_with("1 failed, 0 running"), "{message}");
         for id in 1..3 {
             let never = finished(id, Outcome::NotStarted(CancelReason::Failures));
             progress.event(&never, &mut console).unwrap();
         }
-        let message = progress.message(Instant::now());
+        let message = progress.message(Instant::now(), None);
         assert!(
             message.starts_with("1 failed, 2 not started, 0 running"),
             "{message}"

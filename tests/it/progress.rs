@@ -109,6 +109,30 @@ fn lines_and_bar_never_tear_and_the_bar_is_gone_at_the_end() {
 }
 
 #[test]
+fn the_bar_of_a_copy_counts_bytes() {
+    if lacks("script") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    // With its header in the archive, it is a little more than two megabytes for both hosts.
+    std::fs::write(&source, vec![b'x'; 1 << 20]).unwrap();
+    let arguments = format!(
+        "--progress always -w n[1-2] --copy {} --dest {}/new",
+        source.display(),
+        folder.path().display()
+    );
+    // The command after the copy waits, so the bar stays at the end of the copy.
+    let text = with_waiting_command(&folder, &arguments, "true", "key; go_on");
+    let bar = "[============] 0/2 sent 2.00 of 2.00 MiB, 2 running";
+    let (status, shown) = on_a_terminal(&text, &[(bar, "\n")]);
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains(bar), "{shown:?}");
+    let left = screen(&shown);
+    assert!(!left.iter().any(|line| line.contains("sent")), "{left:#?}");
+}
+
+#[test]
 fn a_narrower_terminal_gets_a_shorter_bar() {
     if lacks("script") {
         return;
