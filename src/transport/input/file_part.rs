@@ -73,12 +73,13 @@ impl FilePart {
         self.is_checked
     }
 
-    /// Reads the first bytes of the part, at most `most`.
+    /// Reads at most `most` bytes of the part, from its byte `from` on.
     ///
     /// # Errors
     /// The file cannot be read, or has become shorter.
-    pub fn read(&self, most: usize) -> Result<Vec<u8>, Arc<InputError>> {
-        super::load(&self.file, self.at, self.length.min(most))
+    pub fn read(&self, from: usize, most: usize) -> Result<Vec<u8>, Arc<InputError>> {
+        let left = self.length.saturating_sub(from);
+        super::load(&self.file, self.at + from as u64, left.min(most))
     }
 }
 

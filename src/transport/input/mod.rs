@@ -311,7 +311,7 @@ impl InputReader {
     pub async fn peek(&mut self) -> Result<Vec<u8>, Arc<InputError>> {
         match self.peek_data().await? {
             InputData::Bytes(bytes) => Ok(bytes),
-            InputData::File(part) => part.read(MAX_INPUT_CHUNK),
+            InputData::File(part) => part.read(0, MAX_INPUT_CHUNK),
         }
     }
 

@@ -76,7 +76,7 @@ impl InputFeed {
                     sent => sent,
                 }
             }
-            InputData::File(part) => match part.read(MAX_INPUT_CHUNK) {
+            InputData::File(part) => match part.read(0, MAX_INPUT_CHUNK) {
                 Ok(bytes) => main.write(&bytes),
                 Err(error) => return SendOutcome::Failed(error),
             },

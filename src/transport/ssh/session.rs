@@ -14,7 +14,7 @@ use super::pipe::StreamEnd;
 use crate::clock::reached;
 use crate::event::{Chunk, Phase, RemoteExit, Side, Stream};
 use crate::targets::TargetId;
-use crate::transport::input::{InputData, InputError, InputReader};
+use crate::transport::input::{FilePart, InputData, InputError, InputReader};
 use crate::transport::scratch;
 use crate::transport::{Output, RemoteSignal, Session, TransportError};
 
@@ -204,14 +204,10 @@ impl SshSession {
 
     /// Waits for data, a keep-alive timer or input. Sends as much input as the server accepts.
     async fn wait(&mut self, pacer: &mut CallPacer) -> Result<(), TransportError> {
+        let takes = self.takes_input();
         let Self {
-            peer,
-            channel,
-            input,
-            alive,
-            ..
+            peer, input, alive, ..
         } = self;
-        let takes = !peer.pipe().has_waiting() && peer.window(*channel) > 0;
         let keep_alive_at = alive.as_ref().map(|alive| alive.next);
         tokio::select! {
             () = pacer.wait(peer) => Ok(()),
@@ -220,43 +216,69 @@ impl SshSession {
         }
     }
 
+    /// True if the server and the socket take input.
+    fn takes_input(&mut self) -> bool {
+        !self.peer.pipe().has_waiting() && self.peer.window(self.channel) > 0
+    }
+
     /// Sends a part of the input, or records its end.
     fn feed(&mut self, data: Result<InputData, Arc<InputError>>) -> Result<(), TransportError> {
-        let Self { peer, channel, .. } = self;
-        let bytes = data.and_then(|data| match data {
-            InputData::Bytes(bytes) => Ok(bytes),
-            InputData::File(part) => part.read(MAX_PACKET),
-        });
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                // The command must not treat a failed input as complete.
-                self.signal = Some("KILL");
-                self.send_pending()?;
-                return Err(TransportError::Input(error));
+        match data {
+            Ok(InputData::Bytes(bytes)) if bytes.is_empty() => self.input = None,
+            Ok(InputData::Bytes(bytes)) => {
+                self.write(&bytes)?;
             }
-        };
-        if bytes.is_empty() {
-            self.input = None;
-            return Ok(());
+            Ok(InputData::File(part)) => self.write_file(&part)?,
+            Err(error) => return Err(self.input_failed(error)),
         }
+        Ok(())
+    }
+
+    /// Sends packets of a part of a file, as long as they are taken.
+    fn write_file(&mut self, part: &FilePart) -> Result<(), TransportError> {
+        let mut done = 0;
+        while done < part.length() && self.takes_input() {
+            let bytes = match part.read(done, MAX_PACKET) {
+                Ok(bytes) => bytes,
+                Err(error) => return Err(self.input_failed(error)),
+            };
+            match self.write(&bytes)? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends bytes of the input. Returns the number of bytes that were taken.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, TransportError> {
+        let Self { peer, channel, .. } = self;
         peer.pipe_mut().begin_call();
-        match peer.write(*channel, &bytes) {
+        match peer.write(*channel, bytes) {
             Ok(Some(n)) => {
                 peer.pipe_mut().count_useful(n);
                 if let Some(input) = &mut self.input {
                     input.advance(n);
                 }
-                Ok(())
+                Ok(n)
             }
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(0),
             Err(fault) if fault.is_of_channel() => {
                 // The command has closed its input, which says nothing about its exit.
                 self.input = None;
                 self.input_ended = true;
-                Ok(())
+                Ok(0)
             }
             Err(fault) => Err(lost(peer, Phase::Run, fault)),
+        }
+    }
+
+    /// Kills the command, which must not treat a failed input as complete.
+    fn input_failed(&mut self, error: Arc<InputError>) -> TransportError {
+        self.signal = Some("KILL");
+        match self.send_pending() {
+            Ok(()) => TransportError::Input(error),
+            Err(error) => error,
         }
     }
 
