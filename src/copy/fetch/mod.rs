@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 #[cfg(fuzzing)]
 pub use archive::{ArchiveEvent, ArchiveReader};
-#[cfg(any(test, fuzzing))]
+#[cfg(fuzzing)]
 pub use fuzzed::listed_names;
 pub(super) use host::HostFetch;
 pub use pattern::FetchPattern;

@@ -23,10 +23,13 @@ fn check(bytes: &[u8]) {
     }
 }
 
-/// Returns the names and contents of an archive, and how it ended.
-fn read_archive(mut bytes: &[u8], size: usize) -> (Vec<(Vec<u8>, Vec<u8>)>, String) {
+/// Name and content of a file.
+type NamedFile = (Vec<u8>, Vec<u8>);
+
+/// Returns the files of an archive, and how it ended.
+fn read_archive(mut bytes: &[u8], size: usize) -> (Vec<NamedFile>, String) {
     let mut reader = ArchiveReader::default();
-    let mut files: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut files: Vec<NamedFile> = Vec::new();
     while !bytes.is_empty() {
         let (mut piece, rest) = bytes.split_at(size.min(bytes.len()));
         bytes = rest;
