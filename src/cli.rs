@@ -192,7 +192,8 @@ pub struct Cli {
     #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
     pub stdin_spool: usize,
 
-    /// File or directory to copy to the targets; a directory with a slash at its end stands for its content (repeatable)
+    /// File or directory to copy to the targets; a directory with a slash at its end stands for its content; the
+    /// placeholders of --label, as in conf/%h.conf, stand for each target's own (repeatable)
     #[arg(long = "copy", value_name = "PATH", help_heading = "Files")]
     pub copy: Vec<PathBuf>,
 

@@ -32,6 +32,7 @@ mod copy;
 mod output;
 mod remote_names;
 mod rules;
+mod source_paths;
 mod targets;
 mod transports;
 
@@ -169,12 +170,9 @@ impl Plan {
         }
         let command = command(&cli.command)?;
         let transports = transports::decide(&cli, &targets, &command)?;
-        let copy = copy::decide(&cli, &command, transports.exec.is_some())?;
-        let mut notices = notices(&groups);
-        notices.extend(copy.as_ref().and_then(copy::notice));
         let info = RunInfo {
             targets: Arc::clone(&targets),
-            command: command.clone(),
+            command,
             transport: transports.default,
             user: match &cli.user {
                 Some(name) => name.clone(),
@@ -201,6 +199,9 @@ impl Plan {
             stdin: cli.stdin,
             demo: cli.demo,
         };
+        let copy = copy::decide(&cli, &info, transports.exec.is_some())?;
+        let mut notices = notices(&groups);
+        notices.extend(copy.as_ref().and_then(copy::notice));
         Ok(Plan::Run(Box::new(RunPlan {
             info,
             descriptors_per_host: transports.descriptors_per_host()

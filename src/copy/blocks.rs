@@ -298,8 +298,12 @@ pub(super) fn parts_without_tar(snapshot: &Snapshot, sent: &[usize]) -> VecDeque
 }
 
 /// Returns the commands that check what has arrived and move it into place.
-pub(super) fn commit(spec: &CopySpec, states: &[EntryState], programs: FarPrograms) -> Vec<u8> {
-    let snapshot = &spec.snapshot;
+pub(super) fn commit(
+    spec: &CopySpec,
+    snapshot: &Snapshot,
+    states: &[EntryState],
+    programs: FarPrograms,
+) -> Vec<u8> {
     let entries = &snapshot.entries;
     let all = |is_wanted: &dyn Fn(&EntryKind, EntryState) -> bool| -> Vec<usize> {
         (0..entries.len())
@@ -393,14 +397,15 @@ fn grouped<K: Ord>(entries: &[usize], key: impl Fn(usize) -> K) -> BTreeMap<K, V
 
 /// Appends the calls that move staged entries into place. A directory that is new moves as a whole.
 fn place(snapshot: &Snapshot, states: &[EntryState], block: &mut Vec<u8>) {
-    let mut new_directory: Option<&Entry> = None;
+    // Two sources may have one directory, so its content need not follow it at once.
+    let mut new_directories: HashSet<&[u8]> = HashSet::new();
     let mut moves: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
     for (index, entry) in snapshot.entries.iter().enumerate() {
-        if new_directory.is_some_and(|new| entry.is_below(new)) || !states[index].is_sent() {
+        if entry.is_below(&new_directories) || !states[index].is_sent() {
             continue;
         }
         if matches!(entry.kind, EntryKind::Directory) {
-            new_directory = Some(entry);
+            new_directories.insert(&entry.name);
         }
         moves.entry(split(&entry.name).0).or_default().push(index);
     }

@@ -1,11 +1,11 @@
 //! The comparison of a target with the snapshot: the part of the dialogue before anything is sent.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::blocks;
 use super::host::{Checks, DetailLines, EntryState, HostCopy, Step};
 use super::result::message;
-use super::snapshot::{Entry, EntryKind};
+use super::snapshot::EntryKind;
 
 impl HostCopy {
     pub(super) fn check_directories(&mut self) {
@@ -40,19 +40,20 @@ impl HostCopy {
 
     /// Returns an error about an entry.
     fn not_as(&self, entry: usize, what: &str) -> String {
-        let name = &self.shared.spec.snapshot.entries[entry].name;
+        let name = &self.snapshot.entries[entry].name;
         format!("{}: {what}", message(&self.shared.spec.path_of(name)))
     }
 
     /// Checks all files and links that are not below a missing directory.
     fn check_files(&mut self) {
-        let entries = &self.shared.spec.snapshot.entries;
-        let mut missing: Option<&Entry> = None;
+        let entries = &self.snapshot.entries;
+        let mut missing: HashSet<&[u8]> = HashSet::new();
         for (entry, state) in entries.iter().zip(&mut self.states) {
-            if missing.is_some_and(|directory| entry.is_below(directory)) {
+            if entry.is_below(&missing) {
                 *state = EntryState::Missing;
-            } else if matches!(entry.kind, EntryKind::Directory) && *state == EntryState::Missing {
-                missing = Some(entry);
+            }
+            if matches!(entry.kind, EntryKind::Directory) && *state == EntryState::Missing {
+                missing.insert(&entry.name);
             }
         }
         let unknown = EntryState::Unknown;
@@ -77,7 +78,7 @@ impl HostCopy {
                 _ => self.fail_unexpected(line),
             };
         };
-        let snapshot = &self.shared.spec.snapshot;
+        let snapshot = &self.snapshot;
         let are_links = matches!(snapshot.entries[batch[0]].kind, EntryKind::Link(_));
         match line {
             [b'=', b' ', sum @ ..] => {
@@ -164,7 +165,7 @@ impl HostCopy {
     fn compare(&mut self, batch: &[usize], lines: &DetailLines) {
         // A file that went away meanwhile has no line, so it is unknown which lines belong to the others.
         let is_whole = lines.sums.len() == batch.len() && lines.attributes.len() == batch.len();
-        let snapshot = &self.shared.spec.snapshot;
+        let snapshot = &self.snapshot;
         for (index, &entry) in batch.iter().enumerate() {
             let is_same = |lines: &[Vec<u8>], text: String| lines[index] == text.as_bytes();
             self.states[entry] = if !is_whole

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::blocks::{self, Checksum, DataPart};
 use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
-use super::snapshot::{EntryKind, Segment};
+use super::snapshot::{EntryKind, Segment, Snapshot};
 use super::{CommandStderr, CopyShared, HostDialogue, MissingDirectories};
 use crate::targets::TargetId;
 
@@ -72,6 +72,7 @@ pub(super) struct DetailLines {
 #[derive(Debug)]
 pub(super) struct HostCopy {
     pub(super) shared: Arc<CopyShared>,
+    pub(super) snapshot: Arc<Snapshot>,
     target: TargetId,
     pub(super) step: Step,
     pub(super) states: Vec<EntryState>,
@@ -129,9 +130,10 @@ impl HostDialogue for HostCopy {
 
 impl HostCopy {
     pub(super) fn new(shared: Arc<CopyShared>, target: TargetId) -> HostCopy {
+        let snapshot = shared.spec.snapshots.of_target(target);
         HostCopy {
             step: Step::Hello,
-            states: vec![EntryState::Unknown; shared.spec.snapshot.entries.len()],
+            states: vec![EntryState::Unknown; snapshot.entries.len()],
             programs: FarPrograms {
                 checksum: Checksum::Cksum,
                 has_times: false,
@@ -141,6 +143,7 @@ impl HostCopy {
             shell: ShellChannel::new(&shared.script),
             is_left: false,
             result: CopyResult::default(),
+            snapshot,
             shared,
             target,
         }
@@ -211,7 +214,7 @@ impl HostCopy {
         match self.shell.hello(line, &self.shared.nonce) {
             Hello::Programs(programs) => {
                 self.programs = programs;
-                self.result.checksum = programs.checksum.program();
+                self.result.copied.checksum = programs.checksum.program();
                 let may_make = match self.shared.spec.parents {
                     MissingDirectories::None => "enter -",
                     MissingDirectories::Last => "enter C",
@@ -242,7 +245,7 @@ impl HostCopy {
     }
 
     pub(super) fn entries(&self, is_wanted: impl Fn(&EntryKind, EntryState) -> bool) -> Vec<usize> {
-        let entries = &self.shared.spec.snapshot.entries;
+        let entries = &self.snapshot.entries;
         let all = entries.iter().zip(&self.states).enumerate();
         all.filter(|(_, (entry, state))| is_wanted(&entry.kind, **state))
             .map(|(index, _)| index)
@@ -250,14 +253,14 @@ impl HostCopy {
     }
 
     pub(super) fn batches(&self, entries: &[usize]) -> Vec<Vec<usize>> {
-        blocks::batches(&self.shared.spec.snapshot, entries)
+        blocks::batches(&self.snapshot, entries)
     }
 
     /// Returns a block that calls a function for each batch.
     pub(super) fn calls(&self, call: &str, batches: &[Vec<usize>]) -> Vec<u8> {
         let mut block = Vec::new();
         for batch in batches {
-            blocks::push_call(&self.shared.spec.snapshot, call, batch, &mut block);
+            blocks::push_call(&self.snapshot, call, batch, &mut block);
         }
         block
     }
@@ -269,14 +272,14 @@ impl HostCopy {
     /// Decides what has to be sent.
     pub(super) fn after_checks(&mut self) {
         self.complete_hard_links();
-        let snapshot = &self.shared.spec.snapshot;
-        self.result.changed = self.states.iter().any(|state| *state != EntryState::Same);
+        let snapshot = &self.snapshot;
+        self.result.copied.changed = self.states.iter().any(|state| *state != EntryState::Same);
         for (entry, state) in snapshot.entries.iter().zip(&self.states) {
             if let EntryKind::File(content) = &entry.kind
                 && state.is_sent()
             {
-                self.result.files += 1;
-                self.result.bytes += content.length;
+                self.result.copied.files += 1;
+                self.result.copied.bytes += content.length;
             }
         }
         if self.shared.spec.check || !self.has_work() {
@@ -289,12 +292,12 @@ impl HostCopy {
     }
 
     fn has_work(&self) -> bool {
-        self.result.changed || self.is_new || self.shared.spec.owner.is_some()
+        self.result.copied.changed || self.is_new || self.shared.spec.owner.is_some()
     }
 
     /// Sends all names of a file if one of them is to be sent, since they are one file.
     fn complete_hard_links(&mut self) {
-        let entries = &self.shared.spec.snapshot.entries;
+        let entries = &self.snapshot.entries;
         let mut groups: Vec<(usize, usize)> = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             if let EntryKind::HardLink(first) = entry.kind {
@@ -320,8 +323,7 @@ impl HostCopy {
     /// Sends the entries that differ: as an archive, or one file after the other.
     fn send_data(&mut self) {
         let sent = self.sent_entries();
-        let shared = Arc::clone(&self.shared);
-        let snapshot = &shared.spec.snapshot;
+        let snapshot = Arc::clone(&self.snapshot);
         let mut parts = VecDeque::new();
         if self.programs.has_tar {
             if !sent.is_empty() {
@@ -334,7 +336,7 @@ impl HostCopy {
                 });
             }
         } else {
-            parts = blocks::parts_without_tar(snapshot, &sent);
+            parts = blocks::parts_without_tar(&snapshot, &sent);
         }
         self.send_part(parts);
     }
@@ -349,7 +351,12 @@ impl HostCopy {
 
     /// Sends the commands that check what has arrived and move it into place.
     fn commit(&mut self) {
-        let block = blocks::commit(&self.shared.spec, &self.states, self.programs);
+        let block = blocks::commit(
+            &self.shared.spec,
+            &self.snapshot,
+            &self.states,
+            self.programs,
+        );
         self.send_block(block);
         self.step = Step::Committing;
     }
@@ -362,8 +369,9 @@ impl HostCopy {
         }
         self.result.check = self.shared.spec.check;
         let spec = &self.shared.spec;
-        let runs =
-            !spec.command.is_empty() && !spec.check && (self.result.changed || !spec.only_changed);
+        let runs = !spec.command.is_empty()
+            && !spec.check
+            && (self.result.copied.changed || !spec.only_changed);
         if !runs {
             self.send_block(b"exit 0\n".to_vec());
             self.step = Step::Ended;

@@ -8,6 +8,7 @@
 //! The files arrive in a temporary directory beside the destination. There they are checked, and then renamed into
 //! place. Nothing of the destination changes before everything has arrived.
 
+mod archive;
 mod blocks;
 mod checks;
 mod host;
@@ -15,6 +16,8 @@ mod result;
 mod shell;
 mod snapshot;
 mod snapshot_error;
+mod snapshots;
+mod source_reader;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,9 +30,11 @@ use tokio::sync::Notify;
 use host::HostCopy;
 pub use result::CopyResult;
 use shell::Next;
-use snapshot::EntryKind;
-pub use snapshot::{Segment, Snapshot, SourceRules};
+pub use snapshot::Segment;
 pub use snapshot_error::SnapshotError;
+use snapshots::EntryCounts;
+pub use snapshots::{Snapshots, SourcePaths};
+pub use source_reader::SourceRules;
 
 use crate::targets::TargetId;
 
@@ -37,12 +42,12 @@ use crate::targets::TargetId;
 const FAR: &str = include_str!("far.sh");
 const FAR_COPY: &str = include_str!("copy.sh");
 
-/// A snapshot with its destination and the options of the copy.
+/// The snapshots with their destination and the options of the copy.
 #[derive(Debug)]
 pub struct CopySpec {
-    /// The snapshot.
-    pub snapshot: Snapshot,
-    /// The directory at the targets to which the names of the snapshot are relative. Not empty.
+    /// The snapshots.
+    pub snapshots: Snapshots,
+    /// The directory at the targets to which the names of a snapshot are relative. Not empty.
     pub directory: Vec<u8>,
     /// Directories that may be made.
     pub parents: MissingDirectories,
@@ -84,16 +89,26 @@ impl CopySpec {
     /// Returns what is copied and where to, in words.
     #[must_use]
     pub fn summary(&self) -> String {
-        let (mut files, mut bytes) = (0_u64, 0);
-        for index in 0..self.snapshot.entries.len() {
-            if let EntryKind::File(content) = &self.snapshot.entries[index].kind {
-                files += 1;
-                bytes += content.length;
-            }
-        }
-        let others = self.snapshot.entries.len() as u64 - files;
-        let directory = String::from_utf8_lossy(&self.directory);
-        format!("{files} files of {bytes} bytes, {others} directories and links, to {directory}")
+        let (common, own) = self.snapshots.counts();
+        let words = |counts: EntryCounts| {
+            let EntryCounts {
+                files,
+                bytes,
+                others,
+            } = counts;
+            format!("{files} files of {bytes} bytes, {others} directories and links")
+        };
+        let none = EntryCounts::default();
+        let text = match (common == none, own == none) {
+            (_, true) => words(common),
+            (true, false) => format!("{} for single targets", words(own)),
+            (false, false) => format!(
+                "{} for all targets; {} for single targets",
+                words(common),
+                words(own)
+            ),
+        };
+        format!("{text}, to {}", String::from_utf8_lossy(&self.directory))
     }
 
     /// Returns the path at a target of a name of the snapshot.

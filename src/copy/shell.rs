@@ -64,7 +64,7 @@ impl ShellChannel {
     /// Returns a channel that begins with the script.
     pub(super) fn new(script: &Arc<[u8]>) -> ShellChannel {
         ShellChannel {
-            queue: VecDeque::from([Segment::Bytes(Arc::clone(script))]),
+            queue: VecDeque::from([Segment::Bytes(Arc::clone(script).into())]),
             is_ended: false,
             line: Vec::new(),
             noise: 0,
@@ -90,7 +90,7 @@ impl ShellChannel {
             return;
         }
         match first {
-            Segment::Bytes(bytes) => *bytes = bytes[n as usize..].into(),
+            Segment::Bytes(bytes) => bytes.advance(n as usize),
             Segment::File { at, length, .. } => {
                 *at += n;
                 *length -= n;
@@ -105,9 +105,11 @@ impl ShellChannel {
         self.queue.push_back(Segment::Bytes(sent.into()));
     }
 
-    /// Appends data.
+    /// Appends data. An empty segment would be the end of the input.
     pub(super) fn send(&mut self, segments: impl IntoIterator<Item = Segment>) {
-        self.queue.extend(segments);
+        let segments = segments.into_iter();
+        self.queue
+            .extend(segments.filter(|segment| segment.length() > 0));
     }
 
     /// Sends nothing more. The far side waits for the end of its input.

@@ -51,7 +51,7 @@ pub use files::FilesSpec;
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
 pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
-pub use label::LabelFormat;
+pub use label::{LabelField, LabelFormat};
 pub use summary::{SummaryLevel, left_running, may_be_running};
 
 use failed_to::FailedList;

@@ -201,7 +201,7 @@ pub(super) async fn run<T: Transport>(
     // The next target starts when this task ends. This one's connections must be closed by then.
     drop(session);
     if let Some(result) = context.copies.as_ref().and_then(|copies| copies.end(id)) {
-        facts.copied = Some(result.facts());
+        facts.copied = Some(result.copied);
         if let Some(text) = result.check_text() {
             let data = text.into_bytes();
             // A queue without a receiver is the end of the run.

@@ -2,6 +2,7 @@
 
 mod far;
 mod faults;
+mod own_sources;
 mod tree;
 
 use std::fs;
@@ -174,4 +175,38 @@ fn targets_that_share_a_directory_do_not_disturb_each_other() {
     far.copy(&["new", "--dest", &destination]).run().status(0);
     assert_eq!(fs::read_dir(&shared).unwrap().count(), 1);
     assert_eq!(fs::metadata(shared.join("new")).unwrap().len(), 100_000);
+}
+
+#[test]
+fn directories_of_several_sources_are_merged() {
+    let far = Far::new(FarSide::Gnu, 1);
+    for file in ["a/1", "b/1"] {
+        let file = far.source().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "first").unwrap();
+    }
+    fs::create_dir_all(far.path("more/a")).unwrap();
+    fs::write(far.path("more/a/2"), "second").unwrap();
+    let more = format!("{}/", far.path("more").display());
+    let arguments = ["src/", "--copy", &more, "--dest", "dst/", "--parents"];
+    far.copy(&arguments).run().status(0);
+    let host = far.hosts().remove(0);
+    assert_eq!(fs::read(host.join("dst/a/1")).unwrap(), b"first");
+    assert_eq!(fs::read(host.join("dst/a/2")).unwrap(), b"second");
+    assert_eq!(fs::read(host.join("dst/b/1")).unwrap(), b"first");
+}
+
+#[test]
+fn empty_files_and_files_of_whole_blocks_do_not_end_the_input() {
+    for side in [FarSide::Gnu, FarSide::NoTar] {
+        let far = Far::new(side, 1);
+        fs::write(far.source().join("a"), "").unwrap();
+        // It stays in place, and its last block is full.
+        fs::write(far.source().join("b"), vec![b'x'; 16 << 20]).unwrap();
+        fs::write(far.source().join("c"), "last").unwrap();
+        let ended = far.copy(&["src/", "--dest", "dst"]).run();
+        assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{side:?}");
+        let host = far.hosts().remove(0).join("dst");
+        assert_same(&far.source(), &host, side.keeps_nanoseconds());
+    }
 }
