@@ -36,8 +36,14 @@ enter() {
   esac
   printf 'D 0\n'
 }
-# Makes D if it is missing, and the directory for what arrives. The argument is the target's number: several targets may
-# share a file system.
+# Removes what earlier attempts for this target have left. Their names begin with the target's number, since several
+# targets may share a file system.
+sweep() {
+  for i in "$W/.mrsh-$N-$1" "$W/.mrsh-$N-$1"-*; do
+    if [ -d "$i" ] && [ ! -h "$i" ] && [ -O "$i" ]; then rm -rf "$i"; fi
+  done
+}
+# Makes D if it is missing, and the directory for what arrives. The argument is the end of its name.
 stage() {
   if [ "$W" = new ]; then
     m=$(umask 022 && mkdir -p "$D" 2>&1) || die "$D: ${m##*: }"

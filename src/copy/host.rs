@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::blocks::{self, Checksum, DataPart};
+use super::commit::Commit;
 use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
 use super::snapshot::{EntryKind, Segment, Snapshot};
@@ -45,6 +46,9 @@ pub(super) enum Step {
     Ready(VecDeque<DataPart>),
     /// The end of a part. These are left.
     Received(VecDeque<DataPart>),
+    /// The check of what has arrived.
+    Verifying,
+    /// The moves into place.
     Committing,
     /// The start of the command.
     Finishing,
@@ -74,6 +78,7 @@ pub(super) struct HostCopy {
     pub(super) shared: Arc<CopyShared>,
     pub(super) snapshot: Arc<Snapshot>,
     target: TargetId,
+    cut: u32,
     pub(super) step: Step,
     pub(super) states: Vec<EntryState>,
     pub(super) programs: FarPrograms,
@@ -129,7 +134,8 @@ impl HostDialogue for HostCopy {
 }
 
 impl HostCopy {
-    pub(super) fn new(shared: Arc<CopyShared>, target: TargetId) -> HostCopy {
+    /// Returns a dialogue that has not begun. `cut` is the number of earlier attempts that may have left a directory.
+    pub(super) fn new(shared: Arc<CopyShared>, target: TargetId, cut: u32) -> HostCopy {
         let snapshot = shared.spec.snapshots.of_target(target);
         HostCopy {
             step: Step::Hello,
@@ -146,6 +152,7 @@ impl HostCopy {
             snapshot,
             shared,
             target,
+            cut,
         }
     }
 
@@ -176,10 +183,6 @@ impl HostCopy {
                 self.result.left = Some(message(path));
                 return;
             }
-            b"M" if matches!(self.step, Step::Committing) => {
-                self.result.partly = true;
-                return;
-            }
             _ => {}
         }
         match std::mem::replace(&mut self.step, Step::Ended) {
@@ -197,6 +200,7 @@ impl HostCopy {
                 self.step = Step::Received(parts);
             }
             Step::Received(parts) if line == b"." => self.send_part(parts),
+            Step::Verifying if line == b"." => self.place(),
             Step::Committing if line == b"." => {
                 self.result.partly = false;
                 self.finish();
@@ -205,6 +209,7 @@ impl HostCopy {
             Step::Staged
             | Step::Ready(_)
             | Step::Received(_)
+            | Step::Verifying
             | Step::Committing
             | Step::Finishing => self.fail_unexpected(line),
         }
@@ -214,13 +219,18 @@ impl HostCopy {
         match self.shell.hello(line, &self.shared.nonce) {
             Hello::Programs(programs) => {
                 self.programs = programs;
+                self.result.answered = true;
                 self.result.copied.checksum = programs.checksum.program();
                 let may_make = match self.shared.spec.parents {
                     MissingDirectories::None => "enter -",
                     MissingDirectories::Last => "enter C",
                     MissingDirectories::All => "enter P",
                 };
-                self.send_block(may_make.into());
+                let mut block = may_make.to_owned();
+                if self.cut > 0 {
+                    block.push_str(&format!("\nsweep {}", self.target.0));
+                }
+                self.send_block(block.into_bytes());
                 self.step = Step::Enter;
             }
             Hello::Noise => {}
@@ -285,9 +295,15 @@ impl HostCopy {
         if self.shared.spec.check || !self.has_work() {
             return self.finish();
         }
-        let directory = format!(".mrsh-{}-{}", self.shared.nonce, self.target.0);
+        // The script of an earlier attempt may still run, and removes its own directory when it ends. So each attempt has
+        // another name.
+        let number = match self.cut {
+            0 => self.target.0.to_string(),
+            cut => format!("{}-{cut}", self.target.0),
+        };
+        let directory = format!(".mrsh-{}-{number}", self.shared.nonce);
         self.result.left = Some(message(&self.shared.spec.path_of(directory.as_bytes())));
-        self.send_block(format!("stage {}\n", self.target.0).into_bytes());
+        self.send_block(format!("stage {number}\n").into_bytes());
         self.step = Step::Staged;
     }
 
@@ -343,22 +359,35 @@ impl HostCopy {
 
     fn send_part(&mut self, parts: VecDeque<DataPart>) {
         let Some(part) = parts.front() else {
-            return self.commit();
+            return self.verify();
         };
         self.send_block(part.block.clone());
         self.step = Step::Ready(parts);
     }
 
-    /// Sends the commands that check what has arrived and move it into place.
-    fn commit(&mut self) {
-        let block = blocks::commit(
-            &self.shared.spec,
-            &self.snapshot,
-            &self.states,
-            self.programs,
-        );
+    /// Sends the commands that check what has arrived.
+    fn verify(&mut self) {
+        let block = self.commit().verify();
+        self.send_block(block);
+        self.step = Step::Verifying;
+    }
+
+    /// Sends the commands that move what has arrived into place.
+    fn place(&mut self) {
+        let block = self.commit().place();
+        // From here on the destination changes, even if the connection ends before the target can say so.
+        self.result.partly = true;
         self.send_block(block);
         self.step = Step::Committing;
+    }
+
+    fn commit(&self) -> Commit<'_> {
+        Commit {
+            spec: &self.shared.spec,
+            snapshot: &self.snapshot,
+            states: &self.states,
+            programs: self.programs,
+        }
     }
 
     /// Ends the script, or starts the command.

@@ -11,6 +11,7 @@
 mod archive;
 mod blocks;
 mod checks;
+mod commit;
 mod host;
 mod result;
 mod shell;
@@ -137,6 +138,17 @@ pub struct CopyShared {
 pub struct Copies {
     shared: Arc<CopyShared>,
     dialogues: Arc<Mutex<HashMap<TargetId, Arc<Dialogue>>>>,
+    /// The targets whose copy was cut off.
+    cut: Arc<Mutex<HashMap<TargetId, CutOff>>>,
+}
+
+/// What earlier attempts of a copy may have left at a target.
+#[derive(Debug)]
+struct CutOff {
+    /// Number of attempts that made a staging directory.
+    attempts: u32,
+    /// The last one.
+    left: String,
 }
 
 /// The dialogue with one target: a state machine without network.
@@ -181,6 +193,7 @@ impl Copies {
                 script: script.into(),
             }),
             dialogues: Arc::default(),
+            cut: Arc::default(),
         })
     }
 
@@ -195,8 +208,10 @@ impl Copies {
     /// Begins the dialogue with a target whose command has started. A new attempt begins a new one.
     #[must_use]
     pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
+        let cut = self.lock_cut().get(&target).map_or(0, |cut| cut.attempts);
+        let host = HostCopy::new(Arc::clone(&self.shared), target, cut);
         let dialogue = Arc::new(Dialogue {
-            host: Mutex::new(Box::new(HostCopy::new(Arc::clone(&self.shared), target))),
+            host: Mutex::new(Box::new(host)),
             changed: Notify::new(),
         });
         self.lock().insert(target, Arc::clone(&dialogue));
@@ -218,8 +233,33 @@ impl Copies {
     #[must_use]
     pub fn end(&self, target: TargetId) -> Option<CopyResult> {
         let dialogue = self.lock().remove(&target)?;
-        let result = dialogue.lock().result();
+        let mut result = dialogue.lock().result();
+        if !result.done {
+            let mut cut = self.lock_cut();
+            match (&result.left, cut.get_mut(&target)) {
+                (Some(left), known) => {
+                    let attempts = known.map_or(0, |cut| cut.attempts) + 1;
+                    let left = left.clone();
+                    cut.insert(target, CutOff { attempts, left });
+                }
+                // The attempt ended before it could remove what an earlier one left.
+                (None, Some(earlier)) => result.left = Some(earlier.left.clone()),
+                (None, None) => {}
+            }
+        }
         Some(result)
+    }
+
+    /// Returns what earlier attempts may have left at a target, to be appended to an error.
+    #[must_use]
+    pub fn remains(&self, target: TargetId) -> String {
+        let cut = self.lock_cut();
+        cut.get(&target)
+            .map_or(String::new(), |cut| result::left_text(&cut.left))
+    }
+
+    fn lock_cut(&self) -> MutexGuard<'_, HashMap<TargetId, CutOff>> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TargetId, Arc<Dialogue>>> {

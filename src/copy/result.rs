@@ -9,6 +9,8 @@ const MAX_MESSAGE: usize = 400;
 /// The result of a copy to one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyResult {
+    /// True if the script has answered.
+    pub answered: bool,
     /// True if everything is in its place, or has been compared.
     pub done: bool,
     /// The facts for reports: what was changed, or would be.
@@ -17,7 +19,7 @@ pub struct CopyResult {
     pub error: Option<String>,
     /// True if the target was only compared.
     pub check: bool,
-    /// True if the change had begun when the error came.
+    /// True if something of the destination may have changed already.
     pub partly: bool,
     /// Directory that may be left at the target.
     pub left: Option<String>,
@@ -60,11 +62,15 @@ impl CopyResult {
             text.push_str("; some files may have been replaced");
         }
         if let Some(left) = &self.left {
-            text.push_str("; this directory may be left: ");
-            text.push_str(left);
+            text.push_str(&left_text(left));
         }
         text
     }
+}
+
+/// Returns words about a directory that may be left, to be appended to an error.
+pub(super) fn left_text(left: &str) -> String {
+    format!("; this directory may be left: {left}")
 }
 
 /// Returns a message of the target as one printable line of bounded length.

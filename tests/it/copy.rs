@@ -3,6 +3,7 @@
 mod far;
 mod faults;
 mod own_sources;
+mod retries;
 mod tree;
 
 use std::fs;
