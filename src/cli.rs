@@ -273,7 +273,8 @@ pub struct Cli {
     #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
 
-    /// Gather, print the most common output in full, and every different output as a diff against it
+    /// Gather, print the most common output in full, and every different output as a diff against it; with --check,
+    /// print how the files of each target differ from the sources
     #[arg(long = "diff", help_heading = "Output")]
     pub diff: bool,
 

@@ -63,7 +63,12 @@ impl HostCopy {
         let links =
             self.entries(|kind, state| matches!(kind, EntryKind::Link(_)) && state == unknown);
         let mut batches = self.batches(&files);
-        batches.extend(self.batches(&links));
+        if self.shared.spec.diff {
+            // One checksum for several links does not say which of them differs.
+            batches.extend(links.iter().map(|link| vec![*link]));
+        } else {
+            batches.extend(self.batches(&links));
+        }
         self.send_block(self.calls("check", &batches));
         self.step = Step::Checks(Checks {
             batches: batches.into(),
@@ -117,7 +122,8 @@ impl HostCopy {
                             files.push(entry);
                             EntryState::Differs
                         }
-                        _ => EntryState::Differs,
+                        b'l' if are_links => EntryState::Differs,
+                        _ => EntryState::OtherKind,
                     };
                 }
                 if !files.is_empty() {

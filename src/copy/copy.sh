@@ -16,6 +16,27 @@ detail() {
   attributes "$@" 2>/dev/null | sed 's/^/a /'
   echo -
 }
+# Sends each of these files: a line with its length, and then exactly that many bytes. A file that becomes shorter
+# meanwhile is filled up with NUL bytes. The first argument is the maximum length.
+show() {
+  k=$1
+  shift
+  for i; do
+    if [ -h "$i" ] || [ ! -f "$i" ]; then v=; else v=$(wc -c <"$i" | tr -d ' '); fi
+    case $v in
+      '' | *[!0-9]*) echo 'f gone' ;;
+      0) echo 'f 0' ;;
+      *)
+        if [ "$v" -gt "$k" ]; then
+          echo 'f long'
+        else
+          printf 'f %s\n' "$v"
+          { cat <"$i"; while printf '\0'; do :; done; } | take "$v"
+        fi
+        ;;
+    esac
+  done
+}
 # Enters the directory D. "P" makes missing parents, "C" makes the last directory only, "-" makes none.
 enter() {
   W=new

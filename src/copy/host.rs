@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::blocks::{self, Checksum, DataPart};
 use super::commit::Commit;
+use super::diff::SentFiles;
 use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
 use super::snapshot::{EntryKind, Segment, Snapshot};
@@ -19,13 +20,18 @@ pub(super) enum EntryState {
     /// The content is the same, the mode or the time is not.
     Attributes,
     Differs,
+    /// There is another kind of entry, or a file that cannot be read.
+    OtherKind,
     Missing,
 }
 
 impl EntryState {
     /// True if the entry is to be sent.
     pub(super) fn is_sent(self) -> bool {
-        matches!(self, EntryState::Differs | EntryState::Missing)
+        matches!(
+            self,
+            EntryState::Differs | EntryState::OtherKind | EntryState::Missing
+        )
     }
 }
 
@@ -41,6 +47,8 @@ pub(super) enum Step {
     Checks(Checks),
     /// Checksums and attributes of single files.
     Details(VecDeque<Vec<usize>>, DetailLines),
+    /// Files that the target sends, for their differences.
+    Files(SentFiles),
     Staged,
     /// Readiness for the first of these parts.
     Ready(VecDeque<DataPart>),
@@ -82,7 +90,9 @@ pub(super) struct HostCopy {
     pub(super) step: Step,
     pub(super) states: Vec<EntryState>,
     pub(super) programs: FarPrograms,
-    is_new: bool,
+    pub(super) is_new: bool,
+    /// Output that is not yet passed on.
+    pub(super) output: Vec<u8>,
     pub(super) shell: ShellChannel,
     /// True if the script could not remove its directory.
     is_left: bool,
@@ -100,8 +110,16 @@ impl HostDialogue for HostCopy {
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
         while !data.is_empty() {
-            if matches!(self.step, Step::Command) {
-                return data.to_vec();
+            match &self.step {
+                Step::Command => {
+                    self.output.extend_from_slice(data);
+                    break;
+                }
+                Step::Files(sent) if sent.is_in_file() => {
+                    self.take_file(&mut data);
+                    continue;
+                }
+                _ => {}
             }
             match self.shell.take_line(&mut data) {
                 Ok(None) => {}
@@ -116,7 +134,7 @@ impl HostDialogue for HostCopy {
                 Err(TooLong) => self.fail_protocol("a line that is too long"),
             }
         }
-        Vec::new()
+        std::mem::take(&mut self.output)
     }
 
     fn result(&self) -> CopyResult {
@@ -146,6 +164,7 @@ impl HostCopy {
                 has_tar: false,
             },
             is_new: false,
+            output: Vec::new(),
             shell: ShellChannel::new(&shared.script),
             is_left: false,
             result: CopyResult::default(),
@@ -192,6 +211,7 @@ impl HostCopy {
             Step::Directories(batches) => self.on_directories(line, batches),
             Step::Checks(checks) => self.on_check(line, checks),
             Step::Details(batches, lines) => self.on_detail(line, batches, lines),
+            Step::Files(sent) => self.on_sent_file(line, sent),
             Step::Staged if line == b"." => self.send_data(),
             Step::Ready(mut parts) if line == b"G" => {
                 if let Some(part) = parts.pop_front() {
@@ -279,8 +299,16 @@ impl HostCopy {
         self.shell.send_block(block);
     }
 
-    /// Decides what has to be sent.
     pub(super) fn after_checks(&mut self) {
+        if self.shared.spec.diff {
+            self.show_differences();
+        } else {
+            self.decide();
+        }
+    }
+
+    /// Decides what has to be sent.
+    pub(super) fn decide(&mut self) {
         self.complete_hard_links();
         let snapshot = &self.snapshot;
         self.result.copied.changed = self.states.iter().any(|state| *state != EntryState::Same);

@@ -12,6 +12,8 @@ mod archive;
 mod blocks;
 mod checks;
 mod commit;
+mod diff;
+mod differences;
 mod host;
 mod result;
 mod shell;
@@ -62,6 +64,8 @@ pub struct CopySpec {
     pub only_changed: bool,
     /// True if the targets are only compared.
     pub check: bool,
+    /// True if the differences of files are printed. Only with `check`.
+    pub diff: bool,
 }
 
 /// Handling of the standard error of the command after a copy.
@@ -159,7 +163,7 @@ trait HostDialogue: fmt::Debug + Send {
     /// Removes the first `n` bytes of what is to be sent.
     fn advance(&mut self, n: u64);
 
-    /// Takes bytes of the target's standard output. Returns those that are output of the user's command.
+    /// Takes bytes of the target's standard output. Returns output for the user: that of the command, or about the copy.
     fn receive(&mut self, data: &[u8]) -> Vec<u8>;
 
     /// Returns the result so far.
@@ -218,7 +222,7 @@ impl Copies {
         dialogue
     }
 
-    /// Takes bytes of a target's standard output. Returns those that are output of its command.
+    /// Takes bytes of a target's standard output. Returns output for the user: that of the command, or about the copy.
     #[must_use]
     pub fn receive(&self, target: TargetId, data: &[u8]) -> Vec<u8> {
         let Some(dialogue) = self.lock().get(&target).map(Arc::clone) else {

@@ -75,6 +75,7 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
         },
         only_changed: cli.only_changed,
         check: cli.check,
+        diff: cli.check && cli.diff,
     }))
 }
 

@@ -1,5 +1,6 @@
 //! `--copy`: trees of every kind to far sides with several shells and tools.
 
+mod differences;
 mod far;
 mod faults;
 mod own_sources;
