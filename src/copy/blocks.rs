@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use crc::{CRC_32_CKSUM, Crc};
 use openssl::sha::sha256;
 
+use super::shell::FarPrograms;
 use super::snapshot::{Entry, EntryKind, Segment, Snapshot};
 
 /// Maximum number of names in one call of a function of the far side. Shells take 128 KiB for one command at least.
@@ -122,25 +123,21 @@ pub(super) fn mode_text(mode: u32) -> String {
 }
 
 /// Returns what a target prints about the attributes of a file.
-pub(super) fn attributes(entry: &Entry, has_times: bool) -> String {
+pub(super) fn attributes(entry: &Entry, programs: FarPrograms) -> String {
     let mode = mode_text(entry.mode);
-    if has_times {
-        format!("{mode} {}", entry.mtime)
-    } else {
-        mode
+    match (programs.has_times, programs.compares_owner) {
+        (false, _) => mode,
+        (true, false) => format!("{mode} {}", entry.mtime),
+        (true, true) => format!("{mode} {} =", entry.mtime),
     }
 }
 
 /// Returns the line of `check` for files that are as in the snapshot.
-pub(super) fn files_sum(
-    snapshot: &Snapshot,
-    files: &[usize],
-    checksum: Checksum,
-    has_times: bool,
-) -> String {
+pub(super) fn files_sum(snapshot: &Snapshot, files: &[usize], programs: FarPrograms) -> String {
+    let checksum = programs.checksum;
     let mut text = content_text(snapshot, files, checksum);
     for &file in files {
-        text.push_str(&attributes(&snapshot.entries[file], has_times));
+        text.push_str(&attributes(&snapshot.entries[file], programs));
         text.push('\n');
     }
     checksum.of_text(text.as_bytes())

@@ -90,12 +90,7 @@ impl HostCopy {
                 let expected = if are_links {
                     blocks::links_sum(snapshot, &batch, self.programs.checksum)
                 } else {
-                    blocks::files_sum(
-                        snapshot,
-                        &batch,
-                        self.programs.checksum,
-                        self.programs.has_times,
-                    )
+                    blocks::files_sum(snapshot, &batch, self.programs)
                 };
                 if sum == expected.as_bytes() {
                     batch
@@ -182,7 +177,7 @@ impl HostCopy {
                 EntryState::Differs
             } else if is_same(
                 &lines.attributes,
-                blocks::attributes(&snapshot.entries[entry], self.programs.has_times),
+                blocks::attributes(&snapshot.entries[entry], self.programs),
             ) {
                 EntryState::Same
             } else {

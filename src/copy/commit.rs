@@ -54,18 +54,31 @@ impl Commit<'_> {
         let entries = &self.snapshot.entries;
         let mut block = Vec::new();
         self.push_moves(&mut block);
-        let others = self.all(|kind, state| is_file(kind) && !state.is_sent());
         let touched = self.all(|kind, state| is_file(kind) && state == EntryState::Attributes);
+        // Where the owner cannot be compared, it is set.
+        let chowned = if self.programs.compares_owner {
+            touched.clone()
+        } else {
+            self.all(|kind, state| is_file(kind) && !state.is_sent())
+        };
         let mut new_directories = self.all(|kind, state| {
             matches!(kind, EntryKind::Directory) && state == EntryState::Missing
         });
         // The content of a directory comes before its mode, which may forbid to change it.
         new_directories.reverse();
         if let Some(owner) = self.owner() {
-            self.push(&format!("do_ chown {owner}"), &others, &mut block);
+            self.push(&format!("do_ chown {owner}"), &chowned, &mut block);
             self.push(&format!("do_ chown {owner}"), &new_directories, &mut block);
         }
-        for (mode, files) in grouped(&touched, |file| entries[file].mode) {
+        // chown(2) clears set-user-ID bits.
+        let is_special = |file: &usize| {
+            self.states[*file] == EntryState::Attributes || entries[*file].mode & 0o6000 != 0
+        };
+        let mut modes = touched.clone();
+        if self.owner().is_some() {
+            modes = chowned.into_iter().filter(is_special).collect();
+        }
+        for (mode, files) in grouped(&modes, |file| entries[file].mode) {
             self.push(&format!("do_ chmod {mode:o}"), &files, &mut block);
         }
         for (time, files) in grouped(&touched, |file| entries[file].mtime) {

@@ -1,4 +1,16 @@
-# The part of the far side for --copy. The value D, the directory, comes first.
+# The part of the far side for --copy. Values come first: D, the directory; X and Y, the user and the group that --owner
+# names, or nothing.
+if [ "$A" = stat ] && [ -n "$X$Y" ]; then
+  # "USER:" names the login group of the user, as for chown.
+  if [ "$Y" = : ]; then Y=$(id -g "$X"); fi
+  # The attributes say also if the owner is that of --owner, by its name or by its number.
+  attributes() {
+    stat -c '%A %Y:%u:%g:%U:%G' -- "$@" | while IFS=: read -r a u g v w; do
+      case $X in '' | "$u" | "$v") case $Y in '' | "$g" | "$w") u='' ;; esac ;; esac
+      printf '%s %s\n' "$a" "${u:-=}"
+    done
+  }
+fi
 # Reports the classes of names, or one checksum over everything about them if all are files, or all are links.
 check() {
   classes "$@"

@@ -17,7 +17,7 @@ use crate::targets::TargetId;
 pub(super) enum EntryState {
     Unknown,
     Same,
-    /// The content is the same, the mode or the time is not.
+    /// The content is the same; the mode, the time or the owner is not.
     Attributes,
     Differs,
     /// There is another kind of entry, or a file that cannot be read.
@@ -162,6 +162,7 @@ impl HostCopy {
                 checksum: Checksum::Cksum,
                 has_times: false,
                 has_tar: false,
+                compares_owner: false,
             },
             is_new: false,
             output: Vec::new(),
@@ -238,7 +239,10 @@ impl HostCopy {
     fn on_hello(&mut self, line: &[u8]) {
         match self.shell.hello(line, &self.shared.nonce) {
             Hello::Programs(programs) => {
-                self.programs = programs;
+                self.programs = FarPrograms {
+                    compares_owner: programs.has_times && self.shared.spec.owner.is_some(),
+                    ..programs
+                };
                 self.result.answered = true;
                 self.result.copied.checksum = programs.checksum.program();
                 let may_make = match self.shared.spec.parents {
@@ -336,7 +340,9 @@ impl HostCopy {
     }
 
     fn has_work(&self) -> bool {
-        self.result.copied.changed || self.is_new || self.shared.spec.owner.is_some()
+        // Without stat the owner is unknown, so it is set each time.
+        let sets_owner = self.shared.spec.owner.is_some() && !self.programs.compares_owner;
+        self.result.copied.changed || self.is_new || sets_owner
     }
 
     /// Sends all names of a file if one of them is to be sent, since they are one file.

@@ -116,6 +116,17 @@ impl CopySpec {
         format!("{text}, to {}", String::from_utf8_lossy(&self.directory))
     }
 
+    /// Returns the user and the group of `--owner`; each is empty if it is not named. The group is `:` if it is the login
+    /// group of the user.
+    fn owner_words(&self) -> (&str, &str) {
+        let owner = self.owner.as_deref().unwrap_or_default();
+        match owner.split_once(':') {
+            None => (owner, ""),
+            Some((user, "")) => (user, ":"),
+            Some((user, group)) => (user, group),
+        }
+    }
+
     /// Returns the path at a target of a name of the snapshot.
     fn path_of(&self, name: &[u8]) -> Vec<u8> {
         let mut path = self.directory.clone();
@@ -187,6 +198,11 @@ impl Copies {
         let nonce = crate::random::token()?;
         let mut script = format!("N={nonce}\nD=").into_bytes();
         blocks::push_quoted(&spec.directory, &mut script);
+        let (user, group) = spec.owner_words();
+        for (name, word) in [("\nX=", user), ("\nY=", group)] {
+            script.extend_from_slice(name.as_bytes());
+            blocks::push_quoted(word.as_bytes(), &mut script);
+        }
         for part in ["\n", FAR, FAR_COPY, "serve\n"] {
             script.extend_from_slice(part.as_bytes());
         }

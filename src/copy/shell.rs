@@ -31,6 +31,8 @@ pub(super) struct FarPrograms {
     /// True if the target can tell the times of files.
     pub(super) has_times: bool,
     pub(super) has_tar: bool,
+    /// True if the attributes of files include a comparison of the owner.
+    pub(super) compares_owner: bool,
 }
 
 /// The reason why there is no line of a reply.
@@ -153,6 +155,7 @@ impl ShellChannel {
             checksum,
             has_times: *attributes == b"stat",
             has_tar: *archiver == b"tar",
+            compares_owner: false,
         })
     }
 

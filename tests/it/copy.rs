@@ -4,6 +4,7 @@ mod differences;
 mod far;
 mod faults;
 mod own_sources;
+mod owners;
 mod retries;
 mod tree;
 
