@@ -231,6 +231,10 @@ pub struct Cli {
     #[arg(long = "preserve-setid", requires = "copy", help_heading = "Files")]
     pub preserve_setid: bool,
 
+    /// Replace the destination directory as a whole, by two renames; what exists only at the target is removed
+    #[arg(long = "swap", requires = "copy", help_heading = "Files")]
+    pub swap: bool,
+
     /// Run COMMAND only on targets on which --copy changed something
     #[arg(
         long = "only-changed",

@@ -25,6 +25,13 @@ impl HostCopy {
         let classes = match line {
             [b't', b' ', classes @ ..] if classes.len() == batch.len() => classes,
             // A checksum over files or links only: none is a directory.
+            [b'=', ..] if self.shared.spec.swap => {
+                batch
+                    .iter()
+                    .for_each(|&entry| self.states[entry] = EntryState::OtherKind);
+                self.step = Step::Directories(batches);
+                return;
+            }
             [b'=', ..] => return self.fail(self.not_as(batch[0], "not a directory")),
             _ => return self.fail_unexpected(line),
         };
@@ -32,6 +39,7 @@ impl HostCopy {
             self.states[entry] = match class {
                 b'd' => EntryState::Same,
                 b'-' => EntryState::Missing,
+                _ if self.shared.spec.swap => EntryState::OtherKind,
                 _ => return self.fail(self.not_as(entry, "not a directory")),
             };
         }
@@ -109,6 +117,7 @@ impl HostCopy {
                 for (&entry, class) in batch.iter().zip(classes) {
                     self.states[entry] = match class {
                         b'-' => EntryState::Missing,
+                        b'd' | b'o' if self.shared.spec.swap => EntryState::OtherKind,
                         b'd' => return self.fail(self.not_as(entry, "is a directory")),
                         b'o' => {
                             return self.fail(self.not_as(entry, "is a device, socket or fifo"));

@@ -9,6 +9,7 @@ use super::blocks::{
 use super::host::EntryState;
 use super::shell::FarPrograms;
 use super::snapshot::{EntryKind, Snapshot};
+use super::swap::OldDirectory;
 
 /// Everything on which the last blocks for a target depend.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Commit<'h> {
     pub(super) snapshot: &'h Snapshot,
     pub(super) states: &'h [EntryState],
     pub(super) programs: FarPrograms,
+    /// The directory that `--swap` replaces, if there is one.
+    pub(super) old: Option<&'h OldDirectory>,
 }
 
 impl Commit<'_> {
@@ -46,11 +49,35 @@ impl Commit<'_> {
         for (mode, files) in grouped(&sent_files, |file| entries[file].mode) {
             self.push(&format!("in_ chmod {mode:o}"), &files, &mut block);
         }
+        if self.spec.swap {
+            self.push_directories(&mut block);
+        }
         block
+    }
+
+    /// Appends the commands that give the staged directories their attributes, the topmost last.
+    fn push_directories(&self, block: &mut Vec<u8>) {
+        let mut directories = self.all(|kind, _| matches!(kind, EntryKind::Directory));
+        directories.reverse();
+        if let Some(owner) = self.owner() {
+            self.push(&format!("in_ chown {owner}"), &directories, block);
+            block.extend_from_slice(format!("in_ chown {owner} .\n").as_bytes());
+        } else if let Some(old) = self.old {
+            block.extend_from_slice(format!("own_as {}\n", old.owner).as_bytes());
+        }
+        for directory in directories {
+            let mode = self.snapshot.entries[directory].mode;
+            self.push(&format!("in_ chmod {mode:o}"), &[directory], block);
+        }
+        let mode = self.old.map_or(0o755, |old| old.mode);
+        block.extend_from_slice(format!("in_ chmod {mode:o} .\n").as_bytes());
     }
 
     /// Returns the commands that move what has arrived into place, and change the attributes of what is there.
     pub(super) fn place(&self) -> Vec<u8> {
+        if self.spec.swap {
+            return b"swap\nclean\n".to_vec();
+        }
         let entries = &self.snapshot.entries;
         let mut block = Vec::new();
         self.push_moves(&mut block);

@@ -9,6 +9,7 @@ use super::diff::SentFiles;
 use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
 use super::snapshot::{EntryKind, Segment, Snapshot};
+use super::swap::OldDirectory;
 use super::{CommandStderr, CopyShared, HostDialogue, MissingDirectories};
 use crate::targets::TargetId;
 
@@ -91,12 +92,14 @@ pub(super) struct HostCopy {
     pub(super) states: Vec<EntryState>,
     pub(super) programs: FarPrograms,
     pub(super) is_new: bool,
+    /// The directory that `--swap` replaces.
+    pub(super) old: Option<OldDirectory>,
     /// Output that is not yet passed on.
     pub(super) output: Vec<u8>,
     pub(super) shell: ShellChannel,
     /// True if the script could not remove its directory.
     is_left: bool,
-    result: CopyResult,
+    pub(super) result: CopyResult,
 }
 
 impl HostDialogue for HostCopy {
@@ -165,6 +168,7 @@ impl HostCopy {
                 compares_owner: false,
             },
             is_new: false,
+            old: None,
             output: Vec::new(),
             shell: ShellChannel::new(&shared.script),
             is_left: false,
@@ -251,6 +255,9 @@ impl HostCopy {
                     MissingDirectories::All => "enter P",
                 };
                 let mut block = may_make.to_owned();
+                if self.shared.spec.swap {
+                    block = format!("swappable\n{block}\nbeside");
+                }
                 if self.cut > 0 {
                     block.push_str(&format!("\nsweep {}", self.target.0));
                 }
@@ -267,6 +274,17 @@ impl HostCopy {
         match line {
             b"D 0" | b"D 1" => {
                 self.is_new = line == b"D 0";
+                self.step = Step::Enter;
+            }
+            [b'R', b' ', line @ ..] if self.shared.spec.swap && self.old.is_none() => {
+                match OldDirectory::of_line(line) {
+                    Some(old) if old.has_mount => {
+                        let directory = message(&self.shared.spec.directory);
+                        return self.fail(format!("{directory}: has a mount point in it"));
+                    }
+                    Some(old) => self.old = Some(old),
+                    None => return self.fail_unexpected(line),
+                }
                 self.step = Step::Enter;
             }
             b"." if self.is_new => {
@@ -314,8 +332,11 @@ impl HostCopy {
     /// Decides what has to be sent.
     pub(super) fn decide(&mut self) {
         self.complete_hard_links();
-        let snapshot = &self.snapshot;
-        self.result.copied.changed = self.states.iter().any(|state| *state != EntryState::Same);
+        if self.shared.spec.swap {
+            self.decide_swap();
+        }
+        let snapshot = Arc::clone(&self.snapshot);
+        self.result.copied.changed |= self.states.iter().any(|state| *state != EntryState::Same);
         for (entry, state) in snapshot.entries.iter().zip(&self.states) {
             if let EntryKind::File(content) = &entry.kind
                 && state.is_sent()
@@ -334,8 +355,13 @@ impl HostCopy {
             cut => format!("{}-{cut}", self.target.0),
         };
         let directory = format!(".mrsh-{}-{number}", self.shared.nonce);
-        self.result.left = Some(message(&self.shared.spec.path_of(directory.as_bytes())));
-        self.send_block(format!("stage {number}\n").into_bytes());
+        self.result.left = Some(message(&self.shared.spec.staged_path(directory.as_bytes())));
+        let call = if self.shared.spec.swap {
+            "stage_beside"
+        } else {
+            "stage"
+        };
+        self.send_block(format!("{call} {number}\n").into_bytes());
         self.step = Step::Staged;
     }
 
@@ -421,6 +447,7 @@ impl HostCopy {
             snapshot: &self.snapshot,
             states: &self.states,
             programs: self.programs,
+            old: self.old.as_ref(),
         }
     }
 

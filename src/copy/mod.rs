@@ -21,6 +21,7 @@ mod snapshot;
 mod snapshot_error;
 mod snapshots;
 mod source_reader;
+mod swap;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -64,6 +65,8 @@ pub struct CopySpec {
     pub only_changed: bool,
     /// True if the targets are only compared.
     pub check: bool,
+    /// True if the destination directory is replaced as a whole.
+    pub swap: bool,
     /// True if the differences of files are printed. Only with `check`.
     pub diff: bool,
 }
@@ -125,6 +128,18 @@ impl CopySpec {
             Some((user, "")) => (user, ":"),
             Some((user, group)) => (user, group),
         }
+    }
+
+    /// Returns the path at a target of a staging directory.
+    fn staged_path(&self, name: &[u8]) -> Vec<u8> {
+        if !self.swap {
+            return self.path_of(name);
+        }
+        let directory = &*self.directory;
+        let length = directory.iter().rposition(|&byte| byte != b'/');
+        let directory = &directory[..length.map_or(0, |last| last + 1)];
+        let (parent, _) = blocks::split(directory);
+        [parent, b"/", name].concat()
     }
 
     /// Returns the path at a target of a name of the snapshot.

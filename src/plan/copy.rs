@@ -41,6 +41,14 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
             destination.as_os_str().is_empty(),
             "--dest is empty; . is the home directory",
         ),
+        (
+            cli.swap && !matches!(&*cli.copy, [source] if ends_in_slash(source)),
+            "--swap needs one source that is the content of a directory, as in --copy DIR/ --dest PATH",
+        ),
+        (
+            cli.swap && !has_name(destination),
+            "--swap needs a destination with a name, since its directory is replaced",
+        ),
     ] {
         if is_set {
             return Err(usage(text));
@@ -74,6 +82,7 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
             StderrMode::Drop => CommandStderr::Dropped,
         },
         only_changed: cli.only_changed,
+        swap: cli.swap,
         check: cli.check,
         diff: cli.check && cli.diff,
     }))
@@ -130,6 +139,15 @@ fn destination_of<'d>(
             MissingDirectories::None
         },
     }
+}
+
+/// Returns true if the last part of a path is the name of an entry.
+fn has_name(path: &Path) -> bool {
+    let text = path.as_os_str().as_bytes();
+    let last = text
+        .split(|&byte| byte == b'/')
+        .rfind(|part| !part.is_empty());
+    !matches!(last, None | Some(b"." | b".."))
 }
 
 fn ends_in_slash(path: &PathBuf) -> bool {

@@ -6,6 +6,7 @@ mod faults;
 mod own_sources;
 mod owners;
 mod retries;
+mod swap;
 mod tree;
 
 use std::fs;
