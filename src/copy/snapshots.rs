@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::snapshot::{Entry, EntryKind, Snapshot};
 use super::snapshot_error::SnapshotError;
-use super::source_reader::{SourceReader, SourceRules};
+use super::source_reader::{SkippedSources, SourceReader, SourceRules};
 use crate::spool::SpoolFile;
 use crate::targets::{Target, TargetId};
 
@@ -43,8 +43,8 @@ pub struct Snapshots {
     lists: Vec<Vec<Arc<Entry>>>,
     /// Indexes into `lists`: for each of the other sources, the list of each target.
     own: Vec<Vec<u32>>,
-    /// Sources that are no file, directory or link, by their kind in the plural.
-    pub skipped: Vec<(&'static str, PathBuf)>,
+    /// Sources that are not copied.
+    pub skipped: SkippedSources,
 }
 
 /// Number of files, their bytes, and other entries.
@@ -125,7 +125,7 @@ impl Snapshots {
         lists: Vec<Vec<Arc<Entry>>>,
         own: Vec<Vec<u32>>,
         archive: SpoolFile,
-        skipped: Vec<(&'static str, PathBuf)>,
+        skipped: SkippedSources,
     ) -> Snapshots {
         let directories = common.iter().filter(|entry| is_directory(entry));
         Snapshots {

@@ -27,6 +27,9 @@ const LARGE: u64 = 16 << 20;
 /// Maximum number of files that stay in place. Each keeps a descriptor.
 const MAX_IN_PLACE: usize = 64;
 
+/// Sources that are no file, directory or link, by their kind in the plural.
+pub type SkippedSources = Vec<(&'static str, PathBuf)>;
+
 /// Choices about the sources.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceRules {
@@ -43,7 +46,7 @@ pub(super) struct SourceReader {
     rules: SourceRules,
     /// Entries of the current list.
     entries: Vec<Arc<Entry>>,
-    skipped: Vec<(&'static str, PathBuf)>,
+    skipped: SkippedSources,
     /// Names at the destination of the entries of the current list, with their sources.
     names: HashMap<Box<[u8]>, PathBuf>,
     /// Entries of files with several names, by device and inode.
@@ -93,8 +96,8 @@ impl SourceReader {
         Ok(std::mem::take(&mut self.entries))
     }
 
-    /// Returns the temporary file, and the sources that are no file, directory or link, by their kind in the plural.
-    pub(super) fn finish(self) -> Result<(SpoolFile, Vec<(&'static str, PathBuf)>), SnapshotError> {
+    /// Returns the temporary file, and the sources that were left out.
+    pub(super) fn finish(self) -> Result<(SpoolFile, SkippedSources), SnapshotError> {
         Ok((self.archive.finish()?, self.skipped))
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::source_paths;
 use crate::cli::Cli;
@@ -114,7 +114,8 @@ fn destination_of<'d>(
     let into_directory =
         text.ends_with(b"/") || sources.len() > 1 || sources.iter().any(is_directory);
     if into_directory {
-        let takes_content = matches!(sources, [source] if source.all().iter().all(ends_in_slash));
+        let takes_content =
+            matches!(sources, [source] if source.all().iter().all(|path| ends_in_slash(path)));
         return Destination {
             directory: relative(text),
             name: None,
@@ -150,7 +151,7 @@ fn has_name(path: &Path) -> bool {
     !matches!(last, None | Some(b"." | b".."))
 }
 
-fn ends_in_slash(path: &PathBuf) -> bool {
+fn ends_in_slash(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/")
 }
 
