@@ -192,7 +192,8 @@ pub struct Cli {
     #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
     pub stdin_spool: usize,
 
-    /// File or directory to copy to the targets; a directory with a slash at its end stands for its content (repeatable)
+    /// File or directory to copy to the targets; a directory with a slash at its end stands for its content; the
+    /// placeholders of --label, as in conf/%h.conf, stand for each target's own (repeatable)
     #[arg(
         long = "copy",
         value_name = "PATH",
@@ -245,6 +246,10 @@ pub struct Cli {
     #[arg(long = "preserve-setid", requires = "copy", help_heading = "Files")]
     pub preserve_setid: bool,
 
+    /// Replace the destination directory as a whole, by two renames; what exists only at the target is removed
+    #[arg(long = "swap", requires = "copy", help_heading = "Files")]
+    pub swap: bool,
+
     /// Run COMMAND only on targets on which --copy changed something
     #[arg(
         long = "only-changed",
@@ -295,7 +300,8 @@ pub struct Cli {
     #[arg(short = 'L', long = "lines-together", help_heading = "Output")]
     pub lines_together: bool,
 
-    /// Gather, print the most common output in full, and every different output as a diff against it
+    /// Gather, print the most common output in full, and every different output as a diff against it; with --check,
+    /// print how the files of each target differ from the sources
     #[arg(long = "diff", help_heading = "Output")]
     pub diff: bool,
 

@@ -33,7 +33,7 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that are no settings: they choose a configuration, or an answer that takes the place of a run.
-const NOT_KEYS: [&str; 16] = [
+const NOT_KEYS: [&str; 17] = [
     "check",
     "config",
     "copy",
@@ -49,6 +49,7 @@ const NOT_KEYS: [&str; 16] = [
     "profile",
     "show-config",
     "stdin",
+    "swap",
     "version",
 ];
 

@@ -10,7 +10,7 @@ use reserved_ports::{RESERVED, SourcePorts, candidates, may_bind};
 use tokio::task::JoinSet;
 
 use crate::clock::ProcessClock;
-use crate::error_text::plain;
+use crate::error_text::{plain, printable};
 use crate::output::{Endpoint, RunInfo};
 use crate::plan::RunPlan;
 use crate::policy::Policy;
@@ -50,11 +50,11 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     let descriptors = descriptors(plan.info.fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
     if let Some(copy) = &plan.copy {
-        let summary = command_words(copy.summary().as_bytes());
+        let summary = printable(&copy.summary());
         let _ = writeln!(text, "copy: {summary}");
     }
     if let Some(fetch) = &plan.fetch {
-        let summary = command_words(fetch.summary().as_bytes());
+        let summary = printable(&fetch.summary());
         let _ = writeln!(text, "fetch: {summary}");
     }
     Ok((text, all_found))
@@ -203,7 +203,7 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
         } else {
             ""
         },
-        command_words(&info.command),
+        printable(&String::from_utf8_lossy(&info.command)),
         if info.stdin {
             "standard input: sent to every host\n"
         } else {
@@ -254,20 +254,6 @@ fn rules(policy: &Policy) -> String {
     ];
     let lines = lines.into_iter().flatten();
     lines.map(|line| line + "\n").collect()
-}
-
-/// Returns the command on one line, with its control characters escaped.
-fn command_words(command: &[u8]) -> String {
-    let mut words = String::new();
-    for c in String::from_utf8_lossy(command).chars() {
-        // A control character could change the terminal.
-        if c.is_control() {
-            words.extend(c.escape_default());
-        } else {
-            words.push(c);
-        }
-    }
-    words
 }
 
 /// Returns the source ports of the run, and the error if they cannot be used.

@@ -17,6 +17,9 @@ pub enum Error {
     /// The options of a copy contradict each other.
     #[error("{0}")]
     Copy(String),
+    /// A source of a copy has an unknown placeholder.
+    #[error("{0}")]
+    SourcePath(Box<Diagnostic>),
     /// The sources of a copy cannot be used.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -24,6 +24,19 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Returns a text on one line, with its control characters escaped, since they could change the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
 /// Removes the system's numbers of errors from a text.
 pub(crate) fn without_numbers(text: &mut String) {
     const START: &str = " (os error ";
@@ -45,6 +58,14 @@ mod tests {
     use std::io;
 
     use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(
+            printable("a\tb\u{1b}[m\u{9b}\nü"),
+            "a\\tb\\u{1b}[m\\u{9b}\\nü"
+        );
+    }
 
     #[test]
     fn numbers_of_errors_are_removed() {

@@ -34,6 +34,7 @@ mod fetch;
 mod output;
 mod remote_names;
 mod rules;
+mod source_paths;
 mod targets;
 mod transports;
 
@@ -173,12 +174,9 @@ impl Plan {
         }
         let command = command(&cli.command)?;
         let transports = transports::decide(&cli, &targets, &command)?;
-        let copy = copy::decide(&cli, &command, transports.exec.is_some())?;
-        let mut notices = notices(&groups);
-        notices.extend(copy.as_ref().and_then(copy::notice));
         let info = RunInfo {
             targets: Arc::clone(&targets),
-            command: command.clone(),
+            command,
             transport: transports.default,
             user: match &cli.user {
                 Some(name) => name.clone(),
@@ -205,6 +203,9 @@ impl Plan {
             stdin: cli.stdin,
             demo: cli.demo,
         };
+        let copy = copy::decide(&cli, &info, transports.exec.is_some())?;
+        let mut notices = notices(&groups);
+        notices.extend(copy.as_ref().and_then(copy::notice));
         let fetch = fetch::decide(&cli, &info, transports.exec.is_some())?;
         let mut descriptors_per_host = transports.descriptors_per_host();
         if cli.demo {

@@ -1,12 +1,10 @@
 //! Text of the blocks of code that are sent to a target's shell, and the checksums that its replies are compared with.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use crc::{CRC_32_CKSUM, Crc};
 use openssl::sha::sha256;
 
-use super::CopySpec;
-use super::host::EntryState;
 use super::shell::FarPrograms;
 use super::snapshot::{Entry, EntryKind, Segment, Snapshot};
 
@@ -125,25 +123,21 @@ pub(super) fn mode_text(mode: u32) -> String {
 }
 
 /// Returns what a target prints about the attributes of a file.
-pub(super) fn attributes(entry: &Entry, has_times: bool) -> String {
+pub(super) fn attributes(entry: &Entry, programs: FarPrograms) -> String {
     let mode = mode_text(entry.mode);
-    if has_times {
-        format!("{mode} {}", entry.mtime)
-    } else {
-        mode
+    match (programs.has_times, programs.compares_owner) {
+        (false, _) => mode,
+        (true, false) => format!("{mode} {}", entry.mtime),
+        (true, true) => format!("{mode} {} =", entry.mtime),
     }
 }
 
 /// Returns the line of `check` for files that are as in the snapshot.
-pub(super) fn files_sum(
-    snapshot: &Snapshot,
-    files: &[usize],
-    checksum: Checksum,
-    has_times: bool,
-) -> String {
+pub(super) fn files_sum(snapshot: &Snapshot, files: &[usize], programs: FarPrograms) -> String {
+    let checksum = programs.checksum;
     let mut text = content_text(snapshot, files, checksum);
     for &file in files {
-        text.push_str(&attributes(&snapshot.entries[file], has_times));
+        text.push_str(&attributes(&snapshot.entries[file], programs));
         text.push('\n');
     }
     checksum.of_text(text.as_bytes())
@@ -227,7 +221,7 @@ pub(super) fn push_call(snapshot: &Snapshot, call: &str, entries: &[usize], bloc
 }
 
 /// Appends as many calls of a function as the names of entries need.
-fn push_calls(snapshot: &Snapshot, call: &str, entries: &[usize], block: &mut Vec<u8>) {
+pub(super) fn push_calls(snapshot: &Snapshot, call: &str, entries: &[usize], block: &mut Vec<u8>) {
     for batch in batches(snapshot, entries) {
         push_call(snapshot, call, &batch, block);
     }
@@ -301,125 +295,6 @@ pub(super) fn parts_without_tar(snapshot: &Snapshot, sent: &[usize]) -> VecDeque
         });
     }
     parts
-}
-
-/// Returns the commands that check what has arrived and move it into place.
-pub(super) fn commit(spec: &CopySpec, states: &[EntryState], programs: FarPrograms) -> Vec<u8> {
-    let snapshot = &spec.snapshot;
-    let entries = &snapshot.entries;
-    let all = |is_wanted: &dyn Fn(&EntryKind, EntryState) -> bool| -> Vec<usize> {
-        (0..entries.len())
-            .filter(|&index| is_wanted(&entries[index].kind, states[index]))
-            .collect()
-    };
-    let is_file = |kind: &EntryKind| matches!(kind, EntryKind::File(_) | EntryKind::HardLink(_));
-    let sent_files = all(&|kind, state| is_file(kind) && state.is_sent());
-    let mut block = Vec::new();
-    for batch in batches(snapshot, &sent_files) {
-        let sum = content_sum(snapshot, &batch, programs.checksum);
-        push_call(snapshot, &format!("verify '{sum}'"), &batch, &mut block);
-    }
-    if !programs.has_tar {
-        for (time, files) in grouped(&sent_files, |file| entries[file].mtime) {
-            push_calls(
-                snapshot,
-                &format!("in_ stamp {}", touch_time(time)),
-                &files,
-                &mut block,
-            );
-        }
-    }
-    let owner = spec.owner.as_deref().map(|owner| {
-        let mut word = Vec::new();
-        push_quoted(owner.as_bytes(), &mut word);
-        String::from_utf8(word).expect("a quoted text is text")
-    });
-    if let Some(owner) = &owner {
-        // Before the modes: chown(2) clears set-user-ID bits.
-        push_calls(
-            snapshot,
-            &format!("in_ chown {owner}"),
-            &sent_files,
-            &mut block,
-        );
-    }
-    for (mode, files) in grouped(&sent_files, |file| entries[file].mode) {
-        push_calls(snapshot, &format!("in_ chmod {mode:o}"), &files, &mut block);
-    }
-    // From here on the destination changes.
-    block.extend_from_slice(b"echo M\n");
-    place(snapshot, states, &mut block);
-    let others = all(&|kind, state| is_file(kind) && !state.is_sent());
-    let touched = all(&|kind, state| is_file(kind) && state == EntryState::Attributes);
-    let mut new_directories =
-        all(&|kind, state| matches!(kind, EntryKind::Directory) && state == EntryState::Missing);
-    // The content of a directory comes before its mode, which may forbid to change it.
-    new_directories.reverse();
-    if let Some(owner) = &owner {
-        push_calls(snapshot, &format!("do_ chown {owner}"), &others, &mut block);
-        push_calls(
-            snapshot,
-            &format!("do_ chown {owner}"),
-            &new_directories,
-            &mut block,
-        );
-    }
-    for (mode, files) in grouped(&touched, |file| entries[file].mode) {
-        push_calls(snapshot, &format!("do_ chmod {mode:o}"), &files, &mut block);
-    }
-    for (time, files) in grouped(&touched, |file| entries[file].mtime) {
-        push_calls(
-            snapshot,
-            &format!("do_ stamp {}", touch_time(time)),
-            &files,
-            &mut block,
-        );
-    }
-    for directory in new_directories {
-        let mode = entries[directory].mode;
-        push_calls(
-            snapshot,
-            &format!("do_ chmod {mode:o}"),
-            &[directory],
-            &mut block,
-        );
-    }
-    block.extend_from_slice(b"clean\n");
-    block
-}
-
-/// Groups entries by a key, in the order of the keys.
-fn grouped<K: Ord>(entries: &[usize], key: impl Fn(usize) -> K) -> BTreeMap<K, Vec<usize>> {
-    let mut groups: BTreeMap<K, Vec<usize>> = BTreeMap::new();
-    for &entry in entries {
-        groups.entry(key(entry)).or_default().push(entry);
-    }
-    groups
-}
-
-/// Appends the calls that move staged entries into place. A directory that is new moves as a whole.
-fn place(snapshot: &Snapshot, states: &[EntryState], block: &mut Vec<u8>) {
-    let mut new_directory: Option<&Entry> = None;
-    let mut moves: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
-    for (index, entry) in snapshot.entries.iter().enumerate() {
-        if new_directory.is_some_and(|new| entry.is_below(new)) || !states[index].is_sent() {
-            continue;
-        }
-        if matches!(entry.kind, EntryKind::Directory) {
-            new_directory = Some(entry);
-        }
-        moves.entry(split(&entry.name).0).or_default().push(index);
-    }
-    for (directory, entries) in moves {
-        for batch in batches(snapshot, &entries) {
-            block.extend_from_slice(b"place ");
-            push_quoted(&[b"./", directory].concat(), block);
-            for entry in batch {
-                push_name(split(&snapshot.entries[entry].name).1, block);
-            }
-            block.push(b'\n');
-        }
-    }
 }
 
 /// Returns a time as `touch -t` reads it in UTC.

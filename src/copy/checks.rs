@@ -1,11 +1,11 @@
 //! The comparison of a target with the snapshot: the part of the dialogue before anything is sent.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::blocks;
 use super::host::{Checks, DetailLines, EntryState, HostCopy, Step};
 use super::result::message;
-use super::snapshot::{Entry, EntryKind};
+use super::snapshot::EntryKind;
 
 impl HostCopy {
     pub(super) fn check_directories(&mut self) {
@@ -25,6 +25,13 @@ impl HostCopy {
         let classes = match line {
             [b't', b' ', classes @ ..] if classes.len() == batch.len() => classes,
             // A checksum over files or links only: none is a directory.
+            [b'=', ..] if self.shared.spec.swap => {
+                batch
+                    .iter()
+                    .for_each(|&entry| self.states[entry] = EntryState::OtherKind);
+                self.step = Step::Directories(batches);
+                return;
+            }
             [b'=', ..] => return self.fail(self.not_as(batch[0], "not a directory")),
             _ => return self.fail_unexpected(line),
         };
@@ -32,6 +39,7 @@ impl HostCopy {
             self.states[entry] = match class {
                 b'd' => EntryState::Same,
                 b'-' => EntryState::Missing,
+                _ if self.shared.spec.swap => EntryState::OtherKind,
                 _ => return self.fail(self.not_as(entry, "not a directory")),
             };
         }
@@ -40,19 +48,20 @@ impl HostCopy {
 
     /// Returns an error about an entry.
     fn not_as(&self, entry: usize, what: &str) -> String {
-        let name = &self.shared.spec.snapshot.entries[entry].name;
+        let name = &self.snapshot.entries[entry].name;
         format!("{}: {what}", message(&self.shared.spec.path_of(name)))
     }
 
     /// Checks all files and links that are not below a missing directory.
     fn check_files(&mut self) {
-        let entries = &self.shared.spec.snapshot.entries;
-        let mut missing: Option<&Entry> = None;
+        let entries = &self.snapshot.entries;
+        let mut missing: HashSet<&[u8]> = HashSet::new();
         for (entry, state) in entries.iter().zip(&mut self.states) {
-            if missing.is_some_and(|directory| entry.is_below(directory)) {
+            if entry.is_below(&missing) {
                 *state = EntryState::Missing;
-            } else if matches!(entry.kind, EntryKind::Directory) && *state == EntryState::Missing {
-                missing = Some(entry);
+            }
+            if matches!(entry.kind, EntryKind::Directory) && *state == EntryState::Missing {
+                missing.insert(&entry.name);
             }
         }
         let unknown = EntryState::Unknown;
@@ -62,7 +71,12 @@ impl HostCopy {
         let links =
             self.entries(|kind, state| matches!(kind, EntryKind::Link(_)) && state == unknown);
         let mut batches = self.batches(&files);
-        batches.extend(self.batches(&links));
+        if self.shared.spec.diff {
+            // One checksum for several links does not say which of them differs.
+            batches.extend(links.iter().map(|link| vec![*link]));
+        } else {
+            batches.extend(self.batches(&links));
+        }
         self.send_block(self.calls("check", &batches));
         self.step = Step::Checks(Checks {
             batches: batches.into(),
@@ -77,19 +91,14 @@ impl HostCopy {
                 _ => self.fail_unexpected(line),
             };
         };
-        let snapshot = &self.shared.spec.snapshot;
+        let snapshot = &self.snapshot;
         let are_links = matches!(snapshot.entries[batch[0]].kind, EntryKind::Link(_));
         match line {
             [b'=', b' ', sum @ ..] => {
                 let expected = if are_links {
                     blocks::links_sum(snapshot, &batch, self.programs.checksum)
                 } else {
-                    blocks::files_sum(
-                        snapshot,
-                        &batch,
-                        self.programs.checksum,
-                        self.programs.has_times,
-                    )
+                    blocks::files_sum(snapshot, &batch, self.programs)
                 };
                 if sum == expected.as_bytes() {
                     batch
@@ -108,6 +117,7 @@ impl HostCopy {
                 for (&entry, class) in batch.iter().zip(classes) {
                     self.states[entry] = match class {
                         b'-' => EntryState::Missing,
+                        b'd' | b'o' if self.shared.spec.swap => EntryState::OtherKind,
                         b'd' => return self.fail(self.not_as(entry, "is a directory")),
                         b'o' => {
                             return self.fail(self.not_as(entry, "is a device, socket or fifo"));
@@ -116,7 +126,8 @@ impl HostCopy {
                             files.push(entry);
                             EntryState::Differs
                         }
-                        _ => EntryState::Differs,
+                        b'l' if are_links => EntryState::Differs,
+                        _ => EntryState::OtherKind,
                     };
                 }
                 if !files.is_empty() {
@@ -164,7 +175,7 @@ impl HostCopy {
     fn compare(&mut self, batch: &[usize], lines: &DetailLines) {
         // A file that went away meanwhile has no line, so it is unknown which lines belong to the others.
         let is_whole = lines.sums.len() == batch.len() && lines.attributes.len() == batch.len();
-        let snapshot = &self.shared.spec.snapshot;
+        let snapshot = &self.snapshot;
         for (index, &entry) in batch.iter().enumerate() {
             let is_same = |lines: &[Vec<u8>], text: String| lines[index] == text.as_bytes();
             self.states[entry] = if !is_whole
@@ -175,7 +186,7 @@ impl HostCopy {
                 EntryState::Differs
             } else if is_same(
                 &lines.attributes,
-                blocks::attributes(&snapshot.entries[entry], self.programs.has_times),
+                blocks::attributes(&snapshot.entries[entry], self.programs),
             ) {
                 EntryState::Same
             } else {

@@ -79,4 +79,4 @@ pack() {
   exit 1
 }
 # Prints that many bytes, whatever becomes of the file.
-raw() { { cat "$2" && cat /dev/zero; } 2>/dev/null | take "$1"; }
+raw() { { cat "$2"; while printf '\0'; do :; done; } 2>/dev/null | take "$1"; }

@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::blocks::{self, Checksum, DataPart};
+use super::commit::Commit;
+use super::diff::SentFiles;
 use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
-use super::snapshot::{EntryKind, Segment};
+use super::snapshot::{EntryKind, Segment, Snapshot};
+use super::swap::OldDirectory;
 use super::{CommandStderr, CopyShared, HostDialogue, MissingDirectories};
 use crate::event::TargetProgress;
 use crate::targets::TargetId;
@@ -16,16 +19,21 @@ use crate::targets::TargetId;
 pub(super) enum EntryState {
     Unknown,
     Same,
-    /// The content is the same, the mode or the time is not.
+    /// The content is the same; the mode, the time or the owner is not.
     Attributes,
     Differs,
+    /// There is another kind of entry, or a file that cannot be read.
+    OtherKind,
     Missing,
 }
 
 impl EntryState {
     /// True if the entry is to be sent.
     pub(super) fn is_sent(self) -> bool {
-        matches!(self, EntryState::Differs | EntryState::Missing)
+        matches!(
+            self,
+            EntryState::Differs | EntryState::OtherKind | EntryState::Missing
+        )
     }
 }
 
@@ -41,11 +49,16 @@ pub(super) enum Step {
     Checks(Checks),
     /// Checksums and attributes of single files.
     Details(VecDeque<Vec<usize>>, DetailLines),
+    /// Files that the target sends, for their differences.
+    Files(SentFiles),
     Staged,
     /// Readiness for the first of these parts.
     Ready(VecDeque<DataPart>),
     /// The end of a part. These are left.
     Received(VecDeque<DataPart>),
+    /// The check of what has arrived.
+    Verifying,
+    /// The moves into place.
     Committing,
     /// The start of the command.
     Finishing,
@@ -73,16 +86,22 @@ pub(super) struct DetailLines {
 #[derive(Debug)]
 pub(super) struct HostCopy {
     pub(super) shared: Arc<CopyShared>,
+    pub(super) snapshot: Arc<Snapshot>,
     target: TargetId,
+    cut: u32,
     pub(super) step: Step,
     pub(super) states: Vec<EntryState>,
     pub(super) programs: FarPrograms,
-    is_new: bool,
+    pub(super) is_new: bool,
+    /// The directory that `--swap` replaces.
+    pub(super) old: Option<OldDirectory>,
+    /// Output that is not yet passed on.
+    pub(super) output: Vec<u8>,
     pub(super) shell: ShellChannel,
     /// True if the script could not remove its directory.
     is_left: bool,
     is_abandoned: bool,
-    result: CopyResult,
+    pub(super) result: CopyResult,
     progress: TargetProgress,
 }
 
@@ -98,8 +117,16 @@ impl HostDialogue for HostCopy {
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
         while !data.is_empty() {
-            if matches!(self.step, Step::Command) {
-                return data.to_vec();
+            match &self.step {
+                Step::Command => {
+                    self.output.extend_from_slice(data);
+                    break;
+                }
+                Step::Files(sent) if sent.is_in_file() => {
+                    self.take_file(&mut data);
+                    continue;
+                }
+                _ => {}
             }
             match self.shell.take_line(&mut data) {
                 Ok(None) => {}
@@ -114,7 +141,7 @@ impl HostDialogue for HostCopy {
                 Err(TooLong) => self.fail_protocol("a line that is too long"),
             }
         }
-        Vec::new()
+        std::mem::take(&mut self.output)
     }
 
     fn is_abandoned(&self) -> bool {
@@ -136,23 +163,30 @@ impl HostDialogue for HostCopy {
 }
 
 impl HostCopy {
-    pub(super) fn new(shared: Arc<CopyShared>, target: TargetId) -> HostCopy {
+    /// Returns a dialogue that has not begun. `cut` is the number of earlier attempts that may have left a directory.
+    pub(super) fn new(shared: Arc<CopyShared>, target: TargetId, cut: u32) -> HostCopy {
+        let snapshot = shared.spec.snapshots.of_target(target);
         HostCopy {
             step: Step::Hello,
-            states: vec![EntryState::Unknown; shared.spec.snapshot.entries.len()],
+            states: vec![EntryState::Unknown; snapshot.entries.len()],
             programs: FarPrograms {
                 checksum: Checksum::Cksum,
                 has_times: false,
                 has_tar: false,
+                compares_owner: false,
             },
             is_new: false,
+            old: None,
+            output: Vec::new(),
             shell: ShellChannel::new(&shared.script),
             is_left: false,
             is_abandoned: false,
             result: CopyResult::default(),
             progress: shared.progress.begin(),
+            snapshot,
             shared,
             target,
+            cut,
         }
     }
 
@@ -185,10 +219,6 @@ impl HostCopy {
                 self.result.left = Some(message(path));
                 return;
             }
-            b"M" if matches!(self.step, Step::Committing) => {
-                self.result.partly = true;
-                return;
-            }
             _ => {}
         }
         match std::mem::replace(&mut self.step, Step::Ended) {
@@ -198,6 +228,7 @@ impl HostCopy {
             Step::Directories(batches) => self.on_directories(line, batches),
             Step::Checks(checks) => self.on_check(line, checks),
             Step::Details(batches, lines) => self.on_detail(line, batches, lines),
+            Step::Files(sent) => self.on_sent_file(line, sent),
             Step::Staged if line == b"." => self.send_data(),
             Step::Ready(mut parts) if line == b"G" => {
                 if let Some(part) = parts.pop_front() {
@@ -206,6 +237,7 @@ impl HostCopy {
                 self.step = Step::Received(parts);
             }
             Step::Received(parts) if line == b"." => self.send_part(parts),
+            Step::Verifying if line == b"." => self.place(),
             Step::Committing if line == b"." => {
                 self.result.partly = false;
                 self.finish();
@@ -214,6 +246,7 @@ impl HostCopy {
             Step::Staged
             | Step::Ready(_)
             | Step::Received(_)
+            | Step::Verifying
             | Step::Committing
             | Step::Finishing => self.fail_unexpected(line),
         }
@@ -222,14 +255,25 @@ impl HostCopy {
     fn on_hello(&mut self, line: &[u8]) {
         match self.shell.hello(line, &self.shared.nonce) {
             Hello::Programs(programs) => {
-                self.programs = programs;
-                self.result.checksum = programs.checksum.program();
+                self.programs = FarPrograms {
+                    compares_owner: programs.has_times && self.shared.spec.owner.is_some(),
+                    ..programs
+                };
+                self.result.answered = true;
+                self.result.copied.checksum = programs.checksum.program();
                 let may_make = match self.shared.spec.parents {
                     MissingDirectories::None => "enter -",
                     MissingDirectories::Last => "enter C",
                     MissingDirectories::All => "enter P",
                 };
-                self.send_block(may_make.into());
+                let mut block = may_make.to_owned();
+                if self.shared.spec.swap {
+                    block = format!("swappable\n{block}\nbeside");
+                }
+                if self.cut > 0 {
+                    block.push_str(&format!("\nsweep {}", self.target.0));
+                }
+                self.send_block(block.into_bytes());
                 self.step = Step::Enter;
             }
             Hello::Noise => {}
@@ -244,6 +288,17 @@ impl HostCopy {
                 self.is_new = line == b"D 0";
                 self.step = Step::Enter;
             }
+            [b'R', b' ', line @ ..] if self.shared.spec.swap && self.old.is_none() => {
+                match OldDirectory::of_line(line) {
+                    Some(old) if old.has_mount => {
+                        let directory = message(&self.shared.spec.directory);
+                        return self.fail(format!("{directory}: has a mount point in it"));
+                    }
+                    Some(old) => self.old = Some(old),
+                    None => return self.fail_unexpected(line),
+                }
+                self.step = Step::Enter;
+            }
             b"." if self.is_new => {
                 self.states.fill(EntryState::Missing);
                 self.after_checks();
@@ -254,7 +309,7 @@ impl HostCopy {
     }
 
     pub(super) fn entries(&self, is_wanted: impl Fn(&EntryKind, EntryState) -> bool) -> Vec<usize> {
-        let entries = &self.shared.spec.snapshot.entries;
+        let entries = &self.snapshot.entries;
         let all = entries.iter().zip(&self.states).enumerate();
         all.filter(|(_, (entry, state))| is_wanted(&entry.kind, **state))
             .map(|(index, _)| index)
@@ -262,14 +317,14 @@ impl HostCopy {
     }
 
     pub(super) fn batches(&self, entries: &[usize]) -> Vec<Vec<usize>> {
-        blocks::batches(&self.shared.spec.snapshot, entries)
+        blocks::batches(&self.snapshot, entries)
     }
 
     /// Returns a block that calls a function for each batch.
     pub(super) fn calls(&self, call: &str, batches: &[Vec<usize>]) -> Vec<u8> {
         let mut block = Vec::new();
         for batch in batches {
-            blocks::push_call(&self.shared.spec.snapshot, call, batch, &mut block);
+            blocks::push_call(&self.snapshot, call, batch, &mut block);
         }
         block
     }
@@ -278,35 +333,59 @@ impl HostCopy {
         self.shell.send_block(block);
     }
 
-    /// Decides what has to be sent.
     pub(super) fn after_checks(&mut self) {
+        if self.shared.spec.diff {
+            self.show_differences();
+        } else {
+            self.decide();
+        }
+    }
+
+    /// Decides what has to be sent.
+    pub(super) fn decide(&mut self) {
         self.complete_hard_links();
-        let snapshot = &self.shared.spec.snapshot;
-        self.result.changed = self.states.iter().any(|state| *state != EntryState::Same);
+        if self.shared.spec.swap {
+            self.decide_swap();
+        }
+        let snapshot = Arc::clone(&self.snapshot);
+        self.result.copied.changed |= self.states.iter().any(|state| *state != EntryState::Same);
         for (entry, state) in snapshot.entries.iter().zip(&self.states) {
             if let EntryKind::File(content) = &entry.kind
                 && state.is_sent()
             {
-                self.result.files += 1;
-                self.result.bytes += content.length;
+                self.result.copied.files += 1;
+                self.result.copied.bytes += content.length;
             }
         }
         if self.shared.spec.check || !self.has_work() {
             return self.finish();
         }
-        let directory = format!(".mrsh-{}-{}", self.shared.nonce, self.target.0);
-        self.result.left = Some(message(&self.shared.spec.path_of(directory.as_bytes())));
-        self.send_block(format!("stage {}\n", self.target.0).into_bytes());
+        // The script of an earlier attempt may still run, and removes its own directory when it ends. So each attempt has
+        // another name.
+        let number = match self.cut {
+            0 => self.target.0.to_string(),
+            cut => format!("{}-{cut}", self.target.0),
+        };
+        let directory = format!(".mrsh-{}-{number}", self.shared.nonce);
+        self.result.left = Some(message(&self.shared.spec.staged_path(directory.as_bytes())));
+        let call = if self.shared.spec.swap {
+            "stage_beside"
+        } else {
+            "stage"
+        };
+        self.send_block(format!("{call} {number}\n").into_bytes());
         self.step = Step::Staged;
     }
 
     fn has_work(&self) -> bool {
-        self.result.changed || self.is_new || self.shared.spec.owner.is_some()
+        // Without stat the owner is unknown, so it is set each time.
+        let sets_owner = self.shared.spec.owner.is_some() && !self.programs.compares_owner;
+        self.result.copied.changed || self.is_new || sets_owner
     }
 
     /// Sends all names of a file if one of them is to be sent, since they are one file.
     fn complete_hard_links(&mut self) {
-        let entries = &self.shared.spec.snapshot.entries;
+        let entries = &self.snapshot.entries;
         let mut groups: Vec<(usize, usize)> = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             if let EntryKind::HardLink(first) = entry.kind {
@@ -332,8 +411,7 @@ impl HostCopy {
     /// Sends the entries that differ: as an archive, or one file after the other.
     fn send_data(&mut self) {
         let sent = self.sent_entries();
-        let shared = Arc::clone(&self.shared);
-        let snapshot = &shared.spec.snapshot;
+        let snapshot = Arc::clone(&self.snapshot);
         let mut parts = VecDeque::new();
         if self.programs.has_tar {
             if !sent.is_empty() {
@@ -346,7 +424,7 @@ impl HostCopy {
                 });
             }
         } else {
-            parts = blocks::parts_without_tar(snapshot, &sent);
+            parts = blocks::parts_without_tar(&snapshot, &sent);
         }
         let segments = parts.iter().flat_map(|part| &part.segments);
         let files = segments.filter(|segment| matches!(segment, Segment::File { .. }));
@@ -356,17 +434,36 @@ impl HostCopy {
 
     fn send_part(&mut self, parts: VecDeque<DataPart>) {
         let Some(part) = parts.front() else {
-            return self.commit();
+            return self.verify();
         };
         self.send_block(part.block.clone());
         self.step = Step::Ready(parts);
     }
 
-    /// Sends the commands that check what has arrived and move it into place.
-    fn commit(&mut self) {
-        let block = blocks::commit(&self.shared.spec, &self.states, self.programs);
+    /// Sends the commands that check what has arrived.
+    fn verify(&mut self) {
+        let block = self.commit().verify();
+        self.send_block(block);
+        self.step = Step::Verifying;
+    }
+
+    /// Sends the commands that move what has arrived into place.
+    fn place(&mut self) {
+        let block = self.commit().place();
+        // From here on the destination changes, even if the connection ends before the target can say so.
+        self.result.partly = true;
         self.send_block(block);
         self.step = Step::Committing;
+    }
+
+    fn commit(&self) -> Commit<'_> {
+        Commit {
+            spec: &self.shared.spec,
+            snapshot: &self.snapshot,
+            states: &self.states,
+            programs: self.programs,
+            old: self.old.as_ref(),
+        }
     }
 
     /// Ends the script, or starts the command.
@@ -379,8 +476,9 @@ impl HostCopy {
         }
         self.result.check = self.shared.spec.check;
         let spec = &self.shared.spec;
-        let runs =
-            !spec.command.is_empty() && !spec.check && (self.result.changed || !spec.only_changed);
+        let runs = !spec.command.is_empty()
+            && !spec.check
+            && (self.result.copied.changed || !spec.only_changed);
         if !runs {
             self.send_block(b"exit 0\n".to_vec());
             self.step = Step::Ended;

@@ -8,14 +8,21 @@
 //! The files arrive in a temporary directory beside the destination. There they are checked, and then renamed into
 //! place. Nothing of the destination changes before everything has arrived.
 
+mod archive;
 mod blocks;
 mod checks;
+mod commit;
+mod diff;
+mod differences;
 pub mod fetch;
 mod host;
 mod result;
 mod shell;
 mod snapshot;
 mod snapshot_error;
+mod snapshots;
+mod source_reader;
+mod swap;
 #[cfg(test)]
 pub mod testing;
 
@@ -32,9 +39,11 @@ use fetch::{FetchShared, FetchSpec, HostFetch, Writer};
 use host::HostCopy;
 pub use result::CopyResult;
 use shell::Next;
-use snapshot::EntryKind;
-pub use snapshot::{Segment, Snapshot, SourceRules};
+pub use snapshot::Segment;
 pub use snapshot_error::SnapshotError;
+use snapshots::EntryCounts;
+pub use snapshots::{Snapshots, SourcePaths};
+pub use source_reader::SourceRules;
 
 use crate::event::{Chunk, CopyProgress};
 use crate::targets::TargetId;
@@ -43,12 +52,12 @@ use crate::targets::TargetId;
 const FAR: &str = include_str!("far.sh");
 const FAR_COPY: &str = include_str!("copy.sh");
 
-/// A snapshot with its destination and the options of the copy.
+/// The snapshots with their destination and the options of the copy.
 #[derive(Debug)]
 pub struct CopySpec {
-    /// The snapshot.
-    pub snapshot: Snapshot,
-    /// The directory at the targets to which the names of the snapshot are relative. Not empty.
+    /// The snapshots.
+    pub snapshots: Snapshots,
+    /// The directory at the targets to which the names of a snapshot are relative. Not empty.
     pub directory: Vec<u8>,
     /// Directories that may be made.
     pub parents: MissingDirectories,
@@ -62,6 +71,10 @@ pub struct CopySpec {
     pub only_changed: bool,
     /// True if the targets are only compared.
     pub check: bool,
+    /// True if the destination directory is replaced as a whole.
+    pub swap: bool,
+    /// True if the differences of files are printed. Only with `check`.
+    pub diff: bool,
 }
 
 /// Handling of the standard error of the command after a copy.
@@ -90,16 +103,49 @@ impl CopySpec {
     /// Returns what is copied and where to, in words.
     #[must_use]
     pub fn summary(&self) -> String {
-        let (mut files, mut bytes) = (0_u64, 0);
-        for index in 0..self.snapshot.entries.len() {
-            if let EntryKind::File(content) = &self.snapshot.entries[index].kind {
-                files += 1;
-                bytes += content.length;
-            }
+        let (common, own) = self.snapshots.counts();
+        let words = |counts: EntryCounts| {
+            let EntryCounts {
+                files,
+                bytes,
+                others,
+            } = counts;
+            format!("{files} files of {bytes} bytes, {others} directories and links")
+        };
+        let none = EntryCounts::default();
+        let text = match (common == none, own == none) {
+            (_, true) => words(common),
+            (true, false) => format!("{} for single targets", words(own)),
+            (false, false) => format!(
+                "{} for all targets; {} for single targets",
+                words(common),
+                words(own)
+            ),
+        };
+        format!("{text}, to {}", String::from_utf8_lossy(&self.directory))
+    }
+
+    /// Returns the user and the group of `--owner`; each is empty if it is not named. The group is `:` if it is the login
+    /// group of the user.
+    fn owner_words(&self) -> (&str, &str) {
+        let owner = self.owner.as_deref().unwrap_or_default();
+        match owner.split_once(':') {
+            None => (owner, ""),
+            Some((user, "")) => (user, ":"),
+            Some((user, group)) => (user, group),
         }
-        let others = self.snapshot.entries.len() as u64 - files;
-        let directory = String::from_utf8_lossy(&self.directory);
-        format!("{files} files of {bytes} bytes, {others} directories and links, to {directory}")
+    }
+
+    /// Returns the path at a target of a staging directory.
+    fn staged_path(&self, name: &[u8]) -> Vec<u8> {
+        if !self.swap {
+            return self.path_of(name);
+        }
+        let directory = &*self.directory;
+        let length = directory.iter().rposition(|&byte| byte != b'/');
+        let directory = &directory[..length.map_or(0, |last| last + 1)];
+        let (parent, _) = blocks::split(directory);
+        [parent, b"/", name].concat()
     }
 
     /// Returns the path at a target of a name of the snapshot.
@@ -139,6 +185,17 @@ pub struct Copies {
     dialogues: Dialogues,
     /// Notified when a dialogue begins.
     begun: Arc<Notify>,
+    /// The targets whose copy was cut off.
+    cut: Arc<Mutex<HashMap<TargetId, CutOff>>>,
+}
+
+/// What earlier attempts of a copy may have left at a target.
+#[derive(Debug)]
+struct CutOff {
+    /// Number of attempts that made a staging directory.
+    attempts: u32,
+    /// The last one.
+    left: String,
 }
 
 /// The dialogues with the targets in progress. Clones share them.
@@ -153,7 +210,7 @@ trait HostDialogue: fmt::Debug + Send {
     /// Removes the first `n` bytes of what is to be sent.
     fn advance(&mut self, n: u64);
 
-    /// Takes bytes of the target's standard output. Returns those that are output of the user's command.
+    /// Takes bytes of the target's standard output. Returns output for the user: that of the command, or about the copy.
     fn receive(&mut self, data: &[u8]) -> Vec<u8>;
 
     /// True if the target must be stopped: it does what no honest one does, or nobody takes what it sends.
@@ -186,6 +243,11 @@ impl Copies {
         let nonce = crate::random::token()?;
         let mut script = format!("N={nonce}\nD=").into_bytes();
         blocks::push_quoted(&spec.directory, &mut script);
+        let (user, group) = spec.owner_words();
+        for (name, word) in [("\nX=", user), ("\nY=", group)] {
+            script.extend_from_slice(name.as_bytes());
+            blocks::push_quoted(word.as_bytes(), &mut script);
+        }
         for part in ["\n", FAR, FAR_COPY, "serve\n"] {
             script.extend_from_slice(part.as_bytes());
         }
@@ -198,6 +260,7 @@ impl Copies {
             })),
             dialogues: Dialogues::default(),
             begun: Arc::default(),
+            cut: Arc::default(),
         })
     }
 
@@ -213,6 +276,7 @@ impl Copies {
             job: Job::Fetch(shared, writer),
             dialogues,
             begun: Arc::default(),
+            cut: Arc::default(),
         })
     }
 
@@ -263,7 +327,10 @@ impl Copies {
     #[must_use]
     pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
         let host: Box<dyn HostDialogue> = match &self.job {
-            Job::Copy(shared) => Box::new(HostCopy::new(Arc::clone(shared), target)),
+            Job::Copy(shared) => {
+                let cut = self.lock_cut().get(&target).map_or(0, |cut| cut.attempts);
+                Box::new(HostCopy::new(Arc::clone(shared), target, cut))
+            }
             Job::Fetch(shared, _) => Box::new(HostFetch::new(Arc::clone(shared), target)),
         };
         let is_abandoned = host.is_abandoned();
@@ -276,7 +343,7 @@ impl Copies {
         dialogue
     }
 
-    /// Takes bytes of a target's standard output. Returns those that are output of its command.
+    /// Takes bytes of a target's standard output. Returns output for the user: that of the command, or about the copy.
     #[must_use]
     pub fn receive(&self, target: TargetId, data: &[u8]) -> Vec<u8> {
         match self.dialogues.get(target) {
@@ -308,8 +375,33 @@ impl Copies {
             }
         }
         self.dialogues.lock().remove(&target);
-        let result = dialogue.lock().result();
+        let mut result = dialogue.lock().result();
+        if !result.done {
+            let mut cut = self.lock_cut();
+            match (&result.left, cut.get_mut(&target)) {
+                (Some(left), known) => {
+                    let attempts = known.map_or(0, |cut| cut.attempts) + 1;
+                    let left = left.clone();
+                    cut.insert(target, CutOff { attempts, left });
+                }
+                // The attempt ended before it could remove what an earlier one left.
+                (None, Some(earlier)) => result.left = Some(earlier.left.clone()),
+                (None, None) => {}
+            }
+        }
         Some(result)
+    }
+
+    /// Returns what earlier attempts may have left at a target, to be appended to an error.
+    #[must_use]
+    pub fn remains(&self, target: TargetId) -> String {
+        let cut = self.lock_cut();
+        cut.get(&target)
+            .map_or(String::new(), |cut| result::left_text(&cut.left))
+    }
+
+    fn lock_cut(&self) -> MutexGuard<'_, HashMap<TargetId, CutOff>> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

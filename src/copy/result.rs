@@ -1,5 +1,6 @@
 //! The result of a copy to one target, and its words.
 
+use crate::error_text::printable;
 use crate::event::Copied;
 
 /// Maximum length of a message of the target in an error, in bytes.
@@ -8,21 +9,17 @@ const MAX_MESSAGE: usize = 400;
 /// The result of a copy to one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyResult {
+    /// True if the script has answered.
+    pub answered: bool,
     /// True if everything is in its place, or has been compared.
     pub done: bool,
-    /// True if something was changed, or would be.
-    pub changed: bool,
-    /// Number of files whose content was sent.
-    pub files: u64,
-    /// Number of bytes of their content.
-    pub bytes: u64,
-    /// Name of the program that calculated the checksums over there; empty if the target did not answer.
-    pub checksum: &'static str,
+    /// The facts for reports: what was changed, or would be.
+    pub copied: Copied,
     /// The reason why the copy failed.
     pub error: Option<String>,
     /// True if the target was only compared.
     pub check: bool,
-    /// True if the change had begun when the error came.
+    /// True if something of the destination may have changed already.
     pub partly: bool,
     /// The cause without what is different for each target, if there is such a part.
     pub common: Option<String>,
@@ -33,28 +30,18 @@ pub struct CopyResult {
 }
 
 impl CopyResult {
-    /// Returns the facts for reports.
-    #[must_use]
-    pub fn facts(&self) -> Copied {
-        Copied {
-            changed: self.changed,
-            files: self.files,
-            bytes: self.bytes,
-            checksum: self.checksum,
-        }
-    }
-
     /// Returns the line about a target that was only compared.
     #[must_use]
     pub fn check_text(&self) -> Option<String> {
         if !self.check || !self.done {
             return None;
         }
-        Some(match (self.changed, self.files) {
+        let Copied { files, bytes, .. } = self.copied;
+        Some(match (self.copied.changed, files) {
             (false, _) => "unchanged\n".to_owned(),
             (true, 0) => "would change: modes, times, links or directories\n".to_owned(),
-            (true, 1) => format!("would change: 1 file, {} bytes\n", self.bytes),
-            (true, files) => format!("would change: {files} files, {} bytes\n", self.bytes),
+            (true, 1) => format!("would change: 1 file, {bytes} bytes\n"),
+            (true, files) => format!("would change: {files} files, {bytes} bytes\n"),
         })
     }
 
@@ -89,29 +76,21 @@ impl CopyResult {
             text.push_str("; some files may have been replaced");
         }
         if let Some(left) = &self.left {
-            text.push_str("; this directory may be left: ");
-            text.push_str(left);
+            text.push_str(&left_text(left));
         }
         text
     }
 }
 
+/// Returns words about a directory that may be left, to be appended to an error.
+pub(super) fn left_text(left: &str) -> String {
+    format!("; this directory may be left: {left}")
+}
+
 /// Returns a message of the target as one printable line of bounded length.
 pub(super) fn message(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let mut line: String = text
-        .trim()
-        .chars()
-        .flat_map(|c| {
-            let escaped: Vec<char> = if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            };
-            escaped
-        })
-        .take(MAX_MESSAGE)
-        .collect();
+    let mut line: String = printable(text.trim()).chars().take(MAX_MESSAGE).collect();
     if line.is_empty() {
         line.push_str("no message");
     }

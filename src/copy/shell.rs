@@ -31,6 +31,8 @@ pub(super) struct FarPrograms {
     /// True if the target can tell the times of files.
     pub(super) has_times: bool,
     pub(super) has_tar: bool,
+    /// True if the attributes of files include a comparison of the owner.
+    pub(super) compares_owner: bool,
 }
 
 /// The reason why there is no line of a reply.
@@ -64,7 +66,7 @@ impl ShellChannel {
     /// Returns a channel that begins with the script.
     pub(super) fn new(script: &Arc<[u8]>) -> ShellChannel {
         ShellChannel {
-            queue: VecDeque::from([Segment::Bytes(Arc::clone(script))]),
+            queue: VecDeque::from([Segment::Bytes(Arc::clone(script).into())]),
             is_ended: false,
             line: Vec::new(),
             noise: 0,
@@ -94,7 +96,7 @@ impl ShellChannel {
             return of_file;
         }
         match first {
-            Segment::Bytes(bytes) => *bytes = bytes[n as usize..].into(),
+            Segment::Bytes(bytes) => bytes.advance(n as usize),
             Segment::File { at, length, .. } => {
                 *at += n;
                 *length -= n;
@@ -110,11 +112,11 @@ impl ShellChannel {
         self.queue.push_back(Segment::Bytes(sent.into()));
     }
 
-    /// Appends data.
+    /// Appends data. An empty segment would be the end of the input.
     pub(super) fn send(&mut self, segments: impl IntoIterator<Item = Segment>) {
-        // Nothing is sent for the padding of a whole block, and no bytes would mean the end of the input.
-        let segments = segments.into_iter().filter(|part| part.length() > 0);
-        self.queue.extend(segments);
+        let segments = segments.into_iter();
+        self.queue
+            .extend(segments.filter(|segment| segment.length() > 0));
     }
 
     /// Sends nothing more. The far side waits for the end of its input.
@@ -158,6 +160,7 @@ impl ShellChannel {
             checksum,
             has_times: *attributes == b"stat",
             has_tar: *archiver == b"tar",
+            compares_owner: false,
         })
     }
 

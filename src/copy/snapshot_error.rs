@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Maximum depth of directories.
 pub(super) const MAX_DEPTH: usize = 1024;
@@ -16,6 +17,26 @@ pub enum SnapshotError {
         path: PathBuf,
         /// The error of the system.
         source: io::Error,
+    },
+    /// The source of a target does not exist.
+    #[error("cannot read {} for {label}: {source}{}", path.display(), further(*others))]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The label of the target.
+        label: Arc<str>,
+        /// Number of further targets whose source does not exist.
+        others: usize,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// Two sources of one target have one name at the destination.
+    #[error("two sources of {label} have the same name at the destination: {name}")]
+    SameNameOfTarget {
+        /// The name.
+        name: String,
+        /// The label of the target.
+        label: Arc<str>,
     },
     /// A source changed while it was read.
     #[error("{} changed while it was read; try again when nothing writes to it", .0.display())]
@@ -43,4 +64,13 @@ pub enum SnapshotError {
     /// The temporary file cannot be written.
     #[error("cannot keep the files in a temporary file: {0}; free some space, or set TMPDIR")]
     Spool(#[source] io::Error),
+}
+
+/// Returns the end of a message about the first of several targets.
+fn further(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; 1 more target lacks its source".to_owned(),
+        n => format!("; {n} more targets lack their sources"),
+    }
 }

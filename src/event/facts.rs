@@ -31,7 +31,7 @@ pub struct Facts {
 }
 
 /// Result of a copy of files to a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// True if something was changed.
     pub changed: bool,

@@ -90,7 +90,8 @@ impl RunInfo {
     }
 
     /// Returns the value of a placeholder of `--label` for the target with this index.
-    pub(super) fn field(&self, field: LabelField, target: usize) -> String {
+    #[must_use]
+    pub fn field(&self, field: LabelField, target: usize) -> String {
         let Some(target_info) = self.targets.get(target) else {
             return "?".to_owned();
         };

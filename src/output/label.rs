@@ -15,9 +15,9 @@ use crate::targets::{Diagnostic, Origin};
 /// Maximum width of a placeholder.
 const WIDEST: usize = 200;
 
-/// A placeholder of a label.
+/// A placeholder of a label, or of a source of `--copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LabelField {
+pub enum LabelField {
     /// `%l`: the label of the target.
     Label,
     /// `%h`: the name or address that is looked up.
@@ -28,6 +28,21 @@ pub(super) enum LabelField {
     Port,
     /// `%n`: the index in the list of targets, from 0.
     Number,
+}
+
+impl LabelField {
+    /// Returns the placeholder with this letter after the percent sign.
+    #[must_use]
+    pub fn of_letter(letter: u8) -> Option<LabelField> {
+        match letter {
+            b'l' => Some(LabelField::Label),
+            b'h' => Some(LabelField::Host),
+            b'u' => Some(LabelField::User),
+            b'p' => Some(LabelField::Port),
+            b'n' => Some(LabelField::Number),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,19 +98,15 @@ impl FromStr for LabelFormat {
             let (width, tail) = digits.split_at(length.unwrap_or(digits.len()));
             let letter = tail.chars().next();
             let end = text.len() - tail.len() + letter.map_or(0, char::len_utf8);
-            let field = match letter {
-                Some('l') => LabelField::Label,
-                Some('h') => LabelField::Host,
-                Some('u') => LabelField::User,
-                Some('p') => LabelField::Port,
-                Some('n') => LabelField::Number,
-                // A width or a minus before the second `%` is an error, not a literal `%`.
-                Some('%') if after.starts_with('%') => {
-                    push_text(&mut parts, "%");
-                    rest = &after[1..];
-                    continue;
-                }
-                _ => return Err(fault(start..end, "unknown placeholder", LETTERS)),
+            // A width or a minus before the second `%` is an error, not a literal `%`.
+            if let Some(tail) = after.strip_prefix('%') {
+                push_text(&mut parts, "%");
+                rest = tail;
+                continue;
+            }
+            let letter = tail.bytes().next();
+            let Some(field) = letter.and_then(LabelField::of_letter) else {
+                return Err(fault(start..end, "unknown placeholder", LETTERS));
             };
             let width = match width {
                 "" if left => {

@@ -52,7 +52,7 @@ pub use files::{FilesSpec, host_names};
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
 pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
-pub use label::LabelFormat;
+pub use label::{LabelField, LabelFormat};
 pub use output_path::{make_directory, open_directory};
 pub use summary::{SummaryLevel, left_running, may_be_running};
 

@@ -2,17 +2,21 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::source_paths;
 use crate::cli::Cli;
-use crate::copy::{CommandStderr, CopySpec, MissingDirectories, Snapshot, SourceRules};
+use crate::copy::{
+    CommandStderr, CopySpec, MissingDirectories, Snapshots, SourcePaths, SourceRules,
+};
 use crate::error::Error;
 use crate::event::Notice;
+use crate::output::RunInfo;
 use crate::transport::StderrMode;
 
-/// Reads the sources and decides where they go. `command` runs after the copy, unless it is the way to a host
+/// Reads the sources and decides where they go. The command of the run runs after the copy, unless it is the way to a host
 /// (`-R exec`).
-pub(super) fn decide(cli: &Cli, command: &[u8], has_exec: bool) -> Result<Option<CopySpec>, Error> {
+pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option<CopySpec>, Error> {
     if cli.copy.is_empty() {
         return Ok(None);
     }
@@ -37,31 +41,40 @@ pub(super) fn decide(cli: &Cli, command: &[u8], has_exec: bool) -> Result<Option
             destination.as_os_str().is_empty(),
             "--dest is empty; . is the home directory",
         ),
+        (
+            cli.swap && !matches!(&*cli.copy, [source] if ends_in_slash(source)),
+            "--swap needs one source that is the content of a directory, as in --copy DIR/ --dest PATH",
+        ),
+        (
+            cli.swap && !has_name(destination),
+            "--swap needs a destination with a name, since its directory is replaced",
+        ),
     ] {
         if is_set {
             return Err(usage(text));
         }
     }
+    let sources = source_paths::expand(&cli.copy, info)?;
     let Destination {
         directory,
         name,
         parents,
-    } = destination_of(&cli.copy, destination, cli.parents);
+    } = destination_of(&sources, destination, cli.parents);
     let rules = SourceRules {
         dereference: cli.dereference,
         preserve_setid: cli.preserve_setid,
         mode: cli.mode,
     };
-    let snapshot = Snapshot::read(&cli.copy, name, rules)?;
+    let snapshots = Snapshots::read(&sources, name, rules, &info.targets)?;
     Ok(Some(CopySpec {
-        snapshot,
+        snapshots,
         directory,
         parents,
         owner: cli.owner.clone(),
         command: if has_exec {
             Vec::new()
         } else {
-            command.to_owned()
+            info.command.clone()
         },
         stderr: match cli.stderr_mode() {
             StderrMode::Separate => CommandStderr::Separate,
@@ -69,7 +82,9 @@ pub(super) fn decide(cli: &Cli, command: &[u8], has_exec: bool) -> Result<Option
             StderrMode::Drop => CommandStderr::Dropped,
         },
         only_changed: cli.only_changed,
+        swap: cli.swap,
         check: cli.check,
+        diff: cli.check && cli.diff,
     }))
 }
 
@@ -83,7 +98,7 @@ struct Destination<'d> {
 
 /// Decides if the destination is a directory or the name of a file.
 fn destination_of<'d>(
-    sources: &[PathBuf],
+    sources: &[SourcePaths],
     destination: &'d Path,
     all_parents: bool,
 ) -> Destination<'d> {
@@ -95,11 +110,12 @@ fn destination_of<'d>(
             path => [b"./", path].concat(),
         }
     };
-    let is_directory = |source: &PathBuf| source.is_dir();
+    let is_directory = |source: &SourcePaths| source.all().iter().any(|path| path.is_dir());
     let into_directory =
         text.ends_with(b"/") || sources.len() > 1 || sources.iter().any(is_directory);
     if into_directory {
-        let takes_content = sources.len() == 1 && ends_in_slash(&sources[0]);
+        let takes_content =
+            matches!(sources, [source] if source.all().iter().all(|path| ends_in_slash(path)));
         return Destination {
             directory: relative(text),
             name: None,
@@ -126,13 +142,22 @@ fn destination_of<'d>(
     }
 }
 
+/// Returns true if the last part of a path is the name of an entry.
+fn has_name(path: &Path) -> bool {
+    let text = path.as_os_str().as_bytes();
+    let last = text
+        .split(|&byte| byte == b'/')
+        .rfind(|part| !part.is_empty());
+    !matches!(last, None | Some(b"." | b".."))
+}
+
 fn ends_in_slash(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 /// Returns a notice about sources that are not copied, if there are any.
 pub(super) fn notice(spec: &CopySpec) -> Option<Notice> {
-    let skipped = &spec.snapshot.skipped;
+    let skipped = &spec.snapshots.skipped;
     let (kind, first) = skipped.first()?;
     let others = match skipped.len() {
         1 => String::new(),

@@ -102,9 +102,15 @@ fn label_format(cli: &Cli) -> Result<Option<LabelFormat>, Error> {
     format.transpose().map_err(Error::Label)
 }
 
+/// Returns true if the gathered outputs are compared with each other. With `--check`, the files of each target are
+/// compared with the sources instead.
+fn gathers_diff(cli: &Cli) -> bool {
+    cli.diff && !cli.check
+}
+
 /// Returns true if equal outputs are printed once.
 fn folds_equal(cli: &Cli) -> bool {
-    cli.gather || cli.gather_all || cli.diff || cli.only == Some(OnlyArg::Odd)
+    cli.gather || cli.gather_all || gathers_diff(cli) || cli.only == Some(OnlyArg::Odd)
 }
 
 /// Decides the form of gathered output.
@@ -113,7 +119,7 @@ fn folds_equal(cli: &Cli) -> bool {
 /// The format of labels is wrong.
 pub(super) fn gather(cli: &Cli) -> Result<GatherSpec, Error> {
     let form = match (folds_equal(cli), cli.lines_together) {
-        _ if cli.diff => GatherForm::Diff,
+        _ if gathers_diff(cli) => GatherForm::Diff,
         (_, false) => GatherForm::Blocks,
         (true, true) => GatherForm::Lines,
         (false, true) => GatherForm::Hosts,

@@ -89,8 +89,8 @@ pub(super) enum TaskResult {
     Waits {
         wait: WaitReason,
         attempts: Box<Attempts>,
-        /// The error of the last attempt, if it failed.
-        failure: Option<TransportError>,
+        /// The error of the last attempt in words, if it failed.
+        failure: Option<String>,
     },
 }
 
@@ -196,10 +196,11 @@ pub(super) async fn run<T: Transport>(
             };
         }
         Err(NotConnected::Failed { error, retryable }) => {
-            return after_failure(&context, attempts, error, retryable);
+            return after_failure(&context, id, attempts, error, retryable);
         }
     };
     let mut facts = attempts.facts;
+    let failed = attempts.failed;
     // They hold the addresses of the target, and the task lasts as long as its command.
     drop(attempts);
     let chunks = context.output.clone();
@@ -207,7 +208,7 @@ pub(super) async fn run<T: Transport>(
     let receiving = context.copies.clone().filter(Copies::receives);
     let output = Output::new(chunks, reader, clock, receiving);
     let (mut outcome, left) = carry(&context, id, &output, &mut session, &facts, cancelled).await;
-    facts.run = Some(started.elapsed());
+    *facts.run.get_or_insert_default() += started.elapsed();
     facts.closed_first = session.closes_first();
     facts.left_running = left;
     // The next target starts when this task ends. This one's connections must be closed by then.
@@ -215,7 +216,19 @@ pub(super) async fn run<T: Transport>(
     if let Some(copies) = &context.copies
         && let Some(result) = copies.end(id, output.sent()).await
     {
-        facts.copied = Some(result.facts());
+        if failed < context.policy.retries
+            && let Some(cause) = retry::repeatable_copy(&outcome, &result)
+        {
+            // What goes on at the target is the script, which ends with its input.
+            facts.left_running = LeftRunning::No;
+            let attempts = Box::new(Attempts {
+                facts,
+                failed: failed + 1,
+                ..Attempts::default()
+            });
+            return wait_for_retry(attempts, cause);
+        }
+        facts.copied = Some(result.copied);
         let texts = [
             (Stream::Stdout, result.check_text()),
             (Stream::Stderr, result.note.clone()),
@@ -284,29 +297,44 @@ impl From<TransportError> for NotConnected {
 /// Returns a wait for the next attempt if the policy allows one, or else the outcome.
 fn after_failure<T>(
     context: &TaskContext<T>,
+    id: TargetId,
     mut attempts: Box<Attempts>,
     error: TransportError,
     retryable: bool,
 ) -> TaskResult {
     attempts.failed += 1;
     if retryable && attempts.failed <= context.policy.retries {
-        // The next attempt looks the name up again and gets a full connect timeout.
-        attempts.current = None;
-        let pause = retry::BACKOFF.pause(attempts.failed, &mut fastrand::Rng::new());
-        let wait = WaitReason::Retry(pause);
-        attempts.begin_wait(&wait);
-        return TaskResult::Waits {
-            wait,
-            attempts,
-            failure: Some(error),
-        };
+        return wait_for_retry(attempts, error.to_string());
     }
     let mut facts = attempts.facts;
     if !retryable && retry::may_have_started(&error) {
         facts.left_running = LeftRunning::Maybe;
     }
-    let outcome = Outcome::Failed(error.into());
+    let mut failure = Failure::from(error);
+    // An earlier attempt may have been cut off in the middle of a copy.
+    let remains = context.copies.as_ref().map(|copies| copies.remains(id));
+    if let Some(remains) = remains.filter(|text| !text.is_empty()) {
+        failure
+            .common
+            .get_or_insert_with(|| failure.message.clone());
+        failure.message.push_str(&remains);
+    }
+    let outcome = Outcome::Failed(failure);
     TaskResult::Ended(TargetResult { outcome, facts })
+}
+
+/// Returns a wait for the next attempt.
+fn wait_for_retry(mut attempts: Box<Attempts>, cause: String) -> TaskResult {
+    // The next attempt looks the name up again and gets a full connect timeout.
+    attempts.current = None;
+    let pause = retry::BACKOFF.pause(attempts.failed, &mut fastrand::Rng::new());
+    let wait = WaitReason::Retry(pause);
+    attempts.begin_wait(&wait);
+    TaskResult::Waits {
+        wait,
+        attempts,
+        failure: Some(cause),
+    }
 }
 
 /// Begins an attempt with a full connect timeout, or continues the attempt that had to wait.

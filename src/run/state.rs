@@ -16,7 +16,7 @@ use super::waiting::{WaitReason, WaitingTargets};
 use crate::clock::Alarm;
 use crate::event::{CancelReason, Chunk, Event, Facts, Finished, Notice, Outcome, RunStats};
 use crate::targets::{Target, TargetId};
-use crate::transport::{Input, Transport, TransportError};
+use crate::transport::{Input, Transport};
 
 /// Maximum number of events that wait for the reporter, including outcomes that wait for output.
 const MAX_EVENTS: usize = 1024;
@@ -310,13 +310,7 @@ impl<T: Transport> Dispatcher<T> {
         }
     }
 
-    fn report_retry(
-        &mut self,
-        target: TargetId,
-        failed: u32,
-        pause: Duration,
-        cause: &TransportError,
-    ) {
+    fn report_retry(&mut self, target: TargetId, failed: u32, pause: Duration, cause: &str) {
         let retries = self.context.policy.retries;
         self.report_detail(|this| {
             let label = &this.targets[target.index()].label;

@@ -1,9 +1,14 @@
 //! `--copy`: trees of every kind to far sides with several shells and tools.
 
+mod differences;
 mod far;
 mod faults;
 mod fetch;
 mod fetch_hostile;
+mod own_sources;
+mod owners;
+mod retries;
+mod swap;
 mod tree;
 
 use std::fs;
@@ -201,4 +206,38 @@ fn large_and_small_files_arrive_over_rsh() {
         .run();
     assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
     assert_same(&source, &destination, true);
+}
+
+#[test]
+fn directories_of_several_sources_are_merged() {
+    let far = Far::new(FarSide::Gnu, 1);
+    for file in ["a/1", "b/1"] {
+        let file = far.source().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "first").unwrap();
+    }
+    fs::create_dir_all(far.path("more/a")).unwrap();
+    fs::write(far.path("more/a/2"), "second").unwrap();
+    let more = format!("{}/", far.path("more").display());
+    let arguments = ["src/", "--copy", &more, "--dest", "dst/", "--parents"];
+    far.copy(&arguments).run().status(0);
+    let host = far.hosts().remove(0);
+    assert_eq!(fs::read(host.join("dst/a/1")).unwrap(), b"first");
+    assert_eq!(fs::read(host.join("dst/a/2")).unwrap(), b"second");
+    assert_eq!(fs::read(host.join("dst/b/1")).unwrap(), b"first");
+}
+
+#[test]
+fn empty_files_and_files_of_whole_blocks_do_not_end_the_input() {
+    for side in [FarSide::Gnu, FarSide::NoTar] {
+        let far = Far::new(side, 1);
+        fs::write(far.source().join("a"), "").unwrap();
+        // It stays in place, and its last block is full.
+        fs::write(far.source().join("b"), vec![b'x'; 16 << 20]).unwrap();
+        fs::write(far.source().join("c"), "last").unwrap();
+        let ended = far.copy(&["src/", "--dest", "dst"]).run();
+        assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{side:?}");
+        let host = far.hosts().remove(0).join("dst");
+        assert_same(&far.source(), &host, side.keeps_nanoseconds());
+    }
 }

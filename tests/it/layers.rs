@@ -23,7 +23,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The engine, from the data upwards.
     ("targets", &["help", "trusted"]),
     ("event", &["targets"]),
-    ("copy", &["event", "random", "spool", "targets"]),
+    (
+        "copy",
+        &["error_text", "event", "random", "spool", "targets"],
+    ),
     (
         "transport",
         &[
@@ -81,6 +84,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "cli",
             "copy",
             "error",
+            "error_text",
             "event",
             "listing",
             "output",

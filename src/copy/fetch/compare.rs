@@ -142,12 +142,12 @@ impl HostFetch {
         }
         let files = self
             .entries(|entry| entry.kind == RemoteKind::File && entry.state == LocalState::Differs);
-        self.result.files = files.len() as u64;
-        self.result.bytes = files.iter().map(|&f| self.list.entries[f].size).sum();
+        self.result.copied.files = files.len() as u64;
+        self.result.copied.bytes = files.iter().map(|&f| self.list.entries[f].size).sum();
         let is_same = |entry: &RemoteEntry| entry.state == LocalState::Same;
-        self.result.changed = !self.list.entries.iter().all(is_same);
+        self.result.copied.changed = !self.list.entries.iter().all(is_same);
         self.result.check = self.shared.spec.check;
-        if self.shared.spec.check || !self.result.changed {
+        if self.shared.spec.check || !self.result.copied.changed {
             return self.finish();
         }
         if let Err(error) = self.directory.stage() {

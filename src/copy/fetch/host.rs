@@ -69,6 +69,7 @@ impl HostFetch {
                 checksum: Checksum::Cksum,
                 has_times: false,
                 has_tar: false,
+                compares_owner: false,
             },
             shell: ShellChannel::new(&shared.script),
             list: RemoteList::default(),
@@ -155,7 +156,8 @@ impl HostFetch {
         match self.shell.hello(line, &self.shared.nonce) {
             Hello::Programs(programs) => {
                 self.programs = programs;
-                self.result.checksum = programs.checksum.program();
+                self.result.copied.checksum = programs.checksum.program();
+                self.result.answered = true;
                 let mut block = Vec::new();
                 for pattern in &self.shared.spec.patterns {
                     push_cd(pattern.is_absolute, &mut block);

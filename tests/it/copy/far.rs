@@ -35,7 +35,7 @@ pub(super) enum FarSide {
 
 /// Tools that the script uses, on every far side.
 const TOOLS: &str =
-    "cat chmod chown cut dd dirname env head ln ls mkdir mv readlink rm sed touch tr";
+    "cat chmod chown cut dd dirname env find head id ln ls mkdir mv readlink rm sed touch tr wc";
 
 impl FarSide {
     /// Returns the far sides that this machine can build.
