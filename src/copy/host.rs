@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::blocks::{self, Checksum, DataPart};
 use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
-use super::snapshot::{EntryKind, Segment};
+use super::snapshot::{Entry, EntryKind, Segment};
 use super::{CommandStderr, CopyShared, HostDialogue, MissingDirectories};
 use crate::event::TargetProgress;
 use crate::targets::TargetId;
@@ -123,6 +123,7 @@ impl HostDialogue for HostCopy {
 
     fn result(&self) -> CopyResult {
         let mut result = self.result.clone();
+        result.has_no_answer = matches!(self.step, Step::Hello) && self.shell.is_silent();
         if !result.done
             && result.error.is_none()
             && matches!(self.step, Step::Hello)
@@ -280,17 +281,9 @@ impl HostCopy {
 
     /// Decides what has to be sent.
     pub(super) fn after_checks(&mut self) {
-        self.complete_hard_links();
-        let snapshot = &self.shared.spec.snapshot;
-        self.result.changed = self.states.iter().any(|state| *state != EntryState::Same);
-        for (entry, state) in snapshot.entries.iter().zip(&self.states) {
-            if let EntryKind::File(content) = &entry.kind
-                && state.is_sent()
-            {
-                self.result.files += 1;
-                self.result.bytes += content.length;
-            }
-        }
+        let entries = &self.shared.spec.snapshot.entries;
+        complete_hard_links(entries, &mut self.states);
+        self.result.count(entries, &self.states);
         if self.shared.spec.check || !self.has_work() {
             return self.finish();
         }
@@ -302,27 +295,6 @@ impl HostCopy {
 
     fn has_work(&self) -> bool {
         self.result.changed || self.is_new || self.shared.spec.owner.is_some()
-    }
-
-    /// Sends all names of a file if one of them is to be sent, since they are one file.
-    fn complete_hard_links(&mut self) {
-        let entries = &self.shared.spec.snapshot.entries;
-        let mut groups: Vec<(usize, usize)> = Vec::new();
-        for (index, entry) in entries.iter().enumerate() {
-            if let EntryKind::HardLink(first) = entry.kind {
-                groups.push((first, index));
-            }
-        }
-        for &(first, link) in &groups {
-            if self.states[link].is_sent() && !self.states[first].is_sent() {
-                self.states[first] = EntryState::Differs;
-            }
-        }
-        for &(first, link) in &groups {
-            if self.states[first].is_sent() && !self.states[link].is_sent() {
-                self.states[link] = EntryState::Differs;
-            }
-        }
     }
 
     fn sent_entries(&self) -> Vec<usize> {
@@ -401,5 +373,25 @@ impl HostCopy {
     pub(super) fn fail_unexpected(&mut self, line: &[u8]) {
         let text = format!("an unexpected line: {}", message(line));
         self.fail_protocol(&text);
+    }
+}
+
+/// Marks all names of a file as sent if one of them is, since they are one file.
+pub(super) fn complete_hard_links(entries: &[Entry], states: &mut [EntryState]) {
+    let mut groups: Vec<(usize, usize)> = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if let EntryKind::HardLink(first) = entry.kind {
+            groups.push((first, index));
+        }
+    }
+    for &(first, link) in &groups {
+        if states[link].is_sent() && !states[first].is_sent() {
+            states[first] = EntryState::Differs;
+        }
+    }
+    for &(first, link) in &groups {
+        if states[first].is_sent() && !states[link].is_sent() {
+            states[link] = EntryState::Differs;
+        }
     }
 }

@@ -12,14 +12,16 @@ mod blocks;
 mod checks;
 pub mod fetch;
 mod host;
+mod queue;
 mod result;
+mod sftp;
 mod shell;
 mod snapshot;
 mod snapshot_error;
 #[cfg(test)]
 pub mod testing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::pin::pin;
@@ -31,6 +33,9 @@ use tokio::sync::{Notify, mpsc};
 use fetch::{FetchShared, FetchSpec, HostFetch, Writer};
 use host::HostCopy;
 pub use result::CopyResult;
+use sftp::SftpCopy;
+#[cfg(fuzzing)]
+pub use sftp::fuzzed::replay;
 use shell::Next;
 use snapshot::EntryKind;
 pub use snapshot::{Segment, Snapshot, SourceRules};
@@ -139,6 +144,8 @@ pub struct Copies {
     dialogues: Dialogues,
     /// Notified when a dialogue begins.
     begun: Arc<Notify>,
+    /// Targets that offer SFTP and no shell.
+    sftp_targets: Arc<Mutex<HashSet<TargetId>>>,
 }
 
 /// The dialogues with the targets in progress. Clones share them.
@@ -198,6 +205,7 @@ impl Copies {
             })),
             dialogues: Dialogues::default(),
             begun: Arc::default(),
+            sftp_targets: Arc::default(),
         })
     }
 
@@ -213,6 +221,7 @@ impl Copies {
             job: Job::Fetch(shared, writer),
             dialogues,
             begun: Arc::default(),
+            sftp_targets: Arc::default(),
         })
     }
 
@@ -259,10 +268,25 @@ impl Copies {
         }
     }
 
+    /// Records that a target has no shell, so that the next dialogue with it goes through the subsystem `sftp`. Returns
+    /// false if that was known, or if files are fetched.
+    pub fn use_sftp(&self, target: TargetId) -> bool {
+        matches!(self.job, Job::Copy(_)) && lock(&self.sftp_targets).insert(target)
+    }
+
+    /// Returns the subsystem of ssh that takes the place of the command at a target, if one does.
+    #[must_use]
+    pub fn subsystem(&self, target: TargetId) -> Option<&'static str> {
+        lock(&self.sftp_targets).contains(&target).then_some("sftp")
+    }
+
     /// Begins the dialogue with a target whose command has started. A new attempt begins a new one.
     #[must_use]
     pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
         let host: Box<dyn HostDialogue> = match &self.job {
+            Job::Copy(shared) if self.subsystem(target).is_some() => {
+                Box::new(SftpCopy::new(Arc::clone(shared), target))
+            }
             Job::Copy(shared) => Box::new(HostCopy::new(Arc::clone(shared), target)),
             Job::Fetch(shared, _) => Box::new(HostFetch::new(Arc::clone(shared), target)),
         };
@@ -315,7 +339,7 @@ impl Copies {
 
 impl Dialogues {
     fn lock(&self) -> MutexGuard<'_, HashMap<TargetId, Arc<Dialogue>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn get(&self, target: TargetId) -> Option<Arc<Dialogue>> {
@@ -325,6 +349,11 @@ impl Dialogues {
     fn clear(&self) {
         self.lock().clear();
     }
+}
+
+/// Locks a map or a set. A panic cannot leave it half changed, so a poisoned lock is usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Dialogue {

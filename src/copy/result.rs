@@ -1,5 +1,7 @@
 //! The result of a copy to one target, and its words.
 
+use super::host::EntryState;
+use super::snapshot::{Entry, EntryKind};
 use crate::event::Copied;
 
 /// Maximum length of a message of the target in an error, in bytes.
@@ -30,9 +32,24 @@ pub struct CopyResult {
     pub note: Option<String>,
     /// Directory that may be left at the target.
     pub left: Option<String>,
+    /// True if nothing has answered that the dialogue can talk to: no output came, or data of another protocol.
+    pub has_no_answer: bool,
 }
 
 impl CopyResult {
+    /// Counts what is sent, from the states of all entries.
+    pub(super) fn count(&mut self, entries: &[Entry], states: &[EntryState]) {
+        self.changed = states.iter().any(|state| *state != EntryState::Same);
+        for (entry, state) in entries.iter().zip(states) {
+            if let EntryKind::File(content) = &entry.kind
+                && state.is_sent()
+            {
+                self.files += 1;
+                self.bytes += content.length;
+            }
+        }
+    }
+
     /// Returns the facts for reports.
     #[must_use]
     pub fn facts(&self) -> Copied {

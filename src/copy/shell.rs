@@ -1,10 +1,11 @@
 //! The parts of a dialogue with a shell that do not depend on its purpose: what is to be sent, replies as lines, and the
 //! first line of the script.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::blocks::Checksum;
+pub(super) use super::queue::Next;
+use super::queue::SendQueue;
 use super::snapshot::Segment;
 
 /// Maximum length of a line of a reply, in bytes. The longest honest one is a message of a program over there.
@@ -12,17 +13,6 @@ const MAX_LINE: usize = 16 * 1024;
 
 /// Maximum amount of output before the script answers: what start-up files of shells print.
 const MAX_NOISE: usize = 64 * 1024;
-
-/// Input of the target's command.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// A part of what is to be sent.
-    Segment(Segment),
-    /// Nothing before the target's next reply.
-    Wait,
-    /// The end: the target's input is to be closed.
-    End,
-}
 
 /// The programs that a target has.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +43,7 @@ pub(super) enum Hello {
 /// What is to be sent to a target's shell, and what is read of its replies.
 #[derive(Debug)]
 pub(super) struct ShellChannel {
-    queue: VecDeque<Segment>,
-    is_ended: bool,
+    queue: SendQueue,
     /// Start of a line of a reply.
     line: Vec<u8>,
     noise: usize,
@@ -63,9 +52,10 @@ pub(super) struct ShellChannel {
 impl ShellChannel {
     /// Returns a channel that begins with the script.
     pub(super) fn new(script: &Arc<[u8]>) -> ShellChannel {
+        let mut queue = SendQueue::default();
+        queue.push(Segment::Bytes(Arc::clone(script)));
         ShellChannel {
-            queue: VecDeque::from([Segment::Bytes(Arc::clone(script))]),
-            is_ended: false,
+            queue,
             line: Vec::new(),
             noise: 0,
         }
@@ -73,54 +63,31 @@ impl ShellChannel {
 
     /// Returns what is to be sent next.
     pub(super) fn next(&self) -> Next {
-        match self.queue.front() {
-            Some(segment) => Next::Segment(segment.clone()),
-            None if self.is_ended => Next::End,
-            None => Next::Wait,
-        }
+        self.queue.next()
     }
 
     /// Removes the first `n` bytes of what is to be sent. Returns how many of them are of a file.
     pub(super) fn advance(&mut self, n: u64) -> u64 {
-        let Some(first) = self.queue.front_mut() else {
-            return 0;
-        };
-        let of_file = match first {
-            Segment::Bytes(_) => 0,
-            Segment::File { .. } => n,
-        };
-        if n >= first.length() {
-            self.queue.pop_front();
-            return of_file;
-        }
-        match first {
-            Segment::Bytes(bytes) => *bytes = bytes[n as usize..].into(),
-            Segment::File { at, length, .. } => {
-                *at += n;
-                *length -= n;
-            }
-        }
-        of_file
+        self.queue.advance(n)
     }
 
     /// Appends a block of code.
     pub(super) fn send_block(&mut self, block: Vec<u8>) {
         let mut sent = format!("{}\n", block.len()).into_bytes();
         sent.extend(block);
-        self.queue.push_back(Segment::Bytes(sent.into()));
+        self.queue.push(Segment::Bytes(sent.into()));
     }
 
     /// Appends data.
     pub(super) fn send(&mut self, segments: impl IntoIterator<Item = Segment>) {
-        // Nothing is sent for the padding of a whole block, and no bytes would mean the end of the input.
-        let segments = segments.into_iter().filter(|part| part.length() > 0);
-        self.queue.extend(segments);
+        segments
+            .into_iter()
+            .for_each(|segment| self.queue.push(segment));
     }
 
     /// Sends nothing more. The far side waits for the end of its input.
     pub(super) fn end(&mut self) {
-        self.queue.clear();
-        self.is_ended = true;
+        self.queue.end_now();
     }
 
     /// Takes bytes up to the end of a line from `data`. Returns the line when it is complete.
@@ -169,6 +136,11 @@ impl ShellChannel {
         } else {
             Hello::Noise
         }
+    }
+
+    /// True if nothing has come that a shell could have printed: no byte, or a packet of SFTP, which begins with a zero.
+    pub(super) fn is_silent(&self) -> bool {
+        self.noise == 0 && self.line.first().is_none_or(|&byte| byte == 0)
     }
 
     /// Returns the start of what a host printed that never answered, if it printed anything.

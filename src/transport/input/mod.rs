@@ -188,6 +188,12 @@ impl Input {
         }
     }
 
+    /// Returns the subsystem of ssh that takes the place of the command at a target, if one does.
+    #[must_use]
+    pub fn subsystem(&self, target: TargetId) -> Option<&'static str> {
+        self.copies()?.subsystem(target)
+    }
+
     /// Waits up to `LOOK_AHEAD` for the end, so that the length is known for all targets. Returns earlier if the input
     /// exceeds the memory limit.
     ///
