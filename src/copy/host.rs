@@ -123,7 +123,7 @@ impl HostDialogue for HostCopy {
 
     fn result(&self) -> CopyResult {
         let mut result = self.result.clone();
-        result.has_no_answer = matches!(self.step, Step::Hello) && self.shell.is_silent();
+        result.has_no_answer = matches!(self.step, Step::Hello) && self.shell.is_refusal();
         if !result.done
             && result.error.is_none()
             && matches!(self.step, Step::Hello)

@@ -32,7 +32,7 @@ pub struct CopyResult {
     pub note: Option<String>,
     /// Directory that may be left at the target.
     pub left: Option<String>,
-    /// True if nothing has answered that the dialogue can talk to: no output came, or data of another protocol.
+    /// True if nothing has answered that speaks the language of the dialogue, and little else came.
     pub has_no_answer: bool,
 }
 

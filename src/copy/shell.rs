@@ -14,6 +14,9 @@ const MAX_LINE: usize = 16 * 1024;
 /// Maximum amount of output before the script answers: what start-up files of shells print.
 const MAX_NOISE: usize = 64 * 1024;
 
+/// Maximum length of a text that refuses a command, in bytes.
+const MAX_REFUSAL: usize = 400;
+
 /// The programs that a target has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FarPrograms {
@@ -47,6 +50,8 @@ pub(super) struct ShellChannel {
     /// Start of a line of a reply.
     line: Vec<u8>,
     noise: usize,
+    /// First line that is none of the script.
+    first: Vec<u8>,
 }
 
 impl ShellChannel {
@@ -58,6 +63,7 @@ impl ShellChannel {
             queue,
             line: Vec::new(),
             noise: 0,
+            first: Vec::new(),
         }
     }
 
@@ -113,10 +119,10 @@ impl ShellChannel {
     pub(super) fn hello(&mut self, line: &[u8], nonce: &str) -> Hello {
         let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
         let [hello, checksum, attributes, archiver] = words.as_slice() else {
-            return self.noise(line.len());
+            return self.foreign(line);
         };
         if hello.strip_prefix(b"mrsh-") != Some(nonce.as_bytes()) {
-            return self.noise(line.len());
+            return self.foreign(line);
         }
         let Some(checksum) = Checksum::of_program(checksum) else {
             return Hello::Unexpected;
@@ -126,6 +132,13 @@ impl ShellChannel {
             has_times: *attributes == b"stat",
             has_tar: *archiver == b"tar",
         })
+    }
+
+    fn foreign(&mut self, line: &[u8]) -> Hello {
+        if self.first.is_empty() {
+            self.first = line.to_vec();
+        }
+        self.noise(line.len())
     }
 
     /// Counts bytes that are no line of the script.
@@ -138,13 +151,18 @@ impl ShellChannel {
         }
     }
 
-    /// True if nothing has come that a shell could have printed: no byte, or a packet of SFTP, which begins with a zero.
-    pub(super) fn is_silent(&self) -> bool {
-        self.noise == 0 && self.line.first().is_none_or(|&byte| byte == 0)
+    /// True if no more has come than a refusal: sshd itself prints a line if a host allows only SFTP.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.noise + self.line.len() <= MAX_REFUSAL
     }
 
     /// Returns the start of what a host printed that never answered, if it printed anything.
     pub(super) fn silence(&self) -> Option<&[u8]> {
-        (self.noise > 0 || !self.line.is_empty()).then_some(&*self.line)
+        let first = if self.first.is_empty() {
+            &self.line
+        } else {
+            &self.first
+        };
+        (self.noise > 0 || !self.line.is_empty()).then_some(first)
     }
 }

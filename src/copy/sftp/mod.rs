@@ -170,7 +170,7 @@ impl HostDialogue for SftpCopy {
 
     fn result(&self) -> CopyResult {
         CopyResult {
-            has_no_answer: self.step == Step::Version && self.channel.incomplete().is_empty(),
+            has_no_answer: self.result.checksum.is_empty(),
             error: match &self.result.error {
                 Some(error) if !self.text.is_empty() => {
                     Some(format!("{error}: {}", message(&self.text)))

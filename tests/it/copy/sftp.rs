@@ -98,6 +98,23 @@ fn a_host_whose_every_command_is_sftp_gets_the_files() {
 }
 
 #[test]
+fn a_host_that_says_that_it_has_only_sftp_gets_the_files() {
+    if !Path::new(SERVER).exists() {
+        return;
+    }
+    // sshd prints this under `ForceCommand internal-sftp`.
+    let refusal = "echo This service allows sftp connections only.; exit 1";
+    let hosts = Hosts::new(&format!("[ \"$subsystem\" ] && exec {SERVER}; {refusal}\n"));
+    let ended = hosts.copy(&["--dest", "file"]);
+    assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
+    assert_eq!(fs::read(hosts.path("h2/file")).unwrap(), b"new text");
+    let hosts = Hosts::new(&format!("{refusal}\n"));
+    let ended = hosts.copy(&["--dest", "file"]);
+    let words = "h[1-2]: no POSIX shell answered: This service allows sftp connections only.\n";
+    assert!(ended.stderr.contains(words), "{ended:?}");
+}
+
+#[test]
 fn a_host_without_sftp_keeps_its_first_error() {
     let hosts = Hosts::new("[ \"$subsystem\" ] && exit 255; exit 5\n");
     let ended = hosts.copy(&["--dest", "file"]);
@@ -111,9 +128,9 @@ fn a_host_without_sftp_keeps_its_first_error() {
 fn a_host_with_a_shell_is_asked_once() {
     for (program, status, words) in [
         (
-            "echo This account is not available.; exit 1\n",
+            "yes This is no refusal. | head -n 50; exit 1\n",
             1,
-            "no POSIX shell answered",
+            "no POSIX shell answered: This is no refusal.",
         ),
         ("exec sh -c \"$3\"\n", 0, ""),
         ("kill -9 $$\n", 1, "the copy ended"),

@@ -461,11 +461,13 @@ fn servers_that_lie_fail_alone() {
 }
 
 #[test]
-fn nothing_and_a_start_are_told_apart() {
+fn only_a_version_is_an_answer() {
     let folder = tree();
     let mut copy = dialogue(spec(&[&source(&folder)], "."));
     assert!(copy.result().has_no_answer);
-    let _ = copy.receive(b"\0");
+    let _ = copy.receive(b"\0\0\0\x05\x02\0\0\0");
+    assert!(copy.result().has_no_answer);
+    let _ = copy.receive(b"\x03");
     assert!(!copy.result().has_no_answer);
 }
 
