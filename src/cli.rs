@@ -19,7 +19,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use values::{GenerateArg, OnlyArg, StderrArg, WaveSizes, WhenArg};
+pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
 
@@ -264,6 +264,17 @@ pub struct Cli {
     /// Maximum size of the files of one target for --fetch
     #[arg(long = "max-size", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Files")]
     pub max_size: usize,
+
+    /// Copy to targets without a shell by rcp or scp: files are written in place, and nothing checks them
+    #[arg(
+        long = "protocol",
+        value_enum,
+        value_name = "PROTOCOL",
+        requires = "copy",
+        conflicts_with_all = ["parents", "owner", "only_changed", "check"],
+        help_heading = "Files"
+    )]
+    pub protocol: Option<ProtocolArg>,
 
     /// Print lines without a label
     #[arg(

@@ -176,6 +176,7 @@ impl Plan {
         let copy = copy::decide(&cli, &command, transports.exec.is_some())?;
         let mut notices = notices(&groups);
         notices.extend(copy.as_ref().and_then(copy::notice));
+        notices.extend(copy.as_ref().and_then(copy::link_notice));
         let info = RunInfo {
             targets: Arc::clone(&targets),
             command: command.clone(),

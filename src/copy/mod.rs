@@ -13,6 +13,7 @@ mod checks;
 pub mod fetch;
 mod host;
 mod queue;
+mod rcp;
 mod result;
 mod sftp;
 mod shell;
@@ -32,13 +33,13 @@ use tokio::sync::{Notify, mpsc};
 
 use fetch::{FetchShared, FetchSpec, HostFetch, Writer};
 use host::HostCopy;
+use rcp::RcpCopy;
 pub use result::CopyResult;
 use sftp::SftpCopy;
 #[cfg(fuzzing)]
 pub use sftp::fuzzed::replay;
 use shell::Next;
-use snapshot::EntryKind;
-pub use snapshot::{Segment, Snapshot, SourceRules};
+pub use snapshot::{EntryKind, Segment, Snapshot, SourceRules};
 pub use snapshot_error::SnapshotError;
 
 use crate::event::{Chunk, CopyProgress};
@@ -67,6 +68,19 @@ pub struct CopySpec {
     pub only_changed: bool,
     /// True if the targets are only compared.
     pub check: bool,
+    /// The way in which targets take files.
+    pub protocol: CopyProtocol,
+}
+
+/// The way in which targets take files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyProtocol {
+    /// The script in a shell, or SFTP where there is none.
+    Shell,
+    /// `rcp -t`.
+    Rcp,
+    /// `scp -t`, which speaks the protocol of rcp.
+    Scp,
 }
 
 /// Handling of the standard error of the command after a copy.
@@ -268,10 +282,29 @@ impl Copies {
         }
     }
 
+    /// Returns the command that takes the files at every target, if it is not the script.
+    #[must_use]
+    pub fn protocol_command(&self) -> Option<Vec<u8>> {
+        let Job::Copy(shared) = &self.job else {
+            return None;
+        };
+        let spec = &shared.spec;
+        let program = match spec.protocol {
+            CopyProtocol::Shell => return None,
+            CopyProtocol::Rcp => "rcp",
+            CopyProtocol::Scp => "scp",
+        };
+        Some(rcp::command(program, spec))
+    }
+
     /// Records that a target has no shell, so that the next dialogue with it goes through the subsystem `sftp`. Returns
-    /// false if that was known, or if files are fetched.
+    /// false if that was known, or if the run has no other way.
     pub fn use_sftp(&self, target: TargetId) -> bool {
-        matches!(self.job, Job::Copy(_)) && lock(&self.sftp_targets).insert(target)
+        let has_other = match &self.job {
+            Job::Copy(shared) => shared.spec.protocol != CopyProtocol::Shell,
+            Job::Fetch(..) => true,
+        };
+        !has_other && lock(&self.sftp_targets).insert(target)
     }
 
     /// Returns the subsystem of ssh that takes the place of the command at a target, if one does.
@@ -284,6 +317,9 @@ impl Copies {
     #[must_use]
     pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
         let host: Box<dyn HostDialogue> = match &self.job {
+            Job::Copy(shared) if shared.spec.protocol != CopyProtocol::Shell => {
+                Box::new(RcpCopy::new(Arc::clone(shared)))
+            }
             Job::Copy(shared) if self.subsystem(target).is_some() => {
                 Box::new(SftpCopy::new(Arc::clone(shared), target))
             }

@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::Cli;
-use crate::copy::{CommandStderr, CopySpec, MissingDirectories, Snapshot, SourceRules};
+use crate::cli::{Cli, ProtocolArg};
+use crate::copy::{
+    CommandStderr, CopyProtocol, CopySpec, EntryKind, MissingDirectories, Snapshot, SourceRules,
+};
 use crate::error::Error;
 use crate::event::Notice;
 use crate::transport::StderrMode;
@@ -22,8 +24,12 @@ pub(super) fn decide(cli: &Cli, command: &[u8], has_exec: bool) -> Result<Option
     };
     for (is_set, text) in [
         (
-            cli.raw,
+            cli.raw && cli.protocol.is_none(),
             "--copy needs a shell at the hosts, so it cannot be used with --raw",
+        ),
+        (
+            cli.protocol.is_some() && !command.is_empty() && !has_exec,
+            "--protocol is for targets without a shell, so no COMMAND can follow",
         ),
         (
             cli.stdin,
@@ -53,6 +59,17 @@ pub(super) fn decide(cli: &Cli, command: &[u8], has_exec: bool) -> Result<Option
         mode: cli.mode,
     };
     let snapshot = Snapshot::read(&cli.copy, name, rules)?;
+    if cli.protocol.is_some()
+        && let Some(entry) = snapshot
+            .entries
+            .iter()
+            .find(|entry| entry.name.contains(&b'\n'))
+    {
+        return Err(Error::Copy(format!(
+            "--protocol cannot send a name with a newline: {}",
+            entry.name.escape_ascii()
+        )));
+    }
     Ok(Some(CopySpec {
         snapshot,
         directory,
@@ -70,6 +87,11 @@ pub(super) fn decide(cli: &Cli, command: &[u8], has_exec: bool) -> Result<Option
         },
         only_changed: cli.only_changed,
         check: cli.check,
+        protocol: match cli.protocol {
+            None => CopyProtocol::Shell,
+            Some(ProtocolArg::Rcp) => CopyProtocol::Rcp,
+            Some(ProtocolArg::Scp) => CopyProtocol::Scp,
+        },
     }))
 }
 
@@ -144,5 +166,23 @@ pub(super) fn notice(spec: &CopySpec) -> Option<Notice> {
             "not copied, since it is not a file, directory or link ({kind}): {}{others}",
             first.display()
         ),
+    })
+}
+
+/// Returns a notice about symbolic links, if the protocol has none.
+pub(super) fn link_notice(spec: &CopySpec) -> Option<Notice> {
+    if spec.protocol == CopyProtocol::Shell {
+        return None;
+    }
+    let entries = spec.snapshot.entries.iter();
+    let links = entries.filter(|entry| matches!(entry.kind, EntryKind::Link(_)));
+    let text = match links.count() {
+        0 => return None,
+        1 => "not copied, since --protocol has no symbolic links: 1 link".to_owned(),
+        n => format!("not copied, since --protocol has no symbolic links: {n} links"),
+    };
+    Some(Notice {
+        verbose: false,
+        text,
     })
 }

@@ -4,6 +4,7 @@ mod far;
 mod faults;
 mod fetch;
 mod fetch_hostile;
+mod rcp;
 mod sftp;
 mod tree;
 

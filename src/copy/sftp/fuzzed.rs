@@ -8,10 +8,11 @@ use std::sync::{Arc, LazyLock};
 use super::super::queue::Next;
 use super::super::snapshot::Segment;
 use super::super::{
-    CommandStderr, CopyResult, CopyShared, CopySpec, HostDialogue, MissingDirectories, Snapshot,
-    SourceRules,
+    CommandStderr, CopyProtocol, CopyResult, CopyShared, CopySpec, HostDialogue,
+    MissingDirectories, Snapshot, SourceRules,
 };
 use super::SftpCopy;
+use crate::event::CopyProgress;
 use crate::targets::TargetId;
 
 /// A copy of two files of the bytes `x`, a directory and a link.
@@ -38,8 +39,10 @@ static SHARED: LazyLock<Arc<CopyShared>> = LazyLock::new(|| {
             stderr: CommandStderr::Separate,
             only_changed: false,
             check: false,
+            protocol: CopyProtocol::Shell,
         },
         nonce: "nonce".to_owned(),
+        progress: CopyProgress::default(),
         script: Arc::default(),
     })
 });

@@ -82,6 +82,9 @@ impl OpenSshTransport {
         if let Some(script) = input.as_ref().and_then(Input::script) {
             options.command = script_command(&script);
         }
+        if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
+            options.command = command;
+        }
         Ok(OpenSshTransport {
             options,
             input,

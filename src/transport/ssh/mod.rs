@@ -158,6 +158,9 @@ impl SshTransport {
         if let Some(script) = input.as_ref().and_then(Input::script) {
             options.command = script_command(&script);
         }
+        if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
+            options.command = command;
+        }
         let setup = setup::prepare(&options, secrets, targets, notes).await?;
         Ok(SshTransport {
             options,

@@ -10,7 +10,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::super::{CommandStderr, Copies, CopySpec, Snapshot, SourceRules};
+use super::super::{CommandStderr, Copies, CopyProtocol, CopySpec, Job, Snapshot, SourceRules};
 use super::wire::kind;
 use super::*;
 use server::{Node, Rules, Server};
@@ -32,12 +32,16 @@ fn spec(sources: &[&Path], directory: &str) -> CopySpec {
         stderr: CommandStderr::Separate,
         only_changed: false,
         check: false,
+        protocol: CopyProtocol::Shell,
     }
 }
 
 fn dialogue(spec: CopySpec) -> SftpCopy {
-    let copies = Copies::new(spec).unwrap();
-    SftpCopy::new(copies.shared, TargetId(4))
+    let copies = Copies::to_targets(spec).unwrap();
+    let Job::Copy(shared) = copies.job else {
+        panic!("no copy");
+    };
+    SftpCopy::new(shared, TargetId(4))
 }
 
 /// Returns the bytes of a segment.
