@@ -98,6 +98,8 @@ fn send(copy: &mut SftpCopy, end: &mut ReplayEnd) {
 mod tests {
     use std::path::Path;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     include!(concat!(
@@ -127,6 +129,39 @@ mod tests {
             assert_eq!(end.result.done, is_done, "{name}: {end:?}");
             assert_eq!(end.result.left, None, "{name}: {end:?}");
             assert_eq!(end.result.error.is_none(), is_done, "{name}: {end:?}");
+        }
+    }
+
+    /// Steps of a dialogue that succeeds, with changes.
+    fn steps() -> impl Strategy<Value = Vec<u8>> {
+        let seeds = ["new", "changed", "refused", "short", "full"].map(|name| {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/sftp");
+            fs::read(format!("{folder}/{name}")).unwrap()
+        });
+        let kind = prop_oneof![4 => prop::sample::select(b"svhdnai".to_vec()), 1 => any::<u8>()];
+        let value = prop_oneof![4 => 0..9_u8, 1 => any::<u8>()];
+        let change = (any::<prop::sample::Index>(), 0..3_u8, kind, value);
+        let changes = prop::collection::vec(change, 0..4);
+        (prop::sample::select(seeds.to_vec()), changes, any::<u8>()).prop_map(
+            |(mut steps, changes, cut)| {
+                for (at, how, kind, value) in changes {
+                    let at = 1 + at.index(steps.len() / 2) * 2;
+                    match how {
+                        0 => drop(steps.splice(at..at + 2, [kind, value])),
+                        1 => drop(steps.splice(at..at, [kind, value])),
+                        _ => drop(steps.drain(at..at + 2)),
+                    }
+                }
+                steps[0] = cut;
+                steps
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn changed_replies_keep_the_properties(steps in steps()) {
+            check(&steps);
         }
     }
 }
