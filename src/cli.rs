@@ -13,13 +13,15 @@ use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
+mod after_help;
 pub(crate) mod usage;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
-pub use values::{GenerateArg, OnlyArg, StderrArg, WaveSizes, WhenArg};
+use after_help::AFTER_HELP;
+pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
 
@@ -269,6 +271,17 @@ pub struct Cli {
     /// Maximum size of the files of one target for --fetch
     #[arg(long = "max-size", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Files")]
     pub max_size: usize,
+
+    /// Copy to targets without a shell by rcp or scp: files are written in place, and nothing checks them
+    #[arg(
+        long = "protocol",
+        value_enum,
+        value_name = "PROTOCOL",
+        requires = "copy",
+        conflicts_with_all = ["parents", "owner", "only_changed", "check"],
+        help_heading = "Files"
+    )]
+    pub protocol: Option<ProtocolArg>,
 
     /// Print lines without a label
     #[arg(
@@ -581,24 +594,3 @@ impl Cli {
         }
     }
 }
-
-const AFTER_HELP: &str = "\
-Exit status:
-  0  the command succeeded on every host
-  1  it failed on some host
-  2  wrong usage or set-up; nothing was run
-  3  some host could not be reached, timed out or was lost
-  4  stopped early, by --deadline or after failures, or a report could not be
-     written
-A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
-
-A TIME is in seconds, or has units: 500ms, 30s, 2m, 1h30m. A SIZE is in bytes, or has a unit: 500K, 16M, 1.5G.
-
---no-NAME switches off what a file or an alias switches on, as in --no-gather; --label FORMAT switches off --no-label.
-
-Examples:
-  mrsh -w 'node[1-40]' uptime
-  mrsh -j 64 -f hosts -x node7 'df -h / | tail -n 1'
-  mrsh -b -w 'node[1-40]' 'uname -r'
-  pdsh -w 'node[1-40]' uname -r | mrsh --gather-stdin
-  mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";

@@ -53,6 +53,7 @@ pub mod internals {
     #[cfg(fuzzing)]
     pub use crate::{
         copy::fetch::{ArchiveEvent, ArchiveReader, listed_names},
+        copy::replay,
         event::{RemoteExit, Stream},
         output::testing::printed,
         transport::TransportError,

@@ -206,6 +206,7 @@ impl Plan {
         let copy = copy::decide(&cli, &info, transports.exec.is_some())?;
         let mut notices = notices(&groups);
         notices.extend(copy.as_ref().and_then(copy::notice));
+        notices.extend(copy.as_ref().and_then(copy::link_notice));
         let fetch = fetch::decide(&cli, &info, transports.exec.is_some())?;
         let mut descriptors_per_host = transports.descriptors_per_host();
         if cli.demo {

@@ -54,6 +54,15 @@ impl From<StderrArg> for StderrMode {
     }
 }
 
+/// Value of `--protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolArg {
+    /// `rcp -t` at the target
+    Rcp,
+    /// `scp -t` at the target
+    Scp,
+}
+
 /// Returns the value parser for permission bits in octal.
 pub(crate) fn mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {

@@ -8,7 +8,7 @@ use super::commit::Commit;
 use super::diff::SentFiles;
 use super::result::{CopyResult, message};
 use super::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
-use super::snapshot::{EntryKind, Segment, Snapshot};
+use super::snapshot::{Entry, EntryKind, Segment, Snapshot};
 use super::swap::OldDirectory;
 use super::{CommandStderr, CopyShared, HostDialogue, MissingDirectories};
 use crate::event::TargetProgress;
@@ -150,6 +150,7 @@ impl HostDialogue for HostCopy {
 
     fn result(&self) -> CopyResult {
         let mut result = self.result.clone();
+        result.has_no_answer = matches!(self.step, Step::Hello) && self.shell.is_refusal();
         if !result.done
             && result.error.is_none()
             && matches!(self.step, Step::Hello)
@@ -343,20 +344,12 @@ impl HostCopy {
 
     /// Decides what has to be sent.
     pub(super) fn decide(&mut self) {
-        self.complete_hard_links();
+        let snapshot = Arc::clone(&self.snapshot);
+        complete_hard_links(&snapshot.entries, &mut self.states);
         if self.shared.spec.swap {
             self.decide_swap();
         }
-        let snapshot = Arc::clone(&self.snapshot);
-        self.result.copied.changed |= self.states.iter().any(|state| *state != EntryState::Same);
-        for (entry, state) in snapshot.entries.iter().zip(&self.states) {
-            if let EntryKind::File(content) = &entry.kind
-                && state.is_sent()
-            {
-                self.result.copied.files += 1;
-                self.result.copied.bytes += content.length;
-            }
-        }
+        self.result.count(&snapshot.entries, &self.states);
         if self.shared.spec.check || !self.has_work() {
             return self.finish();
         }
@@ -381,27 +374,6 @@ impl HostCopy {
         // Without stat the owner is unknown, so it is set each time.
         let sets_owner = self.shared.spec.owner.is_some() && !self.programs.compares_owner;
         self.result.copied.changed || self.is_new || sets_owner
-    }
-
-    /// Sends all names of a file if one of them is to be sent, since they are one file.
-    fn complete_hard_links(&mut self) {
-        let entries = &self.snapshot.entries;
-        let mut groups: Vec<(usize, usize)> = Vec::new();
-        for (index, entry) in entries.iter().enumerate() {
-            if let EntryKind::HardLink(first) = entry.kind {
-                groups.push((first, index));
-            }
-        }
-        for &(first, link) in &groups {
-            if self.states[link].is_sent() && !self.states[first].is_sent() {
-                self.states[first] = EntryState::Differs;
-            }
-        }
-        for &(first, link) in &groups {
-            if self.states[first].is_sent() && !self.states[link].is_sent() {
-                self.states[link] = EntryState::Differs;
-            }
-        }
     }
 
     fn sent_entries(&self) -> Vec<usize> {
@@ -499,5 +471,25 @@ impl HostCopy {
     pub(super) fn fail_unexpected(&mut self, line: &[u8]) {
         let text = format!("an unexpected line: {}", message(line));
         self.fail_protocol(&text);
+    }
+}
+
+/// Marks all names of a file as sent if one of them is, since they are one file.
+pub(super) fn complete_hard_links(entries: &[Arc<Entry>], states: &mut [EntryState]) {
+    let mut groups: Vec<(usize, usize)> = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if let EntryKind::HardLink(first) = entry.kind {
+            groups.push((first, index));
+        }
+    }
+    for &(first, link) in &groups {
+        if states[link].is_sent() && !states[first].is_sent() {
+            states[first] = EntryState::Differs;
+        }
+    }
+    for &(first, link) in &groups {
+        if states[first].is_sent() && !states[link].is_sent() {
+            states[link] = EntryState::Differs;
+        }
     }
 }

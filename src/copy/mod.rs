@@ -16,7 +16,10 @@ mod diff;
 mod differences;
 pub mod fetch;
 mod host;
+mod queue;
+mod rcp;
 mod result;
+mod sftp;
 mod shell;
 mod snapshot;
 mod snapshot_error;
@@ -26,7 +29,7 @@ mod swap;
 #[cfg(test)]
 pub mod testing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::pin::pin;
@@ -37,9 +40,13 @@ use tokio::sync::{Notify, mpsc};
 
 use fetch::{FetchShared, FetchSpec, HostFetch, Writer};
 use host::HostCopy;
+use rcp::RcpCopy;
 pub use result::CopyResult;
+use sftp::SftpCopy;
+#[cfg(fuzzing)]
+pub use sftp::fuzzed::replay;
 use shell::Next;
-pub use snapshot::Segment;
+pub use snapshot::{EntryKind, Segment};
 pub use snapshot_error::SnapshotError;
 use snapshots::EntryCounts;
 pub use snapshots::{Snapshots, SourcePaths};
@@ -75,6 +82,19 @@ pub struct CopySpec {
     pub swap: bool,
     /// True if the differences of files are printed. Only with `check`.
     pub diff: bool,
+    /// The way in which targets take files.
+    pub protocol: CopyProtocol,
+}
+
+/// The way in which targets take files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyProtocol {
+    /// The script in a shell, or SFTP where there is none.
+    Shell,
+    /// `rcp -t`.
+    Rcp,
+    /// `scp -t`, which speaks the protocol of rcp.
+    Scp,
 }
 
 /// Handling of the standard error of the command after a copy.
@@ -185,6 +205,8 @@ pub struct Copies {
     dialogues: Dialogues,
     /// Notified when a dialogue begins.
     begun: Arc<Notify>,
+    /// Targets that offer SFTP and no shell.
+    sftp_targets: Arc<Mutex<HashSet<TargetId>>>,
     /// The targets whose copy was cut off.
     cut: Arc<Mutex<HashMap<TargetId, CutOff>>>,
 }
@@ -261,6 +283,7 @@ impl Copies {
             dialogues: Dialogues::default(),
             begun: Arc::default(),
             cut: Arc::default(),
+            sftp_targets: Arc::default(),
         })
     }
 
@@ -277,6 +300,7 @@ impl Copies {
             dialogues,
             begun: Arc::default(),
             cut: Arc::default(),
+            sftp_targets: Arc::default(),
         })
     }
 
@@ -323,10 +347,47 @@ impl Copies {
         }
     }
 
+    /// Returns the command that takes the files at every target, if it is not the script.
+    #[must_use]
+    pub fn protocol_command(&self) -> Option<Vec<u8>> {
+        let Job::Copy(shared) = &self.job else {
+            return None;
+        };
+        let spec = &shared.spec;
+        let program = match spec.protocol {
+            CopyProtocol::Shell => return None,
+            CopyProtocol::Rcp => "rcp",
+            CopyProtocol::Scp => "scp",
+        };
+        Some(rcp::command(program, spec))
+    }
+
+    /// Records that a target has no shell, so that the next dialogue with it goes through the subsystem `sftp`. Returns
+    /// false if that was known, or if the run has no other way.
+    pub fn use_sftp(&self, target: TargetId) -> bool {
+        let has_other = match &self.job {
+            Job::Copy(shared) => shared.spec.protocol != CopyProtocol::Shell,
+            Job::Fetch(..) => true,
+        };
+        !has_other && lock(&self.sftp_targets).insert(target)
+    }
+
+    /// Returns the subsystem of ssh that takes the place of the command at a target, if one does.
+    #[must_use]
+    pub fn subsystem(&self, target: TargetId) -> Option<&'static str> {
+        lock(&self.sftp_targets).contains(&target).then_some("sftp")
+    }
+
     /// Begins the dialogue with a target whose command has started. A new attempt begins a new one.
     #[must_use]
     pub fn begin(&self, target: TargetId) -> Arc<Dialogue> {
         let host: Box<dyn HostDialogue> = match &self.job {
+            Job::Copy(shared) if shared.spec.protocol != CopyProtocol::Shell => {
+                Box::new(RcpCopy::new(shared, target))
+            }
+            Job::Copy(shared) if self.subsystem(target).is_some() => {
+                Box::new(SftpCopy::new(Arc::clone(shared), target))
+            }
             Job::Copy(shared) => {
                 let cut = self.lock_cut().get(&target).map_or(0, |cut| cut.attempts);
                 Box::new(HostCopy::new(Arc::clone(shared), target, cut))
@@ -407,7 +468,7 @@ impl Copies {
 
 impl Dialogues {
     fn lock(&self) -> MutexGuard<'_, HashMap<TargetId, Arc<Dialogue>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn get(&self, target: TargetId) -> Option<Arc<Dialogue>> {
@@ -417,6 +478,11 @@ impl Dialogues {
     fn clear(&self) {
         self.lock().clear();
     }
+}
+
+/// Locks a map or a set. A panic cannot leave it half changed, so a poisoned lock is usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Dialogue {

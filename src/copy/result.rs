@@ -1,5 +1,7 @@
 //! The result of a copy to one target, and its words.
 
+use super::host::EntryState;
+use super::snapshot::{Entry, EntryKind};
 use crate::error_text::printable;
 use crate::event::Copied;
 
@@ -27,9 +29,24 @@ pub struct CopyResult {
     pub note: Option<String>,
     /// Directory that may be left at the target.
     pub left: Option<String>,
+    /// True if nothing has answered that speaks the language of the dialogue, and little else came.
+    pub has_no_answer: bool,
 }
 
 impl CopyResult {
+    /// Counts what is sent, from the states of all entries.
+    pub(super) fn count(&mut self, entries: &[std::sync::Arc<Entry>], states: &[EntryState]) {
+        self.copied.changed |= states.iter().any(|state| *state != EntryState::Same);
+        for (entry, state) in entries.iter().zip(states) {
+            if let EntryKind::File(content) = &entry.kind
+                && state.is_sent()
+            {
+                self.copied.files += 1;
+                self.copied.bytes += content.length;
+            }
+        }
+    }
+
     /// Returns the line about a target that was only compared.
     #[must_use]
     pub fn check_text(&self) -> Option<String> {

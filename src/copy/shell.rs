@@ -1,10 +1,11 @@
 //! The parts of a dialogue with a shell that do not depend on its purpose: what is to be sent, replies as lines, and the
 //! first line of the script.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::blocks::Checksum;
+pub(super) use super::queue::Next;
+use super::queue::SendQueue;
 use super::snapshot::Segment;
 
 /// Maximum length of a line of a reply, in bytes. The longest honest one is a message of a program over there.
@@ -13,16 +14,8 @@ const MAX_LINE: usize = 16 * 1024;
 /// Maximum amount of output before the script answers: what start-up files of shells print.
 const MAX_NOISE: usize = 64 * 1024;
 
-/// Input of the target's command.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// A part of what is to be sent.
-    Segment(Segment),
-    /// Nothing before the target's next reply.
-    Wait,
-    /// The end: the target's input is to be closed.
-    End,
-}
+/// Maximum length of a text that refuses a command, in bytes.
+const MAX_REFUSAL: usize = 400;
 
 /// The programs that a target has.
 #[derive(Clone, Copy, Debug)]
@@ -55,74 +48,54 @@ pub(super) enum Hello {
 /// What is to be sent to a target's shell, and what is read of its replies.
 #[derive(Debug)]
 pub(super) struct ShellChannel {
-    queue: VecDeque<Segment>,
-    is_ended: bool,
+    queue: SendQueue,
     /// Start of a line of a reply.
     line: Vec<u8>,
     noise: usize,
+    /// First line that is none of the script.
+    first: Vec<u8>,
 }
 
 impl ShellChannel {
     /// Returns a channel that begins with the script.
     pub(super) fn new(script: &Arc<[u8]>) -> ShellChannel {
+        let mut queue = SendQueue::default();
+        queue.push(Segment::Bytes(Arc::clone(script).into()));
         ShellChannel {
-            queue: VecDeque::from([Segment::Bytes(Arc::clone(script).into())]),
-            is_ended: false,
+            queue,
             line: Vec::new(),
             noise: 0,
+            first: Vec::new(),
         }
     }
 
     /// Returns what is to be sent next.
     pub(super) fn next(&self) -> Next {
-        match self.queue.front() {
-            Some(segment) => Next::Segment(segment.clone()),
-            None if self.is_ended => Next::End,
-            None => Next::Wait,
-        }
+        self.queue.next()
     }
 
     /// Removes the first `n` bytes of what is to be sent. Returns how many of them are of a file.
     pub(super) fn advance(&mut self, n: u64) -> u64 {
-        let Some(first) = self.queue.front_mut() else {
-            return 0;
-        };
-        let of_file = match first {
-            Segment::Bytes(_) => 0,
-            Segment::File { .. } => n,
-        };
-        if n >= first.length() {
-            self.queue.pop_front();
-            return of_file;
-        }
-        match first {
-            Segment::Bytes(bytes) => bytes.advance(n as usize),
-            Segment::File { at, length, .. } => {
-                *at += n;
-                *length -= n;
-            }
-        }
-        of_file
+        self.queue.advance(n)
     }
 
     /// Appends a block of code.
     pub(super) fn send_block(&mut self, block: Vec<u8>) {
         let mut sent = format!("{}\n", block.len()).into_bytes();
         sent.extend(block);
-        self.queue.push_back(Segment::Bytes(sent.into()));
+        self.queue.push(Segment::Bytes(sent.into()));
     }
 
     /// Appends data. An empty segment would be the end of the input.
     pub(super) fn send(&mut self, segments: impl IntoIterator<Item = Segment>) {
-        let segments = segments.into_iter();
-        self.queue
-            .extend(segments.filter(|segment| segment.length() > 0));
+        segments
+            .into_iter()
+            .for_each(|segment| self.queue.push(segment));
     }
 
     /// Sends nothing more. The far side waits for the end of its input.
     pub(super) fn end(&mut self) {
-        self.queue.clear();
-        self.is_ended = true;
+        self.queue.end_now();
     }
 
     /// Takes bytes up to the end of a line from `data`. Returns the line when it is complete.
@@ -148,10 +121,10 @@ impl ShellChannel {
     pub(super) fn hello(&mut self, line: &[u8], nonce: &str) -> Hello {
         let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
         let [hello, checksum, attributes, archiver] = words.as_slice() else {
-            return self.noise(line.len());
+            return self.foreign(line);
         };
         if hello.strip_prefix(b"mrsh-") != Some(nonce.as_bytes()) {
-            return self.noise(line.len());
+            return self.foreign(line);
         }
         let Some(checksum) = Checksum::of_program(checksum) else {
             return Hello::Unexpected;
@@ -164,6 +137,13 @@ impl ShellChannel {
         })
     }
 
+    fn foreign(&mut self, line: &[u8]) -> Hello {
+        if self.first.is_empty() {
+            self.first = line.to_vec();
+        }
+        self.noise(line.len())
+    }
+
     /// Counts bytes that are no line of the script.
     pub(super) fn noise(&mut self, length: usize) -> Hello {
         self.noise += length + 1;
@@ -174,8 +154,18 @@ impl ShellChannel {
         }
     }
 
+    /// True if no more has come than a refusal: sshd itself prints a line if a host allows only SFTP.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.noise + self.line.len() <= MAX_REFUSAL
+    }
+
     /// Returns the start of what a host printed that never answered, if it printed anything.
     pub(super) fn silence(&self) -> Option<&[u8]> {
-        (self.noise > 0 || !self.line.is_empty()).then_some(&*self.line)
+        let first = if self.first.is_empty() {
+            &self.line
+        } else {
+            &self.first
+        };
+        (self.noise > 0 || !self.line.is_empty()).then_some(first)
     }
 }

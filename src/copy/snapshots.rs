@@ -140,6 +140,22 @@ impl Snapshots {
         }
     }
 
+    /// Reads sources that are the same for all targets.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_paths(
+        paths: &[PathBuf],
+        rules: SourceRules,
+    ) -> Result<Snapshots, SnapshotError> {
+        let sources: Vec<_> = paths.iter().cloned().map(SourcePaths::Common).collect();
+        Snapshots::read(&sources, None, rules, &[])
+    }
+
+    /// Returns all entries, each once.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let own = self.lists.iter().flatten();
+        self.common.entries.iter().chain(own).map(|entry| &**entry)
+    }
+
     /// Returns the snapshot of a target. If its sources are not those of all targets, the list is made anew, so that a
     /// run has only the lists of targets in progress.
     #[must_use]

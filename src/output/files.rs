@@ -222,7 +222,7 @@ fn check_labels(info: &RunInfo) -> io::Result<()> {
     for target in &*info.targets {
         if let Some(other) = hosts.insert(&target.label, &target.host) {
             return Err(io::Error::other(format!(
-                "{other} and {} would both write to {}: give them labels of their own \
+                "{other} and {} would both write to a file named {}: give them labels of their own \
                  (label= in a hosts file)",
                 target.host,
                 file_name(&target.label)

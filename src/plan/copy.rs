@@ -5,9 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::source_paths;
-use crate::cli::Cli;
+use crate::cli::{Cli, ProtocolArg};
 use crate::copy::{
-    CommandStderr, CopySpec, MissingDirectories, Snapshots, SourcePaths, SourceRules,
+    CommandStderr, CopyProtocol, CopySpec, EntryKind, MissingDirectories, Snapshots, SourcePaths,
+    SourceRules,
 };
 use crate::error::Error;
 use crate::event::Notice;
@@ -26,8 +27,16 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
     };
     for (is_set, text) in [
         (
-            cli.raw,
+            cli.raw && cli.protocol.is_none(),
             "--copy needs a shell at the hosts, so it cannot be used with --raw",
+        ),
+        (
+            cli.protocol.is_some() && !cli.command.is_empty() && !has_exec,
+            "--protocol is for targets without a shell, so no COMMAND can follow",
+        ),
+        (
+            cli.protocol.is_some() && cli.swap,
+            "--protocol replaces each file in its place, so it cannot be used with --swap",
         ),
         (
             cli.stdin,
@@ -66,6 +75,16 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
         mode: cli.mode,
     };
     let snapshots = Snapshots::read(&sources, name, rules, &info.targets)?;
+    if cli.protocol.is_some()
+        && let Some(entry) = snapshots
+            .entries()
+            .find(|entry| entry.name.contains(&b'\n'))
+    {
+        return Err(Error::Copy(format!(
+            "--protocol cannot send a name with a newline: {}",
+            entry.name.escape_ascii()
+        )));
+    }
     Ok(Some(CopySpec {
         snapshots,
         directory,
@@ -85,6 +104,11 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
         swap: cli.swap,
         check: cli.check,
         diff: cli.check && cli.diff,
+        protocol: match cli.protocol {
+            None => CopyProtocol::Shell,
+            Some(ProtocolArg::Rcp) => CopyProtocol::Rcp,
+            Some(ProtocolArg::Scp) => CopyProtocol::Scp,
+        },
     }))
 }
 
@@ -169,5 +193,23 @@ pub(super) fn notice(spec: &CopySpec) -> Option<Notice> {
             "not copied, since it is not a file, directory or link ({kind}): {}{others}",
             first.display()
         ),
+    })
+}
+
+/// Returns a notice about symbolic links, if the protocol has none.
+pub(super) fn link_notice(spec: &CopySpec) -> Option<Notice> {
+    if spec.protocol == CopyProtocol::Shell {
+        return None;
+    }
+    let entries = spec.snapshots.entries();
+    let links = entries.filter(|entry| matches!(entry.kind, EntryKind::Link(_)));
+    let text = match links.count() {
+        0 => return None,
+        1 => "not copied, since --protocol has no symbolic links: 1 link".to_owned(),
+        n => format!("not copied, since --protocol has no symbolic links: {n} links"),
+    };
+    Some(Notice {
+        verbose: false,
+        text,
     })
 }

@@ -105,6 +105,8 @@ pub(super) struct Attempts {
     current: Option<Attempt>,
     /// The current wait, if it counts as a phase.
     wait: Option<PhaseWait>,
+    /// The failure of a copy at a target without a shell, while it is tried over SFTP.
+    without_shell: Option<Box<Failure>>,
 }
 
 /// A wait whose time is counted as a phase of the target.
@@ -196,11 +198,15 @@ pub(super) async fn run<T: Transport>(
             };
         }
         Err(NotConnected::Failed { error, retryable }) => {
+            let is_denied = matches!(error, TransportError::Denied { .. });
+            if is_denied && may_use_sftp(&context, id) {
+                return with_sftp(attempts.facts, attempts.failed, Failure::from(error));
+            }
             return after_failure(&context, id, attempts, error, retryable);
         }
     };
     let mut facts = attempts.facts;
-    let failed = attempts.failed;
+    let (failed, without_shell) = (attempts.failed, attempts.without_shell.take());
     // They hold the addresses of the target, and the task lasts as long as its command.
     drop(attempts);
     let chunks = context.output.clone();
@@ -216,6 +222,10 @@ pub(super) async fn run<T: Transport>(
     if let Some(copies) = &context.copies
         && let Some(result) = copies.end(id, output.sent()).await
     {
+        let has_no_shell = result.has_no_answer && matches!(outcome, Outcome::Exited(_));
+        if has_no_shell && without_shell.is_none() && may_use_sftp(&context, id) {
+            return with_sftp(facts, failed, copy_failure(&result));
+        }
         if failed < context.policy.retries
             && let Some(cause) = retry::repeatable_copy(&outcome, &result)
         {
@@ -246,9 +256,40 @@ pub(super) async fn run<T: Transport>(
                 })
                 .await;
         }
-        outcome = after_copy(outcome, &result);
+        outcome = match without_shell {
+            Some(first) if has_no_shell => Outcome::Failed(*first),
+            // There was no command whose status would count.
+            Some(_) if result.done => Outcome::Exited(RemoteExit::Code(0)),
+            _ => after_copy(outcome, &result),
+        };
     }
     TaskResult::Ended(TargetResult { outcome, facts })
+}
+
+/// True if a copy to a target without a shell can be tried over SFTP. Records that it is.
+fn may_use_sftp<T: Transport>(context: &TaskContext<T>, id: TargetId) -> bool {
+    let Some(copies) = &context.copies else {
+        return false;
+    };
+    let target = &context.targets[id.index()];
+    context.transport.has_subsystems(target) && copies.use_sftp(id)
+}
+
+/// Returns a wait that ends at once, for an attempt over SFTP. `first` stands if that is refused too.
+fn with_sftp(facts: Facts, failed: u32, first: Failure) -> TaskResult {
+    let mut attempts = Box::new(Attempts {
+        facts,
+        failed,
+        without_shell: Some(Box::new(first)),
+        ..Attempts::default()
+    });
+    let wait = WaitReason::Retry(Duration::ZERO);
+    attempts.begin_wait(&wait);
+    TaskResult::Waits {
+        wait,
+        attempts,
+        failure: None,
+    }
 }
 
 /// Returns the outcome of a command that was to install files.
@@ -256,8 +297,8 @@ fn after_copy(outcome: Outcome, result: &CopyResult) -> Outcome {
     match outcome {
         Outcome::Exited(_) if result.done => outcome,
         // The message of the target says more than the end of its connection.
-        Outcome::Exited(_) => copy_failed(result),
-        Outcome::Failed(_) if result.error.is_some() => copy_failed(result),
+        Outcome::Exited(_) => Outcome::Failed(copy_failure(result)),
+        Outcome::Failed(_) if result.error.is_some() => Outcome::Failed(copy_failure(result)),
         Outcome::Failed(mut failure) if !result.done => {
             failure.message.push_str(&result.remains());
             Outcome::Failed(failure)
@@ -266,15 +307,15 @@ fn after_copy(outcome: Outcome, result: &CopyResult) -> Outcome {
     }
 }
 
-fn copy_failed(result: &CopyResult) -> Outcome {
-    Outcome::Failed(Failure {
+fn copy_failure(result: &CopyResult) -> Failure {
+    Failure {
         class: FailureClass::Copy,
         phase: Phase::Run,
         message: result.message(),
         common: result.common(),
         help: None,
         password: PasswordUse::None,
-    })
+    }
 }
 
 /// The reason why an attempt has no session.
@@ -310,7 +351,10 @@ fn after_failure<T>(
     if !retryable && retry::may_have_started(&error) {
         facts.left_running = LeftRunning::Maybe;
     }
-    let mut failure = Failure::from(error);
+    let mut failure = match (attempts.without_shell, &error) {
+        (Some(first), TransportError::Denied { .. }) => *first,
+        _ => Failure::from(error),
+    };
     // An earlier attempt may have been cut off in the middle of a copy.
     let remains = context.copies.as_ref().map(|copies| copies.remains(id));
     if let Some(remains) = remains.filter(|text| !text.is_empty()) {
@@ -430,7 +474,7 @@ async fn carry<T: Transport>(
             error = out_of_time(context, &command_clock, facts) => Outcome::Failed(error.into()),
             () = context.abandoned(id) => {
                 // The result of the copy takes the place of this outcome.
-                let outcome = copy_failed(&CopyResult::default());
+                let outcome = Outcome::Failed(copy_failure(&CopyResult::default()));
                 let left = Box::pin(stop(context, output, session, cancelled)).await;
                 return (outcome, left);
             }

@@ -103,6 +103,15 @@ impl Transport for AnyTransport {
         }
     }
 
+    fn has_subsystems(&self, target: &Target) -> bool {
+        match self.choose(target) {
+            ChosenTransport::Rsh(rsh) => rsh.has_subsystems(target),
+            ChosenTransport::Ssh(ssh) => ssh.has_subsystems(target),
+            ChosenTransport::OpenSsh(openssh) => openssh.has_subsystems(target),
+            ChosenTransport::Exec(exec) => exec.has_subsystems(target),
+        }
+    }
+
     fn time_wait(&self) -> Option<usize> {
         // rsh alone counts: by default the kernel chooses the source ports of ssh.
         self.rsh.as_ref().and_then(Transport::time_wait)

@@ -129,6 +129,11 @@ pub trait Transport: Send + Sync + 'static {
         budget: &mut Budget,
     ) -> impl Future<Output = Result<Self::Session, AttemptError>> + Send;
 
+    /// True if a target can have a subsystem of ssh in the place of the command.
+    fn has_subsystems(&self, _: &Target) -> bool {
+        false
+    }
+
     /// Returns the number of connections from the run's source ports to its targets that this machine has in TIME_WAIT
     /// since the run began; `None` if it is unknown or the kernel chose the ports.
     fn time_wait(&self) -> Option<usize> {

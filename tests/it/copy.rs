@@ -7,7 +7,9 @@ mod fetch;
 mod fetch_hostile;
 mod own_sources;
 mod owners;
+mod rcp;
 mod retries;
+mod sftp;
 mod swap;
 mod tree;
 

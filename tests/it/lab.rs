@@ -131,6 +131,11 @@ fn ssh_commands() {
 }
 
 #[test]
+fn ssh_copies_without_a_shell() {
+    case("ssh_sftp", &[]);
+}
+
+#[test]
 fn ssh_hosts_on_the_way() {
     case("ssh_jump", &[]);
 }

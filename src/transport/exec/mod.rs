@@ -16,6 +16,7 @@ pub use process::{DESCRIPTORS, LocalProcess};
 pub use template::{Template, TemplateValues, UnknownPlaceholder};
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Instant;
 
 /// Settings that all local commands of a run share.
@@ -70,6 +71,10 @@ impl Transport for ExecTransport {
         if let Some(script) = self.input.as_ref().and_then(Input::script) {
             words.extend(["sh", "-c"].map(OsString::from));
             words.push(script.into());
+        }
+        if let Some(command) = self.input.as_ref().and_then(Input::protocol_command) {
+            words.extend(["sh", "-c"].map(OsString::from));
+            words.push(OsString::from_vec(command));
         }
         let began = Instant::now();
         let reads = self.input.is_some();

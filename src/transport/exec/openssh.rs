@@ -82,6 +82,9 @@ impl OpenSshTransport {
         if let Some(script) = input.as_ref().and_then(Input::script) {
             options.command = script_command(&script);
         }
+        if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
+            options.command = command;
+        }
         Ok(OpenSshTransport {
             options,
             input,
@@ -90,8 +93,8 @@ impl OpenSshTransport {
         })
     }
 
-    /// Returns the arguments for one host.
-    fn words(&self, target: &Target) -> Vec<OsString> {
+    /// Returns the arguments for one host, with a subsystem in the place of the command if there is one.
+    fn words(&self, target: &Target, subsystem: Option<&str>) -> Vec<OsString> {
         let OpenSshOptions {
             user,
             port,
@@ -129,8 +132,14 @@ impl OpenSshTransport {
         if let Some(port) = target.port.or(*port) {
             words.extend(["-p".into(), port.to_string().into()]);
         }
+        if subsystem.is_some() {
+            words.push("-s".into());
+        }
         words.extend(["--".into(), (*target.host).into()]);
-        words.push(OsString::from_vec(command.clone()));
+        words.push(match subsystem {
+            Some(name) => name.into(),
+            None => OsString::from_vec(command.clone()),
+        });
         words
     }
 
@@ -275,7 +284,13 @@ impl Transport for OpenSshTransport {
         route.phase = Phase::Login;
         let before = budget.left();
         let reads = self.input.is_some();
-        let mut process = process::start(id, &self.words(target), self.options.stderr, reads)?;
+        let subsystem = self.input.as_ref().and_then(|input| input.subsystem(id));
+        let stderr = match self.options.stderr {
+            // The standard output of a subsystem is a protocol.
+            StderrMode::Merge if subsystem.is_some() => StderrMode::Separate,
+            stderr => stderr,
+        };
+        let mut process = process::start(id, &self.words(target, subsystem), stderr, reads)?;
         route.facts.attempts += 1;
         let mut early = EarlyOutput::default();
         let login = budget.spend(self.login(target, &mut process, &mut early));
@@ -292,6 +307,10 @@ impl Transport for OpenSshTransport {
         process.put_back(Stream::Stdout, early.out);
         process.feed(self.input.as_ref());
         Ok(OpenSshSession(process))
+    }
+
+    fn has_subsystems(&self, _: &Target) -> bool {
+        true
     }
 
     fn notices(&self) -> Vec<String> {
@@ -361,7 +380,7 @@ mod tests {
             inventory: Some(from.into()),
             ..target(None, None)
         };
-        let words = transport().words(&target);
+        let words = transport().words(&target, None);
         let at = |word: &str| words.iter().position(|found| found == word).unwrap();
         assert!(at("Compression=yes") < at("IdentityFile=\"k\""));
         assert!(at("IdentityFile=\"k\"") < at("BatchMode=yes"));
@@ -371,7 +390,7 @@ mod tests {
     fn the_arguments_are_options_the_host_and_the_command() {
         let transport = transport();
         let words = |target| {
-            let words = transport.words(&target);
+            let words = transport.words(&target, None);
             let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();
             words.join(" ").replace(&transport.token, "TOKEN")
         };
@@ -382,6 +401,8 @@ mod tests {
         );
         let own = words(target(Some("root"), Some(2222)));
         assert!(own.ends_with(" -l root -p 2222 -- n1 -x; uptime"), "{own}");
+        let words = transport.words(&target(None, None), Some("sftp"));
+        assert_eq!(words[words.len() - 4..], ["-s", "--", "n1", "sftp"]);
     }
 
     #[test]

@@ -173,10 +173,20 @@ impl Input {
         Input(InputSource::Copies(copies))
     }
 
-    /// Returns the shell command that reads this input, if the command is not the user's.
+    /// Returns the shell command that reads this input, if the command is not the user's and is a script.
     #[must_use]
     pub fn script(&self) -> Option<String> {
-        self.copies().map(Copies::command)
+        let copies = self.copies()?;
+        copies
+            .protocol_command()
+            .is_none()
+            .then(|| copies.command())
+    }
+
+    /// Returns the command that reads this input, if it is neither the user's nor a script.
+    #[must_use]
+    pub fn protocol_command(&self) -> Option<Vec<u8>> {
+        self.copies()?.protocol_command()
     }
 
     /// Returns the copies, if the commands install files.
@@ -186,6 +196,12 @@ impl Input {
             InputSource::Copies(copies) => Some(copies),
             InputSource::Shared(_) => None,
         }
+    }
+
+    /// Returns the subsystem of ssh that takes the place of the command at a target, if one does.
+    #[must_use]
+    pub fn subsystem(&self, target: TargetId) -> Option<&'static str> {
+        self.copies()?.subsystem(target)
     }
 
     /// Waits up to `LOOK_AHEAD` for the end, so that the length is known for all targets. Returns earlier if the input

@@ -122,11 +122,14 @@ impl RshTransport {
     /// # Errors
     /// The system has no random bytes for the end marker.
     pub fn new(
-        options: RshOptions,
+        mut options: RshOptions,
         input: Option<Input>,
         pool: PortPool,
         resolver: NameResolver,
     ) -> io::Result<Self> {
+        if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
+            options.command = command;
+        }
         let marker = if options.raw {
             None
         } else {

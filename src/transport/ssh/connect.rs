@@ -250,19 +250,32 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
     }
 }
 
-/// Opens a channel and starts the command on it. Sets `asked` before the request for the command is sent.
+/// The program that is started on a channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ChannelProgram<'a> {
+    /// A command, for the login shell.
+    Command(&'a [u8]),
+    /// A subsystem of the server.
+    Subsystem(&'a str),
+}
+
+/// Opens a channel and starts a program on it. Sets `asked` before the request for the program is sent.
 pub(super) async fn exec(
     peer: &mut Peer,
-    command: &[u8],
+    program: ChannelProgram<'_>,
     environment: &[(String, String)],
     asked: &mut bool,
 ) -> Result<Channel, TransportError> {
     let refused = |peer: &Peer, fault: Fault| match fault.code {
         raw::LIBSSH2_ERROR_CHANNEL_FAILURE | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
-            TransportError::denied(format!(
-                "the server does not run the command: {}",
-                fault.text
-            ))
+            TransportError::denied(match program {
+                ChannelProgram::Command(_) => {
+                    format!("the server does not run the command: {}", fault.text)
+                }
+                ChannelProgram::Subsystem(name) => {
+                    format!("the server has no subsystem {name}: {}", fault.text)
+                }
+            })
         }
         _ => lost(peer, Phase::Start, fault),
     };
@@ -281,7 +294,11 @@ pub(super) async fn exec(
         }
     }
     *asked = true;
-    let started = peer.drive(|peer| peer.exec(channel, command)).await;
+    let start = peer.drive(|peer| match program {
+        ChannelProgram::Command(command) => peer.exec(channel, command),
+        ChannelProgram::Subsystem(name) => peer.subsystem(channel, name),
+    });
+    let started = start.await;
     started.map_err(|fault| refused(peer, fault))?;
     peer.pipe_mut().lift_limit(1);
     Ok(channel)

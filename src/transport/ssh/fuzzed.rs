@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::algorithms::Algorithms;
 use super::auth::{Credentials, PASSWORD, log_in};
-use super::connect::{self, ConnectFailure, EXCHANGES, LoginProgress};
+use super::connect::{self, ChannelProgram, ConnectFailure, EXCHANGES, LoginProgress};
 use super::pipe::ServerStream;
 use super::session::{SessionState, SshSession, StreamOptions};
 use super::trials::Trials;
@@ -93,7 +93,8 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
         trials: &Trials::default(),
     };
     log_in(&mut peer, &credentials, &mut progress).await?;
-    let channel = connect::exec(&mut peer, b"command", &[], &mut false).await?;
+    let program = ChannelProgram::Command(b"command");
+    let channel = connect::exec(&mut peer, program, &[], &mut false).await?;
     let mut session = SshSession {
         id: TargetId(0),
         peer,

@@ -23,7 +23,7 @@ use crate::targets::{Target, TargetId};
 use crate::transport::rsh::wrap::script_command;
 use auth::{Credentials, LoginKey};
 use config_fault::ConfigFault;
-use connect::{ConnectFailure, EXCHANGES, LoginProgress};
+use connect::{ChannelProgram, ConnectFailure, EXCHANGES, LoginProgress};
 use ffi::{Channel, Peer};
 use jump::JumpSessions;
 use jump_hosts::jump_error;
@@ -157,6 +157,9 @@ impl SshTransport {
     ) -> Result<SshTransport, SshError> {
         if let Some(script) = input.as_ref().and_then(Input::script) {
             options.command = script_command(&script);
+        }
+        if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
+            options.command = command;
         }
         let setup = setup::prepare(&options, secrets, targets, notes).await?;
         Ok(SshTransport {
@@ -405,9 +408,13 @@ impl Transport for SshTransport {
         let mut logged_in = login.await?;
         route.phase = Phase::Start;
         let environment = host.environment(self.options.config.environment());
-        let command = &self.options.command;
+        let subsystem = self.input.as_ref().and_then(|input| input.subsystem(id));
+        let program = match subsystem {
+            Some(name) => ChannelProgram::Subsystem(name),
+            None => ChannelProgram::Command(&self.options.command),
+        };
         let before = budget.left();
-        let start = connect::exec(&mut logged_in.peer, command, &environment, &mut route.asked);
+        let start = connect::exec(&mut logged_in.peer, program, &environment, &mut route.asked);
         let started = budget.spend(start).await;
         *route.facts.start.get_or_insert_default() += before - budget.left();
         let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Start)));
@@ -416,7 +423,15 @@ impl Transport for SshTransport {
             let seconds = u32::try_from(interval.as_secs()).unwrap_or(u32::MAX);
             logged_in.peer.set_keep_alive(seconds.max(1));
         }
-        Ok(self.session(id, &host, logged_in, channel))
+        let mut session = self.session(id, &host, logged_in, channel);
+        if subsystem.is_some() {
+            session.options = session.options.for_subsystem();
+        }
+        Ok(session)
+    }
+
+    fn has_subsystems(&self, _: &Target) -> bool {
+        true
     }
 
     fn notices(&self) -> Vec<String> {

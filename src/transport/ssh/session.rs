@@ -60,6 +60,16 @@ pub(super) struct StreamOptions {
     pub(super) raw: bool,
 }
 
+impl StreamOptions {
+    /// Returns the options for a subsystem. Its standard output is a protocol, and some servers send no exit for it.
+    pub(super) fn for_subsystem(self) -> StreamOptions {
+        StreamOptions {
+            stderr: self.stderr.map(|_| Stream::Stderr),
+            raw: true,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionState {
     Running,

@@ -102,10 +102,18 @@ impl Peer {
 
     /// Starts a command in the channel.
     pub(crate) fn exec(&mut self, channel: Channel, command: &[u8]) -> Step<()> {
-        const KIND: &[u8] = b"exec";
+        self.start(channel, b"exec", command)
+    }
+
+    /// Starts a subsystem in the channel (RFC 4254, section 6.5).
+    pub(crate) fn subsystem(&mut self, channel: Channel, name: &str) -> Step<()> {
+        self.start(channel, b"subsystem", name.as_bytes())
+    }
+
+    fn start(&mut self, channel: Channel, kind: &'static [u8], argument: &[u8]) -> Step<()> {
         let (Ok(kind_length), Ok(length)) = (
-            c_uint::try_from(KIND.len()),
-            c_uint::try_from(command.len()),
+            c_uint::try_from(kind.len()),
+            c_uint::try_from(argument.len()),
         ) else {
             return Err(Fault::bad_use("the command is too long"));
         };
@@ -113,9 +121,9 @@ impl Peer {
         let code = unsafe {
             raw::libssh2_channel_process_startup(
                 self.pointer(channel),
-                KIND.as_ptr().cast(),
+                kind.as_ptr().cast(),
                 kind_length,
-                command.as_ptr().cast(),
+                argument.as_ptr().cast(),
                 length,
             )
         };
