@@ -42,9 +42,9 @@ use fetch::{FetchShared, FetchSpec, HostFetch, Writer};
 use host::HostCopy;
 use rcp::RcpCopy;
 pub use result::CopyResult;
-use sftp::SftpCopy;
 #[cfg(fuzzing)]
 pub use sftp::fuzzed::replay;
+use sftp::{SftpCopy, SftpFetch};
 use shell::Next;
 pub use snapshot::{EntryKind, Segment};
 pub use snapshot_error::SnapshotError;
@@ -367,7 +367,7 @@ impl Copies {
     pub fn use_sftp(&self, target: TargetId) -> bool {
         let has_other = match &self.job {
             Job::Copy(shared) => shared.spec.protocol != CopyProtocol::Shell,
-            Job::Fetch(..) => true,
+            Job::Fetch(..) => false,
         };
         !has_other && lock(&self.sftp_targets).insert(target)
     }
@@ -391,6 +391,9 @@ impl Copies {
             Job::Copy(shared) => {
                 let cut = self.lock_cut().get(&target).map_or(0, |cut| cut.attempts);
                 Box::new(HostCopy::new(Arc::clone(shared), target, cut))
+            }
+            Job::Fetch(shared, _) if self.subsystem(target).is_some() => {
+                Box::new(SftpFetch::new(Arc::clone(shared), target))
             }
             Job::Fetch(shared, _) => Box::new(HostFetch::new(Arc::clone(shared), target)),
         };

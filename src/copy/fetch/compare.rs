@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::host::{HostFetch, Step};
 use super::local::{LocalError, display, is_directory, is_file};
 use super::remote::{LocalState, RemoteEntry, RemoteKind};
+use crate::copy::blocks::Checksum;
 
 /// The reason why an entry cannot be compared.
 enum CompareError {
@@ -20,13 +21,9 @@ impl From<LocalError> for CompareError {
 
 impl HostFetch {
     /// Compares the list with what is here, and asks for checksums of what may be the same.
-    pub(super) fn compare(&mut self) {
-        for index in 0..self.list.entries.len() {
-            match self.state(index) {
-                Ok(state) => self.list.entries[index].state = state,
-                Err(CompareError::Here(error)) => return self.fail_here(&error),
-                Err(CompareError::Shape(text)) => return self.fail(text),
-            }
+    pub(in crate::copy) fn compare(&mut self) {
+        if !self.set_states() {
+            return;
         }
         let same_size = self
             .entries(|entry| entry.kind == RemoteKind::File && entry.state == LocalState::Unknown);
@@ -35,6 +32,24 @@ impl HostFetch {
             return self.after_compare();
         }
         self.step = Step::Sums(batches, Vec::new());
+    }
+
+    /// Sets the states of all entries as far as they are known without a checksum; false after a failure.
+    pub(in crate::copy) fn set_states(&mut self) -> bool {
+        for index in 0..self.list.entries.len() {
+            match self.state(index) {
+                Ok(state) => self.list.entries[index].state = state,
+                Err(CompareError::Here(error)) => {
+                    self.fail_here(&error);
+                    return false;
+                }
+                Err(CompareError::Shape(text)) => {
+                    self.fail(text);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Returns the state of an entry as far as it is known without a checksum.
@@ -77,7 +92,7 @@ impl HostFetch {
         })
     }
 
-    pub(super) fn on_sums(
+    pub(in crate::copy) fn on_sums(
         &mut self,
         line: &[u8],
         mut batches: VecDeque<Vec<usize>>,
@@ -92,7 +107,7 @@ impl HostFetch {
                 let is_whole = sums.len() == batch.len();
                 for (place, &index) in batch.iter().enumerate() {
                     let state = if is_whole {
-                        self.compare_sum(index, &sums[place])
+                        self.compare_sum(index, &sums[place], self.programs.checksum)
                     } else {
                         Ok(LocalState::Differs)
                     };
@@ -109,11 +124,15 @@ impl HostFetch {
         self.step = Step::Sums(batches, sums);
     }
 
-    fn compare_sum(&self, index: usize, sum: &[u8]) -> Result<LocalState, LocalError> {
+    /// Compares a file that is here with the checksum of the one over there.
+    pub(in crate::copy) fn compare_sum(
+        &self,
+        index: usize,
+        sum: &[u8],
+        checksum: Checksum,
+    ) -> Result<LocalState, LocalError> {
         let entry = &self.list.entries[index];
-        let own = self
-            .directory
-            .checksum(&entry.name, self.programs.checksum)?;
+        let own = self.directory.checksum(&entry.name, checksum)?;
         if own.as_bytes() != sum {
             return Ok(LocalState::Differs);
         }
@@ -132,6 +151,23 @@ impl HostFetch {
     }
 
     fn after_compare(&mut self) {
+        let has_changes = self.count_changes();
+        if !has_changes {
+            return self.finish();
+        }
+        if let Err(error) = self.directory.stage() {
+            return self.fail_here(&error);
+        }
+        let files = self.changed_files();
+        self.ask_data(self.batches(&files));
+    }
+
+    fn changed_files(&self) -> Vec<usize> {
+        self.entries(|entry| entry.kind == RemoteKind::File && entry.state == LocalState::Differs)
+    }
+
+    /// Counts what is different, for the result. Returns true if something is to be changed here.
+    pub(in crate::copy) fn count_changes(&mut self) -> bool {
         for index in 0..self.list.entries.len() {
             // The file is replaced, so its further names are too.
             if let RemoteKind::HardLink(first) = self.list.entries[index].kind
@@ -140,19 +176,12 @@ impl HostFetch {
                 self.list.entries[index].state = LocalState::Differs;
             }
         }
-        let files = self
-            .entries(|entry| entry.kind == RemoteKind::File && entry.state == LocalState::Differs);
+        let files = self.changed_files();
         self.result.copied.files = files.len() as u64;
-        self.result.copied.bytes = files.iter().map(|&f| self.list.entries[f].size).sum();
+        self.result.copied.bytes = files.iter().map(|&file| self.list.entries[file].size).sum();
         let is_same = |entry: &RemoteEntry| entry.state == LocalState::Same;
         self.result.copied.changed = !self.list.entries.iter().all(is_same);
         self.result.check = self.shared.spec.check;
-        if self.shared.spec.check || !self.result.copied.changed {
-            return self.finish();
-        }
-        if let Err(error) = self.directory.stage() {
-            return self.fail_here(&error);
-        }
-        self.ask_data(self.batches(&files));
+        self.result.copied.changed && !self.shared.spec.check
     }
 }

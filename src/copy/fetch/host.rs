@@ -16,7 +16,7 @@ use crate::targets::TargetId;
 
 /// The reply that is awaited.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(in crate::copy) enum Step {
     Hello,
     /// The list of the pattern before this index.
     List(usize),
@@ -39,19 +39,19 @@ pub(super) enum Step {
 /// The dialogue with one target.
 #[derive(Debug)]
 pub(in crate::copy) struct HostFetch {
-    pub(super) shared: Arc<FetchShared>,
+    pub(in crate::copy) shared: Arc<FetchShared>,
     target: TargetId,
-    pub(super) shell: ShellChannel,
-    pub(super) step: Step,
-    pub(super) programs: FarPrograms,
-    pub(super) list: RemoteList,
-    pub(super) directory: HostDirectory,
+    pub(in crate::copy) shell: ShellChannel,
+    pub(in crate::copy) step: Step,
+    pub(in crate::copy) programs: FarPrograms,
+    pub(in crate::copy) list: RemoteList,
+    pub(in crate::copy) directory: HostDirectory,
     /// Files whose checksum is to be compared with that of their first bytes.
-    pub(super) changed_meanwhile: Vec<usize>,
+    pub(in crate::copy) changed_meanwhile: Vec<usize>,
     /// Number of bytes of content that have arrived.
-    pub(super) received: u64,
+    pub(in crate::copy) received: u64,
     is_abandoned: bool,
-    pub(super) result: CopyResult,
+    pub(in crate::copy) result: CopyResult,
 }
 
 impl HostFetch {
@@ -87,7 +87,7 @@ impl HostFetch {
         host
     }
 
-    pub(super) fn fail(&mut self, text: String) {
+    pub(in crate::copy) fn fail(&mut self, text: String) {
         self.result.error.get_or_insert(text);
         self.step = Step::Ended;
         // The far side waits for the end of its input.
@@ -96,22 +96,22 @@ impl HostFetch {
     }
 
     /// Fails because of something that an honest target never sends, or that it must stop sending.
-    pub(super) fn abandon(&mut self, text: String) {
+    pub(in crate::copy) fn abandon(&mut self, text: String) {
         self.fail(text);
         self.is_abandoned = true;
     }
 
-    pub(super) fn fail_protocol(&mut self, what: &str) {
+    pub(in crate::copy) fn fail_protocol(&mut self, what: &str) {
         self.abandon(format!("the host's shell answered with {what}"));
     }
 
-    pub(super) fn fail_unexpected(&mut self, line: &[u8]) {
+    pub(in crate::copy) fn fail_unexpected(&mut self, line: &[u8]) {
         let text = format!("an unexpected line: {}", message(line));
         self.fail_protocol(&text);
     }
 
     /// Fails because of a file or directory on this machine.
-    pub(super) fn fail_here(&mut self, error: &LocalError) {
+    pub(in crate::copy) fn fail_here(&mut self, error: &LocalError) {
         let directory = &self.shared.spec.directories[self.target.index()];
         let mut path = self.shared.spec.path.join(directory);
         if !error.name.is_empty() {
@@ -123,12 +123,12 @@ impl HostFetch {
     }
 
     /// Returns a name as it is over there.
-    fn far_name(&self, name: &[u8], is_absolute: bool) -> String {
+    pub(in crate::copy) fn far_name(&self, name: &[u8], is_absolute: bool) -> String {
         let slash = if is_absolute { "/" } else { "" };
         format!("{slash}{}", message(name))
     }
 
-    pub(super) fn far_name_of(&self, entry: usize) -> String {
+    pub(in crate::copy) fn far_name_of(&self, entry: usize) -> String {
         let entry = &self.list.entries[entry];
         self.far_name(&entry.name, entry.is_absolute)
     }
@@ -198,7 +198,7 @@ impl HostFetch {
         }
     }
 
-    fn fail_list(&mut self, fault: &ListFault, is_absolute: bool) {
+    pub(in crate::copy) fn fail_list(&mut self, fault: &ListFault, is_absolute: bool) {
         match fault {
             ListFault::Missing(name) => {
                 let name = self.far_name(name, is_absolute);
@@ -221,11 +221,9 @@ impl HostFetch {
     }
 
     fn after_list(&mut self) {
-        if let (true, Some(name)) = (self.list.entries.is_empty(), self.list.special.first()) {
-            let name = message(name);
-            return self.fail(format!("{name}: is a device, socket or fifo"));
+        if let Some(refusal) = self.check_kinds() {
+            return self.fail(refusal);
         }
-        self.result.note = self.note();
         let entries = self.entries(|entry| !matches!(entry.kind, RemoteKind::Link(_)));
         let batches = self.ask("about", &entries);
         if batches.is_empty() {
@@ -253,7 +251,7 @@ impl HostFetch {
         (!texts.is_empty()).then(|| texts.concat())
     }
 
-    pub(super) fn entries(&self, is_wanted: impl Fn(&RemoteEntry) -> bool) -> Vec<usize> {
+    pub(in crate::copy) fn entries(&self, is_wanted: impl Fn(&RemoteEntry) -> bool) -> Vec<usize> {
         let entries = &self.list.entries;
         (0..entries.len())
             .filter(|&index| is_wanted(&entries[index]))
@@ -261,7 +259,7 @@ impl HostFetch {
     }
 
     /// Sends calls of a function with the names of these entries. Returns its batches.
-    pub(super) fn ask(&mut self, call: &str, entries: &[usize]) -> VecDeque<Vec<usize>> {
+    pub(in crate::copy) fn ask(&mut self, call: &str, entries: &[usize]) -> VecDeque<Vec<usize>> {
         let batches = self.batches(entries);
         let mut block = Vec::new();
         for batch in &batches {
@@ -274,7 +272,7 @@ impl HostFetch {
     }
 
     /// Returns the entries in parts that fit into one call each, and that are below one directory.
-    pub(super) fn batches(&self, entries: &[usize]) -> VecDeque<Vec<usize>> {
+    pub(in crate::copy) fn batches(&self, entries: &[usize]) -> VecDeque<Vec<usize>> {
         let all = &self.list.entries;
         let (root, home): (Vec<usize>, Vec<usize>) =
             entries.iter().partition(|&&index| all[index].is_absolute);
@@ -285,7 +283,7 @@ impl HostFetch {
         batches
     }
 
-    pub(super) fn push_call(&self, call: &str, batch: &[usize], block: &mut Vec<u8>) {
+    pub(in crate::copy) fn push_call(&self, call: &str, batch: &[usize], block: &mut Vec<u8>) {
         push_cd(self.list.entries[batch[0]].is_absolute, block);
         block.extend_from_slice(call.as_bytes());
         for &index in batch {
@@ -339,17 +337,30 @@ impl HostFetch {
 
     fn after_about(&mut self) {
         self.list.inodes = HashMap::new();
+        match self.check_size() {
+            Some(refusal) => self.fail(refusal),
+            None => self.ask_links(),
+        }
+    }
+
+    /// Returns an error if there is nothing that can be fetched. Notes what is left out.
+    pub(in crate::copy) fn check_kinds(&mut self) -> Option<String> {
+        if let (true, Some(name)) = (self.list.entries.is_empty(), self.list.special.first()) {
+            return Some(format!("{}: is a device, socket or fifo", message(name)));
+        }
+        self.result.note = self.note();
+        None
+    }
+
+    /// Returns an error if the files are too large.
+    pub(in crate::copy) fn check_size(&self) -> Option<String> {
         let files = self.list.entries.iter();
         let total = files
             .filter(|entry| entry.kind == RemoteKind::File)
             .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
         let most = self.shared.spec.max_size;
-        if total > most {
-            return self.fail(format!(
-                "the files have {total} bytes, more than --max-size {most} allows"
-            ));
-        }
-        self.ask_links();
+        (total > most)
+            .then(|| format!("the files have {total} bytes, more than --max-size {most} allows"))
     }
 
     fn ask_links(&mut self) {
@@ -379,7 +390,7 @@ impl HostFetch {
         }
     }
 
-    pub(super) fn finish(&mut self) {
+    pub(in crate::copy) fn finish(&mut self) {
         self.directory.clean();
         self.result.done = true;
         self.shell.send_block(b"exit 0\n".to_vec());
@@ -388,7 +399,7 @@ impl HostFetch {
 }
 
 /// Appends a command that changes to the root directory or to the home directory.
-pub(super) fn push_cd(is_absolute: bool, block: &mut Vec<u8>) {
+pub(in crate::copy) fn push_cd(is_absolute: bool, block: &mut Vec<u8>) {
     block.extend_from_slice(if is_absolute {
         b"cd /\n"
     } else {
@@ -437,6 +448,7 @@ impl HostDialogue for HostFetch {
 
     fn result(&self) -> CopyResult {
         let mut result = self.result.clone();
+        result.has_no_answer = matches!(self.step, Step::Hello) && self.shell.is_refusal();
         if !result.done
             && result.error.is_none()
             && matches!(self.step, Step::Hello)

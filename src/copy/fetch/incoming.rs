@@ -33,7 +33,7 @@ pub(super) enum IncomingError {
 
 /// The data of one batch of files.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(in crate::copy) struct Incoming {
     /// The reader of an archive; `None` if the files follow each other.
     archive: Option<ArchiveReader>,
     /// Files that are still to come, with their lengths if they follow each other.

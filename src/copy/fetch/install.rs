@@ -7,7 +7,7 @@ use super::remote::{LocalState, RemoteEntry, RemoteKind};
 ///
 /// # Errors
 /// Something cannot be replaced. What was replaced before stays.
-pub(super) fn install(
+pub(in crate::copy) fn install(
     directory: &mut HostDirectory,
     entries: &[RemoteEntry],
 ) -> Result<(), LocalError> {

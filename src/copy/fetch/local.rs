@@ -22,27 +22,27 @@ use super::remote::Attributes;
 use crate::copy::blocks::{Checksum, Cksum, hex, split};
 
 /// Calculation of the checksum that a target prints.
-pub(super) enum RunningSum {
+pub(in crate::copy) enum RunningSum {
     Sha256(Sha256),
     Cksum(Cksum),
 }
 
 impl RunningSum {
-    pub(super) fn new(checksum: Checksum) -> RunningSum {
+    pub(in crate::copy) fn new(checksum: Checksum) -> RunningSum {
         match checksum {
             Checksum::Sha256(_) => RunningSum::Sha256(Sha256::new()),
             Checksum::Cksum => RunningSum::Cksum(Cksum::default()),
         }
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(in crate::copy) fn update(&mut self, bytes: &[u8]) {
         match self {
             RunningSum::Sha256(hash) => hash.update(bytes),
             RunningSum::Cksum(cksum) => cksum.update(bytes),
         }
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(in crate::copy) fn finish(self) -> String {
         match self {
             RunningSum::Sha256(hash) => hex(&hash.finish()),
             RunningSum::Cksum(cksum) => cksum.finish(),
@@ -52,10 +52,10 @@ impl RunningSum {
 
 /// An error of a local file: what was done, the name below the target's directory, and the cause.
 #[derive(Debug)]
-pub(super) struct LocalError {
-    pub(super) doing: &'static str,
-    pub(super) name: Vec<u8>,
-    pub(super) cause: String,
+pub(in crate::copy) struct LocalError {
+    pub(in crate::copy) doing: &'static str,
+    pub(in crate::copy) name: Vec<u8>,
+    pub(in crate::copy) cause: String,
 }
 
 fn error(doing: &'static str, name: &[u8]) -> impl FnOnce(Errno) -> LocalError {
@@ -69,7 +69,7 @@ fn error(doing: &'static str, name: &[u8]) -> impl FnOnce(Errno) -> LocalError {
 
 /// The directory of one target, below the destination.
 #[derive(Debug, Default)]
-pub(super) struct HostDirectory {
+pub(in crate::copy) struct HostDirectory {
     /// The destination; `None` if it is missing, which only a comparison allows.
     destination: Option<Arc<OwnedFd>>,
     label: String,
@@ -90,7 +90,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 impl HostDirectory {
     /// Opens the directory, if it exists.
-    pub(super) fn open(
+    pub(in crate::copy) fn open(
         destination: Option<Arc<OwnedFd>>,
         label: &str,
         staging_name: String,
@@ -115,7 +115,7 @@ impl HostDirectory {
     }
 
     /// Returns what a name is, or `None` if there is nothing.
-    pub(super) fn stat(&self, name: &[u8]) -> Result<Option<Stat>, LocalError> {
+    pub(in crate::copy) fn stat(&self, name: &[u8]) -> Result<Option<Stat>, LocalError> {
         let Some(root) = &self.root else {
             return Ok(None);
         };
@@ -128,7 +128,11 @@ impl HostDirectory {
     }
 
     /// Returns the checksum of a file.
-    pub(super) fn checksum(&self, name: &[u8], checksum: Checksum) -> Result<String, LocalError> {
+    pub(in crate::copy) fn checksum(
+        &self,
+        name: &[u8],
+        checksum: Checksum,
+    ) -> Result<String, LocalError> {
         let mut file = self.open_file(name, OFlags::RDONLY)?;
         let mut sum = RunningSum::new(checksum);
         let mut buffer = vec![0; 1 << 17];
@@ -158,7 +162,7 @@ impl HostDirectory {
     }
 
     /// Returns the content of a symbolic link; `None` if the name is no link.
-    pub(super) fn link_content(&self, name: &[u8]) -> Option<Vec<u8>> {
+    pub(in crate::copy) fn link_content(&self, name: &[u8]) -> Option<Vec<u8>> {
         let root = self.root.as_ref()?;
         let (directory, last) = split(name);
         let parent = match directory {
@@ -170,7 +174,7 @@ impl HostDirectory {
     }
 
     /// Makes the directory and the temporary one.
-    pub(super) fn stage(&mut self) -> Result<(), LocalError> {
+    pub(in crate::copy) fn stage(&mut self) -> Result<(), LocalError> {
         let destination = self.destination.as_ref().ok_or(Errno::NOENT);
         let destination = destination.map_err(error("open", b""))?;
         if self.root.is_none() {
@@ -192,7 +196,11 @@ impl HostDirectory {
     }
 
     /// Creates the temporary file of this number.
-    pub(super) fn create(&mut self, number: usize, name: &[u8]) -> Result<File, LocalError> {
+    pub(in crate::copy) fn create(
+        &mut self,
+        number: usize,
+        name: &[u8],
+    ) -> Result<File, LocalError> {
         self.staged = self.staged.max(number + 1);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -204,7 +212,7 @@ impl HostDirectory {
     }
 
     /// Creates a symbolic link in the temporary directory.
-    pub(super) fn create_link(
+    pub(in crate::copy) fn create_link(
         &mut self,
         number: usize,
         name: &[u8],
@@ -217,7 +225,7 @@ impl HostDirectory {
     }
 
     /// Creates a further name of a file that is in its place already.
-    pub(super) fn create_hard_link(
+    pub(in crate::copy) fn create_hard_link(
         &mut self,
         number: usize,
         name: &[u8],
@@ -240,7 +248,7 @@ impl HostDirectory {
     }
 
     /// Makes a directory and its parents.
-    pub(super) fn make_directory(&mut self, name: &[u8]) -> Result<(), LocalError> {
+    pub(in crate::copy) fn make_directory(&mut self, name: &[u8]) -> Result<(), LocalError> {
         self.directory(name).map(drop)
     }
 
@@ -259,7 +267,11 @@ impl HostDirectory {
     }
 
     /// Moves the temporary file of this number into its place.
-    pub(super) fn install(&mut self, number: usize, name: &[u8]) -> Result<(), LocalError> {
+    pub(in crate::copy) fn install(
+        &mut self,
+        number: usize,
+        name: &[u8],
+    ) -> Result<(), LocalError> {
         let (directory, last) = split(name);
         self.directory(directory)?;
         let Some((_, directory)) = &self.parent else {
@@ -271,7 +283,7 @@ impl HostDirectory {
     }
 
     /// Sets mode and time of a file or directory that is in its place.
-    pub(super) fn set_attributes(
+    pub(in crate::copy) fn set_attributes(
         &self,
         name: &[u8],
         attributes: &Attributes,
@@ -281,7 +293,7 @@ impl HostDirectory {
     }
 
     /// Removes the temporary directory with its content.
-    pub(super) fn clean(&mut self) {
+    pub(in crate::copy) fn clean(&mut self) {
         let (Some(staging), Some(root)) = (self.staging.take(), &self.root) else {
             return;
         };
@@ -304,7 +316,10 @@ impl Drop for HostDirectory {
 }
 
 /// Sets mode and time of an open file.
-pub(super) fn set_attributes(file: impl AsFd, attributes: &Attributes) -> Result<(), Errno> {
+pub(in crate::copy) fn set_attributes(
+    file: impl AsFd,
+    attributes: &Attributes,
+) -> Result<(), Errno> {
     fchmod(&file, Mode::from_raw_mode(attributes.mode))?;
     if let Some(mtime) = attributes.mtime {
         let times = Timestamps {
@@ -323,12 +338,12 @@ pub(super) fn set_attributes(file: impl AsFd, attributes: &Attributes) -> Result
 }
 
 /// True if this is a regular file.
-pub(super) fn is_file(stat: &Stat) -> bool {
+pub(in crate::copy) fn is_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 /// True if this is a directory.
-pub(super) fn is_directory(stat: &Stat) -> bool {
+pub(in crate::copy) fn is_directory(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
@@ -389,7 +404,7 @@ fn open_by_parts(directory: impl AsFd, path: &[u8], flags: OFlags) -> Result<Own
 }
 
 /// Returns a name for a message.
-pub(super) fn display(name: &[u8]) -> String {
+pub(in crate::copy) fn display(name: &[u8]) -> String {
     OsString::from_vec(name.to_vec()).display().to_string()
 }
 

@@ -11,12 +11,12 @@ mod archive;
 mod compare;
 #[cfg(any(test, fuzzing))]
 mod fuzzed;
-mod host;
+pub(super) mod host;
 mod incoming;
 mod install;
-mod local;
-mod pattern;
-mod remote;
+pub(super) mod local;
+pub(super) mod pattern;
+pub(super) mod remote;
 mod transfer;
 mod writer;
 
@@ -63,7 +63,7 @@ pub struct FetchSpec {
 /// Data that all dialogues share.
 #[derive(Debug)]
 pub(super) struct FetchShared {
-    spec: FetchSpec,
+    pub(super) spec: FetchSpec,
     /// Random text of the run.
     nonce: String,
     /// The script with its values.

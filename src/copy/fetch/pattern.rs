@@ -12,13 +12,15 @@ use crate::copy::blocks;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPattern {
     /// True if it is relative to the root directory, false for the home directory.
-    pub(super) is_absolute: bool,
-    parts: Vec<PatternPart>,
+    pub(in crate::copy) is_absolute: bool,
+    pub(in crate::copy) parts: Vec<PatternPart>,
+    /// The path as it was typed, without slashes at its start.
+    pub(in crate::copy) text: Vec<u8>,
 }
 
 /// One part of a path between slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum PatternPart {
+pub(in crate::copy) enum PatternPart {
     Name(Vec<u8>),
     Wildcard {
         /// For the shell.
@@ -71,11 +73,16 @@ impl FetchPattern {
         Ok(FetchPattern {
             is_absolute: text.starts_with(b"/"),
             parts,
+            text: text
+                .iter()
+                .copied()
+                .skip_while(|byte| *byte == b'/')
+                .collect(),
         })
     }
 
     /// Appends the path as a word of a shell command, relative to the current directory.
-    pub(super) fn push_word(&self, block: &mut Vec<u8>) {
+    pub(in crate::copy) fn push_word(&self, block: &mut Vec<u8>) {
         block.extend_from_slice(b" .");
         for part in &self.parts {
             block.push(b'/');
@@ -87,7 +94,7 @@ impl FetchPattern {
     }
 
     /// True if the pattern names this, or a directory that contains it.
-    pub(super) fn names(&self, name: &[u8]) -> bool {
+    pub(in crate::copy) fn names(&self, name: &[u8]) -> bool {
         let mut names = name.split(|&byte| byte == b'/');
         self.parts
             .iter()
@@ -143,7 +150,8 @@ impl PatternPart {
         }
     }
 
-    fn is(&self, name: &[u8]) -> bool {
+    /// True if this is a name that the part names.
+    pub(in crate::copy) fn is(&self, name: &[u8]) -> bool {
         match self {
             PatternPart::Name(own) => own == name,
             PatternPart::Wildcard {

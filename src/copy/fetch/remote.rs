@@ -7,10 +7,10 @@ use super::pattern::FetchPattern;
 use crate::copy::blocks::split;
 
 /// Maximum number of names of one target.
-pub(super) const MAX_ENTRIES: usize = 250_000;
+pub(in crate::copy) const MAX_ENTRIES: usize = 250_000;
 
 /// Maximum number of bytes of all names of one target.
-pub(super) const MAX_NAMES: usize = 32 << 20;
+pub(in crate::copy) const MAX_NAMES: usize = 32 << 20;
 
 /// Maximum length of a path, in bytes, as in the kernel.
 const MAX_PATH: usize = 4095;
@@ -20,32 +20,32 @@ const MAX_PART: usize = 255;
 
 /// A time, as in the inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileTime {
-    pub(super) seconds: i64,
+pub(in crate::copy) struct FileTime {
+    pub(in crate::copy) seconds: i64,
     /// 0 if the target cannot tell them.
-    pub(super) nanoseconds: u32,
+    pub(in crate::copy) nanoseconds: u32,
 }
 
 /// Attributes that a file gets here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attributes {
+pub(in crate::copy) struct Attributes {
     /// Permission bits, without set-user-ID and set-group-ID.
-    pub(super) mode: u32,
-    pub(super) mtime: Option<FileTime>,
+    pub(in crate::copy) mode: u32,
+    pub(in crate::copy) mtime: Option<FileTime>,
 }
 
 /// What a target says about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct About {
-    pub(super) attributes: Attributes,
-    pub(super) size: u64,
+pub(in crate::copy) struct About {
+    pub(in crate::copy) attributes: Attributes,
+    pub(in crate::copy) size: u64,
     /// Text that identifies a file with several names; `None` for those with one.
-    pub(super) inode: Option<Box<[u8]>>,
+    pub(in crate::copy) inode: Option<Box<[u8]>>,
 }
 
 /// Kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RemoteKind {
+pub(in crate::copy) enum RemoteKind {
     File,
     Directory,
     /// A symbolic link, and its content when it is known.
@@ -56,7 +56,7 @@ pub(super) enum RemoteKind {
 
 /// State of an entry here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LocalState {
+pub(in crate::copy) enum LocalState {
     Unknown,
     Same,
     /// The content is the same, the mode or the time is not.
@@ -67,22 +67,22 @@ pub(super) enum LocalState {
 
 /// A file, directory or link of a target.
 #[derive(Clone, Debug)]
-pub(super) struct RemoteEntry {
+pub(in crate::copy) struct RemoteEntry {
     /// Path below the directory of the target.
-    pub(super) name: Arc<[u8]>,
+    pub(in crate::copy) name: Arc<[u8]>,
     /// True if the path is below the root directory over there, false for the home directory.
-    pub(super) is_absolute: bool,
-    pub(super) kind: RemoteKind,
-    pub(super) attributes: Attributes,
-    pub(super) size: u64,
-    pub(super) state: LocalState,
+    pub(in crate::copy) is_absolute: bool,
+    pub(in crate::copy) kind: RemoteKind,
+    pub(in crate::copy) attributes: Attributes,
+    pub(in crate::copy) size: u64,
+    pub(in crate::copy) state: LocalState,
     /// Checksum of what arrived.
-    pub(super) sum: Option<Box<str>>,
+    pub(in crate::copy) sum: Option<Box<str>>,
 }
 
 /// A line of the list that cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ListFault {
+pub(in crate::copy) enum ListFault {
     /// Nothing has this name.
     Missing(Vec<u8>),
     /// This may not be read.
@@ -97,13 +97,13 @@ pub(super) enum ListFault {
 
 /// The names that a target has listed.
 #[derive(Debug, Default)]
-pub(super) struct RemoteList {
-    pub(super) entries: Vec<RemoteEntry>,
+pub(in crate::copy) struct RemoteList {
+    pub(in crate::copy) entries: Vec<RemoteEntry>,
     /// Names that are not fetched: links, and devices, sockets and fifos.
-    pub(super) links: Vec<Arc<[u8]>>,
-    pub(super) special: Vec<Arc<[u8]>>,
+    pub(in crate::copy) links: Vec<Arc<[u8]>>,
+    pub(in crate::copy) special: Vec<Arc<[u8]>>,
     /// The first entries of files with several names, by their inodes.
-    pub(super) inodes: HashMap<Box<[u8]>, usize>,
+    pub(in crate::copy) inodes: HashMap<Box<[u8]>, usize>,
     /// All names, true for directories.
     names: HashMap<Arc<[u8]>, bool>,
     bytes: usize,
@@ -111,7 +111,7 @@ pub(super) struct RemoteList {
 
 impl RemoteList {
     /// Adds a line of the reply about this pattern.
-    pub(super) fn add(
+    pub(in crate::copy) fn add(
         &mut self,
         line: &[u8],
         pattern: &FetchPattern,
@@ -126,15 +126,25 @@ impl RemoteList {
             return Err(ListFault::Name(text));
         };
         match class {
-            b'-' => return Err(ListFault::Missing(name.to_vec())),
-            b'u' => return Err(ListFault::Unreadable(name.to_vec())),
-            b'f' | b'd' | b'l' | b'o' => {}
-            _ => return Err(ListFault::Line),
+            b'-' => Err(ListFault::Missing(name.to_vec())),
+            b'u' => Err(ListFault::Unreadable(name.to_vec())),
+            b'f' | b'd' | b'l' | b'o' => self.insert(*class, name, pattern, keep_links),
+            _ => Err(ListFault::Line),
         }
+    }
+
+    /// Adds a name of a class: `f` for a file, `d` for a directory, `l` for a link, others are not fetched.
+    pub(in crate::copy) fn insert(
+        &mut self,
+        class: u8,
+        name: &[u8],
+        pattern: &FetchPattern,
+        keep_links: bool,
+    ) -> Result<(), ListFault> {
         if !is_safe(name) || !pattern.names(name) {
             return Err(ListFault::Name(name.to_vec()));
         }
-        let is_directory = *class == b'd';
+        let is_directory = class == b'd';
         if let Some(known) = self.names.get(name) {
             // Two patterns may name one file.
             return if *known == is_directory {
@@ -178,7 +188,7 @@ impl RemoteList {
     }
 
     /// Ends the list: a name below something that is no directory is a fault.
-    pub(super) fn end(&mut self) -> Result<(), ListFault> {
+    pub(in crate::copy) fn end(&mut self) -> Result<(), ListFault> {
         for entry in &self.entries {
             let mut parent = split(&entry.name).0;
             while !parent.is_empty() {
@@ -204,7 +214,7 @@ fn is_safe(name: &[u8]) -> bool {
 }
 
 /// Reverses the script's `entry`.
-pub(super) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::copy) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
     while let Some(&byte) = bytes.next() {
@@ -221,7 +231,7 @@ pub(super) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads a line of `about`: mode, size, number of names, inode, and two forms of the time if the target can tell it.
-pub(super) fn parse_about(line: &[u8]) -> Option<About> {
+pub(in crate::copy) fn parse_about(line: &[u8]) -> Option<About> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.split(' ');
     let mode = mode_of_text(words.next()?)?;

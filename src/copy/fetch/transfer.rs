@@ -12,7 +12,7 @@ use crate::copy::result::message;
 
 impl HostFetch {
     /// Asks for the data of the first of these batches.
-    pub(super) fn ask_data(&mut self, parts: VecDeque<Vec<usize>>) {
+    pub(in crate::copy) fn ask_data(&mut self, parts: VecDeque<Vec<usize>>) {
         let Some(part) = parts.front() else {
             return self.ask_prefixes();
         };
@@ -37,7 +37,7 @@ impl HostFetch {
     }
 
     /// Takes data of files.
-    pub(super) fn on_data(
+    pub(in crate::copy) fn on_data(
         &mut self,
         data: &mut &[u8],
         parts: VecDeque<Vec<usize>>,
@@ -101,7 +101,7 @@ impl HostFetch {
         }
     }
 
-    pub(super) fn on_arrived(
+    pub(in crate::copy) fn on_arrived(
         &mut self,
         line: &[u8],
         mut parts: VecDeque<Vec<usize>>,
@@ -150,12 +150,12 @@ impl HostFetch {
         self.step = Step::Prefixes(files.into());
     }
 
-    fn fail_changed(&mut self, index: usize) {
+    pub(in crate::copy) fn fail_changed(&mut self, index: usize) {
         let name = self.far_name_of(index);
         self.fail(format!("{name}: changed while it was fetched; try again"));
     }
 
-    pub(super) fn on_prefix(&mut self, line: &[u8], mut files: VecDeque<usize>) {
+    pub(in crate::copy) fn on_prefix(&mut self, line: &[u8], mut files: VecDeque<usize>) {
         match (files.pop_front(), line) {
             (Some(index), [b's', b' ', sum @ ..]) => {
                 let own = &self.list.entries[index].sum;
@@ -169,7 +169,7 @@ impl HostFetch {
         }
     }
 
-    pub(super) fn commit(&mut self) {
+    pub(in crate::copy) fn commit(&mut self) {
         self.result.partly = true;
         if let Err(error) = super::install::install(&mut self.directory, &self.list.entries) {
             return self.fail_here(&error);

@@ -63,41 +63,43 @@ pub(super) enum FileRequest {
     Close,
 }
 
-/// The bytes of a file that are read back. Replies may come in any order.
+/// The bytes of a file that are read back.
 struct ReadBack {
-    /// Parts that are to be requested.
-    missing: VecDeque<(u64, u64)>,
-    /// Position up to which everything is requested.
-    asked: u64,
-    /// Position up to which everything is hashed.
-    hashed: u64,
-    /// Parts after that position.
-    early: BTreeMap<u64, Vec<u8>>,
+    read: OrderedRead,
     hash: Sha256,
 }
 
 impl std::fmt::Debug for ReadBack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadBack")
-            .field("asked", &self.asked)
-            .field("hashed", &self.hashed)
-            .finish_non_exhaustive()
+        self.read.fmt(f)
     }
 }
 
 impl ReadBack {
     fn new() -> ReadBack {
         ReadBack {
-            missing: VecDeque::new(),
-            asked: 0,
-            hashed: 0,
-            early: BTreeMap::new(),
+            read: OrderedRead::default(),
             hash: Sha256::new(),
         }
     }
+}
 
-    /// Returns the next part to request.
-    fn next(&mut self, length: u64) -> Option<(u64, u64)> {
+/// The bytes of a file in their order. Replies may come in any order.
+#[derive(Debug, Default)]
+pub(super) struct OrderedRead {
+    /// Parts that are to be requested.
+    missing: VecDeque<(u64, u64)>,
+    /// Position up to which everything is requested.
+    asked: u64,
+    /// Position up to which everything is taken.
+    pub(super) taken: u64,
+    /// Parts after that position.
+    early: BTreeMap<u64, Vec<u8>>,
+}
+
+impl OrderedRead {
+    /// Returns the next part to request, of a file of this length.
+    pub(super) fn next(&mut self, length: u64) -> Option<(u64, u64)> {
         if let Some(part) = self.missing.pop_front() {
             return Some(part);
         }
@@ -106,7 +108,14 @@ impl ReadBack {
         (part.1 > 0).then_some(part)
     }
 
-    fn take(&mut self, at: u64, wanted: u64, data: Vec<u8>) -> Result<(), Violation> {
+    /// Takes the reply to a request. Gives the bytes that follow those before to `sink`.
+    pub(super) fn take(
+        &mut self,
+        at: u64,
+        wanted: u64,
+        data: Vec<u8>,
+        mut sink: impl FnMut(&[u8]),
+    ) -> Result<(), Violation> {
         let length = data.len() as u64;
         if length == 0 || length > wanted {
             return Err(Violation("another number of bytes than was asked for"));
@@ -116,9 +125,9 @@ impl ReadBack {
             self.missing.push_back((at + length, wanted - length));
         }
         self.early.insert(at, data);
-        while let Some(data) = self.early.remove(&self.hashed) {
-            self.hash.update(&data);
-            self.hashed += data.len() as u64;
+        while let Some(data) = self.early.remove(&self.taken) {
+            sink(&data);
+            self.taken += data.len() as u64;
         }
         Ok(())
     }
@@ -187,7 +196,7 @@ impl FileTransfer {
                 (FileRequest::Write, request, Some(part))
             }
             Stage::Read(back) => {
-                let (at, length) = back.next(self.length)?;
+                let (at, length) = back.read.next(self.length)?;
                 let most = u32::try_from(length).unwrap_or(u32::MAX);
                 let request = Request::new(kind::READ).string(&self.handle);
                 let request = request.long(at).number(most);
@@ -260,7 +269,8 @@ impl FileTransfer {
             }
             (FileRequest::Read { at, length }, Reply::Data(data)) => {
                 if let Stage::Read(back) = &mut self.stage {
-                    back.take(at, length, data)?;
+                    let ReadBack { read, hash } = &mut **back;
+                    read.take(at, length, data, |bytes| hash.update(bytes))?;
                 }
             }
             (FileRequest::Read { .. }, Reply::Status(status)) if status.code == code::EOF => {
@@ -306,7 +316,7 @@ impl FileTransfer {
             _ => {}
         }
         if let Stage::Read(back) = &self.stage
-            && back.hashed == self.length
+            && back.read.taken == self.length
         {
             let is_same = back.hash.clone().finish() == self.sha256;
             match &self.source {

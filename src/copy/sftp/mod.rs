@@ -10,6 +10,7 @@
 
 mod channel;
 mod commit;
+mod fetch;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
@@ -30,6 +31,7 @@ use super::{CopyShared, HostDialogue, MissingDirectories};
 use crate::event::TargetProgress;
 use crate::targets::TargetId;
 use channel::SftpChannel;
+pub(super) use fetch::SftpFetch;
 use file::{FileRequest, FileTransfer};
 use tasks::{Batch, Task};
 use wire::{Attributes, FileKind, Request, Status, Violation, code};

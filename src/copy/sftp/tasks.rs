@@ -203,7 +203,9 @@ pub(super) fn times(mtime: i64) -> (u32, u32) {
 pub(super) fn outcome(task: Task, reply: Reply) -> Result<Outcome, Violation> {
     match (task, reply) {
         (Task::Enter | Task::LookAt, Reply::Attributes(found)) => Ok(Outcome::Attributes(found)),
-        (Task::ReadLink | Task::ReadProbe, Reply::Name(content)) => Ok(Outcome::Link(content)),
+        (Task::ReadLink | Task::ReadProbe, Reply::Names(mut names)) => {
+            Ok(Outcome::Link(names.swap_remove(0).0))
+        }
         (Task::Enter | Task::LookAt | Task::ReadLink | Task::ReadProbe, Reply::Status(status))
             if status.is_ok() =>
         {

@@ -25,8 +25,11 @@ pub(super) mod kind {
     pub(in super::super) const READ: u8 = 5;
     pub(in super::super) const WRITE: u8 = 6;
     pub(in super::super) const LSTAT: u8 = 7;
+    pub(in super::super) const FSTAT: u8 = 8;
     pub(in super::super) const SETSTAT: u8 = 9;
     pub(in super::super) const FSETSTAT: u8 = 10;
+    pub(in super::super) const OPENDIR: u8 = 11;
+    pub(in super::super) const READDIR: u8 = 12;
     pub(in super::super) const REMOVE: u8 = 13;
     pub(in super::super) const MKDIR: u8 = 14;
     pub(in super::super) const RMDIR: u8 = 15;
@@ -241,8 +244,8 @@ pub(super) enum Reply {
     Status(Status),
     Handle(Box<[u8]>),
     Data(Vec<u8>),
-    /// The first name of a list.
-    Name(Vec<u8>),
+    /// A list of names, which is not empty, with the attributes of each.
+    Names(Vec<(Vec<u8>, Attributes)>),
     Attributes(Attributes),
     /// The reply of an extension.
     Extended,
@@ -342,10 +345,18 @@ pub(super) fn read_reply(packet: &[u8]) -> Result<(u32, Reply), Violation> {
         },
         kind::DATA => Reply::Data(fields.string()?.to_vec()),
         kind::NAME => {
-            if fields.number()? == 0 {
+            let mut names = Vec::new();
+            // Each name takes bytes of the packet, so a large number ends with it.
+            for _ in 0..fields.number()? {
+                let name = fields.string()?.to_vec();
+                // A line for people.
+                fields.string()?;
+                names.push((name, fields.attributes()?));
+            }
+            if names.is_empty() {
                 return Err(Violation("a list without a name"));
             }
-            Reply::Name(fields.string()?.to_vec())
+            Reply::Names(names)
         }
         kind::ATTRS => Reply::Attributes(fields.attributes()?),
         kind::EXTENDED_REPLY => Reply::Extended,

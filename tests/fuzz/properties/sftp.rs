@@ -43,7 +43,12 @@ fn stream(steps: &[u8]) -> (Vec<u8>, usize) {
             b's' => (101, [&number[..], &string(b"text"), &string(b"")].concat()),
             b'h' => (102, string(&vec![b'h'; usize::from(value)])),
             b'd' => (103, string(&vec![b'x'; usize::from(value)])),
-            b'n' => (104, [&1_u32.to_be_bytes()[..], &string(&vec![b'a'; usize::from(value)])].concat()),
+            b'n' => {
+                // One name, a line for people, and attributes without a field.
+                let name = string(&vec![b'a'; usize::from(value)]);
+                let body = [&1_u32.to_be_bytes()[..], &name, &string(b"-"), &[0; 4]].concat();
+                (104, body)
+            }
             b'a' => {
                 // The kind of the file in three bits, and its length in the others.
                 let mode = u32::from(value & 7) << 13 | 0o600;
