@@ -68,6 +68,25 @@ fn random_trees_come_back_as_they_were_copied() {
 }
 
 #[test]
+fn names_with_backslashes_are_no_codes() {
+    for side in FarSide::all() {
+        let far = Far::new(side, 1);
+        let host = far.hosts().remove(0);
+        fs::create_dir(host.join("d")).unwrap();
+        for name in ["\\n", "a\\101", "end\\", "line\n", "\\\\"] {
+            fs::write(host.join("d").join(name), name).unwrap();
+        }
+        let ended = far.fetch(&["d"]).run();
+        assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{side:?}");
+        assert_same(
+            &host.join("d"),
+            &far.path("out/h1/d"),
+            tells_nanoseconds(side),
+        );
+    }
+}
+
+#[test]
 fn only_what_differs_is_fetched() {
     let far = Far::new(FarSide::Gnu, 2);
     for host in far.hosts() {
