@@ -13,12 +13,14 @@ use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
+mod journal;
 pub(crate) mod usage;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub use journal::{JournalArgs, TypedLine};
 pub use values::{GenerateArg, OnlyArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
@@ -29,8 +31,8 @@ use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
     name = "mrsh",
     version,
     long_version = format!("{}\n{}", env!("CARGO_PKG_VERSION"), crate::transport::ssh::library::versions()),
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
-    after_help = AFTER_HELP,
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --resume FILE [--failed | --status]\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
+    after_help = usage::AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
     // The last of two wins, as in every shell alias.
@@ -544,6 +546,10 @@ pub struct Cli {
     )]
     pub generate: Option<GenerateArg>,
 
+    /// Options of the journal.
+    #[command(flatten)]
+    pub journal: JournalArgs,
+
     /// Maximum time from the name look-up to the end of the command; only multi-rsh sets it
     #[arg(skip)]
     pub host_timeout: Option<Duration>,
@@ -575,24 +581,3 @@ impl Cli {
         }
     }
 }
-
-const AFTER_HELP: &str = "\
-Exit status:
-  0  the command succeeded on every host
-  1  it failed on some host
-  2  wrong usage or set-up; nothing was run
-  3  some host could not be reached, timed out or was lost
-  4  stopped early, by --deadline or after failures, or a report could not be
-     written
-A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
-
-A TIME is in seconds, or has units: 500ms, 30s, 2m, 1h30m. A SIZE is in bytes, or has a unit: 500K, 16M, 1.5G.
-
---no-NAME switches off what a file or an alias switches on, as in --no-gather; --label FORMAT switches off --no-label.
-
-Examples:
-  mrsh -w 'node[1-40]' uptime
-  mrsh -j 64 -f hosts -x node7 'df -h / | tail -n 1'
-  mrsh -b -w 'node[1-40]' 'uname -r'
-  pdsh -w 'node[1-40]' uname -r | mrsh --gather-stdin
-  mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";

@@ -273,6 +273,8 @@ impl Transport for OpenSshTransport {
         budget: &mut Budget,
     ) -> Result<OpenSshSession, AttemptError> {
         route.phase = Phase::Login;
+        // The program gets the command at its start, and logs in first.
+        route.request.allow().await.map_err(AttemptError::Failed)?;
         let before = budget.left();
         let reads = self.input.is_some();
         let mut process = process::start(id, &self.words(target), self.options.stderr, reads)?;

@@ -12,7 +12,7 @@ use super::gate::{Proof, Violation};
 use super::greeting::OtherProtocol;
 use super::pipe::{Pipe, ServerStream, StreamEnd};
 use crate::event::Phase;
-use crate::transport::{Budget, Excused, TransportError};
+use crate::transport::{Budget, Excused, StartRequest, TransportError};
 
 /// Version line of mrsh.
 const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
@@ -250,12 +250,12 @@ pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
     }
 }
 
-/// Opens a channel and starts the command on it. Sets `asked` before the request for the command is sent.
+/// Opens a channel and starts the command on it. The request for the command is allowed before it is sent.
 pub(super) async fn exec(
     peer: &mut Peer,
     command: &[u8],
     environment: &[(String, String)],
-    asked: &mut bool,
+    request: &mut StartRequest,
 ) -> Result<Channel, TransportError> {
     let refused = |peer: &Peer, fault: Fault| match fault.code {
         raw::LIBSSH2_ERROR_CHANNEL_FAILURE | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
@@ -280,7 +280,7 @@ pub(super) async fn exec(
             _ => {}
         }
     }
-    *asked = true;
+    request.allow().await?;
     let started = peer.drive(|peer| peer.exec(channel, command)).await;
     started.map_err(|fault| refused(peer, fault))?;
     peer.pipe_mut().lift_limit(1);

@@ -407,7 +407,12 @@ impl Transport for SshTransport {
         let environment = host.environment(self.options.config.environment());
         let command = &self.options.command;
         let before = budget.left();
-        let start = connect::exec(&mut logged_in.peer, command, &environment, &mut route.asked);
+        let start = connect::exec(
+            &mut logged_in.peer,
+            command,
+            &environment,
+            &mut route.request,
+        );
         let started = budget.spend(start).await;
         *route.facts.start.get_or_insert_default() += before - budget.left();
         let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Start)));
