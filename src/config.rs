@@ -193,7 +193,12 @@ impl Config {
         let command = command();
         let typed = parse(&args)?;
         let mut groups = BTreeMap::new();
-        let settings = settings_below(&command, &typed, inputs, &mut groups)?;
+        let settings = if typed.contains_id("resume") {
+            // The journal has the settings of its run.
+            OptionSettings::new()
+        } else {
+            settings_below(&command, &typed, inputs, &mut groups)?
+        };
         // Before the typed words, because the last value of an option counts.
         let mut all = args;
         let rest = all.split_off(all.len().min(1));

@@ -95,12 +95,13 @@ impl JournalFile {
     /// # Errors
     /// The file is no journal.
     pub fn look(file: &File) -> Result<(JournalState, bool), JournalFault> {
-        let is_written = match flock(file, FlockOperation::NonBlockingLockShared) {
+        let is_locked = match flock(file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => false,
             Err(Errno::WOULDBLOCK) => true,
             Err(error) => return Err(io::Error::from(error).into()),
         };
         let state = JournalState::read(BufReader::new(file))?;
+        let is_written = is_locked && !has_ended(&state.last_session);
         Ok((state, is_written))
     }
 
