@@ -13,14 +13,14 @@ use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
-mod after_help;
+mod journal;
 pub(crate) mod usage;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
-use after_help::AFTER_HELP;
+pub use journal::{JournalArgs, TypedLine};
 pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
@@ -31,8 +31,8 @@ use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
     name = "mrsh",
     version,
     long_version = format!("{}\n{}", env!("CARGO_PKG_VERSION"), crate::transport::ssh::library::versions()),
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
-    after_help = AFTER_HELP,
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --resume FILE [--failed | --status]\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
+    after_help = usage::AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
     // The last of two wins, as in every shell alias.
@@ -562,6 +562,10 @@ pub struct Cli {
         help_heading = "Other modes"
     )]
     pub generate: Option<GenerateArg>,
+
+    /// Options of the journal.
+    #[command(flatten)]
+    pub journal: JournalArgs,
 
     /// Maximum time from the name look-up to the end of the command; only multi-rsh sets it
     #[arg(skip)]

@@ -18,14 +18,16 @@ use std::sync::Arc;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, TypedLine};
 use crate::targets::Diagnostic;
 use crate::targets::groups::OwnGroup;
 use crate::targets::suggest::nearest;
 use crate::trusted;
 use file::ConfigFile;
+pub(crate) use resume::{ResumeError, resumed};
 
 mod file;
+mod resume;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -33,21 +35,25 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that are no settings: they choose a configuration, or an answer that takes the place of a run.
-const NOT_KEYS: [&str; 17] = [
+const NOT_KEYS: [&str; 21] = [
     "check",
     "config",
     "copy",
     "dest",
+    "failed",
     "gather-stdin",
     "generate",
     "help",
+    "journal",
     "no-config",
     "only-changed",
     "password",
     "password-fd",
     "ports",
     "profile",
+    "resume",
     "show-config",
+    "status",
     "stdin",
     "swap",
     "version",
@@ -188,10 +194,16 @@ impl Config {
         let command = command();
         let typed = parse(&args)?;
         let mut groups = BTreeMap::new();
-        let settings = settings_below(&command, &typed, inputs, &mut groups)?;
+        let settings = if typed.contains_id("resume") {
+            // The journal has the settings of its run.
+            OptionSettings::new()
+        } else {
+            settings_below(&command, &typed, inputs, &mut groups)?
+        };
         // Before the typed words, because the last value of an option counts.
         let mut all = args;
         let rest = all.split_off(all.len().min(1));
+        let typed_words = rest.clone();
         all.extend(
             settings
                 .iter()
@@ -199,7 +211,15 @@ impl Config {
         );
         all.extend(rest);
         let matches = parse(&all)?;
-        let cli = Cli::from_arg_matches(&matches).map_err(Box::new)?;
+        let mut cli = Cli::from_arg_matches(&matches).map_err(Box::new)?;
+        if cli.journal.journal.is_some() {
+            let (options, command) = resume::split(&all[1..], &matches);
+            cli.journal.line = TypedLine {
+                typed: typed_words,
+                options,
+                command,
+            };
+        }
         Ok(Config {
             cli,
             groups,

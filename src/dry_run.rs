@@ -303,6 +303,7 @@ mod tests {
             inventory: None,
         };
         RunInfo {
+            numbers: None,
             targets: [
                 target("ada", "ada", None, None),
                 target("root@bea:1514", "bea", Some("root"), Some(1514)),

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::usage;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ResumeError};
 use crate::copy::SnapshotError;
+use crate::journal::{JournalFault, ReadFault};
 use crate::targets::{Diagnostic, RSH_PORT, TargetError, group_help, help};
 use nodeset::Fault;
 
@@ -30,6 +31,47 @@ pub enum Error {
         path: PathBuf,
         /// The error of the system.
         source: io::Error,
+    },
+    /// The journal cannot be used.
+    #[error("cannot use the journal {}: {fault}", path.display())]
+    Journal {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        fault: JournalFault,
+    },
+    /// The line of `--resume` contradicts the journal.
+    #[error(transparent)]
+    Resume(ResumeError),
+    /// A word of a recorded command line is wrong.
+    #[error("cannot resume the run: a word of its command line has no meaning")]
+    RecordedWord,
+    /// The run was started in another directory.
+    #[error("cannot resume the run here: it was started in {}", directory.display())]
+    OtherDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The run was started by another user.
+    #[error("cannot resume the run: it was started by the user {user}")]
+    OtherUser {
+        /// The user.
+        user: String,
+    },
+    /// Standard input is not that of the run.
+    #[error("cannot resume the run: standard input has another content than at its start")]
+    OtherInput,
+    /// A target has another endpoint than in the journal.
+    #[error(
+        "cannot resume the run: {label} was {recorded}, and is {now} by the configuration of now"
+    )]
+    OtherEndpoint {
+        /// The target.
+        label: String,
+        /// The endpoint in the journal.
+        recorded: String,
+        /// The endpoint now.
+        now: String,
     },
     /// The targets are wrong.
     #[error(transparent)]
@@ -230,6 +272,28 @@ impl Error {
                 }
             }
             Error::Config(error) => error.help().map(str::to_owned),
+            Error::Journal {
+                path,
+                fault: JournalFault::Exists,
+            } => Some(format!(
+                "to go on with its run, use --resume {}; for a new run, name another file",
+                path.display()
+            )),
+            Error::Journal {
+                fault: JournalFault::Read(ReadFault::NoHeader | ReadFault::Empty),
+                ..
+            } => Some("start the run again, with --journal".to_owned()),
+            Error::OtherDirectory { directory } => Some(format!("cd {}", directory.display())),
+            Error::Resume(ResumeError::Option { .. }) => Some(
+                "options of output, -i, -j, -t, --rate, --retries, --deadline and -n may be given"
+                    .to_owned(),
+            ),
+            Error::Resume(ResumeError::Command { .. }) => {
+                Some("leave the command out, or start a new run".to_owned())
+            }
+            Error::Resume(ResumeError::NoInput) => {
+                Some("add -i and give the commands the same input again".to_owned())
+            }
             Error::NoOutput => Some("to drop the output, write >/dev/null".to_owned()),
             Error::OneStandardOutput => Some("give --failed-to a file".to_owned()),
             Error::NoCommand => Some("mrsh --help lists the options".to_owned()),
@@ -256,6 +320,14 @@ impl Error {
                 "-o names a directory for output; a setting for ssh is --ssh-option {setting}"
             )),
             _ => None,
+        }
+    }
+
+    /// Makes a [`Error::Journal`].
+    pub(crate) fn journal(path: &Path, fault: JournalFault) -> Error {
+        Error::Journal {
+            path: path.to_owned(),
+            fault,
         }
     }
 

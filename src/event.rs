@@ -12,10 +12,12 @@ use std::time::Duration;
 mod copy_progress;
 mod facts;
 mod failure;
+mod record;
 
 pub use copy_progress::{CopyProgress, TargetProgress};
 pub use facts::{Copied, Facts, LeftRunning, Side};
 pub use failure::{Failure, FailureClass, PasswordUse, Phase};
+pub use record::{FinishedRecord, INTERNAL, Millis, ReasonRecord};
 
 use crate::targets::{Target, TargetId};
 
@@ -121,6 +123,8 @@ pub enum CancelReason {
     Failures,
     /// The time for the whole run ended.
     Deadline,
+    /// The journal cannot be written: those in progress went on, and no other was started.
+    JournalFailed,
     /// A signal with this number asked the run to stop.
     Signal(i32),
 }

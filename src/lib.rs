@@ -26,6 +26,7 @@ mod exit;
 mod generate;
 mod help;
 mod inherited;
+mod journal;
 mod listing;
 mod messages;
 mod modes;
@@ -36,6 +37,7 @@ mod policy;
 mod privilege;
 mod random;
 mod reader;
+mod resume;
 mod run;
 mod setup;
 mod spool;
@@ -55,6 +57,7 @@ pub mod internals {
         copy::fetch::{ArchiveEvent, ArchiveReader, listed_names},
         copy::replay,
         event::{RemoteExit, Stream},
+        journal::{JournalState, Progress},
         output::testing::printed,
         transport::TransportError,
         transport::rsh::output::MainStream,

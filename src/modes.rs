@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
+use crate::cli::Cli;
 use crate::complete;
 use crate::config::Config;
 use crate::dry_run;
@@ -19,6 +21,7 @@ use crate::output::{self, Console, SummaryLevel};
 use crate::plan::{FilterPlan, Plan, RunPlan};
 use crate::privilege;
 use crate::reader::Reader;
+use crate::resume;
 use crate::setup;
 use reserved_ports::{candidates, kernel};
 
@@ -48,7 +51,22 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
         print(config.show())?;
         return Ok(ExitStatus::SUCCESS);
     }
+    if let Some(path) = &config.cli.journal.resume {
+        return resume(path, args, &config.cli);
+    }
     carry_out(Plan::new(config.cli, config.groups)?)
+}
+
+/// `--resume`.
+fn resume(path: &Path, args: &[OsString], typed: &Cli) -> Result<ExitStatus, Error> {
+    if typed.journal.status {
+        return resume::print_status(path, typed.worst_status);
+    }
+    let (cli, run) = resume::open(path, args, typed.journal.failed)?;
+    if run.numbers.is_empty() {
+        return Ok(resume::nothing_left(&run, cli.worst_status));
+    }
+    carry_out(Plan::resumed(cli, run)?)
 }
 
 fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {

@@ -24,13 +24,14 @@ use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
 use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::signal::SignalKeys;
-use crate::targets::groups::{Groups, OwnGroup};
-use crate::targets::{Selection, TargetError};
+use crate::targets::groups::{Groups, OwnGroup, Places};
+use crate::targets::{Selection, Target, TargetError};
 use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
 
 mod copy;
 mod fetch;
+mod journal;
 mod output;
 mod remote_names;
 mod rules;
@@ -38,6 +39,8 @@ mod source_paths;
 mod targets;
 mod transports;
 
+pub(crate) use journal::count;
+pub use journal::{JournalPlan, ResumedRun};
 pub use transports::TransportPlan;
 
 /// Time beyond the connect timeout for which a run waits before it finds that targets to be started need more of
@@ -99,6 +102,8 @@ pub struct RunPlan {
     pub copy: Option<CopySpec>,
     /// Files to fetch. Their destination is opened in the set-up.
     pub fetch: Option<FetchSpec>,
+    /// The journal, if the run has one.
+    pub journal: Option<JournalPlan>,
     /// Meaning of ^C and ^\.
     pub keys: SignalKeys,
     /// Limits of the spool for standard input, if the commands read it.
@@ -129,6 +134,22 @@ impl Plan {
     /// # Errors
     /// The command line, or a file that it names, is wrong. Nothing has been started.
     pub fn new(cli: Cli, own_groups: BTreeMap<String, OwnGroup>) -> Result<Plan, Error> {
+        Plan::decide(cli, own_groups, None)
+    }
+
+    /// Decides a run that is taken up again. The journal has its targets.
+    ///
+    /// # Errors
+    /// As for [`Plan::new`]; or the run is not the one of the journal.
+    pub fn resumed(cli: Cli, run: ResumedRun) -> Result<Plan, Error> {
+        Plan::decide(cli, BTreeMap::new(), Some(run))
+    }
+
+    fn decide(
+        cli: Cli,
+        own_groups: BTreeMap<String, OwnGroup>,
+        resumed: Option<ResumedRun>,
+    ) -> Result<Plan, Error> {
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
                 Some(SourcePorts::Range(range)) => range.clone(),
@@ -145,7 +166,11 @@ impl Plan {
                 pass_colors: cli.color == WhenArg::Always,
             }));
         }
-        let groups = targets::groups(own_groups, &cli)?;
+        let groups = match resumed {
+            // Files of groups may have changed, and the targets are known.
+            Some(_) => Groups::new(Places::default(), own_groups),
+            None => targets::groups(own_groups, &cli)?,
+        };
         if let Some((listing, failed)) = listing(&cli, &groups)? {
             let warnings = groups.warnings().take();
             return Ok(Plan::Print {
@@ -157,11 +182,11 @@ impl Plan {
         if cli.command.is_empty() && cli.copy.is_empty() && cli.fetch.is_empty() {
             return Err(Error::NoCommand);
         }
-        if cli.stdin && targets::from_standard_input(&cli) {
+        if cli.stdin && resumed.is_none() && targets::from_standard_input(&cli) {
             return Err(Error::OneStandardInput);
         }
         let report = output::spec(&cli, terminals)?;
-        let targets = match targets::of_run(&cli, &groups) {
+        let targets = match targets_of(&cli, &groups, resumed.as_ref()) {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
                 return Ok(Plan::NoTargets(reason));
             }
@@ -173,9 +198,14 @@ impl Plan {
             return Err(Error::UserName { name: name.clone() });
         }
         let command = command(&cli.command)?;
-        let transports = transports::decide(&cli, &targets, &command)?;
+        let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
+        let mut transports = transports::decide(&cli, &targets, &command)?;
+        if let Some(exec) = &mut transports.exec {
+            exec.numbers = numbers.clone();
+        }
         let info = RunInfo {
             targets: Arc::clone(&targets),
+            numbers,
             command,
             transport: transports.default,
             user: match &cli.user {
@@ -207,6 +237,7 @@ impl Plan {
         let mut notices = notices(&groups);
         notices.extend(copy.as_ref().and_then(copy::notice));
         notices.extend(copy.as_ref().and_then(copy::link_notice));
+        let journal = journal::decide(&cli, &info, resumed)?;
         let fetch = fetch::decide(&cli, &info, transports.exec.is_some())?;
         let mut descriptors_per_host = transports.descriptors_per_host();
         if cli.demo {
@@ -222,6 +253,7 @@ impl Plan {
             transports,
             copy,
             fetch,
+            journal,
             keys: cli.keys,
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
@@ -234,6 +266,18 @@ impl Plan {
             pass_colors: cli.color == WhenArg::Always,
             worst_status: cli.worst_status,
         })))
+    }
+}
+
+/// Returns the targets of a run: those that are left of a known one, or those that the command line names.
+fn targets_of(
+    cli: &Cli,
+    groups: &Groups,
+    resumed: Option<&ResumedRun>,
+) -> Result<Arc<[Target]>, Error> {
+    match resumed {
+        Some(run) => Ok(run.targets()),
+        None => targets::of_run(cli, groups),
     }
 }
 

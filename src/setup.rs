@@ -24,9 +24,11 @@ use crate::transport::input::InputLimits;
 use crate::transport::ssh::PasswordSource;
 use crate::transport::{Input, LOOKUP_THREADS};
 use demo::EmbeddedDaemons;
+use journal::OpenJournal;
 use transports::Started;
 
 mod demo;
+mod journal;
 mod ports;
 mod transports;
 
@@ -38,12 +40,18 @@ const BLOCKING_THREADS: usize = LOOKUP_THREADS + 16;
 ///
 /// # Errors
 /// Something that the run needs is not available. No host has been contacted.
-pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
+pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     // A run that needs no reserved port gives up the right to them: the daemons of --demo connect to any port that a
     // client names.
     if !plan.binds_reserved() {
         privilege::give_up().map_err(Error::system(privilege::DROP))?;
     }
+    let stdin = plan.info.stdin;
+    let open_journal = plan
+        .journal
+        .take()
+        .map(|journal| OpenJournal::open(journal, stdin));
+    let open_journal = open_journal.transpose()?;
     let demo = if plan.info.demo {
         Some(EmbeddedDaemons::start(&plan)?)
     } else {
@@ -94,7 +102,7 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         thread,
     } = output::start(&plan.report, &info, copied, console)
         .map_err(Error::system("set up the reports"))?;
-    let spec = RunSpec {
+    let mut spec = RunSpec {
         targets,
         fanout: info.fanout,
         connect_timeout: info.connect_timeout,
@@ -102,19 +110,29 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         policy: info.policy.clone(),
         descriptors_per_host: plan.descriptors_per_host,
         input: input.clone(),
+        journal: None,
         notices,
         reader,
         details: plan.report.verbose,
         say: Some(print_message_on_thread),
         report_failed,
     };
-    let stats = runtime.block_on(async {
+    let (stats, journal) = runtime.block_on(async {
         let signals =
             SignalSource::system(plan.keys).map_err(Error::system("take over signals"))?;
         if let Some(input) = input {
             input.look_ahead().await.map_err(Error::Input)?;
         }
-        Ok::<_, Error>(run::run(spec, transport, signals, messages.clone()).await)
+        // The last step: a set-up that fails leaves no journal of a run that did nothing.
+        let journal = open_journal
+            .map(|open| open.start(&spec.targets))
+            .transpose()?;
+        if let Some(journal) = &journal {
+            spec.journal = Some(journal.writer.journal());
+            spec.notices.extend(journal.notice());
+        }
+        let stats = run::run(spec, transport, signals, messages.clone()).await;
+        Ok::<_, Error>((stats, journal))
     })?;
     // A name look-up that hangs must not keep the program.
     runtime.shutdown_background();
@@ -122,7 +140,7 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         copies.join();
     }
     // A closed channel says that the thread has written everything that can be written.
-    let errors = if messages.is_closed() {
+    let mut errors = if messages.is_closed() {
         join_reports(thread, &info.targets, &stats)
     } else {
         // The run has given up waiting for the reader of the reports. The thread ends with the process.
@@ -131,6 +149,11 @@ pub(crate) fn run(plan: RunPlan) -> Result<ExitStatus, Error> {
         );
         name_left_running(&info.targets, &stats);
         Vec::new()
+    };
+    // A resumed run has the status of all its sessions.
+    let stats = match journal {
+        Some(journal) => journal.end(stats, &mut errors),
+        None => stats,
     };
     Ok(status(&stats, plan.worst_status, &errors))
 }

@@ -13,6 +13,8 @@ use crate::targets::{Target, TargetId, TransportKind};
 pub struct RunInfo {
     /// The targets as the user named them. With `--demo`, the run uses other addresses for them.
     pub targets: Arc<[Target]>,
+    /// The targets' positions in the list of the whole run; `None` if this is the whole run.
+    pub numbers: Option<Arc<[u32]>>,
     /// The command, unwrapped.
     pub command: Vec<u8>,
     /// The transport of targets that name none.
@@ -107,7 +109,10 @@ impl RunInfo {
                 .endpoint(target, target_info)
                 .port
                 .map_or(String::new(), |port| port.to_string()),
-            LabelField::Number => target.to_string(),
+            LabelField::Number => match &self.numbers {
+                Some(numbers) => numbers[target].to_string(),
+                None => target.to_string(),
+            },
         }
     }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::terminal::partial_character;
 use super::{Console, Reporter, RunInfo};
 use crate::event::{Chunk, Stream};
-use crate::event::{Event, Finished, Notice, Outcome, RunStats};
+use crate::event::{Event, Finished, INTERNAL, Notice, Outcome, RunStats};
 use crate::targets::TargetId;
 use record::{Bytes, Record};
 
@@ -95,7 +95,7 @@ impl Json {
         }
         let class = match &finished.outcome {
             Outcome::Failed(failure) => Some(failure.class.name()),
-            Outcome::Internal(_) => Some(record::INTERNAL),
+            Outcome::Internal(_) => Some(INTERNAL),
             Outcome::Exited(_) | Outcome::Cancelled(_) | Outcome::NotStarted(_) => None,
         };
         if let Some(class) = class {

@@ -53,7 +53,7 @@ pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
 pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
 pub use label::{LabelField, LabelFormat};
-pub use output_path::{make_directory, open_directory};
+pub use output_path::{make_directory, open_directory, open_private};
 pub use summary::{SummaryLevel, left_running, may_be_running};
 
 use failed_to::FailedList;

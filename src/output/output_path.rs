@@ -15,8 +15,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fstat, fstatfs, mkdirat, open, openat,
-    readlinkat, statat,
+    AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fchmod, fstat, fstatfs, fsync,
+    mkdirat, open, openat, readlinkat, statat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -81,12 +81,54 @@ pub fn open_directory(path: &Path) -> io::Result<Option<OwnedFd>> {
     }
 }
 
+/// Opens a file for this user only, at whose end is written, and makes it if `make` is true.
+///
+/// # Errors
+/// As for [`find`]; or the file belongs to another user, or is no regular file.
+pub fn open_private(path: &Path, make: bool) -> io::Result<File> {
+    let place = find(path)?;
+    let mut flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if make {
+        flags |= OFlags::CREATE;
+    }
+    let is_new = make && place.stat()?.is_none();
+    let file = place.open_with(flags, PRIVATE)?;
+    let stat = fstat(&file)?;
+    if !is_regular(&stat) {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    // Its text may become a command.
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(io::Error::other("it belongs to another user"));
+    }
+    if make {
+        fchmod(&file, PRIVATE)?;
+    } else if stat.st_mode & OTHERS_WRITE != 0 {
+        return Err(io::Error::other("other users can write to it"));
+    }
+    if is_new {
+        // The name must be on the disk too. It is not if the directory cannot be read, which is no reason to stop.
+        if let Ok(directory) = openat(&place.directory, ".", OFlags::RDONLY, Mode::empty()) {
+            let _ = fsync(directory);
+        }
+    }
+    Ok(file)
+}
+
+/// Permission bits of a file for one user.
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
 impl OutputPath {
     /// Opens the file.
     ///
     /// # Errors
     /// An error of the system, also if the file has become a link meanwhile.
     pub(super) fn open(&self, flags: OFlags) -> io::Result<File> {
+        // The umask takes bits away, as for the files of other programs.
+        self.open_with(flags, Mode::from(0o666))
+    }
+
+    fn open_with(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
         let follow = if self.is_kernel_link {
             // Only the kernel can follow such a link; NOFOLLOW would refuse it.
             OFlags::empty()
@@ -94,8 +136,7 @@ impl OutputPath {
             OFlags::NOFOLLOW
         };
         let flags = flags | follow | OFlags::CLOEXEC;
-        // The umask takes bits away, as for the files of other programs.
-        Ok(openat(&self.directory, &self.name, flags, Mode::from(0o666))?.into())
+        Ok(openat(&self.directory, &self.name, flags, mode)?.into())
     }
 
     /// Returns the status of the file; `None` if it does not exist.

@@ -66,6 +66,7 @@ pub(super) fn run_started<S: AsRef<str>>(labels: &[S]) -> Event {
 #[must_use]
 pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
     RunInfo {
+        numbers: None,
         targets: labels.iter().map(target).collect(),
         command: b"uptime".to_vec(),
         transport: TransportKind::Rsh,

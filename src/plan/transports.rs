@@ -213,6 +213,7 @@ pub(super) fn decide(
             ));
         }
         Some(ExecOptions {
+            numbers: None,
             template: template(&cli.command)?,
             user: match &cli.user {
                 Some(name) => name.clone(),

@@ -21,6 +21,7 @@ use super::state::Dispatcher;
 use super::{RunSpec, descriptors};
 use crate::clock::{ProcessClock, alarm_reached};
 use crate::event::{CancelReason, Event, Message, RunStats};
+use crate::journal::{Journal, NotRecorded};
 use crate::transport::{Input, Transport};
 
 /// Maximum number of chunks in the queue to the dispatcher.
@@ -56,6 +57,7 @@ pub async fn run<T: Transport>(
         connect_timeout: spec.connect_timeout,
         command_timeout: spec.command_timeout,
         copies,
+        journal: spec.journal.clone(),
         output,
         reports: reports_output,
         reader: spec.reader,
@@ -69,6 +71,7 @@ pub async fn run<T: Transport>(
     dispatcher.details = spec.details;
     dispatcher.say = spec.say;
     dispatcher.input = spec.input;
+    dispatcher.journal = spec.journal.clone();
     dispatcher.push_all(spec.notices.into_iter().chain(note).map(Event::Notice));
     dispatcher.on_first_wave();
     while !dispatcher.is_done() {
@@ -86,6 +89,7 @@ pub async fn run<T: Transport>(
                 dispatcher.on_deadline();
             }
             () = spec.report_failed.notified() => dispatcher.on_report_failed(),
+            committed = next_commit(spec.journal.as_ref()) => dispatcher.on_journal(committed),
             Some(ended) = dispatcher.tasks.join_next_with_id(), if accepts_event => {
                 dispatcher.on_end(ended, chunks.len());
             }
@@ -154,4 +158,12 @@ pub async fn run<T: Transport>(
         (known, unwritten) => known.max(unwritten),
     };
     stats
+}
+
+/// Returns at the next commit of the journal; never without a journal. Cancel safe.
+async fn next_commit(journal: Option<&Journal>) -> Result<(), NotRecorded> {
+    match journal {
+        Some(journal) => journal.committed().await,
+        None => std::future::pending().await,
+    }
 }

@@ -20,11 +20,13 @@ use crate::event::{
     CancelReason, Chunk, Facts, Failure, FailureClass, LeftRunning, Outcome, PasswordUse, Phase,
     RemoteExit, Stream,
 };
+use crate::journal::Journal;
 use crate::policy::Policy;
 use crate::reader::Reader;
 use crate::targets::{Target, TargetId};
 use crate::transport::{
-    AttemptError, Budget, Output, RemoteSignal, Route, Session, Transport, TransportError,
+    AttemptError, Budget, Output, RemoteSignal, Route, Session, StartRequest, Transport,
+    TransportError,
 };
 
 /// Maximum time from KILL to the end of the command's streams. After that the connection is reset.
@@ -44,6 +46,8 @@ pub(super) struct TaskContext<T> {
     pub(super) policy: Policy,
     /// The copies of the run, if its commands install or send files.
     pub(super) copies: Option<Copies>,
+    /// The journal of the run.
+    pub(super) journal: Option<Journal>,
     /// The queue for the output of commands.
     pub(super) output: mpsc::Sender<Chunk>,
     /// The queue to the reports.
@@ -163,7 +167,7 @@ impl Attempts {
     /// True if the daemon has been asked for the command.
     fn may_have_started(&self) -> bool {
         let current = self.current.as_ref();
-        current.is_some_and(|attempt| attempt.route.asked)
+        current.is_some_and(|attempt| attempt.route.request.is_sent())
     }
 }
 
@@ -343,6 +347,11 @@ fn after_failure<T>(
     error: TransportError,
     retryable: bool,
 ) -> TaskResult {
+    if matches!(error, TransportError::NotRecorded) {
+        let outcome = Outcome::NotStarted(CancelReason::JournalFailed);
+        let facts = attempts.facts;
+        return TaskResult::Ended(TargetResult { outcome, facts });
+    }
     attempts.failed += 1;
     if retryable && attempts.failed <= context.policy.retries {
         return wait_for_retry(attempts, error.to_string());
@@ -403,8 +412,12 @@ async fn attempt<T: Transport>(
                 resolve: Some(resolve),
                 ..Facts::default()
             });
+            let mut route = route?;
+            if let Some(journal) = &context.journal {
+                route.request = StartRequest::recorded(journal.clone(), id, budget.excused());
+            }
             current.insert(Attempt {
-                route: route?,
+                route,
                 budget,
                 earlier,
                 resolve,
@@ -414,7 +427,7 @@ async fn attempt<T: Transport>(
     };
     let Attempt { route, budget, .. } = attempt;
     // A failure before the request must not count as one after the request of an earlier attempt.
-    route.asked = false;
+    route.request.reset();
     let connected = context.transport.connect(id, target, route, budget).await;
     let seen = Facts {
         resolve: Some(attempt.resolve),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::event::Notice;
+use crate::journal::Journal;
 use crate::policy::Policy;
 use crate::reader::Reader;
 use crate::targets::Target;
@@ -50,6 +51,8 @@ pub struct RunSpec {
     pub descriptors_per_host: u32,
     /// Standard input of the commands. The dispatcher reports ended targets to it.
     pub input: Option<Input>,
+    /// The journal, which has a line for each target before its command may start.
+    pub journal: Option<Journal>,
     /// Notices that are reported before anything else.
     pub notices: Vec<Notice>,
     /// The reader of the reports. Time in which it blocks is not charged to a target.

@@ -11,12 +11,14 @@ use super::cancel::{Cancellation, Canceller, Urgency};
 use super::host_task::{self, Attempts, TargetResult, TaskContext, TaskResult};
 use super::messages::{failed, hosts_in_words, panic_text};
 use super::reader_timeout::ReaderTimeout;
-use super::signal::ControlRequest;
 use super::waiting::{WaitReason, WaitingTargets};
 use crate::clock::Alarm;
 use crate::event::{CancelReason, Chunk, Event, Facts, Finished, Notice, Outcome, RunStats};
+use crate::journal::{Journal, NotRecorded};
 use crate::targets::{Target, TargetId};
 use crate::transport::{Input, Transport};
+
+mod requests;
 
 /// Maximum number of events that wait for the reporter, including outcomes that wait for output.
 const MAX_EVENTS: usize = 1024;
@@ -25,19 +27,12 @@ const MAX_EVENTS: usize = 1024;
 // Small batches give targets with little output frequent turns beside a target with much output.
 const OUTPUT_BYTES: usize = 256 * 1024;
 
-/// Maximum time between two ^C that stop the run.
-const INTERRUPT_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Maximum time for which a reader of the reports that takes nothing delays the end of a stopped run; the second one
 /// is for a run that stops at once.
 const READER_TIMEOUTS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
 
-const INTERRUPT_HINT: &str = "^C again within a second stops the run";
-
 /// Usual number of events in a batch for the reporter.
 const BATCH: usize = 32;
-
-const SIGINT: i32 = 2;
 
 /// The outcome of a target whose output may still be in the queue.
 #[derive(Debug)]
@@ -60,6 +55,7 @@ pub(super) struct Dispatcher<T> {
     pub(super) say: Option<fn(String)>,
     /// Standard input, which must know the targets that have ended.
     pub(super) input: Option<Input>,
+    pub(super) journal: Option<Journal>,
     /// Tasks of the targets in progress.
     pub(super) tasks: JoinSet<TaskResult>,
     task_targets: HashMap<task::Id, TargetId>,
@@ -113,6 +109,7 @@ impl<T: Transport> Dispatcher<T> {
             details: false,
             say: None,
             input: None,
+            journal: None,
             tasks: JoinSet::new(),
             task_targets: HashMap::new(),
             waiting: WaitingTargets::default(),
@@ -230,7 +227,8 @@ impl<T: Transport> Dispatcher<T> {
         if self.context.policy.ends_waves(failures, self.targets.len()) {
             let wave = self.wave + 1;
             let of = self.waves.len();
-            return self.drain(format!("{} in wave {wave} of {of}", failed(failures)));
+            let cause = format!("{} in wave {wave} of {of}", failed(failures));
+            return self.drain(cause, CancelReason::Failures);
         }
         self.wave += 1;
         self.report_wave();
@@ -340,6 +338,12 @@ impl<T: Transport> Dispatcher<T> {
             // The spool of standard input keeps data as long as a target may still read it.
             input.target_ended(finished.target);
         }
+        // A target without a line in the journal needs no second one.
+        if let Some(journal) = &self.journal
+            && !matches!(finished.outcome, Outcome::NotStarted(_))
+        {
+            journal.record_end(&finished);
+        }
         self.stats.count(&finished);
         self.ending.push_back(UnreportedEnd { after, finished });
         self.report_ends();
@@ -366,18 +370,28 @@ impl<T: Transport> Dispatcher<T> {
         let too_many = limit.is_some_and(|limit| limit.is_reached(failures, total));
         // Without further targets there is nothing to cancel.
         if too_many && self.has_more() && self.canceller.current().is_none() {
-            self.drain(failed(failures));
+            self.drain(failed(failures), CancelReason::Failures);
         }
     }
 
     /// Starts no further target, and lets those in progress end.
-    fn drain(&mut self, cause: String) {
+    fn drain(&mut self, cause: String, reason: CancelReason) {
         let text = match self.started.len() {
             0 => format!("{cause}: no more hosts are started"),
             running => format!("{cause}: no more hosts are started, {running} run to their end"),
         };
         self.push_notice(text);
-        self.cancel(CancelReason::Failures, Urgency::Drain);
+        self.cancel(reason, Urgency::Drain);
+    }
+
+    /// Handles a commit of the journal. Without a journal no further command may start; those in progress run on.
+    pub(super) fn on_journal(&mut self, committed: Result<(), NotRecorded>) {
+        if committed.is_err() {
+            self.drain(
+                "the journal cannot be written".to_owned(),
+                CancelReason::JournalFailed,
+            );
+        }
     }
 
     /// Stops the run at its deadline.
@@ -395,64 +409,6 @@ impl<T: Transport> Dispatcher<T> {
         }
         // The deadline also limits the time in which the reports are written.
         self.limit_reader(READER_TIMEOUTS[0]);
-    }
-
-    pub(super) fn on_request(&mut self, request: ControlRequest) {
-        match request {
-            ControlRequest::PrintState => self.report_state(None),
-            ControlRequest::Stop(signal) => self.stop(signal),
-            ControlRequest::Interrupt if self.is_second_interrupt() => self.stop(SIGINT),
-            ControlRequest::Interrupt => self.report_state(Some(INTERRUPT_HINT)),
-        }
-    }
-
-    /// Handles a request while only the reports are being written. Returns a reason to end the wait for them.
-    pub(super) fn on_late_request(&mut self, request: ControlRequest) -> Option<CancelReason> {
-        let hint = match request {
-            ControlRequest::PrintState => "",
-            ControlRequest::Stop(signal) => return Some(CancelReason::Signal(signal)),
-            ControlRequest::Interrupt if self.is_second_interrupt() => {
-                return Some(CancelReason::Signal(SIGINT));
-            }
-            ControlRequest::Interrupt => "; ^C again within a second stops that",
-        };
-        if let Some(say) = self.say {
-            let hosts = hosts_in_words(self.targets.len());
-            say(format!("{hosts} done, the reports are being written{hint}"));
-        }
-        None
-    }
-
-    /// True for a ^C that stops the run: soon after another one, or after a signal that has stopped the run.
-    fn is_second_interrupt(&mut self) -> bool {
-        let now = Instant::now();
-        let last = self.interrupted.replace(now);
-        // After a signal, every ^C is a further one, whatever the time between them.
-        last.is_some_and(|last| now - last <= INTERRUPT_INTERVAL) || self.canceller.is_by_signal()
-    }
-
-    /// Stops the run. A second signal stops it at once.
-    fn stop(&mut self, signal: i32) {
-        let again = self.canceller.is_by_signal();
-        let urgency = if again {
-            Urgency::AtOnce
-        } else {
-            Urgency::Stop
-        };
-        if !self.started.is_empty() {
-            let hosts = hosts_in_words(self.started.len());
-            let text = if again {
-                format!("stopping {hosts} at once")
-            } else {
-                format!(
-                    "stopping {hosts}: TERM now, KILL after {} s; a further signal stops at once",
-                    self.context.policy.kill_after.as_secs_f64()
-                )
-            };
-            self.push_notice(text);
-        }
-        self.cancel(CancelReason::Signal(signal), urgency);
-        self.limit_reader(READER_TIMEOUTS[usize::from(again)]);
     }
 
     /// Sets the maximum time for which the reader may take nothing.

@@ -281,6 +281,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         policy: Policy::default(),
         descriptors_per_host: 1,
         input: None,
+        journal: None,
         notices: Vec::new(),
         reader: Reader::default(),
         details: false,

@@ -172,6 +172,9 @@ pub enum TransportError {
         /// The message of `ssh`, on one line and without the name of the host.
         text: String,
     },
+    /// The journal could not be written, so the command was not sent.
+    #[error("not started, because the journal cannot be written")]
+    NotRecorded,
     /// Any other error of the connection.
     #[error("{}: {source}", broken(*phase))]
     Io {
@@ -320,7 +323,7 @@ impl TransportError {
             TransportError::Input(_) => FailureClass::Input,
             TransportError::Spawn { .. } => FailureClass::Spawn,
             TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
-            TransportError::Io { .. } => FailureClass::Io,
+            TransportError::NotRecorded | TransportError::Io { .. } => FailureClass::Io,
         }
     }
 
@@ -342,6 +345,7 @@ impl TransportError {
             TransportError::OpenSsh { .. } => Phase::Login,
             TransportError::Denied { .. }
             | TransportError::Spawn { .. }
+            | TransportError::NotRecorded
             | TransportError::ClosedBeforeStatus { .. } => Phase::Start,
             TransportError::NoEndMarker { .. }
             | TransportError::CommandTimeout { .. }

@@ -12,6 +12,7 @@ mod resolve;
 pub mod rsh;
 mod scratch;
 pub mod ssh;
+mod start_request;
 mod stream;
 
 pub use backoff::Backoff;
@@ -20,6 +21,7 @@ pub use error::{CallbackFault, HostKeyFault, TransportError};
 pub use input::{Input, InputReader};
 pub use output::{Output, OutputPermit};
 pub use resolve::{LOOKUP_THREADS, NameResolver};
+pub use start_request::StartRequest;
 
 use std::collections::VecDeque;
 use std::io;
@@ -72,8 +74,8 @@ pub struct Route {
     pub own_listener: bool,
     /// Earliest time at which the command can have started, if that was before the session was made.
     pub answered: Option<Instant>,
-    /// True if the daemon has been asked for the command. Also correct if the future of the attempt is dropped.
-    pub asked: bool,
+    /// The request for the command.
+    pub request: StartRequest,
 }
 
 impl Route {
@@ -87,7 +89,7 @@ impl Route {
             resolved: Box::default(),
             own_listener: false,
             answered: None,
-            asked: false,
+            request: StartRequest::default(),
         }
     }
 

@@ -81,6 +81,11 @@ fn lab_shortages() {
 }
 
 #[test]
+fn lab_journals_of_runs_that_are_killed() {
+    case("journal", &[]);
+}
+
+#[test]
 fn lab_leftovers() {
     case("leftovers", &[]);
 }

@@ -16,6 +16,8 @@ mod faults;
 #[cfg(test)]
 mod gather_diff;
 #[cfg(test)]
+mod journal;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod layers;

@@ -171,7 +171,9 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
             assert!(stats.not_started > 0 && failures > 0);
         }
         Some(CancelReason::Deadline) => assert!(policy.deadline.is_some()),
-        Some(CancelReason::Signal(_) | CancelReason::ReportFailed) => {}
+        Some(
+            CancelReason::Signal(_) | CancelReason::ReportFailed | CancelReason::JournalFailed,
+        ) => {}
     }
 }
 

@@ -17,6 +17,7 @@ pub use template::{Template, TemplateValues, UnknownPlaceholder};
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Settings that all local commands of a run share.
@@ -26,6 +27,8 @@ pub struct ExecOptions {
     pub template: Template,
     /// Value of `%u` for targets that name no user.
     pub user: String,
+    /// Values of `%n`; `None` for the positions of the targets in this run.
+    pub numbers: Option<Arc<[u32]>>,
     /// Destination of standard error.
     pub stderr: StderrMode,
 }
@@ -62,11 +65,12 @@ impl Transport for ExecTransport {
         _: &mut Budget,
     ) -> Result<LocalProcess, AttemptError> {
         route.phase = Phase::Start;
+        let numbers = self.options.numbers.as_ref();
         // No shell reads the words, so a host's name cannot add a command.
         let mut words = self.options.template.fill(TemplateValues {
             host: &target.host,
             user: target.user.as_deref().unwrap_or(&self.options.user),
-            rank: id.0,
+            rank: numbers.map_or(id.0, |numbers| numbers[id.index()]),
         });
         if let Some(script) = self.input.as_ref().and_then(Input::script) {
             words.extend(["sh", "-c"].map(OsString::from));
@@ -76,6 +80,7 @@ impl Transport for ExecTransport {
             words.extend(["sh", "-c"].map(OsString::from));
             words.push(OsString::from_vec(command));
         }
+        route.request.allow().await.map_err(AttemptError::Failed)?;
         let began = Instant::now();
         let reads = self.input.is_some();
         let started = process::start(id, &words, self.options.stderr, reads).map(|mut process| {

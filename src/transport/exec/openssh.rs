@@ -282,6 +282,8 @@ impl Transport for OpenSshTransport {
         budget: &mut Budget,
     ) -> Result<OpenSshSession, AttemptError> {
         route.phase = Phase::Login;
+        // The program gets the command at its start, and logs in first.
+        route.request.allow().await.map_err(AttemptError::Failed)?;
         let before = budget.left();
         let reads = self.input.is_some();
         let subsystem = self.input.as_ref().and_then(|input| input.subsystem(id));

@@ -9,7 +9,7 @@ use super::callback::{CallbackEvent, ExpectedCallback, Listeners};
 use crate::clock::{Alarm, ProcessClock, alarm_reached};
 use crate::event::Phase;
 use crate::transport::stream::Connection;
-use crate::transport::{CallbackFault, TransportError};
+use crate::transport::{CallbackFault, StartRequest, TransportError};
 
 /// Maximum time between the daemon's answer and its callback.
 // The callback was made first, but the last segment of its handshake may be lost. TCP repeats it after a second.
@@ -42,8 +42,8 @@ pub(super) struct StartProgress<'a> {
     pub(super) phase: Phase,
     /// Time from which the command counts as running.
     pub(super) answered: Option<Instant>,
-    /// True if the whole request was sent.
-    pub(super) sent: &'a mut bool,
+    /// The request, which is sent after the callback if the daemon calls back first.
+    pub(super) request: &'a mut StartRequest,
     /// True if a callback came from an address that belongs to no waiting session.
     pub(super) unknown_address: bool,
     /// True if an earlier attempt ended because of such a callback.
@@ -53,11 +53,11 @@ pub(super) struct StartProgress<'a> {
 }
 
 impl<'a> StartProgress<'a> {
-    pub(super) fn new(is_restart: bool, sent: &'a mut bool) -> StartProgress<'a> {
+    pub(super) fn new(is_restart: bool, request: &'a mut StartRequest) -> StartProgress<'a> {
         StartProgress {
             phase: Phase::Start,
             answered: None,
-            sent,
+            request,
             unknown_address: false,
             is_restart,
             can_restart: false,
@@ -66,7 +66,7 @@ impl<'a> StartProgress<'a> {
 
     pub(super) fn unknown_address_error(&self) -> TransportError {
         TransportError::NoCallback {
-            fault: if *self.sent {
+            fault: if self.request.is_sent() {
                 CallbackFault::UnknownAddressAfterCommand
             } else {
                 CallbackFault::UnknownAddress

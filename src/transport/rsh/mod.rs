@@ -229,7 +229,7 @@ impl RshTransport {
             _ => Some(request.as_slice()),
         };
         if let Some(rest) = rest_of_request {
-            *progress.sent = true;
+            progress.request.allow().await?;
             let _ = main.write_all(rest).await;
         }
         let asked = Instant::now();
@@ -266,7 +266,7 @@ impl RshTransport {
                 ReadResult::Data((first, rest)) => break (first, rest),
                 ReadResult::Nothing => {}
                 // The daemon closed because its callback was reset.
-                ReadResult::End if progress.can_restart && !*progress.sent => {
+                ReadResult::End if progress.can_restart && !progress.request.is_sent() => {
                     return Err(StartError::NeedsOwnListener);
                 }
                 ReadResult::End => {
@@ -451,7 +451,7 @@ impl Transport for RshTransport {
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(ExpectedCallback::is_private);
         let (before, clock, begun) = (budget.left(), budget.clock(), Instant::now());
-        let mut progress = StartProgress::new(route.own_listener, &mut route.asked);
+        let mut progress = StartProgress::new(route.own_listener, &mut route.request);
         let start = self.start(id, target, connected, expected, &mut progress, &clock);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
@@ -481,7 +481,7 @@ impl Transport for RshTransport {
                 phase => budget.exhausted(phase),
             },
         };
-        Err(attempt_error(error, route.asked))
+        Err(attempt_error(error, route.request.is_sent()))
     }
 
     fn time_wait(&self) -> Option<usize> {

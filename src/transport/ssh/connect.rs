@@ -12,7 +12,7 @@ use super::gate::{Proof, Violation};
 use super::greeting::OtherProtocol;
 use super::pipe::{Pipe, ServerStream, StreamEnd};
 use crate::event::Phase;
-use crate::transport::{Budget, Excused, TransportError};
+use crate::transport::{Budget, Excused, StartRequest, TransportError};
 
 /// Version line of mrsh.
 const VERSION: &str = concat!("SSH-2.0-mrsh_", env!("CARGO_PKG_VERSION"));
@@ -259,12 +259,12 @@ pub(super) enum ChannelProgram<'a> {
     Subsystem(&'a str),
 }
 
-/// Opens a channel and starts a program on it. Sets `asked` before the request for the program is sent.
+/// Opens a channel and starts a program on it. The request for the program is allowed before it is sent.
 pub(super) async fn exec(
     peer: &mut Peer,
     program: ChannelProgram<'_>,
     environment: &[(String, String)],
-    asked: &mut bool,
+    request: &mut StartRequest,
 ) -> Result<Channel, TransportError> {
     let refused = |peer: &Peer, fault: Fault| match fault.code {
         raw::LIBSSH2_ERROR_CHANNEL_FAILURE | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
@@ -293,7 +293,7 @@ pub(super) async fn exec(
             _ => {}
         }
     }
-    *asked = true;
+    request.allow().await?;
     let start = peer.drive(|peer| match program {
         ChannelProgram::Command(command) => peer.exec(channel, command),
         ChannelProgram::Subsystem(name) => peer.subsystem(channel, name),

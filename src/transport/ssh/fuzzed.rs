@@ -20,7 +20,7 @@ use crate::event::{RemoteExit, Stream};
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::output::Output;
-use crate::transport::{Budget, Session, TransportError};
+use crate::transport::{Budget, Session, StartRequest, TransportError};
 
 /// Maximum duration of a session whose server closes when it has sent everything.
 const MAX_DURATION: Duration = Duration::from_secs(30);
@@ -94,7 +94,8 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
     };
     log_in(&mut peer, &credentials, &mut progress).await?;
     let program = ChannelProgram::Command(b"command");
-    let channel = connect::exec(&mut peer, program, &[], &mut false).await?;
+    let request = &mut StartRequest::default();
+    let channel = connect::exec(&mut peer, program, &[], request).await?;
     let mut session = SshSession {
         id: TargetId(0),
         peer,

@@ -414,7 +414,12 @@ impl Transport for SshTransport {
             None => ChannelProgram::Command(&self.options.command),
         };
         let before = budget.left();
-        let start = connect::exec(&mut logged_in.peer, program, &environment, &mut route.asked);
+        let start = connect::exec(
+            &mut logged_in.peer,
+            program,
+            &environment,
+            &mut route.request,
+        );
         let started = budget.spend(start).await;
         *route.facts.start.get_or_insert_default() += before - budget.left();
         let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Start)));
