@@ -243,6 +243,7 @@ impl Plan {
         if cli.demo {
             descriptors_per_host += DESCRIPTORS_PER_SESSION;
         }
+        // The files of a target are open beside its connection.
         if fetch.is_some() {
             descriptors_per_host += DESCRIPTORS_PER_FETCH;
         }

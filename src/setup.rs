@@ -167,6 +167,7 @@ fn password(plan: &RunPlan) -> Result<PasswordSource, Error> {
 
 /// Opens the destination of fetched files, and starts the thread that writes them.
 fn fetches(mut spec: FetchSpec) -> Result<Copies, Error> {
+    // A comparison changes nothing, so it makes no directory either.
     let destination = if spec.check {
         output::open_directory(&spec.path)
     } else {

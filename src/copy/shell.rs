@@ -81,6 +81,7 @@ impl ShellChannel {
 
     /// Appends a block of code.
     pub(super) fn send_block(&mut self, block: Vec<u8>) {
+        // The script reads exactly this many bytes, so it never takes a byte of what follows.
         let mut sent = format!("{}\n", block.len()).into_bytes();
         sent.extend(block);
         self.queue.push(Segment::Bytes(sent.into()));
@@ -126,6 +127,7 @@ impl ShellChannel {
         if hello.strip_prefix(b"mrsh-") != Some(nonce.as_bytes()) {
             return self.foreign(line);
         }
+        // The nonce is right, so this is the script, and it prints one of four names.
         let Some(checksum) = Checksum::of_program(checksum) else {
             return Hello::Unexpected;
         };

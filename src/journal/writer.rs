@@ -181,7 +181,7 @@ impl Journal {
         self.0.commits.notified().await;
         let mut queue = self.0.lock();
         if queue.failed {
-            // Dropping the senders tells the targets.
+            // The targets learn it when their senders are dropped.
             queue.waiting.clear();
             return Err(NotRecorded);
         }

@@ -42,6 +42,7 @@ pub(super) fn decide(
     }
     let mut patterns = Vec::new();
     for text in &cli.fetch {
+        // Before the first connection: a wrong path is wrong for all targets.
         let pattern = FetchPattern::new(text.as_os_str())
             .map_err(|error| usage(&format!("--fetch {}: {error}", text.display())))?;
         patterns.push(pattern);

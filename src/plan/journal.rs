@@ -149,11 +149,13 @@ pub(super) fn decide(
     let user = super::caller();
     if let Some(run) = resumed {
         let plan = &run.state.header.plan;
+        // Relative paths of the command line would mean other files.
         if plan.directory != here {
             return Err(Error::OtherDirectory {
                 directory: plan.directory.to_os_string().unwrap_or_default().into(),
             });
         }
+        // The remote user may depend on the local one, and the files of the run belong to that one.
         if plan.user != user {
             return Err(Error::OtherUser {
                 user: plan.user.clone(),

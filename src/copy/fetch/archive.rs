@@ -114,6 +114,7 @@ impl ArchiveReader {
                         self.collected.clear();
                     }
                 }
+                // The event needs no byte of its own, but the next header always follows.
                 State::Content(0, padding) => {
                     self.state = State::Padding(padding);
                     return Ok(Some(ArchiveEvent::FileEnd));
@@ -173,6 +174,7 @@ impl ArchiveReader {
             | EntryType::GNULongLink
             | EntryType::XHeader
             | EntryType::XGlobalHeader => {
+                // No path is longer than 4,096 bytes; the rest is for pax records of other kinds.
                 if length > MAX_EXTENSION {
                     return Err(ArchiveFault::Extension);
                 }

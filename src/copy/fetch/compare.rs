@@ -69,6 +69,7 @@ impl HostFetch {
             RemoteKind::Directory if is_directory(&here) => LocalState::Same,
             RemoteKind::Directory => return shape("no directory"),
             _ if is_directory(&here) => return shape("a directory"),
+            // Files of another size cannot be the same, so no checksum is asked for.
             RemoteKind::File if is_file(&here) && here.st_size as u64 == entry.size => {
                 LocalState::Unknown
             }
@@ -140,6 +141,7 @@ impl HostFetch {
             return Ok(LocalState::Differs);
         };
         let is_mode = here.st_mode & 0o7777 == entry.attributes.mode;
+        // A target without stat knows no time, so the time is no difference.
         let is_time = entry.attributes.mtime.is_none_or(|time| {
             (time.seconds, u64::from(time.nanoseconds)) == (here.st_mtime, here.st_mtime_nsec)
         });

@@ -58,6 +58,7 @@ impl HostFetch {
     pub(in crate::copy) fn new(shared: Arc<FetchShared>, target: TargetId) -> HostFetch {
         let label = &shared.spec.directories[target.index()];
         let staging = format!(".mrsh-{}-{}", shared.nonce, target.0);
+        // A target whose directory cannot be opened fails when its dialogue begins, as one of many.
         let directory = HostDirectory::open(shared.spec.destination.clone(), label, staging);
         let (directory, error) = match directory {
             Ok(directory) => (directory, None),
@@ -134,6 +135,7 @@ impl HostFetch {
     }
 
     fn on_line(&mut self, line: &[u8]) {
+        // The script has ended by itself, so there is nothing to stop.
         if let [b'E', b' ', text @ ..] = line
             && !matches!(self.step, Step::Hello)
         {
@@ -184,6 +186,7 @@ impl HostFetch {
                 Err(fault) => self.fail_list(&fault, false),
             },
             _ => {
+                // The list of a pattern comes after its `p`, so a name before the first `p` belongs to none.
                 let Some(pattern) = patterns.checked_sub(1).map(|last| &spec.patterns[last]) else {
                     return self.fail_unexpected(line);
                 };
@@ -224,6 +227,7 @@ impl HostFetch {
         if let Some(refusal) = self.check_kinds() {
             return self.fail(refusal);
         }
+        // `about` follows links, so it would describe what the links lead to.
         let entries = self.entries(|entry| !matches!(entry.kind, RemoteKind::Link(_)));
         let batches = self.ask("about", &entries);
         if batches.is_empty() {
@@ -274,6 +278,8 @@ impl HostFetch {
     /// Returns the entries in parts that fit into one call each, and that are below one directory.
     pub(in crate::copy) fn batches(&self, entries: &[usize]) -> VecDeque<Vec<usize>> {
         let all = &self.list.entries;
+        // The shell changes its directory between the two, and names stay relative. tar would say something about each
+        // absolute name.
         let (root, home): (Vec<usize>, Vec<usize>) =
             entries.iter().partition(|&&index| all[index].is_absolute);
         let mut batches = VecDeque::new();
@@ -329,6 +335,7 @@ impl HostFetch {
         let Some(inode) = inode else {
             return;
         };
+        // A file is sent once, whatever number of names it has, and the others become links to it here.
         let first = *self.list.inodes.entry(inode).or_insert(index);
         if first != index {
             self.list.entries[index].kind = RemoteKind::HardLink(first);
@@ -391,6 +398,7 @@ impl HostFetch {
     }
 
     pub(in crate::copy) fn finish(&mut self) {
+        // Before the reply: when the target ends, nothing of this run is left here.
         self.directory.clean();
         self.result.done = true;
         self.shell.send_block(b"exit 0\n".to_vec());

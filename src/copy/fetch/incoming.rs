@@ -95,6 +95,7 @@ impl Incoming {
                 length,
                 mtime,
             } => {
+                // bsdtar keeps the `./` of the arguments, and others may not.
                 let own = name.strip_prefix(b"./").unwrap_or(&name);
                 // A file that went away is left out of the archive.
                 let number = loop {

@@ -20,6 +20,7 @@ pub(in crate::copy) fn install(
             (RemoteKind::File, LocalState::Attributes) => {
                 directory.set_attributes(name, &entry.attributes)?;
             }
+            // Through the temporary directory, because symlink(2) does not replace what is there.
             (RemoteKind::Link(content), _) => {
                 directory.create_link(number, name, content)?;
                 directory.install(number, name)?;

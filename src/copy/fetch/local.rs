@@ -98,6 +98,7 @@ impl HostDirectory {
         let root = match &destination {
             Some(destination) => match open_beneath(destination, label.as_bytes(), DIRECTORY) {
                 Ok(root) => Some(root),
+                // It is made when the first file arrives, so a target that fails before leaves no trace.
                 Err(Errno::NOENT) => None,
                 Err(errno) => return Err(error("open", b"")(errno)),
             },
@@ -184,6 +185,7 @@ impl HostDirectory {
         }
         let root = self.root.as_ref().ok_or(Errno::NOENT);
         let staging = root.and_then(|root| {
+            // Only the caller may look at files that are not checked yet. Its name is random, so an existing one is an error.
             mkdirat(root, &*self.staging_name, Mode::from_raw_mode(0o700))?;
             open_beneath(root, self.staging_name.as_bytes(), DIRECTORY)
         });
@@ -202,6 +204,7 @@ impl HostDirectory {
         name: &[u8],
     ) -> Result<File, LocalError> {
         self.staged = self.staged.max(number + 1);
+        // EXCL: nothing that another process put there is written to.
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
@@ -254,6 +257,7 @@ impl HostDirectory {
 
     /// Opens a directory of the target, and makes it and its parents if they are missing.
     fn directory(&mut self, name: &[u8]) -> Result<&OwnedFd, LocalError> {
+        // Entries come in the order of their directories, so one open directory serves most of them.
         let is_open = self.parent.as_ref().is_some_and(|(open, _)| open == name);
         if !is_open {
             let root = self.root.as_ref().ok_or(Errno::NOENT);
@@ -320,6 +324,7 @@ pub(in crate::copy) fn set_attributes(
     file: impl AsFd,
     attributes: &Attributes,
 ) -> Result<(), Errno> {
+    // The umask does not apply: the mode is that of the target, without set-user-ID and set-group-ID bits.
     fchmod(&file, Mode::from_raw_mode(attributes.mode))?;
     if let Some(mtime) = attributes.mtime {
         let times = Timestamps {
@@ -357,6 +362,7 @@ fn make(directory: impl AsFd, name: &[u8], mode: u32) -> Result<(), Errno> {
 /// Opens a directory below another, one part after the other, and makes those that are missing.
 fn open_or_make(root: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let mut directory = openat(root, ".", DIRECTORY, Mode::empty())?;
+    // Part by part, because a call that makes a directory cannot resolve a path beneath another one.
     for part in name
         .split(|&byte| byte == b'/')
         .filter(|part| !part.is_empty())

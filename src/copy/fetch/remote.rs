@@ -153,6 +153,7 @@ impl RemoteList {
                 Err(ListFault::Name(name.to_vec()))
             };
         }
+        // Each name costs memory here, so a target cannot list without end.
         self.bytes += name.len();
         if self.names.len() >= MAX_ENTRIES || self.bytes > MAX_NAMES {
             return Err(ListFault::TooMany);
@@ -191,6 +192,7 @@ impl RemoteList {
     pub(in crate::copy) fn end(&mut self) -> Result<(), ListFault> {
         for entry in &self.entries {
             let mut parent = split(&entry.name).0;
+            // A link or file as a parent would lead elsewhere, or make the installation fail in the middle.
             while !parent.is_empty() {
                 if self.names.get(parent) == Some(&false) {
                     return Err(ListFault::Name(entry.name.to_vec()));
@@ -238,6 +240,7 @@ pub(in crate::copy) fn parse_about(line: &[u8]) -> Option<About> {
     let size = words.next()?.parse().ok()?;
     let names: u64 = words.next()?.parse().ok()?;
     let inode = words.next().filter(|text| !text.is_empty())?;
+    // Without stat there is no time, and that of the archive counts.
     let mtime = match words.next() {
         Some(seconds) => Some(FileTime {
             seconds: seconds.parse().ok()?,

@@ -31,6 +31,7 @@ impl HostFetch {
             let sizes = part.iter().map(|&index| self.list.entries[index].size);
             Incoming::raw(part.iter().copied().zip(sizes).collect())
         };
+        // The checksums come in the same block as the data, which saves a round trip for each batch.
         self.push_call("fetched", part, &mut block);
         self.shell.send_block(block);
         self.step = Step::Data(parts, Box::new(incoming));
@@ -59,6 +60,7 @@ impl HostFetch {
                     }
                 }
                 Ok(Progress::Bytes(bytes, number)) => {
+                    // The list is only what the target says. What counts is what it sends.
                     self.received += bytes.len() as u64;
                     if self.received > self.shared.spec.max_size {
                         let most = self.shared.spec.max_size;
@@ -170,6 +172,7 @@ impl HostFetch {
     }
 
     pub(in crate::copy) fn commit(&mut self) {
+        // A disk that is full now leaves some files replaced and others not, and the message must say so.
         self.result.partly = true;
         if let Err(error) = super::install::install(&mut self.directory, &self.list.entries) {
             return self.fail_here(&error);

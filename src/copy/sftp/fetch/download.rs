@@ -129,6 +129,7 @@ impl Download {
                 }
                 self.stage = Stage::Close;
             }
+            // An error of closing says nothing about bytes that were read.
             (DownloadRequest::Close, Reply::Status(_)) => {}
             (_, Reply::Status(status)) if !status.is_ok() => {
                 self.stop(DownloadEnd::Failed(status));

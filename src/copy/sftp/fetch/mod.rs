@@ -152,6 +152,7 @@ impl SftpFetch {
                 ));
                 return Ok(());
             }
+            // No program over there is involved; the word says how the files were checked.
             self.host.result.copied.checksum = CHECKSUM;
             self.host.result.answered = true;
             self.step = Step::List;
@@ -318,6 +319,7 @@ impl SftpFetch {
             .entries
             .iter()
             .any(|entry| entry.state != LocalState::Same);
+        // With files of unknown content too, since they are written before they are known to be the same.
         if has_work
             && !self.shared.spec.check
             && let Err(error) = self.host.directory.stage()
@@ -439,6 +441,7 @@ impl SftpFetch {
         let sum = sum.finish();
         let about = &self.host.list.entries[entry];
         let state = match about.state {
+            // The same size was here, so only now it is known if the content is the same.
             LocalState::Unknown => self.host.compare_sum(entry, sum.as_bytes(), SHA256),
             state => Ok(state),
         };
@@ -461,6 +464,7 @@ impl SftpFetch {
     }
 
     fn commit(&mut self) {
+        // Files that turned out to be the same stay in the temporary directory, which is removed.
         if self.host.count_changes() {
             self.host.commit();
         } else {

@@ -96,6 +96,7 @@ impl Walk {
         let mut path = self.paths.pop_front()?;
         let pattern = &patterns[path.pattern];
         self.waiting += 1;
+        // Parts without wildcards need no request of their own.
         while let Some(depth) = path.depth
             && let Some(PatternPart::Name(name)) = pattern.parts.get(depth)
         {
@@ -154,6 +155,7 @@ impl Walk {
             }
             Err(status) => {
                 self.in_progress -= 1;
+                // A wildcard in the middle of a path matches files as well, and they are not meant.
                 let may_be_no_directory = path.depth.is_some();
                 if may_be_no_directory && status.code != code::PERMISSION_DENIED {
                     return Ok(());
@@ -189,6 +191,7 @@ impl Walk {
         let path = &directory.path;
         let pattern = &patterns[path.pattern];
         for (name, attributes) in names {
+            // Servers list both, as readdir(3) does.
             if matches!(&*name, b"." | b"..") {
                 continue;
             }
@@ -234,6 +237,7 @@ impl Walk {
             Some(FileKind::Link) => b'l',
             Some(FileKind::Other) | None => b'o',
         };
+        // The list may have the name from another pattern, or leave it out.
         let before = list.entries.len();
         list.insert(class, &path, &patterns[pattern], self.keep_links)?;
         if list.entries.len() == before {
