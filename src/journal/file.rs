@@ -166,7 +166,12 @@ fn lock(file: &File) -> Result<(), JournalFault> {
     let until = Instant::now() + FORK_TIMEOUT;
     loop {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                // An earlier try has read the file.
+                let mut file = file;
+                file.seek(SeekFrom::Start(0))?;
+                return Ok(());
+            }
             Err(Errno::WOULDBLOCK) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }

@@ -341,6 +341,30 @@ fn the_fuzz_corpus_passes() {
     assert!(files > 15);
 }
 
+#[test]
+fn a_journal_that_a_forked_process_still_holds_is_read_from_its_start() {
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let mut last = session();
+    last.pid = ended.id();
+    let mut text = header(&labels(2));
+    push_line(&WrittenLine::Resume(&last), &mut text);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    std::fs::write(&path, text).unwrap();
+    // As a child that has not reached its execve(2) holds the file of its parent.
+    let held = File::open(&path).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(60));
+        drop(held);
+    });
+    let file = File::options().read(true).append(true).open(&path).unwrap();
+    let (_, state) = JournalFile::of_known_run(file).unwrap();
+    assert_eq!(state.targets.len(), 2);
+    holder.join().unwrap();
+}
+
 fn writer(file: File, count: usize) -> JournalWriter {
     let file = JournalFile::of_new_run(file).unwrap();
     JournalWriter::start(file, labels(count).into(), None).unwrap()
