@@ -140,7 +140,7 @@ impl Plan {
     /// Decides a run that is taken up again. The journal has its targets.
     ///
     /// # Errors
-    /// As for [`Plan::new`]; or the run is not the one of the journal.
+    /// The same as those of [`Plan::new`]; or the run is not the one of the journal.
     pub fn resumed(cli: Cli, run: ResumedRun) -> Result<Plan, Error> {
         Plan::decide(cli, BTreeMap::new(), Some(run))
     }

@@ -149,17 +149,10 @@ impl HostDialogue for HostCopy {
     }
 
     fn result(&self) -> CopyResult {
-        let mut result = self.result.clone();
-        result.has_no_answer = matches!(self.step, Step::Hello) && self.shell.is_refusal();
-        if !result.done
-            && result.error.is_none()
-            && matches!(self.step, Step::Hello)
-            && let Some(noise) = self.shell.silence()
-        {
-            let noise = message(noise);
-            result.error = Some(format!("no POSIX shell answered: {noise}"));
+        match self.step {
+            Step::Hello => self.shell.without_answer(self.result.clone()),
+            _ => self.result.clone(),
         }
-        result
     }
 }
 

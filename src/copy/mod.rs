@@ -211,7 +211,7 @@ pub struct Copies {
     cut: Arc<Mutex<HashMap<TargetId, CutOff>>>,
 }
 
-/// What earlier attempts of a copy may have left at a target.
+/// The remains of earlier attempts of a copy at a target, as far as they are known.
 #[derive(Debug)]
 struct CutOff {
     /// Number of attempts that made a staging directory.
@@ -428,8 +428,8 @@ impl Copies {
         }
     }
 
-    /// Ends the dialogue with a target, of which this number of chunks of output were sent. Returns its result; `None`
-    /// if it never began.
+    /// Ends the dialogue with a target and returns its result; `None` if it never began. `sent` is the number of chunks of
+    /// its output.
     pub async fn end(&self, target: TargetId, sent: u64) -> Option<CopyResult> {
         let dialogue = self.dialogues.get(target)?;
         if !self.receives() {

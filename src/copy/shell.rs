@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::blocks::Checksum;
 pub(super) use super::queue::Next;
 use super::queue::SendQueue;
+use super::result::{CopyResult, message};
 use super::snapshot::Segment;
 
 /// Maximum length of a line of a reply, in bytes. The longest honest one is a message of a program over there.
@@ -45,7 +46,7 @@ pub(super) enum Hello {
     Unexpected,
 }
 
-/// What is to be sent to a target's shell, and what is read of its replies.
+/// The data that is still to be sent to a target's shell, and the start of its next reply.
 #[derive(Debug)]
 pub(super) struct ShellChannel {
     queue: SendQueue,
@@ -97,6 +98,19 @@ impl ShellChannel {
     /// Sends nothing more. The far side waits for the end of its input.
     pub(super) fn end(&mut self) {
         self.queue.end_now();
+    }
+
+    /// Completes the result of a dialogue that ended before the script answered.
+    pub(super) fn without_answer(&self, mut result: CopyResult) -> CopyResult {
+        result.has_no_answer = self.is_refusal();
+        if !result.done
+            && result.error.is_none()
+            && let Some(noise) = self.silence()
+        {
+            let noise = message(noise);
+            result.error = Some(format!("no POSIX shell answered: {noise}"));
+        }
+        result
     }
 
     /// Takes bytes up to the end of a line from `data`. Returns the line when it is complete.
@@ -157,12 +171,12 @@ impl ShellChannel {
     }
 
     /// True if no more has come than a refusal: sshd itself prints a line if a host allows only SFTP.
-    pub(super) fn is_refusal(&self) -> bool {
+    fn is_refusal(&self) -> bool {
         self.noise + self.line.len() <= MAX_REFUSAL
     }
 
     /// Returns the start of what a host printed that never answered, if it printed anything.
-    pub(super) fn silence(&self) -> Option<&[u8]> {
+    fn silence(&self) -> Option<&[u8]> {
         let first = if self.first.is_empty() {
             &self.line
         } else {

@@ -84,7 +84,7 @@ pub fn open_directory(path: &Path) -> io::Result<Option<OwnedFd>> {
 /// Opens a file for this user only, at whose end is written, and makes it if `make` is true.
 ///
 /// # Errors
-/// As for [`find`]; or the file belongs to another user, or is no regular file.
+/// The same as those of [`find`]; or the file belongs to another user, or is no regular file.
 pub fn open_private(path: &Path, make: bool) -> io::Result<File> {
     let place = find(path)?;
     let mut flags = OFlags::RDWR | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY;

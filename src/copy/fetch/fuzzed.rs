@@ -1,4 +1,4 @@
-//! What the fuzz target of `--fetch` sees, and the replay of its corpus.
+//! The entry point of the fuzz target of `--fetch`, and the replay of its corpus.
 
 use std::ffi::OsStr;
 

@@ -34,7 +34,7 @@ pub(in crate::copy) struct Attributes {
     pub(in crate::copy) mtime: Option<FileTime>,
 }
 
-/// What a target says about a file.
+/// The size, attributes and inode of a file, as the target reports them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::copy) struct About {
     pub(in crate::copy) attributes: Attributes,

@@ -1,4 +1,4 @@
-//! What the outcomes of tasks mean, and the steps of a copy over SFTP that change something at the target.
+//! The reactions to the outcomes of tasks, and the steps of a copy over SFTP that change something at the target.
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,7 @@ pub(super) struct FileTransfer {
     path: Vec<u8>,
     length: u64,
     sha256: [u8; 32],
-    /// What is written; `None` if the file is only compared.
+    /// Content and attributes to write; `None` if the file is only compared.
     source: Option<Source>,
     handle: Box<[u8]>,
     stage: Stage,

@@ -53,7 +53,7 @@ fn refuses(archive: Option<&[u8]>, hostile: &str, message: &str) {
     for host in far.hosts() {
         fs::create_dir(host.join("d")).unwrap();
         fs::write(host.join("d/file"), "text").unwrap();
-        // Shorter than the size of which the hostile archives speak.
+        // Shorter than the size in the hostile archives.
         fs::write(host.join("d/other"), "").unwrap();
     }
     if let Some(archive) = archive {

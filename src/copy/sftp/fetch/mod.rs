@@ -83,7 +83,7 @@ impl std::fmt::Debug for Arriving {
 #[derive(Debug)]
 pub(in crate::copy) struct SftpFetch {
     shared: Arc<FetchShared>,
-    /// What does not depend on the language of the dialogue: the list, the directory here, and the result.
+    /// The list, the directory here and the result, which are the same for a shell and for SFTP.
     host: HostFetch,
     channel: SftpChannel<Purpose>,
     step: Step,
@@ -392,10 +392,8 @@ impl SftpFetch {
             error,
             ..
         } = arriving;
-        let mut received = 0;
         download.on_reply(request, reply, |bytes| {
             sum.update(bytes);
-            received += bytes.len() as u64;
             if let Some(file) = file
                 && error.is_none()
                 && let Err(cause) = file.write_all(bytes)
@@ -413,7 +411,6 @@ impl SftpFetch {
             });
             return Ok(());
         }
-        self.host.received += received;
         match arriving.download.end().cloned() {
             None => {}
             Some(DownloadEnd::Done) => {

@@ -2,20 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::copy::fetch::{FetchPattern, FetchSpec};
-use crate::copy::snapshot::Segment;
-
-const SERVER: &str = "/usr/lib/openssh/sftp-server";
+use crate::copy::sftp::tests::openssh::{SERVER, run_dialogue as run};
 
 /// Returns a dialogue that fetches these paths into a directory.
 fn dialogue(paths: &[&str], out: &Path, change: impl FnOnce(&mut FetchSpec)) -> SftpFetch {
@@ -36,45 +30,6 @@ fn dialogue(paths: &[&str], out: &Path, change: impl FnOnce(&mut FetchSpec)) -> 
         Arc::new(FetchShared::new(spec, "nonce".to_owned())),
         TargetId(0),
     )
-}
-
-/// Runs a dialogue with the server, which starts in a directory. Returns its result and all replies.
-fn run(mut fetch: SftpFetch, directory: &Path) -> (CopyResult, Vec<u8>) {
-    let mut server = Command::new(SERVER)
-        .current_dir(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = server.stdin.take();
-    let mut output = server.stdout.take().unwrap();
-    let (sender, replies) = mpsc::channel();
-    let reader = thread::spawn(move || {
-        let mut buffer = [0; 7_000];
-        while let Ok(n @ 1..) = output.read(&mut buffer) {
-            let _ = sender.send(buffer[..n].to_vec());
-        }
-    });
-    let mut all = Vec::new();
-    loop {
-        match fetch.next() {
-            Next::Segment(Segment::Bytes(bytes)) => {
-                input.as_mut().unwrap().write_all(&bytes).unwrap();
-                fetch.advance(bytes.len() as u64);
-            }
-            Next::Segment(Segment::File { .. }) => panic!("nothing is sent"),
-            Next::Wait => {
-                let bytes = replies.recv().expect("the server goes on");
-                let _ = fetch.receive(&bytes);
-                all.extend(bytes);
-            }
-            Next::End => break,
-        }
-    }
-    drop(input.take());
-    assert!(server.wait().unwrap().success());
-    reader.join().unwrap();
-    (fetch.result(), all)
 }
 
 fn lacks_server() -> bool {

@@ -1,6 +1,6 @@
 //! The dialogue over SFTP with a server in memory, with the server of OpenSSH, and with servers that lie.
 
-mod openssh;
+pub(super) mod openssh;
 mod server;
 
 use std::fs;

@@ -9,11 +9,18 @@ use std::thread;
 
 use super::*;
 
-const SERVER: &str = "/usr/lib/openssh/sftp-server";
+pub(in crate::copy::sftp) const SERVER: &str = "/usr/lib/openssh/sftp-server";
 
-/// Runs a dialogue with the server, which starts in a directory.
+/// Runs a copy to the server, which starts in a directory.
 fn run(spec: CopySpec, directory: &Path) -> CopyResult {
-    let mut copy = dialogue(spec);
+    run_dialogue(dialogue(spec), directory).0
+}
+
+/// Runs a dialogue with the server, which starts in a directory. Returns its result and all replies.
+pub(in crate::copy::sftp) fn run_dialogue(
+    mut copy: impl HostDialogue,
+    directory: &Path,
+) -> (CopyResult, Vec<u8>) {
     let mut server = Command::new(SERVER)
         .current_dir(directory)
         .stdin(Stdio::piped())
@@ -29,6 +36,7 @@ fn run(spec: CopySpec, directory: &Path) -> CopyResult {
             let _ = sender.send(buffer[..n].to_vec());
         }
     });
+    let mut all = Vec::new();
     loop {
         match copy.next() {
             Next::Segment(segment) => {
@@ -37,7 +45,9 @@ fn run(spec: CopySpec, directory: &Path) -> CopyResult {
                 copy.advance(bytes.len() as u64);
             }
             Next::Wait => {
-                let _ = copy.receive(&replies.recv().expect("the server goes on"));
+                let bytes = replies.recv().expect("the server goes on");
+                let _ = copy.receive(&bytes);
+                all.extend(bytes);
             }
             Next::End => break,
         }
@@ -45,7 +55,7 @@ fn run(spec: CopySpec, directory: &Path) -> CopyResult {
     drop(input.take());
     assert!(server.wait().unwrap().success());
     reader.join().unwrap();
-    copy.result()
+    (copy.result(), all)
 }
 
 #[test]
