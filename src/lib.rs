@@ -62,9 +62,9 @@ pub mod internals {
         transport::TransportError,
         transport::rsh::output::MainStream,
         transport::rsh::wire::{OutputStart, RefusalText, classify_start, request},
-        transport::rsh::wrap::EndMarker,
         transport::ssh::fuzzed::{SessionEnd, session},
         transport::ssh::gate::{Gate, Violation},
+        transport::wrap::EndMarker,
     };
 }
 

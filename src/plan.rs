@@ -26,8 +26,8 @@ use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
-use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
+use crate::transport::{RemoteCommand, StderrMode};
 
 mod copy;
 mod fetch;
@@ -199,7 +199,8 @@ impl Plan {
         }
         let command = command(&cli.command)?;
         let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
-        let mut transports = transports::decide(&cli, &targets, &command)?;
+        let remote = RemoteCommand::new(&command, None);
+        let mut transports = transports::decide(&cli, &targets, &remote)?;
         if let Some(exec) = &mut transports.exec {
             exec.numbers = numbers.clone();
         }

@@ -17,13 +17,13 @@ use crate::error::Error;
 use crate::output::ResolvedEndpoint;
 use crate::privilege::Privilege;
 use crate::targets::{RSH_PORT, SSH_PORT, Target, TransportKind};
-use crate::transport::StderrMode;
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
-use crate::transport::rsh::wrap::{self, EndMarker, MAX_COMMAND};
 use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
+use crate::transport::wrap::{EndMarker, MAX_COMMAND};
+use crate::transport::{RemoteCommand, ShellCommand, SshCommand, StderrMode};
 
 /// File in which root gives services their ports.
 const SERVICES: &str = "/etc/services";
@@ -153,7 +153,7 @@ fn jump_hosts_text(jump_hosts: &[HostConfig]) -> String {
 pub(super) fn decide(
     cli: &Cli,
     targets: &[Target],
-    command: &[u8],
+    command: &RemoteCommand,
 ) -> Result<TransportPlan, Error> {
     // Embedded rsh daemons answer for every target.
     let is_used = |kind: TransportKind| {
@@ -250,20 +250,16 @@ pub(super) fn decide(
     })
 }
 
-/// Returns the command as an ssh server gets it.
-fn ssh_command(cli: &Cli, command: &[u8]) -> Vec<u8> {
-    // The remote shell merges standard error, because sshd reads the two streams apart and loses their order.
-    if cli.stderr_mode() == StderrMode::Merge && !cli.raw {
-        wrap::merged(command)
-    } else {
-        command.to_owned()
-    }
+/// Returns the command as ssh servers get it.
+fn ssh_command(cli: &Cli, command: &RemoteCommand) -> SshCommand {
+    let merged = cli.stderr_mode() == StderrMode::Merge && !cli.raw;
+    SshCommand::new(command.clone(), merged)
 }
 
 fn ssh(
     cli: &Cli,
     targets: &[Target],
-    command: &[u8],
+    command: &RemoteCommand,
     source_ports: &SourcePorts,
 ) -> Result<SshOptions, Error> {
     // The privilege of the program's file is for rshd's port only, and sshd has another one.
@@ -373,18 +369,21 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
 fn rsh(
     cli: &Cli,
     targets: &[Target],
-    command: &[u8],
+    command: &RemoteCommand,
     source_ports: &SourcePorts,
 ) -> Result<RshOptions, Error> {
     if Privilege::of_this_process() == Privilege::File && source_ports.are_reserved() {
         only_rshd(cli, targets)?;
     }
     let stderr = cli.stderr_mode();
-    let length = if cli.raw {
-        command.len()
-    } else {
-        EndMarker::wrapped_len(command, stderr == StderrMode::Drop, cli.stdin)
+    let length = |form: ShellCommand<'_>| {
+        if cli.raw {
+            form.text.len()
+        } else {
+            EndMarker::wrapped_len(form, stderr == StderrMode::Drop, cli.stdin)
+        }
     };
+    let length = command.forms().map(length).max().unwrap_or_default();
     if length > MAX_COMMAND {
         return Err(Error::CommandTooLong {
             length,
@@ -396,7 +395,7 @@ fn rsh(
         remote_user: cli.user.clone().unwrap_or_else(|| local_user.clone()),
         local_user,
         port: cli.port.unwrap_or(RSH_PORT),
-        command: command.to_owned(),
+        command: command.clone(),
         raw: cli.raw,
         stderr,
         reserved_callers: source_ports.are_reserved(),

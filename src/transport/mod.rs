@@ -8,18 +8,21 @@ mod error;
 pub mod exec;
 pub mod input;
 mod output;
+mod remote_command;
 mod resolve;
 pub mod rsh;
 mod scratch;
 pub mod ssh;
 mod start_request;
 mod stream;
+pub mod wrap;
 
 pub use backoff::Backoff;
 pub use budget::{Budget, Excused};
 pub use error::{CallbackFault, HostKeyFault, TransportError};
 pub use input::{Input, InputReader};
 pub use output::{Output, OutputPermit};
+pub use remote_command::{RemoteCommand, ShellCommand, SshCommand};
 pub use resolve::{LOOKUP_THREADS, NameResolver};
 pub use start_request::StartRequest;
 

@@ -20,10 +20,10 @@ use super::process::{self, LocalProcess};
 use crate::event::{Phase, RemoteExit, Side, Stream};
 use crate::random;
 use crate::targets::{Target, TargetId};
-use crate::transport::rsh::wrap::script_command;
+use crate::transport::wrap::script_command;
 use crate::transport::{
-    AttemptError, Budget, Input, Output, RemoteSignal, Route, Session, StderrMode, Transport,
-    TransportError,
+    AttemptError, Budget, Input, Output, RemoteSignal, Route, Session, SshCommand, StderrMode,
+    Transport, TransportError,
 };
 
 /// Maximum output of `ssh` before the login, in bytes.
@@ -42,8 +42,8 @@ pub struct OpenSshOptions {
     pub user: Option<String>,
     /// Port for targets that name none, if one was given.
     pub port: Option<u16>,
-    /// Command, without NUL.
-    pub command: Vec<u8>,
+    /// Command, which the user's login shell interprets on the host.
+    pub command: SshCommand,
     /// Destination of standard error.
     pub stderr: StderrMode,
     /// Value of `-F`, if given.
@@ -80,10 +80,10 @@ impl OpenSshTransport {
     /// The system has no random bytes.
     pub fn new(mut options: OpenSshOptions, input: Option<Input>) -> std::io::Result<Self> {
         if let Some(script) = input.as_ref().and_then(Input::script) {
-            options.command = script_command(&script);
+            options.command = SshCommand::Same(script_command(&script));
         }
         if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
-            options.command = command;
+            options.command = SshCommand::Same(command);
         }
         Ok(OpenSshTransport {
             options,
@@ -94,7 +94,7 @@ impl OpenSshTransport {
     }
 
     /// Returns the arguments for one host, with a subsystem in the place of the command if there is one.
-    fn words(&self, target: &Target, subsystem: Option<&str>) -> Vec<OsString> {
+    fn words(&self, id: TargetId, target: &Target, subsystem: Option<&str>) -> Vec<OsString> {
         let OpenSshOptions {
             user,
             port,
@@ -138,7 +138,7 @@ impl OpenSshTransport {
         words.extend(["--".into(), (*target.host).into()]);
         words.push(match subsystem {
             Some(name) => name.into(),
-            None => OsString::from_vec(command.clone()),
+            None => OsString::from_vec(command.of(id).into_owned()),
         });
         words
     }
@@ -292,7 +292,7 @@ impl Transport for OpenSshTransport {
             StderrMode::Merge if subsystem.is_some() => StderrMode::Separate,
             stderr => stderr,
         };
-        let mut process = process::start(id, &self.words(target, subsystem), stderr, reads)?;
+        let mut process = process::start(id, &self.words(id, target, subsystem), stderr, reads)?;
         route.facts.attempts += 1;
         let mut early = EarlyOutput::default();
         let login = budget.spend(self.login(target, &mut process, &mut early));
@@ -351,7 +351,7 @@ mod tests {
         let options = OpenSshOptions {
             user: Some("ops".to_owned()),
             port: None,
-            command: b"-x; uptime".to_vec(),
+            command: SshCommand::Same(b"-x; uptime".to_vec()),
             stderr: StderrMode::Separate,
             config: Some("/tmp/config".into()),
             options: vec!["Compression=yes".to_owned()],
@@ -382,7 +382,7 @@ mod tests {
             inventory: Some(from.into()),
             ..target(None, None)
         };
-        let words = transport().words(&target, None);
+        let words = transport().words(TargetId(0), &target, None);
         let at = |word: &str| words.iter().position(|found| found == word).unwrap();
         assert!(at("Compression=yes") < at("IdentityFile=\"k\""));
         assert!(at("IdentityFile=\"k\"") < at("BatchMode=yes"));
@@ -392,7 +392,7 @@ mod tests {
     fn the_arguments_are_options_the_host_and_the_command() {
         let transport = transport();
         let words = |target| {
-            let words = transport.words(&target, None);
+            let words = transport.words(TargetId(0), &target, None);
             let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();
             words.join(" ").replace(&transport.token, "TOKEN")
         };
@@ -403,7 +403,7 @@ mod tests {
         );
         let own = words(target(Some("root"), Some(2222)));
         assert!(own.ends_with(" -l root -p 2222 -- n1 -x; uptime"), "{own}");
-        let words = transport.words(&target(None, None), Some("sftp"));
+        let words = transport.words(TargetId(0), &target(None, None), Some("sftp"));
         assert_eq!(words[words.len() - 4..], ["-s", "--", "n1", "sftp"]);
     }
 

@@ -22,7 +22,7 @@ mod end_marker {
     use crate::event::RemoteExit;
     use crate::transport::TransportError;
     use crate::transport::rsh::output::MainStream;
-    use crate::transport::rsh::wrap::EndMarker;
+    use crate::transport::wrap::EndMarker;
 
     include!(concat!(
         env!("CARGO_MANIFEST_DIR"),

@@ -3,6 +3,7 @@
 //! [`RshTransport`] connects and starts the command. [`RshSession`] carries the output until both connections have
 //! ended, and closes only then. [`wire`] and [`wrap`] do no I/O. `callback` has the listeners.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -13,9 +14,10 @@ use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, ReadResult};
+use super::wrap::{EndMarker, InputMode};
 use super::{
-    AttemptError, Budget, CallbackFault, Input, NameResolver, Route, StderrMode, Transport,
-    TransportError,
+    AttemptError, Budget, CallbackFault, Input, NameResolver, RemoteCommand, Route, StderrMode,
+    Transport, TransportError,
 };
 use crate::clock::ProcessClock;
 use crate::event::Phase;
@@ -28,7 +30,6 @@ use callback::{CallbackEvent, Caller, ExpectedCallback, Listeners};
 use feed::InputFeed;
 use output::MainStream;
 use wire::{RefusalText, Status};
-use wrap::{EndMarker, InputMode};
 
 mod attempt;
 mod callback;
@@ -38,7 +39,6 @@ mod fuzzed;
 pub mod output;
 mod session;
 pub mod wire;
-pub mod wrap;
 
 pub use session::RshSession;
 
@@ -51,8 +51,8 @@ pub struct RshOptions {
     pub remote_user: String,
     /// Port for targets that name none; 514 is `shell`.
     pub port: u16,
-    /// Command without wrapper. It contains no NUL.
-    pub command: Vec<u8>,
+    /// Command without wrapper.
+    pub command: RemoteCommand,
     /// True if the command is sent without a wrapper: no end marker, so no exit status.
     pub raw: bool,
     /// Destination of standard error.
@@ -98,12 +98,12 @@ pub struct RshTransport {
     listeners: Option<Listeners>,
 }
 
-/// Command in the forms in which it is sent.
-#[derive(Debug)]
+/// Command in the forms in which it is sent, if they are the same for all targets.
+#[derive(Debug, Default)]
 struct SentCommand {
     /// Form for a command without input, with input of unknown length, or without a wrapper.
-    plain: Vec<u8>,
-    /// Form for a command with input of known length. Made when the length is known.
+    plain: OnceLock<Vec<u8>>,
+    /// Form for a command with input of known length.
     counted: OnceLock<Vec<u8>>,
 }
 
@@ -128,22 +128,12 @@ impl RshTransport {
         resolver: NameResolver,
     ) -> io::Result<Self> {
         if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
-            options.command = command;
+            options.command = RemoteCommand::new(&command, None);
         }
         let marker = if options.raw {
             None
         } else {
             Some(EndMarker::random()?)
-        };
-        let discard = options.stderr == StderrMode::Drop;
-        let reads = match &input {
-            Some(_) => InputMode::Stream,
-            None => InputMode::Nothing,
-        };
-        let plain = match (&marker, input.as_ref().and_then(Input::script)) {
-            (Some(marker), Some(script)) => marker.wrap_script(&script),
-            (Some(marker), None) => marker.wrap(&options.command, discard, reads),
-            (None, _) => options.command.clone(),
         };
         let networks = options.own_callback_from || !options.callback_from.is_empty();
         let listeners = options
@@ -152,10 +142,7 @@ impl RshTransport {
         Ok(RshTransport {
             options,
             input,
-            sent_command: SentCommand {
-                plain,
-                counted: OnceLock::new(),
-            },
+            sent_command: SentCommand::default(),
             marker,
             pool,
             begun: std::time::Instant::now(),
@@ -164,22 +151,38 @@ impl RshTransport {
         })
     }
 
-    /// Returns the command for the next request, and true if it reads a counted number of bytes.
-    fn sent_command(&self) -> (&[u8], bool) {
+    /// Returns the command for the next request to a target, and true if it reads a counted number of bytes.
+    fn sent_command(&self, id: TargetId) -> (Cow<'_, [u8]>, bool) {
         let length = self.input.as_ref().and_then(Input::length);
         // A pipe may end during the run. Later targets then get the form with a known length, without a half-close.
-        let (Some(marker), Some(length)) = (&self.marker, length) else {
-            return (&self.sent_command.plain, false);
+        let counted = length.filter(|_| self.marker.is_some());
+        let reads = match (counted, &self.input) {
+            (Some(0), _) | (None, None) => InputMode::Nothing,
+            (Some(n), _) => InputMode::Bytes(n),
+            (None, Some(_)) => InputMode::Stream,
         };
-        let sent_command = self.sent_command.counted.get_or_init(|| {
-            let reads = match length {
-                0 => InputMode::Nothing,
-                n => InputMode::Bytes(n),
+        let sent_command = if self.options.command.is_same_for_all() {
+            let form = match counted {
+                Some(_) => &self.sent_command.counted,
+                None => &self.sent_command.plain,
             };
-            let discard = self.options.stderr == StderrMode::Drop;
-            marker.wrap(&self.options.command, discard, reads)
-        });
-        (sent_command, true)
+            form.get_or_init(|| self.wrapped(id, reads)).into()
+        } else {
+            self.wrapped(id, reads).into()
+        };
+        (sent_command, counted.is_some())
+    }
+
+    /// Returns the command of a target with its wrapper, if there is one.
+    fn wrapped(&self, id: TargetId, reads: InputMode) -> Vec<u8> {
+        let command = self.options.command.of(id);
+        let Some(marker) = &self.marker else {
+            return command.text.to_owned();
+        };
+        match self.input.as_ref().and_then(Input::script) {
+            Some(script) => marker.wrap_script(&script),
+            None => marker.wrap(command, self.options.stderr == StderrMode::Drop, reads),
+        }
     }
 
     /// Registers a session with a listener. The wait is not charged to the host's connect timeout.
@@ -208,8 +211,8 @@ impl RshTransport {
         progress.phase = Phase::Start;
         let port = expected.as_ref().map_or(0, ExpectedCallback::port);
         let user = target.user.as_deref().unwrap_or(&self.options.remote_user);
-        let (sent_command, counted) = self.sent_command();
-        let request = wire::request(port, &self.options.local_user, user, sent_command);
+        let (sent_command, counted) = self.sent_command(id);
+        let request = wire::request(port, &self.options.local_user, user, &sent_command);
         let mut callback = None;
         if expected.is_some() {
             progress.phase = Phase::CallBack;

@@ -1,9 +1,9 @@
 //! Separates the main stream of a session into output and exit status. No I/O.
 
 use super::wire::{OutputStart, classify_start};
-use super::wrap::MarkerDecoder;
 use crate::event::{Phase, RemoteExit};
 use crate::transport::TransportError;
+use crate::transport::wrap::MarkerDecoder;
 
 const HINT_KILLED: &str = "the command was killed, or its login shell runs no commands";
 const HINT_NO_OUTPUT: &str =
@@ -102,7 +102,7 @@ impl MainStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::rsh::wrap::EndMarker;
+    use crate::transport::wrap::EndMarker;
 
     /// Decodes a stream byte by byte; `@` stands for an end marker with status 7. Returns the output and the exit.
     fn run(stream: &[u8], reset: bool) -> (Vec<u8>, Result<RemoteExit, TransportError>) {

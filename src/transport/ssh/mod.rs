@@ -16,11 +16,12 @@ use tokio::sync::Semaphore;
 
 use super::dial::dial;
 use super::{
-    AttemptError, Budget, Input, NameResolver, Route, StderrMode, Transport, TransportError,
+    AttemptError, Budget, Input, NameResolver, Route, SshCommand, StderrMode, Transport,
+    TransportError,
 };
 use crate::event::{Notice, Phase, Stream};
 use crate::targets::{Target, TargetId};
-use crate::transport::rsh::wrap::script_command;
+use crate::transport::wrap::script_command;
 use auth::{Credentials, LoginKey};
 use config_fault::ConfigFault;
 use connect::{ChannelProgram, ConnectFailure, EXCHANGES, LoginProgress};
@@ -72,7 +73,7 @@ pub struct SshOptions {
     /// Port for targets that name none, if one was given.
     pub port: Option<u16>,
     /// Command, which the user's login shell interprets on the host.
-    pub command: Vec<u8>,
+    pub command: SshCommand,
     /// Destination of standard error.
     pub stderr: StderrMode,
     /// True if a missing exit status is a success (`--raw`).
@@ -156,10 +157,10 @@ impl SshTransport {
         notes: &mut Vec<Notice>,
     ) -> Result<SshTransport, SshError> {
         if let Some(script) = input.as_ref().and_then(Input::script) {
-            options.command = script_command(&script);
+            options.command = SshCommand::Same(script_command(&script));
         }
         if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
-            options.command = command;
+            options.command = SshCommand::Same(command);
         }
         let setup = setup::prepare(&options, secrets, targets, notes).await?;
         Ok(SshTransport {
@@ -409,9 +410,10 @@ impl Transport for SshTransport {
         route.phase = Phase::Start;
         let environment = host.environment(self.options.config.environment());
         let subsystem = self.input.as_ref().and_then(|input| input.subsystem(id));
+        let command = self.options.command.of(id);
         let program = match subsystem {
             Some(name) => ChannelProgram::Subsystem(name),
-            None => ChannelProgram::Command(&self.options.command),
+            None => ChannelProgram::Command(&command),
         };
         let before = budget.left();
         let start = connect::exec(

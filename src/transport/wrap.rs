@@ -14,6 +14,9 @@
 //! resets it and drops unsent data, the marker first of all. The status is the command's, not `head`'s. A `head`
 //! without `-c` is found before the command runs, and then there is no marker.
 //!
+//! Variables of the command are further arguments of `/bin/sh`, which exports them. So no shell reads their values as
+//! code.
+//!
 //! The marker is found as bytes, independent of lines and packets, and removed; the output before it is exact. A
 //! background child may write more output after it. A second marker can only be forged, and then neither counts.
 
@@ -21,6 +24,7 @@ use std::io;
 
 use memchr::{memmem, memrchr};
 
+use super::remote_command::ShellCommand;
 use crate::event::RemoteExit;
 
 /// Maximum length of one argument of `execve` on Linux: `MAX_ARG_STRLEN` without its NUL.
@@ -69,11 +73,16 @@ impl EndMarker {
     }
 
     /// Returns the command line for the login shell. `discard_stderr` redirects standard error to `/dev/null` on the
-    /// host. `command` must not contain NUL.
+    /// host.
     #[must_use]
-    pub fn wrap(&self, command: &[u8], discard_stderr: bool, reads: InputMode) -> Vec<u8> {
-        let encoding = Encoding::of(command);
+    pub fn wrap(
+        &self,
+        command: ShellCommand<'_>,
+        discard_stderr: bool,
+        reads: InputMode,
+    ) -> Vec<u8> {
         let mut line = b"exec /bin/sh -c '".to_vec();
+        push_exports(command, &mut line);
         match reads {
             InputMode::Nothing => {}
             InputMode::Bytes(n) => {
@@ -84,8 +93,7 @@ impl EndMarker {
             InputMode::Stream => line.extend_from_slice(b"cat|("),
         }
         // A shell of its own for COMMAND: `exit`, `exec` and a syntax error in it must not skip the end marker.
-        line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c ");
-        line.extend_from_slice(encoding.argument());
+        push_login_shell(command, &mut line);
         // An end of file without a half-close, which would leave the TIME_WAIT here.
         if reads == InputMode::Nothing {
             line.extend_from_slice(b" </dev/null");
@@ -100,11 +108,7 @@ impl EndMarker {
         if reads != InputMode::Nothing {
             line.extend_from_slice(b";cat >/dev/null)");
         }
-        line.extend_from_slice(b"' sh '");
-        for &byte in command {
-            encoding.push(byte, &mut line);
-        }
-        line.push(b'\'');
+        push_arguments(command, &mut line);
         line
     }
 
@@ -120,7 +124,7 @@ impl EndMarker {
 
     /// Maximum length of a command after [`wrap`](EndMarker::wrap), for every marker and every length of the input.
     #[must_use]
-    pub fn wrapped_len(command: &[u8], discard_stderr: bool, reads: bool) -> usize {
+    pub fn wrapped_len(command: ShellCommand<'_>, discard_stderr: bool, reads: bool) -> usize {
         let marker = EndMarker::from_bytes([0; TOKEN_LENGTH]);
         // The longest form, since the length of the input is not known yet.
         let reads = if reads {
@@ -155,25 +159,63 @@ pub fn script_command(script: &str) -> Vec<u8> {
     format!("exec /bin/sh -c '{script}' sh").into_bytes()
 }
 
-/// Returns a command line that runs `command` in the login shell with standard error in the stream of standard output.
-///
-/// For ssh: its servers read the two streams of a command separately, so their order is lost. `command` must not
-/// contain NUL.
+/// Returns the command line for an ssh server. If `merged`, standard error is in the stream of standard output: the
+/// servers read the two streams of a command separately, so their order is lost.
 #[must_use]
-pub fn merged(command: &[u8]) -> Vec<u8> {
-    let encoding = Encoding::of(command);
-    // `exec` saves a process: over ssh the exit status needs no end marker.
-    let mut line = b"exec /bin/sh -c 'exec \"${SHELL:-/bin/sh}\" -c ".to_vec();
-    line.extend_from_slice(encoding.argument());
-    line.extend_from_slice(b" 2>&1' sh '");
-    for &byte in command {
-        encoding.push(byte, &mut line);
+pub fn ssh_command(command: ShellCommand<'_>, merged: bool) -> Vec<u8> {
+    if command.variables.is_empty() && !merged {
+        return command.text.to_owned();
     }
-    line.push(b'\'');
+    let mut line = b"exec /bin/sh -c '".to_vec();
+    push_exports(command, &mut line);
+    // `exec` saves a process: over ssh the exit status needs no end marker.
+    line.extend_from_slice(b"exec ");
+    push_login_shell(command, &mut line);
+    if merged {
+        line.extend_from_slice(b" 2>&1");
+    }
+    push_arguments(command, &mut line);
     line
 }
 
-/// Form of the command as an argument in single quotes of an unknown login shell.
+/// Appends the part of the script that exports the variables.
+fn push_exports(command: ShellCommand<'_>, line: &mut Vec<u8>) {
+    for (index, variable) in command.variables.iter().enumerate() {
+        let name = variable.name();
+        // The first argument is the command.
+        let position = index + 2;
+        let text = match Encoding::of(variable.value()) {
+            Encoding::Quoted => format!("{name}=\"${{{position}}}\""),
+            // The point keeps newlines at the end, which a substitution removes.
+            Encoding::Octal => {
+                format!("{name}=$(printf %b. \"${{{position}}}\");{name}=${{{name}%.}}")
+            }
+        };
+        line.extend_from_slice(format!("{text};export {name};").as_bytes());
+    }
+}
+
+/// Appends the start of the login shell with the command.
+fn push_login_shell(command: ShellCommand<'_>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c ");
+    line.extend_from_slice(Encoding::of(command.text).argument());
+}
+
+/// Appends the end of the script and its arguments: the command and the values of the variables.
+fn push_arguments(command: ShellCommand<'_>, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"' sh");
+    let values = command.variables.iter().map(|variable| variable.value());
+    for argument in std::iter::once(command.text).chain(values) {
+        let encoding = Encoding::of(argument);
+        line.extend_from_slice(b" '");
+        for &byte in argument {
+            encoding.push(byte, line);
+        }
+        line.push(b'\'');
+    }
+}
+
+/// Form of an argument in single quotes of an unknown login shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     /// Plain text in quotes.
@@ -183,11 +225,11 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// Returns the cheapest form that can carry the command.
-    fn of(command: &[u8]) -> Encoding {
+    /// Returns the cheapest form that can carry the argument.
+    fn of(argument: &[u8]) -> Encoding {
         // csh and tcsh accept no newline in any quotes, and the shells differ in control characters and in bytes that
         // are not ASCII.
-        if command.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        if argument.iter().all(|byte| matches!(byte, b' '..=b'~')) {
             Encoding::Quoted
         } else {
             Encoding::Octal
@@ -202,7 +244,7 @@ impl Encoding {
         }
     }
 
-    /// Appends one byte of the command.
+    /// Appends one byte of the argument.
     fn push(self, byte: u8, line: &mut Vec<u8>) {
         match (self, byte) {
             // The quotes are interrupted for the three bytes that they do not protect: `'` in all shells, `!` in csh

@@ -1,4 +1,5 @@
 use super::*;
+use crate::transport::remote_command::Variable;
 use proptest::prelude::*;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -84,7 +85,7 @@ fn the_wrapper_leaves_most_of_rsh_redones_limit_to_the_command() {
         (InputMode::Bytes(1 << 40), 145),
     ] {
         for (command, octal) in [(b"".as_slice(), 0), (b"\n", 21)] {
-            let line = marker().wrap(command, false, reads);
+            let line = marker().wrap(ShellCommand::plain(command), false, reads);
             assert!(
                 line.len() < most + octal,
                 "{} bytes of rsh-redone's 1023",
@@ -98,7 +99,7 @@ fn the_wrapper_leaves_most_of_rsh_redones_limit_to_the_command() {
 #[test]
 fn only_bytes_that_quotes_do_not_protect_cost_a_process() {
     let substitutes = |command: &[u8]| {
-        let line = marker().wrap(command, false, InputMode::Nothing);
+        let line = marker().wrap(ShellCommand::plain(command), false, InputMode::Nothing);
         memmem::find(&line, b"$(printf %b").is_some()
     };
     let printable: Vec<u8> = (b' '..=b'~').collect();
@@ -130,7 +131,11 @@ fn every_login_shell_passes_the_command_on() {
     std::fs::set_permissions(&printer, PermissionsExt::from_mode(0o755)).unwrap();
     for shell in installed {
         for command in commands {
-            let line = marker().wrap(command.as_bytes(), false, InputMode::Nothing);
+            let line = marker().wrap(
+                ShellCommand::plain(command.as_bytes()),
+                false,
+                InputMode::Nothing,
+            );
             let done = Command::new(shell)
                 .arg("-c")
                 .arg(OsString::from_vec(line))
@@ -150,18 +155,24 @@ fn every_login_shell_passes_the_command_on() {
 #[test]
 fn the_longest_command_is_the_longest_that_execve_takes() {
     let padded = |length: usize| {
-        let empty = EndMarker::wrapped_len(b"exit 7 #", false, false);
+        let empty = EndMarker::wrapped_len(ShellCommand::plain(b"exit 7 #"), false, false);
         let mut command = b"exit 7 #".to_vec();
         command.resize(command.len() + length - empty, b'x');
         assert_eq!(
-            marker().wrap(&command, false, InputMode::Nothing).len(),
+            marker()
+                .wrap(ShellCommand::plain(&command), false, InputMode::Nothing)
+                .len(),
             length
         );
         command
     };
     let (_, _, exit) = run("/bin/sh", &padded(MAX_COMMAND), false);
     assert_eq!(exit, Some(RemoteExit::Code(7)));
-    let line = marker().wrap(&padded(MAX_COMMAND + 1), false, InputMode::Nothing);
+    let line = marker().wrap(
+        ShellCommand::plain(&padded(MAX_COMMAND + 1)),
+        false,
+        InputMode::Nothing,
+    );
     let refused = Command::new("/bin/sh")
         .arg("-c")
         .arg(OsString::from_vec(line))
@@ -174,7 +185,11 @@ fn the_longest_command_is_the_longest_that_execve_takes() {
 
 /// Runs the wrapped command as rshd does.
 fn run(shell: &str, command: &[u8], discard: bool) -> (Vec<u8>, Vec<u8>, Option<RemoteExit>) {
-    let line = OsString::from_vec(marker().wrap(command, discard, InputMode::Nothing));
+    let line = OsString::from_vec(marker().wrap(
+        ShellCommand::plain(command),
+        discard,
+        InputMode::Nothing,
+    ));
     let done = Command::new(shell)
         .arg("-c")
         .arg(line)
@@ -200,7 +215,8 @@ fn run_with_input(
     use std::net::Shutdown;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
-    let line = OsString::from_vec(marker().wrap(command.as_bytes(), false, reads));
+    let line =
+        OsString::from_vec(marker().wrap(ShellCommand::plain(command.as_bytes()), false, reads));
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut child = Command::new(shell)
         .arg("-c")
@@ -336,8 +352,10 @@ fn merged_streams_keep_their_order_under_every_login_shell() {
     for shell in ["sh", "dash", "bash", "zsh", "ksh93", "csh", "tcsh", "fish"] {
         for command in [command, octal] {
             let mut run = Command::new(shell);
-            run.arg("-c")
-                .arg(OsString::from_vec(merged(command.as_bytes())));
+            run.arg("-c").arg(OsString::from_vec(ssh_command(
+                ShellCommand::plain(command.as_bytes()),
+                true,
+            )));
             // Login shell of the account, which interprets the command.
             let Ok(ended) = run.env("SHELL", "/bin/sh").output() else {
                 continue;
@@ -350,4 +368,66 @@ fn merged_streams_keep_their_order_under_every_login_shell() {
             );
         }
     }
+}
+
+#[test]
+fn variables_reach_the_command_under_every_login_shell() {
+    let values: [&[u8]; 5] = [
+        b"it's $HOME `id` \"a\\b\" !x %s {1} ~ *",
+        b"",
+        b"two\nlines\n\n",
+        b"\xff\xc3\xa9\t",
+        b"-n",
+    ];
+    let variables: Vec<Variable> = (0..12)
+        .map(|index| {
+            Variable::new(&format!("V_{index}"), values[index % values.len()]).expect("a name")
+        })
+        .collect();
+    let text: String = (0..12)
+        .map(|index| format!("printf '%s|' \"$V_{index}\";"))
+        .collect();
+    let mut expected = Vec::new();
+    for variable in &variables {
+        expected.extend_from_slice(variable.value());
+        expected.push(b'|');
+    }
+    let command = ShellCommand {
+        text: text.as_bytes(),
+        variables: &variables,
+    };
+    let rsh = marker().wrap(command, false, InputMode::Nothing);
+    let ssh = [false, true].map(|merged| ssh_command(command, merged));
+    for shell in ["sh", "dash", "bash", "zsh", "ksh93", "csh", "tcsh", "fish"] {
+        let run = |line: &[u8]| {
+            Command::new(shell)
+                .arg("-c")
+                .arg(OsString::from_vec(line.to_owned()))
+                .env("SHELL", "/bin/sh")
+                .output()
+        };
+        let Ok(ended) = run(&rsh) else {
+            continue;
+        };
+        let (out, exit) = decode(&ended.stdout, &[ended.stdout.len()]);
+        assert_eq!(
+            (&out, exit),
+            (&expected, Some(RemoteExit::Code(0))),
+            "{shell}"
+        );
+        for line in &ssh {
+            assert_eq!(run(line).unwrap().stdout, expected, "{shell}");
+        }
+    }
+}
+
+#[test]
+fn only_names_of_shell_variables_are_names() {
+    for name in ["A", "_", "a1", "MRSH_HOST"] {
+        assert!(Variable::new(name, b"x".as_slice()).is_some(), "{name}");
+    }
+    for name in ["", "1A", "A-B", "A B", "A=", "\u{e9}", "A\n"] {
+        assert!(Variable::new(name, b"x".as_slice()).is_none(), "{name:?}");
+    }
+    assert!(Variable::new("A", b"a\0b".as_slice()).is_none());
 }
