@@ -14,6 +14,7 @@ use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
 mod journal;
+mod listing;
 pub(crate) mod usage;
 mod values;
 
@@ -21,6 +22,7 @@ mod values;
 mod tests;
 
 pub use journal::{JournalArgs, TypedLine};
+pub use listing::ListingArgs;
 pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
@@ -478,54 +480,9 @@ pub struct Cli {
     #[arg(long = "ports", help_heading = "Other modes", conflicts_with_all = ["demo", "command"])]
     pub ports: bool,
 
-    /// Print one target on each line and run nothing; with the listing options, words are expressions, and options may
-    /// follow them
-    #[arg(long = "list", group = "listing", help_heading = "Listing")]
-    pub list: bool,
-
-    /// Print all targets on one line
-    #[arg(long = "expand", group = "listing", help_heading = "Listing")]
-    pub expand: bool,
-
-    /// Print all targets as one node set
-    #[arg(long = "fold", group = "listing", help_heading = "Listing")]
-    pub fold: bool,
-
-    /// Print the number of targets
-    #[arg(long = "count", group = "listing", help_heading = "Listing")]
-    pub count: bool,
-
-    /// Print one node set, in terms of groups where they are complete
-    #[arg(
-        short = 'r',
-        long = "regroup",
-        group = "listing",
-        help_heading = "Listing"
-    )]
-    pub regroup: bool,
-
-    /// Print the names of all groups, or of those of SOURCE; with -v, their hosts
-    #[arg(long = "groups", value_name = "SOURCE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["list", "expand", "fold", "count", "regroup", "command"], help_heading = "Listing")]
-    pub groups: Option<String>,
-
-    /// Text between targets [default: a newline for --list, a space for --expand]
-    #[arg(
-        long = "separator",
-        value_name = "TEXT",
-        requires = "listing",
-        help_heading = "Listing"
-    )]
-    pub separator: Option<String>,
-
-    /// Print N parts of about equal size, one after the other [default: 1]
-    #[arg(
-        long = "split",
-        value_name = "N",
-        value_parser = at_least_one::<NonZeroUsize>,
-        requires = "listing",
-        help_heading = "Listing"
-    )]
-    pub split: Option<NonZeroUsize>,
+    /// Options of the listing modes.
+    #[command(flatten)]
+    pub listing: ListingArgs,
 
     /// Use the settings of [profile.NAME] in the configuration files
     #[arg(

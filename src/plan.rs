@@ -16,7 +16,7 @@ use fake_rshd::DESCRIPTORS_PER_SESSION;
 use reserved_ports::{RESERVED, SourcePorts};
 use uzers::os::unix::UserExt;
 
-use crate::cli::{Cli, WhenArg};
+use crate::cli::{Cli, ListingArgs, WhenArg};
 use crate::copy::CopySpec;
 use crate::copy::fetch::{DESCRIPTORS_PER_FETCH, FetchSpec};
 use crate::error::Error;
@@ -302,17 +302,22 @@ fn notices(groups: &Groups) -> Vec<Notice> {
 /// Returns the answer of a listing mode, if the command line asks for one, and errors of groups that it lacks.
 fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, Error> {
     let limits = targets::limits(cli);
-    if let Some(source) = &cli.groups {
+    if let Some(source) = &cli.listing.groups {
         let source = Some(source.as_str()).filter(|name| !name.is_empty());
         return Listing::of_groups(groups, source, cli.verbose, limits).map(Some);
     }
-    let separator = |default: &str| cli.separator.clone().unwrap_or_else(|| default.to_owned());
-    let form = match cli {
-        Cli { list: true, .. } => ListingForm::Each(separator("\n")),
-        Cli { expand: true, .. } => ListingForm::Each(separator(" ")),
-        Cli { fold: true, .. } => ListingForm::Folded,
-        Cli { regroup: true, .. } => ListingForm::Regrouped,
-        Cli { count: true, .. } => ListingForm::Count,
+    let separator = |default: &str| {
+        cli.listing
+            .separator
+            .clone()
+            .unwrap_or_else(|| default.to_owned())
+    };
+    let form = match cli.listing {
+        ListingArgs { list: true, .. } => ListingForm::Each(separator("\n")),
+        ListingArgs { expand: true, .. } => ListingForm::Each(separator(" ")),
+        ListingArgs { fold: true, .. } => ListingForm::Folded,
+        ListingArgs { regroup: true, .. } => ListingForm::Regrouped,
+        ListingArgs { count: true, .. } => ListingForm::Count,
         _ => return Ok(None),
     };
     let words = targets::expressions(cli)?;
@@ -320,7 +325,7 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, 
         Err(Error::Targets(error)) if error.is_empty_result() => Selection::empty(),
         targets => targets?,
     };
-    let parts = cli.split.map_or(1, NonZeroUsize::get);
+    let parts = cli.listing.split.map_or(1, NonZeroUsize::get);
     let listing = Listing::of_targets(targets, form, parts, groups, limits)?;
     Ok(Some((listing, Vec::new())))
 }

@@ -273,7 +273,7 @@ fn a_typed_option_replaces_settings_that_conflict_with_it() {
 fn options_may_stand_among_the_words_of_a_listing() {
     let fixture = Fixture::new("", "");
     let cli = fixture.cli(&["--list", "n1", "--sort", "-x", "n2", "n[3-4]", "-"]);
-    assert!(cli.list && cli.sort);
+    assert!(cli.listing.list && cli.sort);
     assert_eq!((cli.command.len(), cli.exclude), (3, vec!["n2".to_owned()]));
     let cli = fixture.cli(&["--fold", "n[1-9]", "--", "-n3"]);
     assert_eq!(cli.command, ["n[1-9]", "-n3"]);
