@@ -247,6 +247,14 @@ impl Plan {
         transports.set_command(&cli, &info, variables.variables.as_ref())?;
         let copy = copy::decide(&cli, &info, transports.exec.is_some(), variables.variables)?;
         let mut notices = notices(&groups);
+        // Only with -v: a run without failures ends without a word.
+        notices.insert(
+            0,
+            Notice {
+                verbose: true,
+                text: format!("run {}", info.run_id),
+            },
+        );
         notices.extend(variables.notices);
         notices.extend(copy.as_ref().and_then(copy::notice));
         notices.extend(copy.as_ref().and_then(copy::link_notice));

@@ -10,7 +10,7 @@ use std::process::Command;
 use fake_rshd::{Observation, Script};
 
 use crate::support::sshd::{HostKey, METHODS, PASSWORD, Sshd};
-use crate::support::{Ended, FakeRshd, Mrsh, host, lacks};
+use crate::support::{Ended, FakeRshd, Mrsh, host, lacks, records};
 
 mod files;
 mod inventories;
@@ -327,13 +327,36 @@ fn a_resumed_run_has_the_identifier_ranks_and_count_of_the_first() {
         .args(&["-f", &hosts, "sh", "-c", &script])
         .run();
     assert_eq!(first.status, Some(4), "{first:?}");
-    let ended = Mrsh::new().args(&["--resume", &journal]).run();
+    let ended = Mrsh::new().args(&["--resume", &journal, "--json"]).run();
     let read = |name: &str| fs::read_to_string(path(name)).unwrap();
     let id = read("a").split(' ').next().unwrap().to_owned();
     assert_eq!(read("a"), format!("{id} 0 3\n"));
     assert_eq!(read("c"), format!("{id} 2 3 2 3\n"));
     assert!(read("journal").contains(&format!("\"run\":\"{id}\"")));
-    ended.status(1);
+    let records = records(&ended);
+    assert!(
+        records.iter().all(|record| record["run"] == *id),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn every_report_has_the_identifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("run.html");
+    let ended = Mrsh::new()
+        .args(&["--demo", "-w", "n1", "-N", "-v", "--stats", "--report"])
+        .arg(&page)
+        .arg("echo $MRSH_RUN_ID")
+        .run()
+        .status(0);
+    let id = String::from_utf8(ended.stdout).unwrap().trim().to_owned();
+    assert_eq!(id.len(), 20);
+    assert!(id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    let line = format!("mrsh: run {id}\n");
+    assert_eq!(ended.stderr.matches(&line).count(), 2, "{}", ended.stderr);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains(&format!("<span>run {id}</span>")));
 }
 
 /// Checks that a call ends with status 2 and this message, before any connection.
