@@ -8,6 +8,8 @@ mod completion;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod cron;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod exec;
