@@ -461,6 +461,9 @@ impl HostCopy {
             let text = [variable.name().as_bytes(), b"=", variable.value()].concat();
             block.push(b' ');
             blocks::push_quoted(&text, &mut block);
+            if variable.is_unknown_user() {
+                block.extend_from_slice(b"\"${LOGNAME:-$USER}\"");
+            }
         }
         block.push(b'\n');
         self.send_block(block);

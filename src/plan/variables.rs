@@ -55,7 +55,7 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo) -> Result<VariablesPlan, Error> 
             }
             (None, Some(name)) => {
                 return Err(Error::RawVariable {
-                    what: "the command's",
+                    what: "named in COMMAND",
                     name: format!("${name}"),
                 });
             }

@@ -81,6 +81,13 @@ impl Variable {
     pub fn value(&self) -> &[u8] {
         &self.value
     }
+
+    /// True for the remote user if mrsh does not know it, because the configuration of the system's `ssh` names it. The
+    /// login has set it as `LOGNAME` then.
+    #[must_use]
+    pub fn is_unknown_user(&self) -> bool {
+        *self.name == *RunVariable::User.name() && self.value.is_empty()
+    }
 }
 
 /// The form of a hosts file, after `env.`.
@@ -153,9 +160,10 @@ impl RunVariable {
         let mut named = [false; RunVariable::ALL.len()];
         for at in memchr::memchr_iter(b'$', command) {
             let rest = &command[at + 1..];
-            // `${#NAME}` is the length of a value, and `$NAME[1]` its first character in csh.
+            // `${#NAME}` is the length of a value, and `${!MRSH_*}` a list of names in bash.
             let rest = rest.strip_prefix(b"{").unwrap_or(rest);
             let rest = rest.strip_prefix(b"#").unwrap_or(rest);
+            let rest = rest.strip_prefix(b"!").unwrap_or(rest);
             if !rest.starts_with(RESERVED_NAMES.as_bytes()) {
                 continue;
             }
@@ -211,6 +219,7 @@ mod tests {
             ("echo ${#MRSH_LABEL} $MRSH_USER:x", &[Label, User]),
             ("logger -t mrsh-$MRSH_RUN_ID", &[RunId]),
             ("eval echo \\$MRSH_$x", &RunVariable::ALL),
+            ("for n in ${!MRSH_*}; do echo $n; done", &RunVariable::ALL),
         ] {
             assert_eq!(
                 RunVariable::named_in(command.as_bytes()),

@@ -200,6 +200,7 @@ fn push_login_shell(command: ShellCommand<'_>, line: &mut Vec<u8>) {
     for (variable, position) in with_positions(command) {
         let name = variable.name();
         let text = match Encoding::of(variable.value()) {
+            _ if variable.is_unknown_user() => format!("{name}=\"${{LOGNAME:-$USER}}\" "),
             Encoding::Quoted if position < 10 => format!("{name}=\"${position}\" "),
             Encoding::Quoted => format!("{name}=\"${{{position}}}\" "),
             Encoding::Octal => format!("{name}=\"${{v{position}%.}}\" "),

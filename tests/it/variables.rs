@@ -199,6 +199,22 @@ fn a_command_of_openssh_has_its_variables() {
         let printed = fs::read_to_string(folder.path().join("out").join(label)).unwrap();
         check(&printed, label, "ann", rank);
     }
+    // Only the configuration of ssh knows the user, and the login sets LOGNAME.
+    let call = |options: &[&str]| {
+        Mrsh::new()
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .env("LOGNAME", "bob")
+            .args(&["-R", "openssh", "-w", "h1"])
+            .args(options)
+            .args(&["--", "echo $MRSH_USER"])
+            .run()
+            .status(0)
+    };
+    assert_eq!(call(&[]).sorted_lines(), ["h1: bob"]);
+    let dest = folder.path().join("copied").display().to_string();
+    let source = file.display().to_string();
+    let copy = call(&["--copy", &source, "--dest", &dest]);
+    assert_eq!(copy.sorted_lines(), ["h1: bob"]);
 }
 
 #[test]
