@@ -13,6 +13,7 @@ use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
+mod env;
 mod journal;
 mod listing;
 pub(crate) mod usage;
@@ -21,6 +22,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use env::EnvArgs;
 pub use journal::{JournalArgs, TypedLine};
 pub use listing::ListingArgs;
 pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
@@ -196,6 +198,10 @@ pub struct Cli {
     #[arg(long = "stdin-spool", value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Running")]
     pub stdin_spool: usize,
 
+    /// Options for environment variables of COMMAND.
+    #[command(flatten)]
+    pub env: EnvArgs,
+
     /// File or directory to copy to the targets; a directory with a slash at its end stands for its content; the
     /// placeholders of --label, as in conf/%h.conf, stand for each target's own (repeatable)
     #[arg(
@@ -328,20 +334,21 @@ pub struct Cli {
     #[arg(long = "spool-memory", value_name = "SIZE", default_value = "16M", value_parser = size, help_heading = "Output")]
     pub spool_memory: usize,
 
-    /// Write the standard output of each target to a file in DIR, and not to the screen
+    /// Write the standard output of each target to a file in DIR, and not to the screen; with the placeholders of
+    /// --label, as in logs/%h.txt, to a file of this name
     #[arg(
         short = 'o',
         long = "output-dir",
-        value_name = "DIR",
+        value_name = "DIR|PATTERN",
         help_heading = "Output"
     )]
     pub output_dir: Option<PathBuf>,
 
-    /// Write the standard error of each target to a file in DIR, and not to the screen
+    /// Write the standard error of each target to a file in DIR, and not to the screen; PATTERN as for -o
     #[arg(
         short = 'e',
         long = "error-dir",
-        value_name = "DIR",
+        value_name = "DIR|PATTERN",
         help_heading = "Output"
     )]
     pub error_dir: Option<PathBuf>,

@@ -328,6 +328,7 @@ impl LocalNames {
         let mut groups = Groups::new(Places::new(variable), own);
         let limits = Limits {
             max_targets: MAX_GROUP_HOSTS,
+            ..Limits::default()
         };
         for file in &line.files {
             // A file that cannot be read has no groups.

@@ -301,6 +301,7 @@ mod tests {
             transport: None,
             callback_from: None,
             inventory: None,
+            variables: None,
         };
         RunInfo {
             numbers: None,

@@ -18,9 +18,39 @@ pub enum Error {
     /// The options of a copy contradict each other.
     #[error("{0}")]
     Copy(String),
-    /// A source of a copy has an unknown placeholder.
+    /// A placeholder is unknown, or the format of labels is wrong.
     #[error("{0}")]
-    SourcePath(Box<Diagnostic>),
+    Placeholder(Box<Diagnostic>),
+    /// The value of a placeholder makes something else of a name in a path.
+    #[error("cannot use {option} {} for {label}: {fault}", text.display())]
+    TargetPath {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        text: PathBuf,
+        /// The target.
+        label: String,
+        /// The fault of the name.
+        fault: String,
+    },
+    /// A path for the files of all targets names a directory.
+    #[error("cannot use {option} {}: with a placeholder it names files, and it ends in a slash", text.display())]
+    NoFileName {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        text: PathBuf,
+    },
+    /// Two targets would have one file.
+    #[error("cannot use {option}: {} would be the file of both {} and {}", path.display(), labels[0], labels[1])]
+    SharedFile {
+        /// The option.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The targets.
+        labels: [String; 2],
+    },
     /// The sources of a copy cannot be used.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -103,9 +133,6 @@ pub enum Error {
     /// Standard input cannot be read.
     #[error("standard input: {0}")]
     Input(std::sync::Arc<crate::transport::input::InputError>),
-    /// The format of labels is wrong.
-    #[error("{0}")]
-    Label(Box<Diagnostic>),
     /// `-o` has a setting of ssh in place of a directory.
     #[error("cannot use {setting} as the directory of -o: it is a setting of ssh_config(5)")]
     SettingAsDirectory {
@@ -126,9 +153,14 @@ pub enum Error {
         /// Maximum length of an argument of `execve`, in bytes.
         most: usize,
     },
-    /// A local command has an unknown placeholder.
-    #[error(transparent)]
-    Template(#[from] crate::transport::exec::UnknownPlaceholder),
+    /// A command that is sent as it is cannot have variables.
+    #[error("cannot set the variable {name} ({what}): --raw sends the command as it is")]
+    RawVariable {
+        /// Origin of the variable.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The program of a local command does not exist.
     #[error("cannot find the program {program:?}")]
     NoProgram {
@@ -295,9 +327,22 @@ impl Error {
                 Some("add -i and give the commands the same input again".to_owned())
             }
             Error::NoOutput => Some("to drop the output, write >/dev/null".to_owned()),
+            Error::NoFileName { option, .. } => Some(format!(
+                "write the name of the file too, as in {option} 'DIR/%l'"
+            )),
+            Error::SharedFile { .. } => {
+                Some("%l is the label and %n the position, which differ between targets".to_owned())
+            }
             Error::OneStandardOutput => Some("give --failed-to a file".to_owned()),
             Error::NoCommand => Some("mrsh --help lists the options".to_owned()),
             Error::CommandTooLong { .. } => Some("put the command in a script".to_owned()),
+            Error::RawVariable { what: "--env", .. } => {
+                Some("leave out --env, or --raw if the host has a shell".to_owned())
+            }
+            Error::RawVariable { .. } => Some(
+                "leave out --raw if the host has a shell, or write the value into the command"
+                    .to_owned(),
+            ),
             Error::NoProgram { shell: true, .. } => {
                 Some("for a line of shell, write sh -c 'LINE'".to_owned())
             }

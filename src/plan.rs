@@ -23,11 +23,12 @@ use crate::error::Error;
 use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
 use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::random;
 use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
+use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
-use crate::transport::{RemoteCommand, StderrMode};
 
 mod copy;
 mod fetch;
@@ -35,9 +36,10 @@ mod journal;
 mod output;
 mod remote_names;
 mod rules;
-mod source_paths;
+mod target_paths;
 mod targets;
 mod transports;
+mod variables;
 
 pub(crate) use journal::count;
 pub use journal::{JournalPlan, ResumedRun};
@@ -185,7 +187,7 @@ impl Plan {
         if cli.stdin && resumed.is_none() && targets::from_standard_input(&cli) {
             return Err(Error::OneStandardInput);
         }
-        let report = output::spec(&cli, terminals)?;
+        let mut report = output::spec(&cli, terminals)?;
         let targets = match targets_of(&cli, &groups, resumed.as_ref()) {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
                 return Ok(Plan::NoTargets(reason));
@@ -199,14 +201,20 @@ impl Plan {
         }
         let command = command(&cli.command)?;
         let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
-        let remote = RemoteCommand::new(&command, None);
-        let mut transports = transports::decide(&cli, &targets, &remote)?;
-        if let Some(exec) = &mut transports.exec {
-            exec.numbers = numbers.clone();
-        }
+        let (run_id, run_total) = match &resumed {
+            // All sessions of a run have its identifier.
+            Some(run) => (run.state.header.run.clone(), run.state.targets.len()),
+            None => {
+                let id = random::time_ordered_id().map_err(Error::system("get random bytes"))?;
+                (id, targets.len())
+            }
+        };
+        let mut transports = transports::decide(&cli, &targets)?;
         let info = RunInfo {
             targets: Arc::clone(&targets),
             numbers,
+            run_id: run_id.into(),
+            run_total,
             command,
             transport: transports.default,
             user: match &cli.user {
@@ -234,8 +242,20 @@ impl Plan {
             stdin: cli.stdin,
             demo: cli.demo,
         };
-        let copy = copy::decide(&cli, &info, transports.exec.is_some())?;
+        report.files = output::files(&cli, &info)?;
+        let variables = variables::decide(&cli, &info)?;
+        transports.set_command(&cli, &info, variables.variables.as_ref())?;
+        let copy = copy::decide(&cli, &info, transports.exec.is_some(), variables.variables)?;
         let mut notices = notices(&groups);
+        // Only with -v: a run without failures ends without a word.
+        notices.insert(
+            0,
+            Notice {
+                verbose: true,
+                text: format!("run {}", info.run_id),
+            },
+        );
+        notices.extend(variables.notices);
         notices.extend(copy.as_ref().and_then(copy::notice));
         notices.extend(copy.as_ref().and_then(copy::link_notice));
         let journal = journal::decide(&cli, &info, resumed)?;

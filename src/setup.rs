@@ -125,7 +125,7 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         }
         // The last step: a set-up that fails leaves no journal of a run that did nothing.
         let journal = open_journal
-            .map(|open| open.start(&spec.targets))
+            .map(|open| open.start(&info.run_id, &spec.targets))
             .transpose()?;
         if let Some(journal) = &journal {
             spec.journal = Some(journal.writer.journal());

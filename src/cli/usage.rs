@@ -29,7 +29,7 @@ Examples:
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
 
 /// Options of pdsh, clush, pssh and Ansible that mrsh lacks or has under another name, with what to write instead.
-pub(super) const FOREIGN: [(&[&str], &str); 30] = [
+pub(super) const FOREIGN: [(&[&str], &str); 31] = [
     (
         &[
             "--fanout",
@@ -70,6 +70,10 @@ pub(super) const FOREIGN: [(&[&str], &str); 30] = [
     (
         &["-A"],
         "pdsh: all hosts are -a; pssh: a password is asked for with --password",
+    ),
+    (
+        &["--extra-vars"],
+        "variables of COMMAND are --env NAME=VALUE",
     ),
     (&["-X"], "a group is left out with -x @GROUP"),
     (

@@ -200,7 +200,7 @@ stamp() {
   shift
   TZ=UTC0 touch -t "$p" "$@"
 }
-# Runs the command in the place of this script, as if there had been no copy.
+# Runs the command in the place of this script, as if there had been no copy. Further arguments are variables: N=V
 run() {
   clean
   trap - 0 1 2 13 15
@@ -209,5 +209,8 @@ run() {
   if [ -n "$Z" ]; then LC_ALL=$Z; else unset LC_ALL; fi
   echo K
   exec 2>&9 9>&-
-  exec "${SHELL:-/bin/sh}" -c "$1" </dev/null
+  c=$1
+  shift
+  if [ $# -gt 0 ]; then exec env "$@" "${SHELL:-/bin/sh}" -c "$c" </dev/null; fi
+  exec "${SHELL:-/bin/sh}" -c "$c" </dev/null
 }

@@ -456,6 +456,15 @@ impl HostCopy {
         };
         let mut block = [stderr, b"run "].concat();
         blocks::push_quoted(&spec.command, &mut block);
+        let variables = spec.variables.as_ref();
+        for variable in variables.iter().flat_map(|all| &all[self.target.index()]) {
+            let text = [variable.name().as_bytes(), b"=", variable.value()].concat();
+            block.push(b' ');
+            blocks::push_quoted(&text, &mut block);
+            if variable.is_unknown_user() {
+                block.extend_from_slice(b"\"${LOGNAME:-$USER}\"");
+            }
+        }
         block.push(b'\n');
         self.send_block(block);
         self.step = Step::Finishing;

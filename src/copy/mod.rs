@@ -53,7 +53,7 @@ pub use snapshots::{Snapshots, SourcePaths};
 pub use source_reader::SourceRules;
 
 use crate::event::{Chunk, CopyProgress};
-use crate::targets::TargetId;
+use crate::targets::{TargetId, TargetVariables};
 
 /// The parts of the script of the far side.
 const FAR: &str = include_str!("far.sh");
@@ -72,6 +72,8 @@ pub struct CopySpec {
     pub owner: Option<String>,
     /// Command that runs at each target after its copy; empty if there is none.
     pub command: Vec<u8>,
+    /// Variables of the command at each target, if there are any.
+    pub variables: Option<TargetVariables>,
     /// Handling of the command's standard error.
     pub stderr: CommandStderr,
     /// True if the command runs only where something changed.

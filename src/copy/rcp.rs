@@ -311,6 +311,7 @@ mod tests {
             parents: MissingDirectories::None,
             owner: None,
             command: Vec::new(),
+            variables: None,
             stderr: CommandStderr::Separate,
             only_changed: false,
             check: false,

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::event::FinishedRecord;
-use crate::targets::{InventoryVariables, Network, Target};
+use crate::targets::{InventoryValue, InventoryVariables, Network, Target, Variable};
 
 /// Start of every line: the version of the format.
 pub(super) const START: &str = "{\"v\":1,";
@@ -60,7 +60,7 @@ impl Word {
 pub struct Header {
     /// Name of the program, always `mrsh`.
     pub program: String,
-    /// Random name of the run.
+    /// Identifier of the run.
     pub run: String,
     /// The session that wrote the header.
     pub session: SessionRecord,
@@ -198,6 +198,9 @@ struct NamedTarget {
     callback: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inventory: Option<NamedInventory>,
+    /// Environment variables of a hosts file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    env: Vec<(String, String)>,
 }
 
 /// The variables of an inventory that change the connection.
@@ -209,6 +212,9 @@ struct NamedInventory {
     refused: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Environment variables, if the run has asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    env: Vec<(String, String)>,
 }
 
 impl RecordedTarget {
@@ -236,7 +242,14 @@ impl RecordedTarget {
                         .collect(),
                     refused: from.refused.clone(),
                     port: from.port,
+                    env: from.env.iter().filter_map(recorded_value).collect(),
                 }),
+                env: target
+                    .variables
+                    .iter()
+                    .flat_map(|variables| variables.iter())
+                    .map(recorded_variable)
+                    .collect(),
             },
         }
     }
@@ -273,9 +286,23 @@ impl RecordedTarget {
                 // The first session has named them.
                 ignored: BTreeSet::new(),
                 port: from.port,
+                env: from
+                    .env
+                    .iter()
+                    .map(|(name, value)| {
+                        let value = InventoryValue::Text(value.as_str().into());
+                        (name.as_str().into(), value)
+                    })
+                    .collect(),
             })
         });
+        let variables: Option<Vec<Variable>> = named
+            .env
+            .iter()
+            .map(|(name, value)| Variable::new(name, value.as_bytes()))
+            .collect();
         Some(Target {
+            variables: Some(variables?.into()).filter(|all: &Arc<[Variable]>| !all.is_empty()),
             label: self.label.as_str().into(),
             host: named.host.as_str().into(),
             user: named.user.as_deref().map(Into::into),
@@ -284,6 +311,20 @@ impl RecordedTarget {
             callback_from,
             inventory,
         })
+    }
+}
+
+/// Returns the record of a variable of a hosts file, which is text.
+fn recorded_variable(variable: &Variable) -> (String, String) {
+    let value = String::from_utf8_lossy(variable.value()).into_owned();
+    (variable.name().to_owned(), value)
+}
+
+/// Returns the record of a variable of an inventory; `None` if no command gets it.
+fn recorded_value((name, value): &(Arc<str>, InventoryValue)) -> Option<(String, String)> {
+    match value {
+        InventoryValue::Text(value) => Some((name.to_string(), value.to_string())),
+        InventoryValue::Null | InventoryValue::Unusable(_) => None,
     }
 }
 

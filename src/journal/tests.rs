@@ -11,7 +11,9 @@ use crate::event::{
     CancelReason, Facts, Failure, FailureClass, Finished, FinishedRecord, LeftRunning, Outcome,
     PasswordUse, Phase, RemoteExit,
 };
-use crate::targets::{InventoryVariables, Target, TargetId, TransportKind};
+use crate::targets::{
+    InventoryValue, InventoryVariables, Target, TargetId, TransportKind, Variable,
+};
 
 mod fuzzed {
     use crate::journal::{JournalState, Progress};
@@ -39,6 +41,7 @@ fn target(label: &str) -> Target {
         transport: None,
         callback_from: None,
         inventory: None,
+        variables: None,
     }
 }
 
@@ -119,8 +122,10 @@ fn a_target_is_read_as_it_was_written() {
             inventory: Some(Arc::new(InventoryVariables {
                 ssh_options: vec![("f:1".into(), "Port=7".to_owned())],
                 port: Some(7),
+                env: vec![("A".into(), InventoryValue::Text("b c".into()))],
                 ..InventoryVariables::default()
             })),
+            variables: Some([Variable::new("B", b"\"".as_slice()).unwrap()].into()),
             ..target("a b")
         },
         target("n1"),

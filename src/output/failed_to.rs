@@ -130,6 +130,9 @@ fn hosts_line(target: &Target) -> String {
                 line.push_str(&format!(" {key}={value}"));
             }
         }
+        for variable in target.variables.iter().flat_map(|all| &**all) {
+            line.push_str(&format!(" env.{variable}"));
+        }
         line
     };
     let in_full = with_options(&target.host, Some(&target.label));
@@ -145,7 +148,10 @@ fn hosts_line(target: &Target) -> String {
 
 /// True if a line of a hosts file names this target and no other.
 fn means(line: &str, target: &Target) -> bool {
-    let mut list = TargetListBuilder::new(Limits { max_targets: 1 });
+    let mut list = TargetListBuilder::new(Limits {
+        max_targets: 1,
+        ..Limits::default()
+    });
     list.add_reader("", line.as_bytes()).is_ok()
         && list.build().is_ok_and(|list| *list == [target.clone()])
 }

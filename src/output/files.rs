@@ -5,18 +5,17 @@
 //! written last stay open. A write that fails stops the run, since an incomplete file can look complete. Such a file
 //! gets no further output, so that it has no gap, and is named at the end. The other files are still written.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{OFlags, fstat};
+use rustix::fs::OFlags;
 use tokio::sync::Notify;
 
+use super::file_places::{
+    FilesPlace, FilesSpec, StreamFiles, check_labels, check_streams, target_ids,
+};
 use super::incomplete::Incomplete;
-use super::output_path;
 use super::replaced::failed;
 use super::{Console, Reporter, RunInfo};
 use crate::event::{Chunk, Stream};
@@ -26,32 +25,11 @@ use crate::targets::TargetId;
 /// Maximum number of open files, within the descriptors that the run leaves free.
 const OPEN: usize = 16;
 
-/// Directories of the files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FilesSpec {
-    /// The directory for standard output (`-o`).
-    pub output_dir: Option<PathBuf>,
-    /// The directory for standard error (`-e`).
-    pub error_dir: Option<PathBuf>,
-    /// True to append to files of an earlier run.
-    pub append: bool,
-}
-
-impl FilesSpec {
-    /// Returns the directory for a stream, if it goes to files.
-    pub(super) fn dir(&self, stream: Stream) -> Option<&Path> {
-        match stream {
-            Stream::Stdout => self.output_dir.as_deref(),
-            Stream::Stderr => self.error_dir.as_deref(),
-        }
-    }
-}
-
 /// The reporter that writes the output of each host to its file.
 #[derive(Debug)]
 pub(super) struct Files {
-    output: Option<OutputDirectory>,
-    errors: Option<OutputDirectory>,
+    output: Option<StreamFiles>,
+    errors: Option<StreamFiles>,
     spec: FilesSpec,
     info: Arc<RunInfo>,
     /// Open files, the most recently written last.
@@ -62,38 +40,6 @@ pub(super) struct Files {
     error: Option<io::Error>,
     /// Notification of the first error.
     failed: Arc<Notify>,
-}
-
-/// A directory of files.
-#[derive(Debug)]
-struct OutputDirectory {
-    path: PathBuf,
-    directory: OwnedFd,
-}
-
-impl OutputDirectory {
-    fn make(path: &Path) -> io::Result<OutputDirectory> {
-        let directory = output_path::make_directory(path);
-        Ok(OutputDirectory {
-            path: path.to_owned(),
-            directory: directory.map_err(|error| failed("make the directory", path, &error))?,
-        })
-    }
-
-    fn is(&self, other: &OutputDirectory) -> io::Result<bool> {
-        // Device and inode identify a directory, whatever links its paths have.
-        let [one, two] = [&self.directory, &other.directory].map(fstat);
-        let (one, two) = (one?, two?);
-        Ok((one.st_dev, one.st_ino) == (two.st_dev, two.st_ino))
-    }
-
-    /// Opens the file of a label.
-    fn open(&self, doing: &str, label: &str, flags: OFlags) -> io::Result<File> {
-        let name = file_name(label);
-        let opened = output_path::find_in(&self.directory, &name)
-            .and_then(|place| place.open(flags | OFlags::WRONLY | OFlags::CREATE));
-        opened.map_err(|error| failed(doing, &self.path.join(&name), &error))
-    }
 }
 
 impl Files {
@@ -107,26 +53,24 @@ impl Files {
         incomplete: &Incomplete,
         failed: &Arc<Notify>,
     ) -> io::Result<Self> {
+        let is_directory = |place: &FilesPlace| matches!(place, FilesPlace::Directory(_));
         // Checked before any file is truncated.
-        check_labels(info)?;
-        let make = |dir: &Option<PathBuf>| dir.as_deref().map(OutputDirectory::make).transpose();
-        let (output, errors) = (make(&spec.output_dir)?, make(&spec.error_dir)?);
-        if let (Some(output), Some(errors)) = (&output, &errors)
-            && output.is(errors)?
-        {
-            return Err(io::Error::other(format!(
-                "-o and -e both name {}: output and errors would share a file",
-                output.path.display()
-            )));
+        if spec.output.iter().chain(&spec.errors).any(is_directory) {
+            check_labels(info)?;
+        }
+        let make = |place: &Option<FilesPlace>| place.as_ref().map(StreamFiles::make).transpose();
+        let (output, errors) = (make(&spec.output)?, make(&spec.errors)?);
+        if let (Some(output), Some(errors)) = (&output, &errors) {
+            check_streams(output, errors, info)?;
         }
         let fresh = if spec.append {
             OFlags::APPEND
         } else {
             OFlags::TRUNC
         };
-        for folder in [&output, &errors].into_iter().flatten() {
-            for target in &*info.targets {
-                folder.open("make", &target.label, fresh)?;
+        for files in [&output, &errors].into_iter().flatten() {
+            for target in target_ids(info) {
+                files.open("make", target, info, fresh)?;
             }
         }
         Ok(Files {
@@ -161,14 +105,13 @@ impl Files {
             stream,
             ref data,
         } = *chunk;
-        let folder = match stream {
+        let files = match stream {
             Stream::Stdout => &self.output,
             Stream::Stderr => &self.errors,
         };
-        let Some(folder) = folder else {
+        let Some(files) = files else {
             return Ok(());
         };
-        let label = self.info.label(target);
         let known = self
             .open
             .iter()
@@ -180,13 +123,13 @@ impl Files {
                     self.open.remove(0);
                 }
                 // The file was created before the run and may have output already.
-                let file = folder.open("open", label, OFlags::APPEND)?;
+                let file = files.open("open", target, &self.info, OFlags::APPEND)?;
                 (target, stream, file)
             }
         };
         let written = entry.2.write_all(data);
         // After an error the file stays closed, since nothing more is written to it.
-        written.map_err(|error| failed("write to", &folder.path.join(file_name(label)), &error))?;
+        written.map_err(|error| failed("write to", &files.path(target, &self.info), &error))?;
         self.open.push(entry);
         Ok(())
     }
@@ -216,70 +159,11 @@ impl Reporter for Files {
     }
 }
 
-/// Checks that no two targets share a file. Different labels have different files, but two hosts can have one label.
-fn check_labels(info: &RunInfo) -> io::Result<()> {
-    let mut hosts = HashMap::with_capacity(info.targets.len());
-    for target in &*info.targets {
-        if let Some(other) = hosts.insert(&target.label, &target.host) {
-            return Err(io::Error::other(format!(
-                "{other} and {} would both write to a file named {}: give them labels of their own \
-                 (label= in a hosts file)",
-                target.host,
-                file_name(&target.label)
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Returns the name of a file or directory for each target, in the order of the targets.
-///
-/// # Errors
-/// Two targets have the same label; the message names them.
-pub fn host_names(info: &RunInfo) -> io::Result<Vec<String>> {
-    check_labels(info)?;
-    let labels = info.targets.iter().map(|target| file_name(&target.label));
-    Ok(labels.collect())
-}
-
-/// Returns the name of a label's file: the label with a code such as `%2F` for each slash, for a dot at the start,
-/// for control characters, and for a percent sign that looks like the start of a code. Different labels have
-/// different names. No name leads out of the directory, and none is hidden in it.
-fn file_name(label: &str) -> String {
-    let mut name = String::with_capacity(label.len());
-    for (at, c) in label.char_indices() {
-        let code = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
-        let looks_coded = || {
-            let next = label.as_bytes().get(at + 1..at + 3);
-            next.is_some_and(|next| next.iter().copied().all(code))
-        };
-        let is_plain = match c {
-            // A slash would lead out of the directory.
-            '/' => false,
-            // A dot at the start would hide the file, and `..` is a directory.
-            '.' => at > 0,
-            // Other percent signs stay, so that names remain readable.
-            '%' => !looks_coded(),
-            c => !c.is_control(),
-        };
-        if is_plain {
-            name.push(c);
-        } else {
-            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                name.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use proptest::prelude::*;
+    use std::path::Path;
 
     use super::super::Terminals;
     use super::super::testing::{Recorder, output, run_info, succeeded};
@@ -287,8 +171,8 @@ mod tests {
 
     fn spec(dir: &Path) -> FilesSpec {
         FilesSpec {
-            output_dir: Some(dir.join("new/out")),
-            error_dir: Some(dir.join("err")),
+            output: Some(FilesPlace::Directory(dir.join("new/out"))),
+            errors: Some(FilesPlace::Directory(dir.join("err"))),
             append: false,
         }
     }
@@ -374,10 +258,10 @@ mod tests {
         insta::assert_snapshot!(said(&spec(dir.path()), &info), @"10.0.0.1 and 10.0.0.2 would both write to a file named tape: give them labels of their own (label= in a hosts file)");
         let info = run_info(&["a"]);
         let mut same = spec(dir.path());
-        same.error_dir = Some(dir.path().join("new/../new/out"));
+        same.errors = Some(FilesPlace::Directory(dir.path().join("new/../new/out")));
         insta::assert_snapshot!(said(&same, &info), @"-o and -e both name [dir]/new/out: output and errors would share a file");
         fs::write(dir.path().join("file"), "").unwrap();
-        same.error_dir = Some(dir.path().join("file"));
+        same.errors = Some(FilesPlace::Directory(dir.path().join("file")));
         insta::assert_snapshot!(said(&same, &info), @"cannot make the directory [dir]/file: Not a directory (os error 20)");
         fs::create_dir_all(dir.path().join("err/a")).unwrap();
         insta::assert_snapshot!(said(&spec(dir.path()), &info), @"cannot make [dir]/err/a: Is a directory (os error 21)");
@@ -441,7 +325,7 @@ mod tests {
         fs::write(dir.path().join("secret"), "kept").unwrap();
         symlink("../secret", out.join("a")).unwrap();
         let spec = FilesSpec {
-            output_dir: Some(out.clone()),
+            output: Some(FilesPlace::Directory(out.clone())),
             ..FilesSpec::default()
         };
         let info = Arc::new(run_info(&["a"]));
@@ -459,34 +343,58 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("secret")).unwrap(), b"kept");
     }
 
-    #[test]
-    fn names_are_safe() {
-        for (label, name) in [
-            ("node1", "node1"),
-            ("Node1", "Node1"),
-            ("root@[::1]:514", "root@[::1]:514"),
-            ("../x", "%2E.%2Fx"),
-            (".", "%2E"),
-            ("a.b", "a.b"),
-            ("fe80::1%eth0", "fe80::1%eth0"),
-            ("a%2Fb", "a%252Fb"),
-            ("a\u{9b}", "a%C2%9B"),
-        ] {
-            assert_eq!(file_name(label), name);
-        }
+    /// A place with a file for each target.
+    fn each(dir: &Path, names: &[&str]) -> Option<FilesPlace> {
+        Some(FilesPlace::Each {
+            pattern: dir.join("%h.txt"),
+            paths: names.iter().map(|name| dir.join(name)).collect(),
+        })
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn a_pattern_gives_each_target_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let info = Arc::new(run_info(&["a", "b"]));
+        let spec = FilesSpec {
+            output: each(dir.path(), &["x/a.txt", "y/z/b.txt"]),
+            errors: each(dir.path(), &["x/a.err", "b.err"]),
+            append: false,
+        };
+        let mut files = create(&spec, &info).unwrap();
+        let events = [
+            output(1, Stream::Stdout, b"1"),
+            output(1, Stream::Stderr, b"2"),
+            succeeded(1),
+            output(1, Stream::Stdout, b"3"),
+        ];
+        write(&mut files, &events);
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(
+            ["x/a.txt", "y/z/b.txt", "x/a.err", "b.err"].map(read),
+            ["", "13", "", "2"]
+        );
+    }
 
-        #[test]
-        fn names_are_distinct(labels in prop::collection::hash_set("[%/.\u{1}a2F]{1,6}", 1..40)) {
-            let names: HashSet<String> = labels.iter().map(|label| file_name(label)).collect();
-            prop_assert_eq!(names.len(), labels.len());
-            for name in names {
-                let unsafe_name = name.starts_with('.') || name.contains(['/', '\u{1}']);
-                prop_assert!(!unsafe_name);
-            }
-        }
+    #[test]
+    fn output_and_errors_never_share_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("out")).unwrap();
+        symlink("out", dir.path().join("link")).unwrap();
+        fs::write(dir.path().join("out/b"), "kept").unwrap();
+        let info = Arc::new(run_info(&["a", "b"]));
+        let refused = |output, errors| {
+            let spec = FilesSpec {
+                output,
+                errors,
+                append: false,
+            };
+            let error = create(&spec, &info).unwrap_err().to_string();
+            error.replace(dir.path().to_str().unwrap(), "[dir]")
+        };
+        let directory = || Some(FilesPlace::Directory(dir.path().join("out")));
+        insta::assert_snapshot!(refused(directory(), each(dir.path(), &["link/b", "x"])), @"-o for b and -e for a both name [dir]/link/b: output and errors would share a file");
+        insta::assert_snapshot!(refused(each(dir.path(), &["x", "out/b"]), directory()), @"-o for b and -e for b both name [dir]/out/b: output and errors would share a file");
+        insta::assert_snapshot!(refused(each(dir.path(), &["x", "y"]), each(dir.path(), &["z", "x"])), @"-o for a and -e for b both name [dir]/x: output and errors would share a file");
+        assert_eq!(fs::read(dir.path().join("out/b")).unwrap(), b"kept");
     }
 }

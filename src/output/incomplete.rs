@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::RunInfo;
-use super::files::FilesSpec;
+use super::file_places::FilesSpec;
 use crate::event::Stream;
 use crate::targets::TargetId;
 use crate::targets::fold;
@@ -53,8 +53,8 @@ impl Incomplete {
         let mut parts = Vec::new();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let list = lists.list(stream);
-            if let Some(dir) = spec.dir(stream).filter(|_| !list.is_empty()) {
-                parts.push(format!("of {} in {}", folded(list, info), dir.display()));
+            if let Some(place) = spec.place(stream).filter(|_| !list.is_empty()) {
+                parts.push(format!("of {} in {}", folded(list, info), place.display()));
             }
         }
         let parts = parts.join(" and ");

@@ -4,9 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::label::LabelField;
 use crate::policy::Policy;
-use crate::targets::{Target, TargetId, TransportKind};
+use crate::targets::{Placeholder, Target, TargetId, TransportKind};
 
 /// The settings of a run that reports and `-n` show. Those of the transports are in the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +14,10 @@ pub struct RunInfo {
     pub targets: Arc<[Target]>,
     /// The targets' positions in the list of the whole run; `None` if this is the whole run.
     pub numbers: Option<Arc<[u32]>>,
+    /// Identifier of the run, the same for all its sessions.
+    pub run_id: Arc<str>,
+    /// The number of targets of the whole run.
+    pub run_total: usize,
     /// The command, unwrapped.
     pub command: Vec<u8>,
     /// The transport of targets that name none.
@@ -91,25 +94,29 @@ impl RunInfo {
             .map_or("?", |target| &target.label)
     }
 
-    /// Returns the value of a placeholder of `--label` for the target with this index.
+    /// Returns the value of a placeholder for the target with this index.
     #[must_use]
-    pub fn field(&self, field: LabelField, target: usize) -> String {
+    pub fn field(&self, field: Placeholder, target: usize) -> String {
         let Some(target_info) = self.targets.get(target) else {
             return "?".to_owned();
         };
         match field {
-            LabelField::Label => target_info.label.to_string(),
-            LabelField::Host => self.endpoint(target, target_info).host.to_owned(),
-            LabelField::User => self
+            Placeholder::Label => target_info.label.to_string(),
+            Placeholder::Host => self.endpoint(target, target_info).host.to_owned(),
+            Placeholder::User => self
                 .endpoint(target, target_info)
                 .user
                 .unwrap_or_default()
                 .to_owned(),
-            LabelField::Port => self
-                .endpoint(target, target_info)
-                .port
-                .map_or(String::new(), |port| port.to_string()),
-            LabelField::Number => match &self.numbers {
+            Placeholder::Port => {
+                let mut port = self.endpoint(target, target_info).port;
+                // A local command has no port of its own, and may need that of its host.
+                if target_info.transport_or(self.transport) == TransportKind::Exec {
+                    port = target_info.port.or(self.port);
+                }
+                port.map_or(String::new(), |port| port.to_string())
+            }
+            Placeholder::Number => match &self.numbers {
                 Some(numbers) => numbers[target].to_string(),
                 None => target.to_string(),
             },

@@ -21,13 +21,16 @@ use record::{Bytes, Record};
 
 mod record;
 
-/// Start of every line: the version of the format.
-const START: &[u8] = b"{\"v\":1,";
+/// Start of every line: the version of the format and the name of the next field.
+const START: &str = "{\"v\":1,\"run\":";
 
 /// The reporter that writes every event as a line of JSON.
 #[derive(Debug)]
 pub(super) struct Json {
     info: Arc<RunInfo>,
+    /// Start of every line: the version of the format, and the identifier of the run.
+    // Lines of several runs may be in one file.
+    start: Vec<u8>,
     /// Incomplete characters at the end of the output so far.
     held: HashMap<(TargetId, Stream), Vec<u8>>,
     /// Number of failed targets by class.
@@ -41,6 +44,8 @@ impl Json {
     pub(super) fn new(info: &Arc<RunInfo>) -> Self {
         Json {
             info: Arc::clone(info),
+            // The identifier of a resumed run is the text of a file.
+            start: format!("{START}{},", serde_json::json!(&*info.run_id)).into_bytes(),
             held: HashMap::new(),
             failures: BTreeMap::new(),
             ports: HashSet::new(),
@@ -112,12 +117,13 @@ impl Json {
         record
             .serialize(&mut serde_json::Serializer::new(&mut self.line))
             .map_err(io::Error::other)?;
-        // START has the opening brace, so that the version comes before all other fields.
+        // The start has the opening brace, so that the version comes before all other fields.
         let line = &self.line[1..];
         if console.is_terminal(Stream::Stdout) {
-            return console.line(Stream::Stdout, &[START, &escape_controls(line)]);
+            let [start, line] = [&self.start, line].map(escape_controls);
+            return console.line(Stream::Stdout, &[&start, &line]);
         }
-        console.line(Stream::Stdout, &[START, line])
+        console.line(Stream::Stdout, &[&self.start, line])
     }
 }
 

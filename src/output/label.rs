@@ -1,137 +1,42 @@
 //! `--label`: the format of the label before each line of output.
 //!
-//! The letters are those of `-R exec`, and widths have the form of printf. The format is parsed before the run. An
-//! error shows the format with a caret under the fault.
+//! The placeholders are those of [`Pattern`], and widths have the form of printf. The format is parsed before the run.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::str::FromStr;
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::targets::fold;
-use crate::targets::{Diagnostic, Origin};
+use crate::targets::{Diagnostic, Origin, Pattern, PatternPart, Placeholder};
 
-/// Maximum width of a placeholder.
-const WIDEST: usize = 200;
-
-/// A placeholder of a label, or of a source of `--copy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LabelField {
-    /// `%l`: the label of the target.
-    Label,
-    /// `%h`: the name or address that is looked up.
-    Host,
-    /// `%u`: the remote user.
-    User,
-    /// `%p`: the port, if there is one.
-    Port,
-    /// `%n`: the index in the list of targets, from 0.
-    Number,
-}
-
-impl LabelField {
-    /// Returns the placeholder with this letter after the percent sign.
-    #[must_use]
-    pub fn of_letter(letter: u8) -> Option<LabelField> {
-        match letter {
-            b'l' => Some(LabelField::Label),
-            b'h' => Some(LabelField::Host),
-            b'u' => Some(LabelField::User),
-            b'p' => Some(LabelField::Port),
-            b'n' => Some(LabelField::Number),
-            _ => None,
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum LabelPart {
-    Text(String),
-    Value {
-        field: LabelField,
-        width: usize,
-        left: bool,
-    },
-}
+/// The option of the format, for errors.
+const OPTION: &str = "--label";
 
 /// A parsed `--label`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelFormat {
-    parts: Vec<LabelPart>,
+    pattern: Pattern,
 }
 
 impl FromStr for LabelFormat {
     type Err = Box<Diagnostic>;
 
     fn from_str(text: &str) -> Result<Self, Box<Diagnostic>> {
-        let fault = |at: Range<usize>, message: &str, help: &str| {
-            let help = Some(help.to_owned());
-            Box::new(Diagnostic::new(
-                &Origin::named("--label"),
-                text,
-                at,
-                message,
-                help,
-            ))
-        };
-        const LETTERS: &str = "%l is the label, %h the host, %u the user, %p the port, %n the number, %% a percent \
-             sign; %-12l pads to 12 columns";
         if let Some((at, c)) = text
             .char_indices()
             .find(|(_, c)| c.is_control() && *c != '\t')
         {
-            let help = "a label is part of one line";
-            return Err(fault(at..at + c.len_utf8(), "a control character", help));
+            return Err(Box::new(Diagnostic::new(
+                &Origin::named(OPTION),
+                text,
+                at..at + c.len_utf8(),
+                "a control character",
+                Some("a label is part of one line".to_owned()),
+            )));
         }
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('%') {
-            push_text(&mut parts, &rest[..at]);
-            let start = text.len() - rest.len() + at;
-            let after = &rest[at + 1..];
-            let (left, digits) = match after.strip_prefix('-') {
-                Some(digits) => (true, digits),
-                None => (false, after),
-            };
-            let length = digits.find(|c: char| !c.is_ascii_digit());
-            let (width, tail) = digits.split_at(length.unwrap_or(digits.len()));
-            let letter = tail.chars().next();
-            let end = text.len() - tail.len() + letter.map_or(0, char::len_utf8);
-            // A width or a minus before the second `%` is an error, not a literal `%`.
-            if let Some(tail) = after.strip_prefix('%') {
-                push_text(&mut parts, "%");
-                rest = tail;
-                continue;
-            }
-            let letter = tail.bytes().next();
-            let Some(field) = letter.and_then(LabelField::of_letter) else {
-                return Err(fault(start..end, "unknown placeholder", LETTERS));
-            };
-            let width = match width {
-                "" if left => {
-                    return Err(fault(start..end, "no width after the minus", LETTERS));
-                }
-                "" => 0,
-                digits => match digits.parse() {
-                    // Every line gets this much padding.
-                    Ok(width @ 1..=WIDEST) => width,
-                    _ => return Err(fault(start..end, "no such width", "1 to 200 columns")),
-                },
-            };
-            parts.push(LabelPart::Value { field, width, left });
-            rest = &tail[1..];
-        }
-        push_text(&mut parts, rest);
-        Ok(LabelFormat { parts })
-    }
-}
-
-fn push_text(parts: &mut Vec<LabelPart>, text: &str) {
-    match parts.last_mut() {
-        _ if text.is_empty() => {}
-        Some(LabelPart::Text(last)) => last.push_str(text),
-        _ => parts.push(LabelPart::Text(text.to_owned())),
+        let pattern = Pattern::parse_with_widths(text, OPTION)?;
+        Ok(LabelFormat { pattern })
     }
 }
 
@@ -141,17 +46,17 @@ impl LabelFormat {
     pub(super) fn write(
         &self,
         hosts: &[usize],
-        value: impl Fn(LabelField, usize) -> String,
+        value: impl Fn(Placeholder, usize) -> String,
         to: &mut Vec<u8>,
     ) {
         to.clear();
-        for part in &self.parts {
+        for part in self.pattern.parts() {
             let (field, width, left) = match part {
-                LabelPart::Text(text) => {
-                    to.extend_from_slice(text.as_bytes());
+                PatternPart::Text(text) => {
+                    to.extend_from_slice(text);
                     continue;
                 }
-                LabelPart::Value { field, width, left } => (*field, *width, *left),
+                PatternPart::Value { field, width, left } => (*field, *width, *left),
             };
             let shown = match hosts {
                 [host] => value(field, *host),
@@ -180,13 +85,13 @@ impl LabelFormat {
 mod tests {
     use super::*;
 
-    fn value(field: LabelField, host: usize) -> String {
+    fn value(field: Placeholder, host: usize) -> String {
         match field {
-            LabelField::Label => format!("n{host}"),
-            LabelField::Host => format!("10.0.0.{host}"),
-            LabelField::User => "root".to_owned(),
-            LabelField::Port => "514".to_owned(),
-            LabelField::Number => host.to_string(),
+            Placeholder::Label => format!("n{host}"),
+            Placeholder::Host => format!("10.0.0.{host}"),
+            Placeholder::User => "root".to_owned(),
+            Placeholder::Port => "514".to_owned(),
+            Placeholder::Number => host.to_string(),
         }
     }
 

@@ -23,6 +23,7 @@ mod console;
 mod copy_bytes;
 mod failed_to;
 mod fd;
+mod file_places;
 mod files;
 mod gather;
 mod hidden_streams;
@@ -48,11 +49,11 @@ mod wait;
 pub use color::Colors;
 pub use console::{Console, Terminals};
 pub use failed_to::FailedTo;
-pub use files::{FilesSpec, host_names};
+pub use file_places::{FilesPlace, FilesSpec, host_names};
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
 pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
-pub use label::{LabelField, LabelFormat};
+pub use label::LabelFormat;
 pub use output_path::{make_directory, open_directory, open_private};
 pub use summary::{SummaryLevel, left_running, may_be_running};
 
@@ -189,7 +190,7 @@ fn reporters(
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
     let incomplete = Incomplete::default();
     let mut hidden = vec![Stream::Stdout, Stream::Stderr];
-    hidden.retain(|stream| spec.files.dir(*stream).is_some());
+    hidden.retain(|stream| spec.files.place(*stream).is_some());
     if !hidden.is_empty() {
         let files = Files::create(&spec.files, info, &incomplete, failed)?;
         reporters.push(Box::new(files));
@@ -478,7 +479,7 @@ mod tests {
         }
         let list = dir.path().join("again");
         let mut spec = spec();
-        spec.files.output_dir = Some(out.clone());
+        spec.files.output = Some(FilesPlace::Directory(out.clone()));
         spec.failed_to = Some(FailedTo::File(list.clone()));
         let names = ["a", "b", "c", "d"];
         let console = recorder.console(Terminals::default());

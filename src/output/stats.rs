@@ -124,6 +124,7 @@ impl Stats {
                 None => String::new(),
             }
         )];
+        lines.push(format!("run {}", self.info.run_id));
         if self.started == 0 {
             return lines;
         }
@@ -270,6 +271,7 @@ mod tests {
         };
         insta::assert_snapshot!(stats.lines(&numbers, cost).join("\n"), @r"
         6 of 7 hosts in 516 ms: 86.0 ms of time and 0.30 ms of CPU a host, 9.1 MB of memory at most
+        run 6929e000123456789abc
         slowest: fay 516 ms, eve 415 ms, dot 314 ms, cas 213 ms, bea 112 ms
         run: 95 % of the hosts' time, 250 ms on average, 500 ms at most (fay)
         start: 4 % of the hosts' time, 10.0 ms on average, 10.0 ms at most (fay)
@@ -284,7 +286,10 @@ mod tests {
     fn a_run_of_which_nothing_was_started_has_no_times() {
         let stats = Stats::new(&Arc::new(run_info(&["a"])));
         let lines = stats.lines(&RunStats::default(), ProcessCost::default());
-        insta::assert_snapshot!(lines.join("\n"), @"0 of 0 hosts in 0.00 ms: 0.00 ms of time and 0.00 ms of CPU a host");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        0 of 0 hosts in 0.00 ms: 0.00 ms of time and 0.00 ms of CPU a host
+        run 6929e000123456789abc
+        ");
     }
 
     #[test]

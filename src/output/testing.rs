@@ -68,6 +68,8 @@ pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
     RunInfo {
         numbers: None,
         targets: labels.iter().map(target).collect(),
+        run_id: "6929e000123456789abc".into(),
+        run_total: labels.len(),
         command: b"uptime".to_vec(),
         transport: TransportKind::Rsh,
         user: "root".to_owned(),
@@ -95,6 +97,7 @@ fn target<S: AsRef<str>>(label: &S) -> Target {
         transport: None,
         callback_from: None,
         inventory: None,
+        variables: None,
     }
 }
 

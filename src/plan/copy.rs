@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::source_paths;
+use super::target_paths;
 use crate::cli::{Cli, ProtocolArg};
 use crate::copy::{
     CommandStderr, CopyProtocol, CopySpec, EntryKind, MissingDirectories, Snapshots, SourcePaths,
@@ -13,11 +13,17 @@ use crate::copy::{
 use crate::error::Error;
 use crate::event::Notice;
 use crate::output::RunInfo;
+use crate::targets::TargetVariables;
 use crate::transport::StderrMode;
 
 /// Reads the sources and decides where they go. The command of the run runs after the copy, unless it is the way to a host
 /// (`-R exec`).
-pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option<CopySpec>, Error> {
+pub(super) fn decide(
+    cli: &Cli,
+    info: &RunInfo,
+    has_exec: bool,
+    variables: Option<TargetVariables>,
+) -> Result<Option<CopySpec>, Error> {
     if cli.copy.is_empty() {
         return Ok(None);
     }
@@ -63,7 +69,7 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
             return Err(usage(text));
         }
     }
-    let sources = source_paths::expand(&cli.copy, info)?;
+    let sources = target_paths::sources(&cli.copy, info)?;
     let Destination {
         directory,
         name,
@@ -95,6 +101,7 @@ pub(super) fn decide(cli: &Cli, info: &RunInfo, has_exec: bool) -> Result<Option
         } else {
             info.command.clone()
         },
+        variables,
         stderr: match cli.stderr_mode() {
             StderrMode::Separate => CommandStderr::Separate,
             StderrMode::Merge => CommandStderr::Merged,

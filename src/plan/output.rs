@@ -1,15 +1,16 @@
 //! The part of the plan about output.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ssh_files::keywords;
 
+use super::target_paths;
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::output::{
     Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
-    SummaryLevel, Terminals,
+    RunInfo, SummaryLevel, Terminals,
 };
 
 /// Decides the reports of a run.
@@ -36,11 +37,7 @@ pub(super) fn spec(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error>
         gather: gathers.then(|| gather(cli)).transpose()?,
         verbose: cli.verbose,
         json: cli.json,
-        files: FilesSpec {
-            output_dir: cli.output_dir.clone(),
-            error_dir: cli.error_dir.clone(),
-            append: cli.append,
-        },
+        files: FilesSpec::default(),
         only_failed: cli.only == Some(OnlyArg::Failed),
         words: match cli.only {
             _ if cli.quiet => SummaryLevel::None,
@@ -61,6 +58,24 @@ pub(super) fn spec(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error>
             // The gathered output keeps the same text, so the page gets less memory.
             memory: cli.spool_memory / 4,
         }),
+    })
+}
+
+/// Decides the places of the files of `-o` and `-e`, which may depend on the targets.
+///
+/// # Errors
+/// A placeholder is wrong, or two targets would have one file.
+pub(super) fn files(cli: &Cli, info: &RunInfo) -> Result<FilesSpec, Error> {
+    let place = |option, value: &Option<PathBuf>| {
+        let place = value.as_deref();
+        place
+            .map(|text| target_paths::files(option, text, info))
+            .transpose()
+    };
+    Ok(FilesSpec {
+        output: place("-o", &cli.output_dir)?,
+        errors: place("-e", &cli.error_dir)?,
+        append: cli.append,
     })
 }
 
@@ -99,7 +114,7 @@ fn is_dumb() -> bool {
 /// Returns the format of labels, if it is not the default.
 fn label_format(cli: &Cli) -> Result<Option<LabelFormat>, Error> {
     let format = cli.label.as_deref().map(str::parse);
-    format.transpose().map_err(Error::Label)
+    format.transpose().map_err(Error::Placeholder)
 }
 
 /// Returns true if the gathered outputs are compared with each other. With `--check`, the files of each target are

@@ -14,26 +14,38 @@ const SPECIAL_IN_USERS: &str = "'`\";&<>|(){}";
 /// Characters that a shell interprets and that no host name may have.
 const SPECIAL_IN_HOSTS: &str = "'`\"$\\;&<>|(){},";
 
-/// Checks the users and hosts of the targets for which local processes are started.
+/// Names that the words of a command of `-R exec` have, beside the host's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ExecNames {
+    /// The remote user.
+    pub(super) user: bool,
+    /// The label.
+    pub(super) label: bool,
+}
+
+/// Checks the users, hosts and labels of the targets for which local processes are started.
 ///
 /// # Errors
-/// A user or host has characters that a shell interprets. The error names all targets that have it.
+/// A user, host or label has characters that a shell interprets. The error names all targets that have it.
 pub(super) fn check(
     targets: &[Target],
     default: TransportKind,
     user: Option<&str>,
-    exec_takes_user: bool,
+    taken: ExecNames,
 ) -> Result<(), Error> {
     // Sorted, so that each run reports the same fault first.
     let mut faults: BTreeMap<(&'static str, &str, String), Vec<&str>> = BTreeMap::new();
     for target in targets {
-        let takes_user = match target.transport_or(default) {
-            TransportKind::OpenSsh => true,
-            TransportKind::Exec => exec_takes_user,
+        let taken = match target.transport_or(default) {
+            TransportKind::OpenSsh => ExecNames {
+                user: true,
+                label: false,
+            },
+            TransportKind::Exec => taken,
             // These names reach no shell of this machine.
             TransportKind::Rsh | TransportKind::Ssh => continue,
         };
-        let user = target.user.as_deref().or(user).filter(|_| takes_user);
+        let user = target.user.as_deref().or(user).filter(|_| taken.user);
         if let Some(user) = user
             && let Some(fault) = fault_of_user(user)
         {
@@ -44,6 +56,13 @@ pub(super) fn check(
             let labels = faults
                 .entry(("host name", &target.host, fault))
                 .or_default();
+            labels.push(&target.label);
+        }
+        // A label is often the text that names the target, `user@host` for example.
+        if taken.label
+            && let Some(fault) = fault_of_user(&target.label)
+        {
+            let labels = faults.entry(("label", &target.label, fault)).or_default();
             labels.push(&target.label);
         }
     }
@@ -154,6 +173,7 @@ mod tests {
             transport,
             callback_from: None,
             inventory: None,
+            variables: None,
         }
     }
 
@@ -165,26 +185,41 @@ mod tests {
             target("n2", bad, None),
             target("x", Some("ok"), None),
         ];
-        let checked = |default, user, exec_takes_user| {
-            let result = check(&targets, default, user, exec_takes_user);
+        let none = ExecNames::default();
+        let with_user = ExecNames { user: true, ..none };
+        let checked = |default, user, taken| {
+            let result = check(&targets, default, user, taken);
             result.map_err(|error| error.to_string())
         };
         insta::assert_snapshot!(
-            checked(TransportKind::OpenSsh, None, false).unwrap_err(),
+            checked(TransportKind::OpenSsh, None, none).unwrap_err(),
             @r#"cannot use the remote user "a;b" of n[1-2]: it contains ';', and a shell may read it"#
         );
-        assert!(checked(TransportKind::Exec, None, true).is_err());
-        for (default, exec_takes_user) in [
-            (TransportKind::Exec, false),
-            (TransportKind::Rsh, true),
-            (TransportKind::Ssh, true),
+        assert!(checked(TransportKind::Exec, None, with_user).is_err());
+        for (default, taken) in [
+            (TransportKind::Exec, none),
+            (TransportKind::Rsh, with_user),
+            (TransportKind::Ssh, with_user),
         ] {
-            assert_eq!(checked(default, Some("-x"), exec_takes_user), Ok(()));
+            assert_eq!(checked(default, Some("-x"), taken), Ok(()));
         }
         let host = [target("$(id)", None, Some(TransportKind::OpenSsh))];
-        let error = check(&host, TransportKind::Rsh, None, false).unwrap_err();
+        let error = check(&host, TransportKind::Rsh, None, none).unwrap_err();
         insta::assert_snapshot!(error, @r#"cannot use the host name "$(id)" of $(id): it contains '$', and a shell may read it"#);
         let all = [target("n1", None, None)];
-        assert!(check(&all, TransportKind::OpenSsh, Some("a\tb"), false).is_err());
+        assert!(check(&all, TransportKind::OpenSsh, Some("a\tb"), none).is_err());
+        let with_label = ExecNames {
+            label: true,
+            ..none
+        };
+        let labelled = Target {
+            label: "a;id".into(),
+            ..target("n1", None, Some(TransportKind::Exec))
+        };
+        for (taken, is_refused) in [(none, false), (with_label, true)] {
+            let labelled = std::slice::from_ref(&labelled);
+            let checked = check(labelled, TransportKind::Rsh, None, taken);
+            assert_eq!(checked.is_err(), is_refused);
+        }
     }
 }

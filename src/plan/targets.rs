@@ -76,6 +76,7 @@ pub(super) fn select(
 pub(super) fn limits(cli: &Cli) -> Limits {
     Limits {
         max_targets: cli.max_targets.get(),
+        inventory_env: cli.env.inventory_env,
     }
 }
 

@@ -11,14 +11,14 @@ use std::{env, fs};
 use reserved_ports::{SourcePorts, candidates};
 use ssh_files::{ConfigOption, ConfigSources, HostConfig, SYSTEM_FILE, SshConfig, UserFile};
 
-use super::remote_names;
+use super::remote_names::{self, ExecNames};
 use crate::cli::Cli;
 use crate::error::Error;
-use crate::output::ResolvedEndpoint;
+use crate::output::{ResolvedEndpoint, RunInfo};
 use crate::privilege::Privilege;
-use crate::targets::{RSH_PORT, SSH_PORT, Target, TransportKind};
+use crate::targets::{Placeholder, RSH_PORT, SSH_PORT, Target, TargetVariables, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
-use crate::transport::exec::{self, ExecOptions, Template};
+use crate::transport::exec::{self, ExecOptions, RunValues, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
@@ -108,6 +108,40 @@ impl TransportPlan {
         Ok(resolved)
     }
 
+    /// Sets the command of each target. Its variables can depend on the resolved endpoints.
+    ///
+    /// # Errors
+    /// The command is too long for rsh.
+    pub(super) fn set_command(
+        &mut self,
+        cli: &Cli,
+        info: &RunInfo,
+        variables: Option<&TargetVariables>,
+    ) -> Result<(), Error> {
+        let command = RemoteCommand::new(&info.command, variables.cloned());
+        if let Some(rsh) = &mut self.rsh {
+            check_length(cli, &command)?;
+            rsh.command = command.clone();
+        }
+        let merged = cli.stderr_mode() == StderrMode::Merge && !cli.raw;
+        let ssh_command = || SshCommand::new(command.clone(), merged);
+        if let Some(ssh) = &mut self.ssh {
+            ssh.command = ssh_command();
+        }
+        if let Some(openssh) = &mut self.openssh {
+            openssh.command = ssh_command();
+        }
+        if let Some(exec) = &mut self.exec {
+            exec.run = RunValues {
+                id: Arc::clone(&info.run_id),
+                count: info.run_total,
+                numbers: info.numbers.clone(),
+            };
+            exec.variables = variables.cloned();
+        }
+        Ok(())
+    }
+
     /// Returns true if rsh connections come from the ports that rshd trusts.
     #[must_use]
     pub fn binds_reserved(&self) -> bool {
@@ -150,11 +184,7 @@ fn jump_hosts_text(jump_hosts: &[HostConfig]) -> String {
 }
 
 /// Decides the options of the transports that targets use.
-pub(super) fn decide(
-    cli: &Cli,
-    targets: &[Target],
-    command: &RemoteCommand,
-) -> Result<TransportPlan, Error> {
+pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Error> {
     // Embedded rsh daemons answer for every target.
     let is_used = |kind: TransportKind| {
         if cli.demo {
@@ -170,7 +200,7 @@ pub(super) fn decide(
     // sshd accepts every source port, and there are few reserved ones.
     let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
     let ssh = if is_used(TransportKind::Ssh) {
-        Some(ssh(cli, targets, command, &ssh_source_ports)?)
+        Some(ssh(cli, targets, &ssh_source_ports)?)
     } else {
         None
     };
@@ -185,7 +215,7 @@ pub(super) fn decide(
         }
     }
     let rsh = if is_used(TransportKind::Rsh) {
-        Some(rsh(cli, targets, command, &source_ports)?)
+        Some(rsh(cli, targets, &source_ports)?)
     } else {
         None
     };
@@ -193,7 +223,7 @@ pub(super) fn decide(
         let options = OpenSshOptions {
             user: cli.user.clone(),
             port: cli.port,
-            command: ssh_command(cli, command),
+            command: SshCommand::default(),
             stderr,
             config: cli.ssh_config.clone(),
             options: ssh_settings(cli)?,
@@ -213,8 +243,10 @@ pub(super) fn decide(
             ));
         }
         Some(ExecOptions {
-            numbers: None,
+            run: RunValues::default(),
+            variables: None,
             template: template(&cli.command)?,
+            port: cli.port,
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => super::caller(),
@@ -225,13 +257,15 @@ pub(super) fn decide(
         None
     };
     if openssh.is_some() || exec.is_some() {
-        let takes_user = exec.as_ref().is_some_and(|exec| exec.template.has_user());
-        remote_names::check(
-            targets,
-            cli.default_transport(),
-            cli.user.as_deref(),
-            takes_user,
-        )?;
+        let takes = |placeholder| {
+            let exec: Option<&ExecOptions> = exec.as_ref();
+            exec.is_some_and(|exec| exec.template.has(placeholder))
+        };
+        let taken = ExecNames {
+            user: takes(Placeholder::User),
+            label: takes(Placeholder::Label),
+        };
+        remote_names::check(targets, cli.default_transport(), cli.user.as_deref(), taken)?;
     }
     let password = match (&ssh, cli.password_fd) {
         (Some(_), Some(fd)) => PasswordSource::Descriptor(fd),
@@ -250,18 +284,26 @@ pub(super) fn decide(
     })
 }
 
-/// Returns the command as ssh servers get it.
-fn ssh_command(cli: &Cli, command: &RemoteCommand) -> SshCommand {
-    let merged = cli.stderr_mode() == StderrMode::Merge && !cli.raw;
-    SshCommand::new(command.clone(), merged)
+/// Checks that no target's command is longer than Linux can execute.
+fn check_length(cli: &Cli, command: &RemoteCommand) -> Result<(), Error> {
+    let length = |form: ShellCommand<'_>| {
+        if cli.raw {
+            form.text.len()
+        } else {
+            EndMarker::wrapped_len(form, cli.stderr_mode() == StderrMode::Drop, cli.stdin)
+        }
+    };
+    let length = command.forms().map(length).max().unwrap_or_default();
+    if length > MAX_COMMAND {
+        return Err(Error::CommandTooLong {
+            length,
+            most: MAX_COMMAND,
+        });
+    }
+    Ok(())
 }
 
-fn ssh(
-    cli: &Cli,
-    targets: &[Target],
-    command: &RemoteCommand,
-    source_ports: &SourcePorts,
-) -> Result<SshOptions, Error> {
+fn ssh(cli: &Cli, targets: &[Target], source_ports: &SourcePorts) -> Result<SshOptions, Error> {
     // The privilege of the program's file is for rshd's port only, and sshd has another one.
     if Privilege::of_this_process() == Privilege::File
         && source_ports.are_reserved()
@@ -301,7 +343,7 @@ fn ssh(
     Ok(SshOptions {
         user: cli.user.clone(),
         port: cli.port,
-        command: ssh_command(cli, command),
+        command: SshCommand::default(),
         stderr: cli.stderr_mode(),
         raw: cli.raw,
         config: load(sources.clone()).map_err(SshError::from)?,
@@ -366,38 +408,18 @@ fn ssh_settings(cli: &Cli) -> Result<Vec<String>, Error> {
     Ok(settings)
 }
 
-fn rsh(
-    cli: &Cli,
-    targets: &[Target],
-    command: &RemoteCommand,
-    source_ports: &SourcePorts,
-) -> Result<RshOptions, Error> {
+fn rsh(cli: &Cli, targets: &[Target], source_ports: &SourcePorts) -> Result<RshOptions, Error> {
     if Privilege::of_this_process() == Privilege::File && source_ports.are_reserved() {
         only_rshd(cli, targets)?;
-    }
-    let stderr = cli.stderr_mode();
-    let length = |form: ShellCommand<'_>| {
-        if cli.raw {
-            form.text.len()
-        } else {
-            EndMarker::wrapped_len(form, stderr == StderrMode::Drop, cli.stdin)
-        }
-    };
-    let length = command.forms().map(length).max().unwrap_or_default();
-    if length > MAX_COMMAND {
-        return Err(Error::CommandTooLong {
-            length,
-            most: MAX_COMMAND,
-        });
     }
     let local_user = super::local_user()?;
     let options = RshOptions {
         remote_user: cli.user.clone().unwrap_or_else(|| local_user.clone()),
         local_user,
         port: cli.port.unwrap_or(RSH_PORT),
-        command: command.clone(),
+        command: RemoteCommand::default(),
         raw: cli.raw,
-        stderr,
+        stderr: cli.stderr_mode(),
         reserved_callers: source_ports.are_reserved(),
         callback_from: cli.callback_from.as_slice().into(),
         own_callback_from: targets.iter().any(|target| target.callback_from.is_some()),
@@ -448,7 +470,7 @@ fn shell_service(services: &str) -> Option<u16> {
 
 /// Returns the words of a local command, checked as far as they are the same for every host.
 fn template(words: &[OsString]) -> Result<Template, Error> {
-    let template = Template::new(words.to_owned())?;
+    let template = Template::new(words).map_err(Error::Placeholder)?;
     if let Some(program) = template.program() {
         must_exist(program)?;
     }

@@ -272,6 +272,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         transport: None,
         callback_from: None,
         inventory: None,
+        variables: None,
     });
     RunSpec {
         targets: targets.collect(),

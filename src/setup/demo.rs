@@ -27,7 +27,7 @@ impl EmbeddedDaemons {
         let labels = plan.info.targets.iter().map(|target| &*target.label);
         // Other users of this machine can connect to the daemons, and must not get commands run.
         let token = random::token().map_err(Error::system("get random bytes"))?;
-        let shell = Shell::new(token.clone(), labels).label_variable("MRSH_HOST");
+        let shell = Shell::new(token.clone(), labels);
         let daemons =
             Daemons::run_commands(shell).map_err(Error::system("start the embedded daemons"))?;
         let source_ports = if daemons.callback_port() == CallbackPort::Reserved {

@@ -18,7 +18,6 @@ use crate::journal::{
 use crate::messages::print_message_without_wait;
 use crate::output;
 use crate::plan::{JournalPlan, ResumedRun};
-use crate::random;
 use crate::resume;
 use crate::targets::Target;
 
@@ -67,8 +66,12 @@ impl OpenJournal {
         }
     }
 
-    /// Writes the first line of the session and starts the thread that writes the others.
-    pub(super) fn start(self, targets: &Arc<[Target]>) -> Result<StartedJournal, Error> {
+    /// Writes the first line of the session, with the identifier of a new run, and starts the thread that writes the others.
+    pub(super) fn start(
+        self,
+        run_id: &str,
+        targets: &Arc<[Target]>,
+    ) -> Result<StartedJournal, Error> {
         let count = targets.len();
         let (path, file, numbers, earlier) = match self {
             OpenJournal::New {
@@ -79,7 +82,7 @@ impl OpenJournal {
             } => {
                 let header = Header {
                     program: env!("CARGO_PKG_NAME").to_owned(),
-                    run: random::token().map_err(Error::system("get random bytes"))?,
+                    run: run_id.to_string(),
                     session: SessionRecord::of_this_process(line, count),
                     digest: recorded.digest(),
                     plan: *recorded,

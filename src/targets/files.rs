@@ -89,7 +89,7 @@ fn parse_inventory(
     if let Err(source) = file.take(MAX_INVENTORY).read_to_string(&mut text) {
         return Err(TargetError::Read { name, source });
     }
-    inventory::parse(path, &text, limits.max_targets)
+    inventory::parse(path, &text, limits.max_targets, limits.inventory_env)
         .map_err(|message| TargetError::Inventory { name, message })
 }
 

@@ -71,6 +71,7 @@ impl Gathered {
                         transport: known.transport,
                         callback_from: known.callback_from.as_ref(),
                         inventory: known.inventory.as_ref(),
+                        variables: known.variables.as_ref(),
                         ..host
                     }),
                     written_options(&host),
@@ -140,6 +141,7 @@ impl Targets {
             transport: host.transport,
             callback_from: host.callback_from.cloned(),
             inventory: host.inventory.cloned(),
+            variables: host.variables.cloned(),
         };
         let says = |target: &Target| target.says_something() || address_of(target, host).is_some();
         match self.positions.entry(key) {
@@ -245,6 +247,8 @@ fn written_options(host: &Host<'_>) -> String {
             .filter(|from| from.says_something())
             .map(|_| "ssh's arguments of an inventory".to_owned()),
     ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let variables = host.variables.into_iter().flat_map(|all| all.iter());
+    let variables = variables.map(|variable| format!("env.{variable}"));
+    let parts: Vec<String> = parts.into_iter().flatten().chain(variables).collect();
     parts.join(" ")
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nodeset::{Attributes, Node, NodeSet, Word, WordError};
 
 use super::inventory::InventoryVariables;
-use super::{Network, TransportKind, word};
+use super::{Network, TransportKind, Variable, word};
 
 /// Hosts in the order of their first mention, with their options.
 pub type HostList = nodeset::NodeList<Options>;
@@ -36,6 +36,8 @@ pub struct Options {
     pub address: Option<Arc<str>>,
     /// The variables of an inventory.
     pub inventory: Option<Arc<InventoryVariables>>,
+    /// The environment variables of the hosts' commands.
+    pub variables: Option<Arc<[Variable]>>,
     /// True if the label of a host shows the user, as in `user@@group`.
     pub shows_user: bool,
 }
@@ -56,6 +58,7 @@ impl Attributes for Options {
             label: own.label.or_else(|| outer.label.clone()),
             address: own.address.or_else(|| outer.address.clone()),
             inventory: own.inventory.or_else(|| outer.inventory.clone()),
+            variables: joined(own.variables, outer.variables.as_ref()),
             shows_user: own.shows_user,
         }
     }
@@ -68,6 +71,20 @@ impl Attributes for Options {
         let has_user = own.is_some_and(|own| own.user.is_some());
         (!has_user).then(|| format!("{user}@{label}"))
     }
+}
+
+/// Returns the inner variables, with those of the outer list that have other names.
+fn joined(
+    inner: Option<Arc<[Variable]>>,
+    outer: Option<&Arc<[Variable]>>,
+) -> Option<Arc<[Variable]>> {
+    let (inner, outer) = match (inner, outer) {
+        (Some(inner), Some(outer)) => (inner, outer),
+        (inner, outer) => return inner.or_else(|| outer.cloned()),
+    };
+    let is_new = |variable: &&Variable| inner.iter().all(|known| known.name() != variable.name());
+    let further = outer.iter().filter(is_new);
+    Some(inner.iter().chain(further).cloned().collect())
 }
 
 /// One host of a list, with its own options and those of the lists around it.
@@ -91,6 +108,8 @@ pub struct Host<'a> {
     pub transport: Option<TransportKind>,
     /// The networks from which its daemon may call back, if they are given.
     pub callback_from: Option<&'a Arc<[Network]>>,
+    /// The environment variables of its commands, if there are any.
+    pub variables: Option<&'a Arc<[Variable]>>,
 }
 
 impl<'a> From<Node<'a, Options>> for Host<'a> {
@@ -106,6 +125,7 @@ impl<'a> From<Node<'a, Options>> for Host<'a> {
             port: options.and_then(|options| options.port),
             transport: options.and_then(|options| options.transport),
             callback_from: options.and_then(|options| options.callback_from.as_ref()),
+            variables: options.and_then(|options| options.variables.as_ref()),
         }
     }
 }

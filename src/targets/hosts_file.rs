@@ -9,7 +9,9 @@ use std::sync::Arc;
 use nodeset::{Node, NodeSetError};
 
 use super::suggest::nearest;
-use super::{HostList, Network, NotANetwork, Options, Resolver, Says, TransportKind, help};
+use super::{
+    HostList, Network, NotANetwork, Options, Resolver, Says, TransportKind, Variable, help,
+};
 
 /// A fault of a line, with its place and advice.
 pub(super) struct LineError {
@@ -38,10 +40,14 @@ struct Keys {
     transport: Option<(Range<usize>, TransportKind)>,
     label: Option<(Range<usize>, Arc<str>)>,
     callback: Option<(Range<usize>, Arc<[Network]>)>,
+    variables: Vec<Variable>,
 }
 
 /// Names of the options, for suggestions.
-const KEYS: [&str; 5] = ["callback", "label", "port", "transport", "user"];
+const KEYS: [&str; 6] = ["callback", "env.NAME", "label", "port", "transport", "user"];
+
+/// Start of the options that set environment variables. The name of the variable follows.
+const ENV: &str = "env.";
 
 fn error<T>(span: Range<usize>, message: impl Into<String>, help: &str) -> Result<T, LineError> {
     let (message, help) = (message.into(), Some(help.to_owned()));
@@ -122,7 +128,11 @@ impl Keys {
             return error(span.clone(), "the transport is given twice", help);
         }
         match (&self.user, &self.port, &self.label) {
-            (None, None, None) if self.transport.is_none() && self.callback.is_none() => {
+            (None, None, None)
+                if self.transport.is_none()
+                    && self.callback.is_none()
+                    && self.variables.is_empty() =>
+            {
                 return Ok(hosts);
             }
             (Some((span, _)), _, _) if says.user => {
@@ -159,6 +169,7 @@ impl Keys {
             transport: self.transport.map(|(_, transport)| transport),
             label: self.label.map(|(_, label)| label),
             callback_from: self.callback.map(|(_, networks)| networks),
+            variables: (!self.variables.is_empty()).then(|| self.variables.into()),
             ..Options::default()
         };
         // As a list around the hosts, so that the options of a single host come first.
@@ -177,6 +188,10 @@ impl Keys {
         };
         let key_span = span.start..span.start + key.len();
         let value_span = span.start + key.len() + 1..span.end;
+        if let Some(name) = key.strip_prefix(ENV) {
+            let name_span = key_span.start + ENV.len()..key_span.end;
+            return self.read_variable((name, name_span), (value, value_span));
+        }
         let repeated = match key {
             "user" => self.user.is_some(),
             "port" => self.port.is_some(),
@@ -250,17 +265,93 @@ impl Keys {
     }
 }
 
+impl Keys {
+    fn read_variable(
+        &mut self,
+        (name, name_span): (&str, Range<usize>),
+        (value, value_span): (&str, Range<usize>),
+    ) -> Result<(), LineError> {
+        if let Err(fault) = Variable::check_name(name) {
+            return error(name_span, fault.to_string(), fault.help());
+        }
+        if self.variables.iter().any(|known| known.name() == name) {
+            let message = format!("{ENV}{name}= stands twice in this line");
+            return error(name_span, message, "keep one of them");
+        }
+        let value = if value.starts_with('"') {
+            unquoted(value)
+        } else {
+            Some(value.to_owned())
+        };
+        let Some(value) = value else {
+            let help = "a value in quotes ends with a quote; write \\\" for a quote in it";
+            return error(value_span, "a quote that is not closed", help);
+        };
+        match Variable::new(name, value.into_bytes()) {
+            Some(variable) => self.variables.push(variable),
+            None => return error(value_span, "a NUL character", "no variable can have it"),
+        }
+        Ok(())
+    }
+}
+
+/// Returns the content of a value in double quotes; `None` if the quotes do not end with it.
+fn unquoted(value: &str) -> Option<String> {
+    let end = quoted_length(value)?;
+    let inside = value.get(1..end - 1).filter(|_| end == value.len())?;
+    let mut content = String::with_capacity(inside.len());
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        content.push(match c {
+            '\\' => chars.next()?,
+            c => c,
+        });
+    }
+    Some(content)
+}
+
+/// Returns the length of a text in double quotes, with them. A backslash takes the meaning from the next character.
+fn quoted_length(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    let inside = text.strip_prefix('"')?;
+    for (at, c) in inside.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            // The position is one after the first quote.
+            '"' => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Returns the length of a word that starts here. White space in the quotes of `env.NAME="…"` is a part of it.
+fn word_length(text: &str) -> usize {
+    let end = |from: usize| {
+        let space = text[from..].find(char::is_whitespace);
+        space.map_or(text.len(), |length| from + length)
+    };
+    let Some(rest) = text.strip_prefix(ENV) else {
+        return end(0);
+    };
+    let name = rest
+        .bytes()
+        .take_while(|&b| b == b'_' || b.is_ascii_alphanumeric());
+    let value = name.count() + 1;
+    // Without a name or an equals sign this is a word like any other.
+    match rest.get(value..).and_then(quoted_length) {
+        Some(length) if rest[..value].ends_with('=') => end(ENV.len() + value + length),
+        _ => end(0),
+    }
+}
+
 /// Returns the start of the comment, or the length of the line.
 fn comment_start(text: &str) -> usize {
-    let mut after_space = true;
-    for (at, c) in text.char_indices() {
-        // A `#` inside a word is a fault of the expression and not a comment.
-        if c == '#' && after_space {
-            return at;
-        }
-        after_space = c.is_whitespace();
-    }
-    text.len()
+    // A `#` inside a word is a fault of the expression and not a comment.
+    let mut words = words(text);
+    let comment = words.find(|word| text[word.clone()].starts_with('#'));
+    comment.map_or(text.len(), |word| word.start)
 }
 
 /// Returns the spans of the words between white space.
@@ -269,9 +360,7 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     std::iter::from_fn(move || {
         let rest = &text[at..];
         let start = at + rest.len() - rest.trim_start().len();
-        let length = text[start..]
-            .find(char::is_whitespace)
-            .unwrap_or(text.len() - start);
+        let length = word_length(&text[start..]);
         at = start + length;
         (length > 0).then_some(start..at)
     })
@@ -280,10 +369,12 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
 /// True if a word has the form `key=value`, with any key.
 fn is_option(word: &str) -> bool {
     word.split_once('=').is_some_and(|(key, _)| {
-        key.starts_with(|c: char| c.is_ascii_alphabetic())
-            && key
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        // The name of a variable may be wrong, which is another fault.
+        key.starts_with(ENV)
+            || key.starts_with(|c: char| c.is_ascii_alphabetic())
+                && key
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     })
 }
 

@@ -20,8 +20,10 @@ mod kind;
 mod list;
 mod network;
 mod order;
+mod placeholder;
 mod selection;
 pub(crate) mod suggest;
+mod variable;
 mod warnings;
 mod word;
 
@@ -32,12 +34,14 @@ pub use error::{Diagnostic, Origin, TargetError};
 pub use fold::fold;
 pub(crate) use help::{group_help, help};
 pub use hosts::{Definition, Host, HostList, Options, Resolver, Says, plain_set};
-pub use inventory::InventoryVariables;
+pub use inventory::{InventoryValue, InventoryVariables};
 pub use kind::{RSH_PORT, SSH_PORT, TransportKind};
 pub use list::{TargetList, TargetListBuilder};
 pub use network::{Network, NotANetwork};
 pub(crate) use order::ranks;
+pub use placeholder::{Pattern, PatternPart, Placeholder};
 pub use selection::Selection;
+pub use variable::{NameFault, RunVariable, TargetVariables, Variable};
 pub use warnings::Warnings;
 
 /// The comment that `--failed-to` writes to the hosts file if every target has succeeded. A file with only this
@@ -73,6 +77,8 @@ pub struct Target {
     pub callback_from: Option<Arc<[Network]>>,
     /// Variables of the inventory that names the target, if any.
     pub inventory: Option<Arc<InventoryVariables>>,
+    /// Environment variables that a hosts file gives to its commands, if any.
+    pub variables: Option<Arc<[Variable]>>,
 }
 
 impl Target {
@@ -82,6 +88,7 @@ impl Target {
             || self.port.is_some()
             || self.transport.is_some()
             || self.callback_from.is_some()
+            || self.variables.is_some()
             || self
                 .inventory
                 .as_ref()
@@ -97,17 +104,20 @@ impl Target {
     }
 }
 
-/// Limits for expressions and files.
+/// Limits for expressions and files, and what is read of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum number of targets in a list, and of names in one expression.
     pub max_targets: usize,
+    /// True if variables of inventories for commands are read.
+    pub inventory_env: bool,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             max_targets: 1_000_000,
+            inventory_env: false,
         }
     }
 }

@@ -260,6 +260,7 @@ impl Target {
             transport: None,
             callback_from: None,
             inventory: None,
+            variables: None,
         }
     }
 }

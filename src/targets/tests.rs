@@ -62,6 +62,8 @@ fn the_example_file_shows_every_option() {
     vault.example.org vault.example.org - -
     login1.example.org login1.example.org - -
     login2.example.org login2.example.org - -
+    db1.example.net db1.example.net - -
+    db2.example.net db2.example.net - -
     ");
     let networks = |label: &str| {
         let target = list.iter().find(|target| *target.label == *label).unwrap();
@@ -316,7 +318,10 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn the_limit_counts_targets_of_all_sources() {
-    let mut builder = TargetListBuilder::new(Limits { max_targets: 10 });
+    let mut builder = TargetListBuilder::new(Limits {
+        max_targets: 10,
+        ..Limits::default()
+    });
     builder.add_expr("a[1-8]", Origin::named("-w")).unwrap();
     builder.add_expr("a[1-10]", Origin::named("-w")).unwrap();
     let error = builder
@@ -355,7 +360,7 @@ fn errors_show_the_place_of_the_fault() {
       |
       | a colour=red
       |   ^^^^^^
-      = help: the options are callback=, label=, port=, transport=, user=
+      = help: the options are callback=, env.NAME=, label=, port=, transport=, user=
     ");
     insta::assert_snapshot!(message("op@a user=root\n"), @"
     the user is given twice

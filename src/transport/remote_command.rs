@@ -4,45 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::wrap;
-use crate::targets::TargetId;
-
-/// An environment variable of a remote command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    name: Arc<str>,
-    value: Arc<[u8]>,
-}
-
-impl Variable {
-    /// Returns a variable; `None` if `name` is no name of a variable in a shell, or `value` contains NUL.
-    ///
-    /// A name has letters of ASCII, digits and underscores, and no digit at the start (POSIX, 3.216).
-    #[must_use]
-    pub fn new(name: &str, value: impl Into<Arc<[u8]>>) -> Option<Variable> {
-        let value = value.into();
-        let is_letter = |byte: u8| byte == b'_' || byte.is_ascii_alphabetic();
-        let is_name = name.bytes().next().is_some_and(is_letter)
-            && name
-                .bytes()
-                .all(|byte| is_letter(byte) || byte.is_ascii_digit());
-        (is_name && !value.contains(&0)).then(|| Variable {
-            name: name.into(),
-            value,
-        })
-    }
-
-    /// Returns the name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns the value.
-    #[must_use]
-    pub fn value(&self) -> &[u8] {
-        &self.value
-    }
-}
+use crate::targets::{TargetId, TargetVariables, Variable};
 
 /// A command for the login shell of one target.
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +26,8 @@ impl<'a> ShellCommand<'a> {
     }
 }
 
-/// The variables of each target, indexed by [`TargetId`].
-pub type TargetVariables = Arc<[Box<[Variable]>]>;
-
 /// The command of a run, without a wrapper. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RemoteCommand {
     text: Arc<[u8]>,
     /// Absent if no target has variables.
@@ -127,6 +86,12 @@ pub enum SshCommand {
         /// True if standard error goes to the stream of standard output.
         merged: bool,
     },
+}
+
+impl Default for SshCommand {
+    fn default() -> SshCommand {
+        SshCommand::Same(Vec::new())
+    }
 }
 
 impl SshCommand {

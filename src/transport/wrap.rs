@@ -14,7 +14,7 @@
 //! resets it and drops unsent data, the marker first of all. The status is the command's, not `head`'s. A `head`
 //! without `-c` is found before the command runs, and then there is no marker.
 //!
-//! Variables of the command are further arguments of `/bin/sh`, which exports them. So no shell reads their values as
+//! The values of variables are further arguments of `/bin/sh`, which passes them to env(1). So no shell reads them as
 //! code.
 //!
 //! The marker is found as bytes, independent of lines and packets, and removed; the output before it is exact. A
@@ -26,6 +26,7 @@ use memchr::{memmem, memrchr};
 
 use super::remote_command::ShellCommand;
 use crate::event::RemoteExit;
+use crate::targets::Variable;
 
 /// Maximum length of one argument of `execve` on Linux: `MAX_ARG_STRLEN` without its NUL.
 pub const MAX_COMMAND: usize = 128 * 1024 - 1;
@@ -82,7 +83,7 @@ impl EndMarker {
         reads: InputMode,
     ) -> Vec<u8> {
         let mut line = b"exec /bin/sh -c '".to_vec();
-        push_exports(command, &mut line);
+        push_decoded(command, &mut line);
         match reads {
             InputMode::Nothing => {}
             InputMode::Bytes(n) => {
@@ -167,7 +168,7 @@ pub fn ssh_command(command: ShellCommand<'_>, merged: bool) -> Vec<u8> {
         return command.text.to_owned();
     }
     let mut line = b"exec /bin/sh -c '".to_vec();
-    push_exports(command, &mut line);
+    push_decoded(command, &mut line);
     // `exec` saves a process: over ssh the exit status needs no end marker.
     line.extend_from_slice(b"exec ");
     push_login_shell(command, &mut line);
@@ -178,27 +179,41 @@ pub fn ssh_command(command: ShellCommand<'_>, merged: bool) -> Vec<u8> {
     line
 }
 
-/// Appends the part of the script that exports the variables.
-fn push_exports(command: ShellCommand<'_>, line: &mut Vec<u8>) {
-    for (index, variable) in command.variables.iter().enumerate() {
-        let name = variable.name();
-        // The first argument is the command.
-        let position = index + 2;
-        let text = match Encoding::of(variable.value()) {
-            Encoding::Quoted => format!("{name}=\"${{{position}}}\""),
+/// Appends the part of the script that decodes values in octal.
+fn push_decoded(command: ShellCommand<'_>, line: &mut Vec<u8>) {
+    for (variable, position) in with_positions(command) {
+        if Encoding::of(variable.value()) == Encoding::Octal {
             // The point keeps newlines at the end, which a substitution removes.
-            Encoding::Octal => {
-                format!("{name}=$(printf %b. \"${{{position}}}\");{name}=${{{name}%.}}")
-            }
-        };
-        line.extend_from_slice(format!("{text};export {name};").as_bytes());
+            let text = format!("v{position}=$(printf %b. \"${{{position}}}\");");
+            line.extend_from_slice(text.as_bytes());
+        }
     }
 }
 
-/// Appends the start of the login shell with the command.
+/// Appends the start of the login shell with the variables and the command.
 fn push_login_shell(command: ShellCommand<'_>, line: &mut Vec<u8>) {
+    // env(1) sets the variables, since a shell cannot set all of them (UID), and obeys others (PATH). The shell that
+    // reads this line expands SHELL before env replaces it.
+    if !command.variables.is_empty() {
+        line.extend_from_slice(b"env ");
+    }
+    for (variable, position) in with_positions(command) {
+        let name = variable.name();
+        let text = match Encoding::of(variable.value()) {
+            _ if variable.is_unknown_user() => format!("{name}=\"${{LOGNAME:-$USER}}\" "),
+            Encoding::Quoted if position < 10 => format!("{name}=\"${position}\" "),
+            Encoding::Quoted => format!("{name}=\"${{{position}}}\" "),
+            Encoding::Octal => format!("{name}=\"${{v{position}%.}}\" "),
+        };
+        line.extend_from_slice(text.as_bytes());
+    }
     line.extend_from_slice(b"\"${SHELL:-/bin/sh}\" -c ");
     line.extend_from_slice(Encoding::of(command.text).argument());
+}
+
+/// Returns the variables with the positions of their values among the arguments. The first argument is the command.
+fn with_positions(command: ShellCommand<'_>) -> impl Iterator<Item = (&Variable, usize)> {
+    command.variables.iter().zip(2..)
 }
 
 /// Appends the end of the script and its arguments: the command and the values of the variables.

@@ -8,6 +8,8 @@ mod completion;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod cron;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod exec;
@@ -44,5 +46,7 @@ mod support;
 mod table;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod variables;
 #[cfg(test)]
 mod volume;

@@ -36,6 +36,7 @@ static SHARED: LazyLock<Arc<CopyShared>> = LazyLock::new(|| {
             parents: MissingDirectories::All,
             owner: Some("1:2".to_owned()),
             command: Vec::new(),
+            variables: None,
             stderr: CommandStderr::Separate,
             only_changed: false,
             check: false,

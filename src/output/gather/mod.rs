@@ -8,12 +8,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::color::{Colors, Palette};
-use super::label::{LabelField, LabelFormat};
+use super::label::LabelFormat;
 use super::summary::write_cause;
 use super::terminal::harmless_line;
 use super::{Console, Reporter, RunInfo};
 use crate::event::{Event, Finished, Outcome, RunStats};
-use crate::targets::Target;
+use crate::targets::{Placeholder, Target};
 
 mod collect;
 mod diff;
@@ -86,7 +86,7 @@ impl HostLabels for RunLabels {
         self.targets.label(host)
     }
 
-    fn field(&self, field: LabelField, host: usize) -> String {
+    fn field(&self, field: Placeholder, host: usize) -> String {
         match &self.info {
             Some(info) => info.field(field, host),
             None => self.targets.field(field, host),

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::io;
 
 use super::super::color::{Frame, Palette};
-use super::super::label::{LabelField, LabelFormat};
+use super::super::label::LabelFormat;
 use super::super::unfinished_line::print_line;
 use super::super::{Console, GatherForm};
 use super::collect::{GatheredOutput, HostEnd};
 use super::print::print_text;
 use super::tree::TextCursor;
 use crate::event::Stream;
-use crate::targets::fold;
+use crate::targets::{Placeholder, fold};
 
 /// The rule above and below names, as in ClusterShell.
 const RULE: &[u8] = b"---------------";
@@ -43,11 +43,11 @@ pub(in crate::output) trait HostLabels: std::fmt::Debug {
     fn label(&self, host: usize) -> &str;
 
     /// Returns the value of a placeholder of `--label`. The default knows only labels.
-    fn field(&self, field: LabelField, host: usize) -> String {
+    fn field(&self, field: Placeholder, host: usize) -> String {
         match field {
-            LabelField::Label | LabelField::Host => self.label(host).to_owned(),
-            LabelField::Number => host.to_string(),
-            LabelField::User | LabelField::Port => String::new(),
+            Placeholder::Label | Placeholder::Host => self.label(host).to_owned(),
+            Placeholder::Number => host.to_string(),
+            Placeholder::User | Placeholder::Port => String::new(),
         }
     }
 }

@@ -149,6 +149,11 @@ impl Page<'_> {
             EscapedText(info.user.as_bytes()),
             GroupedDigits::of(info.fanout.get()),
         )?;
+        write!(
+            to,
+            " <span>run {}</span>",
+            EscapedText(info.run_id.as_bytes())
+        )?;
         if info.demo {
             write!(to, " <span>demo: embedded daemons answered</span>")?;
         }

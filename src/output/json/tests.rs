@@ -159,7 +159,8 @@ fn every_record_fits_the_schema() {
             panic!("{record}: {error} at {}", error.instance_path());
         }
     }
-    let wrong = r#"{"v":1,"event":"started","target":0,"label":"a","more":1}"#;
+    let wrong =
+        r#"{"v":1,"run":"6929e000123456789abc","event":"started","target":0,"label":"a","more":1}"#;
     assert!(!schema.is_valid(&serde_json::from_str(wrong).unwrap()));
 }
 
@@ -170,25 +171,25 @@ fn the_lines_are_as_promised() {
     let rest = lines[time..].find(',').unwrap();
     let lines = format!("{}0{}", &lines[..time], &lines[time + rest..]);
     insta::assert_snapshot!(lines.replace(env!("CARGO_PKG_VERSION"), "[version]"), @r#"
-    {"v":1,"event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"kill_after_ms":2000.0,"retries":0,"stderr":"separate","source_ports":"reserved","raw":false,"stdin":false,"demo":false}}
-    {"v":1,"event":"started","target":0,"label":"a"}
-    {"v":1,"event":"output","target":0,"label":"a","stream":"stdout","text":"läuft\n"}
-    {"v":1,"event":"output","target":0,"label":"a","stream":"stderr","base64":"/wA="}
-    {"v":1,"event":"state","running":[{"target":0,"ms":1500.0}],"for_ports":1,"waiting":1,"finished":0}
-    {"v":1,"event":"note","verbose":true,"text":"a \"note\""}
-    {"v":1,"event":"finished","target":0,"label":"a","outcome":"exited","success":true,"status":0,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"exited","success":false,"status":7,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"signaled","success":false,"signal":15,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"ended","success":true,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"refused","phase":"connect","message":"connection refused"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"connect-timeout","phase":"call-back","message":"timed out after 10 s while waiting for its connection back for stderr"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"signal","signal":15},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"report-failed"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"port_wait":20.0,"retry_wait":1000.0,"connect":1.5,"start":2.0,"run":90000.0,"delayed":0.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true,"copy":{"changed":true,"files":3,"bytes":4096,"checksum":"sha256sum"}}
-    {"v":1,"event":"finished","target":0,"label":"a","outcome":"failed","success":false,"failure":{"class":"no-callback","phase":"call-back","message":"no call-back for stderr: the daemon answered without opening it: try --stderr merge"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0,"may_be_running":true}
-    {"v":1,"event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"may_be_running":[0],"failures":{"connect-timeout":1,"internal":1,"no-callback":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
+    {"v":1,"run":"6929e000123456789abc","event":"run-start","program":"mrsh","version":"[version]","time":0,"total":2,"targets":[{"label":"a","host":"a","transport":"rsh","user":"root","port":514},{"label":"b","host":"b","transport":"rsh","user":"root","port":514}],"options":{"command":{"text":"uptime"},"transport":"rsh","jobs":32,"connect_timeout_ms":10000.0,"kill_after_ms":2000.0,"retries":0,"stderr":"separate","source_ports":"reserved","raw":false,"stdin":false,"demo":false}}
+    {"v":1,"run":"6929e000123456789abc","event":"started","target":0,"label":"a"}
+    {"v":1,"run":"6929e000123456789abc","event":"output","target":0,"label":"a","stream":"stdout","text":"läuft\n"}
+    {"v":1,"run":"6929e000123456789abc","event":"output","target":0,"label":"a","stream":"stderr","base64":"/wA="}
+    {"v":1,"run":"6929e000123456789abc","event":"state","running":[{"target":0,"ms":1500.0}],"for_ports":1,"waiting":1,"finished":0}
+    {"v":1,"run":"6929e000123456789abc","event":"note","verbose":true,"text":"a \"note\""}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":0,"label":"a","outcome":"exited","success":true,"status":0,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"exited","success":false,"status":7,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"signaled","success":false,"signal":15,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"ended","success":true,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"refused","phase":"connect","message":"connection refused"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"connect-timeout","phase":"call-back","message":"timed out after 10 s while waiting for its connection back for stderr"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"signal","signal":15},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"report-failed"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"failures"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":1,"label":"b","outcome":"internal","success":false,"failure":{"class":"internal","message":"a defect"},"ms":{"began":0.0,"resolve":0.25,"port_wait":20.0,"retry_wait":1000.0,"connect":1.5,"start":2.0,"run":90000.0,"delayed":0.0,"total":1000.0},"attempts":2,"local_port":1022,"closed_first":"remote","left_running":true,"copy":{"changed":true,"files":3,"bytes":4096,"checksum":"sha256sum"}}
+    {"v":1,"run":"6929e000123456789abc","event":"finished","target":0,"label":"a","outcome":"failed","success":false,"failure":{"class":"no-callback","phase":"call-back","message":"no call-back for stderr: the daemon answered without opening it: try --stderr merge"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0,"may_be_running":true}
+    {"v":1,"run":"6929e000123456789abc","event":"run-end","total":3,"succeeded":1,"exit_failed":1,"failed":1,"cancelled":0,"not_started":0,"left_running":[1],"may_be_running":[0],"failures":{"connect-timeout":1,"internal":1,"no-callback":1,"refused":1},"worst_status":7,"ports_used":1,"elapsed_ms":1234.567}
     "#);
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::InventoryValue;
 use crate::targets::TransportKind;
 
 /// Variables of a host beside its address and user.
@@ -17,6 +18,8 @@ pub struct InventoryVariables {
     pub ignored: BTreeSet<&'static str>,
     /// The port of the inventory, which is a port of ssh and not of rsh.
     pub port: Option<u16>,
+    /// Variables for commands by name, if they were asked for.
+    pub env: Vec<(Arc<str>, InventoryValue)>,
 }
 
 impl InventoryVariables {
@@ -194,6 +197,7 @@ impl ConnectionVariables {
             refused,
             ignored: set.map(|(name, _)| *name).collect(),
             port: None,
+            env: Vec::new(),
         }
     }
 }

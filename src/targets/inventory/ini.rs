@@ -68,6 +68,9 @@ fn read_line(
                         return Err(format!("expected KEY=VALUE, not {variable:?}"));
                     };
                     known.set(key, value, place)?;
+                    if is_collection(value) {
+                        known.set_other(key, false);
+                    }
                 }
                 inventory.group(group).hosts.push(position);
             }
@@ -87,9 +90,19 @@ fn read_line(
             // Here Ansible allows blanks around the equals sign, and not after a host.
             let variables = &mut inventory.group(group).variables;
             variables.set(key.trim(), &value, place)?;
+            if is_collection(&value) {
+                variables.set_other(key.trim(), false);
+            }
         }
     }
     Ok(())
+}
+
+/// True if a value looks like a list or a dictionary of Python, as which Ansible reads it.
+fn is_collection(value: &str) -> bool {
+    [('[', ']'), ('{', '}')]
+        .iter()
+        .any(|(start, end)| value.starts_with(*start) && value.ends_with(*end))
 }
 
 /// Parses `[name]`, `[name:children]` or `[name:vars]`; `None` if the line is a host whose name begins with a range or

@@ -11,10 +11,13 @@ use std::sync::Arc;
 
 use super::{HostList, Options, Says};
 use connection::{ConnectionVariables, VariablePlace};
+use exported::ExportedVariables;
 
 pub use connection::InventoryVariables;
+pub use exported::InventoryValue;
 
 mod connection;
+mod exported;
 mod ini;
 mod pattern;
 mod vars;
@@ -29,6 +32,8 @@ pub struct Inventory {
     hosts: Vec<InventoryHost>,
     groups: BTreeMap<String, Group>,
     positions: HashMap<String, usize>,
+    /// True if variables for commands are read.
+    exports: bool,
 }
 
 #[derive(Debug)]
@@ -49,17 +54,36 @@ struct Group {
     in_file: Variables,
 }
 
-/// Variables for connections of one host or group.
+/// Variables of one host or group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Variables {
     host: Option<String>,
     port: Option<u16>,
     user: Option<String>,
     connection: ConnectionVariables,
+    /// Variables for commands; absent if they are not read.
+    exported: Option<ExportedVariables>,
 }
 
 impl Variables {
-    /// Sets a variable. Ignores variables that are not about connections.
+    /// Returns no variables. Those for commands are read if `exports` is true.
+    fn new(exports: bool) -> Variables {
+        Variables {
+            exported: exports.then(ExportedVariables::default),
+            ..Variables::default()
+        }
+    }
+
+    /// Sets a variable of which only commands can make use: a list, a mapping or `null`.
+    fn set_other(&mut self, name: &str, is_null: bool) {
+        match &mut self.exported {
+            Some(exported) if is_null => exported.set_null(name),
+            Some(exported) => exported.set(name, None),
+            None => {}
+        }
+    }
+
+    /// Sets a variable. Variables that are not about connections are for commands.
     fn set(&mut self, name: &str, value: &str, place: VariablePlace<'_>) -> Result<(), String> {
         let counts = matches!(
             name,
@@ -74,6 +98,9 @@ impl Variables {
             return Err(format!(
                 "{name} is a template, which only Ansible can fill in"
             ));
+        }
+        if let Some(exported) = &mut self.exported {
+            exported.set(name, Some(value));
         }
         match name {
             "ansible_host" | "ansible_ssh_host" => self.host = Some(value.to_owned()),
@@ -94,6 +121,10 @@ impl Variables {
             port: self.port.or(other.port),
             user: self.user.clone().or_else(|| other.user.clone()),
             connection: self.connection.or(&other.connection),
+            exported: match (&self.exported, &other.exported) {
+                (Some(own), Some(others)) => Some(own.or(others)),
+                (own, others) => own.clone().or_else(|| others.clone()),
+            },
         }
     }
 }
@@ -116,10 +147,19 @@ pub(super) fn is_inventory(path: &Path, start: &str) -> bool {
     })
 }
 
-/// Reads an inventory of at most `limit` hosts. The error names the fault and the line.
-pub(super) fn parse(path: &Path, text: &str, limit: usize) -> Result<Inventory, String> {
+/// Reads an inventory of at most `limit` hosts, with the variables for commands if `exports` is true. The error names the
+/// fault and the line.
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    limit: usize,
+    exports: bool,
+) -> Result<Inventory, String> {
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-    let mut inventory = Inventory::default();
+    let mut inventory = Inventory {
+        exports,
+        ..Inventory::default()
+    };
     let file = path.display().to_string();
     if ending.is_some_and(|ending| ending == "yml" || ending == "yaml") {
         yaml::read(&mut inventory, text, &file, limit)?;
@@ -144,14 +184,18 @@ impl Inventory {
         self.positions.insert(name.to_owned(), self.hosts.len());
         self.hosts.push(InventoryHost {
             name: name.to_owned(),
-            variables: Variables::default(),
+            variables: Variables::new(self.exports),
             in_file: Variables::default(),
         });
         Ok(self.hosts.len() - 1)
     }
 
     fn group(&mut self, name: &str) -> &mut Group {
-        self.groups.entry(name.to_owned()).or_default()
+        let new = || Group {
+            variables: Variables::new(self.exports),
+            ..Group::default()
+        };
+        self.groups.entry(name.to_owned()).or_insert_with(new)
     }
 
     /// Refuses groups that contain each other.
@@ -246,6 +290,10 @@ impl Inventory {
             }
             let variables = InventoryVariables {
                 port: all.port,
+                env: all
+                    .exported
+                    .map(ExportedVariables::list)
+                    .unwrap_or_default(),
                 ..all.connection.variables()
             };
             let variables = match shared.get(&variables) {
@@ -286,13 +334,14 @@ impl Inventory {
     /// two groups at the same depth, the last one by name overrides the other.
     fn group_variables(&self, of: fn(&Group) -> &Variables) -> Vec<Variables> {
         let mut result = vec![Variables::default(); self.hosts.len()];
+        let none = Variables::new(self.exports);
         let depths = self.depths().into_iter();
         let mut groups: Vec<(usize, &str)> = depths.map(|(name, depth)| (depth, name)).collect();
         groups.sort_unstable();
         for (_, name) in groups {
             let variables = of(&self.groups[name]);
             // Most groups have no variables, and finding their hosts takes time.
-            if *variables == Variables::default() {
+            if *variables == Variables::default() || *variables == none {
                 continue;
             }
             let mut concerned = BTreeSet::new();

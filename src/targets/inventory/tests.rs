@@ -5,7 +5,8 @@ use crate::targets::{self, TransportKind};
 
 /// Returns the hosts of a group as `label host user port`.
 fn shown(name: &str, text: &str, group: &str) -> Vec<String> {
-    let inventory = parse(Path::new(name), text, 1000).unwrap_or_else(|error| panic!("{error}"));
+    let inventory =
+        parse(Path::new(name), text, 1000, false).unwrap_or_else(|error| panic!("{error}"));
     let mut shown = Vec::new();
     inventory.hosts(group).unwrap().unwrap().for_each(|node| {
         let host = targets::Host::from(node);
@@ -18,7 +19,7 @@ fn shown(name: &str, text: &str, group: &str) -> Vec<String> {
 }
 
 fn error(name: &str, text: &str) -> String {
-    parse(Path::new(name), text, 1000)
+    parse(Path::new(name), text, 1000, false)
         .map(|_| ())
         .expect_err(text)
 }
@@ -68,7 +69,7 @@ fn ini_inventories_are_read() {
     );
     assert_eq!(shown("hosts.ini", INI, "south").len(), 8);
     assert_eq!(shown("hosts.ini", INI, "db").len(), 3);
-    let inventory = parse(Path::new("x"), INI, 1000).unwrap();
+    let inventory = parse(Path::new("x"), INI, 1000, false).unwrap();
     assert_eq!(
         inventory.group_names(),
         ["all", "db", "south", "ungrouped", "web"]
@@ -159,7 +160,7 @@ fn variables_beside_the_inventory_count_as_in_ansible() {
             "h4 h4 allfile 9",
         ]
     );
-    let inventory = parse(&path, text, 1000).unwrap();
+    let inventory = parse(&path, text, 1000, false).unwrap();
     let mut transports = Vec::new();
     let hosts = inventory.hosts("all").unwrap().unwrap();
     hosts.for_each(|node| {
@@ -169,7 +170,7 @@ fn variables_beside_the_inventory_count_as_in_ansible() {
     assert_eq!(transports, ["-", "ssh", "ssh", "exec"]);
 
     std::fs::write(folder.path().join("group_vars/web"), "ansible_port: x\n").unwrap();
-    let error = parse(&path, text, 1000).map(|_| ()).unwrap_err();
+    let error = parse(&path, text, 1000, false).map(|_| ()).unwrap_err();
     assert!(
         error.ends_with("group_vars/web: \"x\" is not a port number from 1 to 65535"),
         "{error}"
@@ -179,7 +180,7 @@ fn variables_beside_the_inventory_count_as_in_ansible() {
 #[test]
 fn variables_for_connections_become_settings_of_ssh() {
     let variables = |name: &str, text: &str| {
-        let inventory = parse(Path::new(name), text, 1000).unwrap();
+        let inventory = parse(Path::new(name), text, 1000, false).unwrap();
         let mut found = Vec::new();
         let hosts = inventory.hosts("all").unwrap().unwrap();
         hosts.for_each(|node| {
@@ -299,7 +300,7 @@ fn faults_are_named_with_their_lines() {
         assert_eq!(error("hosts.yml", text), message);
     }
     assert!(error("hosts.yml", "all: [\n").contains("line 2"));
-    let inventory = parse(Path::new("x.ini"), "a ansible_host=b,c\n", 10).unwrap();
+    let inventory = parse(Path::new("x.ini"), "a ansible_host=b,c\n", 10, false).unwrap();
     assert!(
         inventory
             .hosts("all")

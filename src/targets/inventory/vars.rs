@@ -24,7 +24,7 @@ const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
 pub(super) fn read(inventory: &mut Inventory, beside: &Path) -> Result<(), String> {
     let files = files(&beside.join("host_vars"))?;
     for host in &mut inventory.hosts {
-        host.in_file = variables(files.get(&host.name))?;
+        host.in_file = variables(files.get(&host.name), inventory.exports)?;
     }
     let files = self::files(&beside.join("group_vars"))?;
     // An inventory need not name `all`, which has every host.
@@ -32,7 +32,7 @@ pub(super) fn read(inventory: &mut Inventory, beside: &Path) -> Result<(), Strin
         inventory.group("all");
     }
     for (name, group) in &mut inventory.groups {
-        group.in_file = variables(files.get(name))?;
+        group.in_file = variables(files.get(name), inventory.exports)?;
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Returns the variables of these files. A later file overrides an earlier one.
-fn variables(paths: Option<&Vec<PathBuf>>) -> Result<Variables, String> {
+fn variables(paths: Option<&Vec<PathBuf>>, exports: bool) -> Result<Variables, String> {
     let mut result = Variables::default();
     for path in paths.into_iter().flatten() {
         let files = if path.is_dir() {
@@ -93,7 +93,7 @@ fn variables(paths: Option<&Vec<PathBuf>>) -> Result<Variables, String> {
                 continue;
             }
             let tree = parse_yaml(&text).map_err(fail)?;
-            let mut own = Variables::default();
+            let mut own = Variables::new(exports);
             yaml::set(&mut own, &tree, &file.display().to_string()).map_err(fail)?;
             result = own.or(&result);
         }

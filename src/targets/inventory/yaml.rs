@@ -117,7 +117,7 @@ impl InventoryReader<'_> {
     }
 }
 
-/// Sets the variables of a mapping. Ignores values that are lists or mappings.
+/// Sets the variables of a mapping. None that is a list or a mapping is about connections.
 pub(super) fn set(variables: &mut Variables, node: &YamlNode, file: &str) -> Result<(), String> {
     let YamlNode::Map(entries) = node else {
         return match node {
@@ -126,9 +126,11 @@ pub(super) fn set(variables: &mut Variables, node: &YamlNode, file: &str) -> Res
         };
     };
     for Entry { key, line, value } in entries {
-        if let YamlNode::Text(value) = &**value {
-            let place = VariablePlace { file, line: *line };
-            variables.set(key, value, place)?;
+        let place = VariablePlace { file, line: *line };
+        match &**value {
+            YamlNode::Text(value) => variables.set(key, value, place)?,
+            YamlNode::Null => variables.set_other(key, true),
+            YamlNode::List(_) | YamlNode::Map(_) => variables.set_other(key, false),
         }
     }
     Ok(())

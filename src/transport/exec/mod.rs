@@ -6,14 +6,14 @@
 
 use super::{AttemptError, Budget, Input, Route, StderrMode, Transport, TransportError};
 use crate::event::{Facts, Phase};
-use crate::targets::{Target, TargetId};
+use crate::targets::{RunVariable, Target, TargetId, TargetVariables, Variable};
 
 pub mod openssh;
 mod process;
 mod template;
 
 pub use process::{DESCRIPTORS, LocalProcess};
-pub use template::{Template, TemplateValues, UnknownPlaceholder};
+pub use template::{Template, TemplateValues};
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -27,10 +27,25 @@ pub struct ExecOptions {
     pub template: Template,
     /// Value of `%u` for targets that name no user.
     pub user: String,
-    /// Values of `%n`; `None` for the positions of the targets in this run.
-    pub numbers: Option<Arc<[u32]>>,
+    /// Value of `%p` for targets that name no port, if there is one.
+    pub port: Option<u16>,
+    /// Values that the commands get of the whole run.
+    pub run: RunValues,
+    /// Further variables of each target, if there are any.
+    pub variables: Option<TargetVariables>,
     /// Destination of standard error.
     pub stderr: StderrMode,
+}
+
+/// Values of a run for the environment of local commands.
+#[derive(Debug, Default)]
+pub struct RunValues {
+    /// Identifier of the run.
+    pub id: Arc<str>,
+    /// Number of targets of the whole run.
+    pub count: usize,
+    /// Positions of the targets in the whole run; `None` if this is the whole run.
+    pub numbers: Option<Arc<[u32]>>,
 }
 
 /// The exec transport of a run.
@@ -46,6 +61,25 @@ impl ExecTransport {
     #[must_use]
     pub fn new(options: ExecOptions, input: Option<Input>) -> Self {
         ExecTransport { options, input }
+    }
+
+    /// Returns the variables of a target. The environment of a process costs nothing, so those of mrsh are always there.
+    fn variables(&self, id: TargetId, values: TemplateValues<'_>) -> Vec<Variable> {
+        let run = &self.options.run;
+        let value = |variable| match variable {
+            RunVariable::Host => values.host.to_owned(),
+            RunVariable::Label => values.label.to_owned(),
+            RunVariable::User => values.user.to_owned(),
+            RunVariable::Rank => values.rank.to_string(),
+            RunVariable::Count => run.count.to_string(),
+            RunVariable::RunId => run.id.to_string(),
+        };
+        let of_run = RunVariable::ALL.into_iter();
+        let of_run = of_run
+            .filter_map(|variable| Variable::new(variable.name(), value(variable).into_bytes()));
+        let own = self.options.variables.iter();
+        let own = own.flat_map(|all| all[id.index()].iter().cloned());
+        of_run.chain(own).collect()
     }
 }
 
@@ -65,13 +99,17 @@ impl Transport for ExecTransport {
         _: &mut Budget,
     ) -> Result<LocalProcess, AttemptError> {
         route.phase = Phase::Start;
-        let numbers = self.options.numbers.as_ref();
-        // No shell reads the words, so a host's name cannot add a command.
-        let mut words = self.options.template.fill(TemplateValues {
+        let numbers = self.options.run.numbers.as_ref();
+        let values = TemplateValues {
             host: &target.host,
+            label: &target.label,
+            port: target.port.or(self.options.port),
             user: target.user.as_deref().unwrap_or(&self.options.user),
             rank: numbers.map_or(id.0, |numbers| numbers[id.index()]),
-        });
+        };
+        let variables = self.variables(id, values);
+        // No shell reads the words, so a host's name cannot add a command.
+        let mut words = self.options.template.fill(values);
         if let Some(script) = self.input.as_ref().and_then(Input::script) {
             words.extend(["sh", "-c"].map(OsString::from));
             words.push(script.into());
@@ -83,7 +121,8 @@ impl Transport for ExecTransport {
         route.request.allow().await.map_err(AttemptError::Failed)?;
         let began = Instant::now();
         let reads = self.input.is_some();
-        let started = process::start(id, &words, self.options.stderr, reads).map(|mut process| {
+        let started = process::start(id, &words, &variables, self.options.stderr, reads);
+        let started = started.map(|mut process| {
             process.feed(self.input.as_ref());
             process
         });

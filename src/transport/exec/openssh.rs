@@ -292,7 +292,8 @@ impl Transport for OpenSshTransport {
             StderrMode::Merge if subsystem.is_some() => StderrMode::Separate,
             stderr => stderr,
         };
-        let mut process = process::start(id, &self.words(id, target, subsystem), stderr, reads)?;
+        let mut process =
+            process::start(id, &self.words(id, target, subsystem), &[], stderr, reads)?;
         route.facts.attempts += 1;
         let mut early = EarlyOutput::default();
         let login = budget.spend(self.login(target, &mut process, &mut early));
@@ -369,6 +370,7 @@ mod tests {
             transport: None,
             callback_from: None,
             inventory: None,
+            variables: None,
         }
     }
 

@@ -4,8 +4,9 @@
 //! reaped after its streams have ended. So a signal to its group never reaches another process that got its number.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::process::{Child, Command};
 
 use crate::event::{Chunk, RemoteExit, Side, Stream};
-use crate::targets::TargetId;
+use crate::targets::{TargetId, Variable};
 use crate::transport::input::InputError;
 use crate::transport::scratch;
 use crate::transport::{
@@ -42,7 +43,7 @@ pub struct LocalProcess {
     reader: Option<InputReader>,
 }
 
-/// Starts a program with these arguments in a session of its own. If `reads` is true, its standard input comes from
+/// Starts a program with these arguments and variables in a session of its own. If `reads` is true, its standard input comes from
 /// [`LocalProcess::feed`], else it is at its end.
 ///
 /// # Errors
@@ -50,6 +51,7 @@ pub struct LocalProcess {
 pub(super) fn start(
     id: TargetId,
     words: &[OsString],
+    variables: &[Variable],
     stderr: StderrMode,
     reads: bool,
 ) -> Result<LocalProcess, AttemptError> {
@@ -67,6 +69,11 @@ pub(super) fn start(
     let mut command = Command::new(program);
     command
         .args(arguments)
+        .envs(
+            variables
+                .iter()
+                .map(|variable| (variable.name(), OsStr::from_bytes(variable.value()))),
+        )
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let mut input = None;

@@ -1,121 +1,93 @@
-//! Words of a local command with the placeholders `%h`, `%u`, `%n` and `%%`, which are replaced for each host. No
-//! I/O.
+//! Words of a local command with placeholders, which are replaced for each host. No I/O.
 //!
-//! The placeholders are those of pdsh (`-R exec`). Each word stays one word after the replacement, and no shell reads
+//! `%h`, `%u` and `%n` are those of pdsh (`-R exec`). Each word stays one word after the replacement, and no shell reads
 //! it, so a host's name cannot become anything else.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::targets::{Diagnostic, Pattern, PatternPart, Placeholder};
+
+/// Origin of the words, for errors.
+const ORIGIN: &str = "COMMAND of -R exec";
+
 /// Values of the placeholders for one host.
 #[derive(Clone, Copy, Debug)]
 pub struct TemplateValues<'a> {
-    /// `%h`: name or address of the host.
+    /// Name or address of the host.
     pub host: &'a str,
-    /// `%u`: name of the remote user.
+    /// Label of the target.
+    pub label: &'a str,
+    /// Name of the remote user.
     pub user: &'a str,
-    /// `%n`: position of the host in the list of targets, from 0.
+    /// Port, if the target has one.
+    pub port: Option<u16>,
+    /// Position of the host in the list of targets, from 0.
     pub rank: u32,
 }
 
 /// A checked command whose words may have placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    words: Vec<OsString>,
-}
-
-/// A `%` that starts no known placeholder.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown placeholder {found:?} in {word:?}: with -R exec %h is the host, %u the user, %n its number, and %% a \
-     percent sign"
-)]
-pub struct UnknownPlaceholder {
-    found: String,
-    word: String,
+    words: Vec<Pattern>,
 }
 
 impl Template {
     /// Checks the words of a command. There must be at least one.
     ///
     /// # Errors
-    /// A `%` starts no known placeholder.
-    pub fn new(words: Vec<OsString>) -> Result<Template, UnknownPlaceholder> {
-        for word in &words {
-            // Bytes, since an argument need not be UTF-8.
-            let mut rest = word.as_bytes();
-            while let Some(at) = memchr::memchr(b'%', rest) {
-                match rest.get(at + 1) {
-                    Some(b'h' | b'u' | b'n' | b'%') => rest = &rest[at + 2..],
-                    other => {
-                        let mut found = vec![b'%'];
-                        found.extend(other);
-                        return Err(UnknownPlaceholder {
-                            found: String::from_utf8_lossy(&found).into_owned(),
-                            word: word.to_string_lossy().into_owned(),
-                        });
-                    }
-                }
-            }
-        }
-        Ok(Template { words })
+    /// A `%` starts no placeholder.
+    pub fn new(words: &[OsString]) -> Result<Template, Box<Diagnostic>> {
+        let words = words
+            .iter()
+            .map(|word| Pattern::parse(word.as_bytes(), ORIGIN));
+        Ok(Template {
+            words: words.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Returns the program, if it is the same for every host.
     #[must_use]
     pub fn program(&self) -> Option<&OsStr> {
-        let first = self.words.first()?;
-        (!first.as_bytes().contains(&b'%')).then_some(first)
+        match self.words.first()?.parts() {
+            [] => Some(OsStr::new("")),
+            [PatternPart::Text(text)] => Some(OsStr::from_bytes(text)),
+            _ => None,
+        }
     }
 
-    /// True if a word depends on the remote user.
+    /// True if a word depends on this placeholder.
     #[must_use]
-    pub fn has_user(&self) -> bool {
-        let with = |user| TemplateValues {
-            host: "",
-            user,
-            rank: 0,
-        };
-        // Two fillings are compared, since a search for `%u` would also find it in `%%u`.
-        self.fill(with("")) != self.fill(with("user"))
+    pub fn has(&self, placeholder: Placeholder) -> bool {
+        self.words.iter().any(|word| word.has(placeholder))
     }
 
     /// Returns the words for one host.
     #[must_use]
-    pub fn fill(&self, fill: TemplateValues<'_>) -> Vec<OsString> {
-        self.words
-            .iter()
-            .map(|word| fill_word(word, fill))
+    pub fn fill(&self, values: TemplateValues<'_>) -> Vec<OsString> {
+        let value = |placeholder| match placeholder {
+            Placeholder::Host => values.host.to_owned(),
+            Placeholder::Label => values.label.to_owned(),
+            Placeholder::User => values.user.to_owned(),
+            Placeholder::Port => values.port.map_or(String::new(), |port| port.to_string()),
+            Placeholder::Number => values.rank.to_string(),
+        };
+        let words = self.words.iter();
+        words
+            .map(|word| OsString::from_vec(word.fill(value)))
             .collect()
     }
-}
-
-fn fill_word(word: &OsStr, fill: TemplateValues<'_>) -> OsString {
-    let mut filled = Vec::with_capacity(word.len());
-    let mut rest = word.as_bytes();
-    while let Some(at) = memchr::memchr(b'%', rest) {
-        filled.extend_from_slice(&rest[..at]);
-        match rest.get(at + 1) {
-            Some(b'h') => filled.extend_from_slice(fill.host.as_bytes()),
-            Some(b'u') => filled.extend_from_slice(fill.user.as_bytes()),
-            Some(b'n') => filled.extend_from_slice(fill.rank.to_string().as_bytes()),
-            // Only `%%` is left: `new` has refused all others.
-            _ => filled.push(b'%'),
-        }
-        rest = rest.get(at + 2..).unwrap_or_default();
-    }
-    filled.extend_from_slice(rest);
-    OsString::from_vec(filled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    const FILL: TemplateValues<'static> = TemplateValues {
+    const VALUES: TemplateValues<'static> = TemplateValues {
         host: "node7",
+        label: "tape",
         user: "ops",
+        port: Some(22),
         rank: 12,
     };
 
@@ -125,37 +97,35 @@ mod tests {
 
     #[test]
     fn placeholders_are_replaced_within_their_words() {
-        let template = Template::new(words(&["ping", "%h", "-%n=%u@%h%%", "%%h", ""])).unwrap();
-        let filled = template.fill(FILL);
+        let template =
+            Template::new(&words(&["ping", "%h", "-%n=%u@%h%%", "%%h", "", "%l:%p"])).unwrap();
+        let filled = template.fill(VALUES);
         assert_eq!(
             filled,
-            words(&["ping", "node7", "-12=ops@node7%", "%h", ""])
+            words(&["ping", "node7", "-12=ops@node7%", "%h", "", "tape:22"])
         );
         assert_eq!(template.program(), Some(OsStr::new("ping")));
-        assert!(template.has_user());
-        let template = Template::new(words(&["sh", "-c", "echo %%u %h"])).unwrap();
-        assert!(!template.has_user());
-        let template = Template::new(words(&["./run-%h"])).unwrap();
+        assert!(template.has(Placeholder::User));
+        let template = Template::new(&words(&["sh", "-c", "echo %%u %h"])).unwrap();
+        assert!(!template.has(Placeholder::User));
+        let template = Template::new(&words(&["./run-%h"])).unwrap();
         assert_eq!(template.program(), None);
+        let template = Template::new(&words(&["./run-%%"])).unwrap();
+        assert_eq!(template.program(), Some(OsStr::new("./run-%")));
     }
 
     #[test]
     fn unknown_placeholders_are_refused() {
-        for word in ["%", "a%x", "%%%", "%é"] {
-            let error = Template::new(words(&["echo", word])).unwrap_err();
-            assert!(error.to_string().contains("unknown placeholder"), "{error}");
+        for word in ["%", "a%x", "%%%", "%é", "%5h"] {
+            assert!(Template::new(&words(&["echo", word])).is_err(), "{word}");
         }
-    }
-
-    proptest! {
-        #[test]
-        fn text_without_placeholders_is_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            let doubled: Vec<u8> = bytes
-                .iter()
-                .flat_map(|&b| if b == b'%' { vec![b'%', b'%'] } else { vec![b] })
-                .collect();
-            let template = Template::new(vec![OsString::from_vec(doubled)]).unwrap();
-            prop_assert_eq!(template.fill(FILL), vec![OsString::from_vec(bytes)]);
-        }
+        insta::assert_snapshot!(Template::new(&words(&["echo", "a%x"])).unwrap_err(), @r"
+        unknown placeholder
+         --> COMMAND of -R exec, column 2
+          |
+          | a%x
+          |  ^^
+          = help: %h is the host, %l the label, %u the user, %p the port, %n the number, %% a percent sign
+        ");
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::transport::remote_command::Variable;
+use crate::targets::{RunVariable, Variable};
 use proptest::prelude::*;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -422,12 +422,59 @@ fn variables_reach_the_command_under_every_login_shell() {
 }
 
 #[test]
-fn only_names_of_shell_variables_are_names() {
-    for name in ["A", "_", "a1", "MRSH_HOST"] {
-        assert!(Variable::new(name, b"x".as_slice()).is_some(), "{name}");
+fn variables_that_shells_obey_or_protect_change_only_the_command() {
+    let names = [
+        "SHELL", "PATH", "UID", "PPID", "IFS", "LC_ALL", "v2", "BASHOPTS",
+    ];
+    let variables: Vec<Variable> = names
+        .iter()
+        .map(|name| Variable::new(name, b"/no where\n".as_slice()).unwrap())
+        .collect();
+    let command = ShellCommand {
+        text: b"/usr/bin/env",
+        variables: &variables,
+    };
+    let lines = [
+        marker().wrap(command, false, InputMode::Nothing),
+        ssh_command(command, false),
+        ssh_command(command, true),
+    ];
+    for line in lines {
+        let ended = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(OsString::from_vec(line))
+            .env("SHELL", "/bin/sh")
+            .output()
+            .unwrap();
+        let (out, _) = decode(&ended.stdout, &[ended.stdout.len().max(1)]);
+        let out = String::from_utf8_lossy(&out);
+        assert!(out.contains("PATH=/no where\n\n"), "{out}");
+        assert!(out.contains("SHELL=/no where\n\n"), "{out}");
+        assert_eq!(ended.stderr, b"");
     }
-    for name in ["", "1A", "A-B", "A B", "A=", "\u{e9}", "A\n"] {
-        assert!(Variable::new(name, b"x".as_slice()).is_none(), "{name:?}");
-    }
-    assert!(Variable::new("A", b"a\0b".as_slice()).is_none());
+}
+
+#[test]
+fn variables_cost_few_bytes_and_none_if_there_are_none() {
+    let length = |variables: &[Variable]| {
+        let command = ShellCommand {
+            text: b"uptime",
+            variables,
+        };
+        EndMarker::wrapped_len(command, false, false)
+    };
+    let all: Vec<Variable> = RunVariable::ALL
+        .iter()
+        .map(|variable| Variable::new(variable.name(), b"x".as_slice()).unwrap())
+        .collect();
+    let none = length(&[]);
+    assert_eq!(
+        none,
+        EndMarker::wrapped_len(ShellCommand::plain(b"uptime"), false, false)
+    );
+    assert_eq!(length(&all[..1]) - none, "env MRSH_HOST=\"$2\"  'x'".len());
+    // rsh-redone takes 1023 bytes.
+    assert!(length(&all) - none < 136, "{}", length(&all) - none);
+    let plain = ShellCommand::plain(b"uptime");
+    assert_eq!(ssh_command(plain, false), b"uptime");
 }

@@ -7,7 +7,10 @@ fn check(bytes: &[u8]) {
     if bytes.windows(8).any(|window| window == b"#include") {
         return;
     }
-    let mut builder = TargetListBuilder::new(Limits { max_targets: 2000 });
+    let mut builder = TargetListBuilder::new(Limits {
+        max_targets: 2000,
+        ..Limits::default()
+    });
     if let Err(error) = builder.add_reader("hosts", bytes) {
         assert!(!error.to_string().is_empty());
         return;

@@ -29,6 +29,7 @@ fn spec(sources: &[&Path], directory: &str) -> CopySpec {
         parents: MissingDirectories::None,
         owner: None,
         command: Vec::new(),
+        variables: None,
         stderr: CommandStderr::Separate,
         only_changed: false,
         check: false,

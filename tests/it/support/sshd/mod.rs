@@ -74,6 +74,8 @@ pub(crate) struct Seen {
     pub(crate) password: bool,
     /// True if the command was in some message.
     pub(crate) command: bool,
+    /// Command lines of the requests for commands.
+    pub(crate) command_lines: Vec<String>,
 }
 
 impl Seen {

@@ -89,7 +89,11 @@ impl Talk {
         let request = self.until(kind::CHANNEL_REQUEST)?;
         let mut fields = Fields(&request[5..]);
         let is_exec = fields.text()? == b"exec";
-        if !is_exec && fields.byte()? != 0 {
+        let wants_answer = fields.byte()? != 0;
+        if is_exec {
+            let line = String::from_utf8_lossy(fields.text()?).into_owned();
+            self.seen.lock().unwrap().command_lines.push(line);
+        } else if wants_answer {
             self.send(&to(kind::CHANNEL_FAILURE, self.channel).done())?;
         }
         Ok(is_exec)
