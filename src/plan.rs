@@ -35,12 +35,14 @@ mod journal;
 mod output;
 mod remote_names;
 mod rules;
+mod script;
 mod source_paths;
 mod targets;
 mod transports;
 
 pub(crate) use journal::count;
 pub use journal::{JournalPlan, ResumedRun};
+pub use script::ScriptPlan;
 pub use transports::TransportPlan;
 
 /// Time beyond the connect timeout for which a run waits before it finds that targets to be started need more of
@@ -102,6 +104,8 @@ pub struct RunPlan {
     pub copy: Option<CopySpec>,
     /// Files to fetch. Their destination is opened in the set-up.
     pub fetch: Option<FetchSpec>,
+    /// Script to run, in the place of a command.
+    pub script: Option<ScriptPlan>,
     /// The journal, if the run has one.
     pub journal: Option<JournalPlan>,
     /// Meaning of ^C and ^\.
@@ -179,7 +183,9 @@ impl Plan {
                 warnings,
             });
         }
-        if cli.command.is_empty() && cli.copy.is_empty() && cli.fetch.is_empty() {
+        let has_other_work =
+            !cli.copy.is_empty() || !cli.fetch.is_empty() || cli.script.script.is_some();
+        if cli.command.is_empty() && !has_other_work {
             return Err(Error::NoCommand);
         }
         if cli.stdin && resumed.is_none() && targets::from_standard_input(&cli) {
@@ -197,13 +203,21 @@ impl Plan {
         {
             return Err(Error::UserName { name: name.clone() });
         }
-        let command = command(&cli.command)?;
+        let command = match script::shown(&cli) {
+            Some(shown) => shown,
+            None => command(&cli.command)?,
+        };
         let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
-        let remote = RemoteCommand::new(&command, None);
+        let text = match &cli.script.script {
+            Some(_) => crate::script::COMMAND.as_bytes(),
+            None => &command,
+        };
+        let remote = RemoteCommand::new(text, None);
         let mut transports = transports::decide(&cli, &targets, &remote)?;
         if let Some(exec) = &mut transports.exec {
             exec.numbers = numbers.clone();
         }
+        let script = script::decide(&cli, transports.exec.is_some())?;
         let info = RunInfo {
             targets: Arc::clone(&targets),
             numbers,
@@ -238,7 +252,8 @@ impl Plan {
         let mut notices = notices(&groups);
         notices.extend(copy.as_ref().and_then(copy::notice));
         notices.extend(copy.as_ref().and_then(copy::link_notice));
-        let journal = journal::decide(&cli, &info, resumed)?;
+        let recorded = script.as_ref().map(|script| &script.recorded);
+        let journal = journal::decide(&cli, &info, recorded, resumed)?;
         let fetch = fetch::decide(&cli, &info, transports.exec.is_some())?;
         let mut descriptors_per_host = transports.descriptors_per_host();
         if cli.demo {
@@ -255,6 +270,7 @@ impl Plan {
             transports,
             copy,
             fetch,
+            script,
             journal,
             keys: cli.keys,
             stdin: cli.stdin.then_some(InputLimits {

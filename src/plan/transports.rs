@@ -16,6 +16,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::output::ResolvedEndpoint;
 use crate::privilege::Privilege;
+use crate::script;
 use crate::targets::{RSH_PORT, SSH_PORT, Target, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, Template};
@@ -205,6 +206,9 @@ pub(super) fn decide(
         None
     };
     let exec = if is_used(TransportKind::Exec) {
+        if cli.command.is_empty() && cli.script.script.is_some() {
+            return Err(Error::ScriptWithoutWay);
+        }
         if cli.command.is_empty() {
             return Err(Error::Copy(
                 "--copy with -R exec needs a command that runs its words at the host, as in: mrsh -R exec --copy FILE \
@@ -215,6 +219,10 @@ pub(super) fn decide(
         Some(ExecOptions {
             numbers: None,
             template: template(&cli.command)?,
+            appended: match &cli.script.script {
+                Some(_) => script::exec_words().map(OsString::from).into(),
+                None => Vec::new(),
+            },
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => super::caller(),
@@ -376,11 +384,12 @@ fn rsh(
         only_rshd(cli, targets)?;
     }
     let stderr = cli.stderr_mode();
+    let reads = cli.stdin || cli.script.script.is_some();
     let length = |form: ShellCommand<'_>| {
         if cli.raw {
             form.text.len()
         } else {
-            EndMarker::wrapped_len(form, stderr == StderrMode::Drop, cli.stdin)
+            EndMarker::wrapped_len(form, stderr == StderrMode::Drop, reads)
         }
     };
     let length = command.forms().map(length).max().unwrap_or_default();

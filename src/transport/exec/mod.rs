@@ -25,6 +25,8 @@ use std::time::Instant;
 pub struct ExecOptions {
     /// Command with placeholders.
     pub template: Template,
+    /// Words after those of the template, the same for all hosts.
+    pub appended: Vec<OsString>,
     /// Value of `%u` for targets that name no user.
     pub user: String,
     /// Values of `%n`; `None` for the positions of the targets in this run.
@@ -72,6 +74,7 @@ impl Transport for ExecTransport {
             user: target.user.as_deref().unwrap_or(&self.options.user),
             rank: numbers.map_or(id.0, |numbers| numbers[id.index()]),
         });
+        words.extend(self.options.appended.iter().cloned());
         if let Some(script) = self.input.as_ref().and_then(Input::script) {
             words.extend(["sh", "-c"].map(OsString::from));
             words.push(script.into());
