@@ -38,7 +38,9 @@ mrsh_b=$((mrsh_n-mrsh_s)); mrsh_c=1;
 mrsh_e=$(dd bs="$mrsh_b" count="$mrsh_c" 2>&1 >>"$mrsh_f") || {
 mrsh_e=${mrsh_e%%"$mrsh_l"*}; mrsh_e=${mrsh_e##*: };
 mrsh_fail "cannot write the script to $mrsh_f: ${mrsh_e:-dd has failed}" 'help: --script-dir DIR names another directory'; };
-mrsh_e=$(($(wc -c <"$mrsh_f")));
+# A separate statement: a signal that ends wc leaves nothing, which is a fatal error of dash in an expression.
+mrsh_e=$(wc -c <"$mrsh_f");
+mrsh_e=$((${mrsh_e:-0}));
 [ "$mrsh_e" -gt "$mrsh_s" ] || mrsh_fail 'cannot receive the script: standard input has ended';
 mrsh_s=$mrsh_e;
 done;

@@ -57,6 +57,32 @@ fn time_outs_leave_nothing_at_any_moment() {
 }
 
 #[test]
+fn term_in_each_step_before_the_script_leaves_nothing() {
+    let scripts = Scripts::new();
+    let script = scripts.add("x", "echo ran\n");
+    let shells = ["dash", "bash", "busybox sh"];
+    for tool in ["mktemp", "dd", "wc", "chmod"] {
+        // The tool sends TERM to the whole group, and then does its work if it is still there.
+        let bin = scripts.path(tool);
+        std::fs::create_dir(&bin).unwrap();
+        let content = format!("#!/bin/sh\nkill -TERM 0\nPATH=/usr/bin:/bin exec {tool} \"$@\"\n");
+        std::fs::write(bin.join(tool), content).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(bin.join(tool), mode).unwrap();
+        for shell in shells {
+            if crate::support::lacks(shell.split(' ').next().unwrap()) {
+                continue;
+            }
+            let path = bin.display();
+            let code = format!("shift; PATH={path}:$PATH; export PATH; exec {shell} \"$@\"");
+            let ended = scripts.exec(&script, &[], &code).run().status(1).stdout("");
+            ended.says(&["h1: exit 143\n"]);
+            assert_eq!(scripts.left(), [""; 0], "{tool} with {shell}");
+        }
+    }
+}
+
+#[test]
 fn a_script_that_ignores_term_is_killed_and_its_directory_can_be_found() {
     let scripts = Scripts::new();
     let script = scripts.add(
