@@ -16,6 +16,7 @@ use crate::transport::StderrMode;
 mod env;
 mod journal;
 mod listing;
+mod script;
 pub(crate) mod usage;
 mod values;
 
@@ -25,6 +26,7 @@ mod tests;
 pub use env::EnvArgs;
 pub use journal::{JournalArgs, TypedLine};
 pub use listing::ListingArgs;
+pub use script::ScriptArgs;
 pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
@@ -35,7 +37,7 @@ use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
     name = "mrsh",
     version,
     long_version = format!("{}\n{}", env!("CARGO_PKG_VERSION"), crate::transport::ssh::library::versions()),
-    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --resume FILE [--failed | --status]\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
+    override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --script FILE [--] [ARG...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --resume FILE [--failed | --status]\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
     after_help = usage::AFTER_HELP,
     max_term_width = 100,
     arg_required_else_help = false,
@@ -530,6 +532,10 @@ pub struct Cli {
     /// Options of the journal.
     #[command(flatten)]
     pub journal: JournalArgs,
+
+    /// Options of `--script`.
+    #[command(flatten)]
+    pub script: ScriptArgs,
 
     /// Maximum time from the name look-up to the end of the command; only multi-rsh sets it
     #[arg(skip)]

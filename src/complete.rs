@@ -87,14 +87,26 @@ struct TypedOptions {
     /// Value of `--config`.
     config: Option<PathBuf>,
     no_config: bool,
+    /// True if words are the arguments of a script.
+    is_script: bool,
 }
 
 impl TypedOptions {
+    /// Returns the answer for the words that begin at this index.
+    fn command(&self, at: usize) -> CompletionAnswer {
+        if self.is_script {
+            CompletionAnswer::Files(String::new())
+        } else {
+            CompletionAnswer::Command(at)
+        }
+    }
+
     fn option(&mut self, long: &str, value: Option<&str>) {
         match (long, value) {
             ("hosts-file", Some(file)) => self.files.push(file.into()),
             ("config", Some(file)) => self.config = Some(file.into()),
             ("no-config", _) => self.no_config = true,
+            ("script", _) => self.is_script = true,
             _ => self.is_listing |= LISTINGS.contains(&long),
         }
     }
@@ -115,7 +127,7 @@ fn find(
         if let Some(option) = waiting.take() {
             line.option(option.get_long().unwrap_or_default(), Some(word));
         } else if word == "--" {
-            return CompletionAnswer::Command(at + 1);
+            return line.command(at + 1);
         } else if let Some(long) = word.strip_prefix("--") {
             let (name, value) = match long.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
@@ -143,7 +155,7 @@ fn find(
             }
         } else if !line.is_listing {
             // Without a listing option, the first word that is no option begins COMMAND.
-            return CompletionAnswer::Command(at);
+            return line.command(at);
         }
     }
     if let Some(option) = waiting {
@@ -174,7 +186,7 @@ fn find(
     if line.is_listing {
         CompletionAnswer::Words(expression("", last, &*known(&line)))
     } else {
-        CompletionAnswer::Command(before.len())
+        line.command(before.len())
     }
 }
 
@@ -231,7 +243,7 @@ fn value(
         "group" => CompletionAnswer::Words(group(start, text, &*known())),
         "group-source" | "groups" => filtered(&mut known().sources().into_iter()),
         "profile" => filtered(&mut known().profiles().into_iter()),
-        "hosts-file" | "identity" | "ssh-config" | "report" | "failed-to" | "config" => {
+        "hosts-file" | "identity" | "ssh-config" | "report" | "failed-to" | "config" | "script" => {
             CompletionAnswer::Files(start.to_owned())
         }
         "output-dir" | "error-dir" => CompletionAnswer::Directories(start.to_owned()),
@@ -510,6 +522,10 @@ mod tests {
             ("--hosts=a -b sudo ls --", "command\t2"),
             // The value of --groups is in its own word.
             ("--groups x", "command\t1"),
+            // The words after a script are its arguments.
+            ("--script ./x", "files"),
+            ("--script=x a", "files"),
+            ("-w a --script x -- a ", "files"),
         ] {
             assert_eq!(answered(words), expected, "{words}");
         }

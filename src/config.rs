@@ -35,7 +35,7 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that are no settings: they choose a configuration, or an answer that takes the place of a run.
-const NOT_KEYS: [&str; 21] = [
+const NOT_KEYS: [&str; 23] = [
     "check",
     "config",
     "copy",
@@ -52,6 +52,8 @@ const NOT_KEYS: [&str; 21] = [
     "ports",
     "profile",
     "resume",
+    "script",
+    "script-dir",
     "show-config",
     "status",
     "stdin",

@@ -49,6 +49,10 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     text.push_str(&failures(&plan.info, &found));
     let descriptors = descriptors(plan.info.fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
+    if let Some(script) = &plan.script {
+        let summary = printable(&script.summary());
+        let _ = writeln!(text, "script: {summary}");
+    }
     if let Some(copy) = &plan.copy {
         let summary = printable(&copy.summary());
         let _ = writeln!(text, "copy: {summary}");

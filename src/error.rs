@@ -8,6 +8,7 @@ use crate::cli::usage;
 use crate::config::{ConfigError, ResumeError};
 use crate::copy::SnapshotError;
 use crate::journal::{JournalFault, ReadFault};
+use crate::script::ScriptFault;
 use crate::targets::{Diagnostic, RSH_PORT, TargetError, group_help, help};
 use nodeset::Fault;
 
@@ -91,6 +92,9 @@ pub enum Error {
     /// Standard input is not that of the run.
     #[error("cannot resume the run: standard input has another content than at its start")]
     OtherInput,
+    /// The script is not that of the run.
+    #[error("cannot resume the run: the script has another content than at its start")]
+    OtherScript,
     /// A target has another endpoint than in the journal.
     #[error(
         "cannot resume the run: {label} was {recorded}, and is {now} by the configuration of now"
@@ -161,6 +165,39 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The script cannot be used.
+    #[error("cannot use the script {}: {fault}", path.display())]
+    Script {
+        /// Path as it was typed.
+        path: PathBuf,
+        /// The cause.
+        fault: ScriptFault,
+    },
+    /// The arguments of the script are too long.
+    #[error(
+        "cannot send the arguments of the script: they have {length} bytes, and the maximum is {most}"
+    )]
+    ScriptArguments {
+        /// Length of all arguments, in bytes.
+        length: usize,
+        /// Maximum length.
+        most: usize,
+    },
+    /// The directory for the script starts with a tilde.
+    #[error("cannot use {} as the directory of the script: a tilde is not expanded", path.display())]
+    ScriptDirectory {
+        /// Path as it was typed.
+        path: PathBuf,
+    },
+    /// Standard input would be both the script and something else.
+    #[error("cannot read the script from standard input: {other}")]
+    ScriptStandardInput {
+        /// The other use of standard input.
+        other: &'static str,
+    },
+    /// A script with local commands that have no words.
+    #[error("cannot run a script with -R exec: no command leads to the hosts")]
+    ScriptWithoutWay,
     /// The program of a local command does not exist.
     #[error("cannot find the program {program:?}")]
     NoProgram {
@@ -335,12 +372,23 @@ impl Error {
             }
             Error::OneStandardOutput => Some("give --failed-to a file".to_owned()),
             Error::NoCommand => Some("mrsh --help lists the options".to_owned()),
-            Error::CommandTooLong { .. } => Some("put the command in a script".to_owned()),
+            Error::CommandTooLong { .. } => Some("send it as a file: --script FILE".to_owned()),
             Error::RawVariable { what: "--env", .. } => {
                 Some("leave out --env, or --raw if the host has a shell".to_owned())
             }
             Error::RawVariable { .. } => Some(
                 "leave out --raw if the host has a shell, or write the value into the command"
+                    .to_owned(),
+            ),
+            Error::Script { fault, .. } => fault.help().map(str::to_owned),
+            Error::ScriptDirectory { .. } => {
+                Some("a path without a leading slash is below the home directory".to_owned())
+            }
+            Error::ScriptArguments { .. } => Some("send them with -i".to_owned()),
+            Error::ScriptStandardInput { .. } => Some("name a file: --script FILE".to_owned()),
+            Error::ScriptWithoutWay => Some(
+                "name a command that runs its words at the host, as in: mrsh -R exec --script FILE -- kubectl exec -i \
+                 %h --"
                     .to_owned(),
             ),
             Error::NoProgram { shell: true, .. } => {

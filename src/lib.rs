@@ -39,6 +39,7 @@ mod random;
 mod reader;
 mod resume;
 mod run;
+mod script;
 mod setup;
 mod spool;
 mod targets;

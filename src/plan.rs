@@ -36,6 +36,7 @@ mod journal;
 mod output;
 mod remote_names;
 mod rules;
+mod script;
 mod target_paths;
 mod targets;
 mod transports;
@@ -43,6 +44,7 @@ mod variables;
 
 pub(crate) use journal::count;
 pub use journal::{JournalPlan, ResumedRun};
+pub use script::ScriptPlan;
 pub use transports::TransportPlan;
 
 /// Time beyond the connect timeout for which a run waits before it finds that targets to be started need more of
@@ -104,6 +106,8 @@ pub struct RunPlan {
     pub copy: Option<CopySpec>,
     /// Files to fetch. Their destination is opened in the set-up.
     pub fetch: Option<FetchSpec>,
+    /// Script to run, in the place of a command.
+    pub script: Option<ScriptPlan>,
     /// The journal, if the run has one.
     pub journal: Option<JournalPlan>,
     /// Meaning of ^C and ^\.
@@ -181,7 +185,9 @@ impl Plan {
                 warnings,
             });
         }
-        if cli.command.is_empty() && cli.copy.is_empty() && cli.fetch.is_empty() {
+        let has_other_work =
+            !cli.copy.is_empty() || !cli.fetch.is_empty() || cli.script.script.is_some();
+        if cli.command.is_empty() && !has_other_work {
             return Err(Error::NoCommand);
         }
         if cli.stdin && resumed.is_none() && targets::from_standard_input(&cli) {
@@ -199,7 +205,10 @@ impl Plan {
         {
             return Err(Error::UserName { name: name.clone() });
         }
-        let command = command(&cli.command)?;
+        let command = match script::shown(&cli) {
+            Some(shown) => shown,
+            None => command(&cli.command)?,
+        };
         let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
         let (run_id, run_total) = match &resumed {
             // All sessions of a run have its identifier.
@@ -210,6 +219,7 @@ impl Plan {
             }
         };
         let mut transports = transports::decide(&cli, &targets)?;
+        let script = script::decide(&cli, transports.exec.is_some())?;
         let info = RunInfo {
             targets: Arc::clone(&targets),
             numbers,
@@ -243,8 +253,12 @@ impl Plan {
             demo: cli.demo,
         };
         report.files = output::files(&cli, &info)?;
-        let variables = variables::decide(&cli, &info)?;
-        transports.set_command(&cli, &info, variables.variables.as_ref())?;
+        let variables = variables::decide(&cli, &info, script.as_ref())?;
+        let text = match &script {
+            Some(_) => crate::script::COMMAND.as_bytes(),
+            None => &info.command,
+        };
+        transports.set_command(&cli, &info, text, variables.variables.as_ref())?;
         let copy = copy::decide(&cli, &info, transports.exec.is_some(), variables.variables)?;
         let mut notices = notices(&groups);
         // Only with -v: a run without failures ends without a word.
@@ -258,7 +272,8 @@ impl Plan {
         notices.extend(variables.notices);
         notices.extend(copy.as_ref().and_then(copy::notice));
         notices.extend(copy.as_ref().and_then(copy::link_notice));
-        let journal = journal::decide(&cli, &info, resumed)?;
+        let recorded = script.as_ref().map(|script| &script.recorded);
+        let journal = journal::decide(&cli, &info, recorded, resumed)?;
         let fetch = fetch::decide(&cli, &info, transports.exec.is_some())?;
         let mut descriptors_per_host = transports.descriptors_per_host();
         if cli.demo {
@@ -275,6 +290,7 @@ impl Plan {
             transports,
             copy,
             fetch,
+            script,
             journal,
             keys: cli.keys,
             stdin: cli.stdin.then_some(InputLimits {

@@ -72,7 +72,10 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     };
     let input = match &copies {
         Some(copies) => Some(Input::of_copies(copies.clone())),
-        None => input(plan.stdin, plan.info.targets.len())?,
+        None => {
+            let head = plan.script.map(|script| script.head);
+            input(plan.stdin, head, plan.info.targets.len())?
+        }
     };
     let info = Arc::new(plan.info);
     let targets = match &demo {
@@ -181,14 +184,21 @@ fn fetches(mut spec: FetchSpec) -> Result<Copies, Error> {
     Copies::from_targets(spec).map_err(Error::system("start the thread that writes files"))
 }
 
-/// Starts to read standard input, if the commands read it.
-fn input(limits: Option<InputLimits>, targets: usize) -> Result<Option<Input>, Error> {
+/// Returns the input of the commands: `head`, and standard input if they read it.
+fn input(
+    limits: Option<InputLimits>,
+    head: Option<Arc<[u8]>>,
+    targets: usize,
+) -> Result<Option<Input>, Error> {
     let Some(limits) = limits else {
-        return Ok(None);
+        return Ok(head.map(Input::of_bytes));
     };
-    Input::start(rustix::stdio::stdin(), limits, targets)
-        .map(Some)
-        .map_err(Error::system("read standard input"))
+    let input = Input::start(rustix::stdio::stdin(), limits, targets)
+        .map_err(Error::system("read standard input"))?;
+    Ok(Some(match head {
+        Some(head) => input.after(head),
+        None => input,
+    }))
 }
 
 fn event_loop() -> Result<Runtime, Error> {

@@ -129,7 +129,7 @@ fn options_of_other_programs_are_explained() {
         (
             "--module-name",
             "clush: there are no modes, write sudo at the start of COMMAND; Ansible: there are no modules, \
-             COMMAND is a line of shell",
+             COMMAND is a line of shell, and --script FILE runs a script",
         ),
         (
             "-Q",

@@ -105,7 +105,7 @@ pub(super) const FOREIGN: [(&[&str], &str); 31] = [
     (
         &["-m", "--module-name"],
         "clush: there are no modes, write sudo at the start of COMMAND; Ansible: there are no modules, COMMAND \
-         is a line of shell",
+         is a line of shell, and --script FILE runs a script",
     ),
     (
         &["-c", "--rcopy"],

@@ -17,7 +17,8 @@ mod writer;
 
 pub use file::{JournalFault, JournalFile};
 pub use record::{
-    Header, RecordedEndpoint, RecordedInput, RecordedPlan, RecordedTarget, SessionRecord, Word,
+    Header, RecordedEndpoint, RecordedInput, RecordedPlan, RecordedScript, RecordedTarget,
+    SessionRecord, Word,
 };
 pub use state::{JournalState, Progress, ReadFault};
 pub use writer::{Journal, JournalWriter, NotRecorded};

@@ -118,6 +118,9 @@ pub struct RecordedPlan {
     pub options: Vec<Word>,
     /// The words of the command.
     pub command: Vec<Word>,
+    /// The script, if the commands run one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<RecordedScript>,
     /// Standard input, if the commands read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<RecordedInput>,
@@ -138,6 +141,26 @@ impl RecordedPlan {
 /// Returns bytes as hexadecimal digits.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The content of a script, as far as it can be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedScript {
+    /// Number of bytes.
+    pub length: u64,
+    /// SHA-256 of the content.
+    pub sha256: String,
+}
+
+impl RecordedScript {
+    /// Makes the record of a script.
+    #[must_use]
+    pub fn new(content: &[u8]) -> RecordedScript {
+        RecordedScript {
+            length: content.len() as u64,
+            sha256: hexadecimal(&openssl::sha::sha256(content)),
+        }
+    }
 }
 
 /// Standard input of the commands, as far as it can be compared.

@@ -59,6 +59,7 @@ fn recorded(target: &Target) -> RecordedTarget {
 /// Returns the first line of a journal with these targets.
 fn header(targets: &[Target]) -> Vec<u8> {
     let plan = RecordedPlan {
+        script: None,
         user: "root".to_owned(),
         directory: Word::new("/".as_ref()),
         options: vec![Word::new("-v".as_ref())],

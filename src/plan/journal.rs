@@ -8,7 +8,8 @@ use crate::cli::{Cli, TypedLine};
 use crate::error::Error;
 use crate::event::RunStats;
 use crate::journal::{
-    JournalFile, JournalState, Progress, RecordedEndpoint, RecordedPlan, RecordedTarget, Word,
+    JournalFile, JournalState, Progress, RecordedEndpoint, RecordedPlan, RecordedScript,
+    RecordedTarget, Word,
 };
 use crate::output::{Endpoint, RunInfo};
 use crate::targets::Target;
@@ -142,6 +143,7 @@ pub(crate) fn count(stats: &mut RunStats, progress: Progress) {
 pub(super) fn decide(
     cli: &Cli,
     info: &RunInfo,
+    script: Option<&RecordedScript>,
     resumed: Option<ResumedRun>,
 ) -> Result<Option<JournalPlan>, Error> {
     let here = env::current_dir().map_err(Error::system("find the working directory"))?;
@@ -160,6 +162,9 @@ pub(super) fn decide(
             return Err(Error::OtherUser {
                 user: plan.user.clone(),
             });
+        }
+        if plan.script.as_ref() != script {
+            return Err(Error::OtherScript);
         }
         run.check_endpoints(info)?;
         return Ok(Some(JournalPlan::Resumed(Box::new(run))));
@@ -181,6 +186,7 @@ pub(super) fn decide(
             directory: here,
             options: words(options),
             command: words(command),
+            script: script.cloned(),
             input: None,
             targets: targets
                 .map(|(index, target)| {

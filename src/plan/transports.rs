@@ -16,6 +16,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::output::{ResolvedEndpoint, RunInfo};
 use crate::privilege::Privilege;
+use crate::script;
 use crate::targets::{Placeholder, RSH_PORT, SSH_PORT, Target, TargetVariables, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, RunValues, Template};
@@ -116,9 +117,10 @@ impl TransportPlan {
         &mut self,
         cli: &Cli,
         info: &RunInfo,
+        text: &[u8],
         variables: Option<&TargetVariables>,
     ) -> Result<(), Error> {
-        let command = RemoteCommand::new(&info.command, variables.cloned());
+        let command = RemoteCommand::new(text, variables.cloned());
         if let Some(rsh) = &mut self.rsh {
             check_length(cli, &command)?;
             rsh.command = command.clone();
@@ -235,6 +237,9 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Err
         None
     };
     let exec = if is_used(TransportKind::Exec) {
+        if cli.command.is_empty() && cli.script.script.is_some() {
+            return Err(Error::ScriptWithoutWay);
+        }
         if cli.command.is_empty() {
             return Err(Error::Copy(
                 "--copy with -R exec needs a command that runs its words at the host, as in: mrsh -R exec --copy FILE \
@@ -247,6 +252,10 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Err
             variables: None,
             template: template(&cli.command)?,
             port: cli.port,
+            appended: match &cli.script.script {
+                Some(_) => script::exec_words().map(OsString::from).into(),
+                None => Vec::new(),
+            },
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => super::caller(),
@@ -286,11 +295,12 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Err
 
 /// Checks that no target's command is longer than Linux can execute.
 fn check_length(cli: &Cli, command: &RemoteCommand) -> Result<(), Error> {
+    let reads = cli.stdin || cli.script.script.is_some();
     let length = |form: ShellCommand<'_>| {
         if cli.raw {
             form.text.len()
         } else {
-            EndMarker::wrapped_len(form, cli.stderr_mode() == StderrMode::Drop, cli.stdin)
+            EndMarker::wrapped_len(form, cli.stderr_mode() == StderrMode::Drop, reads)
         }
     };
     let length = command.forms().map(length).max().unwrap_or_default();

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use super::script::ScriptPlan;
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::event::Notice;
@@ -32,9 +33,21 @@ pub(super) struct VariablesPlan {
 ///
 /// # Errors
 /// A value of `--env` is wrong, or the command is sent without the wrapper that sets variables.
-pub(super) fn decide(cli: &Cli, info: &RunInfo) -> Result<VariablesPlan, Error> {
+pub(super) fn decide(
+    cli: &Cli,
+    info: &RunInfo,
+    script: Option<&ScriptPlan>,
+) -> Result<VariablesPlan, Error> {
     let given = given(&cli.env.env)?;
-    let asked = if given.is_empty() {
+    let asked = if let Some(script) = script {
+        // Any language may read them, so the name alone counts.
+        let is_named = |variable: &RunVariable| {
+            memchr::memmem::find(&script.head, variable.name().as_bytes()).is_some()
+        };
+        let mut all = RunVariable::ALL.to_vec();
+        all.retain(|variable| !given.is_empty() || is_named(variable));
+        all
+    } else if given.is_empty() {
         RunVariable::named_in(&info.command)
     } else {
         // A script may read them, which the text of the command does not show.

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("privilege", &[]),
     ("random", &[]),
     ("reader", &[]),
+    ("script", &[]),
     ("spool", &[]),
     ("trusted", &[]),
     // The engine, from the data upwards.
@@ -79,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "copy",
             "journal",
+            "script",
             "targets",
             "transport",
             "trusted",
@@ -105,6 +107,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "random",
             "reader",
             "run",
+            "script",
             "targets",
             "transport",
         ],

@@ -32,6 +32,8 @@ mod progress;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+mod script;
+#[cfg(test)]
 #[cfg(test)]
 mod ssh_endless;
 #[cfg(test)]

@@ -25,6 +25,8 @@ use std::time::Instant;
 pub struct ExecOptions {
     /// Command with placeholders.
     pub template: Template,
+    /// Words after those of the template, the same for all hosts.
+    pub appended: Vec<OsString>,
     /// Value of `%u` for targets that name no user.
     pub user: String,
     /// Value of `%p` for targets that name no port, if there is one.
@@ -110,6 +112,7 @@ impl Transport for ExecTransport {
         let variables = self.variables(id, values);
         // No shell reads the words, so a host's name cannot add a command.
         let mut words = self.options.template.fill(values);
+        words.extend(self.options.appended.iter().cloned());
         if let Some(script) = self.input.as_ref().and_then(Input::script) {
             words.extend(["sh", "-c"].map(OsString::from));
             words.push(script.into());

@@ -99,7 +99,11 @@ pub enum InputError {
 
 /// The standard input of a run's commands. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Input(InputSource);
+pub struct Input {
+    /// Bytes that come before those of the source.
+    head: Arc<[u8]>,
+    source: InputSource,
+}
 
 #[derive(Clone, Debug)]
 enum InputSource {
@@ -151,17 +155,39 @@ impl Input {
             // As if it had been read, for programs that read the same descriptor after this one.
             source.seek(SeekFrom::Start(from + length))?;
             let spool = InputSpool::of_file(source, from, length, targets);
-            return Ok(Input(InputSource::Shared(InputState::new(spool))));
+            return Ok(Input::of_source(InputSource::Shared(InputState::new(
+                spool,
+            ))));
         }
         let shared = InputState::new(InputSpool::empty(limits, targets));
         fill::start(source, Arc::clone(&shared))?;
-        Ok(Input(InputSource::Shared(shared)))
+        Ok(Input::of_source(InputSource::Shared(shared)))
+    }
+
+    fn of_source(source: InputSource) -> Input {
+        Input {
+            head: Arc::default(),
+            source,
+        }
+    }
+
+    /// Returns an input of these bytes.
+    #[must_use]
+    pub fn of_bytes(bytes: Arc<[u8]>) -> Input {
+        let spool = InputSpool::ended();
+        Input::of_source(InputSource::Shared(InputState::new(spool))).after(bytes)
+    }
+
+    /// Returns the input with these bytes before all others.
+    #[must_use]
+    pub fn after(self, head: Arc<[u8]>) -> Input {
+        Input { head, ..self }
     }
 
     /// Returns the state that all targets share.
     #[cfg(test)]
     fn shared(&self) -> &Arc<InputState> {
-        match &self.0 {
+        match &self.source {
             InputSource::Shared(shared) => shared,
             InputSource::Copies(_) => panic!("no input of its own"),
         }
@@ -170,7 +196,7 @@ impl Input {
     /// Returns the input of commands that install files.
     #[must_use]
     pub fn of_copies(copies: Copies) -> Input {
-        Input(InputSource::Copies(copies))
+        Input::of_source(InputSource::Copies(copies))
     }
 
     /// Returns the shell command that reads this input, if the command is not the user's and is a script.
@@ -192,7 +218,7 @@ impl Input {
     /// Returns the copies, if the commands install files.
     #[must_use]
     pub fn copies(&self) -> Option<&Copies> {
-        match &self.0 {
+        match &self.source {
             InputSource::Copies(copies) => Some(copies),
             InputSource::Shared(_) => None,
         }
@@ -210,7 +236,7 @@ impl Input {
     /// # Errors
     /// The input could not be read.
     pub async fn look_ahead(&self) -> Result<(), Arc<InputError>> {
-        let InputSource::Shared(shared) = &self.0 else {
+        let InputSource::Shared(shared) = &self.source else {
             return Ok(());
         };
         let settled = async {
@@ -235,8 +261,11 @@ impl Input {
     /// Returns the number of bytes of the whole input, if it is known now.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
-        match &self.0 {
-            InputSource::Shared(shared) => shared.lock().length(),
+        match &self.source {
+            InputSource::Shared(shared) => {
+                let length = shared.lock().length()?;
+                Some(length + self.head.len() as u64)
+            }
             InputSource::Copies(_) => None,
         }
     }
@@ -244,7 +273,7 @@ impl Input {
     /// Returns a reader at the first byte, for a target whose command has started. A target takes one reader.
     #[must_use]
     pub fn reader(&self, target: TargetId) -> InputReader {
-        let source = match &self.0 {
+        let source = match &self.source {
             InputSource::Shared(shared) => {
                 let slot = shared.lock().add_reader(target);
                 shared.released.notify_all();
@@ -255,12 +284,12 @@ impl Input {
             }
             InputSource::Copies(copies) => ReaderSource::Dialogue(copies.begin(target)),
         };
-        InputReader::new(source)
+        InputReader::new(Arc::clone(&self.head), source)
     }
 
     /// Records that a target has ended or will not be started. Nothing is kept for it any more.
     pub fn target_ended(&self, target: TargetId) {
-        if let InputSource::Shared(shared) = &self.0 {
+        if let InputSource::Shared(shared) = &self.source {
             shared.lock().end_target(target);
             shared.released.notify_all();
         }
@@ -290,6 +319,8 @@ pub enum InputData {
 /// The position of one target in the input.
 #[derive(Debug)]
 pub struct InputReader {
+    /// Bytes that come before those of the source.
+    head: Arc<[u8]>,
     source: ReaderSource,
     position: u64,
     /// A read from the disk in progress. It is kept here, so that dropping the future of `peek` does not lose it.
@@ -301,8 +332,9 @@ pub struct InputReader {
 }
 
 impl InputReader {
-    fn new(source: ReaderSource) -> InputReader {
+    fn new(head: Arc<[u8]>, source: ReaderSource) -> InputReader {
         InputReader {
+            head,
             source,
             position: 0,
             loading: None,
@@ -314,9 +346,8 @@ impl InputReader {
     /// Returns a reader of these segments.
     #[cfg(test)]
     pub(super) fn of_segments(segments: Vec<Segment>) -> InputReader {
-        InputReader::new(ReaderSource::Dialogue(crate::copy::testing::dialogue(
-            segments,
-        )))
+        let dialogue = crate::copy::testing::dialogue(segments);
+        InputReader::new(Arc::default(), ReaderSource::Dialogue(dialogue))
     }
 
     /// Waits for bytes at the position and returns some of them, or none at the end. Returns the same bytes again until
@@ -336,6 +367,10 @@ impl InputReader {
     /// # Errors
     /// The same as those of `peek`.
     pub async fn peek_data(&mut self) -> Result<InputData, Arc<InputError>> {
+        if let Some(head) = self.left_of_head() {
+            let length = head.len().min(MAX_INPUT_CHUNK);
+            return Ok(InputData::Bytes(head[..length].to_vec()));
+        }
         loop {
             if let Some(loading) = &mut self.loading {
                 let loaded = loading.await;
@@ -358,7 +393,7 @@ impl InputReader {
                     let mut grown = pin!(shared.grown.notified());
                     // Registered before the check, so that no notification between the two is lost.
                     grown.as_mut().enable();
-                    let held = shared.lock().at(self.position)?;
+                    let held = shared.lock().at(self.position - self.head.len() as u64)?;
                     match held {
                         SpooledData::Bytes(bytes) => return Ok(InputData::Bytes(bytes)),
                         SpooledData::InFile { file, at, length } => {
@@ -403,7 +438,8 @@ impl InputReader {
         match &self.source {
             ReaderSource::Shared { shared, slot } => {
                 // A variable, so that the lock is released before the notification.
-                let awaited = shared.lock().advance(*slot, self.position);
+                let position = self.position.saturating_sub(self.head.len() as u64);
+                let awaited = shared.lock().advance(*slot, position);
                 if awaited {
                     shared.released.notify_all();
                 }
@@ -424,8 +460,14 @@ impl InputReader {
         let ReaderSource::Shared { shared, .. } = &self.source else {
             return None;
         };
-        let length = shared.lock().length()?;
+        let length = shared.lock().length()? + self.head.len() as u64;
         Some(length.saturating_sub(self.position))
+    }
+
+    /// Returns the bytes of the head from the position on, if there are any.
+    fn left_of_head(&self) -> Option<&[u8]> {
+        let position = usize::try_from(self.position).ok()?;
+        self.head.get(position..).filter(|left| !left.is_empty())
     }
 }
 

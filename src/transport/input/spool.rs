@@ -116,6 +116,19 @@ impl InputSpool {
         }
     }
 
+    /// Returns a spool without bytes, at its end.
+    pub(super) fn ended() -> InputSpool {
+        let limits = InputLimits {
+            memory: 0,
+            spool: 0,
+            stall_timeout: Duration::ZERO,
+        };
+        InputSpool {
+            end: Some(Ok(())),
+            ..InputSpool::empty(limits, 0)
+        }
+    }
+
     /// Returns a spool for `length` bytes of a regular file.
     pub(super) fn of_file(file: File, origin: u64, length: u64, targets: usize) -> InputSpool {
         let limits = InputLimits {

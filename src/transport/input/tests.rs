@@ -353,3 +353,29 @@ fn the_feeder_reads_a_pipe_that_another_program_made_non_blocking() {
     (&reader).read_to_end(&mut left).unwrap();
     assert!(left.is_empty());
 }
+
+#[tokio::test]
+async fn bytes_before_the_input_come_first_and_count() {
+    // Longer than a chunk, so that it is read in parts.
+    let head = bytes(MAX_INPUT_CHUNK as u64 + 10);
+    let (input, writer) = piped(SMALL, 2);
+    let input = input.after(head.clone().into());
+    assert_eq!(input.length(), None);
+    write(writer, bytes(300_000)).join().unwrap().unwrap();
+    let expected = [head.clone(), bytes(300_000)].concat();
+    for target in 0..2 {
+        let mut reader = input.reader(TargetId(target));
+        assert_eq!(read_all(&mut reader).await.unwrap(), expected);
+        assert_eq!(reader.left(), Some(0));
+    }
+    assert_eq!(input.length(), Some(expected.len() as u64));
+    let only = Input::of_bytes(head.clone().into());
+    assert_eq!(only.length(), Some(head.len() as u64));
+    let mut reader = only.reader(TargetId(0));
+    assert_eq!(reader.left(), Some(head.len() as u64));
+    // One byte at a time across the end of the head.
+    reader.advance(head.len() - 1);
+    assert_eq!(reader.peek().await.unwrap(), head[head.len() - 1..]);
+    reader.advance(1);
+    assert!(reader.peek().await.unwrap().is_empty());
+}
