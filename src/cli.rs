@@ -16,6 +16,7 @@ use crate::transport::StderrMode;
 mod journal;
 mod listing;
 pub(crate) mod usage;
+mod user_change;
 mod values;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod tests;
 
 pub use journal::{JournalArgs, TypedLine};
 pub use listing::ListingArgs;
+pub use user_change::{SudoPasswordArg, UserChangeArgs};
 pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
@@ -519,6 +521,10 @@ pub struct Cli {
         help_heading = "Other modes"
     )]
     pub generate: Option<GenerateArg>,
+
+    /// Options of the change of the user.
+    #[command(flatten)]
+    pub user_change: UserChangeArgs,
 
     /// Options of the journal.
     #[command(flatten)]

@@ -35,7 +35,7 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that are no settings: they choose a configuration, or an answer that takes the place of a run.
-const NOT_KEYS: [&str; 21] = [
+const NOT_KEYS: [&str; 24] = [
     "check",
     "config",
     "copy",
@@ -55,6 +55,9 @@ const NOT_KEYS: [&str; 21] = [
     "show-config",
     "status",
     "stdin",
+    "sudo-password",
+    "sudo-password-fd",
+    "sudo-password-in-clear",
     "swap",
     "version",
 ];

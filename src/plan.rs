@@ -38,10 +38,12 @@ mod rules;
 mod source_paths;
 mod targets;
 mod transports;
+mod user_change;
 
 pub(crate) use journal::count;
 pub use journal::{JournalPlan, ResumedRun};
 pub use transports::TransportPlan;
+pub use user_change::{ChangePassword, UserChangePlan};
 
 /// Time beyond the connect timeout for which a run waits before it finds that targets to be started need more of
 /// standard input than can be kept.
@@ -98,6 +100,8 @@ pub struct RunPlan {
     pub notices: Vec<Notice>,
     /// Options of the transports that targets use.
     pub transports: TransportPlan,
+    /// Change of the user before commands, if there is one.
+    pub user_change: Option<UserChangePlan>,
     /// Files to copy.
     pub copy: Option<CopySpec>,
     /// Files to fetch. Their destination is opened in the set-up.
@@ -199,8 +203,10 @@ impl Plan {
         }
         let command = command(&cli.command)?;
         let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
-        let remote = RemoteCommand::new(&command, None);
-        let mut transports = transports::decide(&cli, &targets, &remote)?;
+        let user_change = user_change::decide(&cli, &targets)?;
+        let change = user_change.as_ref().map(|plan| Arc::clone(&plan.change));
+        let remote = RemoteCommand::new(&command, None).as_user(change);
+        let mut transports = transports::decide(&cli, &targets, &remote, user_change.as_ref())?;
         if let Some(exec) = &mut transports.exec {
             exec.numbers = numbers.clone();
         }
@@ -253,6 +259,7 @@ impl Plan {
             descriptors_per_host,
             notices,
             transports,
+            user_change,
             copy,
             fetch,
             journal,

@@ -12,6 +12,7 @@ use reserved_ports::{SourcePorts, candidates};
 use ssh_files::{ConfigOption, ConfigSources, HostConfig, SYSTEM_FILE, SshConfig, UserFile};
 
 use super::remote_names;
+use super::user_change::{self, UserChangePlan};
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::output::ResolvedEndpoint;
@@ -22,7 +23,7 @@ use crate::transport::exec::{self, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
-use crate::transport::wrap::{EndMarker, MAX_COMMAND};
+use crate::transport::wrap::{EndMarker, MAX_COMMAND, SshStreams};
 use crate::transport::{RemoteCommand, ShellCommand, SshCommand, StderrMode};
 
 /// File in which root gives services their ports.
@@ -154,6 +155,7 @@ pub(super) fn decide(
     cli: &Cli,
     targets: &[Target],
     command: &RemoteCommand,
+    user_change: Option<&UserChangePlan>,
 ) -> Result<TransportPlan, Error> {
     // Embedded rsh daemons answer for every target.
     let is_used = |kind: TransportKind| {
@@ -166,11 +168,17 @@ pub(super) fn decide(
         kinds.any(|used| used == kind)
     };
     let stderr = cli.stderr_mode();
+    let terminal = user_change::terminal(cli, targets)?;
+    let has_tty = terminal.is_some();
+    let user_changes = user_change.map(|plan| Arc::clone(&plan.changes));
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
     // sshd accepts every source port, and there are few reserved ones.
     let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
     let ssh = if is_used(TransportKind::Ssh) {
-        Some(ssh(cli, targets, command, &ssh_source_ports)?)
+        let mut options = ssh(cli, targets, command, &ssh_source_ports)?;
+        options.terminal = terminal;
+        options.user_changes = user_changes.clone();
+        Some(options)
     } else {
         None
     };
@@ -185,7 +193,9 @@ pub(super) fn decide(
         }
     }
     let rsh = if is_used(TransportKind::Rsh) {
-        Some(rsh(cli, targets, command, &source_ports)?)
+        let mut options = rsh(cli, targets, command, &source_ports)?;
+        options.user_changes = user_changes.clone();
+        Some(options)
     } else {
         None
     };
@@ -194,6 +204,8 @@ pub(super) fn decide(
             user: cli.user.clone(),
             port: cli.port,
             command: ssh_command(cli, command),
+            user_changes: user_changes.clone(),
+            has_tty,
             stderr,
             config: cli.ssh_config.clone(),
             options: ssh_settings(cli)?,
@@ -252,8 +264,14 @@ pub(super) fn decide(
 
 /// Returns the command as ssh servers get it.
 fn ssh_command(cli: &Cli, command: &RemoteCommand) -> SshCommand {
-    let merged = cli.stderr_mode() == StderrMode::Merge && !cli.raw;
-    SshCommand::new(command.clone(), merged)
+    let mode = cli.stderr_mode();
+    let streams = SshStreams {
+        merged: mode == StderrMode::Merge && !cli.raw,
+        discards_stderr: mode == StderrMode::Drop,
+        reads: cli.stdin,
+        has_tty: cli.user_change.tty,
+    };
+    SshCommand::new(command.clone(), streams)
 }
 
 fn ssh(
@@ -302,6 +320,8 @@ fn ssh(
         user: cli.user.clone(),
         port: cli.port,
         command: ssh_command(cli, command),
+        user_changes: None,
+        terminal: None,
         stderr: cli.stderr_mode(),
         raw: cli.raw,
         config: load(sources.clone()).map_err(SshError::from)?,
@@ -396,6 +416,7 @@ fn rsh(
         local_user,
         port: cli.port.unwrap_or(RSH_PORT),
         command: command.clone(),
+        user_changes: None,
         raw: cli.raw,
         stderr,
         reserved_callers: source_ports.are_reserved(),

@@ -26,6 +26,11 @@ fn lab_copies_of_files() {
 }
 
 #[test]
+fn lab_another_user() {
+    case("sudo_rsh", &[]);
+}
+
+#[test]
 fn lab_standard_input() {
     case("stdin", &[]);
 }
@@ -133,6 +138,11 @@ fn ssh_logins_and_host_keys() {
 #[test]
 fn ssh_commands() {
     case("ssh_run", &[]);
+}
+
+#[test]
+fn ssh_another_user() {
+    case("sudo", &[]);
 }
 
 #[test]

@@ -45,4 +45,6 @@ mod table;
 #[cfg(test)]
 mod targets;
 #[cfg(test)]
+mod user_change;
+#[cfg(test)]
 mod volume;

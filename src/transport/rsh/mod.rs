@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, ReadResult};
+use super::user_change::UserChanges;
 use super::wrap::{EndMarker, InputMode};
 use super::{
     AttemptError, Budget, CallbackFault, Input, NameResolver, RemoteCommand, Route, StderrMode,
@@ -33,6 +34,7 @@ use wire::{RefusalText, Status};
 
 mod attempt;
 mod callback;
+mod change;
 mod feed;
 #[cfg(test)]
 mod fuzzed;
@@ -53,6 +55,8 @@ pub struct RshOptions {
     pub port: u16,
     /// Command without wrapper.
     pub command: RemoteCommand,
+    /// Change of the user before the command, if there is one.
+    pub user_changes: Option<Arc<UserChanges>>,
     /// True if the command is sent without a wrapper: no end marker, so no exit status.
     pub raw: bool,
     /// Destination of standard error.
@@ -180,7 +184,7 @@ impl RshTransport {
             return command.text.to_owned();
         };
         match self.input.as_ref().and_then(Input::script) {
-            Some(script) => marker.wrap_script(&script),
+            Some(script) => marker.wrap_script(&script, command.user_change),
             None => marker.wrap(command, self.options.stderr == StderrMode::Drop, reads),
         }
     }
@@ -232,6 +236,11 @@ impl RshTransport {
             _ => Some(request.as_slice()),
         };
         if let Some(rest) = rest_of_request {
+            if let Some(changes) = &self.options.user_changes {
+                // Boxed, since few runs need it.
+                let turn = Box::pin(changes.turn(&progress.excused));
+                progress.turn = Some(turn.await?);
+            }
             progress.request.allow().await?;
             let _ = main.write_all(rest).await;
         }
@@ -304,6 +313,8 @@ impl RshTransport {
             lease,
             show_stderr,
             early: rest,
+            decoded: Vec::new(),
+            input_ended: false,
             stream: MainStream::new(decoder),
             failed_input: None,
             feed: match &self.input {
@@ -454,7 +465,8 @@ impl Transport for RshTransport {
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(ExpectedCallback::is_private);
         let (before, clock, begun) = (budget.left(), budget.clock(), Instant::now());
-        let mut progress = StartProgress::new(route.own_listener, &mut route.request);
+        let excused = budget.excused();
+        let mut progress = StartProgress::new(route.own_listener, &mut route.request, excused);
         let start = self.start(id, target, connected, expected, &mut progress, &clock);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
@@ -463,8 +475,16 @@ impl Transport for RshTransport {
         let until_answered = route.answered.map(|at| at - begun);
         *route.facts.start.get_or_insert_default() +=
             charged.min(until_answered.unwrap_or(charged));
+        let turn = progress.turn.take();
         let error = match started {
-            Some(Ok(session)) => return Ok(session),
+            Some(Ok(mut session)) => {
+                if let (Some(changes), Some(turn)) = (&self.options.user_changes, turn) {
+                    let change =
+                        self.change_user(&mut session, changes, turn, target, route, budget);
+                    Box::pin(change).await.map_err(AttemptError::Failed)?;
+                }
+                return Ok(session);
+            }
             Some(Err(StartError::NeedsOwnListener)) => {
                 // The daemon has not got the command. The next attempt follows at once and costs the host no time.
                 route.own_listener = true;

@@ -14,12 +14,12 @@ use super::auth::{Credentials, PASSWORD, log_in};
 use super::connect::{self, ChannelProgram, ConnectFailure, EXCHANGES, LoginProgress};
 use super::pipe::ServerStream;
 use super::session::{SessionState, SshSession, StreamOptions};
-use super::trials::Trials;
 use crate::clock::ProcessClock;
 use crate::event::{RemoteExit, Stream};
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::output::Output;
+use crate::transport::trials::Trials;
 use crate::transport::{Budget, Session, StartRequest, TransportError};
 
 /// Maximum duration of a session whose server closes when it has sent everything.
