@@ -25,7 +25,7 @@ use std::io;
 use memchr::{memmem, memrchr};
 
 use super::remote_command::ShellCommand;
-use super::user_change::{ChangedInput, PREFACE, UserChange};
+use super::user_change::{ChangedInput, UserChange};
 use crate::event::RemoteExit;
 
 /// Maximum length of one argument of `execve` on Linux: `MAX_ARG_STRLEN` without its NUL.
@@ -86,15 +86,13 @@ impl EndMarker {
         if command.user_change.is_none() {
             push_exports(command, &mut line);
         }
-        let has_preface = command.user_change.is_some_and(UserChange::has_password);
-        let reads = match reads {
-            InputMode::Nothing if has_preface => InputMode::Bytes(PREFACE as u64),
-            InputMode::Bytes(n) if has_preface => {
-                InputMode::Bytes(n.saturating_add(PREFACE as u64))
-            }
-            reads => reads,
-        };
+        // sudo reads its password from the connection itself: `head` and `cat` would keep it in their buffers.
+        let has_password = command.user_change.is_some_and(UserChange::has_password);
+        if has_password {
+            line.push(b'(');
+        }
         match reads {
+            _ if has_password => {}
             InputMode::Nothing => {}
             InputMode::Bytes(n) => {
                 // The first `head` fails on systems without `-c`, before the command runs.
@@ -109,7 +107,7 @@ impl EndMarker {
             None => push_login_shell(command, &mut line),
         }
         // An end of file without a half-close, which would leave the TIME_WAIT here.
-        if reads == InputMode::Nothing {
+        if reads == InputMode::Nothing && !has_password {
             line.extend_from_slice(b" </dev/null");
         }
         // Standard error of sudo has its prompt, so only that of the command is discarded.
@@ -120,17 +118,13 @@ impl EndMarker {
         line.extend_from_slice(&self.needle);
         line.extend_from_slice(b"%d\\n\" $?");
         // `cat` reads what the command left. A system that closes with unread bytes resets, and drops the marker.
-        if reads != InputMode::Nothing {
+        if reads != InputMode::Nothing || has_password {
             line.extend_from_slice(b";cat >/dev/null)");
         }
         match command.user_change {
             None => push_arguments(command, &mut line),
             Some(change) => {
-                let input = if has_preface {
-                    ChangedInput::AfterLine
-                } else {
-                    ChangedInput::Inherited
-                };
+                let input = ChangedInput::Inherited;
                 push_changed(change, command, input, discard_stderr, &mut line);
             }
         }

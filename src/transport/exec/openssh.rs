@@ -21,7 +21,7 @@ use super::process::{self, LocalProcess};
 use crate::event::{Phase, RemoteExit, Side, Stream};
 use crate::random;
 use crate::targets::{Target, TargetId};
-use crate::transport::user_change::{ChangeStreams, UserChanges};
+use crate::transport::user_change::UserChanges;
 use crate::transport::wrap::script_command;
 use crate::transport::{
     AttemptError, Budget, Input, Output, RemoteSignal, Route, Session, SshCommand, StderrMode,
@@ -339,17 +339,14 @@ impl Transport for OpenSshTransport {
         if let (Some(changes), Some(turn)) = (changes, turn) {
             route.phase = Phase::Become;
             let is_merged = self.options.has_tty || stderr == StderrMode::Merge;
-            let streams = ChangeStreams {
-                prompts: if is_merged {
-                    Stream::Stdout
-                } else {
-                    Stream::Stderr
-                },
-                has_preface: false,
+            let prompts = if is_merged {
+                Stream::Stdout
+            } else {
+                Stream::Stderr
             };
             let before = budget.left();
             // Boxed: few runs need it, and it would make every host task larger.
-            let start = changes.start(&mut process, streams, &target.host, turn, &excused);
+            let start = changes.start(&mut process, prompts, &target.host, turn, &excused);
             let started = budget.spend(Box::pin(start)).await;
             *route.facts.start.get_or_insert_default() += before - budget.left();
             let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Become)));

@@ -4,8 +4,8 @@ use super::session::readable;
 use super::{RshSession, RshTransport};
 use crate::event::{Phase, RemoteExit, Stream};
 use crate::targets::Target;
-use crate::transport::user_change::{ChangeChannel, ChangeStreams, StartTurn, UserChanges};
-use crate::transport::{Budget, Input, Route, TransportError};
+use crate::transport::user_change::{ChangeChannel, StartTurn, UserChanges};
+use crate::transport::{Budget, Route, TransportError};
 
 impl RshTransport {
     /// Waits for the start of the command as another user.
@@ -19,23 +19,23 @@ impl RshTransport {
         budget: &mut Budget,
     ) -> Result<(), TransportError> {
         route.phase = Phase::Become;
-        let is_script = self.input.as_ref().and_then(Input::script).is_some();
-        let streams = ChangeStreams {
-            // Without a connection for standard error, the daemon sends both streams on the main one.
-            prompts: if self.options.has_callback() {
-                Stream::Stderr
-            } else {
-                Stream::Stdout
-            },
-            has_preface: changes.change().has_password() && !is_script,
+        // Without a connection for standard error, the daemon sends both streams on the main one.
+        let prompts = if self.options.has_callback() {
+            Stream::Stderr
+        } else {
+            Stream::Stdout
         };
         let excused = budget.excused();
         let before = budget.left();
-        let start = changes.start(session, streams, &target.host, turn, &excused);
+        let start = changes.start(session, prompts, &target.host, turn, &excused);
         let started = budget.spend(start).await;
         *route.facts.start.get_or_insert_default() += before - budget.left();
         let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Become)));
         session.decoded = started.map_err(|error| error.in_phase(Phase::Become))?;
+        // The command reads the connection, since sudo could ask for a password there.
+        if changes.change().has_password() && self.input.is_none() {
+            session.main.half_close();
+        }
         Ok(())
     }
 }

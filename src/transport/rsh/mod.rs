@@ -30,7 +30,8 @@ use attempt::{
 use callback::{CallbackEvent, Caller, ExpectedCallback, Listeners};
 use feed::InputFeed;
 use output::MainStream;
-use wire::{RefusalText, Status};
+use refusal::{protocol_error, refusal};
+use wire::Status;
 
 mod attempt;
 mod callback;
@@ -39,6 +40,7 @@ mod feed;
 #[cfg(test)]
 mod fuzzed;
 pub mod output;
+mod refusal;
 mod session;
 pub mod wire;
 
@@ -111,9 +113,6 @@ struct SentCommand {
     counted: OnceLock<Vec<u8>>,
 }
 
-/// Maximum time to read the rest of a refusal.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Pause before the next listener is tried when other programs hold every port.
 const LISTENER_RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -159,7 +158,7 @@ impl RshTransport {
     fn sent_command(&self, id: TargetId) -> (Cow<'_, [u8]>, bool) {
         let length = self.input.as_ref().and_then(Input::length);
         // A pipe may end during the run. Later targets then get the form with a known length, without a half-close.
-        let counted = length.filter(|_| self.marker.is_some());
+        let counted = length.filter(|_| self.marker.is_some() && !self.has_password());
         let reads = match (counted, &self.input) {
             (Some(0), _) | (None, None) => InputMode::Nothing,
             (Some(n), _) => InputMode::Bytes(n),
@@ -175,6 +174,12 @@ impl RshTransport {
             self.wrapped(id, reads).into()
         };
         (sent_command, counted.is_some())
+    }
+
+    /// True if the end of the input is the end of the stream, since sudo may read a line before it.
+    fn has_password(&self) -> bool {
+        let changes = self.options.user_changes.as_ref();
+        changes.is_some_and(|changes| changes.change().has_password())
     }
 
     /// Returns the command of a target with its wrapper, if there is one.
@@ -398,39 +403,6 @@ fn answered_at(asked: Instant, with_output: bool, clock: &ProcessClock) -> Insta
         now - clock.current_delay()
     };
     earliest.clamp(asked, now)
-}
-
-/// Reads the rest of a refusal, up to a maximum size and time.
-async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
-    let mut text = RefusalText::default();
-    text.push(first);
-    let rest = async {
-        while !text.is_complete() && main.is_open() {
-            // A reset may follow the text: a daemon that refuses has often not read the whole request.
-            if main.readable().await.is_err() || main.read(|bytes| text.push(bytes)).is_err() {
-                break;
-            }
-        }
-    };
-    // A timeout is no error: the text read so far is used.
-    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, rest).await;
-    let text = text.into_line();
-    TransportError::Denied {
-        is_temporary: wire::is_temporary(&text),
-        text,
-    }
-}
-
-/// Returns the error for an answer that no rshd sends.
-fn protocol_error(first: u8, rest: &[u8]) -> TransportError {
-    let mut text = RefusalText::default();
-    text.push(&[first]);
-    text.push(rest);
-    TransportError::Protocol {
-        phase: Phase::Start,
-        expected: "a remote shell daemon",
-        text: text.into_line(),
-    }
 }
 
 impl Transport for RshTransport {

@@ -8,7 +8,7 @@ use super::connect::lost;
 use super::drive::CallPacer;
 use super::session::{STDERR, SignalWay, SshSession};
 use crate::event::{Phase, RemoteExit, Stream};
-use crate::transport::user_change::{ChangeChannel, ChangeStreams, StartTurn, UserChanges};
+use crate::transport::user_change::{ChangeChannel, StartTurn, UserChanges};
 use crate::transport::{AttemptError, Budget, Input, Route, StderrMode, TransportError};
 
 impl SshTransport {
@@ -36,17 +36,14 @@ impl SshTransport {
     ) -> Result<(), TransportError> {
         route.phase = Phase::Become;
         let is_merged = self.options.stderr == StderrMode::Merge && self.input_script().is_none();
-        let streams = ChangeStreams {
-            prompts: if is_merged || self.options.terminal.is_some() {
-                Stream::Stdout
-            } else {
-                Stream::Stderr
-            },
-            has_preface: false,
+        let prompts = if is_merged || self.options.terminal.is_some() {
+            Stream::Stdout
+        } else {
+            Stream::Stderr
         };
         let excused = budget.excused();
         let before = budget.left();
-        let start = changes.start(session, streams, &host.host_name, turn, &excused);
+        let start = changes.start(session, prompts, &host.host_name, turn, &excused);
         let started = budget.spend(start).await;
         *route.facts.start.get_or_insert_default() += before - budget.left();
         let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Become)));

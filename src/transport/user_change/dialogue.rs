@@ -114,6 +114,12 @@ fn without_prompts(mut text: &[u8], prompt: &[u8]) -> Vec<u8> {
             output.extend_from_slice(&text[..line]);
         } else {
             output.extend_from_slice(&text[..at]);
+            // On a terminal, sudo ends the line that the user has typed without echo.
+            let rest = &text[after..];
+            let newline = [&b"\n"[..], b"\r\n"]
+                .into_iter()
+                .find(|end| rest.starts_with(end));
+            after += newline.map_or(0, <[u8]>::len);
         }
         text = &text[after..];
     }

@@ -124,7 +124,7 @@ impl UserChangeFault {
         if was_sent && is_refused {
             return UserChangeFault::PasswordRefused;
         }
-        UserChangeFault::Other(match (one_line(&text), exit) {
+        UserChangeFault::Other(match (one_line(&text, program), exit) {
             (text, _) if !text.is_empty() => text,
             (_, RemoteExit::Code(code)) => {
                 format!("it ended with status {code} and without a message")
@@ -135,10 +135,18 @@ impl UserChangeFault {
     }
 }
 
-/// Returns the last line of a text, without control characters.
-fn one_line(text: &str) -> String {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut line: String = lines.next_back().unwrap_or_default().chars().collect();
+/// Returns the lines of the program, or the last line of a text without any, on one line and without control characters.
+fn one_line(text: &str, program: ChangeProgram) -> String {
+    let start = format!("{}: ", program.name());
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let own: Vec<&str> = lines()
+        .filter_map(|line| line.strip_prefix(&start))
+        .collect();
+    let mut line = if own.is_empty() {
+        lines().next_back().unwrap_or_default().to_owned()
+    } else {
+        own.join("; ")
+    };
     let mut end = line.len().min(MAX_TEXT);
     while !line.is_char_boundary(end) {
         end -= 1;

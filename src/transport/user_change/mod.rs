@@ -33,19 +33,12 @@ use zeroize::Zeroizing;
 
 pub use fault::UserChangeFault;
 pub(in crate::transport) use script::ChangedInput;
-pub(in crate::transport) use start::{ChangeChannel, ChangeStreams, StartTurn};
+pub(in crate::transport) use start::{ChangeChannel, StartTurn};
 
 use super::trials::Trials;
 use crate::random;
 
-/// Length of the line that precedes the input of a command over rsh, with its newline, if a password may be asked for.
-///
-/// The line of the password and the line after it have this length together. So the length of the input is known before
-/// sudo asks for a password, and does not show the length of the password.
-pub(super) const PREFACE: usize = 1100;
-
 /// Maximum length of a password, in bytes.
-// PREFACE has place for two newlines more.
 pub const MAX_PASSWORD: usize = 1024;
 
 /// A program that changes the user (`--become`).

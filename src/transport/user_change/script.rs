@@ -20,8 +20,6 @@ use super::{ChangeProgram, UserChange};
 pub(in crate::transport) enum ChangedInput {
     /// The input of the program that changes the user, from its current position.
     Inherited,
-    /// The same after one line, which is discarded.
-    AfterLine,
     /// An end of file. The connection carries names of signals.
     Signals,
 }
@@ -83,7 +81,6 @@ impl UserChange {
     pub(in crate::transport) fn prepare_input(input: ChangedInput) -> &'static str {
         match input {
             ChangedInput::Inherited => "",
-            ChangedInput::AfterLine => "read -r x;",
             ChangedInput::Signals => SIGNALS,
         }
     }

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use super::{ChangeProgram, PREFACE, SplitToken, UserChange};
+use super::{ChangeProgram, SplitToken, UserChange};
 use crate::transport::remote_command::{ShellCommand, Variable};
 use crate::transport::wrap::{EndMarker, InputMode, SshStreams, script_command, ssh_command};
 
@@ -158,7 +158,7 @@ fn a_command_without_input_reads_an_end_of_file_and_gets_signals() {
 }
 
 #[test]
-fn the_command_over_rsh_gets_its_input_after_the_preface() {
+fn the_command_over_rsh_gets_its_input_after_the_password() {
     let marker = EndMarker::from_bytes(*b"aabaabaabaabc");
     for (program, has_password) in PROGRAMS {
         let change = change(program, has_password);
@@ -176,8 +176,6 @@ fn the_command_over_rsh_gets_its_input_after_the_preface() {
                 let mut sent = Vec::new();
                 if has_password {
                     sent = b"secret\n".to_vec();
-                    sent.resize(PREFACE - 1, b' ');
-                    sent.push(b'\n');
                 }
                 sent.extend_from_slice(input.as_bytes());
                 run_in_shells(&line, &sent, |shell, done| {

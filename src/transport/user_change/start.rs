@@ -1,7 +1,7 @@
 //! The wait for the start of a command as another user, and the password.
 
 use super::dialogue::{ChangeDialogue, ChangeState, MAX_EARLY};
-use super::{ChangeProgram, PREFACE, UserChangeFault, UserChanges};
+use super::{ChangeProgram, UserChangeFault, UserChanges};
 use crate::event::{RemoteExit, Stream};
 use crate::transport::trials::TrialTurn;
 use crate::transport::{Excused, TransportError};
@@ -30,15 +30,6 @@ type EarlyOutput = Vec<(Stream, Vec<u8>)>;
 #[derive(Debug)]
 pub(in crate::transport) struct StartTurn(Option<TrialTurn>);
 
-/// Form of the connection of a target.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::transport) struct ChangeStreams {
-    /// Stream to which the program writes its prompt.
-    pub(in crate::transport) prompts: Stream,
-    /// True if the command discards a line before its input, see [`PREFACE`].
-    pub(in crate::transport) has_preface: bool,
-}
-
 impl UserChanges {
     /// Waits until the command may be sent to a target. With a password, no command is sent before the first target has
     /// accepted it, so that a wrong password runs nothing anywhere. Cancel safe.
@@ -59,14 +50,15 @@ impl UserChanges {
         }
     }
 
-    /// Waits for the start of the command, and sends the password if the program asks for it. Returns the output so far.
+    /// Waits for the start of the command, and sends the password if the program asks for it. `prompts` is the stream to
+    /// which the program writes its prompt. Returns the output so far.
     ///
     /// # Errors
     /// The command was not started.
     pub(in crate::transport) async fn start(
         &self,
         channel: &mut impl ChangeChannel,
-        streams: ChangeStreams,
+        prompts: Stream,
         host: &str,
         turn: StartTurn,
         excused: &Excused,
@@ -77,15 +69,14 @@ impl UserChanges {
             other: Vec::new(),
             turn,
             trial: None,
-            sent: 0,
+            sent: false,
         };
-        let result = start.run(channel, streams, excused).await;
+        let result = start.run(channel, prompts, excused).await;
         start.answer(&result, host);
         result?;
         let Start {
             dialogue, other, ..
         } = start;
-        let prompts = streams.prompts;
         let second = match prompts {
             Stream::Stdout => Stream::Stderr,
             Stream::Stderr => Stream::Stdout,
@@ -110,21 +101,21 @@ struct Start<'a> {
     turn: StartTurn,
     /// Turn in the trial of the password, after the program has asked for it.
     trial: Option<TrialTurn>,
-    /// Number of bytes of the password that were sent, with its newline; 0 before.
-    sent: usize,
+    /// True if the password may have been sent.
+    sent: bool,
 }
 
 impl Start<'_> {
     async fn run(
         &mut self,
         channel: &mut impl ChangeChannel,
-        streams: ChangeStreams,
+        prompts: Stream,
         excused: &Excused,
     ) -> Result<(), TransportError> {
         let changes = self.changes;
         loop {
             match channel.read().await? {
-                Some((stream, data)) if stream == streams.prompts => self.dialogue.feed(&data),
+                Some((stream, data)) if stream == prompts => self.dialogue.feed(&data),
                 Some((_, data)) => self.other.extend_from_slice(&data),
                 None => {
                     let exit = channel.exit().await?;
@@ -138,14 +129,14 @@ impl Start<'_> {
                 ChangeState::TooMuch => return Err(changes.error(UserChangeFault::TooMuchOutput)),
                 ChangeState::Started => break,
                 // A host that does not wait for the password has none to refuse.
-                ChangeState::AskedAgain if self.sent == 0 => {
+                ChangeState::AskedAgain if !self.sent => {
                     let text = "it asked for the password twice at once".to_owned();
                     return Err(changes.error(UserChangeFault::Other(text)));
                 }
                 ChangeState::AskedAgain => {
                     return Err(changes.error(UserChangeFault::PasswordRefused));
                 }
-                ChangeState::Asked if self.sent == 0 => {
+                ChangeState::Asked if !self.sent => {
                     self.send_password(channel, excused).await?;
                 }
                 ChangeState::Waiting | ChangeState::Asked => {}
@@ -156,12 +147,6 @@ impl Start<'_> {
             {
                 return Err(changes.error(UserChangeFault::PasswordNeeded));
             }
-        }
-        if streams.has_preface {
-            // The rest of the preface has no length of its own, which would show that of the password.
-            let mut rest = vec![b' '; PREFACE - 1 - self.sent];
-            rest.push(b'\n');
-            channel.write(&rest).await?;
         }
         Ok(())
     }
@@ -183,7 +168,7 @@ impl Start<'_> {
         }
         self.trial = Some(trial);
         // Set before the write: a connection that ends during the write may have carried the password.
-        self.sent = password.len();
+        self.sent = true;
         channel.write(password).await
     }
 
@@ -196,7 +181,7 @@ impl Start<'_> {
         } else {
             output
         };
-        let fault = UserChangeFault::of_end(program, output, exit, self.sent > 0);
+        let fault = UserChangeFault::of_end(program, output, exit, self.sent);
         self.changes.error(fault)
     }
 
@@ -210,11 +195,11 @@ impl Start<'_> {
                     UserChangeFault::PasswordRefused => turn.refused(host),
                     UserChangeFault::PasswordWithheld(other) => turn.refused(other),
                     // sudo says this after it has checked the password.
-                    UserChangeFault::NotAllowed if self.sent > 0 => turn.accepted(),
+                    UserChangeFault::NotAllowed if self.sent => turn.accepted(),
                     _ => {}
                 },
                 // Some hosts may close the connection where others refuse the password.
-                Err(_) if self.sent > 0 => turn.closed(host),
+                Err(_) if self.sent => turn.closed(host),
                 Err(_) => {}
             }
         }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tokio::time::timeout;
 
 use super::dialogue::{ChangeDialogue, ChangeState, MAX_EARLY};
-use super::start::{ChangeChannel, ChangeStreams};
+use super::start::ChangeChannel;
 use super::*;
 use crate::event::{FailureClass, PasswordUse, RemoteExit, Stream};
 use crate::transport::{Excused, TransportError};
@@ -53,6 +53,7 @@ fn tokens_are_removed_from_the_output() {
         ("lecture\nask1ask2", ChangeState::Asked, "lecture\n"),
         ("run1run2", ChangeState::Started, ""),
         ("a\nask1ask2run1run2b\n", ChangeState::Started, "a\nb\n"),
+        ("ask1ask2\r\nrun1run2\nb", ChangeState::Started, "\nb"),
         ("run1run2ask1ask2", ChangeState::Started, "ask1ask2"),
         ("run1run2run1run2", ChangeState::Started, "run1run2"),
         (
@@ -174,15 +175,9 @@ impl ChangeChannel for ScriptedHost {
     }
 }
 
-const STREAMS: ChangeStreams = ChangeStreams {
-    prompts: Stream::Stderr,
-    has_preface: false,
-};
-
 /// Runs a start against a scripted host. Returns the result and what the host got; `None` if nothing ends it.
 async fn start(
     changes: &UserChanges,
-    streams: ChangeStreams,
     steps: impl IntoIterator<Item = HostStep>,
 ) -> (Option<Result<Vec<u8>, TransportError>>, Vec<u8>) {
     let mut host = ScriptedHost::new(steps);
@@ -190,7 +185,7 @@ async fn start(
     let run = async {
         let turn = changes.turn(&excused).await?;
         let early = changes
-            .start(&mut host, streams, HOST, turn, &excused)
+            .start(&mut host, Stream::Stderr, HOST, turn, &excused)
             .await?;
         Ok(early.into_iter().flat_map(|(_, data)| data).collect())
     };
@@ -211,27 +206,12 @@ async fn the_password_is_sent_once_and_only_after_the_prompt() {
         Read(b"open sesame\n"),
         Print("run1run2out"),
     ];
-    let (result, got) = start(&changes(true), STREAMS, steps).await;
+    let (result, got) = start(&changes(true), steps).await;
     assert_eq!(result.unwrap().unwrap(), b"hello\nout");
     assert_eq!(got, b"open sesame\n");
     // Without a question nothing is sent.
-    let (result, got) = start(&changes(true), STREAMS, [Print("run1run2")]).await;
+    let (result, got) = start(&changes(true), [Print("run1run2")]).await;
     assert!(result.unwrap().is_ok() && got.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_preface_has_one_length() {
-    use HostStep::{Print, Read};
-    let streams = ChangeStreams {
-        has_preface: true,
-        ..STREAMS
-    };
-    let steps = [Print("ask1ask2"), Read(b"open sesame\n"), Print("run1run2")];
-    let (_, with) = start(&changes(true), streams, steps).await;
-    let (_, without) = start(&changes(true), streams, [Print("run1run2")]).await;
-    assert_eq!((with.len(), without.len()), (PREFACE, PREFACE));
-    assert_eq!(with.iter().filter(|&&byte| byte == b'\n').count(), 2);
-    assert!(without.trim_ascii().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,14 +225,14 @@ async fn a_wrong_password_is_sent_to_one_host_once() {
             Print("Sorry\nask1ask2"),
         ]
     };
-    let (result, got) = start(&changes, STREAMS, steps()).await;
+    let (result, got) = start(&changes, steps()).await;
     let error = result.unwrap().unwrap_err();
     assert_eq!(
         (error.class(), error.password_use()),
         (FailureClass::BecomePassword, PasswordUse::Sent)
     );
     assert_eq!(got, b"open sesame\n");
-    let (result, got) = start(&changes, STREAMS, steps()).await;
+    let (result, got) = start(&changes, steps()).await;
     let error = result.unwrap().unwrap_err();
     assert_eq!(error.password_use(), PasswordUse::Withheld);
     assert!(got.is_empty());
@@ -268,27 +248,27 @@ async fn hostile_hosts_get_nothing_or_end_in_time() {
         "ask1 ask2",
         "ask1\nask2",
     ] {
-        let (result, got) = start(&changes(true), STREAMS, [Print(text), Silence]).await;
+        let (result, got) = start(&changes(true), [Print(text), Silence]).await;
         // Only the connect timeout ends it.
         assert!(result.is_none() && got.is_empty(), "{text}");
     }
-    let (result, got) = start(&changes(true), STREAMS, [Print("ask1ask2ask1ask2")]).await;
+    let (result, got) = start(&changes(true), [Print("ask1ask2ask1ask2")]).await;
     assert_eq!(
         (class(result), got),
         (Some(FailureClass::Become), Vec::new())
     );
-    let (result, got) = start(&changes(true), STREAMS, [Endless]).await;
+    let (result, got) = start(&changes(true), [Endless]).await;
     assert_eq!(
         (class(result), got),
         (Some(FailureClass::Become), Vec::new())
     );
-    let (result, got) = start(&changes(true), STREAMS, [Silence]).await;
+    let (result, got) = start(&changes(true), [Silence]).await;
     assert!(result.is_none() && got.is_empty());
     // The start of the command comes with the question: nobody reads the password.
-    let (result, got) = start(&changes(true), STREAMS, [Print("ask1ask2run1run2")]).await;
+    let (result, got) = start(&changes(true), [Print("ask1ask2run1run2")]).await;
     assert!(result.unwrap().is_ok() && got.is_empty());
     // A prompt although there is no password.
-    let (result, got) = start(&changes(false), STREAMS, [Print("ask1ask2")]).await;
+    let (result, got) = start(&changes(false), [Print("ask1ask2")]).await;
     assert_eq!(
         (class(result), got),
         (Some(FailureClass::BecomeNeedsPassword), Vec::new())
@@ -299,7 +279,7 @@ async fn hostile_hosts_get_nothing_or_end_in_time() {
         Print("1 incorrect password attempt"),
         Exit(1),
     ];
-    let (result, _) = start(&changes(true), STREAMS, steps).await;
+    let (result, _) = start(&changes(true), steps).await;
     assert_eq!(class(result), Some(FailureClass::BecomePassword));
 }
 
@@ -315,7 +295,7 @@ async fn no_command_is_sent_before_the_first_host_has_answered() {
     let turn = changes.turn(&excused).await.unwrap();
     let mut host = ScriptedHost::new([HostStep::Print("run1run2")]);
     changes
-        .start(&mut host, STREAMS, HOST, turn, &excused)
+        .start(&mut host, Stream::Stderr, HOST, turn, &excused)
         .await
         .unwrap();
     let (_one, _two) = (
