@@ -95,7 +95,7 @@ pub(super) const FOREIGN: [(&[&str], &str); 32] = [
         "a setting for ssh is --ssh-option KEY=VALUE",
     ),
     (&["--ask-become-pass", "-K"], "it is --sudo-password"),
-    (&["--become-user"], "it is --sudo=USER"),
+    (&["--become-user"], "name the user with --sudo"),
     (&["--become-method"], "it is --become PROGRAM"),
     (
         &["-m", "--module-name"],

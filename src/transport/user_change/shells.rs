@@ -91,7 +91,8 @@ fn every_login_shell_starts_the_command_over_ssh() {
         Variable::new("ONE", &b"it's $HOME \\ !"[..]).unwrap(),
         Variable::new("TWO", &b"a\nb\xc3\xa9\n"[..]).unwrap(),
     ];
-    let command = b"cat; printenv ONE TWO LC_ALL; echo error >/dev/stderr; echo 'a\"b'\n exit 7";
+    let command =
+        b"cat; env printenv ONE TWO LC_ALL; echo error >/dev/stderr; echo 'a\"b'\n exit 7";
     for (program, has_password) in PROGRAMS {
         let change = change(program, has_password);
         let command = ShellCommand {

@@ -354,7 +354,10 @@ fn merged_streams_keep_their_order_under_every_login_shell() {
             let mut run = Command::new(shell);
             run.arg("-c").arg(OsString::from_vec(ssh_command(
                 ShellCommand::plain(command.as_bytes()),
-                true,
+                SshStreams {
+                    merged: true,
+                    ..SshStreams::default()
+                },
             )));
             // Login shell of the account, which interprets the command.
             let Ok(ended) = run.env("SHELL", "/bin/sh").output() else {
@@ -395,9 +398,16 @@ fn variables_reach_the_command_under_every_login_shell() {
     let command = ShellCommand {
         text: text.as_bytes(),
         variables: &variables,
+        user_change: None,
     };
     let rsh = marker().wrap(command, false, InputMode::Nothing);
-    let ssh = [false, true].map(|merged| ssh_command(command, merged));
+    let ssh = [false, true].map(|merged| {
+        let streams = SshStreams {
+            merged,
+            ..SshStreams::default()
+        };
+        ssh_command(command, streams)
+    });
     for shell in ["sh", "dash", "bash", "zsh", "ksh93", "csh", "tcsh", "fish"] {
         let run = |line: &[u8]| {
             Command::new(shell)
