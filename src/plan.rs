@@ -205,7 +205,7 @@ impl Plan {
         let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
         let user_change = user_change::decide(&cli, &targets)?;
         let change = user_change.as_ref().map(|plan| Arc::clone(&plan.change));
-        let remote = RemoteCommand::new(&command, None).as_user(change);
+        let remote = RemoteCommand::new(&command, None).with_user_change(change);
         let mut transports = transports::decide(&cli, &targets, &remote, user_change.as_ref())?;
         if let Some(exec) = &mut transports.exec {
             exec.numbers = numbers.clone();

@@ -95,7 +95,7 @@ impl RemoteCommand {
 
     /// Returns this command with a change of the user.
     #[must_use]
-    pub fn as_user(self, user_change: Option<Arc<UserChange>>) -> RemoteCommand {
+    pub fn with_user_change(self, user_change: Option<Arc<UserChange>>) -> RemoteCommand {
         RemoteCommand {
             user_change,
             ..self
