@@ -18,6 +18,7 @@ mod journal;
 mod listing;
 mod script;
 pub(crate) mod usage;
+mod user_change;
 mod values;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use env::EnvArgs;
 pub use journal::{JournalArgs, TypedLine};
 pub use listing::ListingArgs;
 pub use script::ScriptArgs;
+pub use user_change::{SudoPasswordArg, UserChangeArgs};
 pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
 pub(crate) use values::{at_least_one, time};
 use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
@@ -528,6 +530,10 @@ pub struct Cli {
         help_heading = "Other modes"
     )]
     pub generate: Option<GenerateArg>,
+
+    /// Options of the change of the user.
+    #[command(flatten)]
+    pub user_change: UserChangeArgs,
 
     /// Options of the journal.
     #[command(flatten)]

@@ -35,7 +35,7 @@ mod tests;
 const SYSTEM_FILE: &str = "/etc/mrsh/config.toml";
 
 /// Options that are no settings: they choose a configuration, or an answer that takes the place of a run.
-const NOT_KEYS: [&str; 23] = [
+const NOT_KEYS: [&str; 26] = [
     "check",
     "config",
     "copy",
@@ -57,6 +57,9 @@ const NOT_KEYS: [&str; 23] = [
     "show-config",
     "status",
     "stdin",
+    "sudo-password",
+    "sudo-password-fd",
+    "sudo-password-in-clear",
     "swap",
     "version",
 ];

@@ -19,6 +19,14 @@ pub enum Error {
     /// The options of a copy contradict each other.
     #[error("{0}")]
     Copy(String),
+    /// The change of the user, or the terminal, is not possible.
+    #[error("{text}")]
+    UserChange {
+        /// The message.
+        text: String,
+        /// The action that helps, if there is one.
+        help: Option<&'static str>,
+    },
     /// A placeholder is unknown, or the format of labels is wrong.
     #[error("{0}")]
     Placeholder(Box<Diagnostic>),
@@ -394,6 +402,7 @@ impl Error {
             Error::NoProgram { shell: true, .. } => {
                 Some("for a line of shell, write sh -c 'LINE'".to_owned())
             }
+            Error::UserChange { help, .. } => help.map(str::to_owned),
             Error::NoPassword { .. } => Some("-R ssh takes a password".to_owned()),
             Error::RemotePort { .. } => Some("use --source-ports any".to_owned()),
             Error::NoRightToBind { program, .. } => Some(format!(

@@ -125,6 +125,8 @@ pub enum CancelReason {
     Deadline,
     /// The journal cannot be written: those in progress went on, and no other was started.
     JournalFailed,
+    /// A host refused the password for sudo: no other host gets it, and no other was started.
+    PasswordRefused,
     /// A signal with this number asked the run to stop.
     Signal(i32),
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | 0 | the command succeeded on every host |
 //! | 1 | the command failed on some host, and every host was reached |
-//! | 2 | wrong usage, configuration or set-up: nothing was run; or the journal kept hosts from their start |
+//! | 2 | wrong usage, configuration, set-up or password for sudo: nothing was run; or the journal kept hosts from their start |
 //! | 3 | some host could not be reached, timed out or was lost; others may have failed as well |
 //! | 4 | stopped early, by failures or the deadline, before every host had ended; or the reports could not be written |
 //! | a signal | the program dies of the signal that stopped it, and of SIGPIPE if nobody reads its output |
@@ -38,6 +38,8 @@ enum RunResult {
     Signaled(i32),
     /// The journal cannot be written, which kept hosts from their start.
     NotRecorded,
+    /// A host refused the password for sudo, and no command has run.
+    PasswordRefused,
     /// The reader of the reports has closed its end.
     Unread,
     /// The reports cannot be written.
@@ -57,7 +59,7 @@ impl ExitStatus {
     pub const SUCCESS: ExitStatus = ExitStatus::Code(0);
     /// The command failed on some host, and every host was reached.
     pub const COMMAND_FAILED: ExitStatus = ExitStatus::Code(1);
-    /// Wrong usage, configuration or set-up: nothing was run. Or the journal kept hosts from their start.
+    /// Wrong usage, configuration, set-up or password for sudo: nothing was run. Or the journal kept hosts from their start.
     pub const SETUP: ExitStatus = ExitStatus::Code(2);
     /// Some host could not be reached, timed out or was lost.
     pub const UNREACHED: ExitStatus = ExitStatus::Code(3);
@@ -81,7 +83,7 @@ impl ExitStatus {
         let worst_status = stats.worst_status.unwrap_or(0);
         match (run_result(stats, report), worst) {
             (RunResult::Signaled(signal), _) => ExitStatus::Signal(signal),
-            (RunResult::NotRecorded, _) => Self::SETUP,
+            (RunResult::NotRecorded | RunResult::PasswordRefused, _) => Self::SETUP,
             (RunResult::Unread, _) => ExitStatus::Signal(SIGPIPE),
             (RunResult::ReportFailed, _) => Self::STOPPED,
             // The failure that stopped the run is the one that `-S` must show.
@@ -132,12 +134,19 @@ fn run_result(stats: &RunStats, report: Result<(), &io::Error>) -> RunResult {
         (Some(CancelReason::JournalFailed), _) if *not_started > 0 => {
             return RunResult::NotRecorded;
         }
+        (Some(CancelReason::PasswordRefused), Ok(())) if succeeded + exit_failed == 0 => {
+            return RunResult::PasswordRefused;
+        }
         (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => return RunResult::Unread,
         (_, Err(_)) | (Some(CancelReason::ReportFailed | CancelReason::JournalFailed), Ok(())) => {
             return RunResult::ReportFailed;
         }
         // The counts decide: all hosts may have ended in spite of the cancellation.
-        (None | Some(CancelReason::Failures | CancelReason::Deadline), Ok(())) => {}
+        (
+            None
+            | Some(CancelReason::Failures | CancelReason::Deadline | CancelReason::PasswordRefused),
+            Ok(()),
+        ) => {}
     }
     if cancelled + not_started > 0 {
         RunResult::StoppedEarly

@@ -27,8 +27,8 @@ use crate::random;
 use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
-use crate::transport::StderrMode;
 use crate::transport::input::InputLimits;
+use crate::transport::{RemoteCommand, StderrMode};
 
 mod copy;
 mod fetch;
@@ -40,12 +40,14 @@ mod script;
 mod target_paths;
 mod targets;
 mod transports;
+mod user_change;
 mod variables;
 
 pub(crate) use journal::count;
 pub use journal::{JournalPlan, ResumedRun};
 pub use script::ScriptPlan;
 pub use transports::TransportPlan;
+pub use user_change::{ChangePassword, UserChangePlan};
 
 /// Time beyond the connect timeout for which a run waits before it finds that targets to be started need more of
 /// standard input than can be kept.
@@ -102,6 +104,8 @@ pub struct RunPlan {
     pub notices: Vec<Notice>,
     /// Options of the transports that targets use.
     pub transports: TransportPlan,
+    /// Change of the user before commands, if there is one.
+    pub user_change: Option<UserChangePlan>,
     /// Files to copy.
     pub copy: Option<CopySpec>,
     /// Files to fetch. Their destination is opened in the set-up.
@@ -218,7 +222,8 @@ impl Plan {
                 (id, targets.len())
             }
         };
-        let mut transports = transports::decide(&cli, &targets)?;
+        let user_change = user_change::decide(&cli, &targets)?;
+        let mut transports = transports::decide(&cli, &targets, user_change.as_ref())?;
         let script = script::decide(&cli, transports.exec.is_some())?;
         let info = RunInfo {
             targets: Arc::clone(&targets),
@@ -258,7 +263,9 @@ impl Plan {
             Some(_) => crate::script::COMMAND.as_bytes(),
             None => &info.command,
         };
-        transports.set_command(&cli, &info, text, variables.variables.as_ref())?;
+        let change = user_change.as_ref().map(|plan| Arc::clone(&plan.change));
+        let remote = RemoteCommand::new(text, variables.variables.clone()).with_user_change(change);
+        transports.set_command(&cli, &info, &remote)?;
         let copy = copy::decide(&cli, &info, transports.exec.is_some(), variables.variables)?;
         let mut notices = notices(&groups);
         // Only with -v: a run without failures ends without a word.
@@ -288,6 +295,7 @@ impl Plan {
             descriptors_per_host,
             notices,
             transports,
+            user_change,
             copy,
             fetch,
             script,

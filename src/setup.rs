@@ -31,6 +31,7 @@ mod demo;
 mod journal;
 mod ports;
 mod transports;
+mod user_change;
 
 /// Maximum number of threads for calls that block: name look-ups, and reads of a spooled standard input.
 // Every target may want to read at the same time, so the number is bounded.
@@ -63,6 +64,9 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     }
     // The password is read before the input, which goes to hosts and may follow on the same descriptor.
     let password = password(&plan)?;
+    if let Some(change) = &plan.user_change {
+        user_change::read_password(change)?;
+    }
     let copies = match (plan.copy, plan.fetch) {
         (Some(spec), _) => {
             Some(Copies::to_targets(spec).map_err(Error::system("get random bytes"))?)
@@ -96,6 +100,9 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         &targets,
         &mut notices,
     ))?;
+    if let Some(change) = &plan.user_change {
+        user_change::reuse_password(change, &transport)?;
+    }
     let copied = copies.as_ref().and_then(Copies::progress);
     let reader = Reader::default();
     let console = Console::stdio(plan.terminals, &reader).pass_colors(plan.pass_colors);

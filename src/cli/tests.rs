@@ -128,7 +128,7 @@ fn options_of_other_programs_are_explained() {
         ("--maxrc", "it is -S, or --worst-status"),
         (
             "--module-name",
-            "clush: there are no modes, write sudo at the start of COMMAND; Ansible: there are no modules, \
+            "clush: there are no modes, sudo is --sudo; Ansible: there are no modules, \
              COMMAND is a line of shell, and --script FILE runs a script",
         ),
         (

@@ -29,7 +29,7 @@ Examples:
   mrsh --demo -w 'node[1-9]' 'echo $MRSH_HOST'";
 
 /// Options of pdsh, clush, pssh and Ansible that mrsh lacks or has under another name, with what to write instead.
-pub(super) const FOREIGN: [(&[&str], &str); 31] = [
+pub(super) const FOREIGN: [(&[&str], &str); 33] = [
     (
         &[
             "--fanout",
@@ -98,13 +98,12 @@ pub(super) const FOREIGN: [(&[&str], &str); 31] = [
         &["--option", "--options", "-O"],
         "a setting for ssh is --ssh-option KEY=VALUE",
     ),
-    (
-        &["--become", "--sudo"],
-        "write sudo at the start of COMMAND",
-    ),
+    (&["--ask-become-pass", "-K"], "it is --sudo-password"),
+    (&["--become-user"], "name the user with --sudo"),
+    (&["--become-method"], "it is --become PROGRAM"),
     (
         &["-m", "--module-name"],
-        "clush: there are no modes, write sudo at the start of COMMAND; Ansible: there are no modules, COMMAND \
+        "clush: there are no modes, sudo is --sudo; Ansible: there are no modules, COMMAND \
          is a line of shell, and --script FILE runs a script",
     ),
     (

@@ -12,7 +12,7 @@ use crate::cli::Cli;
 
 /// Options that the line of `--resume` may have beside those of output.
 // They change neither what runs nor where. Passwords are not in the journal.
-const ALLOWED: [&str; 12] = [
+const ALLOWED: [&str; 15] = [
     "connect-timeout",
     "deadline",
     "dry-run",
@@ -25,6 +25,9 @@ const ALLOWED: [&str; 12] = [
     "retries",
     "status",
     "stdin",
+    "sudo-password",
+    "sudo-password-fd",
+    "sudo-password-in-clear",
 ];
 
 /// Heading of the options of output.

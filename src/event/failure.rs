@@ -22,6 +22,8 @@ pub enum Phase {
     CallBack,
     /// Wait for the daemon's answer that the command started.
     Start,
+    /// Wait for the start of the command as another user.
+    Become,
     /// Run of the command.
     Run,
 }
@@ -40,6 +42,7 @@ impl Phase {
             Phase::Login => "login",
             Phase::CallBack => "call-back",
             Phase::Start => "start",
+            Phase::Become => "become",
             Phase::Run => "run",
         }
     }
@@ -56,6 +59,7 @@ impl Phase {
             Phase::Login => "logging in",
             Phase::CallBack => "waiting for its connection back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
+            Phase::Become => "becoming the other user",
             Phase::Run => "the command was running",
         }
     }
@@ -112,6 +116,16 @@ pub enum FailureClass {
     OpenSsh,
     /// Files could not be copied to the target.
     Copy,
+    /// The password for sudo was refused on this host or another one.
+    BecomePassword,
+    /// The program that changes the user asks for a password, and there is none.
+    BecomeNeedsPassword,
+    /// The user may not become the other user.
+    BecomeDenied,
+    /// The program that changes the user demands a terminal.
+    BecomeNeedsTty,
+    /// The program that changes the user has not started the command.
+    Become,
     /// Any other error of the connection.
     Io,
 }
@@ -146,6 +160,11 @@ impl FailureClass {
             FailureClass::Spawn => "cannot-start",
             FailureClass::OpenSsh => "ssh",
             FailureClass::Copy => "copy",
+            FailureClass::BecomePassword => "become-password",
+            FailureClass::BecomeNeedsPassword => "become-needs-password",
+            FailureClass::BecomeDenied => "become-denied",
+            FailureClass::BecomeNeedsTty => "become-needs-tty",
+            FailureClass::Become => "become",
             FailureClass::Io => "io",
         }
     }

@@ -82,6 +82,8 @@ pub enum ReasonRecord {
     Failures,
     /// `--deadline` ended.
     Deadline,
+    /// The password for sudo was refused.
+    PasswordRefused,
     /// A signal ended the run.
     Signal {
         /// Its number.
@@ -96,6 +98,7 @@ impl From<CancelReason> for ReasonRecord {
             CancelReason::JournalFailed => ReasonRecord::JournalFailed,
             CancelReason::Failures => ReasonRecord::Failures,
             CancelReason::Deadline => ReasonRecord::Deadline,
+            CancelReason::PasswordRefused => ReasonRecord::PasswordRefused,
             CancelReason::Signal(signal) => ReasonRecord::Signal { signal },
         }
     }

@@ -12,18 +12,19 @@ use reserved_ports::{SourcePorts, candidates};
 use ssh_files::{ConfigOption, ConfigSources, HostConfig, SYSTEM_FILE, SshConfig, UserFile};
 
 use super::remote_names::{self, ExecNames};
+use super::user_change::{self, UserChangePlan};
 use crate::cli::Cli;
 use crate::error::Error;
 use crate::output::{ResolvedEndpoint, RunInfo};
 use crate::privilege::Privilege;
 use crate::script;
-use crate::targets::{Placeholder, RSH_PORT, SSH_PORT, Target, TargetVariables, TransportKind};
+use crate::targets::{Placeholder, RSH_PORT, SSH_PORT, Target, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
 use crate::transport::exec::{self, ExecOptions, RunValues, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
-use crate::transport::wrap::{EndMarker, MAX_COMMAND};
+use crate::transport::wrap::{EndMarker, MAX_COMMAND, SshStreams};
 use crate::transport::{RemoteCommand, ShellCommand, SshCommand, StderrMode};
 
 /// File in which root gives services their ports.
@@ -117,16 +118,20 @@ impl TransportPlan {
         &mut self,
         cli: &Cli,
         info: &RunInfo,
-        text: &[u8],
-        variables: Option<&TargetVariables>,
+        command: &RemoteCommand,
     ) -> Result<(), Error> {
-        let command = RemoteCommand::new(text, variables.cloned());
         if let Some(rsh) = &mut self.rsh {
-            check_length(cli, &command)?;
+            check_length(cli, command)?;
             rsh.command = command.clone();
         }
-        let merged = cli.stderr_mode() == StderrMode::Merge && !cli.raw;
-        let ssh_command = || SshCommand::new(command.clone(), merged);
+        let mode = cli.stderr_mode();
+        let streams = SshStreams {
+            merged: mode == StderrMode::Merge && !cli.raw,
+            discards_stderr: mode == StderrMode::Drop,
+            reads: reads_input(cli),
+            has_tty: cli.user_change.tty,
+        };
+        let ssh_command = || SshCommand::new(command.clone(), streams);
         if let Some(ssh) = &mut self.ssh {
             ssh.command = ssh_command();
         }
@@ -139,7 +144,7 @@ impl TransportPlan {
                 count: info.run_total,
                 numbers: info.numbers.clone(),
             };
-            exec.variables = variables.cloned();
+            exec.variables = command.variables();
         }
         Ok(())
     }
@@ -186,7 +191,11 @@ fn jump_hosts_text(jump_hosts: &[HostConfig]) -> String {
 }
 
 /// Decides the options of the transports that targets use.
-pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Error> {
+pub(super) fn decide(
+    cli: &Cli,
+    targets: &[Target],
+    user_change: Option<&UserChangePlan>,
+) -> Result<TransportPlan, Error> {
     // Embedded rsh daemons answer for every target.
     let is_used = |kind: TransportKind| {
         if cli.demo {
@@ -198,11 +207,17 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Err
         kinds.any(|used| used == kind)
     };
     let stderr = cli.stderr_mode();
+    let terminal = user_change::terminal(cli, targets)?;
+    let has_tty = terminal.is_some();
+    let user_changes = user_change.map(|plan| Arc::clone(&plan.changes));
     let source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Reserved);
     // sshd accepts every source port, and there are few reserved ones.
     let ssh_source_ports = cli.source_ports.clone().unwrap_or(SourcePorts::Any);
     let ssh = if is_used(TransportKind::Ssh) {
-        Some(ssh(cli, targets, &ssh_source_ports)?)
+        let mut options = ssh(cli, targets, &ssh_source_ports)?;
+        options.terminal = terminal;
+        options.user_changes = user_changes.clone();
+        Some(options)
     } else {
         None
     };
@@ -217,7 +232,9 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Err
         }
     }
     let rsh = if is_used(TransportKind::Rsh) {
-        Some(rsh(cli, targets, &source_ports)?)
+        let mut options = rsh(cli, targets, &source_ports)?;
+        options.user_changes = user_changes.clone();
+        Some(options)
     } else {
         None
     };
@@ -226,6 +243,8 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Err
             user: cli.user.clone(),
             port: cli.port,
             command: SshCommand::default(),
+            user_changes: user_changes.clone(),
+            has_tty,
             stderr,
             config: cli.ssh_config.clone(),
             options: ssh_settings(cli)?,
@@ -293,9 +312,14 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<TransportPlan, Err
     })
 }
 
+/// Returns true if commands read the connection. A script arrives on it.
+fn reads_input(cli: &Cli) -> bool {
+    cli.stdin || cli.script.script.is_some()
+}
+
 /// Checks that no target's command is longer than Linux can execute.
 fn check_length(cli: &Cli, command: &RemoteCommand) -> Result<(), Error> {
-    let reads = cli.stdin || cli.script.script.is_some();
+    let reads = reads_input(cli);
     let length = |form: ShellCommand<'_>| {
         if cli.raw {
             form.text.len()
@@ -354,6 +378,8 @@ fn ssh(cli: &Cli, targets: &[Target], source_ports: &SourcePorts) -> Result<SshO
         user: cli.user.clone(),
         port: cli.port,
         command: SshCommand::default(),
+        user_changes: None,
+        terminal: None,
         stderr: cli.stderr_mode(),
         raw: cli.raw,
         config: load(sources.clone()).map_err(SshError::from)?,
@@ -428,6 +454,7 @@ fn rsh(cli: &Cli, targets: &[Target], source_ports: &SourcePorts) -> Result<RshO
         local_user,
         port: cli.port.unwrap_or(RSH_PORT),
         command: RemoteCommand::default(),
+        user_changes: None,
         raw: cli.raw,
         stderr: cli.stderr_mode(),
         reserved_callers: source_ports.are_reserved(),

@@ -66,7 +66,9 @@ pub(super) fn may_have_started(error: &TransportError) -> bool {
         TransportError::ConnectTimeout { phase, .. }
         | TransportError::Reset { phase, .. }
         | TransportError::Closed { phase, .. }
-        | TransportError::Io { phase, .. } => matches!(phase, Phase::CallBack | Phase::Start),
+        | TransportError::Io { phase, .. } => {
+            matches!(phase, Phase::CallBack | Phase::Start | Phase::Become)
+        }
         _ => false,
     }
 }

@@ -13,7 +13,10 @@ use super::messages::{failed, hosts_in_words, panic_text};
 use super::reader_timeout::ReaderTimeout;
 use super::waiting::{WaitReason, WaitingTargets};
 use crate::clock::Alarm;
-use crate::event::{CancelReason, Chunk, Event, Facts, Finished, Notice, Outcome, RunStats};
+use crate::event::{
+    CancelReason, Chunk, Event, Facts, Failure, FailureClass, Finished, Notice, Outcome,
+    PasswordUse, RunStats,
+};
 use crate::journal::{Journal, NotRecorded};
 use crate::targets::{Target, TargetId};
 use crate::transport::{Input, Transport};
@@ -345,8 +348,13 @@ impl<T: Transport> Dispatcher<T> {
             journal.record_end(&finished);
         }
         self.stats.count(&finished);
+        let is_refused = is_refused_password(&finished.outcome);
         self.ending.push_back(UnreportedEnd { after, finished });
         self.report_ends();
+        if is_refused {
+            // The hosts in progress that wait for the answer to the password end by themselves.
+            self.cancel(CancelReason::PasswordRefused, Urgency::Drain);
+        }
         self.check_failures();
     }
 
@@ -531,6 +539,18 @@ impl<T: Transport> Dispatcher<T> {
         stats.time_wait = self.context.transport.time_wait();
         stats
     }
+}
+
+/// True if the host has refused the password for sudo.
+fn is_refused_password(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Failed(Failure {
+            class: FailureClass::BecomePassword,
+            password: PasswordUse::Sent,
+            ..
+        })
+    )
 }
 
 fn notice(text: String) -> Event {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::InputError;
+use super::user_change::{ChangeProgram, UserChangeFault};
 use crate::error_text::plain;
 use crate::event::{Failure, FailureClass, PasswordUse, Phase};
 
@@ -172,6 +173,14 @@ pub enum TransportError {
         /// The message of `ssh`, on one line and without the name of the host.
         text: String,
     },
+    /// The command was not started as another user (`--sudo`).
+    #[error("{}", fault.message(*program))]
+    UserChange {
+        /// The program that changes the user.
+        program: ChangeProgram,
+        /// The reason.
+        fault: UserChangeFault,
+    },
     /// The journal could not be written, so the command was not sent.
     #[error("not started, because the journal cannot be written")]
     NotRecorded,
@@ -252,6 +261,18 @@ impl TransportError {
         }
     }
 
+    /// Returns the same error with another phase, if it is one of the connection.
+    pub(super) fn in_phase(mut self, new: Phase) -> TransportError {
+        if let TransportError::Closed { phase, .. }
+        | TransportError::Protocol { phase, .. }
+        | TransportError::Reset { phase, .. }
+        | TransportError::Io { phase, .. } = &mut self
+        {
+            *phase = new;
+        }
+        self
+    }
+
     /// Returns an error of the connection or a pipe while the command runs.
     pub(super) fn lost(source: io::Error) -> Self {
         TransportError::Io {
@@ -290,6 +311,7 @@ impl TransportError {
     pub fn password_use(&self) -> PasswordUse {
         match self {
             TransportError::AuthFailed { password, .. } => *password,
+            TransportError::UserChange { fault, .. } => fault.password_use(),
             // A jump host takes part in the trial of the password like a target.
             TransportError::Jump { source, .. } => source.password_use(),
             _ => PasswordUse::None,
@@ -323,6 +345,7 @@ impl TransportError {
             TransportError::Input(_) => FailureClass::Input,
             TransportError::Spawn { .. } => FailureClass::Spawn,
             TransportError::OpenSsh { .. } => FailureClass::OpenSsh,
+            TransportError::UserChange { fault, .. } => fault.class(),
             TransportError::NotRecorded | TransportError::Io { .. } => FailureClass::Io,
         }
     }
@@ -347,6 +370,7 @@ impl TransportError {
             | TransportError::Spawn { .. }
             | TransportError::NotRecorded
             | TransportError::ClosedBeforeStatus { .. } => Phase::Start,
+            TransportError::UserChange { .. } => Phase::Become,
             TransportError::NoEndMarker { .. }
             | TransportError::CommandTimeout { .. }
             | TransportError::IdleTimeout { .. }

@@ -15,6 +15,8 @@ mod scratch;
 pub mod ssh;
 mod start_request;
 mod stream;
+mod trials;
+pub mod user_change;
 pub mod wrap;
 
 pub use backoff::Backoff;

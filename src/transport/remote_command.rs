@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::wrap;
+use super::user_change::UserChange;
+use super::wrap::{self, SshStreams};
 use crate::targets::{TargetId, TargetVariables, Variable};
 
 /// A command for the login shell of one target.
@@ -13,15 +14,19 @@ pub struct ShellCommand<'a> {
     pub text: &'a [u8],
     /// Environment variables for it.
     pub variables: &'a [Variable],
+    /// Change of the user before it.
+    pub user_change: Option<&'a UserChange>,
 }
 
 impl<'a> ShellCommand<'a> {
-    /// Returns a command without variables.
+    /// Returns a command without variables, as the login user.
+    #[cfg(test)]
     #[must_use]
     pub fn plain(text: &'a [u8]) -> ShellCommand<'a> {
         ShellCommand {
             text,
             variables: &[],
+            user_change: None,
         }
     }
 }
@@ -32,6 +37,8 @@ pub struct RemoteCommand {
     text: Arc<[u8]>,
     /// Absent if no target has variables.
     variables: Option<TargetVariables>,
+    /// Absent if the command runs as the login user.
+    user_change: Option<Arc<UserChange>>,
 }
 
 impl RemoteCommand {
@@ -41,7 +48,23 @@ impl RemoteCommand {
         RemoteCommand {
             text: text.into(),
             variables,
+            user_change: None,
         }
+    }
+
+    /// Returns this command with a change of the user.
+    #[must_use]
+    pub fn with_user_change(self, user_change: Option<Arc<UserChange>>) -> RemoteCommand {
+        RemoteCommand {
+            user_change,
+            ..self
+        }
+    }
+
+    /// Returns the variables of all targets, if there are any.
+    #[must_use]
+    pub fn variables(&self) -> Option<TargetVariables> {
+        self.variables.clone()
     }
 
     /// True if the command is the same for all targets.
@@ -59,18 +82,23 @@ impl RemoteCommand {
                 Some(variables) => &variables[id.index()],
                 None => &[],
             },
+            user_change: self.user_change.as_deref(),
         }
     }
 
     /// Returns the commands of all targets, each form once.
     pub fn forms(&self) -> impl Iterator<Item = ShellCommand<'_>> {
         let plain = self.variables.is_none();
-        let plain = plain.then(|| ShellCommand::plain(&self.text));
-        let own = self.variables.iter().flat_map(|all| all.iter());
-        plain.into_iter().chain(own.map(|variables| ShellCommand {
+        let form = |variables| ShellCommand {
             text: &self.text,
             variables,
-        }))
+            user_change: self.user_change.as_deref(),
+        };
+        let plain = plain.then(|| form(&[]));
+        let own = self.variables.iter().flat_map(|all| all.iter());
+        plain
+            .into_iter()
+            .chain(own.map(move |variables| form(variables)))
     }
 }
 
@@ -83,8 +111,8 @@ pub enum SshCommand {
     Own {
         /// The command.
         command: RemoteCommand,
-        /// True if standard error goes to the stream of standard output.
-        merged: bool,
+        /// Streams of the command.
+        streams: SshStreams,
     },
 }
 
@@ -97,12 +125,16 @@ impl Default for SshCommand {
 impl SshCommand {
     /// Returns the command lines for a command.
     #[must_use]
-    pub fn new(command: RemoteCommand, merged: bool) -> SshCommand {
+    pub fn new(command: RemoteCommand, streams: SshStreams) -> SshCommand {
         if command.is_same_for_all() {
-            let plain = ShellCommand::plain(&command.text);
-            SshCommand::Same(wrap::ssh_command(plain, merged))
+            let same = ShellCommand {
+                text: &command.text,
+                variables: &[],
+                user_change: command.user_change.as_deref(),
+            };
+            SshCommand::Same(wrap::ssh_command(same, streams))
         } else {
-            SshCommand::Own { command, merged }
+            SshCommand::Own { command, streams }
         }
     }
 
@@ -111,8 +143,8 @@ impl SshCommand {
     pub fn of(&self, id: TargetId) -> Cow<'_, [u8]> {
         match self {
             SshCommand::Same(line) => line.into(),
-            SshCommand::Own { command, merged } => {
-                wrap::ssh_command(command.of(id), *merged).into()
+            SshCommand::Own { command, streams } => {
+                wrap::ssh_command(command.of(id), *streams).into()
             }
         }
     }

@@ -16,6 +16,7 @@
 //!
 //! The values of variables are further arguments of `/bin/sh`, which passes them to env(1). So no shell reads them as
 //! code.
+//! If the user changes before the command, `user_change` describes what takes the place of the login shell.
 //!
 //! The marker is found as bytes, independent of lines and packets, and removed; the output before it is exact. A
 //! background child may write more output after it. A second marker can only be forged, and then neither counts.
@@ -25,6 +26,7 @@ use std::io;
 use memchr::{memmem, memrchr};
 
 use super::remote_command::ShellCommand;
+use super::user_change::{ChangedInput, UserChange};
 use crate::event::RemoteExit;
 use crate::targets::Variable;
 
@@ -83,8 +85,16 @@ impl EndMarker {
         reads: InputMode,
     ) -> Vec<u8> {
         let mut line = b"exec /bin/sh -c '".to_vec();
-        push_decoded(command, &mut line);
+        if command.user_change.is_none() {
+            push_decoded(command, &mut line);
+        }
+        // sudo reads its password from the connection itself: `head` and `cat` would keep it in their buffers.
+        let has_password = command.user_change.is_some_and(UserChange::has_password);
+        if has_password {
+            line.push(b'(');
+        }
         match reads {
+            _ if has_password => {}
             InputMode::Nothing => {}
             InputMode::Bytes(n) => {
                 // The first `head` fails on systems without `-c`, before the command runs.
@@ -94,32 +104,50 @@ impl EndMarker {
             InputMode::Stream => line.extend_from_slice(b"cat|("),
         }
         // A shell of its own for COMMAND: `exit`, `exec` and a syntax error in it must not skip the end marker.
-        push_login_shell(command, &mut line);
+        match command.user_change {
+            Some(change) => line.extend_from_slice(change.outer(false).as_bytes()),
+            None => push_login_shell(command, &mut line),
+        }
         // An end of file without a half-close, which would leave the TIME_WAIT here.
-        if reads == InputMode::Nothing {
+        if reads == InputMode::Nothing && !has_password {
             line.extend_from_slice(b" </dev/null");
         }
-        if discard_stderr {
+        // Standard error of sudo has its prompt, so only that of the command is discarded.
+        if discard_stderr && command.user_change.is_none() {
             line.extend_from_slice(b" 2>/dev/null");
         }
         line.extend_from_slice(b";printf \"");
         line.extend_from_slice(&self.needle);
         line.extend_from_slice(b"%d\\n\" $?");
         // `cat` reads what the command left. A system that closes with unread bytes resets, and drops the marker.
-        if reads != InputMode::Nothing {
+        if reads != InputMode::Nothing || has_password {
             line.extend_from_slice(b";cat >/dev/null)");
         }
-        push_arguments(command, &mut line);
+        match command.user_change {
+            None => push_arguments(command, &mut line),
+            Some(change) => {
+                let input = ChangedInput::Inherited;
+                push_changed(change, command, input, discard_stderr, &mut line);
+            }
+        }
         line
     }
 
     /// Returns the command line for a script of mrsh itself, which `/bin/sh` runs and which reads the connection. `script`
     /// must not contain single quotes, backslashes or exclamation marks.
     #[must_use]
-    pub fn wrap_script(&self, script: &str) -> Vec<u8> {
-        let mut line = format!("exec /bin/sh -c '({script});printf \"").into_bytes();
+    pub fn wrap_script(&self, script: &str, change: Option<&UserChange>) -> Vec<u8> {
+        let mut line = b"exec /bin/sh -c '".to_vec();
+        match change {
+            Some(change) => line.extend_from_slice(change.outer(false).as_bytes()),
+            None => line.extend_from_slice(format!("({script})").as_bytes()),
+        }
+        line.extend_from_slice(b";printf \"");
         line.extend_from_slice(&self.needle);
         line.extend_from_slice(b"%d\\n\" $?' sh");
+        if let Some(change) = change {
+            push_changed_script(change, script, &mut line);
+        }
         line
     }
 
@@ -156,27 +184,105 @@ impl EndMarker {
 
 /// Returns the command line for a script of mrsh itself over ssh; see [`EndMarker::wrap_script`].
 #[must_use]
-pub fn script_command(script: &str) -> Vec<u8> {
-    format!("exec /bin/sh -c '{script}' sh").into_bytes()
+pub fn script_command(script: &str, change: Option<&UserChange>) -> Vec<u8> {
+    let Some(change) = change else {
+        return format!("exec /bin/sh -c '{script}' sh").into_bytes();
+    };
+    let mut line = format!("exec /bin/sh -c '{}' sh", change.outer(true)).into_bytes();
+    push_changed_script(change, script, &mut line);
+    line
 }
 
-/// Returns the command line for an ssh server. If `merged`, standard error is in the stream of standard output: the
-/// servers read the two streams of a command separately, so their order is lost.
+/// Streams of a command over ssh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SshStreams {
+    /// True if standard error is in the stream of standard output.
+    pub merged: bool,
+    /// True if standard error of a command as another user is discarded.
+    pub discards_stderr: bool,
+    /// True if the command reads the connection.
+    pub reads: bool,
+    /// True if the command has a terminal.
+    pub has_tty: bool,
+}
+
+/// Returns the command line for an ssh server. Merged streams are merged at the host: the servers read the two streams of
+/// a command separately, so their order is lost.
 #[must_use]
-pub fn ssh_command(command: ShellCommand<'_>, merged: bool) -> Vec<u8> {
-    if command.variables.is_empty() && !merged {
+pub fn ssh_command(command: ShellCommand<'_>, streams: SshStreams) -> Vec<u8> {
+    // A terminal has no end of file, so the command gets one from `/dev/null`.
+    let has_null_input = streams.has_tty && !streams.reads;
+    let is_plain = command.variables.is_empty() && command.user_change.is_none();
+    if is_plain && !streams.merged && !has_null_input {
         return command.text.to_owned();
     }
     let mut line = b"exec /bin/sh -c '".to_vec();
-    push_decoded(command, &mut line);
-    // `exec` saves a process: over ssh the exit status needs no end marker.
-    line.extend_from_slice(b"exec ");
-    push_login_shell(command, &mut line);
-    if merged {
+    if let Some(change) = command.user_change {
+        line.extend_from_slice(change.outer(true).as_bytes());
+    } else {
+        push_decoded(command, &mut line);
+        // `exec` saves a process: over ssh the exit status needs no end marker.
+        line.extend_from_slice(b"exec ");
+        push_login_shell(command, &mut line);
+        if has_null_input {
+            line.extend_from_slice(b" </dev/null");
+        }
+    }
+    if streams.merged {
         line.extend_from_slice(b" 2>&1");
     }
-    push_arguments(command, &mut line);
+    match command.user_change {
+        None => push_arguments(command, &mut line),
+        Some(change) => {
+            let input = if streams.reads {
+                ChangedInput::Inherited
+            } else {
+                ChangedInput::Signals
+            };
+            push_changed(change, command, input, streams.discards_stderr, &mut line);
+        }
+    }
     line
+}
+
+/// Appends the end of the outer script, and the command as arguments of it.
+fn push_changed(
+    change: &UserChange,
+    command: ShellCommand<'_>,
+    input: ChangedInput,
+    discard_stderr: bool,
+    line: &mut Vec<u8>,
+) {
+    let mut inner = change.inner().into_bytes();
+    push_decoded(command, &mut inner);
+    inner.extend_from_slice(UserChange::prepare_input(input).as_bytes());
+    // With `exec`, the program that changes the user sees the end of the command itself, as a status or a signal.
+    inner.extend_from_slice(b"exec ");
+    push_login_shell(command, &mut inner);
+    if discard_stderr {
+        inner.extend_from_slice(b" 2>/dev/null");
+    }
+    if change.is_nested() {
+        let mut nested = b"exec /bin/sh -c '".to_vec();
+        nested.extend_from_slice(&inner);
+        push_arguments(command, &mut nested);
+        line.extend_from_slice(b"' sh");
+        push_argument(&nested, line);
+    } else {
+        line.extend_from_slice(b"' sh");
+        push_argument(&inner, line);
+        push_values(command, line);
+    }
+}
+
+/// Appends a script of mrsh itself as the argument of an outer script, whose quotes are closed.
+fn push_changed_script(change: &UserChange, script: &str, line: &mut Vec<u8>) {
+    let inner = format!("{}{script}", change.inner());
+    if change.is_nested() {
+        push_argument(format!("exec /bin/sh -c '{inner}' sh").as_bytes(), line);
+    } else {
+        push_argument(inner.as_bytes(), line);
+    }
 }
 
 /// Appends the part of the script that decodes values in octal.
@@ -219,15 +325,24 @@ fn with_positions(command: ShellCommand<'_>) -> impl Iterator<Item = (&Variable,
 /// Appends the end of the script and its arguments: the command and the values of the variables.
 fn push_arguments(command: ShellCommand<'_>, line: &mut Vec<u8>) {
     line.extend_from_slice(b"' sh");
-    let values = command.variables.iter().map(|variable| variable.value());
-    for argument in std::iter::once(command.text).chain(values) {
-        let encoding = Encoding::of(argument);
-        line.extend_from_slice(b" '");
-        for &byte in argument {
-            encoding.push(byte, line);
-        }
-        line.push(b'\'');
+    push_values(command, line);
+}
+
+/// Appends the command and the values of the variables as arguments.
+fn push_values(command: ShellCommand<'_>, line: &mut Vec<u8>) {
+    push_argument(command.text, line);
+    for variable in command.variables {
+        push_argument(variable.value(), line);
     }
+}
+
+fn push_argument(argument: &[u8], line: &mut Vec<u8>) {
+    let encoding = Encoding::of(argument);
+    line.extend_from_slice(b" '");
+    for &byte in argument {
+        encoding.push(byte, line);
+    }
+    line.push(b'\'');
 }
 
 /// Form of an argument in single quotes of an unknown login shell.

@@ -31,6 +31,11 @@ fn lab_scripts() {
 }
 
 #[test]
+fn lab_another_user() {
+    case("sudo_rsh", &[]);
+}
+
+#[test]
 fn lab_standard_input() {
     case("stdin", &[]);
 }
@@ -143,6 +148,11 @@ fn ssh_commands() {
 #[test]
 fn ssh_scripts() {
     case("ssh_script", &[]);
+}
+
+#[test]
+fn ssh_another_user() {
+    case("sudo", &[]);
 }
 
 #[test]

@@ -49,6 +49,8 @@ mod table;
 #[cfg(test)]
 mod targets;
 #[cfg(test)]
+mod user_change;
+#[cfg(test)]
 mod variables;
 #[cfg(test)]
 mod volume;

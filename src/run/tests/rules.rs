@@ -172,7 +172,10 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
         }
         Some(CancelReason::Deadline) => assert!(policy.deadline.is_some()),
         Some(
-            CancelReason::Signal(_) | CancelReason::ReportFailed | CancelReason::JournalFailed,
+            CancelReason::Signal(_)
+            | CancelReason::ReportFailed
+            | CancelReason::JournalFailed
+            | CancelReason::PasswordRefused,
         ) => {}
     }
 }

@@ -11,6 +11,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::process::{self, LocalProcess};
 use crate::event::{Phase, RemoteExit, Side, Stream};
 use crate::random;
 use crate::targets::{Target, TargetId};
+use crate::transport::user_change::UserChanges;
 use crate::transport::wrap::script_command;
 use crate::transport::{
     AttemptError, Budget, Input, Output, RemoteSignal, Route, Session, SshCommand, StderrMode,
@@ -44,6 +46,10 @@ pub struct OpenSshOptions {
     pub port: Option<u16>,
     /// Command, which the user's login shell interprets on the host.
     pub command: SshCommand,
+    /// Change of the user before the command, if there is one.
+    pub user_changes: Option<Arc<UserChanges>>,
+    /// True if the command gets a terminal.
+    pub has_tty: bool,
     /// Destination of standard error.
     pub stderr: StderrMode,
     /// Value of `-F`, if given.
@@ -80,7 +86,8 @@ impl OpenSshTransport {
     /// The system has no random bytes.
     pub fn new(mut options: OpenSshOptions, input: Option<Input>) -> std::io::Result<Self> {
         if let Some(script) = input.as_ref().and_then(Input::script) {
-            options.command = SshCommand::Same(script_command(&script));
+            let change = options.user_changes.as_deref().map(UserChanges::change);
+            options.command = SshCommand::Same(script_command(&script, change));
         }
         if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
             options.command = SshCommand::Same(command);
@@ -102,10 +109,18 @@ impl OpenSshTransport {
             config,
             options,
             connect_timeout,
+            has_tty,
+            user_changes: _,
             stderr: _,
         } = &self.options;
         let seconds = connect_timeout.as_secs_f64().ceil();
-        let mut words: Vec<OsString> = vec!["ssh".into(), "-T".into()];
+        let mut words: Vec<OsString> = vec!["ssh".into()];
+        // A second `-t` asks for a terminal although standard input is none.
+        words.push(if *has_tty && subsystem.is_none() {
+            "-tt".into()
+        } else {
+            "-T".into()
+        });
         if let Some(file) = config {
             words.extend(["-F".into(), file.into()]);
         }
@@ -281,15 +296,29 @@ impl Transport for OpenSshTransport {
         route: &mut Route,
         budget: &mut Budget,
     ) -> Result<OpenSshSession, AttemptError> {
+        let excused = budget.excused();
+        let turn = match &self.options.user_changes {
+            Some(changes) => {
+                route.phase = Phase::Become;
+                let turn = budget.spend(changes.turn(&excused)).await;
+                let turn = turn.unwrap_or_else(|| Err(budget.exhausted(Phase::Become)));
+                Some(turn.map_err(AttemptError::Failed)?)
+            }
+            None => None,
+        };
         route.phase = Phase::Login;
         // The program gets the command at its start, and logs in first.
         route.request.allow().await.map_err(AttemptError::Failed)?;
         let before = budget.left();
-        let reads = self.input.is_some();
+        let changes = self.options.user_changes.as_deref();
+        let has_password = changes.is_some_and(|changes| changes.change().has_password());
+        let reads = self.input.is_some() || has_password;
         let subsystem = self.input.as_ref().and_then(|input| input.subsystem(id));
         let stderr = match self.options.stderr {
             // The standard output of a subsystem is a protocol.
             StderrMode::Merge if subsystem.is_some() => StderrMode::Separate,
+            // The prompt of sudo is on standard error. That of the command is discarded at the host.
+            StderrMode::Drop if changes.is_some() => StderrMode::Separate,
             stderr => stderr,
         };
         let mut process =
@@ -308,12 +337,32 @@ impl Transport for OpenSshTransport {
         }
         process.put_back(Stream::Stderr, early.err);
         process.put_back(Stream::Stdout, early.out);
+        if let (Some(changes), Some(turn)) = (changes, turn) {
+            route.phase = Phase::Become;
+            let is_merged = self.options.has_tty || stderr == StderrMode::Merge;
+            let prompts = if is_merged {
+                Stream::Stdout
+            } else {
+                Stream::Stderr
+            };
+            let before = budget.left();
+            // Boxed: few runs need it, and it would make every host task larger.
+            let start = changes.start(&mut process, prompts, &target.host, turn, &excused);
+            let started = budget.spend(Box::pin(start)).await;
+            *route.facts.start.get_or_insert_default() += before - budget.left();
+            let started = started.unwrap_or_else(|| Err(budget.exhausted(Phase::Become)));
+            let started = started.map_err(|error| error.in_phase(Phase::Become));
+            for (stream, data) in started.map_err(AttemptError::Failed)? {
+                process.put_back(stream, data);
+            }
+        }
         process.feed(self.input.as_ref());
         Ok(OpenSshSession(process))
     }
 
     fn has_subsystems(&self, _: &Target) -> bool {
-        true
+        // A subsystem has the rights of the login user.
+        self.options.user_changes.is_none()
     }
 
     fn notices(&self) -> Vec<String> {
@@ -353,6 +402,8 @@ mod tests {
             user: Some("ops".to_owned()),
             port: None,
             command: SshCommand::Same(b"-x; uptime".to_vec()),
+            user_changes: None,
+            has_tty: false,
             stderr: StderrMode::Separate,
             config: Some("/tmp/config".into()),
             options: vec!["Compression=yes".to_owned()],

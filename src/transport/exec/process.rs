@@ -19,6 +19,7 @@ use crate::event::{Chunk, RemoteExit, Side, Stream};
 use crate::targets::{TargetId, Variable};
 use crate::transport::input::InputError;
 use crate::transport::scratch;
+use crate::transport::user_change::ChangeChannel;
 use crate::transport::{
     AttemptError, Input, InputReader, Output, OutputPermit, RemoteSignal, Session, StderrMode,
     TransportError,
@@ -306,6 +307,46 @@ async fn write(
         Err(_) => return Ok(InputState::All),
     }
     Ok(InputState::Some)
+}
+
+impl ChangeChannel for LocalProcess {
+    async fn read(&mut self) -> Result<Option<(Stream, Vec<u8>)>, TransportError> {
+        loop {
+            if let Some(early) = self.early.pop_front() {
+                return Ok(Some(early));
+            }
+            if !self.has_output() {
+                return Ok(None);
+            }
+            let stream = self.readable().await.map_err(TransportError::lost)?;
+            let data = LocalProcess::read(self, stream).map_err(TransportError::lost)?;
+            if !data.is_empty() {
+                return Ok(Some((stream, data)));
+            }
+        }
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), TransportError> {
+        let Some(pipe) = &self.input else {
+            return Ok(());
+        };
+        while !bytes.is_empty() {
+            // The process has closed its standard input. Its output says why.
+            if pipe.writable().await.is_err() {
+                return Ok(());
+            }
+            match pipe.try_write(bytes) {
+                Ok(n) => bytes = &bytes[n..],
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn exit(&mut self) -> Result<RemoteExit, TransportError> {
+        self.wait().await.map_err(TransportError::lost)
+    }
 }
 
 impl Session for LocalProcess {

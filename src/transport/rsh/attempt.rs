@@ -9,7 +9,8 @@ use super::callback::{CallbackEvent, ExpectedCallback, Listeners};
 use crate::clock::{Alarm, ProcessClock, alarm_reached};
 use crate::event::Phase;
 use crate::transport::stream::Connection;
-use crate::transport::{CallbackFault, StartRequest, TransportError};
+use crate::transport::user_change::StartTurn;
+use crate::transport::{CallbackFault, Excused, StartRequest, TransportError};
 
 /// Maximum time between the daemon's answer and its callback.
 // The callback was made first, but the last segment of its handshake may be lost. TCP repeats it after a second.
@@ -50,10 +51,18 @@ pub(super) struct StartProgress<'a> {
     is_restart: bool,
     /// True if such a callback came and an attempt with a listener of its own may succeed.
     pub(super) can_restart: bool,
+    /// Turn to send the command, if the user changes before it.
+    pub(super) turn: Option<StartTurn>,
+    /// Time that is not charged to the connect timeout.
+    pub(super) excused: Excused,
 }
 
 impl<'a> StartProgress<'a> {
-    pub(super) fn new(is_restart: bool, request: &'a mut StartRequest) -> StartProgress<'a> {
+    pub(super) fn new(
+        is_restart: bool,
+        request: &'a mut StartRequest,
+        excused: Excused,
+    ) -> StartProgress<'a> {
         StartProgress {
             phase: Phase::Start,
             answered: None,
@@ -61,6 +70,8 @@ impl<'a> StartProgress<'a> {
             unknown_address: false,
             is_restart,
             can_restart: false,
+            turn: None,
+            excused,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::dial::dial;
 use super::stream::{Connection, ReadResult};
+use super::user_change::UserChanges;
 use super::wrap::{EndMarker, InputMode};
 use super::{
     AttemptError, Budget, CallbackFault, Input, NameResolver, RemoteCommand, Route, StderrMode,
@@ -29,14 +30,17 @@ use attempt::{
 use callback::{CallbackEvent, Caller, ExpectedCallback, Listeners};
 use feed::InputFeed;
 use output::MainStream;
-use wire::{RefusalText, Status};
+use refusal::{protocol_error, refusal};
+use wire::Status;
 
 mod attempt;
 mod callback;
+mod change;
 mod feed;
 #[cfg(test)]
 mod fuzzed;
 pub mod output;
+mod refusal;
 mod session;
 pub mod wire;
 
@@ -53,6 +57,8 @@ pub struct RshOptions {
     pub port: u16,
     /// Command without wrapper.
     pub command: RemoteCommand,
+    /// Change of the user before the command, if there is one.
+    pub user_changes: Option<Arc<UserChanges>>,
     /// True if the command is sent without a wrapper: no end marker, so no exit status.
     pub raw: bool,
     /// Destination of standard error.
@@ -107,9 +113,6 @@ struct SentCommand {
     counted: OnceLock<Vec<u8>>,
 }
 
-/// Maximum time to read the rest of a refusal.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Pause before the next listener is tried when other programs hold every port.
 const LISTENER_RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -155,7 +158,7 @@ impl RshTransport {
     fn sent_command(&self, id: TargetId) -> (Cow<'_, [u8]>, bool) {
         let length = self.input.as_ref().and_then(Input::length);
         // A pipe may end during the run. Later targets then get the form with a known length, without a half-close.
-        let counted = length.filter(|_| self.marker.is_some());
+        let counted = length.filter(|_| self.marker.is_some() && !self.has_password());
         let reads = match (counted, &self.input) {
             (Some(0), _) | (None, None) => InputMode::Nothing,
             (Some(n), _) => InputMode::Bytes(n),
@@ -173,6 +176,12 @@ impl RshTransport {
         (sent_command, counted.is_some())
     }
 
+    /// True if the end of the input is the end of the stream, since sudo may read a line before it.
+    fn has_password(&self) -> bool {
+        let changes = self.options.user_changes.as_ref();
+        changes.is_some_and(|changes| changes.change().has_password())
+    }
+
     /// Returns the command of a target with its wrapper, if there is one.
     fn wrapped(&self, id: TargetId, reads: InputMode) -> Vec<u8> {
         let command = self.options.command.of(id);
@@ -180,7 +189,7 @@ impl RshTransport {
             return command.text.to_owned();
         };
         match self.input.as_ref().and_then(Input::script) {
-            Some(script) => marker.wrap_script(&script),
+            Some(script) => marker.wrap_script(&script, command.user_change),
             None => marker.wrap(command, self.options.stderr == StderrMode::Drop, reads),
         }
     }
@@ -232,6 +241,11 @@ impl RshTransport {
             _ => Some(request.as_slice()),
         };
         if let Some(rest) = rest_of_request {
+            if let Some(changes) = &self.options.user_changes {
+                // Boxed, since few runs need it.
+                let turn = Box::pin(changes.turn(&progress.excused));
+                progress.turn = Some(turn.await?);
+            }
             progress.request.allow().await?;
             let _ = main.write_all(rest).await;
         }
@@ -304,6 +318,8 @@ impl RshTransport {
             lease,
             show_stderr,
             early: rest,
+            decoded: Vec::new(),
+            input_ended: false,
             stream: MainStream::new(decoder),
             failed_input: None,
             feed: match &self.input {
@@ -389,39 +405,6 @@ fn answered_at(asked: Instant, with_output: bool, clock: &ProcessClock) -> Insta
     earliest.clamp(asked, now)
 }
 
-/// Reads the rest of a refusal, up to a maximum size and time.
-async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
-    let mut text = RefusalText::default();
-    text.push(first);
-    let rest = async {
-        while !text.is_complete() && main.is_open() {
-            // A reset may follow the text: a daemon that refuses has often not read the whole request.
-            if main.readable().await.is_err() || main.read(|bytes| text.push(bytes)).is_err() {
-                break;
-            }
-        }
-    };
-    // A timeout is no error: the text read so far is used.
-    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, rest).await;
-    let text = text.into_line();
-    TransportError::Denied {
-        is_temporary: wire::is_temporary(&text),
-        text,
-    }
-}
-
-/// Returns the error for an answer that no rshd sends.
-fn protocol_error(first: u8, rest: &[u8]) -> TransportError {
-    let mut text = RefusalText::default();
-    text.push(&[first]);
-    text.push(rest);
-    TransportError::Protocol {
-        phase: Phase::Start,
-        expected: "a remote shell daemon",
-        text: text.into_line(),
-    }
-}
-
 impl Transport for RshTransport {
     /// Boxed, since the task of a host holds the session several times.
     type Session = Box<RshSession>;
@@ -454,7 +437,8 @@ impl Transport for RshTransport {
         let expected = self.listener(target, route, peer).await;
         let private = expected.as_ref().is_some_and(ExpectedCallback::is_private);
         let (before, clock, begun) = (budget.left(), budget.clock(), Instant::now());
-        let mut progress = StartProgress::new(route.own_listener, &mut route.request);
+        let excused = budget.excused();
+        let mut progress = StartProgress::new(route.own_listener, &mut route.request, excused);
         let start = self.start(id, target, connected, expected, &mut progress, &clock);
         let started = budget.spend(start).await;
         route.phase = progress.phase;
@@ -463,8 +447,16 @@ impl Transport for RshTransport {
         let until_answered = route.answered.map(|at| at - begun);
         *route.facts.start.get_or_insert_default() +=
             charged.min(until_answered.unwrap_or(charged));
+        let turn = progress.turn.take();
         let error = match started {
-            Some(Ok(session)) => return Ok(session),
+            Some(Ok(mut session)) => {
+                if let (Some(changes), Some(turn)) = (&self.options.user_changes, turn) {
+                    let change =
+                        self.change_user(&mut session, changes, turn, target, route, budget);
+                    Box::pin(change).await.map_err(AttemptError::Failed)?;
+                }
+                return Ok(session);
+            }
             Some(Err(StartError::NeedsOwnListener)) => {
                 // The daemon has not got the command. The next attempt follows at once and costs the host no time.
                 route.own_listener = true;

@@ -27,9 +27,13 @@ pub struct RshSession {
     pub(super) show_stderr: bool,
     /// Output that was read together with the daemon's answer.
     pub(super) early: Vec<u8>,
+    /// Output that was read before the start of the command was known.
+    pub(super) decoded: Vec<(Stream, Vec<u8>)>,
     pub(super) stream: MainStream,
     /// Input that is not sent yet.
     pub(super) feed: Option<InputFeed>,
+    /// True if the connection was half-closed before the start of the command.
+    pub(super) input_ended: bool,
     /// Input error, and the time until which the killed command may end.
     pub(super) failed_input: Option<(Arc<InputError>, Instant)>,
 }
@@ -38,7 +42,7 @@ pub struct RshSession {
 const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl RshSession {
-    fn err_is_open(&self) -> bool {
+    pub(super) fn err_is_open(&self) -> bool {
         self.err.as_ref().is_some_and(Connection::is_open)
     }
 
@@ -60,7 +64,7 @@ impl RshSession {
         Ok(())
     }
 
-    fn read_main(&mut self) -> Result<Vec<u8>, TransportError> {
+    pub(super) fn read_main(&mut self) -> Result<Vec<u8>, TransportError> {
         let RshSession {
             main,
             stream,
@@ -93,7 +97,7 @@ impl RshSession {
         )
     }
 
-    fn read_err(&mut self) -> Result<Vec<u8>, TransportError> {
+    pub(super) fn read_err(&mut self) -> Result<Vec<u8>, TransportError> {
         let Some(err) = &mut self.err else {
             return Ok(Vec::new());
         };
@@ -152,7 +156,7 @@ impl RshSession {
         }
     }
 
-    fn take_exit(&mut self) -> Result<RemoteExit, TransportError> {
+    pub(super) fn take_exit(&mut self) -> Result<RemoteExit, TransportError> {
         match self.failed_input.take() {
             // The command was killed for its input. The missing end marker only follows from that.
             Some((error, _)) => Err(TransportError::Input(error)),
@@ -163,6 +167,20 @@ impl RshSession {
 
 impl Session for RshSession {
     async fn pump(&mut self, output: &Output) -> Result<RemoteExit, TransportError> {
+        while let Some((stream, _)) = self.decoded.first() {
+            let is_shown = *stream == Stream::Stdout || self.show_stderr;
+            // The slot comes first, so that a cancelled wait loses nothing.
+            let permit = output.reserve().await;
+            let (stream, data) = self.decoded.remove(0);
+            if is_shown && !data.is_empty() {
+                let target = self.id;
+                permit.send(Chunk {
+                    target,
+                    stream,
+                    data,
+                });
+            }
+        }
         // Input and output must not wait for each other: a command may stop reading until its output is taken.
         let mut found = None;
         while !self.early.is_empty() || self.main.is_open() || self.err_is_open() {
@@ -215,7 +233,7 @@ impl Session for RshSession {
 }
 
 /// Waits until a stream is readable or has ended. Cancel safe.
-async fn readable(
+pub(super) async fn readable(
     early: bool,
     main: &Connection,
     err: Option<&Connection>,

@@ -10,9 +10,9 @@ use super::agent::AgentClient;
 use super::connect::{LoginProgress, lost};
 use super::drive::CallPacer;
 use super::ffi::{Fault, Peer, Signature};
-use super::trials::{TrialTurn, Trials};
 use crate::error_text::with_causes;
 use crate::event::{PasswordUse, Phase};
+use crate::transport::trials::{TrialTurn, Trials};
 use crate::transport::{Excused, TransportError};
 
 /// Supported methods, by their names in the protocol.

@@ -11,6 +11,7 @@ use super::ffi::{Channel, Fault, Peer};
 use super::gate::{Proof, Violation};
 use super::greeting::OtherProtocol;
 use super::pipe::{Pipe, ServerStream, StreamEnd};
+use super::terminal::{self, TerminalRequest};
 use crate::event::Phase;
 use crate::transport::{Budget, Excused, StartRequest, TransportError};
 
@@ -264,6 +265,7 @@ pub(super) async fn exec(
     peer: &mut Peer,
     program: ChannelProgram<'_>,
     environment: &[(String, String)],
+    terminal: Option<&TerminalRequest>,
     request: &mut StartRequest,
 ) -> Result<Channel, TransportError> {
     let refused = |peer: &Peer, fault: Fault| match fault.code {
@@ -292,6 +294,17 @@ pub(super) async fn exec(
             }
             _ => {}
         }
+    }
+    if let (Some(terminal), ChannelProgram::Command(_)) = (terminal, program) {
+        let TerminalRequest { name, size } = terminal;
+        let modes = terminal::MODES;
+        let asked = peer.drive(|peer| peer.request_pty(channel, name, modes, *size));
+        asked.await.map_err(|fault| match fault.code {
+            raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
+                TransportError::denied("the server gives no terminal (PermitTTY)")
+            }
+            _ => lost(peer, Phase::Start, fault),
+        })?;
     }
     request.allow().await?;
     let start = peer.drive(|peer| match program {

@@ -13,13 +13,13 @@ use super::algorithms::Algorithms;
 use super::auth::{Credentials, PASSWORD, log_in};
 use super::connect::{self, ChannelProgram, ConnectFailure, EXCHANGES, LoginProgress};
 use super::pipe::ServerStream;
-use super::session::{SessionState, SshSession, StreamOptions};
-use super::trials::Trials;
+use super::session::{SessionState, SignalWay, SshSession, StreamOptions};
 use crate::clock::ProcessClock;
 use crate::event::{RemoteExit, Stream};
 use crate::reader::Reader;
 use crate::targets::TargetId;
 use crate::transport::output::Output;
+use crate::transport::trials::Trials;
 use crate::transport::{Budget, Session, StartRequest, TransportError};
 
 /// Maximum duration of a session whose server closes when it has sent everything.
@@ -95,7 +95,7 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
     log_in(&mut peer, &credentials, &mut progress).await?;
     let program = ChannelProgram::Command(b"command");
     let request = &mut StartRequest::default();
-    let channel = connect::exec(&mut peer, program, &[], request).await?;
+    let channel = connect::exec(&mut peer, program, &[], None, request).await?;
     let mut session = SshSession {
         id: TargetId(0),
         peer,
@@ -110,6 +110,8 @@ async fn run(stream: net::UnixStream, output: &Output) -> Result<RemoteExit, Tra
         input_ended: false,
         state: SessionState::Running,
         signal: None,
+        early: Vec::new(),
+        signal_way: SignalWay::Request,
     };
     session.pump(output).await
 }

@@ -8,11 +8,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use reserved_ports::{Outgoing, PortLease, PortPool};
 use socket2::SockRef;
 use ssh_files::{AddressFamily, HostConfig, HostNames, KeyHolder, KeyType, SshConfig, rsa_bits};
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use super::dial::dial;
 use super::{
@@ -21,6 +23,7 @@ use super::{
 };
 use crate::event::{Notice, Phase, Stream};
 use crate::targets::{Target, TargetId};
+use crate::transport::user_change::UserChanges;
 use crate::transport::wrap::script_command;
 use auth::{Credentials, LoginKey};
 use config_fault::ConfigFault;
@@ -30,13 +33,14 @@ use jump::JumpSessions;
 use jump_hosts::jump_error;
 use pipe::ServerStream;
 use retries::LoggedInHost;
-use session::{KeepAlive, SessionState, StreamOptions};
+use session::{KeepAlive, SessionState, SignalWay, StreamOptions};
 use setup::SshSetup;
 use trust::TrustDecision;
 
 pub mod agent;
 mod algorithms;
 mod auth;
+mod change;
 pub mod config_fault;
 mod connect;
 mod drive;
@@ -56,14 +60,15 @@ pub mod prompt;
 mod retries;
 mod session;
 mod setup;
+mod terminal;
 #[cfg(test)]
 mod testing;
-mod trials;
 mod trust;
 mod tunnel;
 
 pub use session::SshSession;
 pub use setup::{PasswordSource, SecretSources, SshError};
+pub use terminal::TerminalRequest;
 
 /// Settings that all ssh sessions of a run share.
 #[derive(Debug)]
@@ -74,6 +79,10 @@ pub struct SshOptions {
     pub port: Option<u16>,
     /// Command, which the user's login shell interprets on the host.
     pub command: SshCommand,
+    /// Change of the user before the command, if there is one.
+    pub user_changes: Option<Arc<UserChanges>>,
+    /// Terminal of the command, if it gets one.
+    pub terminal: Option<TerminalRequest>,
     /// Destination of standard error.
     pub stderr: StderrMode,
     /// True if a missing exit status is a success (`--raw`).
@@ -157,7 +166,8 @@ impl SshTransport {
         notes: &mut Vec<Notice>,
     ) -> Result<SshTransport, SshError> {
         if let Some(script) = input.as_ref().and_then(Input::script) {
-            options.command = SshCommand::Same(script_command(&script));
+            let change = options.user_changes.as_deref().map(UserChanges::change);
+            options.command = SshCommand::Same(script_command(&script, change));
         }
         if let Some(command) = input.as_ref().and_then(Input::protocol_command) {
             options.command = SshCommand::Same(command);
@@ -172,6 +182,12 @@ impl SshTransport {
             jumps: JumpSessions::default(),
             exchanges: Semaphore::new(EXCHANGES),
         })
+    }
+
+    /// Returns the password of the login, if there is one.
+    #[must_use]
+    pub fn password(&self) -> Option<&Zeroizing<String>> {
+        self.setup.password.as_ref()
     }
 
     fn host(&self, target: &Target) -> Result<HostConfig, TransportError> {
@@ -354,10 +370,12 @@ impl SshTransport {
                 },
                 raw: self.options.raw,
             },
-            input: self.input.as_ref().map(|input| input.reader(id)),
+            input: None,
             input_ended: false,
             state: SessionState::Running,
             signal: None,
+            early: Vec::new(),
+            signal_way: SignalWay::Request,
         }
     }
 }
@@ -415,11 +433,16 @@ impl Transport for SshTransport {
             Some(name) => ChannelProgram::Subsystem(name),
             None => ChannelProgram::Command(&command),
         };
+        let turn = match &self.options.user_changes {
+            Some(changes) => Some(self.start_turn(changes, budget).await?),
+            None => None,
+        };
         let before = budget.left();
         let start = connect::exec(
             &mut logged_in.peer,
             program,
             &environment,
+            self.options.terminal.as_ref(),
             &mut route.request,
         );
         let started = budget.spend(start).await;
@@ -434,11 +457,18 @@ impl Transport for SshTransport {
         if subsystem.is_some() {
             session.options = session.options.for_subsystem();
         }
+        if let (Some(changes), Some(turn)) = (&self.options.user_changes, turn) {
+            // Boxed: few runs need it, and it would make every host task larger.
+            let change = self.change_user(&mut session, changes, turn, &host, route, budget);
+            Box::pin(change).await.map_err(AttemptError::Failed)?;
+        }
+        session.input = self.input.as_ref().map(|input| input.reader(id));
         Ok(session)
     }
 
     fn has_subsystems(&self, _: &Target) -> bool {
-        true
+        // A subsystem has the rights of the login user.
+        self.options.user_changes.is_none()
     }
 
     fn notices(&self) -> Vec<String> {

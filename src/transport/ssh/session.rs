@@ -22,7 +22,7 @@ use crate::transport::{Output, RemoteSignal, Session, TransportError};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Number of standard error in libssh2.
-const STDERR: i32 = 1;
+pub(super) const STDERR: i32 = 1;
 
 /// Maximum number of reads of one stream before the other one is read.
 const MAX_READS: usize = 16;
@@ -49,6 +49,23 @@ pub struct SshSession {
     pub(super) state: SessionState,
     /// Signal that is not sent yet.
     pub(super) signal: Option<&'static str>,
+    /// Output that was read before the start of the command was known.
+    pub(super) early: Vec<(Stream, Vec<u8>)>,
+    /// Way to send a signal.
+    pub(super) signal_way: SignalWay,
+}
+
+/// Way to send a signal to the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignalWay {
+    /// A request of the protocol: the server sends the signal with the rights of the login user.
+    Request,
+    /// A line of its name on standard input, which a process of the command's own user reads.
+    Line,
+    /// The end of the input. The command is a dialogue of another user, which ends with it.
+    EndOfInput,
+    /// None: the command belongs to another user, and its input is the user's.
+    None,
 }
 
 /// Treatment of the streams and of a missing exit.
@@ -140,7 +157,9 @@ impl SshSession {
     /// Sends the end of the input and a pending signal.
     fn send_pending(&mut self) -> Result<(), TransportError> {
         let Self { peer, channel, .. } = self;
-        if !self.input_ended && self.input.is_none() {
+        // Lines with signals may follow as long as the command runs.
+        let is_open = self.signal_way == SignalWay::Line && self.state == SessionState::Running;
+        if !self.input_ended && self.input.is_none() && !is_open {
             peer.pipe_mut().begin_call();
             let ended = peer.end_input(*channel);
             self.input_ended = ended
@@ -149,12 +168,20 @@ impl SshSession {
         }
         if let Some(name) = self.signal {
             peer.pipe_mut().begin_call();
-            let sent = peer.signal(*channel, name);
-            if sent
-                .map_err(|fault| lost(peer, Phase::Run, fault))?
-                .is_some()
-            {
-                self.signal = None;
+            let sent = match self.signal_way {
+                SignalWay::Line => {
+                    let line = format!("{name}\n");
+                    peer.write(*channel, line.as_bytes())
+                        .map(|sent| sent.map(drop))
+                }
+                _ => peer.signal(*channel, name),
+            };
+            match sent {
+                Ok(None) => {}
+                Ok(Some(())) => self.signal = None,
+                // Whoever reads the lines has ended, so the command has too.
+                Err(fault) if fault.is_of_channel() => self.signal = None,
+                Err(fault) => return Err(lost(peer, Phase::Run, fault)),
             }
         }
         Ok(())
@@ -163,6 +190,23 @@ impl SshSession {
     /// Reads both streams until they are empty or one turn is over; true if there was data.
     async fn read_streams(&mut self, output: &Output) -> Result<bool, TransportError> {
         let mut moved = false;
+        while !self.early.is_empty() {
+            // The slot comes first, so that a cancelled wait loses nothing.
+            let permit = output.reserve().await;
+            let (stream, data) = self.early.remove(0);
+            let stream = match stream {
+                Stream::Stdout => Some(stream),
+                Stream::Stderr => self.options.stderr,
+            };
+            if let (Some(stream), false) = (stream, data.is_empty()) {
+                let target = self.id;
+                permit.send(Chunk {
+                    target,
+                    stream,
+                    data,
+                });
+            }
+        }
         for (number, stream) in [(0, Some(Stream::Stdout)), (STDERR, self.options.stderr)] {
             for _ in 0..MAX_READS {
                 // The slot comes first: a full queue leaves the data in the window, which stops the command.
@@ -191,7 +235,11 @@ impl SshSession {
         dropped.map_err(|fault| lost(peer, Phase::Run, fault))
     }
 
-    fn read(&mut self, number: i32, wanted: bool) -> Result<Option<Vec<u8>>, TransportError> {
+    pub(super) fn read(
+        &mut self,
+        number: i32,
+        wanted: bool,
+    ) -> Result<Option<Vec<u8>>, TransportError> {
         let Self { peer, channel, .. } = self;
         peer.pipe_mut().begin_call();
         // libssh2 returns no more queued data after it knows of the end.
@@ -320,7 +368,7 @@ impl SshSession {
         asked.map_err(|fault| lost(&self.peer, Phase::Run, fault))
     }
 
-    async fn wait_for_exit(&mut self) -> Result<Option<RemoteExit>, TransportError> {
+    pub(super) async fn wait_for_exit(&mut self) -> Result<Option<RemoteExit>, TransportError> {
         let channel = self.channel;
         let mut pacer = CallPacer::default();
         // A command may close its streams and still run and read input, so there is no time limit. After the exit,
@@ -413,6 +461,14 @@ impl Session for SshSession {
     fn signal(&mut self, signal: RemoteSignal) -> bool {
         if matches!(self.state, SessionState::Ended(_)) {
             return false;
+        }
+        match self.signal_way {
+            SignalWay::Request | SignalWay::Line => {}
+            SignalWay::EndOfInput => {
+                self.input = None;
+                return self.send_pending().is_ok();
+            }
+            SignalWay::None => return false,
         }
         let name = match signal {
             RemoteSignal::Term => "TERM",

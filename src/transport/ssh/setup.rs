@@ -16,12 +16,12 @@ use super::algorithms::Supported;
 use super::config_fault::{self, ConfigFault};
 use super::library;
 use super::prompt::{self, PromptError, Secret, SecretPrompt};
-use super::trials::Trials;
 use super::trust::{Trust, TrustError};
 use crate::error_text::with_causes;
 use crate::event::Notice;
 use crate::targets::Target;
 use crate::targets::fold;
+use crate::transport::trials::Trials;
 
 /// Maximum length of the names in the password prompt, in characters.
 const MAX_LIST: usize = 100;

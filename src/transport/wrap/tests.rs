@@ -7,6 +7,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+const MERGED: SshStreams = SshStreams {
+    merged: true,
+    discards_stderr: false,
+    reads: false,
+    has_tty: false,
+};
+
 fn marker() -> EndMarker {
     EndMarker::from_bytes(*b"aabaabaabaabc")
 }
@@ -354,7 +361,10 @@ fn merged_streams_keep_their_order_under_every_login_shell() {
             let mut run = Command::new(shell);
             run.arg("-c").arg(OsString::from_vec(ssh_command(
                 ShellCommand::plain(command.as_bytes()),
-                true,
+                SshStreams {
+                    merged: true,
+                    ..SshStreams::default()
+                },
             )));
             // Login shell of the account, which interprets the command.
             let Ok(ended) = run.env("SHELL", "/bin/sh").output() else {
@@ -395,9 +405,16 @@ fn variables_reach_the_command_under_every_login_shell() {
     let command = ShellCommand {
         text: text.as_bytes(),
         variables: &variables,
+        user_change: None,
     };
     let rsh = marker().wrap(command, false, InputMode::Nothing);
-    let ssh = [false, true].map(|merged| ssh_command(command, merged));
+    let ssh = [false, true].map(|merged| {
+        let streams = SshStreams {
+            merged,
+            ..SshStreams::default()
+        };
+        ssh_command(command, streams)
+    });
     for shell in ["sh", "dash", "bash", "zsh", "ksh93", "csh", "tcsh", "fish"] {
         let run = |line: &[u8]| {
             Command::new(shell)
@@ -433,11 +450,12 @@ fn variables_that_shells_obey_or_protect_change_only_the_command() {
     let command = ShellCommand {
         text: b"/usr/bin/env",
         variables: &variables,
+        user_change: None,
     };
     let lines = [
         marker().wrap(command, false, InputMode::Nothing),
-        ssh_command(command, false),
-        ssh_command(command, true),
+        ssh_command(command, SshStreams::default()),
+        ssh_command(command, MERGED),
     ];
     for line in lines {
         let ended = Command::new("/bin/sh")
@@ -460,6 +478,7 @@ fn variables_cost_few_bytes_and_none_if_there_are_none() {
         let command = ShellCommand {
             text: b"uptime",
             variables,
+            user_change: None,
         };
         EndMarker::wrapped_len(command, false, false)
     };
@@ -476,5 +495,5 @@ fn variables_cost_few_bytes_and_none_if_there_are_none() {
     // rsh-redone takes 1023 bytes.
     assert!(length(&all) - none < 136, "{}", length(&all) - none);
     let plain = ShellCommand::plain(b"uptime");
-    assert_eq!(ssh_command(plain, false), b"uptime");
+    assert_eq!(ssh_command(plain, SshStreams::default()), b"uptime");
 }

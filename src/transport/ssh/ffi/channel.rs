@@ -8,6 +8,7 @@ use std::ffi::{c_char, c_int, c_uint, c_ulong};
 use std::ptr::{null, null_mut};
 
 use libssh2_sys as raw;
+use zeroize::Zeroizing;
 
 use super::{
     Channel, Exit, Fault, OpenFailure, Peer, Queued, Step, c_string,
@@ -100,6 +101,37 @@ impl Peer {
         self.done(code)
     }
 
+    /// Asks for a pseudo-terminal for the command that will be started. `modes` are those of RFC 4254, section 8.
+    pub(crate) fn request_pty(
+        &mut self,
+        channel: Channel,
+        terminal: &str,
+        modes: &[u8],
+        (columns, rows): (u16, u16),
+    ) -> Step<()> {
+        let (Ok(terminal_length), Ok(modes_length)) = (
+            c_uint::try_from(terminal.len()),
+            c_uint::try_from(modes.len()),
+        ) else {
+            return Err(Fault::bad_use("the name of the terminal is too long"));
+        };
+        // SAFETY: the channel is null or lives, and the texts, whose lengths are right, are copied.
+        let code = unsafe {
+            raw::libssh2_channel_request_pty_ex(
+                self.pointer(channel),
+                terminal.as_ptr().cast(),
+                terminal_length,
+                modes.as_ptr().cast(),
+                modes_length,
+                c_int::from(columns),
+                c_int::from(rows),
+                0,
+                0,
+            )
+        };
+        self.done(code)
+    }
+
     /// Starts a command in the channel.
     pub(crate) fn exec(&mut self, channel: Channel, command: &[u8]) -> Step<()> {
         self.start(channel, b"exec", command)
@@ -161,7 +193,7 @@ impl Peer {
         };
         // libssh2 keeps the number of bytes of the first call and reads as many from the next one.
         let begun = begun.take();
-        let bytes = begun.as_deref().unwrap_or(bytes);
+        let bytes = begun.as_ref().map_or(bytes, |begun| begun.as_slice());
         // SAFETY: the channel is null or lives, and the bytes are as many as stated.
         let n = unsafe {
             raw::libssh2_channel_write_ex(
@@ -173,7 +205,8 @@ impl Peer {
         };
         let written = self.count(n);
         if matches!(written, Ok(None)) {
-            self.begun[channel.0] = Some(bytes.into());
+            // It may be a password.
+            self.begun[channel.0] = Some(Zeroizing::new(bytes.to_vec()));
         }
         written
     }

@@ -15,6 +15,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_void};
 
 use libssh2_sys as raw;
 use ssh2::Session;
+use zeroize::Zeroizing;
 
 use super::gate::Violation;
 use super::pipe::Pipe;
@@ -151,7 +152,7 @@ pub(super) struct Peer {
     /// Channels by their number. A freed channel is null.
     channels: Vec<*mut raw::LIBSSH2_CHANNEL>,
     /// For each channel, the bytes of an unfinished write, which libssh2 requires again.
-    begun: Vec<Option<Box<[u8]>>>,
+    begun: Vec<Option<Zeroizing<Vec<u8>>>>,
     /// The host key that the server has proved. `None` before the end of the first key exchange.
     proven_key: Option<Vec<u8>>,
 }

@@ -18,7 +18,7 @@ const MAX_CLOSED: u32 = 3;
 
 /// Trials of a run's password, by remote user.
 #[derive(Debug, Default)]
-pub(super) struct Trials(Mutex<HashMap<String, Arc<AsyncMutex<TrialState>>>>);
+pub(in crate::transport) struct Trials(Mutex<HashMap<String, Arc<AsyncMutex<TrialState>>>>);
 
 /// Answer to the password so far.
 #[derive(Debug, Default)]
@@ -34,7 +34,8 @@ enum TrialState {
 }
 
 /// Turn of a host in a trial.
-pub(super) enum TrialTurn {
+#[derive(Debug)]
+pub(in crate::transport) enum TrialTurn {
     /// The password is right: the host gets it.
     Free,
     /// The host gets the password, and the others wait for its answer.
@@ -44,11 +45,12 @@ pub(super) enum TrialTurn {
 }
 
 /// Turn of the host that tries the password. If it is dropped without an answer, the next host gets the turn.
-pub(super) struct FirstUse(OwnedMutexGuard<TrialState>);
+#[derive(Debug)]
+pub(in crate::transport) struct FirstUse(OwnedMutexGuard<TrialState>);
 
 impl Trials {
     /// Waits until the answer to the user's password is known, or until this host may try it. Cancel safe.
-    pub(super) async fn turn(&self, user: &str) -> TrialTurn {
+    pub(in crate::transport) async fn turn(&self, user: &str) -> TrialTurn {
         let trial = {
             let mut trials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(trials.entry(user.to_owned()).or_default())
@@ -65,21 +67,21 @@ impl Trials {
 
 impl TrialTurn {
     /// Records that the server has accepted the password.
-    pub(super) fn accepted(&mut self) {
+    pub(in crate::transport) fn accepted(&mut self) {
         if let TrialTurn::FirstUse(FirstUse(state)) = self {
             **state = TrialState::Accepted;
         }
     }
 
     /// Records that the server on this host has refused the password.
-    pub(super) fn refused(&mut self, host: &str) {
+    pub(in crate::transport) fn refused(&mut self, host: &str) {
         if let TrialTurn::FirstUse(FirstUse(state)) = self {
             **state = TrialState::Refused(host.to_owned());
         }
     }
 
     /// Records that the server on this host closed the connection after it got the password.
-    pub(super) fn closed(&mut self, host: &str) {
+    pub(in crate::transport) fn closed(&mut self, host: &str) {
         if let TrialTurn::FirstUse(FirstUse(state)) = self {
             **state = match **state {
                 TrialState::Closed(before) if before + 1 >= MAX_CLOSED => {
