@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+mod child;
 mod error;
 mod files;
 mod fold;
