@@ -13,6 +13,7 @@ use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
+mod caution;
 mod journal;
 mod listing;
 pub(crate) mod usage;
@@ -21,6 +22,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use caution::CautionArgs;
 pub use journal::{JournalArgs, TypedLine};
 pub use listing::ListingArgs;
 pub use values::{GenerateArg, OnlyArg, ProtocolArg, StderrArg, WaveSizes, WhenArg};
@@ -519,6 +521,10 @@ pub struct Cli {
         help_heading = "Other modes"
     )]
     pub generate: Option<GenerateArg>,
+
+    /// Options of caution.
+    #[command(flatten)]
+    pub caution: CautionArgs,
 
     /// Options of the journal.
     #[command(flatten)]

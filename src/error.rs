@@ -8,7 +8,7 @@ use crate::cli::usage;
 use crate::config::{ConfigError, ResumeError};
 use crate::copy::SnapshotError;
 use crate::journal::{JournalFault, ReadFault};
-use crate::targets::{Diagnostic, RSH_PORT, TargetError, group_help, help};
+use crate::targets::{Diagnostic, DownError, RSH_PORT, TargetError, group_help, help};
 use nodeset::Fault;
 
 /// A set-up error. The program ends with status 2 before any connection.
@@ -76,6 +76,15 @@ pub enum Error {
     /// The targets are wrong.
     #[error(transparent)]
     Targets(#[from] TargetError),
+    /// The hosts that are down are unknown.
+    #[error(transparent)]
+    Down(#[from] DownError),
+    /// `--skip-down` leaves out every target.
+    #[error("no targets: all are left out by --skip-down: {targets}")]
+    AllDown {
+        /// The targets with their states.
+        targets: String,
+    },
     /// Groups cannot be read.
     #[error(transparent)]
     Groups(#[from] nodeset::GroupError),
@@ -313,6 +322,8 @@ impl Error {
             }
             Error::NoPorts { .. } => Some("mrsh --ports lists the ports".to_owned()),
             Error::TooFewPorts { .. } => Some("use --stderr merge, or a larger range".to_owned()),
+            Error::Down(error) => Some(error.help().to_owned()),
+            Error::AllDown { .. } => Some("without --skip-down, all hosts are tried".to_owned()),
             Error::Groups(error) => group_help(error),
             Error::Group(fault) => help(fault),
             Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),

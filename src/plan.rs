@@ -22,7 +22,7 @@ use crate::copy::fetch::{DESCRIPTORS_PER_FETCH, FetchSpec};
 use crate::error::Error;
 use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
-use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::output::{Colors, GatherSpec, LeftOutTarget, ReportSpec, RunInfo, Terminals};
 use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
@@ -30,6 +30,7 @@ use crate::transport::input::InputLimits;
 use crate::transport::{RemoteCommand, StderrMode};
 
 mod copy;
+mod down;
 mod fetch;
 mod journal;
 mod output;
@@ -186,7 +187,7 @@ impl Plan {
             return Err(Error::OneStandardInput);
         }
         let report = output::spec(&cli, terminals)?;
-        let targets = match targets_of(&cli, &groups, resumed.as_ref()) {
+        let (targets, left_out) = match targets_of(&cli, &groups, resumed.as_ref()) {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
                 return Ok(Plan::NoTargets(reason));
             }
@@ -233,6 +234,7 @@ impl Plan {
             raw: cli.raw,
             stdin: cli.stdin,
             demo: cli.demo,
+            left_out,
         };
         let copy = copy::decide(&cli, &info, transports.exec.is_some())?;
         let mut notices = notices(&groups);
@@ -271,14 +273,15 @@ impl Plan {
     }
 }
 
-/// Returns the targets of a run: those that are left of a known one, or those that the command line names.
+/// Returns the targets of a run: those that are left of a known one, or those that the command line names. The second
+/// list has those that are left out.
 fn targets_of(
     cli: &Cli,
     groups: &Groups,
     resumed: Option<&ResumedRun>,
-) -> Result<Arc<[Target]>, Error> {
+) -> Result<(Arc<[Target]>, Vec<LeftOutTarget>), Error> {
     match resumed {
-        Some(run) => Ok(run.targets()),
+        Some(run) => Ok((run.targets(), Vec::new())),
         None => targets::of_run(cli, groups),
     }
 }
@@ -323,7 +326,7 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, 
     let words = targets::expressions(cli)?;
     let targets = match targets::select(cli, groups, Some(&words)) {
         Err(Error::Targets(error)) if error.is_empty_result() => Selection::empty(),
-        targets => targets?,
+        targets => targets?.0,
     };
     let parts = cli.listing.split.map_or(1, NonZeroUsize::get);
     let listing = Listing::of_targets(targets, form, parts, groups, limits)?;

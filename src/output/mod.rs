@@ -51,7 +51,7 @@ pub use failed_to::FailedTo;
 pub use files::{FilesSpec, host_names};
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
-pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
+pub use info::{Endpoint, LeftOutTarget, ResolvedEndpoint, RunInfo};
 pub use label::{LabelField, LabelFormat};
 pub use output_path::{make_directory, open_directory, open_private};
 pub use summary::{SummaryLevel, left_running, may_be_running};

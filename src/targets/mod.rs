@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 mod child;
+mod down;
 mod error;
 mod files;
 mod fold;
@@ -29,6 +30,7 @@ mod word;
 #[cfg(test)]
 mod tests;
 
+pub use down::{DownError, DownHosts, DownSource, HostState};
 pub use error::{Diagnostic, Origin, TargetError};
 pub use fold::fold;
 pub(crate) use help::{group_help, help};

@@ -5,8 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::Terminals;
 use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
+use super::super::{LeftOutTarget, Terminals};
 use super::*;
 use crate::event::CancelReason;
 use crate::event::{Copied, Facts, LeftRunning, Phase, RemoteExit, Side};
@@ -152,7 +152,12 @@ fn every_record_fits_the_schema() {
         max_failures: Some(Share::Percent(10)),
         batch: vec![Share::Percent(50)],
     };
+    info.left_out = vec![LeftOutTarget {
+        label: "c".into(),
+        state: "down",
+    }];
     let lines = written_lines(info, &everything(), Terminals::default());
+    assert!(lines.contains(r#""left_out":[{"label":"c","state":"down"}]"#));
     let schema = schema();
     for record in records(&lines) {
         if let Err(error) = schema.validate(&record) {

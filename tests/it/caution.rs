@@ -1,0 +1,3 @@
+//! The options of caution: `--skip-down`.
+
+mod skip_down;
