@@ -85,6 +85,17 @@ pub enum Error {
         /// The targets with their states.
         targets: String,
     },
+    /// There is no terminal for the question of `--confirm`.
+    #[error(
+        "cannot ask before the run (--confirm): there is no terminal; it has {targets} targets"
+    )]
+    NoTerminal {
+        /// Number of targets.
+        targets: usize,
+    },
+    /// A pause without waves.
+    #[error("cannot use --pause: the run has no waves")]
+    PauseWithoutBatch,
     /// Groups cannot be read.
     #[error(transparent)]
     Groups(#[from] nodeset::GroupError),
@@ -294,7 +305,8 @@ impl Error {
             } => Some("start the run again, with --journal".to_owned()),
             Error::OtherDirectory { directory } => Some(format!("cd {}", directory.display())),
             Error::Resume(ResumeError::Option { .. }) => Some(
-                "options of output, -i, -j, -t, --rate, --retries, --deadline and -n may be given"
+                "options of output, -i, -j, -t, --rate, --retries, --deadline, --confirm, --pause and -n may be \
+                 given"
                     .to_owned(),
             ),
             Error::Resume(ResumeError::Command { .. }) => {
@@ -324,6 +336,10 @@ impl Error {
             Error::TooFewPorts { .. } => Some("use --stderr merge, or a larger range".to_owned()),
             Error::Down(error) => Some(error.help().to_owned()),
             Error::AllDown { .. } => Some("without --skip-down, all hosts are tried".to_owned()),
+            Error::NoTerminal { .. } => {
+                Some("--no-confirm runs without a question".to_owned())
+            }
+            Error::PauseWithoutBatch => Some("--batch SIZES makes waves".to_owned()),
             Error::Groups(error) => group_help(error),
             Error::Group(fault) => help(fault),
             Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),

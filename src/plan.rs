@@ -23,12 +23,13 @@ use crate::error::Error;
 use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
 use crate::output::{Colors, GatherSpec, LeftOutTarget, ReportSpec, RunInfo, Terminals};
-use crate::run::signal::SignalKeys;
+use crate::run::signal::{PauseInput, SignalKeys};
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
 use crate::transport::input::InputLimits;
 use crate::transport::{RemoteCommand, StderrMode};
 
+mod caution;
 mod copy;
 mod down;
 mod fetch;
@@ -105,8 +106,14 @@ pub struct RunPlan {
     pub fetch: Option<FetchSpec>,
     /// The journal, if the run has one.
     pub journal: Option<JournalPlan>,
+    /// True if the user is asked before the run.
+    pub confirm: bool,
+    /// Words for a run that a wave has ended: the way to go on with the others.
+    pub go_on: String,
     /// Meaning of ^C and ^\.
     pub keys: SignalKeys,
+    /// Input of the user in the pauses between waves, if there are pauses.
+    pub pause: Option<PauseInput>,
     /// Limits of the spool for standard input, if the commands read it.
     pub stdin: Option<InputLimits>,
     /// True if the plan is only printed (`-n`).
@@ -236,6 +243,7 @@ impl Plan {
             demo: cli.demo,
             left_out,
         };
+        let confirm = caution::asks(&cli, targets.len())?;
         let copy = copy::decide(&cli, &info, transports.exec.is_some())?;
         let mut notices = notices(&groups);
         notices.extend(copy.as_ref().and_then(copy::notice));
@@ -258,7 +266,10 @@ impl Plan {
             copy,
             fetch,
             journal,
+            confirm,
+            go_on: caution::go_on(&cli),
             keys: cli.keys,
+            pause: caution::pause_input(&cli, terminals),
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,

@@ -80,6 +80,8 @@ pub enum ReasonRecord {
     JournalFailed,
     /// Too many targets failed.
     Failures,
+    /// The user ended the run at a pause.
+    Declined,
     /// `--deadline` ended.
     Deadline,
     /// A signal ended the run.
@@ -95,6 +97,7 @@ impl From<CancelReason> for ReasonRecord {
             CancelReason::ReportFailed => ReasonRecord::ReportFailed,
             CancelReason::JournalFailed => ReasonRecord::JournalFailed,
             CancelReason::Failures => ReasonRecord::Failures,
+            CancelReason::Declined => ReasonRecord::Declined,
             CancelReason::Deadline => ReasonRecord::Deadline,
             CancelReason::Signal(signal) => ReasonRecord::Signal { signal },
         }

@@ -55,6 +55,7 @@ pub use info::{Endpoint, LeftOutTarget, ResolvedEndpoint, RunInfo};
 pub use label::{LabelField, LabelFormat};
 pub use output_path::{make_directory, open_directory, open_private};
 pub use summary::{SummaryLevel, left_running, may_be_running};
+pub use terminal::visible;
 
 use failed_to::FailedList;
 use files::Files;

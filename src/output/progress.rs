@@ -251,7 +251,7 @@ impl Reporter for Progress {
                 }
             }
             Event::PortWaits(count) => self.for_ports = *count,
-            Event::Output(_) | Event::State { .. } | Event::Notice(_) => {}
+            Event::Output(_) | Event::State { .. } | Event::Notice(_) | Event::Paused(_) => {}
         }
         Ok(())
     }

@@ -136,6 +136,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "confirm",
+        &["error", "exit", "messages", "output", "plan", "targets"],
+    ),
+    (
         "resume",
         &[
             "cli", "config", "error", "event", "exit", "help", "journal", "messages", "output",
@@ -168,6 +172,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "cli",
             "complete",
             "config",
+            "confirm",
             "dry_run",
             "error",
             "exit",
