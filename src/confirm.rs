@@ -42,7 +42,7 @@ enum Answer {
 pub(crate) fn ask(plan: &RunPlan) -> Result<Option<ExitStatus>, Error> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let terminal = terminal.map_err(|_| Error::NoTerminal {
-        targets: plan.info.targets.len(),
+        hosts: hosts(plan.info.targets.len()),
     })?;
     let files = [
         plan.copy.as_ref().map(|copy| ("copy", copy.summary())),
@@ -63,10 +63,7 @@ pub(crate) fn ask(plan: &RunPlan) -> Result<Option<ExitStatus>, Error> {
 /// Returns the question. Names and commands come from files that others may have written.
 fn question(info: &RunInfo, files: impl Iterator<Item = (&'static str, String)>) -> String {
     let labels = info.targets.iter().map(|target| &*target.label);
-    let count = match info.targets.len() {
-        1 => "1 host".to_owned(),
-        count => format!("{count} hosts"),
-    };
+    let count = hosts(info.targets.len());
     let mut text = format!("mrsh: {count}: {}\n", shown(fold(labels).as_bytes()));
     if !info.command.is_empty() {
         text.push_str(&format!("  command: {}\n", shown(&info.command)));
@@ -79,6 +76,13 @@ fn question(info: &RunInfo, files: impl Iterator<Item = (&'static str, String)>)
     }
     text.push_str("go on? [y/N] ");
     text
+}
+
+fn hosts(count: usize) -> String {
+    match count {
+        1 => "1 host".to_owned(),
+        count => format!("{count} hosts"),
+    }
 }
 
 /// Returns a text on one line, without characters that the terminal obeys, and cut if it is long.

@@ -86,12 +86,10 @@ pub enum Error {
         targets: String,
     },
     /// There is no terminal for the question of `--confirm`.
-    #[error(
-        "cannot ask before the run (--confirm): there is no terminal; it has {targets} targets"
-    )]
+    #[error("cannot ask before the run on {hosts} (--confirm): there is no terminal")]
     NoTerminal {
-        /// Number of targets.
-        targets: usize,
+        /// Number of hosts, in words.
+        hosts: String,
     },
     /// A pause without waves.
     #[error("cannot use --pause: the run has no waves")]
