@@ -13,6 +13,7 @@ use crate::run::signal::SignalKeys;
 use crate::targets::{Network, TransportKind};
 use crate::transport::StderrMode;
 
+mod caution;
 mod env;
 mod journal;
 mod listing;
@@ -24,6 +25,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use caution::CautionArgs;
 pub use env::EnvArgs;
 pub use journal::{JournalArgs, TypedLine};
 pub use listing::ListingArgs;
@@ -534,6 +536,10 @@ pub struct Cli {
     /// Options of the change of the user.
     #[command(flatten)]
     pub user_change: UserChangeArgs,
+
+    /// Options of caution.
+    #[command(flatten)]
+    pub caution: CautionArgs,
 
     /// Options of the journal.
     #[command(flatten)]

@@ -195,6 +195,11 @@ impl Alarm {
             tokio::time::sleep(left).await;
         }
     }
+
+    /// Moves the due time into the future, for time that the alarm does not count.
+    pub fn postpone(&mut self, time: Duration) {
+        self.due = self.due.saturating_add(time);
+    }
 }
 
 /// Moves a paused clock without running any other task, as if this process had no CPU.

@@ -7,6 +7,7 @@
 //! command line. A stronger source replaces the value of a weaker one. The options that name targets are replaced
 //! together, so that `-w` is not added to the hosts of a file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::cli::{Cli, TypedLine};
+use crate::cli::{Cli, TypedLine, time};
 use crate::targets::Diagnostic;
 use crate::targets::groups::OwnGroup;
 use crate::targets::suggest::nearest;
@@ -72,6 +73,9 @@ pub(crate) const LISTINGS: [&str; 5] = ["count", "expand", "fold", "list", "regr
 
 /// Names of values that are numbers, times or sizes.
 const NUMBERS: [&str; 7] = ["N", "N|N%", "PORTS", "RANGES", "SIZE", "SIZES", "TIME"];
+
+/// Options with an optional value. As for a switch, there is an option that takes them back.
+const OPTIONAL: [&str; 2] = ["confirm", "pause"];
 
 /// Environment variables and the options that they set, from weak to strong. `WCOLL` is a variable of pdsh.
 const VARIABLES: [(&str, &str); 4] = [
@@ -217,6 +221,7 @@ impl Config {
         all.extend(rest);
         let matches = parse(&all)?;
         let mut cli = Cli::from_arg_matches(&matches).map_err(Box::new)?;
+        cli.caution.pause_typed = is_typed(&command, &typed, "pause");
         if cli.journal.journal.is_some() {
             let (options, command) = resume::split(&all[1..], &matches);
             cli.journal.line = TypedLine {
@@ -285,7 +290,7 @@ pub(crate) fn command() -> Command {
     });
     let switches: Vec<(String, String)> = command
         .get_arguments()
-        .filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue))
+        .filter(|arg| has_opposite(arg))
         .filter_map(|arg| Some((arg.get_id().to_string(), arg.get_long()?.to_owned())))
         .filter(|(_, long)| !NOT_KEYS.contains(&long.as_str()))
         // --label FORMAT already switches --no-label off.
@@ -306,6 +311,12 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// True for an option that another one takes back.
+fn has_opposite(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue)
+        || arg.get_long().is_some_and(|long| OPTIONAL.contains(&long))
+}
+
 /// Returns the switch that switches this one off: `no-gather` for `gather`.
 fn opposite(key: &str) -> String {
     match key.strip_prefix("no-") {
@@ -316,19 +327,48 @@ fn opposite(key: &str) -> String {
 
 fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
     let command = command();
+    let args = with_joined_pause(&command, args);
     let mut matches = command
         .clone()
-        .try_get_matches_from(args)
+        .try_get_matches_from(&*args)
         .map_err(Box::new)?;
     // The words of a listing are no command with options of its own, so options may stand among them.
     let lists = LISTINGS.iter().any(|id| matches.get_flag(id));
     if lists && matches.contains_id("command") {
         matches = command
             .mut_arg("command", |words| words.trailing_var_arg(false))
-            .try_get_matches_from(args)
+            .try_get_matches_from(&*args)
             .map_err(Box::new)?;
     }
     Ok(matches)
+}
+
+/// Joins `--pause` with a time that follows it as a word of its own. clap cannot do that: it would take any word there
+/// for the value, also the first one of COMMAND.
+fn with_joined_pause<'a>(command: &Command, args: &'a [OsString]) -> Cow<'a, [OsString]> {
+    let mut args = Cow::Borrowed(args);
+    let mut from = 0;
+    while let Some(at) = (from..args.len()).find(|&at| is_pause_before_time(&args[at..])) {
+        // The options behind the time are not read yet, so their rules may seem to be broken.
+        let lenient = command.clone().ignore_errors(true);
+        let words = lenient
+            .try_get_matches_from(&*args)
+            .ok()
+            .and_then(|matches| Some(matches.get_raw("command")?.count()));
+        if words.is_some_and(|words| args.len() - words == at + 1) {
+            let time = args.to_mut().remove(at + 1);
+            args.to_mut()[at] = option("pause", &time);
+        }
+        from = at + 1;
+    }
+    args
+}
+
+fn is_pause_before_time(words: &[OsString]) -> bool {
+    let [pause, value, ..] = words else {
+        return false;
+    };
+    pause == "--pause" && value.to_str().is_some_and(|text| time(text).is_ok())
 }
 
 /// Returns the settings for options that the command line does not have.
@@ -498,9 +538,8 @@ fn id<'a>(command: &'a Command, key: &str) -> &'a str {
 /// Returns true if an option, or the one that switches it off, was typed.
 fn is_typed(command: &Command, matches: &ArgMatches, key: &str) -> bool {
     let was_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let switch =
-        argument(command, key).is_some_and(|arg| matches!(arg.get_action(), ArgAction::SetTrue));
-    was_typed(id(command, key)) || switch && was_typed(&opposite(key))
+    let is_taken_back = argument(command, key).is_some_and(has_opposite);
+    was_typed(id(command, key)) || is_taken_back && was_typed(&opposite(key))
 }
 
 /// Returns the long options that a file can set.

@@ -13,7 +13,7 @@ use crate::clock::ProcessClock;
 use crate::error_text::{plain, printable};
 use crate::output::{Endpoint, RunInfo};
 use crate::plan::RunPlan;
-use crate::policy::Policy;
+use crate::policy::{Pause, Policy};
 use crate::run::descriptors::{Descriptors, descriptors};
 use crate::targets::TransportKind;
 use crate::targets::fold;
@@ -49,9 +49,15 @@ pub fn describe(plan: &RunPlan) -> io::Result<(String, bool)> {
     text.push_str(&failures(&plan.info, &found));
     let descriptors = descriptors(plan.info.fanout, plan.descriptors_per_host);
     text.push_str(&needs(&plan.info, &source_ports(plan), descriptors));
+    if let Some(plan) = &plan.user_change {
+        let _ = writeln!(text, "as: {}", plan.change.summary());
+    }
     if let Some(script) = &plan.script {
         let summary = printable(&script.summary());
         let _ = writeln!(text, "script: {summary}");
+    }
+    if plan.confirm {
+        text.push_str("confirmation: asked for on the terminal\n");
     }
     if let Some(copy) = &plan.copy {
         let summary = printable(&copy.summary());
@@ -251,6 +257,10 @@ fn rules(policy: &Policy) -> String {
             .idle_timeout
             .map(|time| format!("idle timeout: {}", seconds(time))),
         (policy.retries > 0).then(|| format!("retries: {}", policy.retries)),
+        policy.pause.map(|pause| match pause {
+            Pause::Ask => "pause between waves: until an answer".to_owned(),
+            Pause::For(time) => format!("pause between waves: {}", seconds(time)),
+        }),
         policy.rate.map(|rate| format!("rate: {rate} per second")),
         policy
             .max_failures

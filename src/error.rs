@@ -9,7 +9,7 @@ use crate::config::{ConfigError, ResumeError};
 use crate::copy::SnapshotError;
 use crate::journal::{JournalFault, ReadFault};
 use crate::script::ScriptFault;
-use crate::targets::{Diagnostic, RSH_PORT, TargetError, group_help, help};
+use crate::targets::{Diagnostic, DownError, RSH_PORT, TargetError, group_help, help};
 use nodeset::Fault;
 
 /// A set-up error. The program ends with status 2 before any connection.
@@ -118,6 +118,24 @@ pub enum Error {
     /// The targets are wrong.
     #[error(transparent)]
     Targets(#[from] TargetError),
+    /// The hosts that are down are unknown.
+    #[error(transparent)]
+    Down(#[from] DownError),
+    /// `--skip-down` leaves out every target.
+    #[error("no targets: all are left out by --skip-down: {targets}")]
+    AllDown {
+        /// The targets with their states.
+        targets: String,
+    },
+    /// There is no terminal for the question of `--confirm`.
+    #[error("cannot ask before the run on {hosts} (--confirm): there is no terminal")]
+    NoTerminal {
+        /// Number of hosts, in words.
+        hosts: String,
+    },
+    /// A pause without waves.
+    #[error("cannot use --pause: the run has no waves")]
+    PauseWithoutBatch,
     /// Groups cannot be read.
     #[error(transparent)]
     Groups(#[from] nodeset::GroupError),
@@ -362,7 +380,8 @@ impl Error {
             } => Some("start the run again, with --journal".to_owned()),
             Error::OtherDirectory { directory } => Some(format!("cd {}", directory.display())),
             Error::Resume(ResumeError::Option { .. }) => Some(
-                "options of output, -i, -j, -t, --rate, --retries, --deadline and -n may be given"
+                "options of output, -i, -j, -t, --rate, --retries, --deadline, --confirm, --pause and -n may be \
+                 given"
                     .to_owned(),
             ),
             Error::Resume(ResumeError::Command { .. }) => {
@@ -415,6 +434,12 @@ impl Error {
             }
             Error::NoPorts { .. } => Some("mrsh --ports lists the ports".to_owned()),
             Error::TooFewPorts { .. } => Some("use --stderr merge, or a larger range".to_owned()),
+            Error::Down(error) => Some(error.help().to_owned()),
+            Error::AllDown { .. } => Some("without --skip-down, all hosts are tried".to_owned()),
+            Error::NoTerminal { .. } => {
+                Some("--no-confirm runs without a question".to_owned())
+            }
+            Error::PauseWithoutBatch => Some("--batch SIZES makes waves".to_owned()),
             Error::Groups(error) => group_help(error),
             Error::Group(fault) => help(fault),
             Error::Inventory { label, .. } => Some(format!("leave it out with -x {label}")),

@@ -62,6 +62,8 @@ pub enum Event {
     PortWaits(usize),
     /// A message about the run that is not a result.
     Notice(Notice),
+    /// The run waits between two waves. One line, which every user gets, because it says how the run goes on.
+    Paused(String),
 }
 
 /// A message about the run that is not a result.
@@ -121,6 +123,8 @@ pub enum CancelReason {
     ReportFailed,
     /// Too many targets failed: those in progress went on, and no other was started.
     Failures,
+    /// The user ended the run at a pause between waves.
+    Declined,
     /// The time for the whole run ended.
     Deadline,
     /// The journal cannot be written: those in progress went on, and no other was started.

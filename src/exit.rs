@@ -6,7 +6,7 @@
 //! | 1 | the command failed on some host, and every host was reached |
 //! | 2 | wrong usage, configuration, set-up or password for sudo: nothing was run; or the journal kept hosts from their start |
 //! | 3 | some host could not be reached, timed out or was lost; others may have failed as well |
-//! | 4 | stopped early, by failures or the deadline, before every host had ended; or the reports could not be written |
+//! | 4 | stopped early, by failures, the deadline or an answer, before every host had ended; or no complete reports |
 //! | a signal | the program dies of the signal that stopped it, and of SIGPIPE if nobody reads its output |
 //!
 //! `--gather-stdin`: 1 means that lines of the input named no host, and 4 that the input could not be read or the
@@ -44,7 +44,7 @@ enum RunResult {
     Unread,
     /// The reports cannot be written.
     ReportFailed,
-    /// The deadline or too many failures kept hosts from their end or their start.
+    /// The deadline, too many failures or the user kept hosts from their end or their start.
     StoppedEarly,
     /// Hosts could not be reached, timed out or were lost.
     Unreached,
@@ -144,7 +144,12 @@ fn run_result(stats: &RunStats, report: Result<(), &io::Error>) -> RunResult {
         // The counts decide: all hosts may have ended in spite of the cancellation.
         (
             None
-            | Some(CancelReason::Failures | CancelReason::Deadline | CancelReason::PasswordRefused),
+            | Some(
+                CancelReason::Failures
+                | CancelReason::Declined
+                | CancelReason::Deadline
+                | CancelReason::PasswordRefused,
+            ),
             Ok(()),
         ) => {}
     }
@@ -244,7 +249,11 @@ mod tests {
 
     #[test]
     fn a_cancellation_counts_only_if_it_kept_hosts_from_their_end() {
-        for cancel in [CancelReason::Failures, CancelReason::Deadline] {
+        for cancel in [
+            CancelReason::Failures,
+            CancelReason::Declined,
+            CancelReason::Deadline,
+        ] {
             let of = |counts, flag| {
                 let stats = RunStats {
                     cancel: Some(cancel),

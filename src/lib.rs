@@ -17,6 +17,7 @@ mod cli;
 mod clock;
 mod complete;
 mod config;
+mod confirm;
 mod copy;
 mod dry_run;
 mod error;

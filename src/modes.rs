@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::cli::Cli;
 use crate::complete;
 use crate::config::Config;
+use crate::confirm;
 use crate::dry_run;
 use crate::error::Error;
 use crate::exit::ExitStatus;
@@ -84,7 +85,15 @@ fn carry_out(plan: Plan) -> Result<ExitStatus, Error> {
             Ok(ExitStatus::SUCCESS)
         }
         Plan::Run(plan) if plan.dry => print_plan(&plan),
-        Plan::Run(plan) => setup::run(*plan),
+        Plan::Run(plan) => {
+            // Before passwords are asked for, and before anything is made or contacted.
+            if plan.confirm
+                && let Some(status) = confirm::ask(&plan)?
+            {
+                return Ok(status);
+            }
+            setup::run(*plan)
+        }
     }
 }
 

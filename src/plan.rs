@@ -22,15 +22,17 @@ use crate::copy::fetch::{DESCRIPTORS_PER_FETCH, FetchSpec};
 use crate::error::Error;
 use crate::event::Notice;
 use crate::listing::{Listing, ListingForm};
-use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
+use crate::output::{Colors, GatherSpec, LeftOutTarget, ReportSpec, RunInfo, Terminals};
 use crate::random;
-use crate::run::signal::SignalKeys;
+use crate::run::signal::{PauseInput, SignalKeys};
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
 use crate::transport::input::InputLimits;
 use crate::transport::{RemoteCommand, StderrMode};
 
+mod caution;
 mod copy;
+mod down;
 mod fetch;
 mod journal;
 mod output;
@@ -114,8 +116,14 @@ pub struct RunPlan {
     pub script: Option<ScriptPlan>,
     /// The journal, if the run has one.
     pub journal: Option<JournalPlan>,
+    /// True if the user is asked before the run.
+    pub confirm: bool,
+    /// Words for a run that a wave has ended: the way to go on with the others.
+    pub go_on: String,
     /// Meaning of ^C and ^\.
     pub keys: SignalKeys,
+    /// Input of the user in the pauses between waves, if there are pauses.
+    pub pause: Option<PauseInput>,
     /// Limits of the spool for standard input, if the commands read it.
     pub stdin: Option<InputLimits>,
     /// True if the plan is only printed (`-n`).
@@ -198,7 +206,7 @@ impl Plan {
             return Err(Error::OneStandardInput);
         }
         let mut report = output::spec(&cli, terminals)?;
-        let targets = match targets_of(&cli, &groups, resumed.as_ref()) {
+        let (targets, left_out) = match targets_of(&cli, &groups, resumed.as_ref()) {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
                 return Ok(Plan::NoTargets(reason));
             }
@@ -256,7 +264,9 @@ impl Plan {
             raw: cli.raw,
             stdin: cli.stdin,
             demo: cli.demo,
+            left_out,
         };
+        let confirm = caution::asks(&cli, info.targets.len())?;
         report.files = output::files(&cli, &info)?;
         let variables = variables::decide(&cli, &info, script.as_ref())?;
         let text = match &script {
@@ -300,7 +310,10 @@ impl Plan {
             fetch,
             script,
             journal,
+            confirm,
+            go_on: caution::go_on(&cli),
             keys: cli.keys,
+            pause: caution::pause_input(&cli, terminals),
             stdin: cli.stdin.then_some(InputLimits {
                 memory: INPUT_MEMORY,
                 spool: cli.stdin_spool as u64,
@@ -315,14 +328,15 @@ impl Plan {
     }
 }
 
-/// Returns the targets of a run: those that are left of a known one, or those that the command line names.
+/// Returns the targets of a run: those that are left of a known one, or those that the command line names. The second
+/// list has those that are left out.
 fn targets_of(
     cli: &Cli,
     groups: &Groups,
     resumed: Option<&ResumedRun>,
-) -> Result<Arc<[Target]>, Error> {
+) -> Result<(Arc<[Target]>, Vec<LeftOutTarget>), Error> {
     match resumed {
-        Some(run) => Ok(run.targets()),
+        Some(run) => Ok((run.targets(), Vec::new())),
         None => targets::of_run(cli, groups),
     }
 }
@@ -367,7 +381,7 @@ fn listing(cli: &Cli, groups: &Groups) -> Result<Option<(Listing, Vec<Error>)>, 
     let words = targets::expressions(cli)?;
     let targets = match targets::select(cli, groups, Some(&words)) {
         Err(Error::Targets(error)) if error.is_empty_result() => Selection::empty(),
-        targets => targets?,
+        targets => targets?.0,
     };
     let parts = cli.listing.split.map_or(1, NonZeroUsize::get);
     let listing = Listing::of_targets(targets, form, parts, groups, limits)?;

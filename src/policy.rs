@@ -24,6 +24,17 @@ pub struct Policy {
     pub max_failures: Option<Share>,
     /// Sizes of the waves. The last size repeats. Empty means one wave.
     pub batch: Vec<Share>,
+    /// Pause between two waves.
+    pub pause: Option<Pause>,
+}
+
+/// End of a pause between two waves. A request of the user ends either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Only a request of the user ends it.
+    Ask,
+    /// It ends after this time.
+    For(Duration),
 }
 
 impl Default for Policy {
@@ -37,6 +48,7 @@ impl Default for Policy {
             rate: None,
             max_failures: None,
             batch: Vec::new(),
+            pause: None,
         }
     }
 }

@@ -124,12 +124,13 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         notices,
         reader,
         details: plan.report.verbose,
+        go_on: plan.go_on,
         say: Some(print_message_on_thread),
         report_failed,
     };
     let (stats, journal) = runtime.block_on(async {
-        let signals =
-            SignalSource::system(plan.keys).map_err(Error::system("take over signals"))?;
+        let signals = SignalSource::system(plan.keys, plan.pause)
+            .map_err(Error::system("take over signals"))?;
         if let Some(input) = input {
             input.look_ahead().await.map_err(Error::Input)?;
         }

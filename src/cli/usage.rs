@@ -13,8 +13,8 @@ Exit status:
   1  it failed on some host
   2  wrong usage or set-up; nothing was run. Or the journal is not writable
   3  some host could not be reached, timed out or was lost
-  4  stopped early, by --deadline or after failures, or a report could not be
-     written
+  4  stopped early, by --deadline, by an answer or after failures, or a report
+     could not be written
 A run that a signal ends dies of that signal. See -S for the remote commands' own statuses.
 
 A TIME is in seconds, or has units: 500ms, 30s, 2m, 1h30m. A SIZE is in bytes, or has a unit: 500K, 16M, 1.5G.

@@ -12,14 +12,18 @@ use crate::cli::Cli;
 
 /// Options that the line of `--resume` may have beside those of output.
 // They change neither what runs nor where. Passwords are not in the journal.
-const ALLOWED: [&str; 15] = [
+const ALLOWED: [&str; 19] = [
+    "confirm",
     "connect-timeout",
     "deadline",
     "dry-run",
     "failed",
     "jobs",
+    "no-confirm",
+    "no-pause",
     "password",
     "password-fd",
+    "pause",
     "rate",
     "resume",
     "retries",
@@ -216,6 +220,18 @@ mod tests {
         let cli = resume("-w a -b -o out", "--no-gather -o new").unwrap();
         assert!(!cli.gather);
         assert_eq!(cli.output_dir.unwrap().to_str(), Some("new"));
+    }
+
+    #[test]
+    fn the_question_and_the_pause_replace_those_of_the_journal() {
+        let recorded = "-w a --batch 1 --confirm=0 --pause=ask";
+        let caution = |typed| resume(recorded, typed).unwrap().caution;
+        assert!(caution("").asks_for(1) && caution("").pause().is_some());
+        assert!(!caution("--no-confirm").asks_for(1));
+        assert!(caution("--no-pause").pause().is_none());
+        assert!(!caution("--confirm=5 --pause 1m").asks_for(1));
+        assert!(resume("-w a", "--confirm").unwrap().caution.asks_for(1));
+        assert!(resume("-w a", "--skip-down").is_err());
     }
 
     #[test]

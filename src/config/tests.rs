@@ -359,3 +359,62 @@ fn a_negative_number_is_an_invalid_value() {
     let cli = Fixture::new("", "").cli(&["-j2", "-t", "5", "-w", "a", "sleep", "-1"]);
     assert_eq!((cli.jobs.get(), cli.command.len()), (2, 2));
 }
+
+#[test]
+fn a_time_after_pause_is_its_value_and_any_other_word_is_not() {
+    use crate::policy::Pause;
+    let ask = Some(Pause::Ask);
+    let minute = Some(Pause::For(std::time::Duration::from_secs(60)));
+    for (line, pause, command) in [
+        ("--pause uptime", ask, "uptime"),
+        ("--pause 60s uptime", minute, "uptime"),
+        ("--pause 1m -w b --sort uptime", minute, "uptime"),
+        ("--pause=60 uptime", minute, "uptime"),
+        ("--pause --pause 60 uptime", minute, "uptime"),
+        ("--pause 60 --pause uptime", ask, "uptime"),
+        ("--pause -- 60 uptime", ask, "60 uptime"),
+        ("-- --pause 60 uptime", None, "--pause 60 uptime"),
+        ("uptime --pause 60", None, "uptime --pause 60"),
+        ("--pause 60 a --pause 5 b", minute, "a --pause 5 b"),
+        // The rule between these two options holds behind the time, too.
+        ("--pause 60 --parents --copy a --dest b", minute, ""),
+        ("--parents --pause 60 --copy a --dest b", minute, ""),
+        ("--pause 60 --no-pause uptime", None, "uptime"),
+        ("--no-pause --pause 60 uptime", minute, "uptime"),
+        ("--pause=never uptime", None, "uptime"),
+        ("--pause=ask uptime", ask, "uptime"),
+    ] {
+        let mut args = vec!["-w", "a"];
+        args.extend(line.split(' '));
+        let cli = Fixture::new("", "").cli(&args);
+        assert_eq!(cli.caution.pause(), pause, "{line}");
+        assert_eq!(cli.command.join(OsStr::new(" ")), command, "{line}");
+        // The journal has the line as it was typed, and it means the same there.
+        let journal = [&["--journal", "J"], &*args].concat();
+        let recorded = Fixture::new("", "").cli(&journal).journal.line;
+        let resume = ["mrsh", "--resume", "J"].map(OsString::from);
+        let again = resumed(&resume, &recorded.options, &recorded.command).unwrap();
+        assert_eq!(again.caution.pause(), pause, "{line}");
+        assert_eq!(again.command, cli.command, "{line}");
+    }
+}
+
+#[test]
+fn caution_in_a_file_is_taken_back_by_the_command_line() {
+    let fixture = Fixture::new(
+        "confirm = 0\npause = \"5m\"",
+        "skip-down = true\nconfirm = 9",
+    );
+    let caution = |args: &[&str]| fixture.cli(&[args, &["-w", "a", "true"]].concat()).caution;
+    let found = caution(&[]);
+    assert!(found.skip_down && found.asks_for(10) && !found.asks_for(9));
+    assert!(found.pause().is_some() && !found.pause_typed);
+    let found = caution(&["--no-skip-down", "--no-confirm", "--no-pause"]);
+    assert!(!found.skip_down && !found.asks_for(10));
+    assert!(found.pause().is_none());
+    let found = caution(&["--confirm", "--pause"]);
+    assert!(found.asks_for(1) && found.pause_typed);
+    let shown = fixture.load(&["--no-confirm"]).unwrap().show();
+    assert!(shown.contains("# confirm is not set\n"), "{shown}");
+    assert!(shown.contains("pause = \"5m\"  # "), "{shown}");
+}

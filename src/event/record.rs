@@ -80,6 +80,8 @@ pub enum ReasonRecord {
     JournalFailed,
     /// Too many targets failed.
     Failures,
+    /// The user ended the run at a pause.
+    Declined,
     /// `--deadline` ended.
     Deadline,
     /// The password for sudo was refused.
@@ -97,6 +99,7 @@ impl From<CancelReason> for ReasonRecord {
             CancelReason::ReportFailed => ReasonRecord::ReportFailed,
             CancelReason::JournalFailed => ReasonRecord::JournalFailed,
             CancelReason::Failures => ReasonRecord::Failures,
+            CancelReason::Declined => ReasonRecord::Declined,
             CancelReason::Deadline => ReasonRecord::Deadline,
             CancelReason::PasswordRefused => ReasonRecord::PasswordRefused,
             CancelReason::Signal(signal) => ReasonRecord::Signal { signal },

@@ -144,7 +144,7 @@ impl Reporter for Files {
                 self.open.retain(|(target, ..)| *target != finished.target);
             }
             Event::RunStarted { .. } | Event::Started(_) => {}
-            Event::State { .. } | Event::PortWaits(_) | Event::Notice(_) => {}
+            Event::State { .. } | Event::PortWaits(_) | Event::Notice(_) | Event::Paused(_) => {}
         }
         Ok(())
     }

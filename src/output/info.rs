@@ -48,6 +48,17 @@ pub struct RunInfo {
     pub stdin: bool,
     /// True for `--demo`.
     pub demo: bool,
+    /// Targets that are no part of the run, because they are down.
+    pub left_out: Vec<LeftOutTarget>,
+}
+
+/// A target that `--skip-down` left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutTarget {
+    /// Its label.
+    pub label: Arc<str>,
+    /// Words for its state.
+    pub state: &'static str,
 }
 
 /// The endpoint of an ssh target, after ssh_config(5) was applied.

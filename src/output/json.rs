@@ -168,6 +168,14 @@ impl Reporter for Json {
                 };
                 self.write(&record, console)
             }
+            // A version of the format gains no events, and this is a message as well.
+            Event::Paused(text) => {
+                let record = Record::Note {
+                    verbose: false,
+                    text,
+                };
+                self.write(&record, console)
+            }
         }
     }
 

@@ -186,7 +186,7 @@ impl Reporter for Lines {
             Event::Output(chunk) => self.output(chunk, console),
             Event::Finished(finished) => self.finished(finished.target, console),
             Event::Started(_) | Event::State { .. } => Ok(()),
-            Event::PortWaits(_) | Event::Notice(_) => Ok(()),
+            Event::PortWaits(_) | Event::Notice(_) | Event::Paused(_) => Ok(()),
         }
     }
 

@@ -52,10 +52,11 @@ pub use failed_to::FailedTo;
 pub use file_places::{FilesPlace, FilesSpec, host_names};
 pub use gather::{GatherForm, GatherSpec, filter};
 pub use html::HtmlSpec;
-pub use info::{Endpoint, ResolvedEndpoint, RunInfo};
+pub use info::{Endpoint, LeftOutTarget, ResolvedEndpoint, RunInfo};
 pub use label::LabelFormat;
 pub use output_path::{make_directory, open_directory, open_private};
 pub use summary::{SummaryLevel, left_running, may_be_running};
+pub use terminal::visible;
 
 use failed_to::FailedList;
 use files::Files;

@@ -108,6 +108,7 @@ impl Reporter for OnlyFailed {
             | Event::Started(_)
             | Event::State { .. }
             | Event::PortWaits(_)
+            | Event::Paused(_)
             | Event::Notice(_) => {}
         }
         self.inner.event(event, console)

@@ -64,6 +64,8 @@ pub(super) struct Progress {
     done: usize,
     failed: usize,
     not_started: usize,
+    /// True in a pause between two waves.
+    paused: bool,
     begun: Instant,
     drawn: Option<Instant>,
 }
@@ -101,6 +103,7 @@ impl Progress {
             done: 0,
             failed: 0,
             not_started: 0,
+            paused: false,
             begun: Instant::now(),
             drawn: None,
         }
@@ -168,6 +171,12 @@ impl Progress {
             words.push(format!("{} not started", self.not_started));
         }
         words.extend(bytes.into_iter().flat_map(|bytes| bytes.words.clone()));
+        if self.paused {
+            // A rate would fall as long as the pause lasts.
+            words.extend(self.wave());
+            words.push("paused".to_owned());
+            return words.join(", ");
+        }
         // While there are hosts to start, no single host delays the run.
         let mut running: Vec<_> = if left == self.running.len() && left <= FEW {
             self.running.iter().collect()
@@ -241,6 +250,7 @@ impl Reporter for Progress {
             Event::Started(target) => {
                 self.running.insert(*target, Instant::now());
                 self.started += 1;
+                self.paused = false;
             }
             Event::Finished(finished) => {
                 self.running.remove(&finished.target);
@@ -252,6 +262,7 @@ impl Reporter for Progress {
             }
             Event::PortWaits(count) => self.for_ports = *count,
             Event::Output(_) | Event::State { .. } | Event::Notice(_) => {}
+            Event::Paused(_) => self.paused = true,
         }
         Ok(())
     }
@@ -383,6 +394,27 @@ mod tests {
             };
             assert!(progress.line(begun).width() <= most);
         }
+    }
+
+    #[test]
+    fn the_bar_has_no_rate_in_a_pause() {
+        let mut info = run_info(&["n0", "n1"]);
+        info.policy.batch = vec!["1".parse().unwrap()];
+        let mut progress = Progress::new(&Arc::new(info), || 100);
+        let mut console = Recorder::default().console(BOTH);
+        let now = Instant::now();
+        let events = [
+            Event::Started(TargetId(0)),
+            succeeded(0),
+            Event::Paused("wave 1 of 2".to_owned()),
+        ];
+        for event in events {
+            progress.event(&event, &mut console).unwrap();
+        }
+        insta::assert_snapshot!(progress.line(now), @"[==========>         ] 1/2 wave 1 of 2, paused");
+        let started = Event::Started(TargetId(1));
+        progress.event(&started, &mut console).unwrap();
+        assert!(!progress.line(now).contains("paused"));
     }
 
     #[test]

@@ -296,6 +296,7 @@ impl Reporter for Summary {
                 }
                 say(&text, console)?;
             }
+            Event::Paused(text) => say(text, console)?,
             Event::Notice(Notice { verbose, text }) if self.verbose || !verbose => match self.words
             {
                 SummaryLevel::All => say(text, console)?,

@@ -15,6 +15,15 @@ pub(super) fn harmless_line(line: &[u8], to: &mut Vec<u8>) {
     harmless(line, to);
 }
 
+/// Returns a text on one line, in which everything that a terminal obeys is shown.
+#[must_use]
+pub fn visible(text: &[u8]) -> String {
+    let mut line = Vec::with_capacity(text.len());
+    harmless(text, &mut line);
+    // All other bytes have been written in another form.
+    String::from_utf8_lossy(&line).into_owned()
+}
+
 /// Appends a whole line of a host to `to`, harmless. If `colors` is true, its colours pass and end with the line.
 pub(super) fn shown_line(line: &[u8], colors: bool, to: &mut Vec<u8>) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -85,6 +85,7 @@ pub fn run_info<S: AsRef<str>>(labels: &[S]) -> RunInfo {
         raw: false,
         stdin: false,
         demo: false,
+        left_out: Vec::new(),
     }
 }
 

@@ -21,5 +21,6 @@ pub(super) fn policy(cli: &Cli) -> Policy {
             Some(shares) => shares.0.clone(),
             None => Vec::new(),
         },
+        pause: cli.caution.pause(),
     }
 }

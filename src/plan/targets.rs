@@ -6,12 +6,16 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::down;
 use crate::cli::Cli;
 use crate::error::Error;
+use crate::output::LeftOutTarget;
 use crate::targets::fold;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::inventory::Inventory;
-use crate::targets::{Limits, Origin, Selection, TargetError, TargetListBuilder, TransportKind};
+use crate::targets::{
+    Limits, Origin, Selection, Target, TargetError, TargetListBuilder, TransportKind,
+};
 use nodeset::NodeSet;
 
 const STANDARD_INPUT: &str = "standard input";
@@ -38,13 +42,13 @@ pub(super) fn groups(own: BTreeMap<String, OwnGroup>, cli: &Cli) -> Result<Group
     Ok(groups)
 }
 
-/// Returns the targets of the command line. `words` are further expressions, in the listing modes. There, standard
-/// input is read if nothing names targets.
+/// Returns the targets of the command line, and those that are left out as down. `words` are further expressions, in
+/// the listing modes. There, standard input is read if nothing names targets.
 pub(super) fn select(
     cli: &Cli,
     groups: &Groups,
     words: Option<&[String]>,
-) -> Result<Selection, Error> {
+) -> Result<(Selection, Vec<LeftOutTarget>), Error> {
     let mut list = TargetListBuilder::with_groups(limits(cli), groups).warn_to(groups.warnings());
     let named = read(cli, groups, words.unwrap_or_default(), &mut list)?;
     // At a terminal nobody expects a listing to wait for input.
@@ -55,6 +59,17 @@ pub(super) fn select(
         list.exclude_expr(text, Origin::named("-x"))?;
     }
     let mut list = list.select()?;
+    let mut left_out = Vec::new();
+    // Before --pick and --slice, which choose among the hosts that can be reached.
+    if cli.caution.skip_down {
+        (list, left_out) = down::leave_out(&cli.caution, list, groups.warnings())?;
+        // A listing may be empty.
+        if list.is_empty() && words.is_none() {
+            return Err(Error::AllDown {
+                targets: down::by_state(&left_out),
+            });
+        }
+    }
     if cli.sort {
         list = list.sorted();
     }
@@ -69,7 +84,7 @@ pub(super) fn select(
             &mut fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),
         );
     }
-    Ok(list)
+    Ok((list, left_out))
 }
 
 /// Returns the limits on expressions and files.
@@ -170,11 +185,15 @@ pub(super) fn expressions(cli: &Cli) -> Result<Vec<String>, Error> {
     cli.command.iter().map(text).collect()
 }
 
-/// Returns the targets of a run.
-pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::Target]>, Error> {
-    let targets = select(cli, groups, None)?.into_targets();
+/// Returns the targets of a run, and those that are left out as down.
+pub(super) fn of_run(
+    cli: &Cli,
+    groups: &Groups,
+) -> Result<(Arc<[Target]>, Vec<LeftOutTarget>), Error> {
+    let (targets, left_out) = select(cli, groups, None)?;
+    let targets = targets.into_targets();
     if targets.iter().all(|target| target.inventory.is_none()) {
-        return Ok(targets.into_shared());
+        return Ok((targets.into_shared(), left_out));
     }
     let mut targets = targets.to_vec();
     let mut ignored: BTreeMap<&str, usize> = BTreeMap::new();
@@ -219,5 +238,5 @@ pub(super) fn of_run(cli: &Cli, groups: &Groups) -> Result<Arc<[crate::targets::
         let text = format!("set in the inventory for ssh and not used with rsh: {port}");
         groups.warnings().add(text);
     }
-    Ok(targets.into())
+    Ok((targets.into(), left_out))
 }

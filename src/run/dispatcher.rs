@@ -50,7 +50,7 @@ pub async fn run<T: Transport>(
     let mut measuring = JoinSet::new();
     measuring.spawn(clock.clone().measure());
     let policy = spec.policy;
-    let mut deadline = policy.deadline.map(|after| clock.alarm(after));
+    let deadline = policy.deadline.map(|after| clock.alarm(after));
     let context = Arc::new(TaskContext {
         transport,
         targets: Arc::clone(&spec.targets),
@@ -72,10 +72,18 @@ pub async fn run<T: Transport>(
     dispatcher.say = spec.say;
     dispatcher.input = spec.input;
     dispatcher.journal = spec.journal.clone();
+    dispatcher.deadline = deadline;
+    dispatcher.go_on = spec.go_on;
     dispatcher.push_all(spec.notices.into_iter().chain(note).map(Event::Notice));
     dispatcher.on_first_wave();
     while !dispatcher.is_done() {
         let reader_timeout = dispatcher.reader_timeout_at();
+        // The deadline does not count pauses.
+        let deadline = dispatcher
+            .deadline
+            .clone()
+            .filter(|_| !dispatcher.is_paused());
+        let pause_ends = dispatcher.pause_ends_at();
         let accepts_event = dispatcher.accepts_event();
         let takes_output = accepts_event && dispatcher.accepts_output();
         let may_start = accepts_event && dispatcher.may_start();
@@ -84,10 +92,8 @@ pub async fn run<T: Transport>(
         tokio::select! {
             biased;
             request = signals.next() => dispatcher.on_request(request),
-            () = alarm_reached(deadline.as_ref()) => {
-                deadline = None;
-                dispatcher.on_deadline();
-            }
+            () = alarm_reached(deadline.as_ref()) => dispatcher.on_deadline(),
+            () = alarm_reached(pause_ends.as_ref()), if pause_ends.is_some() => dispatcher.go_on(),
             () = spec.report_failed.notified() => dispatcher.on_report_failed(),
             committed = next_commit(spec.journal.as_ref()) => dispatcher.on_journal(committed),
             Some(ended) = dispatcher.tasks.join_next_with_id(), if accepts_event => {
@@ -118,7 +124,12 @@ pub async fn run<T: Transport>(
                 }
             }
         }
-        dispatcher.next_wave();
+        if dispatcher.next_wave() {
+            let text = dispatcher.announce_pause(signals.take_keys());
+            signals.show(&text);
+        } else if !dispatcher.is_paused() {
+            signals.leave_keys();
+        }
     }
     let mut stats = dispatcher.stats();
     if dispatcher.reporter_gone {
@@ -137,16 +148,14 @@ pub async fn run<T: Transport>(
     // A reader that takes nothing must not keep a cancelled run from ending.
     let unwritten = loop {
         let reader_timeout = dispatcher.reader_timeout_at();
+        let deadline = dispatcher.deadline.clone();
         tokio::select! {
             biased;
             request = signals.next() => if let Some(reason) = dispatcher.on_late_request(request) {
                 break Some(reason);
             },
             () = &mut reported => break None,
-            () = alarm_reached(deadline.as_ref()) => {
-                deadline = None;
-                dispatcher.on_deadline();
-            }
+            () = alarm_reached(deadline.as_ref()) => dispatcher.on_deadline(),
             () = alarm_reached(reader_timeout.as_ref()) => if dispatcher.is_reader_stuck() {
                 break Some(CancelReason::ReportFailed);
             },

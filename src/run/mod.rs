@@ -22,6 +22,7 @@ mod dispatcher;
 mod command_limits;
 pub mod descriptors;
 mod host_task;
+mod keys;
 mod messages;
 mod rate;
 mod reader_timeout;
@@ -59,6 +60,8 @@ pub struct RunSpec {
     pub reader: Reader,
     /// True if retries and waves are reported.
     pub details: bool,
+    /// Words for a run that a wave has ended: the way to go on with the others.
+    pub go_on: String,
     /// Prints a line while the reports wait for their reader. It must not block.
     pub say: Option<fn(String)>,
     /// Notified when one of the reports cannot be written. The others still get all events.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::cancel::{Cancellation, Canceller, Urgency};
 use super::host_task::{self, Attempts, TargetResult, TaskContext, TaskResult};
-use super::messages::{failed, hosts_in_words, panic_text};
+use super::messages::{failed, panic_text};
 use super::reader_timeout::ReaderTimeout;
 use super::waiting::{WaitReason, WaitingTargets};
 use crate::clock::Alarm;
@@ -20,8 +20,10 @@ use crate::event::{
 use crate::journal::{Journal, NotRecorded};
 use crate::targets::{Target, TargetId};
 use crate::transport::{Input, Transport};
+use waves::Waves;
 
 mod requests;
+mod waves;
 
 /// Maximum number of events that wait for the reporter, including outcomes that wait for output.
 const MAX_EVENTS: usize = 1024;
@@ -73,10 +75,11 @@ pub(super) struct Dispatcher<T> {
     next: usize,
     /// True if the last task was for a new target, false if it was for one that had waited.
     new_was_last: bool,
-    /// Waves, each as the index after its last target.
-    waves: Vec<usize>,
-    /// Index of the current wave.
-    wave: usize,
+    waves: Waves,
+    /// The end of the run at the latest, as long as it is not reached. It does not count pauses.
+    pub(super) deadline: Option<Alarm>,
+    /// Words for a run that a wave has ended: the way to go on with the others.
+    pub(super) go_on: String,
     /// Events for the reporter.
     batch: Vec<Event>,
     /// Number of output bytes in `batch`.
@@ -103,8 +106,9 @@ impl<T: Transport> Dispatcher<T> {
             batch: vec![Event::RunStarted {
                 targets: Arc::clone(&targets),
             }],
-            waves: context.policy.waves(targets.len()).collect(),
-            wave: 0,
+            waves: Waves::new(context.policy.waves(targets.len()).collect()),
+            deadline: None,
+            go_on: String::new(),
             targets,
             context,
             canceller,
@@ -161,8 +165,7 @@ impl<T: Transport> Dispatcher<T> {
     }
 
     fn may_start_new(&self) -> bool {
-        let end = self.waves.get(self.wave).copied().unwrap_or_default();
-        self.next < end && self.canceller.current().is_none()
+        self.next < self.waves.end() && self.canceller.current().is_none()
     }
 
     /// True if there are targets that get no task, or no further task, because the run is cancelled.
@@ -217,37 +220,6 @@ impl<T: Transport> Dispatcher<T> {
         let target = TargetId(u32::try_from(self.next).expect("target lists are below 2^32"));
         self.next += 1;
         target
-    }
-
-    /// Begins the next wave if all targets of this one have outcomes and not too many failed.
-    pub(super) fn next_wave(&mut self) {
-        let over = self.waves.get(self.wave) == Some(&self.next) && self.is_idle();
-        if !over || !self.has_more() || self.canceller.current().is_some() {
-            return;
-        }
-        let failures = self.failures();
-        // With --max-failures, too many failures have already cancelled the run.
-        if self.context.policy.ends_waves(failures, self.targets.len()) {
-            let wave = self.wave + 1;
-            let of = self.waves.len();
-            let cause = format!("{} in wave {wave} of {of}", failed(failures));
-            return self.drain(cause, CancelReason::Failures);
-        }
-        self.wave += 1;
-        self.report_wave();
-    }
-
-    /// Reports the first wave, if there are several.
-    pub(super) fn on_first_wave(&mut self) {
-        if self.waves.len() > 1 {
-            self.report_wave();
-        }
-    }
-
-    fn report_wave(&mut self) {
-        let end = self.waves.get(self.wave).copied().unwrap_or_default();
-        let (wave, of, hosts) = (self.wave + 1, self.waves.len(), end - self.next);
-        self.report_detail(|_| format!("wave {wave} of {of}: {}", hosts_in_words(hosts)));
     }
 
     /// Adds a notice for users who asked for details.
@@ -349,6 +321,7 @@ impl<T: Transport> Dispatcher<T> {
         }
         self.stats.count(&finished);
         let is_refused = is_refused_password(&finished.outcome);
+        self.waves.count(&finished);
         self.ending.push_back(UnreportedEnd { after, finished });
         self.report_ends();
         if is_refused {
@@ -384,10 +357,14 @@ impl<T: Transport> Dispatcher<T> {
 
     /// Starts no further target, and lets those in progress end.
     fn drain(&mut self, cause: String, reason: CancelReason) {
-        let text = match self.started.len() {
+        let mut text = match self.started.len() {
             0 => format!("{cause}: no more hosts are started"),
             running => format!("{cause}: no more hosts are started, {running} run to their end"),
         };
+        let ends_waves = matches!(reason, CancelReason::Failures | CancelReason::Declined);
+        if ends_waves && self.waves.has_several() && !self.go_on.is_empty() {
+            text.push_str(&format!("; {}", self.go_on));
+        }
         self.push_notice(text);
         self.cancel(reason, Urgency::Drain);
     }
@@ -404,6 +381,7 @@ impl<T: Transport> Dispatcher<T> {
 
     /// Stops the run at its deadline.
     pub(super) fn on_deadline(&mut self) {
+        self.deadline = None;
         // A run that is stopping has reported these numbers already.
         if !self.canceller.is_stopping() && (self.has_more() || !self.is_idle()) {
             self.push_notice(format!(
@@ -453,6 +431,7 @@ impl<T: Transport> Dispatcher<T> {
     }
 
     fn cancel(&mut self, reason: CancelReason, urgency: Urgency) {
+        self.end_pause();
         self.canceller.cancel(Cancellation { reason, urgency });
     }
 

@@ -24,6 +24,7 @@ use crate::transport::{
 };
 
 mod outcomes;
+mod pauses;
 mod reader;
 mod rules;
 mod schedules;
@@ -286,6 +287,7 @@ fn spec(hosts: usize, fanout: usize, command_timeout: Option<Duration>) -> RunSp
         notices: Vec::new(),
         reader: Reader::default(),
         details: false,
+        go_on: String::new(),
         say: None,
         report_failed: Arc::default(),
     }

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+mod child;
+mod down;
 mod error;
 mod files;
 mod fold;
@@ -30,6 +32,7 @@ mod word;
 #[cfg(test)]
 mod tests;
 
+pub use down::{DownError, DownHosts, DownSource, HostState};
 pub use error::{Diagnostic, Origin, TargetError};
 pub use fold::fold;
 pub(crate) use help::{group_help, help};

@@ -92,6 +92,14 @@ impl Selection {
         self
     }
 
+    /// Returns the targets that `keep` accepts, in the order of the list.
+    #[must_use]
+    pub fn retain(self, keep: impl FnMut(&&Target) -> bool) -> Selection {
+        let targets = self.into_targets();
+        let kept: Vec<Target> = targets.iter().filter(keep).cloned().collect();
+        Selection::of_targets(TargetList::from(kept))
+    }
+
     /// Returns the targets at these positions (`0-9`, `0,5`, `0-100/10`), counted from 0, in the order of the list.
     /// `origin` is the source of the text `positions`, for errors.
     pub fn slice(self, positions: &str, origin: &Origin) -> Result<Selection, TargetError> {

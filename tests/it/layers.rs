@@ -139,6 +139,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "confirm",
+        &["error", "exit", "messages", "output", "plan", "targets"],
+    ),
+    (
         "resume",
         &[
             "cli", "config", "error", "event", "exit", "help", "journal", "messages", "output",
@@ -171,6 +175,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "cli",
             "complete",
             "config",
+            "confirm",
             "dry_run",
             "error",
             "exit",

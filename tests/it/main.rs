@@ -4,6 +4,8 @@
 //! in which it allows `unwrap`.
 
 #[cfg(test)]
+mod caution;
+#[cfg(test)]
 mod completion;
 #[cfg(test)]
 mod copy;

@@ -200,7 +200,7 @@ impl Reporter for Gather {
                 }
             }
             Event::Started(_) | Event::State { .. } => Ok(()),
-            Event::PortWaits(_) | Event::Notice(_) => Ok(()),
+            Event::PortWaits(_) | Event::Notice(_) | Event::Paused(_) => Ok(()),
         }
     }
 

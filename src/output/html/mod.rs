@@ -87,7 +87,7 @@ impl Reporter for Html {
             }
             Event::Finished(finished) => self.finished(finished),
             Event::Started(_) | Event::State { .. } => Ok(()),
-            Event::PortWaits(_) | Event::Notice(_) => Ok(()),
+            Event::PortWaits(_) | Event::Notice(_) | Event::Paused(_) => Ok(()),
         }
     }
 

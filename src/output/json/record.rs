@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 
-use super::super::RunInfo;
+use super::super::{LeftOutTarget, RunInfo};
 use crate::event::{Finished, FinishedRecord, Millis, ReasonRecord, RunStats, Stream};
 use crate::targets::{Target, TargetId};
 
@@ -70,6 +70,9 @@ pub(super) struct RunStartRecord<'a> {
     time: f64,
     total: usize,
     targets: Vec<TargetRecord<'a>>,
+    /// Targets that are no part of the run, because they are down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOutRecord<'a>>,
     options: OptionsRecord<'a>,
 }
 
@@ -85,6 +88,12 @@ struct TargetRecord<'a> {
     // The older name of jump hosts: names of fields are stable.
     #[serde(skip_serializing_if = "Option::is_none")]
     by_way_of: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftOutRecord<'a> {
+    label: &'a str,
+    state: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -179,6 +188,11 @@ impl<'a> Record<'a> {
             time: (now.unwrap_or_default().as_secs_f64() * 1e3).round() / 1e3,
             total: info.targets.len(),
             targets: info.targets.iter().enumerate().map(target).collect(),
+            left_out: info
+                .left_out
+                .iter()
+                .map(|LeftOutTarget { label, state }| LeftOutRecord { label, state })
+                .collect(),
             options: OptionsRecord {
                 command: Bytes::of(&info.command),
                 transport: info.transport.name(),

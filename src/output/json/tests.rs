@@ -5,12 +5,12 @@ use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::Terminals;
 use super::super::testing::{Recorder, finished, output, run_info, run_started, succeeded};
+use super::super::{LeftOutTarget, Terminals};
 use super::*;
 use crate::event::CancelReason;
 use crate::event::{Copied, Facts, LeftRunning, Phase, RemoteExit, Side};
-use crate::policy::{Policy, Share};
+use crate::policy::{Pause, Policy, Share};
 use crate::transport::{CallbackFault, TransportError};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -151,8 +151,19 @@ fn every_record_fits_the_schema() {
         rate: NonZeroU32::new(20),
         max_failures: Some(Share::Percent(10)),
         batch: vec![Share::Percent(50)],
+        pause: Some(Pause::Ask),
     };
-    let lines = written_lines(info, &everything(), Terminals::default());
+    info.left_out = vec![LeftOutTarget {
+        label: "c".into(),
+        state: "down",
+    }];
+    let mut events = everything();
+    events.push(Event::Paused("wave 1 of 2".to_owned()));
+    events.push(finished(1, Outcome::NotStarted(CancelReason::Declined)));
+    let lines = written_lines(info, &events, Terminals::default());
+    assert!(lines.contains(r#""left_out":[{"label":"c","state":"down"}]"#));
+    assert!(lines.contains(r#""event":"note","verbose":false,"text":"wave 1 of 2""#));
+    assert!(lines.contains(r#""reason":{"kind":"declined"}"#));
     let schema = schema();
     for record in records(&lines) {
         if let Err(error) = schema.validate(&record) {

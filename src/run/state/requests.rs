@@ -1,4 +1,4 @@
-//! Control requests: the state is printed, or the run is stopped.
+//! Control requests: the state is printed, a pause ends, or the run is stopped.
 
 use std::time::Duration;
 
@@ -23,7 +23,14 @@ impl<T: Transport> Dispatcher<T> {
         match request {
             ControlRequest::PrintState => self.report_state(None),
             ControlRequest::Stop(signal) => self.stop(signal),
-            ControlRequest::Interrupt if self.is_second_interrupt() => self.stop(SIGINT),
+            ControlRequest::GoOn => self.go_on(),
+            ControlRequest::EndWaves => self.end_waves(),
+            ControlRequest::OtherKey => self.on_other_key(),
+            ControlRequest::NoKeys => self.on_no_keys(),
+            // Nothing runs in a pause, so there is nothing to print and to think over.
+            ControlRequest::Interrupt if self.is_paused() || self.is_second_interrupt() => {
+                self.stop(SIGINT)
+            }
             ControlRequest::Interrupt => self.report_state(Some(INTERRUPT_HINT)),
         }
     }
@@ -35,6 +42,10 @@ impl<T: Transport> Dispatcher<T> {
     ) -> Option<CancelReason> {
         let hint = match request {
             ControlRequest::PrintState => "",
+            ControlRequest::GoOn
+            | ControlRequest::EndWaves
+            | ControlRequest::OtherKey
+            | ControlRequest::NoKeys => return None,
             ControlRequest::Stop(signal) => return Some(CancelReason::Signal(signal)),
             ControlRequest::Interrupt if self.is_second_interrupt() => {
                 return Some(CancelReason::Signal(SIGINT));

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Policy, Share};
+use crate::policy::{Pause, Policy, Share};
 
 /// Maximum delay of timers on a paused clock.
 const EXACT: Duration = Duration::from_millis(50);
@@ -71,6 +71,8 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         prop::option::of((1..100_u32).prop_map(|n| NonZeroU32::new(n).unwrap())),
         prop::option::of(share()),
         prop::collection::vec(share(), 0..3),
+        // A pause without an end of its own would last for ever.
+        prop::option::of(millis(1..100_000).prop_map(Pause::For)),
     )
         .prop_map(
             |(
@@ -82,6 +84,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 rate,
                 max_failures,
                 batch,
+                pause,
             )| Policy {
                 kill_after,
                 deadline,
@@ -91,6 +94,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 rate,
                 max_failures,
                 batch,
+                pause,
             },
         )
 }
@@ -173,6 +177,7 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
         Some(CancelReason::Deadline) => assert!(policy.deadline.is_some()),
         Some(
             CancelReason::Signal(_)
+            | CancelReason::Declined
             | CancelReason::ReportFailed
             | CancelReason::JournalFailed
             | CancelReason::PasswordRefused,

@@ -32,7 +32,9 @@ fn request() -> impl Strategy<Value = ControlRequest> {
     prop_oneof![
         Just(ControlRequest::Interrupt),
         Just(ControlRequest::Stop(15)),
-        Just(ControlRequest::PrintState)
+        Just(ControlRequest::PrintState),
+        Just(ControlRequest::GoOn),
+        Just(ControlRequest::EndWaves),
     ]
 }
 

@@ -9,13 +9,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::substitute::substitute;
 use super::{GroupError, MAX_FILE, Source, expression};
-use crate::targets::{Definition, HostList};
+use crate::targets::{Definition, HostList, child};
 
 /// The commands of a source.
 #[derive(Clone, Debug, Default)]
@@ -68,26 +67,14 @@ impl Upcall {
     }
 
     fn run_shell(&self, command: &str) -> Result<String, String> {
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", command])
-            .current_dir(&self.folder)
-            // The command must not read this program's standard input, which is that of the run.
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let mut printed = String::new();
-        let read = match child.stdout.take() {
-            // A command may print without end.
-            Some(stdout) => stdout.take(MAX_FILE).read_to_string(&mut printed),
-            None => Ok(0),
-        };
-        let status = child.wait().map_err(|error| error.to_string())?;
-        read.map_err(|error| error.to_string())?;
-        if !status.success() {
-            return Err(status.to_string());
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", command]).current_dir(&self.folder);
+        let printed =
+            child::output(&mut shell, MAX_FILE, None).map_err(|error| error.to_string())?;
+        match String::from_utf8(printed) {
+            Ok(printed) => Ok(printed.trim().to_owned()),
+            Err(_) => Err("it printed text that is not UTF-8".to_owned()),
         }
-        Ok(printed.trim().to_owned())
     }
 }
 

@@ -88,6 +88,12 @@ pub struct UserChange {
 }
 
 impl UserChange {
+    /// Returns the user and the program in words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!("{} by {}", self.user, self.program.name())
+    }
+
     /// Returns a change with new tokens. `user` must be a name that no shell interprets.
     ///
     /// # Errors

@@ -155,7 +155,10 @@ fn a_failure_in_the_first_wave_keeps_the_command_from_other_hosts() {
         .run()
         .status(4)
         .stdout("")
-        .says(&["1 host failed in wave 1 of 2: no more hosts are started"]);
+        .says(&[&format!(
+            "1 host failed in wave 1 of 2 ({}): no more hosts are started; with --journal FILE",
+            host(0)
+        )]);
     let tolerant = mrsh()
         .args(&["--max-failures", "2", "true"])
         .run()
