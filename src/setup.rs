@@ -93,7 +93,7 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         &targets,
         &mut notices,
     ))?;
-    let copied = copies.as_ref().and_then(Copies::progress);
+    let copied = copies.as_ref().map(Copies::progress);
     let reader = Reader::default();
     let console = Console::stdio(plan.terminals, &reader).pass_colors(plan.pass_colors);
     let Reports {

@@ -112,7 +112,7 @@ impl HostDialogue for HostCopy {
 
     fn advance(&mut self, n: u64) {
         let of_file = self.shell.advance(n);
-        self.progress.sent(of_file);
+        self.progress.moved(of_file);
     }
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {

@@ -154,6 +154,13 @@ impl HostFetch {
 
     fn after_compare(&mut self) {
         let has_changes = self.count_changes();
+        // Without changes, and with --check, there is nothing to fetch.
+        let bytes = if has_changes {
+            self.result.copied.bytes
+        } else {
+            0
+        };
+        self.progress.compared(bytes);
         if !has_changes {
             return self.finish();
         }

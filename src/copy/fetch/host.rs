@@ -12,6 +12,7 @@ use crate::copy::HostDialogue;
 use crate::copy::blocks::{self, Checksum};
 use crate::copy::result::{CopyResult, message};
 use crate::copy::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
+use crate::event::TargetProgress;
 use crate::targets::TargetId;
 
 /// The reply that is awaited.
@@ -52,6 +53,7 @@ pub(in crate::copy) struct HostFetch {
     pub(in crate::copy) received: u64,
     is_abandoned: bool,
     pub(in crate::copy) result: CopyResult,
+    pub(in crate::copy) progress: TargetProgress,
 }
 
 impl HostFetch {
@@ -79,6 +81,7 @@ impl HostFetch {
             received: 0,
             is_abandoned: false,
             result: CopyResult::default(),
+            progress: shared.progress.begin(),
             shared,
             target,
         };

@@ -32,6 +32,8 @@ pub(super) use host::HostFetch;
 pub use pattern::FetchPattern;
 pub(super) use writer::Writer;
 
+use crate::event::{CopyDirection, CopyProgress};
+
 /// The part of the script for `--fetch`.
 const FAR_FETCH: &str = include_str!("../fetch.sh");
 
@@ -66,6 +68,8 @@ pub(super) struct FetchShared {
     pub(super) spec: FetchSpec,
     /// Random text of the run.
     nonce: String,
+    /// Bytes that are fetched from all targets.
+    pub(super) progress: CopyProgress,
     /// The script with its values.
     pub(super) script: Arc<[u8]>,
 }
@@ -94,6 +98,7 @@ impl FetchShared {
         FetchShared {
             spec,
             nonce,
+            progress: CopyProgress::new(CopyDirection::Fetched),
             script: script.into_bytes().into(),
         }
     }

@@ -62,6 +62,7 @@ impl HostFetch {
                 Ok(Progress::Bytes(bytes, number)) => {
                     // The list is only what the target says. What counts is what it sends.
                     self.received += bytes.len() as u64;
+                    self.progress.moved(bytes.len() as u64);
                     if self.received > self.shared.spec.max_size {
                         let most = self.shared.spec.max_size;
                         return self.abandon(format!(

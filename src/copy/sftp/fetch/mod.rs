@@ -326,6 +326,9 @@ impl SftpFetch {
         {
             return self.fail_here(&error);
         }
+        // Such a target computes no checksums, so all files are read.
+        let sizes = files.iter().map(|&file| self.host.list.entries[file].size);
+        self.host.progress.compared(sizes.sum());
         self.entries = files.into();
         self.step = Step::Data;
     }
@@ -392,7 +395,9 @@ impl SftpFetch {
             error,
             ..
         } = arriving;
+        let progress = &mut self.host.progress;
         download.on_reply(request, reply, |bytes| {
+            progress.moved(bytes.len() as u64);
             sum.update(bytes);
             if let Some(file) = file
                 && error.is_none()
