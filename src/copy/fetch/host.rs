@@ -214,6 +214,12 @@ impl HostFetch {
                 let name = self.far_name(name, is_absolute);
                 self.fail(format!("{name}: permission denied"));
             }
+            ListFault::Loop(name) => {
+                let name = self.far_name(name, is_absolute);
+                self.fail(format!(
+                    "{name}: leads back to a directory that contains it; fetch without --dereference"
+                ));
+            }
             ListFault::Name(name) => {
                 let text = format!("a name that was not asked for: {}", message(name));
                 self.fail_protocol(&text);
@@ -241,8 +247,13 @@ impl HostFetch {
 
     /// Returns a text about what is not fetched.
     fn note(&self) -> Option<String> {
+        let link = if self.shared.spec.dereference {
+            ("symbolic link to nothing", "")
+        } else {
+            ("symbolic link", "; --links fetches links")
+        };
         let kinds = [
-            (&self.list.links, "symbolic link", "; --links fetches links"),
+            (&self.list.links, link.0, link.1),
             (&self.list.special, "device, socket or fifo", ""),
         ];
         let texts: Vec<String> = kinds
@@ -308,7 +319,9 @@ impl HostFetch {
                 _ => self.fail_unexpected(line),
             };
         };
-        let about = line.strip_prefix(b"a ").and_then(parse_about);
+        let by_links = self.shared.spec.dereference;
+        let about = line.strip_prefix(b"a ");
+        let about = about.and_then(|about| parse_about(about, by_links));
         let Some(about) = about else {
             // A file that has gone has no line.
             return match line {
@@ -338,7 +351,7 @@ impl HostFetch {
         let Some(inode) = inode else {
             return;
         };
-        // A file is sent once, whatever number of names it has, and the others become links to it here.
+        // A file is sent once, whatever number of names it has, and the others become links to it here. tar does the same.
         let first = *self.list.inodes.entry(inode).or_insert(index);
         if first != index {
             self.list.entries[index].kind = RemoteKind::HardLink(first);

@@ -54,6 +54,8 @@ pub struct FetchSpec {
     pub directories: Vec<String>,
     /// True if symbolic links are fetched as links.
     pub links: bool,
+    /// True if symbolic links are followed. Otherwise only those are that a pattern names.
+    pub dereference: bool,
     /// Maximum number of bytes of one target.
     pub max_size: u64,
     /// Mode of all files, instead of their own.
@@ -92,7 +94,11 @@ impl FetchSpec {
 
 impl FetchShared {
     pub(super) fn new(spec: FetchSpec, nonce: String) -> FetchShared {
-        let links = if spec.links { "l" } else { "-" };
+        let links = match (spec.links, spec.dereference) {
+            (true, _) => "l",
+            (false, true) => "d",
+            (false, false) => "-",
+        };
         let values = format!("N={nonce}\nX={links}\n");
         let script = [&*values, super::FAR, FAR_FETCH, "serve\n"].concat();
         FetchShared {

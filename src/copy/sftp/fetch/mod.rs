@@ -155,6 +155,11 @@ impl SftpFetch {
             // No program over there is involved; the word says how the files were checked.
             self.host.result.copied.checksum = CHECKSUM;
             self.host.result.answered = true;
+            if self.shared.spec.dereference {
+                // Each link would need requests of its own, and so would the guard against loops.
+                self.fail("--dereference needs a shell, and this host has only SFTP".to_owned());
+                return Ok(());
+            }
             self.step = Step::List;
             self.fill();
             return Ok(());

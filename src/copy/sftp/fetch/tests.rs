@@ -21,6 +21,7 @@ fn dialogue(paths: &[&str], out: &Path, change: impl FnOnce(&mut FetchSpec)) -> 
         destination: Some(Arc::new(File::open(out).unwrap().into())),
         directories: vec!["h1".to_owned()],
         links: true,
+        dereference: false,
         max_size: 100_000_000,
         mode: None,
         check: false,
@@ -89,6 +90,11 @@ fn a_tree_arrives_changes_follow_and_a_failure_changes_nothing() {
     ] {
         assert_eq!(fetch(&[path]).error.as_deref(), Some(error));
     }
+    let following = dialogue(&["d"], &out, |spec| {
+        (spec.links, spec.dereference) = (false, true);
+    });
+    let text = "--dereference needs a shell, and this host has only SFTP";
+    assert_eq!(run(following, &far).0.error.as_deref(), Some(text));
     // Every file is read, and the bytes are counted.
     let counted = dialogue(&["d"], &out, |_| {});
     let progress = counted.shared.progress.clone();
