@@ -12,8 +12,12 @@ use crate::copy::HostDialogue;
 use crate::copy::blocks::{self, Checksum};
 use crate::copy::result::{CopyResult, message};
 use crate::copy::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
+use crate::copy::snapshot::LARGE;
 use crate::event::TargetProgress;
 use crate::targets::TargetId;
+
+/// The function of the far side that computes checksums.
+pub(in crate::copy) const SUMS: &str = "fetched";
 
 /// The reply that is awaited.
 #[derive(Debug)]
@@ -298,13 +302,21 @@ impl HostFetch {
             entries.iter().partition(|&&index| all[index].is_absolute);
         let mut batches = VecDeque::new();
         for group in [root, home] {
-            batches.extend(blocks::batches_of(&group, |index| all[index].name.len()));
+            let (large, others): (Vec<usize>, Vec<usize>) =
+                group.iter().partition(|&&index| all[index].size >= LARGE);
+            batches.extend(blocks::batches_of(&others, |index| all[index].name.len()));
+            batches.extend(large.into_iter().map(|file| vec![file]));
         }
         batches
     }
 
     pub(in crate::copy) fn push_call(&self, call: &str, batch: &[usize], block: &mut Vec<u8>) {
-        push_cd(self.list.entries[batch[0]].is_absolute, block);
+        let first = &self.list.entries[batch[0]];
+        push_cd(first.is_absolute, block);
+        // A large file is alone in its batch.
+        if call == SUMS && first.size >= LARGE {
+            block.extend_from_slice(b"large ");
+        }
         block.extend_from_slice(call.as_bytes());
         for &index in batch {
             blocks::push_name(&self.list.entries[index].name, block);
