@@ -87,8 +87,9 @@ part() { printf 's %s\n' "$(take "$1" <"$2" | sum)"; }
 # A file that grows or shrinks while GNU tar reads it is status 1 and no damage to the archive. The others say nothing,
 # or stop in the middle.
 case $(tar --version 2>/dev/null) in
-  # It also reads a backslash in a name as the start of a code.
-  *GNU*) R=1 F=--no-unquote ;;
+  # It also reads a backslash in a name as the start of a code. If it follows links, it sends a file that two names lead
+  # to as a hard link.
+  *GNU*) R=1 F='--no-unquote --hard-dereference' ;;
   # Without this it writes files with holes in a form of its own.
   *bsdtar*) R=0 F=--format=gnutar ;;
   *) R=0 F= ;;

@@ -331,9 +331,7 @@ impl HostFetch {
                 _ => self.fail_unexpected(line),
             };
         };
-        let by_links = self.shared.spec.dereference;
-        let about = line.strip_prefix(b"a ");
-        let about = about.and_then(|about| parse_about(about, by_links));
+        let about = line.strip_prefix(b"a ").and_then(parse_about);
         let Some(about) = about else {
             // A file that has gone has no line.
             return match line {
@@ -363,7 +361,7 @@ impl HostFetch {
         let Some(inode) = inode else {
             return;
         };
-        // A file is sent once, whatever number of names it has, and the others become links to it here. tar does the same.
+        // A file is sent once, whatever number of names it has, and the others become links to it here.
         let first = *self.list.inodes.entry(inode).or_insert(index);
         if first != index {
             self.list.entries[index].kind = RemoteKind::HardLink(first);

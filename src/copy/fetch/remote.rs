@@ -39,7 +39,7 @@ pub(in crate::copy) struct Attributes {
 pub(in crate::copy) struct About {
     pub(in crate::copy) attributes: Attributes,
     pub(in crate::copy) size: u64,
-    /// Text that identifies a file that may have several names; `None` for those with one.
+    /// Text that identifies a file with several names; `None` for those with one.
     pub(in crate::copy) inode: Option<Box<[u8]>>,
 }
 
@@ -236,8 +236,7 @@ pub(in crate::copy) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads a line of `about`: mode, size, number of names, inode, and two forms of the time if the target can tell it.
-/// `by_links` is true if links are followed, so that each file may have several names.
-pub(in crate::copy) fn parse_about(line: &[u8], by_links: bool) -> Option<About> {
+pub(in crate::copy) fn parse_about(line: &[u8]) -> Option<About> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.split(' ');
     let mode = mode_of_text(words.next()?)?;
@@ -255,8 +254,7 @@ pub(in crate::copy) fn parse_about(line: &[u8], by_links: bool) -> Option<About>
     Some(About {
         attributes: Attributes { mode, mtime },
         size,
-        // Without the device, the number may stand for several files.
-        inode: (names > 1 || by_links && inode.contains(':')).then(|| inode.as_bytes().into()),
+        inode: (names > 1).then(|| inode.as_bytes().into()),
     })
 }
 
@@ -352,21 +350,15 @@ mod tests {
             inode: inode.map(|text| text.as_bytes().into()),
         };
         assert_eq!(
-            parse_about(
-                b"-rw-r--r-- 12 1 5:77 1700000000 2023-11-14 22:13:20.123456789 +0000",
-                false
-            ),
+            parse_about(b"-rw-r--r-- 12 1 5:77 1700000000 2023-11-14 22:13:20.123456789 +0000"),
             Some(about(0o644, 1_700_000_000, 123_456_789, 12, None))
         );
         assert_eq!(
-            parse_about(b"-rwsr-S--t 0 2 5:77 -1 1969-12-31 23:59:59 +0000", false),
+            parse_about(b"-rwsr-S--t 0 2 5:77 -1 1969-12-31 23:59:59 +0000"),
             Some(about(0o1741, -1, 0, 0, Some("5:77")))
         );
-        let without_time = parse_about(b"drwxrwxrwx 4096 1 77", false).unwrap();
+        let without_time = parse_about(b"drwxrwxrwx 4096 1 77").unwrap();
         assert_eq!(without_time.attributes.mtime, None);
-        let inode = |line: &[u8]| parse_about(line, true).unwrap().inode;
-        assert_eq!(inode(b"-rw-r--r-- 12 1 5:77 0"), Some(b"5:77"[..].into()));
-        assert_eq!(inode(b"-rw-r--r-- 12 1 77"), None);
         for wrong in [
             "",
             "-rw-r--r--",
@@ -375,7 +367,7 @@ mod tests {
             "-rw-r--r-- 1 1 ",
             "-rq-r--r-- 1 1 1",
         ] {
-            assert_eq!(parse_about(wrong.as_bytes(), false), None, "{wrong}");
+            assert_eq!(parse_about(wrong.as_bytes()), None, "{wrong}");
         }
     }
 }
