@@ -151,9 +151,9 @@ fn the_bar_of_a_fetch_counts_bytes() {
     std::fs::write(&program, tar).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     let text = format!(
-        "stty -echo; PATH={path}/bin:$PATH; export PATH; \
-         mrsh --progress always -w n[1-2] --fetch {path}/source --dest {path}/out & \
-         read -r line; : >{path}/go_on; wait $!"
+        "stty -echo; {} -R exec --progress always -w n[1-2] --fetch {path}/source --dest {path}/out \
+         -- env PATH={path}/bin:$PATH & read -r line; : >{path}/go_on; wait $!",
+        env!("CARGO_BIN_EXE_mrsh")
     );
     let bar = "[============] 0/2 fetched 2.00 of 2.00 MiB, 2 running";
     let (status, shown) = on_a_terminal(&text, &[(bar, "\n")]);
