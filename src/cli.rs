@@ -241,8 +241,8 @@ pub struct Cli {
     #[arg(long = "parents", requires = "copy", help_heading = "Files")]
     pub parents: bool,
 
-    /// Copy what symbolic links point to, not the links
-    #[arg(long = "dereference", requires = "copy", help_heading = "Files")]
+    /// Copy or fetch what symbolic links point to, not the links
+    #[arg(long = "dereference", requires = "files", help_heading = "Files")]
     pub dereference: bool,
 
     /// Mode of all copied files, in octal [default: that of each source]

@@ -14,7 +14,7 @@ mod facts;
 mod failure;
 mod record;
 
-pub use copy_progress::{CopyProgress, TargetProgress};
+pub use copy_progress::{CopyDirection, CopyProgress, TargetProgress};
 pub use facts::{Copied, Facts, LeftRunning, Side};
 pub use failure::{Failure, FailureClass, PasswordUse, Phase};
 pub use record::{FinishedRecord, INTERNAL, Millis, ReasonRecord};

@@ -103,7 +103,7 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
     if let Some(change) = &plan.user_change {
         user_change::reuse_password(change, &transport)?;
     }
-    let copied = copies.as_ref().and_then(Copies::progress);
+    let copied = copies.as_ref().map(Copies::progress);
     let reader = Reader::default();
     let console = Console::stdio(plan.terminals, &reader).pass_colors(plan.pass_colors);
     let Reports {

@@ -190,6 +190,15 @@ pub(super) fn batches(snapshot: &Snapshot, entries: &[usize]) -> Vec<Vec<usize>>
     batches_of(entries, |entry| snapshot.entries[entry].name.len())
 }
 
+/// Returns files in parts for calls that compute checksums: each large one alone, after the others.
+pub(super) fn hashed_batches(snapshot: &Snapshot, files: &[usize]) -> Vec<Vec<usize>> {
+    let (large, others): (Vec<usize>, Vec<usize>) =
+        files.iter().partition(|&&file| snapshot.is_large(file));
+    let mut batches = batches(snapshot, &others);
+    batches.extend(large.into_iter().map(|file| vec![file]));
+    batches
+}
+
 /// Returns entries in parts that fit into one call each. `length` is that of an entry's name.
 pub(super) fn batches_of(entries: &[usize], length: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -220,6 +229,19 @@ pub(super) fn push_call(snapshot: &Snapshot, call: &str, entries: &[usize], bloc
     block.push(b'\n');
 }
 
+/// Appends a call of a function that computes checksums, for one of the [`hashed_batches`].
+pub(super) fn push_hash_call(
+    snapshot: &Snapshot,
+    call: &str,
+    files: &[usize],
+    block: &mut Vec<u8>,
+) {
+    if files.iter().any(|&file| snapshot.is_large(file)) {
+        block.extend_from_slice(b"large ");
+    }
+    push_call(snapshot, call, files, block);
+}
+
 /// Appends as many calls of a function as the names of entries need.
 pub(super) fn push_calls(snapshot: &Snapshot, call: &str, entries: &[usize], block: &mut Vec<u8>) {
     for batch in batches(snapshot, entries) {
@@ -243,8 +265,9 @@ pub(super) struct DataPart {
     pub(super) segments: Vec<Segment>,
 }
 
-/// Returns the parts for a target without tar: the files one after the other, then links and further names.
-pub(super) fn parts_without_tar(snapshot: &Snapshot, sent: &[usize]) -> VecDeque<DataPart> {
+/// Returns the parts for entries that are sent without an archive: the files one after the other, then links and further
+/// names.
+pub(super) fn single_parts(snapshot: &Snapshot, sent: &[usize]) -> VecDeque<DataPart> {
     let mut made: HashSet<&[u8]> = HashSet::new();
     let mut parts = VecDeque::new();
     // Commands that come before the next data.
@@ -299,6 +322,18 @@ pub(super) fn parts_without_tar(snapshot: &Snapshot, sent: &[usize]) -> VecDeque
 
 /// Returns a time as `touch -t` reads it in UTC.
 pub(super) fn touch_time(seconds: i64) -> String {
+    let [year, month, day, hour, minute, second] = calendar(seconds);
+    format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}.{second:02}")
+}
+
+/// Returns a time as `touch -d` reads it (POSIX, touch).
+pub(super) fn exact_touch_time(seconds: i64, nanoseconds: u32) -> String {
+    let [year, month, day, hour, minute, second] = calendar(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanoseconds:09}Z")
+}
+
+/// Returns year, month, day, hour, minute and second of a time in UTC.
+fn calendar(seconds: i64) -> [i64; 6] {
     // Days to a date of the Gregorian calendar, with years that begin in March.
     let days = seconds.div_euclid(86_400);
     let second = seconds.rem_euclid(86_400);
@@ -316,12 +351,8 @@ pub(super) fn touch_time(seconds: i64) -> String {
         month_from_march - 9
     };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}{:02}{:02}.{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    [year, month, day, hour, minute, second % 60]
 }
 
 #[cfg(test)]
@@ -350,6 +381,10 @@ mod tests {
         ] {
             assert_eq!(touch_time(seconds), text);
         }
+        assert_eq!(
+            exact_touch_time(951_782_400, 1_002),
+            "2000-02-29T00:00:00.000001002Z"
+        );
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl HostCopy {
         });
         let links =
             self.entries(|kind, state| matches!(kind, EntryKind::Link(_)) && state == unknown);
-        let mut batches = self.batches(&files);
+        let mut batches = blocks::hashed_batches(&self.snapshot, &files);
         if self.shared.spec.diff {
             // One checksum for several links does not say which of them differs.
             batches.extend(links.iter().map(|link| vec![*link]));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::CopySpec;
 use super::blocks::{
-    batches, content_sum, push_call, push_calls, push_name, push_quoted, split, touch_time,
+    batches, content_sum, exact_touch_time, hashed_batches, push_calls, push_hash_call, push_name,
+    push_quoted, split, touch_time,
 };
 use super::host::EntryState;
 use super::shell::FarPrograms;
@@ -28,20 +29,12 @@ impl Commit<'_> {
         let entries = &self.snapshot.entries;
         let sent_files = self.all(|kind, state| is_file(kind) && state.is_sent());
         let mut block = Vec::new();
-        for batch in batches(self.snapshot, &sent_files) {
+        for batch in hashed_batches(self.snapshot, &sent_files) {
             let sum = content_sum(self.snapshot, &batch, self.programs.checksum);
             let call = format!("verify '{sum}'");
-            push_call(self.snapshot, &call, &batch, &mut block);
+            push_hash_call(self.snapshot, &call, &batch, &mut block);
         }
-        if !self.programs.has_tar {
-            for (time, files) in grouped(&sent_files, |file| entries[file].mtime) {
-                self.push(
-                    &format!("in_ stamp {}", touch_time(time)),
-                    &files,
-                    &mut block,
-                );
-            }
-        }
+        self.push_times(&sent_files, &mut block);
         if let Some(owner) = self.owner() {
             // Before the modes: chown(2) clears set-user-ID bits.
             self.push(&format!("in_ chown {owner}"), &sent_files, &mut block);
@@ -53,6 +46,25 @@ impl Commit<'_> {
             self.push_directories(&mut block);
         }
         block
+    }
+
+    /// Appends the commands that set the times of files that no archive has set.
+    fn push_times(&self, sent_files: &[usize], block: &mut Vec<u8>) {
+        let entries = &self.snapshot.entries;
+        if !self.programs.has_tar {
+            for (time, files) in grouped(sent_files, |file| entries[file].mtime) {
+                self.push(&format!("in_ stamp {}", touch_time(time)), &files, block);
+            }
+            return;
+        }
+        for &file in sent_files {
+            if self.snapshot.is_large(file) {
+                let entry = &entries[file];
+                let exact = exact_touch_time(entry.mtime, entry.mtime_nanoseconds);
+                let call = format!("in_ stamp_exactly {exact} {}", touch_time(entry.mtime));
+                self.push(&call, &[file], block);
+            }
+        }
     }
 
     /// Appends the commands that give the staged directories their attributes, the topmost last.

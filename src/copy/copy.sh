@@ -175,9 +175,11 @@ unpack() {
   e=$({ dd if=/dev/zero bs=4096 count=16 >"$S/.full"; } 2>&1 | sed -n 's/.*: //p' | sed -n 1p)
   die "$W: ${e:-${m:-tar failed}}"
 }
-# Writes that many bytes of the input to a file, for hosts without tar.
+# Writes that many bytes of the input to a file, for hosts without tar and for large files.
 receive() {
-  m=$({ take "$1" >"$S/$2"; } 2>&1) || die "${m:-cannot write $2}"
+  m=$({ take "$1" >"$S/$2"; } 2>&1) && return
+  m=${m##*: }
+  die "$W: ${m:-cannot write $2}"
 }
 # Checks one checksum over these staged files.
 verify() {
@@ -199,6 +201,12 @@ stamp() {
   p=$1
   shift
   TZ=UTC0 touch -t "$p" "$@"
+}
+# Does the same to the nanosecond, if touch can. The first time has the form of -d, the second one that of -t.
+stamp_exactly() {
+  p=$1 q=$2
+  shift 2
+  TZ=UTC0 touch -d "$p" "$@" 2>/dev/null || stamp "$q" "$@"
 }
 # Runs the command in the place of this script, as if there had been no copy. Further arguments are variables: N=V
 run() {

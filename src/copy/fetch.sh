@@ -1,4 +1,4 @@
-# The part of the far side for --fetch. The value X comes first: "l" if links are fetched as links.
+# The part of the far side for --fetch. The value X comes first: "l" if links are fetched as links, "d" if all are followed.
 NL='
 '
 # Prints a class and a name in one line: a newline becomes \n, a backslash \\.
@@ -8,6 +8,26 @@ entry() {
     *) printf '%s %s\n' "$1" "$2" ;;
   esac
 }
+# The number of directories in which a name is. If links are followed, P1, P2 and so on are their paths without links.
+depth=0
+# Adds a directory to those, unless it is one of them: then a link leads back to it.
+descend() {
+  depth=$((depth + 1))
+  [ "$X" = d ] || return 0
+  # The slash keeps newlines at the end of the path.
+  p=$(cd "$1" && pwd -P && echo /)
+  j=1
+  while [ "$j" -lt "$depth" ]; do
+    eval "q=\$P$j"
+    if [ "$p" = "$q" ]; then
+      depth=$((depth - 1))
+      entry r "$1"
+      return 1
+    fi
+    j=$((j + 1))
+  done
+  eval "P$depth=\$p"
+}
 # Prints the class of a name, and of everything below a directory. With "f" a link is followed.
 look() {
   if [ "$1" != f ] && [ -h "$2" ]; then
@@ -16,17 +36,22 @@ look() {
     if [ -r "$2" ]; then entry f "$2"; else entry u "$2"; fi
   elif [ -d "$2" ]; then
     if [ -r "$2" ] && [ -x "$2" ]; then
+      descend "$2" || return 0
       entry d "$2"
       below "$2"/* "$2"/.[!.]* "$2"/..?*
+      depth=$((depth - 1))
     else
       entry u "$2"
     fi
   elif [ -e "$2" ]; then
     entry o "$2"
+  elif [ -h "$2" ]; then
+    entry l "$2"
   fi
 }
+case $X in d) B=f ;; *) B=- ;; esac
 # A pattern without a match stays as it is, and names nothing.
-below() { for i; do look - "$i"; done; }
+below() { for i; do look "$B" "$i"; done; }
 # Lists what one pattern names. A link that is named is followed, as by cat.
 asked() {
   echo p
@@ -62,8 +87,9 @@ part() { printf 's %s\n' "$(take "$1" <"$2" | sum)"; }
 # A file that grows or shrinks while GNU tar reads it is status 1 and no damage to the archive. The others say nothing,
 # or stop in the middle.
 case $(tar --version 2>/dev/null) in
-  # It also reads a backslash in a name as the start of a code.
-  *GNU*) R=1 F=--no-unquote ;;
+  # It also reads a backslash in a name as the start of a code. If it follows links, it sends a file that two names lead
+  # to as a hard link.
+  *GNU*) R=1 F='--no-unquote --hard-dereference' ;;
   # Without this it writes files with holes in a form of its own.
   *bsdtar*) R=0 F=--format=gnutar ;;
   *) R=0 F= ;;

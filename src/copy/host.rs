@@ -112,7 +112,7 @@ impl HostDialogue for HostCopy {
 
     fn advance(&mut self, n: u64) {
         let of_file = self.shell.advance(n);
-        self.progress.sent(of_file);
+        self.progress.moved(of_file);
     }
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
@@ -318,7 +318,7 @@ impl HostCopy {
     pub(super) fn calls(&self, call: &str, batches: &[Vec<usize>]) -> Vec<u8> {
         let mut block = Vec::new();
         for batch in batches {
-            blocks::push_call(&self.snapshot, call, batch, &mut block);
+            blocks::push_hash_call(&self.snapshot, call, batch, &mut block);
         }
         block
     }
@@ -373,23 +373,26 @@ impl HostCopy {
         self.entries(|_, state| state.is_sent())
     }
 
-    /// Sends the entries that differ: as an archive, or one file after the other.
+    /// Sends the entries that differ: large files one after the other, and all others as an archive if the target has tar.
     fn send_data(&mut self) {
         let sent = self.sent_entries();
         let snapshot = Arc::clone(&self.snapshot);
-        let mut parts = VecDeque::new();
-        if self.programs.has_tar {
-            if !sent.is_empty() {
-                let mut segments = Vec::new();
-                snapshot.archive(sent.into_iter(), &mut segments);
-                let length: u64 = segments.iter().map(Segment::length).sum();
-                parts.push_back(DataPart {
-                    block: format!("echo G\nunpack {length}\n").into_bytes(),
-                    segments,
-                });
-            }
-        } else {
-            parts = blocks::parts_without_tar(&snapshot, &sent);
+        // tar would copy a file in blocks of 10 KiB, after a pipe.
+        let (single, archived): (Vec<usize>, Vec<usize>) = sent.iter().partition(|&&index| {
+            !self.programs.has_tar
+                || matches!(&snapshot.entries[index].kind, EntryKind::File(_))
+                    && snapshot.is_large(index)
+        });
+        let mut parts = blocks::single_parts(&snapshot, &single);
+        // Further names of a large file are in the archive, so it comes last.
+        if !archived.is_empty() {
+            let mut segments = Vec::new();
+            snapshot.archive(archived.into_iter(), &mut segments);
+            let length: u64 = segments.iter().map(Segment::length).sum();
+            parts.push_back(DataPart {
+                block: format!("echo G\nunpack {length}\n").into_bytes(),
+                segments,
+            });
         }
         let segments = parts.iter().flat_map(|part| &part.segments);
         let files = segments.filter(|segment| matches!(segment, Segment::File { .. }));

@@ -340,12 +340,12 @@ impl Copies {
         format!("eval \"$(head -c {length} 2>/dev/null||dd bs=1 count={length} 2>/dev/null)\"")
     }
 
-    /// Returns the counters of the bytes that are sent; `None` if files are fetched.
+    /// Returns the counters of the bytes that are sent or fetched.
     #[must_use]
-    pub fn progress(&self) -> Option<CopyProgress> {
+    pub fn progress(&self) -> CopyProgress {
         match &self.job {
-            Job::Copy(shared) => Some(shared.progress.clone()),
-            Job::Fetch(..) => None,
+            Job::Copy(shared) => shared.progress.clone(),
+            Job::Fetch(shared, _) => shared.progress.clone(),
         }
     }
 

@@ -82,7 +82,7 @@ impl HostDialogue for RcpCopy {
 
     fn advance(&mut self, n: u64) {
         let of_file = self.queue.advance(n);
-        self.progress.sent(of_file);
+        self.progress.moved(of_file);
     }
 
     fn receive(&mut self, data: &[u8]) -> Vec<u8> {

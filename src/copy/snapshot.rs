@@ -9,6 +9,9 @@ use crate::spool::SpoolFile;
 /// Length of a block of a tar archive, in bytes.
 pub(super) const BLOCK: u64 = 512;
 
+/// Size of a file from which it stays in place and is sent by itself, in bytes.
+pub(super) const LARGE: u64 = 16 << 20;
+
 /// The content of the sources for one target, or for all targets.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -29,6 +32,8 @@ pub struct Entry {
     pub mode: u32,
     /// Time of the last modification, in seconds.
     pub mtime: i64,
+    /// Nanoseconds of that time.
+    pub mtime_nanoseconds: u32,
     /// The header blocks of the entry in the archive.
     pub(super) header: Range,
 }
@@ -168,6 +173,12 @@ impl Snapshot {
             EntryKind::HardLink(first) => self.content_of(*first),
             EntryKind::Directory | EntryKind::Link(_) => None,
         }
+    }
+
+    /// True if the entry is a large file, or a further name of one.
+    pub(super) fn is_large(&self, index: usize) -> bool {
+        let content = self.content_of(index);
+        content.is_some_and(|content| content.length >= LARGE)
     }
 
     /// Returns what POSIX `cksum` prints for a content. A file that cannot be read any more has a checksum that no

@@ -17,12 +17,9 @@ use openssl::sha::Sha256;
 use tar::EntryType;
 
 use super::archive::ArchiveWriter;
-use super::snapshot::{Entry, EntryKind, FileContent, Place};
+use super::snapshot::{Entry, EntryKind, FileContent, LARGE, Place};
 use super::snapshot_error::{MAX_DEPTH, SnapshotError};
 use crate::spool::SpoolFile;
-
-/// Size of a file from which it stays in place, in bytes.
-const LARGE: u64 = 16 << 20;
 
 /// Maximum number of files that stay in place. Each keeps a descriptor.
 const MAX_IN_PLACE: usize = 64;
@@ -240,6 +237,7 @@ impl SourceReader {
             kind: EntryKind::File(content),
             mode,
             mtime: before.mtime(),
+            mtime_nanoseconds: before.mtime_nsec() as u32,
             header,
         }));
         Ok(())
@@ -272,6 +270,7 @@ impl SourceReader {
             kind,
             mode,
             mtime: about.mtime(),
+            mtime_nanoseconds: about.mtime_nsec() as u32,
             header,
         }));
         Ok(())

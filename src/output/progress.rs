@@ -137,7 +137,7 @@ impl Progress {
         }
         self.bar.set_message(self.message(now, bytes.as_ref()));
         let hosts = (self.done as u64, self.info.targets.len() as u64);
-        let (position, length) = bytes.map_or(hosts, |bytes| (bytes.sent, bytes.total));
+        let (position, length) = bytes.map_or(hosts, |bytes| (bytes.moved, bytes.total));
         self.bar.set_length(length);
         self.bar.set_position(position);
         // indicatif limits its rate of drawing; this call needs the current line.
@@ -433,13 +433,13 @@ mod tests {
         copies.iter_mut().for_each(|copy| copy.compared(1 << 20));
         // Before some time was measured, there is no rate.
         insta::assert_snapshot!(progress.line(now), @"[            ] 0/4 sent 0 B of 4.00 MiB, 4 running");
-        copies.iter_mut().for_each(|copy| copy.sent(1 << 19));
+        copies.iter_mut().for_each(|copy| copy.moved(1 << 19));
         let line = progress.line(now);
         assert!(
             line.starts_with("[======>     ] 0/4 sent 2.00 of 4.00 MiB"),
             "{line}"
         );
-        copies.iter_mut().for_each(|copy| copy.sent(1 << 19));
+        copies.iter_mut().for_each(|copy| copy.moved(1 << 19));
         copies.pop();
         progress.event(&succeeded(3), &mut console).unwrap();
         insta::assert_snapshot!(progress.line(now), @"[============] 1/4 sent 4.00 of 4.00 MiB, 3 running");

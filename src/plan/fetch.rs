@@ -32,6 +32,10 @@ pub(super) fn decide(
             "--fetch runs no COMMAND; run it with a second mrsh",
         ),
         (
+            cli.links && cli.dereference,
+            "--links fetches links, and --dereference what they point to: give one of them",
+        ),
+        (
             path.as_os_str().is_empty(),
             "--dest is empty; . is the current directory",
         ),
@@ -53,6 +57,7 @@ pub(super) fn decide(
         destination: None,
         directories: output::host_names(info).map_err(|error| usage(&error.to_string()))?,
         links: cli.links,
+        dereference: cli.dereference,
         max_size: cli.max_size as u64,
         mode: cli.mode,
         check: cli.check,

@@ -15,9 +15,11 @@ mod tree;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use crate::support::Mrsh;
-use far::{Far, FarSide};
+use crate::support::{Mrsh, lacks};
+use far::{Far, FarSide, write_tool};
 use tree::{assert_same, random_tree};
 
 #[test]
@@ -208,6 +210,63 @@ fn large_and_small_files_arrive_over_rsh() {
         .run();
     assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
     assert_same(&source, &destination, true);
+}
+
+/// Makes a large file with three names in two directories, the first of which is not next to the others, and a small file.
+fn large_tree(source: &Path) {
+    fs::create_dir(source.join("sub")).unwrap();
+    let mut large = vec![0; (16 << 20) + 77];
+    fastrand::Rng::with_seed(6).fill(&mut large);
+    fs::write(source.join("a large file"), large).unwrap();
+    let opened = fs::File::open(source.join("a large file")).unwrap();
+    let time = Duration::new(1_700_000_000, 123_456_789);
+    opened.set_modified(SystemTime::UNIX_EPOCH + time).unwrap();
+    for name in ["sub/again", "z"] {
+        fs::hard_link(source.join("a large file"), source.join(name)).unwrap();
+    }
+    fs::write(source.join("sub/small"), "small").unwrap();
+}
+
+#[test]
+fn large_files_arrive_at_every_far_side() {
+    let mut sides = FarSide::all();
+    // It would read sixteen million single bytes.
+    sides.retain(|side| *side != FarSide::Posix);
+    for side in sides {
+        let far = Far::new(side, 1);
+        large_tree(&far.source());
+        let ended = far.copy(&["src/", "--dest", "dst"]).run();
+        assert_eq!((ended.status, &*ended.stderr), (Some(0), ""), "{side:?}");
+        let host = far.hosts().remove(0).join("dst");
+        assert_same(&far.source(), &host, side.keeps_nanoseconds());
+        let ended = far.copy(&["src/", "--dest", "dst", "-v"]).run();
+        assert!(ended.stderr.contains("unchanged: h1"), "{side:?} {ended:?}");
+    }
+}
+
+#[test]
+fn openssl_computes_the_checksums_of_large_files() {
+    if lacks("openssl") {
+        return;
+    }
+    let far = Far::new(FarSide::Openssl, 2);
+    let code = "#!/bin/sh\nfor i; do case $i in ./sub/small) ;; ./*) exit 1 ;; esac; done\n\
+                exec /usr/bin/sha256sum \"$@\"\n";
+    write_tool(&far.path("bin/sha256sum"), code);
+    large_tree(&far.source());
+    // One openssl is too old to know SHA-256, so sha256sum is asked, which fails for large files here.
+    let code = "case $0 in h2) PATH=$PWD/b:$PATH ;; esac; exec \"$@\"";
+    let broken = far.hosts().remove(1).join("b");
+    fs::create_dir(&broken).unwrap();
+    write_tool(&broken.join("openssl"), "#!/bin/sh\nexit 1\n");
+    let ended = far.copy_with(code, &["src/", "--dest", "dst"]).run();
+    assert!(
+        ended
+            .stderr
+            .contains("1 failed: h2: what arrived differs from what was sent"),
+        "{ended:?}"
+    );
+    assert_same(&far.source(), &far.hosts()[0].join("dst"), true);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The progress bar on a pseudo-terminal, which script(1) makes.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::{lacks, on_a_terminal};
 
 /// Bytes with which the console removes the bar.
@@ -79,6 +81,34 @@ fn the_bar_of_a_copy_counts_bytes() {
     assert!(shown.contains(bar), "{shown:?}");
     let left = screen(&shown);
     assert!(!left.iter().any(|line| line.contains("sent")), "{left:#?}");
+}
+
+#[test]
+fn the_bar_of_a_fetch_counts_bytes() {
+    if lacks("script") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display();
+    std::fs::write(folder.path().join("source"), vec![b'x'; 1 << 20]).unwrap();
+    // The archive is complete, and its end waits, so the bar stays there.
+    let tar = format!(
+        "#!/bin/sh\n/bin/tar \"$@\"; s=$?\n\
+         case $* in *-chf*) until test -e {path}/go_on; do sleep 0.05; done ;; esac\nexit $s\n"
+    );
+    std::fs::create_dir(folder.path().join("bin")).unwrap();
+    let program = folder.path().join("bin/tar");
+    std::fs::write(&program, tar).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let text = format!(
+        "stty -echo; {} -R exec --progress always -w n[1-2] --fetch {path}/source --dest {path}/out \
+         -- env PATH={path}/bin:$PATH & read -r line; : >{path}/go_on; wait $!",
+        env!("CARGO_BIN_EXE_mrsh")
+    );
+    let bar = "[============] 0/2 fetched 2.00 of 2.00 MiB, 2 running";
+    let (status, shown) = on_a_terminal(&text, &[(bar, "\n")]);
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains(bar), "{shown:?}");
 }
 
 #[test]

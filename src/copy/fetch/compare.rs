@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::host::{HostFetch, Step};
+use super::host::{HostFetch, SUMS, Step};
 use super::local::{LocalError, display, is_directory, is_file};
 use super::remote::{LocalState, RemoteEntry, RemoteKind};
 use crate::copy::blocks::Checksum;
@@ -27,7 +27,7 @@ impl HostFetch {
         }
         let same_size = self
             .entries(|entry| entry.kind == RemoteKind::File && entry.state == LocalState::Unknown);
-        let batches = self.ask("fetched", &same_size);
+        let batches = self.ask(SUMS, &same_size);
         if batches.is_empty() {
             return self.after_compare();
         }
@@ -154,6 +154,13 @@ impl HostFetch {
 
     fn after_compare(&mut self) {
         let has_changes = self.count_changes();
+        // Without changes, and with --check, there is nothing to fetch.
+        let bytes = if has_changes {
+            self.result.copied.bytes
+        } else {
+            0
+        };
+        self.progress.compared(bytes);
         if !has_changes {
             return self.finish();
         }

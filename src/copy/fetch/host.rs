@@ -12,7 +12,12 @@ use crate::copy::HostDialogue;
 use crate::copy::blocks::{self, Checksum};
 use crate::copy::result::{CopyResult, message};
 use crate::copy::shell::{FarPrograms, Hello, Next, ShellChannel, TooLong};
+use crate::copy::snapshot::LARGE;
+use crate::event::TargetProgress;
 use crate::targets::TargetId;
+
+/// The function of the far side that computes checksums.
+pub(in crate::copy) const SUMS: &str = "fetched";
 
 /// The reply that is awaited.
 #[derive(Debug)]
@@ -52,6 +57,7 @@ pub(in crate::copy) struct HostFetch {
     pub(in crate::copy) received: u64,
     is_abandoned: bool,
     pub(in crate::copy) result: CopyResult,
+    pub(in crate::copy) progress: TargetProgress,
 }
 
 impl HostFetch {
@@ -79,6 +85,7 @@ impl HostFetch {
             received: 0,
             is_abandoned: false,
             result: CopyResult::default(),
+            progress: shared.progress.begin(),
             shared,
             target,
         };
@@ -211,6 +218,12 @@ impl HostFetch {
                 let name = self.far_name(name, is_absolute);
                 self.fail(format!("{name}: permission denied"));
             }
+            ListFault::Loop(name) => {
+                let name = self.far_name(name, is_absolute);
+                self.fail(format!(
+                    "{name}: leads back to a directory that contains it; fetch without --dereference"
+                ));
+            }
             ListFault::Name(name) => {
                 let text = format!("a name that was not asked for: {}", message(name));
                 self.fail_protocol(&text);
@@ -238,8 +251,13 @@ impl HostFetch {
 
     /// Returns a text about what is not fetched.
     fn note(&self) -> Option<String> {
+        let link = if self.shared.spec.dereference {
+            ("symbolic link to nothing", "")
+        } else {
+            ("symbolic link", "; --links fetches links")
+        };
         let kinds = [
-            (&self.list.links, "symbolic link", "; --links fetches links"),
+            (&self.list.links, link.0, link.1),
             (&self.list.special, "device, socket or fifo", ""),
         ];
         let texts: Vec<String> = kinds
@@ -284,13 +302,21 @@ impl HostFetch {
             entries.iter().partition(|&&index| all[index].is_absolute);
         let mut batches = VecDeque::new();
         for group in [root, home] {
-            batches.extend(blocks::batches_of(&group, |index| all[index].name.len()));
+            let (large, others): (Vec<usize>, Vec<usize>) =
+                group.iter().partition(|&&index| all[index].size >= LARGE);
+            batches.extend(blocks::batches_of(&others, |index| all[index].name.len()));
+            batches.extend(large.into_iter().map(|file| vec![file]));
         }
         batches
     }
 
     pub(in crate::copy) fn push_call(&self, call: &str, batch: &[usize], block: &mut Vec<u8>) {
-        push_cd(self.list.entries[batch[0]].is_absolute, block);
+        let first = &self.list.entries[batch[0]];
+        push_cd(first.is_absolute, block);
+        // A large file is alone in its batch.
+        if call == SUMS && first.size >= LARGE {
+            block.extend_from_slice(b"large ");
+        }
         block.extend_from_slice(call.as_bytes());
         for &index in batch {
             blocks::push_name(&self.list.entries[index].name, block);

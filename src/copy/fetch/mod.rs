@@ -32,6 +32,8 @@ pub(super) use host::HostFetch;
 pub use pattern::FetchPattern;
 pub(super) use writer::Writer;
 
+use crate::event::{CopyDirection, CopyProgress};
+
 /// The part of the script for `--fetch`.
 const FAR_FETCH: &str = include_str!("../fetch.sh");
 
@@ -52,6 +54,8 @@ pub struct FetchSpec {
     pub directories: Vec<String>,
     /// True if symbolic links are fetched as links.
     pub links: bool,
+    /// True if symbolic links are followed. Otherwise only those are that a pattern names.
+    pub dereference: bool,
     /// Maximum number of bytes of one target.
     pub max_size: u64,
     /// Mode of all files, instead of their own.
@@ -66,6 +70,8 @@ pub(super) struct FetchShared {
     pub(super) spec: FetchSpec,
     /// Random text of the run.
     nonce: String,
+    /// Bytes that are fetched from all targets.
+    pub(super) progress: CopyProgress,
     /// The script with its values.
     pub(super) script: Arc<[u8]>,
 }
@@ -88,12 +94,17 @@ impl FetchSpec {
 
 impl FetchShared {
     pub(super) fn new(spec: FetchSpec, nonce: String) -> FetchShared {
-        let links = if spec.links { "l" } else { "-" };
+        let links = match (spec.links, spec.dereference) {
+            (true, _) => "l",
+            (false, true) => "d",
+            (false, false) => "-",
+        };
         let values = format!("N={nonce}\nX={links}\n");
         let script = [&*values, super::FAR, FAR_FETCH, "serve\n"].concat();
         FetchShared {
             spec,
             nonce,
+            progress: CopyProgress::new(CopyDirection::Fetched),
             script: script.into_bytes().into(),
         }
     }

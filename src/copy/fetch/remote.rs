@@ -87,6 +87,8 @@ pub(in crate::copy) enum ListFault {
     Missing(Vec<u8>),
     /// This may not be read.
     Unreadable(Vec<u8>),
+    /// This link leads back to a directory that contains it.
+    Loop(Vec<u8>),
     /// This name was not asked for, or is no name.
     Name(Vec<u8>),
     /// There are too many names.
@@ -128,6 +130,7 @@ impl RemoteList {
         match class {
             b'-' => Err(ListFault::Missing(name.to_vec())),
             b'u' => Err(ListFault::Unreadable(name.to_vec())),
+            b'r' => Err(ListFault::Loop(name.to_vec())),
             b'f' | b'd' | b'l' | b'o' => self.insert(*class, name, pattern, keep_links),
             _ => Err(ListFault::Line),
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::host::{HostFetch, Step, push_cd};
+use super::host::{HostFetch, SUMS, Step, push_cd};
 use super::incoming::{Incoming, IncomingError, Progress};
 use super::local::LocalError;
 use crate::copy::blocks;
@@ -32,7 +32,7 @@ impl HostFetch {
             Incoming::raw(part.iter().copied().zip(sizes).collect())
         };
         // The checksums come in the same block as the data, which saves a round trip for each batch.
-        self.push_call("fetched", part, &mut block);
+        self.push_call(SUMS, part, &mut block);
         self.shell.send_block(block);
         self.step = Step::Data(parts, Box::new(incoming));
     }
@@ -62,6 +62,7 @@ impl HostFetch {
                 Ok(Progress::Bytes(bytes, number)) => {
                     // The list is only what the target says. What counts is what it sends.
                     self.received += bytes.len() as u64;
+                    self.progress.moved(bytes.len() as u64);
                     if self.received > self.shared.spec.max_size {
                         let most = self.shared.spec.max_size;
                         return self.abandon(format!(

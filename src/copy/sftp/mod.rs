@@ -138,7 +138,7 @@ impl HostDialogue for SftpCopy {
 
     fn advance(&mut self, n: u64) {
         let of_file = self.channel.advance(n);
-        self.progress.sent(of_file);
+        self.progress.moved(of_file);
     }
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {

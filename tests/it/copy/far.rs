@@ -1,7 +1,7 @@
 //! Far sides without a network: `-R exec` with a directory for each host, and with different tools.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ pub(super) enum FarSide {
     Openssl,
     /// `shasum` instead of `sha256sum`.
     Shasum,
-    /// Only the tools of POSIX: `cksum`, no `stat`, no `head -c`.
+    /// Only the tools of POSIX: `cksum`, no `stat`, no `head -c`, no flags of `dd`.
     Posix,
 }
 
@@ -88,6 +88,11 @@ impl FarSide {
             match (busybox, tool) {
                 (true, _) => link(tool, "busybox"),
                 (false, "head") if self == FarSide::Posix => {}
+                (false, "dd") if self == FarSide::Posix => {
+                    let code =
+                        "#!/bin/sh\ncase \"$*\" in *flag=*) exit 1 ;; esac\nexec /bin/dd \"$@\"\n";
+                    write_tool(&directory.join(tool), code);
+                }
                 (false, _) => link(tool, tool),
             }
         }
@@ -122,6 +127,12 @@ impl FarSide {
             _ => link("stat", "stat"),
         }
     }
+}
+
+/// Writes a tool that is a shell script.
+pub(super) fn write_tool(path: &Path, code: &str) {
+    fs::write(path, code).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Hosts as directories, and a directory for sources.

@@ -97,16 +97,25 @@ fn a_tree_of_another_shape_changes_nothing() {
 
 #[test]
 fn a_limit_on_the_size_of_files_keeps_the_old_one() {
-    for side in [FarSide::Gnu, FarSide::NoTar] {
+    // Files of 16 MiB are written without tar.
+    for (side, length) in [
+        (FarSide::Gnu, 3_000_000),
+        (FarSide::NoTar, 3_000_000),
+        (FarSide::Gnu, 16 << 20),
+        (FarSide::Busybox, 16 << 20),
+    ] {
+        if !FarSide::all().contains(&side) {
+            continue;
+        }
         let far = Far::new(side, 1);
         let host = far.hosts().remove(0);
-        fs::write(far.path("new"), vec![b'x'; 3_000_000]).unwrap();
+        fs::write(far.path("new"), vec![b'x'; length]).unwrap();
         fs::write(host.join("file"), "old").unwrap();
         let ended = far
             .copy_with("ulimit -f 1000 && exec \"$@\"", &["new", "--dest", "file"])
             .run();
-        assert_eq!(ended.status, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains("h1: "), "{ended:?}");
+        assert_eq!(ended.status, Some(1), "{side:?} {ended:?}");
+        assert!(ended.stderr.contains("h1: "), "{side:?} {ended:?}");
         assert_eq!(fs::read(host.join("file")).unwrap(), b"old");
         assert_eq!(fs::read_dir(&host).unwrap().count(), 1, "something is left");
     }

@@ -204,6 +204,61 @@ fn links_and_special_files_are_named() {
     }
 }
 
+#[test]
+fn links_are_followed_on_request() {
+    for side in FarSide::all() {
+        let far = Far::new(side, 1);
+        let host = far.hosts().remove(0);
+        fs::create_dir_all(host.join("d/sub")).unwrap();
+        fs::write(host.join("d/file"), "text").unwrap();
+        fs::write(host.join("d/sub/x"), "in a directory").unwrap();
+        for (content, name) in [
+            ("file", "d/one"),
+            ("sub", "d/dir"),
+            ("nothing", "d/two"),
+            ("../file", "d/sub/above"),
+        ] {
+            symlink(content, host.join(name)).unwrap();
+        }
+        let ended = far.fetch(&["d", "--dereference"]).run();
+        assert_eq!(
+            (ended.status, &*ended.stderr),
+            (
+                Some(0),
+                "h1: not fetched: d/two (symbolic link to nothing)\n"
+            ),
+            "{side:?}"
+        );
+        let out = far.path("out/h1/d");
+        for (name, text) in [
+            ("file", "text"),
+            ("one", "text"),
+            ("sub/x", "in a directory"),
+            ("sub/above", "text"),
+            ("dir/x", "in a directory"),
+            ("dir/above", "text"),
+        ] {
+            let path = out.join(name);
+            let about = fs::symlink_metadata(&path).unwrap();
+            assert!(about.is_file(), "{side:?} {name}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "{side:?} {name}");
+        }
+        let again = far.fetch(&["d", "--dereference", "-v"]).run().status(0);
+        assert!(again.stderr.contains("unchanged: h1"), "{side:?} {again:?}");
+        // A link to a directory beside the links is no loop, and one to a directory above them is.
+        symlink("../../d", host.join("d/sub/loop")).unwrap();
+        let ended = far.fetch(&["d", "--dereference"]).run();
+        let words = "loop: leads back to a directory that contains it; fetch without --dereference";
+        assert_eq!(ended.status, Some(1), "{side:?} {ended:?}");
+        assert!(ended.stderr.contains(words), "{side:?} {ended:?}");
+        let both = far
+            .fetch(&["d", "--links", "--dereference"])
+            .run()
+            .status(2);
+        assert!(both.stderr.contains("give one of them"), "{both:?}");
+    }
+}
+
 /// Shell code in which a file is changed by this code after tar has read it.
 fn with_change(change: &str) -> String {
     format!(

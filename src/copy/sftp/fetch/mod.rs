@@ -155,6 +155,11 @@ impl SftpFetch {
             // No program over there is involved; the word says how the files were checked.
             self.host.result.copied.checksum = CHECKSUM;
             self.host.result.answered = true;
+            if self.shared.spec.dereference {
+                // Each link would need requests of its own, and so would the guard against loops.
+                self.fail("--dereference needs a shell, and this host has only SFTP".to_owned());
+                return Ok(());
+            }
             self.step = Step::List;
             self.fill();
             return Ok(());
@@ -326,6 +331,9 @@ impl SftpFetch {
         {
             return self.fail_here(&error);
         }
+        // Such a target computes no checksums, so all files are read.
+        let sizes = files.iter().map(|&file| self.host.list.entries[file].size);
+        self.host.progress.compared(sizes.sum());
         self.entries = files.into();
         self.step = Step::Data;
     }
@@ -392,7 +400,9 @@ impl SftpFetch {
             error,
             ..
         } = arriving;
+        let progress = &mut self.host.progress;
         download.on_reply(request, reply, |bytes| {
+            progress.moved(bytes.len() as u64);
             sum.update(bytes);
             if let Some(file) = file
                 && error.is_none()

@@ -21,6 +21,7 @@ fn dialogue(paths: &[&str], out: &Path, change: impl FnOnce(&mut FetchSpec)) -> 
         destination: Some(Arc::new(File::open(out).unwrap().into())),
         directories: vec!["h1".to_owned()],
         links: true,
+        dereference: false,
         max_size: 100_000_000,
         mode: None,
         check: false,
@@ -89,6 +90,20 @@ fn a_tree_arrives_changes_follow_and_a_failure_changes_nothing() {
     ] {
         assert_eq!(fetch(&[path]).error.as_deref(), Some(error));
     }
+    let following = dialogue(&["d"], &out, |spec| {
+        (spec.links, spec.dereference) = (false, true);
+    });
+    let text = "--dereference needs a shell, and this host has only SFTP";
+    assert_eq!(run(following, &far).0.error.as_deref(), Some(text));
+    // Every file is read, and the bytes are counted.
+    let counted = dialogue(&["d"], &out, |_| {});
+    let progress = counted.shared.progress.clone();
+    assert_eq!(run(counted, &far).0.error, None);
+    let amounts = progress.amounts();
+    assert_eq!(
+        (amounts.moved, amounts.total, amounts.open),
+        (300_010, 300_010, 0)
+    );
     let limited = dialogue(&["d"], &out, |spec| spec.max_size = 1000);
     let text = "the files have 300010 bytes, more than --max-size 1000 allows";
     assert_eq!(run(limited, &far).0.error.as_deref(), Some(text));
