@@ -5,7 +5,8 @@
 //! ranges of these numbers. There is a gap after each length, so two numbers that follow each other have the same
 //! length.
 //!
-//! Negative numbers come before all of them, for [`RangeSet`](crate::RangeSet). Names have none, since `-` is a letter.
+//! Negative numbers come before all of them. Only [`RangeSet`](crate::RangeSet) makes them: in a written name, `-` is a
+//! letter.
 
 /// Maximum number of digits of an index. Longer runs of digits count as letters, so such names do not fold.
 pub(crate) const MAX_DIGITS: usize = 18;
@@ -65,10 +66,15 @@ impl Index {
             return None;
         }
         if number < 0 {
-            return Some(Index(ZERO - magnitude));
+            return Some(Index::negative(magnitude));
         }
         let digits = magnitude.checked_ilog10().unwrap_or(0) as usize + 1;
         Some(Index::new(digits, magnitude))
+    }
+
+    /// Returns the index of a negative number with this magnitude, which must have at most [`MAX_DIGITS`] digits.
+    pub(crate) fn negative(magnitude: u64) -> Index {
+        Index(ZERO - magnitude)
     }
 
     /// True for the index of a negative number.
@@ -138,6 +144,10 @@ impl Index {
 
     /// Sort key for the order of strings: `10` before `2`.
     pub(crate) fn text_key(self) -> (u64, usize) {
+        if self.is_negative() {
+            // The sign comes before all digits, and all numbers with a sign have the key of `0` at most.
+            return (0, 0);
+        }
         let width = self.width();
         // Digits are aligned at the left, as in a comparison of texts.
         (self.value() * POW10[MAX_DIGITS - width], width)

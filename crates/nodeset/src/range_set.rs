@@ -66,13 +66,6 @@ impl RangeSet {
         self.grid.is_empty()
     }
 
-    /// True if there is a negative number, which names cannot have.
-    #[must_use]
-    pub fn has_negative(&self) -> bool {
-        let first = self.grid.rows().first();
-        first.is_some_and(|row| Index(row.first).is_negative())
-    }
-
     /// Returns the indexes in at least one of the sets.
     #[must_use]
     pub fn union(&self, other: &RangeSet) -> RangeSet {
@@ -277,8 +270,22 @@ mod tests {
         assert_eq!(set.len(), 19);
         assert_eq!(set.numbers().next(), Some(-20));
         assert_eq!(set.iter().last().as_deref(), Some("3"));
-        assert!(set.has_negative());
         assert_eq!(set.select(&[3..5, 18..30]).to_string(), "-12--11,3");
+    }
+
+    #[test]
+    fn names_can_have_negative_numbers() {
+        let names = crate::NodeSet::product(&["n", "x"], &[set(&[range(-2, 1, 1, 0)])]);
+        assert_eq!(names.to_string(), "n[-2-1]x");
+        assert_eq!(
+            names.iter().collect::<Vec<_>>(),
+            ["n-2x", "n-1x", "n0x", "n1x"]
+        );
+        let mut text = Vec::new();
+        let mut joined = crate::Joined::new(&mut text, ",");
+        names.write_to(&mut joined).unwrap();
+        joined.finish().unwrap();
+        assert_eq!(text, b"n-2x,n-1x,n0x,n1x,");
     }
 
     #[test]

@@ -243,14 +243,10 @@ impl NodeSet {
     /// ```
     ///
     /// # Panics
-    /// There is not one text more than there are ranges, or a range has a negative number.
+    /// There is not one text more than there are ranges.
     #[must_use]
     pub fn product(texts: &[&str], ranges: &[RangeSet]) -> NodeSet {
         assert_eq!(texts.len(), ranges.len() + 1, "texts surround the ranges");
-        assert!(
-            !ranges.iter().any(RangeSet::has_negative),
-            "names have no signs"
-        );
         if ranges.iter().any(RangeSet::is_empty) {
             return NodeSet::default();
         }
