@@ -75,7 +75,12 @@ fn filter(args: &[OsString], run: fn(&Call<'_>, &mut Streams<'_>) -> ExitStatus)
     );
     match output.flush() {
         Ok(()) => status,
-        Err(error) => ExitStatus::of_filter(Err(&error)),
+        Err(error) => {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                print_error(&error);
+            }
+            ExitStatus::of_filter(Err(&error))
+        }
     }
 }
 

@@ -384,8 +384,10 @@ pub(in crate::personalities) fn single(name: &str) -> Result<NodeSet, Error> {
 
 /// True if the expression is a name and nothing else.
 fn is_plain_name(text: &str) -> bool {
+    // ClusterShell refuses numbers with more than a hundred digits.
+    const MAX_PLAIN: usize = 100;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
-    !text.is_empty() && text.bytes().all(plain)
+    !text.is_empty() && text.len() <= MAX_PLAIN && text.bytes().all(plain)
 }
 
 /// Checks the characters of groups' names.

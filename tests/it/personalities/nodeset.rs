@@ -144,6 +144,34 @@ fn errors_have_the_words_of_nodeset() {
     }
 }
 
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let names = Names::new();
+    let mut command = names.command(&names.path().join("nodeset"));
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = command
+        .args(["-e", "a[1-9]"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("No space left"), "{message}");
+}
+
+#[test]
+fn numbers_of_any_length_have_an_answer() {
+    let long = "3".repeat(103);
+    let names = Names::new();
+    let answer = |text: &str| names.answer(&Call::new(&format!("nodeset -f {text}"), ""));
+    let refused = answer(&format!("n{long}"));
+    assert_eq!(refused.status, Some(1));
+    let message = "nodeset: Parse error: bad range: \"invalid rangeset index : \"";
+    assert!(refused.stderr.starts_with(message), "{}", refused.stderr);
+    assert_eq!(answer(&format!("n{}", &long[..40])).status, Some(0));
+    assert_eq!(answer("n[-5-5]").stdout, "n[-5-5]\n");
+}
+
 /// A generator of calls.
 struct Generator {
     random: Rng,
