@@ -137,7 +137,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
     } else if options.force {
         return fatal("Option -f may only be used with -d".to_owned());
     }
-    let hosts = read(&options.files, &call.program, streams)?;
+    let hosts = read(&options.files, streams)?;
     let mut order: Vec<&Vec<u8>> = hosts.keys().collect();
     // The sort is stable: hosts with the same number stay in the order of their names.
     order.sort_by_key(|host| trailing_number(host));
@@ -167,11 +167,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
 }
 
 /// Reads the files, or standard input if there are none.
-fn read(
-    files: &[OsString],
-    program: &str,
-    streams: &mut Streams<'_>,
-) -> Result<BTreeMap<Vec<u8>, Lines>, Stop> {
+fn read(files: &[OsString], streams: &mut Streams<'_>) -> Result<BTreeMap<Vec<u8>, Lines>, Stop> {
     let mut hosts = BTreeMap::new();
     if files.is_empty() {
         read_lines(streams.input, &mut hosts)?;
@@ -185,7 +181,7 @@ fn read(
             Ok(opened) => read_lines(&mut BufReader::new(opened), &mut hosts)?,
             Err(error) => {
                 let (file, cause) = (file.display(), cause(&error));
-                streams.complain(&format!("{program}: Can't open {file}: {cause}\n"));
+                streams.complain(&format!("Can't open {file}: {cause}.\n"));
             }
         }
     }

@@ -326,9 +326,20 @@ impl Printer<'_> {
     }
 
     fn print_index(&self, set: &Set, node: &str, streams: &mut Streams<'_>) -> Result<(), Stop> {
-        let position = set.names().position(|name| name == node);
-        let missing = || Error::Fault(format!("{node} is not in the set"));
-        let position = position.ok_or_else(missing)?;
+        let (name, missing) = match set {
+            Set::Nodes(_) => {
+                let nodes = self.resolver.set(node)?;
+                let mut names = nodes.iter();
+                let (Some(name), None) = (names.next(), names.next()) else {
+                    let message = "index() argument must be a single node".to_owned();
+                    return Err(Error::Fault(message).into());
+                };
+                (name, format!("{} is not in nodeset", text::repr(node)))
+            }
+            Set::Ranges(_) => (node.to_owned(), format!("{node} is not in RangeSet")),
+        };
+        let position = set.names().position(|found| found == name);
+        let position = position.ok_or(Error::Fault(missing))?;
         let text = self.format.apply(Value::Number(position as u64));
         writeln!(streams.output, "{}", text?)?;
         Ok(())

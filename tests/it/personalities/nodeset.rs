@@ -133,6 +133,26 @@ fn errors_have_the_words_of_nodeset() {
         ),
         ("nodeset -f a -x", 1, "ERROR: pop from empty list\n"),
         ("nodeset -e -S \\\\ a", 1, "ERROR: invalid separator\n"),
+        (
+            "nodeset --index n3 n[03-9]",
+            1,
+            "padding length mismatch : \"03-9\"\"\n",
+        ),
+        (
+            "nodeset --index n3 n[1-2]",
+            1,
+            "ERROR: 'n3' is not in nodeset\n",
+        ),
+        (
+            "nodeset -R --index 50 0-9",
+            1,
+            "ERROR: 50 is not in RangeSet\n",
+        ),
+        (
+            "nodeset --index n[1-2] n1",
+            1,
+            "ERROR: index() argument must be a single node\n",
+        ),
     ] {
         let Answer {
             status: found,
