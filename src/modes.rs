@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -17,8 +17,8 @@ use crate::generate;
 use crate::inherited;
 use crate::listing::Listing;
 use crate::messages::{print, print_error, print_message, print_set_up_error, print_with};
-use crate::multi_rsh;
 use crate::output::{self, Console, SummaryLevel};
+use crate::personalities::{self, Call, Personality, Streams};
 use crate::plan::{FilterPlan, Plan, RunPlan};
 use crate::privilege;
 use crate::reader::Reader;
@@ -39,9 +39,12 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
         print(complete::answer(&args[2..]))?;
         return Ok(ExitStatus::SUCCESS);
     }
-    if multi_rsh::is_called(args) {
-        let cli = multi_rsh::cli(args)?;
-        return carry_out(Plan::new(cli, BTreeMap::new())?);
+    match personalities::called(args) {
+        None => {}
+        Some(Personality::Run(cli)) => {
+            return carry_out(Plan::new(cli(args)?, BTreeMap::new())?);
+        }
+        Some(Personality::Filter(run)) => return Ok(filter(args, run)),
     }
     let config = Config::load(args.to_owned())?;
     if let Some(text) = config.cli.generate {
@@ -56,6 +59,30 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
         return resume(path, args, &config.cli);
     }
     carry_out(Plan::new(config.cli, config.groups)?)
+}
+
+/// Runs a program that reads and writes text.
+fn filter(args: &[OsString], run: fn(&Call<'_>, &mut Streams<'_>) -> ExitStatus) -> ExitStatus {
+    let variable = |name: &str| std::env::var_os(name);
+    let terminal = io::stdout().is_terminal();
+    let mut output = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let status = run(
+        &Call::new(args, &variable, terminal),
+        &mut Streams {
+            input: &mut BufReader::with_capacity(64 * 1024, io::stdin().lock()),
+            output: &mut output,
+            errors: &mut io::stderr().lock(),
+        },
+    );
+    match output.flush() {
+        Ok(()) => status,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                print_error(&error);
+            }
+            ExitStatus::of_filter(Err(&error))
+        }
+    }
 }
 
 /// `--resume`.

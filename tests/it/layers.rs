@@ -90,7 +90,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("listing", &["error", "targets"]),
     ("complete", &["config", "targets", "transport"]),
     ("generate", &["cli"]),
-    ("multi_rsh", &["cli", "config", "run", "targets"]),
+    (
+        "personalities",
+        &["cli", "config", "exit", "run", "targets"],
+    ),
     (
         "plan",
         &[
@@ -183,8 +186,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "inherited",
             "listing",
             "messages",
-            "multi_rsh",
             "output",
+            "personalities",
             "plan",
             "privilege",
             "reader",

@@ -107,20 +107,7 @@ pub(crate) fn product(dimensions: &[Ranges]) -> Rest {
                 spans.extend(indexes.map(|index| (index, index)));
             }
         }
-        spans.sort_unstable();
-        let mut grid = Grid::default();
-        for (first, last) in spans {
-            match grid.rows.last_mut() {
-                // Written ranges may overlap or touch. All have equal other dimensions here, so they are joined.
-                Some(row) if first <= row.last + 1 => row.last = row.last.max(last),
-                _ => grid.rows.push(Row {
-                    first,
-                    last,
-                    rest: rest.clone(),
-                }),
-            }
-        }
-        rest = Some(Arc::new(grid));
+        rest = Some(Arc::new(Grid::from_spans(spans, &rest)));
     }
     rest
 }
@@ -171,6 +158,40 @@ pub(crate) fn union_all(mut sets: Vec<Rest>) -> Option<Rest> {
 }
 
 impl Grid {
+    /// Returns the set of ranges in any order, each with the same other dimensions.
+    pub(crate) fn from_spans(mut spans: Vec<(u64, u64)>, rest: &Rest) -> Grid {
+        spans.sort_unstable();
+        let mut grid = Grid::default();
+        for (first, last) in spans {
+            match grid.rows.last_mut() {
+                // Written ranges may overlap or touch. All have equal other dimensions here, so they are joined.
+                Some(row) if first <= row.last + 1 => row.last = row.last.max(last),
+                _ => grid.rows.push(Row {
+                    first,
+                    last,
+                    rest: rest.clone(),
+                }),
+            }
+        }
+        grid
+    }
+
+    /// Returns this set with other dimensions after each of its indexes, which must have none yet.
+    pub(crate) fn with_rest(&self, rest: &Rest) -> Grid {
+        let rows = self.rows.iter().map(|row| Row {
+            rest: rest.clone(),
+            ..*row
+        });
+        Grid {
+            rows: rows.collect(),
+        }
+    }
+
+    /// True if there are no points.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The rows in order.
     pub(crate) fn rows(&self) -> &[Row] {
         &self.rows
@@ -193,7 +214,7 @@ impl Grid {
     }
 
     /// Combines two lists of rows, which are divided where a row of either starts or ends.
-    fn combine(&self, other: &Grid, keep: Keep) -> Grid {
+    pub(crate) fn combine(&self, other: &Grid, keep: Keep) -> Grid {
         let mut out = Grid::default();
         let (mut left, mut right) = (self.rows.iter().peekable(), other.rows.iter().peekable());
         let mut done = 0; // All indexes below this one are in `out`.

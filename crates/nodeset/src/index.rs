@@ -4,6 +4,9 @@
 //! [`MAX_DIGITS`] digits are numbered in one sequence, by length and then by value. All other files work on plain
 //! ranges of these numbers. There is a gap after each length, so two numbers that follow each other have the same
 //! length.
+//!
+//! Negative numbers come before all of them. Only [`RangeSet`](crate::RangeSet) makes them: in a written name, `-` is a
+//! letter.
 
 /// Maximum number of digits of an index. Longer runs of digits count as letters, so such names do not fold.
 pub(crate) const MAX_DIGITS: usize = 18;
@@ -19,9 +22,12 @@ pub(crate) const POW10: [u64; MAX_DIGITS + 1] = {
     table
 };
 
+/// The number after those of the negative indexes: a gap, so that -1 and 0 do not touch.
+const ZERO: u64 = POW10[MAX_DIGITS];
+
 /// The number of the first index of each width; `BASE[0]` is not used.
 const BASE: [u64; MAX_DIGITS + 2] = {
-    let mut table = [0; MAX_DIGITS + 2];
+    let mut table = [ZERO + 1; MAX_DIGITS + 2];
     let mut width = 1;
     while width <= MAX_DIGITS {
         // The added 1 is the gap that keeps 9 and 00 apart.
@@ -53,7 +59,49 @@ impl Index {
         Some(Index::new(digits.len(), value))
     }
 
-    /// Number of digits.
+    /// Returns the index of a number without padding; `None` if it has too many digits.
+    pub(crate) fn of_number(number: i64) -> Option<Index> {
+        let magnitude = number.unsigned_abs();
+        if magnitude >= POW10[MAX_DIGITS] {
+            return None;
+        }
+        if number < 0 {
+            return Some(Index::negative(magnitude));
+        }
+        let digits = magnitude.checked_ilog10().unwrap_or(0) as usize + 1;
+        Some(Index::new(digits, magnitude))
+    }
+
+    /// Returns the index of a negative number with this magnitude, which must have at most [`MAX_DIGITS`] digits.
+    pub(crate) fn negative(magnitude: u64) -> Index {
+        Index(ZERO - magnitude)
+    }
+
+    /// True for the index of a negative number.
+    pub(crate) fn is_negative(self) -> bool {
+        self.0 < ZERO
+    }
+
+    /// The number that the text stands for.
+    pub(crate) fn number(self) -> i64 {
+        // At most 18 digits, so both parts fit.
+        if self.is_negative() {
+            -((ZERO - self.0) as i64)
+        } else {
+            self.value() as i64
+        }
+    }
+
+    /// Number of characters.
+    pub(crate) fn text_len(self) -> usize {
+        if self.is_negative() {
+            let digits = (ZERO - self.0).checked_ilog10().unwrap_or(0) as usize + 1;
+            return 1 + digits;
+        }
+        self.width()
+    }
+
+    /// Number of digits. The index must not be negative.
     pub(crate) fn width(self) -> usize {
         let mut width = 1;
         while self.0 >= BASE[width + 1] {
@@ -62,13 +110,16 @@ impl Index {
         width
     }
 
-    /// Value of the digits.
+    /// Value of the digits. The index must not be negative.
     pub(crate) fn value(self) -> u64 {
         self.0 - BASE[self.width()]
     }
 
     /// True if it starts with a zero that its value does not need.
     pub(crate) fn is_padded(self) -> bool {
+        if self.is_negative() {
+            return false;
+        }
         let width = self.width();
         width > 1 && self.value() < POW10[width - 1]
     }
@@ -81,6 +132,9 @@ impl Index {
 
     /// The index that follows in an unpadded range: `9` is followed by `10`.
     pub(crate) fn successor(self) -> Option<Index> {
+        if self.is_negative() {
+            return Index::of_number(self.number() + 1);
+        }
         if !self.is_last_of_width() {
             return Some(Index(self.0 + 1));
         }
@@ -90,6 +144,10 @@ impl Index {
 
     /// Sort key for the order of strings: `10` before `2`.
     pub(crate) fn text_key(self) -> (u64, usize) {
+        if self.is_negative() {
+            // The sign comes before all digits, and all numbers with a sign have the key of `0` at most.
+            return (0, 0);
+        }
         let width = self.width();
         // Digits are aligned at the left, as in a comparison of texts.
         (self.value() * POW10[MAX_DIGITS - width], width)
@@ -97,6 +155,10 @@ impl Index {
 
     /// Appends the digits.
     pub(crate) fn push_to(self, out: &mut String) {
+        if self.is_negative() {
+            out.push_str(&self.number().to_string());
+            return;
+        }
         push_digits(out, self.width(), self.value());
     }
 }

@@ -73,8 +73,10 @@ mod names;
 mod parse;
 mod pattern;
 mod products;
+mod range_set;
 mod ranges;
 mod set;
+mod steps;
 
 #[cfg(test)]
 mod tests;
@@ -82,10 +84,13 @@ mod tests;
 pub use attributes::{Attributes, Word};
 pub use error::{Fault, MAX_NAME, NodeSetError, WordError};
 pub use eval::Resolver;
+pub use fold::FoldStyle;
 pub use iter::Iter;
 pub use joined::Joined;
 pub use list::{Filter, Node, NodeList};
 pub use lookup::{Definition, DefinitionPlace, GroupError, GroupSource, HostFiles, NoLookup};
+pub use mask::fits_mask;
 pub use names::is_name;
 pub use parse::{is_name_char, positions};
+pub use range_set::{NumberRange, RangeSet};
 pub use set::{DEFAULT_LIMIT, NodeSet, NodeSetBuilder};

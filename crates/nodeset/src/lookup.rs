@@ -135,6 +135,15 @@ pub enum GroupError {
         /// Advice for the user, if there is any.
         help: Option<String>,
     },
+    /// A command of the source failed.
+    CommandFailed {
+        /// The source.
+        name: String,
+        /// The command.
+        command: String,
+        /// How it ended.
+        cause: String,
+    },
     /// The source failed.
     Failed(String),
 }
@@ -156,6 +165,13 @@ impl fmt::Display for GroupError {
             }
             GroupError::Unsupported { name, what } => {
                 write!(f, "the source of groups {name} cannot say {what}")
+            }
+            GroupError::CommandFailed {
+                name,
+                command,
+                cause,
+            } => {
+                write!(f, "the source of groups {name} failed: {cause}: {command}")
             }
             GroupError::Unreadable { message, .. } | GroupError::Failed(message) => {
                 f.write_str(message)
@@ -185,7 +201,9 @@ impl GroupError {
             }
             GroupError::NoSource => Some("name the hosts themselves".to_owned()),
             GroupError::Unreadable { help, .. } => help.clone(),
-            GroupError::Unsupported { .. } | GroupError::Failed(_) => None,
+            GroupError::Unsupported { .. }
+            | GroupError::CommandFailed { .. }
+            | GroupError::Failed(_) => None,
         }
     }
 }

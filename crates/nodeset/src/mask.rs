@@ -1,5 +1,17 @@
 //! Masks of names: `*` for any characters and `?` for one, as in a shell.
 
+/// True if a name fits a mask: `*` stands for any characters and `?` for one.
+///
+/// ```
+/// assert!(nodeset::fits_mask("node?-*", "node7-ib0"));
+/// assert!(!nodeset::fits_mask("node?", "node10"));
+/// ```
+#[must_use]
+pub fn fits_mask(mask: &str, name: &str) -> bool {
+    let chars = |text: &str| text.chars().collect::<Vec<_>>();
+    fits(&chars(mask), &chars(name))
+}
+
 /// True if a name fits a mask.
 pub(crate) fn fits(mask: &[char], name: &[char]) -> bool {
     let (mut m, mut n) = (0, 0);

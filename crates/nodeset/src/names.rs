@@ -5,7 +5,6 @@
 use std::io;
 
 use crate::grid::{self, Rest};
-use crate::index::Index;
 use crate::joined::{Joined, count_up};
 use crate::pattern::{self, Piece};
 use crate::ranges::Ranges;
@@ -219,7 +218,7 @@ impl Iterator for ProductNames {
                 Piece::Hole => {
                     let (ranges, &(run, position)) = indexes.next()?;
                     let run = ranges.runs().get(run)?;
-                    Index::new(run.width, run.value(position)).push_to(&mut name);
+                    run.index(position).push_to(&mut name);
                 }
             }
         }

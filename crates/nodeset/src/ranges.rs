@@ -18,9 +18,23 @@ pub(crate) struct Run {
     pub(crate) last: u64,
     /// Distance from one to the next, at least 1.
     pub(crate) step: u64,
+    /// True for one negative number, whose magnitude is `first`.
+    pub(crate) negative: bool,
 }
 
 impl Run {
+    /// Returns a run of one index.
+    fn single(index: Index) -> Run {
+        let magnitude = index.number().unsigned_abs();
+        Run {
+            width: index.text_len() - usize::from(index.is_negative()),
+            first: magnitude,
+            last: magnitude,
+            step: 1,
+            negative: index.is_negative(),
+        }
+    }
+
     /// Number of indexes.
     pub(crate) fn len(self) -> u64 {
         (self.last - self.first) / self.step + 1
@@ -36,18 +50,26 @@ impl Run {
         (0..self.len()).map(move |i| self.value(i))
     }
 
-    /// Appends the digits of the first.
+    /// The index at this position, which must be less than the length.
+    pub(crate) fn index(self, position: u64) -> Index {
+        if self.negative {
+            return Index::negative(self.first);
+        }
+        Index::new(self.width, self.value(position))
+    }
+
+    /// Appends the digits of the first, after its sign.
     pub(crate) fn first_digits(self, out: &mut Vec<u8>) {
+        if self.negative {
+            out.push(b'-');
+        }
         write!(out, "{:0width$}", self.first, width = self.width)
             .expect("a vector takes all that is written");
     }
 
     /// The first and the last index.
     pub(crate) fn ends(self) -> (Index, Index) {
-        (
-            Index::new(self.width, self.first),
-            Index::new(self.width, self.last),
-        )
+        (self.index(0), self.index(self.len() - 1))
     }
 }
 
@@ -69,14 +91,8 @@ pub(crate) struct Ranges {
 impl Ranges {
     /// Returns a list of one index.
     pub(crate) fn single(index: Index) -> Ranges {
-        let value = index.value();
         Ranges {
-            runs: vec![Run {
-                width: index.width(),
-                first: value,
-                last: value,
-                step: 1,
-            }],
+            runs: vec![Run::single(index)],
         }
     }
 
@@ -93,6 +109,7 @@ impl Ranges {
                     first: from,
                     last: reached,
                     step,
+                    negative: false,
                 });
                 // A large step can exceed the largest number.
                 let Some(next) = reached.checked_add(step) else {
@@ -113,9 +130,10 @@ impl Ranges {
         self.runs.iter().map(|run| u128::from(run.len())).sum()
     }
 
-    /// Number of digits of the longest number.
+    /// Number of characters of the longest number.
     pub(crate) fn max_width(&self) -> usize {
-        self.runs.iter().map(|run| run.width).max().unwrap_or(0)
+        let width = |run: &Run| run.width + usize::from(run.negative);
+        self.runs.iter().map(width).max().unwrap_or(0)
     }
 
     /// Appends each number of `next` to each number of `self`: `1` and `[0-2]` give `[10-12]`.
@@ -139,6 +157,7 @@ impl Ranges {
                     first: head.first * shift + tail.first,
                     last: head.last * shift + tail.first,
                     step: head.step * shift,
+                    negative: false,
                 });
                 continue;
             }
@@ -151,6 +170,7 @@ impl Ranges {
                         first: above + tail.first,
                         last: above + tail.last,
                         step: tail.step,
+                        negative: false,
                     }
                 }));
             }
@@ -162,14 +182,22 @@ impl Ranges {
 impl<'a> FromIterator<&'a (u64, u64)> for Ranges {
     /// Collects ranges of a set, each of indexes of one width.
     fn from_iter<I: IntoIterator<Item = &'a (u64, u64)>>(spans: I) -> Ranges {
-        let run = |&(first, last): &(u64, u64)| Run {
-            width: Index(first).width(),
-            first: Index(first).value(),
-            last: Index(last).value(),
-            step: 1,
-        };
-        Ranges {
-            runs: spans.into_iter().map(run).collect(),
+        let mut runs = Vec::new();
+        for &(first, last) in spans {
+            let indexes = (first..=last).map(Index);
+            if Index(first).is_negative() {
+                // Magnitudes descend, so each is a run of its own.
+                runs.extend(indexes.map(Run::single));
+                continue;
+            }
+            runs.push(Run {
+                width: Index(first).width(),
+                first: Index(first).value(),
+                last: Index(last).value(),
+                step: 1,
+                negative: false,
+            });
         }
+        Ranges { runs }
     }
 }

@@ -6,18 +6,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::ops::{BitAnd, BitOr, BitXor, Sub};
+use std::ops::{BitAnd, BitOr, BitXor, Range, Sub};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::NodeSetError;
-use crate::fold::push_folded;
-use crate::grid::{self, Keep, Rest};
+use crate::fold::{FoldStyle, contiguous, push_folded};
+use crate::grid::{self, Grid, Keep, Rest};
 use crate::iter::Iter;
 use crate::joined::Joined;
 use crate::list::NodeList;
 use crate::names::Names;
 use crate::pattern;
 use crate::products::products;
+use crate::range_set::{RangeSet, split_positions};
 
 /// Maximum number of names in an expression that [`NodeSet::parse`] reads.
 pub const DEFAULT_LIMIT: usize = 1_000_000;
@@ -157,10 +159,9 @@ impl NodeSet {
     /// ```
     #[must_use]
     pub fn split(&self, parts: usize) -> Vec<NodeSet> {
-        let names = self.len();
-        // Neither 0 parts nor an empty set may cause a division by 0.
-        let parts = (parts.max(1) as u64).min(names).max(1);
-        let (size, longer) = (names / parts, names % parts);
+        let positions = split_positions(self.len(), parts);
+        let mut parts = positions.iter().map(|range| range.end - range.start);
+        let mut size = parts.next();
         let mut sets = Vec::new();
         let mut builder = NodeSetBuilder::default();
         let mut added = 0;
@@ -168,12 +169,100 @@ impl NodeSet {
         self.for_each(|name| {
             builder.add(name);
             added += 1;
-            if added == size + u64::from((sets.len() as u64) < longer) {
+            if Some(added) == size {
                 sets.push(std::mem::take(&mut builder).build());
                 added = 0;
+                size = parts.next();
             }
         });
         sets
+    }
+
+    /// Returns the names whose positions are in one of these ranges. The order is that of [`iter`](NodeSet::iter).
+    ///
+    /// ```
+    /// use nodeset::NodeSet;
+    ///
+    /// let set = NodeSet::parse("gw,node[1-9]")?;
+    /// assert_eq!(set.select(&[0..2, 8..100]).to_string(), "gw,node[1,8-9]");
+    /// # Ok::<(), nodeset::NodeSetError>(())
+    /// ```
+    #[must_use]
+    pub fn select(&self, positions: &[Range<u64>]) -> NodeSet {
+        let mut builder = NodeSetBuilder::default();
+        let mut at = 0;
+        self.for_each(|name| {
+            if positions.iter().any(|range| range.contains(&at)) {
+                builder.add(name);
+            }
+            at += 1;
+        });
+        builder.build()
+    }
+
+    /// Divides the set into sets of names whose numbers follow each other.
+    ///
+    /// ```
+    /// use nodeset::NodeSet;
+    ///
+    /// let parts = NodeSet::parse("gw,node[1-3,7]")?.contiguous();
+    /// let texts: Vec<String> = parts.iter().map(NodeSet::to_string).collect();
+    /// assert_eq!(texts, ["gw", "node[1-3]", "node7"]);
+    /// # Ok::<(), nodeset::NodeSetError>(())
+    /// ```
+    #[must_use]
+    pub fn contiguous(&self) -> Vec<NodeSet> {
+        let mut sets = Vec::new();
+        for (pattern, rest) in &self.patterns {
+            for product in products(rest) {
+                let mut parts: Vec<Rest> = vec![None];
+                for spans in product.iter().rev() {
+                    let ranges = contiguous(spans);
+                    let grids = ranges.iter().flat_map(|range| {
+                        let grid = |rest| Some(Arc::new(Grid::from_spans(range.to_vec(), rest)));
+                        parts.iter().map(grid)
+                    });
+                    parts = grids.collect();
+                }
+                sets.extend(parts.into_iter().map(|rest| NodeSet {
+                    patterns: BTreeMap::from([(pattern.clone(), rest)]),
+                }));
+            }
+        }
+        sets
+    }
+
+    /// Returns all combinations of ranges in a name: `texts` are the parts of the name around and between them.
+    ///
+    /// ```
+    /// use nodeset::{NodeSet, NumberRange, RangeSet};
+    ///
+    /// let ranges = |last| RangeSet::from_iter([NumberRange { first: 1, last, step: 1, width: 0 }]);
+    /// let set = NodeSet::product(&["rack", "node", "-ib"], &[ranges(2), ranges(4)]);
+    /// assert_eq!(set.to_string(), "rack[1-2]node[1-4]-ib");
+    /// ```
+    ///
+    /// # Panics
+    /// There is not one text more than there are ranges.
+    #[must_use]
+    pub fn product(texts: &[&str], ranges: &[RangeSet]) -> NodeSet {
+        assert_eq!(texts.len(), ranges.len() + 1, "texts surround the ranges");
+        if ranges.iter().any(RangeSet::is_empty) {
+            return NodeSet::default();
+        }
+        let mut pattern = String::new();
+        for (at, text) in texts.iter().enumerate() {
+            if at > 0 {
+                pattern::push_hole(&mut pattern);
+            }
+            pattern::push_literal(&mut pattern, text);
+        }
+        let rest = ranges.iter().rev().fold(None, |rest, ranges| {
+            Some(Arc::new(ranges.grid.with_rest(&rest)))
+        });
+        NodeSet {
+            patterns: BTreeMap::from([(pattern.into(), rest)]),
+        }
     }
 
     fn combine(&self, other: &NodeSet, keep: Keep) -> NodeSet {
@@ -250,7 +339,23 @@ impl NodeSet {
     pub fn folded_between(&self, before: &str, after: &str) -> String {
         let mut text = String::new();
         for (pattern, rest) in &self.patterns {
-            push_folded(pattern, rest, before, after, &mut text);
+            push_folded(
+                pattern,
+                rest,
+                &FoldStyle::default(),
+                (before, after),
+                &mut text,
+            );
+        }
+        text
+    }
+
+    /// Returns the folded text in another form.
+    #[must_use]
+    pub fn folded(&self, style: &FoldStyle) -> String {
+        let mut text = String::new();
+        for (pattern, rest) in &self.patterns {
+            push_folded(pattern, rest, style, ("", ""), &mut text);
         }
         text
     }
@@ -269,7 +374,8 @@ impl NodeSet {
     }
 
     /// Returns the union of many sets. Joins them in pairs, so that the work is proportional to their size.
-    pub(crate) fn union_all(mut sets: Vec<NodeSet>) -> NodeSet {
+    #[must_use]
+    pub fn union_all(mut sets: Vec<NodeSet>) -> NodeSet {
         while sets.len() > 1 {
             let joined = |pair: &[NodeSet]| match pair {
                 [one, other] => one.union(other),

@@ -16,19 +16,22 @@ const MAIN: &str = "Main";
 /// The sources in the order of their definition, and the position of the default one.
 type LoadedSources = (Vec<Box<dyn Source>>, Option<usize>);
 
-/// Reads the configuration in these folders. `groups.conf` may be missing in each of them.
-pub(super) fn load(folders: &[PathBuf]) -> Result<LoadedSources, GroupError> {
+/// Name of the configuration file in its folder.
+pub(super) const FILE: &str = "groups.conf";
+
+/// Reads these configuration files, each of which may be missing.
+pub(super) fn load(files: &[PathBuf]) -> Result<LoadedSources, GroupError> {
     let mut config = Ini::default();
     let mut last = None;
-    for folder in folders {
-        let file = folder.join("groups.conf");
+    for file in files {
         if file.exists() {
-            config.merge(ini::parse(&read_text(&file)?, &file.display().to_string())?);
-            last = Some(folder.as_path());
+            config.merge(ini::parse(&read_text(file)?, &file.display().to_string())?);
+            let folder = file.parent().filter(|folder| *folder != Path::new(""));
+            last = Some((folder.unwrap_or(Path::new(".")), file));
         }
     }
-    // `$CFGDIR` is the last folder with a `groups.conf`, whose settings override the others.
-    let Some(folder) = last else {
+    // `$CFGDIR` is the folder of the last file, whose settings override the others.
+    let Some((folder, main_file)) = last else {
         return Ok((Vec::new(), None));
     };
     // The order of the sources decides which is the default: the first one, if no setting names one.
@@ -46,7 +49,7 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<LoadedSources, GroupError> {
             loader.add_yaml(&file)?;
         }
     }
-    loader.add_commands(&config, folder, &folder.join("groups.conf"))?;
+    loader.add_commands(&config, folder, main_file)?;
     let default = match setting("default").filter(|name| !name.is_empty()) {
         None => (!loader.sources.is_empty()).then_some(0),
         Some(name) => {
@@ -55,10 +58,9 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<LoadedSources, GroupError> {
                 .iter()
                 .position(|source| source.name() == name);
             if position.is_none() {
-                let file = folder.join("groups.conf");
                 let message = format!(
                     "{}: the default source \"{name}\" is not defined",
-                    file.display()
+                    main_file.display()
                 );
                 return Err(GroupError::Failed(message));
             }

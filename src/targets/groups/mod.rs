@@ -26,6 +26,7 @@ use inventories::Inventories;
 use table::GroupTable;
 
 mod clustershell;
+mod clustershell_sources;
 mod dsh;
 mod genders;
 mod ini;
@@ -39,6 +40,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use clustershell_sources::ClusterShellSources;
 pub use regroup::regroup;
 pub(super) use yaml::{Entry, YamlNode, parse as parse_yaml};
 
@@ -93,6 +95,17 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Returns the files of ClusterShell's group sources; a later one overrides an earlier one.
+    #[must_use]
+    pub fn clustershell_files(&self) -> Vec<PathBuf> {
+        let folders = self.clustershell.iter();
+        folders
+            .map(|folder| folder.join(clustershell::FILE))
+            .collect()
+    }
+}
+
 /// One source of groups. A method returns `None` if the source has no answer, or cannot give this kind of answer.
 trait Source {
     fn name(&self) -> &str;
@@ -105,6 +118,11 @@ trait Source {
 
     /// Returns the names of the groups.
     fn list(&self) -> Result<Option<Vec<String>>, GroupError>;
+
+    /// True if [`reverse`](Source::reverse) has answers.
+    fn has_reverse(&self) -> bool {
+        false
+    }
 
     /// Returns the groups of a host, if the source finds these faster than by listing all groups.
     fn reverse(&self, _host: &str) -> Result<Option<Vec<String>>, GroupError> {
@@ -228,7 +246,7 @@ impl Groups {
 
     fn loaded(&self) -> Result<&Loaded, GroupError> {
         let loaded = self.loaded.get_or_init(|| {
-            let (mut sources, default) = clustershell::load(&self.places.clustershell)?;
+            let (mut sources, default) = clustershell::load(&self.places.clustershell_files())?;
             let mut searched: Vec<usize> = default.into_iter().collect();
             let Places {
                 dsh_groups,

@@ -56,12 +56,12 @@ impl Upcall {
         if let Some(printed) = self.printed.borrow().get(&command) {
             return Ok(printed.clone());
         }
-        let printed = self.run_shell(&command).map_err(|why| {
-            let name = &self.name;
-            GroupError::Failed(format!(
-                "the source of groups {name} failed: {why}: {command}"
-            ))
-        })?;
+        let failed = |cause| GroupError::CommandFailed {
+            name: self.name.clone(),
+            command: command.clone(),
+            cause,
+        };
+        let printed = self.run_shell(&command).map_err(failed)?;
         self.printed.borrow_mut().insert(command, printed.clone());
         Ok(printed)
     }
@@ -122,6 +122,10 @@ impl Source for Upcall {
             }
         }
         Ok(Some(names))
+    }
+
+    fn has_reverse(&self) -> bool {
+        self.commands.reverse.is_some()
     }
 
     fn reverse(&self, host: &str) -> Result<Option<Vec<String>>, GroupError> {

@@ -3,9 +3,9 @@
 //! The options are those that the page of the original's author describes. As in the original, no configuration is
 //! read, standard error is merged into standard output, and one limit covers connection and command.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -16,7 +16,7 @@ use crate::config::ConfigError;
 use crate::run::signal::SignalKeys;
 use crate::targets::TransportKind;
 
-const NAME: &str = "multi-rsh";
+pub(super) const NAME: &str = "multi-rsh";
 
 /// Run one command on many hosts at once, over rsh
 #[derive(Debug, Parser)]
@@ -51,18 +51,11 @@ struct Args {
     words: Vec<OsString>,
 }
 
-/// Returns true if the program was called by the name `multi-rsh`.
-#[must_use]
-pub fn is_called(args: &[OsString]) -> bool {
-    let name = args.first().and_then(|path| Path::new(path).file_name());
-    name == Some(OsStr::new(NAME))
-}
-
 /// Returns the command line of multi-rsh as that of mrsh.
 ///
 /// # Errors
 /// The command line is wrong.
-pub fn cli(args: &[OsString]) -> Result<Cli, ConfigError> {
+pub(super) fn cli(args: &[OsString]) -> Result<Cli, ConfigError> {
     let Args {
         connections,
         timeout,
@@ -115,19 +108,6 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn the_name_of_the_program_chooses_multi_rsh() {
-        for (name, is) in [
-            ("multi-rsh", true),
-            ("/usr/local/bin/multi-rsh", true),
-            ("mrsh", false),
-            ("multi-rsh/mrsh", false),
-        ] {
-            assert_eq!(is_called(&[name.into(), "multi-rsh".into()]), is, "{name}");
-        }
-        assert!(!is_called(&[]));
     }
 
     #[test]

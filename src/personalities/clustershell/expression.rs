@@ -1,0 +1,282 @@
+//! ClusterShell's grammar of expressions: words with ranges, and the operators between them.
+
+use nodeset::{NodeSet, NumberRange, RangeSet};
+
+use super::Error;
+use super::ranges::{RangeFault, ranges};
+
+/// An operator before a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operator {
+    Union,
+    Difference,
+    Intersection,
+    Symmetric,
+}
+
+impl Operator {
+    fn new(c: char) -> Option<Operator> {
+        match c {
+            ',' => Some(Operator::Union),
+            '!' => Some(Operator::Difference),
+            '&' => Some(Operator::Intersection),
+            '^' => Some(Operator::Symmetric),
+            _ => None,
+        }
+    }
+
+    pub(super) fn apply(self, set: &NodeSet, operand: &NodeSet) -> NodeSet {
+        match self {
+            Operator::Union => set.union(operand),
+            Operator::Difference => set.difference(operand),
+            Operator::Intersection => set.intersection(operand),
+            Operator::Symmetric => set.symmetric_difference(operand),
+        }
+    }
+}
+
+/// A word: texts with ranges between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    /// The texts before each of the ranges, and the one after the last.
+    texts: Vec<String>,
+    ranges: Vec<RangeSet>,
+}
+
+impl Word {
+    /// Reads a name without brackets: every number is a range of one index.
+    pub(super) fn single(name: &str) -> Result<Word, Error> {
+        let mut word = Word::default();
+        word.push_name(name)?;
+        Ok(word)
+    }
+
+    pub(super) fn is_group(&self) -> bool {
+        self.texts.first().is_some_and(|text| text.starts_with('@'))
+    }
+
+    pub(super) fn has_wildcard(&self) -> bool {
+        self.texts.iter().any(|text| text.contains(['*', '?']))
+    }
+
+    pub(super) fn to_set(&self) -> NodeSet {
+        let mut texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+        texts.resize(self.ranges.len() + 1, "");
+        NodeSet::product(&texts, &self.ranges)
+    }
+
+    fn push_text(&mut self, text: &str) {
+        self.texts.resize(self.ranges.len() + 1, String::new());
+        self.texts[self.ranges.len()].push_str(text);
+    }
+
+    fn push_ranges(&mut self, ranges: RangeSet) {
+        self.push_text("");
+        self.ranges.push(ranges);
+    }
+
+    /// Appends text and numbers.
+    fn push_name(&mut self, name: &str) -> Result<(), Error> {
+        if name.is_empty() {
+            return Err(Error::parse("", "parse error"));
+        }
+        let mut rest = name;
+        while !rest.is_empty() {
+            let length = rest
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            self.push_text(&rest[..length]);
+            rest = &rest[length..];
+            let length = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let digits = &rest[..length];
+            if is_too_large(digits) {
+                let message = format!("invalid rangeset index : \"{digits}\"");
+                return Err(Error::parse(&message, "bad range"));
+            }
+            match digits.parse() {
+                Ok(number) if length <= NumberRange::MAX_DIGITS => {
+                    self.push_ranges([NumberRange::single(number, length)].into_iter().collect());
+                }
+                // No digits, or more than an index can have, which count as letters.
+                _ => self.push_text(digits),
+            }
+            rest = &rest[length..];
+        }
+        Ok(())
+    }
+}
+
+/// True for a number above the limit of ClusterShell, which is 1e100.
+fn is_too_large(digits: &str) -> bool {
+    let digits = digits.trim_start_matches('0');
+    digits.len() > 101 || digits.len() == 101 && digits.trim_end_matches('0') != "1"
+}
+
+/// The rest of an expression, and the operator before it.
+pub(super) struct Scanner<'a> {
+    rest: Option<&'a str>,
+    next: Operator,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Scanner<'a> {
+        Scanner {
+            rest: Some(text.trim()).filter(|text| !text.is_empty()),
+            next: Operator::Union,
+        }
+    }
+
+    /// Reads the next word and the operator before it.
+    pub(super) fn next(&mut self) -> Result<Option<(Operator, Word)>, Error> {
+        let Some(text) = self.rest.take() else {
+            return Ok(None);
+        };
+        let text = text.trim_start();
+        let operator = self.next;
+        let word = match (next_operator(text), text.find('[')) {
+            (end, Some(bracket)) if end.is_none_or(|(at, _)| at > bracket) => {
+                self.bracketed(text)?
+            }
+            (end, _) => self.plain(text, end)?,
+        };
+        Ok(Some((operator, word)))
+    }
+
+    /// Reads a word without brackets.
+    fn plain(&mut self, text: &'a str, end: Option<(usize, char)>) -> Result<Word, Error> {
+        let node = match end {
+            None => text,
+            Some((at, c)) => {
+                let (node, rest) = (&text[..at], &text[at + 1..]);
+                if node.is_empty() || rest.is_empty() {
+                    let part = if node.is_empty() { rest } else { node };
+                    return Err(missing_operand(part, c));
+                }
+                self.continue_with(c, rest);
+                node
+            }
+        };
+        if node.contains(']') {
+            return Err(Error::parse(node, "illegal closing bracket"));
+        }
+        Word::single(node.trim_end())
+    }
+
+    /// Reads a word with brackets.
+    fn bracketed(&mut self, text: &'a str) -> Result<Word, Error> {
+        let mut word = Word::default();
+        let mut suffix = text;
+        loop {
+            let more = suffix.find('[').filter(|bracket| {
+                next_operator(suffix).is_none_or(|(operator, _)| operator > *bracket)
+            });
+            let Some(open) = more else { break };
+            let (prefix, inside) = (&suffix[..open], &suffix[open + 1..]);
+            let Some((inner, after)) = inside.split_once(']') else {
+                return Err(Error::parse(text, "missing bracket"));
+            };
+            if prefix.contains(']') {
+                return Err(Error::parse(prefix, "illegal closing bracket"));
+            }
+            if let Some(close) = after.find(']')
+                && after.find('[').is_none_or(|open| close < open)
+            {
+                return Err(Error::parse(after, "illegal closing bracket"));
+            }
+            let (after, inner) = with_digits_after(after, inner)?;
+            let (prefix, inner) = with_digits_before(prefix, &inner)?;
+            if !prefix.is_empty() {
+                word.push_name(prefix)?;
+            }
+            if after.starts_with('[') {
+                return Err(Error::parse(after, "illegal reopening bracket"));
+            }
+            word.push_ranges(inside_name(ranges(&inner))?);
+            suffix = after;
+        }
+        if let Some((at, c)) = next_operator(suffix) {
+            let rest = &suffix[at + 1..];
+            suffix = &suffix[..at];
+            if rest.is_empty() {
+                return Err(missing_operand("", c));
+            }
+            self.continue_with(c, rest);
+        }
+        let suffix = suffix.trim_end();
+        if !suffix.is_empty() {
+            word.push_name(suffix)?;
+        }
+        Ok(word)
+    }
+
+    fn continue_with(&mut self, operator: char, rest: &'a str) {
+        self.next = Operator::new(operator).unwrap_or(Operator::Union);
+        self.rest = Some(rest);
+    }
+}
+
+fn next_operator(text: &str) -> Option<(usize, char)> {
+    text.char_indices()
+        .find(|(_, c)| Operator::new(*c).is_some())
+}
+
+fn missing_operand(part: &str, operator: char) -> Error {
+    let message = format!("missing nodeset operand with '{operator}' operator");
+    Error::parse(part, &message)
+}
+
+/// Turns a fault of ranges into the error of the name around them.
+fn inside_name(ranges: Result<RangeSet, RangeFault>) -> Result<RangeSet, Error> {
+    ranges.map_err(|fault| match fault {
+        RangeFault::Parse(message) => Error::parse(&message, "bad range"),
+        RangeFault::Other(error) => error,
+    })
+}
+
+/// Moves the digits after a bracket into its ranges: `[1-3]0` is `[10-30/10]`.
+fn with_digits_after<'t>(after: &'t str, inner: &str) -> Result<(&'t str, String), Error> {
+    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = &after[..after.len() - rest.len()];
+    if digits.is_empty() {
+        return Ok((after, inner.to_owned()));
+    }
+    if inner.contains('/') {
+        let message = "illegal trailing digits after range with steps";
+        return Err(Error::parse(after, message));
+    }
+    let zeros = "0".repeat(digits.len());
+    let ranges = inner.split(',').map(|range| {
+        let ends: Vec<String> = range
+            .split('-')
+            .map(|end| format!("{end}{digits}"))
+            .collect();
+        let step = if range.contains('-') {
+            format!("/1{zeros}")
+        } else {
+            String::new()
+        };
+        ends.join("-") + &step
+    });
+    Ok((rest, ranges.collect::<Vec<_>>().join(",")))
+}
+
+/// Moves the digits before a bracket into its ranges: `1[0-3]` is `[10-13]`, and `1[8-10]` is `[18-110]`.
+fn with_digits_before<'t>(before: &'t str, inner: &str) -> Result<(&'t str, String), Error> {
+    let rest = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = &before[rest.len()..];
+    if digits.is_empty() {
+        return Ok((before, inner.to_owned()));
+    }
+    let ranges = inside_name(ranges(inner))?.contiguous();
+    let ranges = ranges.iter().map(|range| {
+        let range = range.to_string();
+        let ends: Vec<String> = range
+            .split('-')
+            .map(|end| format!("{digits}{end}"))
+            .collect();
+        ends.join("-")
+    });
+    Ok((rest, ranges.collect::<Vec<_>>().join(",")))
+}

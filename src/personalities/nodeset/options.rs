@@ -1,0 +1,474 @@
+//! The options of nodeset.
+
+use std::ops::Range;
+
+use nodeset::FoldStyle;
+
+use super::Stop;
+use super::operands::Set;
+use crate::personalities::Call;
+use crate::personalities::clustershell::{Error, VERSION, ranges};
+use crate::personalities::python::optparse::{Autostep, End, Kind, Opt, Parser, Value};
+use crate::personalities::python::text;
+
+/// An option of nodeset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Id {
+    Source,
+    GroupsFile,
+    Count,
+    Expand,
+    Fold,
+    List,
+    ListAll,
+    Regroup,
+    Sources,
+    Completion,
+    Index,
+    Exclude,
+    Intersection,
+    Xor,
+    All,
+    Autostep,
+    Debug,
+    Quiet,
+    Ranges,
+    GroupBase,
+    Separator,
+    Format,
+    Slice,
+    Split,
+    Contiguous,
+    Axis,
+    Pick,
+}
+
+const fn opt(id: Id, names: &'static [&'static str], kind: Kind, help: &'static str) -> Opt<Id> {
+    Opt {
+        id,
+        names,
+        kind,
+        help,
+    }
+}
+
+const USAGE: &str = "[COMMAND] [OPTIONS] [ns1 [-ixX] ns2|...]";
+
+const GENERAL: &[Opt<Id>] = &[
+    opt(
+        Id::Source,
+        &["-s", "--groupsource"],
+        Kind::Word("GROUPSOURCE"),
+        "default source of groups",
+    ),
+    opt(
+        Id::GroupsFile,
+        &["--groupsconf"],
+        Kind::Text("FILE"),
+        "configuration of groups, in place of groups.conf",
+    ),
+];
+
+const COMMANDS: &[Opt<Id>] = &[
+    opt(
+        Id::Count,
+        &["-c", "--count"],
+        Kind::Flag,
+        "print the number of nodes",
+    ),
+    opt(
+        Id::Expand,
+        &["-e", "--expand"],
+        Kind::Flag,
+        "print every node",
+    ),
+    opt(
+        Id::Fold,
+        &["-f", "--fold"],
+        Kind::Flag,
+        "print the nodes as one node set",
+    ),
+    opt(
+        Id::List,
+        &["-l", "--list"],
+        Kind::Flag,
+        "list groups; -ll with their nodes, -lll with their number",
+    ),
+    opt(
+        Id::ListAll,
+        &["-L", "--list-all"],
+        Kind::Flag,
+        "list the groups of all sources",
+    ),
+    opt(
+        Id::Regroup,
+        &["-r", "--regroup"],
+        Kind::Flag,
+        "print the nodes as groups",
+    ),
+    opt(
+        Id::Index,
+        &["--index"],
+        Kind::Text("NODE"),
+        "print the position of a node",
+    ),
+    opt(
+        Id::Sources,
+        &["--list-sources", "--groupsources"],
+        Kind::Flag,
+        "list the sources of groups",
+    ),
+    opt(Id::Completion, &["--completion"], Kind::Flag, ""),
+];
+
+const OPERATIONS: &[Opt<Id>] = &[
+    opt(
+        Id::Exclude,
+        &["-x", "--exclude"],
+        Kind::Text("NODES"),
+        "remove these nodes",
+    ),
+    opt(
+        Id::Intersection,
+        &["-i", "--intersection"],
+        Kind::Text("NODES"),
+        "keep only these nodes",
+    ),
+    opt(
+        Id::Xor,
+        &["-X", "--xor"],
+        Kind::Text("NODES"),
+        "keep the nodes that are in one of both sets only",
+    ),
+];
+
+const OTHERS: &[Opt<Id>] = &[
+    opt(
+        Id::All,
+        &["-a", "--all"],
+        Kind::Flag,
+        "add all nodes of the default source",
+    ),
+    opt(
+        Id::Autostep,
+        &["--autostep"],
+        Kind::Autostep("N"),
+        "fold N nodes at equal distances as a-b/step (a number, a percentage or auto)",
+    ),
+    opt(
+        Id::Debug,
+        &["-d", "--debug"],
+        Kind::Flag,
+        "accepted, without effect",
+    ),
+    opt(
+        Id::Quiet,
+        &["-q", "--quiet"],
+        Kind::Flag,
+        "print no warnings",
+    ),
+    opt(
+        Id::Ranges,
+        &["-R", "--rangeset"],
+        Kind::Flag,
+        "work on numbers, not on nodes",
+    ),
+    opt(
+        Id::GroupBase,
+        &["-G", "--groupbase"],
+        Kind::Flag,
+        "print groups without their source",
+    ),
+    opt(
+        Id::Separator,
+        &["-S", "--separator"],
+        Kind::Text("SEPARATOR"),
+        "separator of nodes for -e [default: a space]",
+    ),
+    opt(
+        Id::Format,
+        &["-O", "--output-format"],
+        Kind::Text("FORMAT"),
+        "format of each node [default: %s]",
+    ),
+    opt(
+        Id::Slice,
+        &["-I", "--slice"],
+        Kind::Text("RANGES"),
+        "keep the nodes at these positions, counted from 0",
+    ),
+    opt(
+        Id::Split,
+        &["--split"],
+        Kind::Integer("N"),
+        "print at most N sets of equal size",
+    ),
+    opt(
+        Id::Contiguous,
+        &["--contiguous"],
+        Kind::Flag,
+        "print a set for each range without gaps",
+    ),
+    opt(
+        Id::Axis,
+        &["--axis"],
+        Kind::Text("RANGES"),
+        "fold only these of several numbers of a name, counted from 1",
+    ),
+    opt(
+        Id::Pick,
+        &["--pick"],
+        Kind::Integer("N"),
+        "keep N nodes, chosen at random",
+    ),
+];
+
+/// The command of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Count,
+    Expand,
+    Fold,
+    /// With the number of times that the option was given.
+    List(usize),
+    ListAll(usize),
+    Regroup,
+    Sources,
+    Completion,
+    Index,
+}
+
+/// The command line.
+#[derive(Debug)]
+pub(super) struct Options {
+    pub(super) command: Command,
+    pub(super) source: Option<String>,
+    pub(super) groups_file: Option<String>,
+    pub(super) intersections: Vec<String>,
+    pub(super) differences: Vec<String>,
+    pub(super) symmetrics: Vec<String>,
+    pub(super) all: bool,
+    pub(super) quiet: bool,
+    pub(super) ranges: bool,
+    pub(super) group_base: bool,
+    pub(super) separator: String,
+    pub(super) format: String,
+    /// Number of sets to print.
+    pub(super) parts: usize,
+    pub(super) contiguous: bool,
+    pub(super) words: Vec<String>,
+    autostep: Option<Autostep>,
+    index: Option<String>,
+    slice: String,
+    axis: String,
+    pick: i64,
+}
+
+impl Options {
+    /// Reads the command line.
+    pub(super) fn parse(call: &Call<'_>) -> Result<Options, End> {
+        let parser = Parser {
+            program: &call.program,
+            usage: USAGE,
+            version: VERSION,
+            groups: &[
+                ("Options", GENERAL),
+                ("Commands", COMMANDS),
+                ("Operations", OPERATIONS),
+                ("Other options", OTHERS),
+            ],
+        };
+        let (found, words) = parser.parse(&call.texts())?;
+        let mut commands: Vec<Command> = Vec::new();
+        let mut parts: Option<i64> = None;
+        let mut options = Options {
+            command: Command::Count,
+            source: None,
+            groups_file: None,
+            intersections: Vec::new(),
+            differences: Vec::new(),
+            symmetrics: Vec::new(),
+            all: false,
+            quiet: false,
+            ranges: false,
+            group_base: false,
+            separator: " ".to_owned(),
+            format: "%s".to_owned(),
+            parts: 1,
+            contiguous: false,
+            words,
+            autostep: None,
+            index: None,
+            slice: String::new(),
+            axis: String::new(),
+            pick: 0,
+        };
+        let add = |commands: &mut Vec<Command>, command: Command| {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        };
+        let (mut lists, mut all_lists) = (0, 0);
+        for (id, value) in found {
+            match (id, value) {
+                (Id::Count, _) => add(&mut commands, Command::Count),
+                (Id::Expand, _) => add(&mut commands, Command::Expand),
+                (Id::Fold, _) => add(&mut commands, Command::Fold),
+                (Id::Regroup, _) => add(&mut commands, Command::Regroup),
+                (Id::Sources, _) => add(&mut commands, Command::Sources),
+                (Id::Completion, _) => add(&mut commands, Command::Completion),
+                (Id::List, _) => lists += 1,
+                (Id::ListAll, _) => all_lists += 1,
+                (Id::Index, value) => {
+                    add(&mut commands, Command::Index);
+                    options.index = Some(value.text());
+                }
+                (Id::Source, value) => options.source = Some(value.text()),
+                (Id::GroupsFile, value) => {
+                    // As in ClusterShell, an empty name is none.
+                    options.groups_file = Some(value.text()).filter(|file| !file.is_empty());
+                }
+                (Id::Exclude, value) => options.differences.push(value.text()),
+                (Id::Intersection, value) => options.intersections.push(value.text()),
+                (Id::Xor, value) => options.symmetrics.push(value.text()),
+                (Id::All, _) => options.all = true,
+                (Id::Autostep, Value::Autostep(value)) => options.autostep = Some(value),
+                (Id::Autostep | Id::Debug, _) => {}
+                (Id::Quiet, _) => options.quiet = true,
+                (Id::Ranges, _) => options.ranges = true,
+                (Id::GroupBase, _) => options.group_base = true,
+                (Id::Separator, value) => options.separator = value.text(),
+                (Id::Format, value) => options.format = value.text(),
+                (Id::Slice, value) => options.slice = value.text(),
+                (Id::Split, Value::Integer(number)) => parts = Some(number),
+                (Id::Pick, Value::Integer(number)) => options.pick = number,
+                (Id::Split | Id::Pick, _) => {}
+                (Id::Contiguous, _) => options.contiguous = true,
+                (Id::Axis, value) => options.axis = value.text(),
+            }
+        }
+        if lists > 0 {
+            commands.push(Command::List(lists));
+        }
+        if all_lists > 0 {
+            commands.push(Command::ListAll(all_lists));
+        }
+        options.command = match commands[..] {
+            [] => return Err(parser.error("No command specified.")),
+            [command] => command,
+            _ => return Err(parser.error("Multiple commands not allowed.")),
+        };
+        if options.ranges && (options.all || options.command == Command::Regroup) {
+            return Err(parser.error("-a/-r only supported in NodeSet mode"));
+        }
+        if parts.is_some() && options.contiguous {
+            return Err(parser.error("incompatible splitting options (split, contiguous)"));
+        }
+        options.parts = usize::try_from(parts.unwrap_or(1)).unwrap_or(1);
+        if !options.axis.is_empty() && (options.command != Command::Fold || options.ranges) {
+            return Err(parser.error("--axis option is only supported when folding nodeset"));
+        }
+        if options.command == Command::Index && options.pick != 0 {
+            return Err(parser.error("--index cannot be combined with --pick"));
+        }
+        Ok(options)
+    }
+
+    /// True if an operation stands before the words.
+    pub(super) fn has_operations(&self) -> bool {
+        let all = [&self.intersections, &self.differences, &self.symmetrics];
+        all.iter().any(|texts| !texts.is_empty())
+    }
+
+    /// True if the command lists groups, so that standard input is not read without `-`.
+    pub(super) fn is_listing(&self) -> bool {
+        matches!(
+            self.command,
+            Command::List(_) | Command::ListAll(_) | Command::Completion
+        )
+    }
+
+    /// The node of `--index`.
+    pub(super) fn index(&self) -> Option<&str> {
+        self.index.as_deref()
+    }
+
+    /// Returns the form in which the set is folded, without `--axis`.
+    pub(super) fn style(&self, set: &Set) -> FoldStyle {
+        let autostep = self.autostep.map(|autostep| match autostep {
+            Autostep::Nodes(nodes) => nodes,
+            Autostep::Auto => i64::try_from(set.len()).unwrap_or(i64::MAX).max(3),
+            Autostep::Share(share) => (set.len() as f64 * share).ceil() as i64,
+        });
+        FoldStyle {
+            autostep: autostep.filter(|_| !self.ranges || !self.forgets_steps()),
+            axes: None,
+        }
+    }
+
+    /// True if a slice forgets the steps, as in ClusterShell: that of numbers, and that of nodes if they are formatted.
+    pub(super) fn forgets_steps(&self) -> bool {
+        // Other values of `--autostep` count the nodes after the slice.
+        !self.slice.is_empty() && matches!(self.autostep, Some(Autostep::Nodes(_)))
+    }
+
+    /// Returns the numbers of a name that fold.
+    pub(super) fn axes(&self) -> Result<Option<Vec<i64>>, Error> {
+        axes(&self.axis)
+    }
+
+    /// Returns the part of the set that `-I` names.
+    pub(super) fn sliced(&self, set: Set) -> Result<Set, Error> {
+        if self.slice.is_empty() {
+            return Ok(set);
+        }
+        let len = i64::try_from(set.len()).unwrap_or(i64::MAX);
+        // As in Python, a negative position counts from the end.
+        let bound = |at: i64| if at < 0 { (len + at).max(0) } else { at };
+        let positions = ranges(&self.slice)?.contiguous().into_iter();
+        let positions = positions.filter_map(|range| {
+            let (first, last) = (range.numbers().next()?, range.numbers().last()?);
+            let (start, end) = (bound(first), bound(last + 1));
+            Some(Range {
+                start: u64::try_from(start).ok()?,
+                end: u64::try_from(end).ok()?,
+            })
+        });
+        Ok(set.select(&positions.collect::<Vec<_>>()))
+    }
+
+    /// Returns the part of the set that `--pick` chooses.
+    pub(super) fn picked(&self, set: Set) -> Result<Set, Stop> {
+        let len = set.len();
+        if self.pick < 0 {
+            let message = "Sample larger than population or is negative".to_owned();
+            return Err(Error::Fault(message).into());
+        }
+        let pick = self.pick.unsigned_abs();
+        if pick == 0 || pick >= len {
+            return Ok(set);
+        }
+        let mut positions = fastrand::choose_multiple(0..len, pick as usize);
+        positions.sort_unstable();
+        let positions = positions.into_iter().map(|at| at..at + 1);
+        Ok(set.select(&positions.collect::<Vec<_>>()))
+    }
+}
+
+/// Reads the value of `--axis`: numbers counted from 1, or one that counts from the end.
+pub(in crate::personalities) fn axes(text: &str) -> Result<Option<Vec<i64>>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text.starts_with('-') {
+        let invalid = || {
+            let text = text::repr(text);
+            Error::Fault(format!("invalid literal for int() with base 10: {text}"))
+        };
+        return Ok(Some(vec![text::int(text).ok_or_else(invalid)?]));
+    }
+    // No name has more numbers than this.
+    let axes = ranges(text)?;
+    let axes = axes.numbers().filter(|axis| *axis > 0).take(1_000);
+    Ok(Some(axes.map(|axis| axis - 1).collect()))
+}
