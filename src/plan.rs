@@ -21,11 +21,13 @@ use crate::copy::CopySpec;
 use crate::copy::fetch::{DESCRIPTORS_PER_FETCH, FetchSpec};
 use crate::error::Error;
 use crate::event::Notice;
+use crate::exit::StatusRule;
 use crate::listing::{Listing, ListingForm};
 use crate::output::{Colors, GatherSpec, ReportSpec, RunInfo, Terminals};
 use crate::run::signal::SignalKeys;
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
+use crate::transport::exec::ExecCommands;
 use crate::transport::input::InputLimits;
 use crate::transport::{RemoteCommand, StderrMode};
 
@@ -116,8 +118,17 @@ pub struct RunPlan {
     pub terminals: Terminals,
     /// True if the colours that hosts send reach a terminal.
     pub pass_colors: bool,
-    /// True if the exit status is the largest remote status.
-    pub worst_status: bool,
+    /// Rule for the exit status.
+    pub status: StatusRule,
+}
+
+/// Targets that a personality has decided by the rules of its program.
+#[derive(Debug)]
+pub struct KnownTargets {
+    /// The targets. Hosts and labels may repeat.
+    pub targets: Arc<[Target]>,
+    /// Local commands of the targets with the transport exec. Without them, the command line has the command.
+    pub commands: Option<ExecCommands>,
 }
 
 impl RunPlan {
@@ -134,7 +145,20 @@ impl Plan {
     /// # Errors
     /// The command line, or a file that it names, is wrong. Nothing has been started.
     pub fn new(cli: Cli, own_groups: BTreeMap<String, OwnGroup>) -> Result<Plan, Error> {
-        Plan::decide(cli, own_groups, None)
+        Plan::decide(cli, own_groups, None, None)
+    }
+
+    /// Decides a run whose targets are known. The caller can change what a command line cannot say.
+    ///
+    /// # Errors
+    /// The same as those of [`Plan::new`].
+    pub fn of_targets(cli: Cli, known: KnownTargets) -> Result<Box<RunPlan>, Error> {
+        match Plan::decide(cli, BTreeMap::new(), None, Some(known))? {
+            Plan::Run(plan) => Ok(plan),
+            Plan::Ports(_) | Plan::Filter(_) | Plan::Print { .. } | Plan::NoTargets(_) => {
+                Err(Error::NoCommand)
+            }
+        }
     }
 
     /// Decides a run that is taken up again. The journal has its targets.
@@ -142,13 +166,14 @@ impl Plan {
     /// # Errors
     /// The same as those of [`Plan::new`]; or the run is not the one of the journal.
     pub fn resumed(cli: Cli, run: ResumedRun) -> Result<Plan, Error> {
-        Plan::decide(cli, BTreeMap::new(), Some(run))
+        Plan::decide(cli, BTreeMap::new(), Some(run), None)
     }
 
     fn decide(
         cli: Cli,
         own_groups: BTreeMap<String, OwnGroup>,
         resumed: Option<ResumedRun>,
+        known: Option<KnownTargets>,
     ) -> Result<Plan, Error> {
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
@@ -166,10 +191,10 @@ impl Plan {
                 pass_colors: cli.color == WhenArg::Always,
             }));
         }
-        let groups = match resumed {
+        let groups = match (&resumed, &known) {
             // Files of groups may have changed, and the targets are known.
-            Some(_) => Groups::new(Places::default(), own_groups),
-            None => targets::groups(own_groups, &cli)?,
+            (Some(_), _) | (_, Some(_)) => Groups::new(Places::default(), own_groups),
+            (None, None) => targets::groups(own_groups, &cli)?,
         };
         if let Some((listing, failed)) = listing(&cli, &groups)? {
             let warnings = groups.warnings().take();
@@ -186,7 +211,7 @@ impl Plan {
             return Err(Error::OneStandardInput);
         }
         let report = output::spec(&cli, terminals)?;
-        let targets = match targets_of(&cli, &groups, resumed.as_ref()) {
+        let targets = match targets_of(&cli, &groups, resumed.as_ref(), known.as_ref()) {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
                 return Ok(Plan::NoTargets(reason));
             }
@@ -200,7 +225,8 @@ impl Plan {
         let command = command(&cli.command)?;
         let numbers = resumed.as_ref().map(|run| Arc::clone(&run.numbers));
         let remote = RemoteCommand::new(&command, None);
-        let mut transports = transports::decide(&cli, &targets, &remote)?;
+        let commands = known.and_then(|known| known.commands);
+        let mut transports = transports::decide(&cli, &targets, &remote, commands)?;
         if let Some(exec) = &mut transports.exec {
             exec.numbers = numbers.clone();
         }
@@ -266,20 +292,27 @@ impl Plan {
             report,
             terminals,
             pass_colors: cli.color == WhenArg::Always,
-            worst_status: cli.worst_status,
+            status: if cli.worst_status {
+                StatusRule::Largest
+            } else {
+                StatusRule::Own
+            },
         })))
     }
 }
 
-/// Returns the targets of a run: those that are left of a known one, or those that the command line names.
+/// Returns the targets of a run: those that are left of a known one, those of a personality, or those that the command
+/// line names.
 fn targets_of(
     cli: &Cli,
     groups: &Groups,
     resumed: Option<&ResumedRun>,
+    known: Option<&KnownTargets>,
 ) -> Result<Arc<[Target]>, Error> {
-    match resumed {
-        Some(run) => Ok(run.targets()),
-        None => targets::of_run(cli, groups),
+    match (resumed, known) {
+        (Some(run), _) => Ok(run.targets()),
+        (None, Some(known)) => Ok(Arc::clone(&known.targets)),
+        (None, None) => targets::of_run(cli, groups),
     }
 }
 

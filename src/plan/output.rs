@@ -8,8 +8,8 @@ use ssh_files::keywords;
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::output::{
-    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
-    SummaryLevel, Terminals,
+    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, MessageForm,
+    ReportSpec, SummaryLevel, Terminals,
 };
 
 /// Decides the reports of a run.
@@ -48,6 +48,10 @@ pub(super) fn spec(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error>
             Some(OnlyArg::Failed) => SummaryLevel::IfFailed,
             Some(OnlyArg::Odd) | None => SummaryLevel::All,
         },
+        // Personalities change these.
+        form: MessageForm::Summary,
+        open_ends: false,
+        outlives_reader: false,
         failed_to,
         stats: cli.stats,
         progress: match cli.progress {

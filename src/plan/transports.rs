@@ -18,7 +18,7 @@ use crate::output::ResolvedEndpoint;
 use crate::privilege::Privilege;
 use crate::targets::{RSH_PORT, SSH_PORT, Target, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
-use crate::transport::exec::{self, ExecOptions, Template};
+use crate::transport::exec::{self, ExecCommand, ExecCommands, ExecOptions, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
@@ -154,6 +154,7 @@ pub(super) fn decide(
     cli: &Cli,
     targets: &[Target],
     command: &RemoteCommand,
+    commands: Option<ExecCommands>,
 ) -> Result<TransportPlan, Error> {
     // Embedded rsh daemons answer for every target.
     let is_used = |kind: TransportKind| {
@@ -205,7 +206,7 @@ pub(super) fn decide(
         None
     };
     let exec = if is_used(TransportKind::Exec) {
-        if cli.command.is_empty() {
+        if cli.command.is_empty() && commands.is_none() {
             return Err(Error::Copy(
                 "--copy with -R exec needs a command that runs its words at the host, as in: mrsh -R exec --copy FILE \
                  --dest DIR/ -- kubectl exec -i %h --"
@@ -214,7 +215,13 @@ pub(super) fn decide(
         }
         Some(ExecOptions {
             numbers: None,
-            template: template(&cli.command)?,
+            commands: match commands {
+                Some(commands) => commands,
+                None => ExecCommands::Same(ExecCommand {
+                    template: template(&cli.command)?,
+                    joins_words: false,
+                }),
+            },
             user: match &cli.user {
                 Some(name) => name.clone(),
                 None => super::caller(),
@@ -225,7 +232,7 @@ pub(super) fn decide(
         None
     };
     if openssh.is_some() || exec.is_some() {
-        let takes_user = exec.as_ref().is_some_and(|exec| exec.template.has_user());
+        let takes_user = exec.as_ref().is_some_and(|exec| exec.commands.have_user());
         remote_names::check(
             targets,
             cli.default_transport(),

@@ -114,6 +114,7 @@ fn everything() -> Vec<Event> {
         start: Some(Duration::from_millis(2)),
         run: Some(Duration::from_secs(90)),
         attempts: 2,
+        process: None,
         local_port: Some(1022),
         closed_first: Some(Side::Remote),
         left_running: LeftRunning::Yes,
@@ -149,6 +150,7 @@ fn every_record_fits_the_schema() {
         retries: 3,
         host_timeout: None,
         rate: NonZeroU32::new(20),
+        stop_at_failure: false,
         max_failures: Some(Share::Percent(10)),
         batch: vec![Share::Percent(50)],
     };

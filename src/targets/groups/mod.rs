@@ -39,6 +39,8 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use genders::Genders;
+pub use nodeset::GroupError as SourceError;
 pub use regroup::regroup;
 pub(super) use yaml::{Entry, YamlNode, parse as parse_yaml};
 
