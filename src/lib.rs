@@ -32,6 +32,7 @@ mod messages;
 mod modes;
 mod multi_rsh;
 mod output;
+mod personalities;
 mod plan;
 mod policy;
 mod privilege;

@@ -18,6 +18,7 @@ use crate::listing::Listing;
 use crate::messages::{print, print_error, print_message, print_set_up_error, print_with};
 use crate::multi_rsh;
 use crate::output::{self, Console, SummaryLevel};
+use crate::personalities;
 use crate::plan::{FilterPlan, Plan, RunPlan};
 use crate::privilege;
 use crate::reader::Reader;
@@ -37,6 +38,9 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
     if args.get(1).is_some_and(|word| word == complete::ARGUMENT) {
         print(complete::answer(&args[2..]))?;
         return Ok(ExitStatus::SUCCESS);
+    }
+    if let Some(personality) = personalities::called(args) {
+        return personality(args);
     }
     if multi_rsh::is_called(args) {
         let cli = multi_rsh::cli(args)?;

@@ -26,6 +26,8 @@ mod nodeset_diff;
 #[cfg(test)]
 mod openssh;
 #[cfg(test)]
+mod personalities;
+#[cfg(test)]
 mod progress;
 #[cfg(test)]
 mod reports;
