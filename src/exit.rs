@@ -279,6 +279,59 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_pdsh() {
+        let of = |stats: &RunStats| {
+            [(false, false), (true, false), (false, true)].map(|(largest, fail_fast)| {
+                StatusRule::Pdsh { largest, fail_fast }.status(stats, Ok(()))
+            })
+        };
+        let codes = |codes: [u8; 3]| codes.map(ExitStatus::Code);
+        let run = |counts, code, class: Option<FailureClass>| RunStats {
+            largest_code: code,
+            failed_by_class: class.into_iter().map(|class| (class, 1)).collect(),
+            ..stats(counts, None)
+        };
+        let refused = Some(FailureClass::Refused);
+        // The statuses: without options, with -S, with -k.
+        for (stats, expected) in [
+            (run([2, 0, 0, 0, 0], Some(0), None), [0, 0, 0]),
+            (run([1, 1, 0, 0, 0], Some(7), None), [0, 7, 1]),
+            (run([1, 1, 0, 0, 0], Some(0), None), [0, 0, 1]),
+            (run([1, 0, 1, 0, 0], Some(0), refused), [0, 254, 1]),
+            (run([0, 1, 1, 0, 0], Some(255), refused), [0, 255, 1]),
+            (
+                run([1, 0, 1, 0, 0], None, Some(FailureClass::Spawn)),
+                [0, 255, 1],
+            ),
+            (
+                run([1, 0, 1, 0, 0], None, Some(FailureClass::Name)),
+                [1, 1, 1],
+            ),
+        ] {
+            assert_eq!(of(&stats), codes(expected), "{stats:?}");
+        }
+        for (cancel, expected) in [(SIGINT, ExitStatus::Code(1)), (15, ExitStatus::Signal(15))] {
+            let stats = RunStats {
+                cancel: Some(CancelReason::Signal(cancel)),
+                ..stats([0, 0, 0, 2, 0], None)
+            };
+            assert_eq!(of(&stats), [expected; 3]);
+        }
+        let rule = StatusRule::Pdsh {
+            largest: false,
+            fail_fast: false,
+        };
+        let stats = stats([2, 0, 0, 0, 0], None);
+        for (kind, expected) in [
+            (io::ErrorKind::BrokenPipe, 0),
+            (io::ErrorKind::StorageFull, 1),
+        ] {
+            let found = rule.status(&stats, Err(&kind.into()));
+            assert_eq!(found, ExitStatus::Code(expected));
+        }
+    }
+
+    #[test]
     fn the_table_of_broken_runs() {
         let signal = Some(CancelReason::Signal(15));
         let unread = Some(CancelReason::ReportFailed);

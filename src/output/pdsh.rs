@@ -130,7 +130,14 @@ impl PdshMessages {
                 let cause = cause.split(" (os error").next().unwrap_or(cause);
                 vec![about(&format!("connect: {cause}"))]
             }
-            FailureClass::Copy => vec![about(&format!("error: {message}"))],
+            FailureClass::Copy => {
+                // The far side names its own program, which need not be pdcp.
+                let text = message
+                    .strip_prefix("scp: ")
+                    .or(message.strip_prefix("rcp: "))
+                    .unwrap_or(message);
+                vec![about(&format!("fatal: {text}"))]
+            }
             // The message of the daemon itself.
             FailureClass::Denied => {
                 let text = message.strip_prefix("denied: ").unwrap_or(message);
@@ -240,4 +247,145 @@ impl Reporter for PdshMessages {
 
 fn say(line: &str, console: &mut Console) -> io::Result<()> {
     console.line(Stream::Stderr, &[line.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Terminals;
+    use super::super::testing::{Recorder, finished, run_started, succeeded};
+    use super::*;
+    use crate::event::PasswordUse;
+
+    fn failed(target: u32, class: FailureClass, phase: Phase, message: &str) -> Event {
+        let failure = Failure {
+            class,
+            phase,
+            message: message.to_owned(),
+            common: None,
+            help: None,
+            password: PasswordUse::None,
+        };
+        finished(target, Outcome::Failed(failure))
+    }
+
+    /// Returns what the reporter writes about the hosts `a`, which has a local program, and `b`.
+    fn said(fail_fast: bool, events: Vec<Event>) -> String {
+        let recorder = Recorder::default();
+        let mut console = recorder.console(Terminals::default());
+        let mut messages = PdshMessages::new(PdshForm {
+            program: "pdsh@here".to_owned(),
+            commands: [Some("/bin/sh".into()), None].into(),
+            fail_fast,
+            batch: false,
+        });
+        for event in [run_started(&["a", "b"])].into_iter().chain(events) {
+            messages.event(&event, &mut console).unwrap();
+        }
+        console.flush().unwrap();
+        String::from_utf8(recorder.text(Stream::Stderr)).unwrap()
+    }
+
+    #[test]
+    fn each_failure_has_the_words_of_pdsh() {
+        use FailureClass::{
+            CommandTimeout, ConnectTimeout, Copy, Denied, Name, Refused, Spawn, Unreachable,
+        };
+        for (class, phase, message, expected) in [
+            (
+                Refused,
+                Phase::Connect,
+                "",
+                "pdsh@here: b: connect: Connection refused\n",
+            ),
+            (
+                ConnectTimeout,
+                Phase::Connect,
+                "",
+                "pdsh@here: b: connect: timed out\n",
+            ),
+            (
+                ConnectTimeout,
+                Phase::Start,
+                "timed out",
+                "pdsh@here: b: timed out\n",
+            ),
+            (
+                Unreachable,
+                Phase::Connect,
+                "unreachable: No route to host (os error 113)",
+                "pdsh@here: b: connect: No route to host\n",
+            ),
+            (
+                Name,
+                Phase::Resolve,
+                "",
+                "pdsh@here: gethostbyname(\"b\") failed\n",
+            ),
+            (
+                Denied,
+                Phase::Start,
+                "denied: Permission denied.",
+                "b: Permission denied.\n",
+            ),
+            (
+                CommandTimeout,
+                Phase::Run,
+                "",
+                "pdsh@here: b: command timeout\n",
+            ),
+            (
+                Copy,
+                Phase::Run,
+                "scp: x: No such file",
+                "pdsh@here: b: fatal: x: No such file\n",
+            ),
+        ] {
+            let text = said(false, vec![failed(1, class, phase, message)]);
+            assert_eq!(text, expected, "{class:?}");
+        }
+        let spawn = failed(
+            0,
+            Spawn,
+            Phase::Start,
+            "cannot start /bin/sh: No such file or directory",
+        );
+        assert_eq!(
+            said(false, vec![spawn]),
+            "a: pdsh@here: execvp /bin/sh failed: No such file or directory\n\
+             pdsh@here: a: sh exited with exit code 255\n"
+        );
+    }
+
+    #[test]
+    fn only_local_programs_have_messages_about_statuses() {
+        let exited = |target, exit| finished(target, Outcome::Exited(exit));
+        let text = said(
+            false,
+            vec![
+                succeeded(0),
+                exited(0, RemoteExit::Code(3)),
+                exited(0, RemoteExit::Signaled(9)),
+                exited(1, RemoteExit::Code(3)),
+            ],
+        );
+        assert_eq!(
+            text,
+            "pdsh@here: a: sh exited with exit code 3\npdsh@here: a: sh killed by signal 9\n"
+        );
+    }
+
+    #[test]
+    fn nothing_follows_the_first_failure_if_it_ends_the_run() {
+        let events = vec![
+            Event::Started(TargetId(0)),
+            Event::Started(TargetId(1)),
+            finished(1, Outcome::Exited(RemoteExit::Code(1))),
+            finished(0, Outcome::Cancelled(CancelReason::Failures)),
+            failed(0, FailureClass::Refused, Phase::Connect, ""),
+        ];
+        assert_eq!(
+            said(true, events),
+            "sending signal 15 to a [sh]\npdsh@here: terminating all processes\n"
+        );
+    }
 }

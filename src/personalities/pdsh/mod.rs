@@ -20,6 +20,7 @@ mod prompt;
 mod rcmd;
 mod self_test;
 mod show;
+mod slurm;
 mod start;
 mod table;
 mod wcoll;
@@ -93,6 +94,7 @@ fn local_user(caller: &Caller) -> Result<String, Ended> {
 fn targets(settings: &mut Settings, caller: &Caller) -> Result<HostList, Ended> {
     let mut groups = GroupModule::new(settings.groups.clone(), caller);
     groups.fill(&mut settings.wcoll)?;
+    settings.slurm.fill(&mut settings.wcoll, caller)?;
     if settings.wcoll.hosts.is_none()
         && let Ok(file) = std::env::var("WCOLL")
     {

@@ -1,6 +1,7 @@
 //! The modules that pdsh would have: ways to hosts and sources of targets, with their options.
 
 use super::messages::{Caller, Program};
+use super::slurm;
 
 /// Version of pdsh whose options and messages these are.
 const VERSION: &str = "2.35";
@@ -106,7 +107,7 @@ pub(super) fn version(program: Program, misc: Misc) -> String {
     format!(
         "pdsh-{VERSION} (+static-modules+mrsh-{})\n\
          rcmd modules: {} (default: rsh)\n\
-         misc modules: {} (*conflicting: {})\n\
+         misc modules: {},slurm (*conflicting: {})\n\
          [* To force-load a conflicting module, use the -M <name> option]\n",
         env!("CARGO_PKG_VERSION"),
         rcmd_names(program),
@@ -123,7 +124,7 @@ pub(super) fn list(program: Program, misc: Misc) -> String {
     }
     modules.push(("rcmd/rsh", "BSD rcmd connect method", true));
     modules.push(("rcmd/ssh", "ssh based rcmd connect method", true));
-    let mut text = format!("{} modules loaded:\n\n", modules.len() + 2);
+    let mut text = format!("{} modules loaded:\n\n", modules.len() + 3);
     for (name, description, is_active) in modules {
         text.push_str(&module(name, description, is_active, ""));
     }
@@ -132,6 +133,10 @@ pub(super) fn list(program: Program, misc: Misc) -> String {
         let options = format!("Options:\n{}", source.help());
         text.push_str(&module(&name, source.description(), is_active, &options));
     }
+    let options = format!("Options:\n{}", slurm::HELP);
+    let description =
+        "Target nodes contained in SLURM jobs or partitions, read SLURM_JOBID by default";
+    text.push_str(&module("misc/slurm", description, true, &options));
     text
 }
 
@@ -176,6 +181,6 @@ pub(super) fn usage(caller: &Caller, misc: Misc) -> String {
          -N                disable hostname: labels on output lines\n\
          -L                list info on all loaded modules and exit\n";
     let rcmds = rcmd_names(caller.program);
-    let misc = misc.help();
-    format!("{program}{common}{misc}available rcmd modules: {rcmds} (default: rsh)\n")
+    let (misc, slurm) = (misc.help(), slurm::HELP);
+    format!("{program}{common}{misc}{slurm}available rcmd modules: {rcmds} (default: rsh)\n")
 }

@@ -2,6 +2,8 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::Path;
 
 use lexopt::{Arg, Parser};
 
@@ -9,6 +11,7 @@ use super::groups::GroupOptions;
 use super::messages::{Caller, Ended, Program};
 use super::modules::{Misc, Rcmd, list, usage, version};
 use super::self_test;
+use super::slurm::{self, SlurmOptions};
 use super::wcoll::Wcoll;
 use crate::exit::ExitStatus;
 use crate::messages::{print, print_text};
@@ -18,6 +21,9 @@ const COMMON: &str = "hLNKR:M:t:cqf:w:x:l:u:bI:dVT:Q";
 
 /// Maximum length of a user's name: the limit of Linux (`LOGIN_NAME_MAX`).
 const MAX_USER: usize = 256;
+
+/// File in which Debian's pdsh has the way to hosts that root chose for all.
+const RCMD_FILE: &str = "/etc/pdsh/rcmd_default";
 
 /// Connect timeout without `-t`, in seconds.
 pub(super) const CONNECT_TIMEOUT: i64 = 10;
@@ -49,6 +55,7 @@ pub(super) struct Settings {
     pub(super) path_command: Option<String>,
     pub(super) wcoll: Wcoll,
     pub(super) groups: GroupOptions,
+    pub(super) slurm: SlurmOptions,
     /// `-r` of pdcp.
     pub(super) recursive: bool,
     /// `-p` of pdcp.
@@ -147,7 +154,7 @@ fn letters(program: Program, misc: Misc) -> String {
         Program::Dsh => "Sk",
         Program::Pcp | Program::ReversePcp => "pryzZe:",
     };
-    [COMMON, own, misc.letters()].concat()
+    [COMMON, own, misc.letters(), slurm::LETTERS].concat()
 }
 
 /// Returns true if a letter has a value; `None` if it is unknown.
@@ -167,7 +174,7 @@ impl Settings {
         Ok(Settings {
             labels: true,
             keep_domain: false,
-            rcmd: variable("PDSH_RCMD_TYPE"),
+            rcmd: variable("PDSH_RCMD_TYPE").or_else(|| rcmd_in(Path::new(RCMD_FILE))),
             largest: false,
             fail_fast: false,
             fanout: number("FANOUT", 32)?,
@@ -184,6 +191,7 @@ impl Settings {
                 misc,
                 ..GroupOptions::default()
             },
+            slurm: SlurmOptions::default(),
             recursive: false,
             preserve: false,
             remote_program: variable("PDSH_REMOTE_PDCP_PATH").filter(|_| !caller.is_dsh()),
@@ -230,7 +238,7 @@ impl Settings {
             'V' => return answer(&version(caller.program, self.groups.misc)),
             'T' => return Err(self_test::run(leading_number(value), caller)),
             'h' => return Ok(false),
-            _ => return Ok(self.groups.take(letter, value)),
+            _ => return Ok(self.slurm.take(letter, value) || self.groups.take(letter, value)),
         }
         Ok(true)
     }
@@ -243,6 +251,12 @@ impl Settings {
         Rcmd::of_name(name, caller.program)
             .ok_or_else(|| Ended::Message(format!("No such rcmd module \"{name}\"")))
     }
+}
+
+/// Returns the word in a file, if there is one.
+fn rcmd_in(file: &Path) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    text.split_whitespace().next().map(str::to_owned)
 }
 
 /// Prints an answer that takes the place of a run.
@@ -330,6 +344,15 @@ mod tests {
         assert_eq!(settings.groups.named, ["a", "b"]);
         assert_eq!(settings.groups.excluded, ["c"]);
         assert_eq!(parsed(&["-Mnone,genders"]).groups.misc, Misc::Genders);
+    }
+
+    #[test]
+    fn a_file_may_name_the_way_to_hosts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rcmd_default");
+        assert_eq!(rcmd_in(&file), None);
+        fs::write(&file, "ssh\n").unwrap();
+        assert_eq!(rcmd_in(&file).as_deref(), Some("ssh"));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn directories_need_r_and_several_files_a_directory() {
         .args(&["-w", "a", &one, &two, "no/where"])
         .run()
         .status(0);
-    assert!(failed.stderr.contains(": a: error: "), "{failed:?}");
+    assert!(failed.stderr.contains(": a: fatal: "), "{failed:?}");
     for (args, words) in [
         (
             &["-w", "a", &one][..],
@@ -164,7 +164,7 @@ fn the_far_program_is_the_one_that_is_named() {
     assert!(
         ended
             .stderr
-            .contains("a: error: -oConnectTimeout=10 -2 -a -x a /far/pdcp -z /tmp"),
+            .contains("a: fatal: -oConnectTimeout=10 -2 -a -x a /far/pdcp -z /tmp"),
         "{ended:?}"
     );
     let ended = hosts

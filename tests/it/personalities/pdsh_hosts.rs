@@ -230,3 +230,48 @@ fn groups_of_dsh_are_files_in_folders() {
     );
     assert!(Path::new(&path(&folder, "more/c")).exists());
 }
+
+#[test]
+fn slurm_names_the_nodes_of_jobs_and_partitions() {
+    let folder = files(&[
+        (
+            "squeue",
+            "#!/bin/sh\necho '7 RUNNING n[1-2]'\necho '8 COMPLETED n3'\necho '9 RUNNING n[2,4]'\necho '10 PENDING '\n",
+        ),
+        (
+            "sinfo",
+            "#!/bin/sh\ncase \"$*\" in *%b*) echo 'n1 gpu,big'; echo 'n2 (null)'; echo 'n4 big';; \
+         *) echo 'p n[1-2]'; echo 'p n4'; echo 'q n9';; esac\n",
+        ),
+    ]);
+    for name in ["squeue", "sinfo"] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(folder.path().join(name), mode).unwrap();
+    }
+    let search = format!("{}:/usr/bin:/bin", folder.path().display());
+    let call = || pdsh().env("PATH", &*search);
+    for (args, expected) in [
+        (&["-j7"][..], "n1,n2"),
+        (&["-j", "8,9"], "n2,n3,n4"),
+        (&["-jall"], "n1,n2,n4"),
+        (&["-P", "p"], "n1,n2,n4"),
+        (&["-P", "q", "-w", "foo,bar"], "foo,bar,n9"),
+        (&["-P", "p", "-C", "big"], "n1,n4"),
+        (&["-w", "n[1-4]", "-C", "gpu"], "n1"),
+        (&["-jall", "-x", "n2"], "n1,n4"),
+    ] {
+        assert_eq!(targets(call(), args), expected, "{args:?}");
+    }
+    assert_eq!(targets(call().env("SLURM_JOBID", "9"), &[]), "n2,n4");
+    assert_eq!(targets(call().env("SLURM_JOBID", "9"), &["-w", "a"]), "a");
+    for (args, words) in [
+        (
+            &["-j", "garbage"][..],
+            "invalid setting \"garbage\" for -j or SLURM_JOBID",
+        ),
+        (&["-P", "nothing"], "Warning - partition nothing not found"),
+        (&["-P", "p", "-C", "nothing"], "no remote hosts specified"),
+    ] {
+        call().arg("-q").args(args).run().status(1).says(&[words]);
+    }
+}
