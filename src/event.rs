@@ -6,6 +6,7 @@
 //! - Every target has exactly one [`Event::Finished`], also if it was cancelled or never started.
 //! - All output of a target comes before its [`Event::Finished`]. Its stdout and stderr each keep their order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,6 +153,10 @@ pub struct RunStats {
     pub not_started: usize,
     /// Largest remote exit status (128 + n for a signal n); `None` if no command ended.
     pub worst_status: Option<u8>,
+    /// Largest exit status of the commands that no signal ended.
+    pub largest_code: Option<u8>,
+    /// Number of failed targets by the class of the failure.
+    pub failed_by_class: BTreeMap<FailureClass, usize>,
     /// Targets whose command was started and is not known to have ended, in their order.
     pub left_running: Vec<TargetId>,
     /// Targets whose command may run, in their order; see [`LeftRunning::Maybe`].
@@ -178,6 +183,9 @@ impl RunStats {
                 };
                 // `None` is less than every status, so it never hides one.
                 self.worst_status = self.worst_status.max(status);
+                if let RemoteExit::Code(code) = *exit {
+                    self.largest_code = self.largest_code.max(Some(code));
+                }
                 match status {
                     // Only `--raw` has no status. Otherwise a missing one is a failure of the transport.
                     None | Some(0) => self.succeeded += 1,
@@ -187,10 +195,15 @@ impl RunStats {
             // A defect of this program leaves the target without a result, so it is no success.
             // The target was reached, as by a command that failed.
             Outcome::Failed(failure) if failure.class == FailureClass::Copy => {
+                *self.failed_by_class.entry(failure.class).or_default() += 1;
                 self.worst_status = self.worst_status.max(Some(1));
                 self.exit_failed += 1;
             }
-            Outcome::Failed(_) | Outcome::Internal(_) => self.failed += 1,
+            Outcome::Failed(failure) => {
+                *self.failed_by_class.entry(failure.class).or_default() += 1;
+                self.failed += 1;
+            }
+            Outcome::Internal(_) => self.failed += 1,
             Outcome::Cancelled(_) => self.cancelled += 1,
             Outcome::NotStarted(_) => self.not_started += 1,
         }

@@ -13,14 +13,17 @@
 //! report could not be written.
 //!
 //! `-S`: the largest remote status replaces 0 and 1, and 255 replaces 3.
+//!
+//! pdsh: 0, whatever happened at the targets; 1 after ^C and for names that cannot be resolved. `-S`: the largest
+//! remote status, 254 for a target without one, 255 for a local command that does not exist. `-k`: 1 if a target failed.
 
 use std::io;
 use std::process::ExitCode;
 
-use signal_hook::consts::SIGPIPE;
+use signal_hook::consts::{SIGINT, SIGPIPE};
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::event::{CancelReason, RunStats};
+use crate::event::{CancelReason, FailureClass, RunStats};
 
 /// The end of the program: an exit status or a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,78 @@ pub enum ExitStatus {
     Code(u8),
     /// Death by this signal.
     Signal(i32),
+}
+
+/// The rule by which a run has its exit status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusRule {
+    /// The table of this module.
+    #[default]
+    Own,
+    /// The table of this module with `-S`.
+    Largest,
+    /// The rule of pdsh: failures change nothing, unless an option asks for it.
+    Pdsh {
+        /// `-S`: the largest remote status.
+        largest: bool,
+        /// `-k`: the first failure ends the run.
+        fail_fast: bool,
+    },
+}
+
+/// pdsh's status if it ends a run early.
+const PDSH_ENDED: ExitStatus = ExitStatus::Code(1);
+
+/// Status of a target without one in pdsh's `-S`.
+const PDSH_UNREACHED: u8 = 254;
+
+/// Status of a target in pdsh's `-S` if its local command does not exist.
+const PDSH_NOT_STARTED: u8 = 255;
+
+impl StatusRule {
+    /// Returns the status of a run. `report` is the result of the reporter thread.
+    pub fn status(self, stats: &RunStats, report: Result<(), &io::Error>) -> ExitStatus {
+        match self {
+            StatusRule::Own => ExitStatus::of_run(stats, false, report),
+            StatusRule::Largest => ExitStatus::of_run(stats, true, report),
+            StatusRule::Pdsh { largest, fail_fast } => {
+                pdsh_status(stats, largest, fail_fast, report)
+            }
+        }
+    }
+}
+
+fn pdsh_status(
+    stats: &RunStats,
+    largest: bool,
+    fail_fast: bool,
+    report: Result<(), &io::Error>,
+) -> ExitStatus {
+    let failed = |class| stats.failed_by_class.get(&class).copied().unwrap_or(0);
+    match (stats.cancel, report) {
+        (Some(CancelReason::Signal(SIGINT)), _) => return PDSH_ENDED,
+        (Some(CancelReason::Signal(signal)), _) => return ExitStatus::Signal(signal),
+        // pdsh ignores SIGPIPE and the errors of its writes.
+        (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        (_, Err(_)) => return PDSH_ENDED,
+        (_, Ok(())) => {}
+    }
+    if fail_fast && stats.failed + stats.exit_failed > 0 {
+        return PDSH_ENDED;
+    }
+    // pdsh ends before the first connection if it cannot resolve a name.
+    if failed(FailureClass::Name) > 0 {
+        return PDSH_ENDED;
+    }
+    if !largest {
+        return ExitStatus::SUCCESS;
+    }
+    let not_started = failed(FailureClass::Spawn);
+    let others = stats.failed.saturating_sub(not_started) + stats.cancelled + stats.not_started;
+    let unreached = (others > 0).then_some(PDSH_UNREACHED);
+    let not_started = (not_started > 0).then_some(PDSH_NOT_STARTED);
+    let status = stats.largest_code.max(unreached).max(not_started);
+    ExitStatus::Code(status.unwrap_or(0))
 }
 
 /// The result of a run, by precedence, highest first.
@@ -123,6 +198,8 @@ fn run_result(stats: &RunStats, report: Result<(), &io::Error>) -> RunResult {
         cancelled,
         not_started,
         worst_status: _,
+        largest_code: _,
+        failed_by_class: _,
         left_running: _,
         may_be_running: _,
         cancel,
@@ -212,6 +289,59 @@ mod tests {
             let stats = stats(counts, worst_status);
             let found = [false, true].map(|flag| ExitStatus::of_run(&stats, flag, Ok(())));
             assert_eq!(found, [plain, worst].map(ExitStatus::Code), "{stats:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_pdsh() {
+        let of = |stats: &RunStats| {
+            [(false, false), (true, false), (false, true)].map(|(largest, fail_fast)| {
+                StatusRule::Pdsh { largest, fail_fast }.status(stats, Ok(()))
+            })
+        };
+        let codes = |codes: [u8; 3]| codes.map(ExitStatus::Code);
+        let run = |counts, code, class: Option<FailureClass>| RunStats {
+            largest_code: code,
+            failed_by_class: class.into_iter().map(|class| (class, 1)).collect(),
+            ..stats(counts, None)
+        };
+        let refused = Some(FailureClass::Refused);
+        // The statuses: without options, with -S, with -k.
+        for (stats, expected) in [
+            (run([2, 0, 0, 0, 0], Some(0), None), [0, 0, 0]),
+            (run([1, 1, 0, 0, 0], Some(7), None), [0, 7, 1]),
+            (run([1, 1, 0, 0, 0], Some(0), None), [0, 0, 1]),
+            (run([1, 0, 1, 0, 0], Some(0), refused), [0, 254, 1]),
+            (run([0, 1, 1, 0, 0], Some(255), refused), [0, 255, 1]),
+            (
+                run([1, 0, 1, 0, 0], None, Some(FailureClass::Spawn)),
+                [0, 255, 1],
+            ),
+            (
+                run([1, 0, 1, 0, 0], None, Some(FailureClass::Name)),
+                [1, 1, 1],
+            ),
+        ] {
+            assert_eq!(of(&stats), codes(expected), "{stats:?}");
+        }
+        for (cancel, expected) in [(SIGINT, ExitStatus::Code(1)), (15, ExitStatus::Signal(15))] {
+            let stats = RunStats {
+                cancel: Some(CancelReason::Signal(cancel)),
+                ..stats([0, 0, 0, 2, 0], None)
+            };
+            assert_eq!(of(&stats), [expected; 3]);
+        }
+        let rule = StatusRule::Pdsh {
+            largest: false,
+            fail_fast: false,
+        };
+        let stats = stats([2, 0, 0, 0, 0], None);
+        for (kind, expected) in [
+            (io::ErrorKind::BrokenPipe, 0),
+            (io::ErrorKind::StorageFull, 1),
+        ] {
+            let found = rule.status(&stats, Err(&kind.into()));
+            assert_eq!(found, ExitStatus::Code(expected));
         }
     }
 

@@ -37,7 +37,18 @@ pub(crate) fn refuse(error: &Error, args: &[OsString]) -> ExitStatus {
 
 /// Prints a set-up error with its causes and its help. `args` are the words of the command line.
 pub(crate) fn print_set_up_error(error: &Error, args: &[OsString]) {
-    print_message(&with_help(with_causes(error), error.help(args)));
+    print_message(&set_up_text(error, args));
+}
+
+/// Returns a set-up error with its causes and its help. `args` are the words of the command line.
+pub(crate) fn set_up_text(error: &Error, args: &[OsString]) -> String {
+    with_help(with_causes(error), error.help(args))
+}
+
+/// Prints a text on standard error as it is.
+pub(crate) fn print_text(text: &str) {
+    // There is no third stream for a failure of standard error.
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Prints an error with its causes on standard error.

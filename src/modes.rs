@@ -45,6 +45,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
             return carry_out(Plan::new(cli(args)?, BTreeMap::new())?);
         }
         Some(Personality::Filter(run)) => return Ok(filter(args, run)),
+        Some(Personality::Program(run)) => return run(args),
     }
     let config = Config::load(args.to_owned())?;
     if let Some(text) = config.cli.generate {

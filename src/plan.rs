@@ -21,12 +21,14 @@ use crate::copy::CopySpec;
 use crate::copy::fetch::{DESCRIPTORS_PER_FETCH, FetchSpec};
 use crate::error::Error;
 use crate::event::Notice;
+use crate::exit::StatusRule;
 use crate::listing::{Listing, ListingForm};
 use crate::output::{Colors, GatherSpec, LeftOutTarget, ReportSpec, RunInfo, Terminals};
 use crate::random;
 use crate::run::signal::{PauseInput, SignalKeys};
 use crate::targets::groups::{Groups, OwnGroup, Places};
 use crate::targets::{Selection, Target, TargetError};
+use crate::transport::exec::ExecCommands;
 use crate::transport::input::InputLimits;
 use crate::transport::{RemoteCommand, StderrMode};
 
@@ -134,8 +136,17 @@ pub struct RunPlan {
     pub terminals: Terminals,
     /// True if the colours that hosts send reach a terminal.
     pub pass_colors: bool,
-    /// True if the exit status is the largest remote status.
-    pub worst_status: bool,
+    /// Rule for the exit status.
+    pub status: StatusRule,
+}
+
+/// Targets that a personality has decided by the rules of its program.
+#[derive(Debug)]
+pub struct KnownTargets {
+    /// The targets. Hosts and labels may repeat.
+    pub targets: Arc<[Target]>,
+    /// Local commands of the targets with the transport exec. Without them, the command line has the command.
+    pub commands: Option<ExecCommands>,
 }
 
 impl RunPlan {
@@ -152,7 +163,20 @@ impl Plan {
     /// # Errors
     /// The command line, or a file that it names, is wrong. Nothing has been started.
     pub fn new(cli: Cli, own_groups: BTreeMap<String, OwnGroup>) -> Result<Plan, Error> {
-        Plan::decide(cli, own_groups, None)
+        Plan::decide(cli, own_groups, None, None)
+    }
+
+    /// Decides a run whose targets are known. The caller can change what a command line cannot say.
+    ///
+    /// # Errors
+    /// The same as those of [`Plan::new`].
+    pub fn of_targets(cli: Cli, known: KnownTargets) -> Result<Box<RunPlan>, Error> {
+        match Plan::decide(cli, BTreeMap::new(), None, Some(known))? {
+            Plan::Run(plan) => Ok(plan),
+            Plan::Ports(_) | Plan::Filter(_) | Plan::Print { .. } | Plan::NoTargets(_) => {
+                Err(Error::NoCommand)
+            }
+        }
     }
 
     /// Decides a run that is taken up again. The journal has its targets.
@@ -160,13 +184,14 @@ impl Plan {
     /// # Errors
     /// The same as those of [`Plan::new`]; or the run is not the one of the journal.
     pub fn resumed(cli: Cli, run: ResumedRun) -> Result<Plan, Error> {
-        Plan::decide(cli, BTreeMap::new(), Some(run))
+        Plan::decide(cli, BTreeMap::new(), Some(run), None)
     }
 
     fn decide(
         cli: Cli,
         own_groups: BTreeMap<String, OwnGroup>,
         resumed: Option<ResumedRun>,
+        known: Option<KnownTargets>,
     ) -> Result<Plan, Error> {
         if cli.ports {
             return Ok(Plan::Ports(match &cli.source_ports {
@@ -184,10 +209,10 @@ impl Plan {
                 pass_colors: cli.color == WhenArg::Always,
             }));
         }
-        let groups = match resumed {
+        let groups = match (&resumed, &known) {
             // Files of groups may have changed, and the targets are known.
-            Some(_) => Groups::new(Places::default(), own_groups),
-            None => targets::groups(own_groups, &cli)?,
+            (Some(_), _) | (_, Some(_)) => Groups::new(Places::default(), own_groups),
+            (None, None) => targets::groups(own_groups, &cli)?,
         };
         if let Some((listing, failed)) = listing(&cli, &groups)? {
             let warnings = groups.warnings().take();
@@ -206,7 +231,8 @@ impl Plan {
             return Err(Error::OneStandardInput);
         }
         let mut report = output::spec(&cli, terminals)?;
-        let (targets, left_out) = match targets_of(&cli, &groups, resumed.as_ref()) {
+        let (targets, left_out) = match targets_of(&cli, &groups, resumed.as_ref(), known.as_ref())
+        {
             Err(Error::Targets(reason @ TargetError::NoTargetFailed(_))) => {
                 return Ok(Plan::NoTargets(reason));
             }
@@ -231,7 +257,8 @@ impl Plan {
             }
         };
         let user_change = user_change::decide(&cli, &targets)?;
-        let mut transports = transports::decide(&cli, &targets, user_change.as_ref())?;
+        let commands = known.and_then(|known| known.commands);
+        let mut transports = transports::decide(&cli, &targets, user_change.as_ref(), commands)?;
         let script = script::decide(&cli, transports.exec.is_some())?;
         let info = RunInfo {
             targets: Arc::clone(&targets),
@@ -323,21 +350,28 @@ impl Plan {
             report,
             terminals,
             pass_colors: cli.color == WhenArg::Always,
-            worst_status: cli.worst_status,
+            status: if cli.worst_status {
+                StatusRule::Largest
+            } else {
+                StatusRule::Own
+            },
         })))
     }
 }
 
-/// Returns the targets of a run: those that are left of a known one, or those that the command line names. The second
-/// list has those that are left out.
+/// Returns the targets of a run: those that are left of a known one, those of a personality, or those that the command
+/// line names. The second list has
+/// those that are left out.
 fn targets_of(
     cli: &Cli,
     groups: &Groups,
     resumed: Option<&ResumedRun>,
+    known: Option<&KnownTargets>,
 ) -> Result<(Arc<[Target]>, Vec<LeftOutTarget>), Error> {
-    match resumed {
-        Some(run) => Ok((run.targets(), Vec::new())),
-        None => targets::of_run(cli, groups),
+    match (resumed, known) {
+        (Some(run), _) => Ok((run.targets(), Vec::new())),
+        (None, Some(known)) => Ok((Arc::clone(&known.targets), Vec::new())),
+        (None, None) => targets::of_run(cli, groups),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Policy {
     pub rate: Option<NonZeroU32>,
     /// Number of failed targets after which no other is started.
     pub max_failures: Option<Share>,
+    /// True if the first failure ends the commands in progress as well.
+    pub stop_at_failure: bool,
     /// Sizes of the waves. The last size repeats. Empty means one wave.
     pub batch: Vec<Share>,
     /// Pause between two waves.
@@ -47,6 +49,7 @@ impl Default for Policy {
             retries: 0,
             rate: None,
             max_failures: None,
+            stop_at_failure: false,
             batch: Vec::new(),
             pause: None,
         }

@@ -11,7 +11,7 @@ use crate::copy::Copies;
 use crate::copy::fetch::FetchSpec;
 use crate::error::Error;
 use crate::event::RunStats;
-use crate::exit::ExitStatus;
+use crate::exit::{ExitStatus, StatusRule};
 use crate::messages::{print_error, print_message_on_thread, print_message_without_wait};
 use crate::output::{self, Console, Reports};
 use crate::plan::RunPlan;
@@ -166,7 +166,7 @@ pub(crate) fn run(mut plan: RunPlan) -> Result<ExitStatus, Error> {
         Some(journal) => journal.end(stats, &mut errors),
         None => stats,
     };
-    Ok(status(&stats, plan.worst_status, &errors))
+    Ok(status(&stats, plan.status, &errors))
 }
 
 /// Returns the source of the password. If that is a descriptor, the password has been read from it.
@@ -239,7 +239,7 @@ fn name_left_running(targets: &[Target], stats: &RunStats) {
 
 /// Prints the errors of the reports and returns the exit status of the run. A closed pipe is not printed: its
 /// reader has read all that it wanted.
-fn status(stats: &RunStats, worst_status: bool, errors: &[io::Error]) -> ExitStatus {
+fn status(stats: &RunStats, rule: StatusRule, errors: &[io::Error]) -> ExitStatus {
     let is_printed = |error: &&io::Error| error.kind() != io::ErrorKind::BrokenPipe;
     for error in errors.iter().filter(is_printed) {
         print_error(error);
@@ -249,5 +249,5 @@ fn status(stats: &RunStats, worst_status: bool, errors: &[io::Error]) -> ExitSta
         Some(error) => Err(error),
         None => Ok(()),
     };
-    ExitStatus::of_run(stats, worst_status, written)
+    rule.status(stats, written)
 }

@@ -89,7 +89,7 @@ pub struct CopySpec {
 }
 
 /// The way in which targets take files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyProtocol {
     /// The script in a shell, or SFTP where there is none.
     Shell,
@@ -97,6 +97,17 @@ pub enum CopyProtocol {
     Rcp,
     /// `scp -t`, which speaks the protocol of rcp.
     Scp,
+    /// Another command that speaks the protocol of rcp. It decides if the destination is a directory.
+    Sink(RcpSink),
+}
+
+/// A command that takes files by the protocol of rcp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RcpSink {
+    /// The command, which a shell interprets.
+    pub command: Vec<u8>,
+    /// True if it gets the times of files.
+    pub preserve: bool,
 }
 
 /// Handling of the standard error of the command after a copy.
@@ -356,10 +367,11 @@ impl Copies {
             return None;
         };
         let spec = &shared.spec;
-        let program = match spec.protocol {
+        let program = match &spec.protocol {
             CopyProtocol::Shell => return None,
             CopyProtocol::Rcp => "rcp",
             CopyProtocol::Scp => "scp",
+            CopyProtocol::Sink(sink) => return Some(sink.command.clone()),
         };
         Some(rcp::command(program, spec))
     }

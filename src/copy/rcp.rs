@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::queue::{Next, SendQueue};
 use super::result::{CopyResult, message};
 use super::snapshot::{Entry, EntryKind, Segment, Snapshot};
-use super::{CopyShared, CopySpec, HostDialogue, blocks};
+use super::{CopyProtocol, CopyShared, CopySpec, HostDialogue, blocks};
 use crate::event::{Copied, TargetProgress};
 use crate::targets::TargetId;
 
@@ -71,6 +71,8 @@ pub(super) struct RcpCopy {
     /// Indexes of the directories in which the far side is.
     directories: Vec<usize>,
     text: Vec<u8>,
+    /// True if times are sent.
+    preserve: bool,
     result: CopyResult,
     progress: TargetProgress,
 }
@@ -132,6 +134,10 @@ impl RcpCopy {
             next: 0,
             directories: Vec::new(),
             text: Vec::new(),
+            preserve: match &shared.spec.protocol {
+                CopyProtocol::Sink(sink) => sink.preserve,
+                _ => true,
+            },
             result: CopyResult {
                 copied: Copied {
                     checksum: CHECKSUM,
@@ -223,6 +229,9 @@ impl RcpCopy {
     }
 
     fn send_times(&mut self, line: Line) {
+        if !self.preserve {
+            return self.send_line(line);
+        }
         let (Line::Enter(index) | Line::File(index)) = line else {
             return;
         };
@@ -295,7 +304,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{CommandStderr, Copies, CopyProtocol, Job, MissingDirectories};
+    use super::super::{CommandStderr, Copies, Job, MissingDirectories};
     use super::super::{Snapshots, SourceRules};
     use super::*;
 

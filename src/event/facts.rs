@@ -1,5 +1,6 @@
 //! Times and connection facts of a target, beside its outcome.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Times and connection facts of a target, for reports with details. A time is `None` if the target did not reach
@@ -22,6 +23,8 @@ pub struct Facts {
     pub attempts: u32,
     /// Source port of the last connection that was made.
     pub local_port: Option<u16>,
+    /// Number of the local process, if the transport started one.
+    pub process: Option<NonZeroU32>,
     /// Side that closed the connection first, if there was a connection.
     pub closed_first: Option<Side>,
     /// True, false or unknown: the command goes on at the target.
@@ -61,6 +64,7 @@ impl Facts {
             attempts: self.attempts + later.attempts,
             // A later attempt can end before it has a connection. Then the facts of the last connection stay.
             local_port: later.local_port.or(self.local_port),
+            process: later.process.or(self.process),
             closed_first: later.closed_first.or(self.closed_first),
             // A command of an earlier attempt can go on, whatever became of the later one.
             left_running: self.left_running.max(later.left_running),

@@ -268,6 +268,14 @@ impl LongLine<'_> {
         }
     }
 
+    /// Ends the line without a newline.
+    ///
+    /// # Errors
+    /// As for [`Console::line`].
+    pub fn end_open(self) -> io::Result<()> {
+        self.0.flush()
+    }
+
     /// Ends the line.
     ///
     /// # Errors

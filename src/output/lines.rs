@@ -36,6 +36,8 @@ pub(super) struct Lines {
     prefix: Vec<u8>,
     palette: Palette,
     limit: usize,
+    /// True if a last line without a newline stays without one.
+    open_ends: bool,
     targets: Arc<[Target]>,
     tails: HashMap<(TargetId, Stream), UnfinishedLine>,
     /// Memory of all unfinished lines.
@@ -51,6 +53,7 @@ impl Lines {
             prefix: Vec::new(),
             palette: Palette::new(colors),
             limit: LONG,
+            open_ends: false,
             targets: Arc::default(),
             tails: HashMap::new(),
             held: 0,
@@ -61,6 +64,11 @@ impl Lines {
     #[cfg(any(test, fuzzing))]
     pub(super) fn keeping(self, limit: usize) -> Self {
         Lines { limit, ..self }
+    }
+
+    /// Sets whether a last line without a newline stays without one.
+    pub(super) fn with_open_ends(self, open_ends: bool) -> Self {
+        Lines { open_ends, ..self }
     }
 
     /// Sets the format of labels.
@@ -113,7 +121,12 @@ impl Lines {
         for stream in [Stream::Stdout, Stream::Stderr] {
             // A last line without a newline is output, too.
             if let Some(tail) = self.take(target, stream) {
-                tail.print(b"", self.frame(target, stream), stream, console)?;
+                let frame = self.frame(target, stream);
+                if self.open_ends && !console.is_terminal(stream) {
+                    tail.print_open(frame, stream, console)?;
+                } else {
+                    tail.print(b"", frame, stream, console)?;
+                }
             }
         }
         Ok(())

@@ -35,6 +35,7 @@ mod label;
 mod lines;
 mod only_failed;
 mod output_path;
+mod pdsh;
 pub mod ports;
 mod progress;
 mod replaced;
@@ -55,6 +56,7 @@ pub use html::HtmlSpec;
 pub use info::{Endpoint, LeftOutTarget, ResolvedEndpoint, RunInfo};
 pub use label::LabelFormat;
 pub use output_path::{make_directory, open_directory, open_private};
+pub use pdsh::PdshForm;
 pub use summary::{SummaryLevel, left_running, may_be_running};
 pub use terminal::visible;
 
@@ -67,6 +69,7 @@ use incomplete::Incomplete;
 use json::Json;
 use lines::Lines;
 use only_failed::OnlyFailed;
+use pdsh::PdshMessages;
 use progress::Progress;
 use stats::Stats;
 use summary::Summary;
@@ -97,6 +100,12 @@ pub struct ReportSpec {
     pub files: FilesSpec,
     /// Only the output of hosts that failed is shown.
     pub only_failed: bool,
+    /// Form of the messages about targets.
+    pub form: MessageForm,
+    /// A last line without a newline stays without one.
+    pub open_ends: bool,
+    /// A reader that closes standard output or standard error does not stop the run.
+    pub outlives_reader: bool,
     /// Amount of text in the summary.
     pub words: SummaryLevel,
     /// Place for the list of failed targets.
@@ -107,6 +116,16 @@ pub struct ReportSpec {
     pub progress: bool,
     /// The HTML page of the run.
     pub html: Option<HtmlSpec>,
+}
+
+/// Form of the messages about targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MessageForm {
+    /// A summary at the end, in which equal causes are one line.
+    #[default]
+    Summary,
+    /// The messages of pdsh.
+    Pdsh(PdshForm),
 }
 
 /// Turns events into text. Each file of this module has one format.
@@ -166,6 +185,7 @@ pub fn start(
     let reporting = ReporterThread {
         reporters: reporters(spec, info, copied, &failed)?,
         console,
+        outlives_reader: spec.outlives_reader,
         failed: Arc::clone(&failed),
         errors: Vec::new(),
     };
@@ -210,7 +230,7 @@ fn reporters(
     } else {
         let mut shown: Vec<Box<dyn Reporter>> = Vec::new();
         if spec.lines {
-            let lines = Lines::new(spec.label, spec.colors);
+            let lines = Lines::new(spec.label, spec.colors).with_open_ends(spec.open_ends);
             shown.push(Box::new(lines.with_format(spec.label_format.clone(), info)));
         }
         if let Some(gather) = &spec.gather {
@@ -231,7 +251,10 @@ fn reporters(
     if let Some(to) = &spec.failed_to {
         reporters.push(Box::new(FailedList::create(to, info, &incomplete)?));
     }
-    reporters.push(Box::new(Summary::new(spec.verbose, spec.words)));
+    reporters.push(match &spec.form {
+        MessageForm::Summary => Box::new(Summary::new(spec.verbose, spec.words)),
+        MessageForm::Pdsh(form) => Box::new(PdshMessages::new(form.clone())),
+    });
     if spec.stats {
         reporters.push(Box::new(Stats::new(info)));
     }
@@ -247,6 +270,7 @@ struct ReporterThread {
     /// Reporters without a write error so far.
     reporters: Vec<Box<dyn Reporter>>,
     console: Console,
+    outlives_reader: bool,
     failed: Arc<Notify>,
     errors: Vec<io::Error>,
 }
@@ -333,7 +357,10 @@ impl ReporterThread {
     }
 
     fn collect_failures(&mut self) {
-        let failures = self.console.take_failures();
+        let mut failures = self.console.take_failures();
+        if self.outlives_reader {
+            failures.retain(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        }
         if !failures.is_empty() {
             self.errors.extend(failures);
             self.failed.notify_one();

@@ -241,6 +241,7 @@ mod tests {
                 start: ms(10),
                 run: ms(100 * target),
                 attempts: 1,
+                process: None,
                 local_port: Some(1000),
                 closed_first: Some(if target == 3 {
                     Side::Local

@@ -93,6 +93,25 @@ impl UnfinishedLine {
             print_line(self.bytes.in_memory(), frame, stream, console)
         }
     }
+
+    /// Writes the line within `frame` and without a newline. The stream must not be a terminal.
+    ///
+    /// # Errors
+    /// The console's, or the temporary file cannot be read back.
+    pub(super) fn print_open(
+        self,
+        frame: Frame<'_>,
+        stream: Stream,
+        console: &mut Console,
+    ) -> io::Result<()> {
+        let mut line = console.long_line(stream)?;
+        for piece in frame.before {
+            line.piece(piece)?;
+        }
+        self.for_each_piece(|piece| line.piece(piece))?;
+        line.piece(frame.after)?;
+        line.end_open()
+    }
 }
 
 /// Writes a line that begins with `line` and continues in `text`. `line` is empty afterwards.

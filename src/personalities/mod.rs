@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::cli::Cli;
 use crate::config::ConfigError;
+use crate::error::Error;
 use crate::exit::ExitStatus;
 
 mod clubak;
@@ -15,6 +16,7 @@ mod clustershell;
 mod dshbak;
 mod multi_rsh;
 mod nodeset;
+mod pdsh;
 mod python;
 
 /// A program by its name.
@@ -22,6 +24,8 @@ mod python;
 pub enum Personality {
     /// A program that runs a command: its command line becomes that of mrsh.
     Run(fn(&[OsString]) -> Result<Cli, ConfigError>),
+    /// A program with its own plan, messages and exit status.
+    Program(fn(&[OsString]) -> Result<ExitStatus, Error>),
     /// A program that reads and writes text, and contacts no host.
     Filter(fn(&Call<'_>, &mut Streams<'_>) -> ExitStatus),
 }
@@ -33,6 +37,12 @@ const TABLE: &[(&str, Personality)] = &[
     ("cluset", Personality::Filter(nodeset::run)),
     ("clubak", Personality::Filter(clubak::run)),
     ("dshbak", Personality::Filter(dshbak::run)),
+    ("pdsh", Personality::Program(pdsh::run)),
+    ("dsh", Personality::Program(pdsh::run)),
+    ("pdcp", Personality::Program(pdsh::run)),
+    ("dcp", Personality::Program(pdsh::run)),
+    ("pcp", Personality::Program(pdsh::run)),
+    ("rpdcp", Personality::Program(pdsh::run)),
 ];
 
 /// Returns the program by whose name this one was called, if it is not mrsh.

@@ -9,8 +9,8 @@ use super::target_paths;
 use crate::cli::{Cli, OnlyArg, WhenArg};
 use crate::error::Error;
 use crate::output::{
-    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, ReportSpec,
-    RunInfo, SummaryLevel, Terminals,
+    Colors, FailedTo, FilesSpec, GatherForm, GatherSpec, HtmlSpec, LabelFormat, MessageForm,
+    ReportSpec, RunInfo, SummaryLevel, Terminals,
 };
 
 /// Decides the reports of a run.
@@ -45,6 +45,10 @@ pub(super) fn spec(cli: &Cli, terminals: Terminals) -> Result<ReportSpec, Error>
             Some(OnlyArg::Failed) => SummaryLevel::IfFailed,
             Some(OnlyArg::Odd) | None => SummaryLevel::All,
         },
+        // Personalities change these.
+        form: MessageForm::Summary,
+        open_ends: false,
+        outlives_reader: false,
         failed_to,
         stats: cli.stats,
         progress: match cli.progress {

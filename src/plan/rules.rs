@@ -17,6 +17,7 @@ pub(super) fn policy(cli: &Cli) -> Policy {
         retries: cli.retries,
         rate: cli.rate,
         max_failures: first.or(cli.max_failures),
+        stop_at_failure: false,
         batch: match &cli.batch {
             Some(shares) => shares.0.clone(),
             None => Vec::new(),

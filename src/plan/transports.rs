@@ -20,7 +20,7 @@ use crate::privilege::Privilege;
 use crate::script;
 use crate::targets::{Placeholder, RSH_PORT, SSH_PORT, Target, TransportKind};
 use crate::transport::exec::openssh::OpenSshOptions;
-use crate::transport::exec::{self, ExecOptions, RunValues, Template};
+use crate::transport::exec::{self, ExecCommand, ExecCommands, ExecOptions, RunValues, Template};
 use crate::transport::rsh::RshOptions;
 use crate::transport::ssh::config_fault::ConfigFault;
 use crate::transport::ssh::{self, PasswordSource, SshError, SshOptions};
@@ -195,6 +195,7 @@ pub(super) fn decide(
     cli: &Cli,
     targets: &[Target],
     user_change: Option<&UserChangePlan>,
+    commands: Option<ExecCommands>,
 ) -> Result<TransportPlan, Error> {
     // Embedded rsh daemons answer for every target.
     let is_used = |kind: TransportKind| {
@@ -259,7 +260,7 @@ pub(super) fn decide(
         if cli.command.is_empty() && cli.script.script.is_some() {
             return Err(Error::ScriptWithoutWay);
         }
-        if cli.command.is_empty() {
+        if cli.command.is_empty() && commands.is_none() {
             return Err(Error::Copy(
                 "--copy with -R exec needs a command that runs its words at the host, as in: mrsh -R exec --copy FILE \
                  --dest DIR/ -- kubectl exec -i %h --"
@@ -269,11 +270,17 @@ pub(super) fn decide(
         Some(ExecOptions {
             run: RunValues::default(),
             variables: None,
-            template: template(&cli.command)?,
             port: cli.port,
             appended: match &cli.script.script {
                 Some(_) => script::exec_words().map(OsString::from).into(),
                 None => Vec::new(),
+            },
+            commands: match commands {
+                Some(commands) => commands,
+                None => ExecCommands::Same(ExecCommand {
+                    template: template(&cli.command)?,
+                    joins_words: false,
+                }),
             },
             user: match &cli.user {
                 Some(name) => name.clone(),
@@ -287,7 +294,7 @@ pub(super) fn decide(
     if openssh.is_some() || exec.is_some() {
         let takes = |placeholder| {
             let exec: Option<&ExecOptions> = exec.as_ref();
-            exec.is_some_and(|exec| exec.template.has(placeholder))
+            exec.is_some_and(|exec| exec.commands.have(placeholder))
         };
         let taken = ExecNames {
             user: takes(Placeholder::User),

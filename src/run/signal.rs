@@ -21,6 +21,8 @@ pub enum SignalKeys {
     Own,
     /// The keys of multi-rsh: ^C prints the state, ^\ stops the run.
     MultiRsh,
+    /// One ^C stops the run.
+    Batch,
 }
 
 /// A request of the user during the run.
@@ -100,12 +102,13 @@ impl SignalSource {
                 None => None,
             },
             quit: match keys {
-                SignalKeys::Own => None,
+                SignalKeys::Own | SignalKeys::Batch => None,
                 SignalKeys::MultiRsh => take(SignalKind::quit())?,
             },
             on_interrupt: match keys {
                 SignalKeys::Own => ControlRequest::Interrupt,
                 SignalKeys::MultiRsh => ControlRequest::PrintState,
+                SignalKeys::Batch => ControlRequest::Stop(SignalKind::interrupt().as_raw_value()),
             },
             pause,
             keys: None,

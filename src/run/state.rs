@@ -346,6 +346,10 @@ impl<T: Transport> Dispatcher<T> {
     /// Cancels the run if too many targets have failed and there are targets to be started.
     fn check_failures(&mut self) {
         let failures = self.failures();
+        let has_others = self.has_more() || !self.is_idle();
+        if self.context.policy.stop_at_failure && failures > 0 && has_others {
+            self.cancel(CancelReason::Failures, Urgency::Stop);
+        }
         let total = self.targets.len();
         let limit = self.context.policy.max_failures;
         let too_many = limit.is_some_and(|limit| limit.is_reached(failures, total));

@@ -14,8 +14,13 @@ use serde_json::{Value, json};
 use crate::support::may_skip;
 
 mod clubak;
+mod clustershell;
 mod dshbak;
 mod nodeset;
+mod pdcp;
+mod pdsh;
+mod pdsh_hosts;
+mod pdsh_reference;
 
 /// Group sources for the tests, in ClusterShell's form.
 const GROUPS: [(&str, &str); 4] = [

@@ -70,6 +70,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         0..4_u32,
         prop::option::of((1..100_u32).prop_map(|n| NonZeroU32::new(n).unwrap())),
         prop::option::of(share()),
+        any::<bool>(),
         prop::collection::vec(share(), 0..3),
         // A pause without an end of its own would last for ever.
         prop::option::of(millis(1..100_000).prop_map(Pause::For)),
@@ -83,6 +84,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 retries,
                 rate,
                 max_failures,
+                stop_at_failure,
                 batch,
                 pause,
             )| Policy {
@@ -93,6 +95,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
                 retries,
                 rate,
                 max_failures,
+                stop_at_failure,
                 batch,
                 pause,
             },
@@ -115,6 +118,7 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
                 // No target is started after too many failures.
                 let limit = policy.max_failures;
                 assert!(!limit.is_some_and(|limit| limit.is_reached(failures, total)));
+                assert!(!(policy.stop_at_failure && failures > 0));
             }
             Event::Finished(end) => {
                 ended[end.target.index()] = Some(order);
@@ -171,8 +175,9 @@ pub(super) fn check(events: &[Event], stats: &RunStats, scripts: &[TargetScript]
     match stats.cancel {
         None => assert_eq!(stats.cancelled + stats.not_started, 0),
         Some(CancelReason::Failures) => {
-            assert_eq!(stats.cancelled, 0);
-            assert!(stats.not_started > 0 && failures > 0);
+            assert!(policy.stop_at_failure || stats.cancelled == 0);
+            assert!(stats.not_started + stats.cancelled > 0 || policy.stop_at_failure);
+            assert!(failures > 0);
         }
         Some(CancelReason::Deadline) => assert!(policy.deadline.is_some()),
         Some(

@@ -25,7 +25,7 @@ const MAX_HOSTS: usize = 1_000_000;
 const MAX_DEPTH: usize = 50;
 
 /// A genders file, read at the first query.
-pub(super) struct Genders {
+pub struct Genders {
     file: PathBuf,
     database: OnceCell<Result<Database, GroupError>>,
 }
@@ -38,11 +38,40 @@ struct Database {
 }
 
 impl Genders {
-    pub(super) fn new(file: &Path) -> Genders {
+    /// Creates a source for this file.
+    #[must_use]
+    pub fn new(file: &Path) -> Genders {
         Genders {
             file: file.to_owned(),
             database: OnceCell::new(),
         }
+    }
+
+    /// Returns the hosts that a query selects; all hosts of the file without a query. An unknown attribute selects none.
+    ///
+    /// # Errors
+    /// The file cannot be read or parsed, or the query is wrong.
+    pub fn select(&self, query: Option<&str>) -> Result<NodeSet, GroupError> {
+        let database = self.database()?;
+        let Some(query) = query else {
+            return Ok(database.all.clone());
+        };
+        let mut parser = Query {
+            database,
+            query,
+            at: 0,
+            depth: 0,
+            known: false,
+        };
+        parser.list().map_err(GroupError::Failed)
+    }
+
+    /// Returns the value of an attribute for each host that gives it a value.
+    ///
+    /// # Errors
+    /// The file cannot be read or parsed.
+    pub fn values_of(&self, attribute: &str) -> Result<BTreeMap<String, &str>, GroupError> {
+        Ok(self.database()?.values(attribute))
     }
 
     fn database(&self) -> Result<&Database, GroupError> {

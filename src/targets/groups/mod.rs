@@ -41,6 +41,8 @@ mod yaml;
 mod tests;
 
 pub use clustershell_sources::ClusterShellSources;
+pub use genders::Genders;
+pub use nodeset::GroupError as SourceError;
 pub use regroup::regroup;
 pub(super) use yaml::{Entry, YamlNode, parse as parse_yaml};
 

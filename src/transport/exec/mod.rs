@@ -4,9 +4,10 @@
 //! Both start a process for each host. They give access to other tools (kubectl, docker, srun) and to features that
 //! libssh2 lacks (GSSAPI, security keys, `ProxyCommand`).
 
+use super::wrap::script_command;
 use super::{AttemptError, Budget, Input, Route, StderrMode, Transport, TransportError};
 use crate::event::{Facts, Phase};
-use crate::targets::{RunVariable, Target, TargetId, TargetVariables, Variable};
+use crate::targets::{Placeholder, RunVariable, Target, TargetId, TargetVariables, Variable};
 
 pub mod openssh;
 mod process;
@@ -23,8 +24,8 @@ use std::time::Instant;
 /// Settings that all local commands of a run share.
 #[derive(Debug)]
 pub struct ExecOptions {
-    /// Command with placeholders.
-    pub template: Template,
+    /// Commands with placeholders.
+    pub commands: ExecCommands,
     /// Words after those of the template, the same for all hosts.
     pub appended: Vec<OsString>,
     /// Value of `%u` for targets that name no user.
@@ -48,6 +49,54 @@ pub struct RunValues {
     pub count: usize,
     /// Positions of the targets in the whole run; `None` if this is the whole run.
     pub numbers: Option<Arc<[u32]>>,
+}
+
+/// The command that is started for a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecCommand {
+    /// Words with placeholders.
+    pub template: Template,
+    /// True if the words that follow reach a shell on the host as one line, as with `ssh`. False if they stay words.
+    pub joins_words: bool,
+}
+
+/// The commands of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecCommands {
+    /// One for all targets.
+    Same(ExecCommand),
+    /// Several, of which each target has one.
+    Own {
+        /// The commands.
+        commands: Vec<ExecCommand>,
+        /// Index into them for each target.
+        of_target: Arc<[u32]>,
+    },
+}
+
+impl ExecCommands {
+    /// Returns the command of a target.
+    #[must_use]
+    pub fn of(&self, id: TargetId) -> &ExecCommand {
+        match self {
+            ExecCommands::Same(command) => command,
+            ExecCommands::Own {
+                commands,
+                of_target,
+            } => &commands[of_target[id.index()] as usize],
+        }
+    }
+
+    /// True if a word of a command has this placeholder.
+    #[must_use]
+    pub fn have(&self, placeholder: Placeholder) -> bool {
+        match self {
+            ExecCommands::Same(command) => command.template.has(placeholder),
+            ExecCommands::Own { commands, .. } => commands
+                .iter()
+                .any(|command| command.template.has(placeholder)),
+        }
+    }
 }
 
 /// The exec transport of a run.
@@ -109,17 +158,25 @@ impl Transport for ExecTransport {
             user: target.user.as_deref().unwrap_or(&self.options.user),
             rank: numbers.map_or(id.0, |numbers| numbers[id.index()]),
         };
+        let command = self.options.commands.of(id);
         let variables = self.variables(id, values);
         // No shell reads the words, so a host's name cannot add a command.
-        let mut words = self.options.template.fill(values);
+        let mut words = command.template.fill(values);
         words.extend(self.options.appended.iter().cloned());
-        if let Some(script) = self.input.as_ref().and_then(Input::script) {
+        let script = self.input.as_ref().and_then(Input::script);
+        if let Some(script) = &script
+            && command.joins_words
+        {
+            words.push(OsString::from_vec(script_command(script, None)));
+        } else if let Some(script) = script {
             words.extend(["sh", "-c"].map(OsString::from));
             words.push(script.into());
         }
-        if let Some(command) = self.input.as_ref().and_then(Input::protocol_command) {
-            words.extend(["sh", "-c"].map(OsString::from));
-            words.push(OsString::from_vec(command));
+        if let Some(line) = self.input.as_ref().and_then(Input::protocol_command) {
+            if !command.joins_words {
+                words.extend(["sh", "-c"].map(OsString::from));
+            }
+            words.push(OsString::from_vec(line));
         }
         route.request.allow().await.map_err(AttemptError::Failed)?;
         let began = Instant::now();
@@ -130,6 +187,7 @@ impl Transport for ExecTransport {
             process
         });
         route.facts = Facts {
+            process: started.as_ref().ok().and_then(LocalProcess::number),
             start: Some(began.elapsed()),
             attempts: 1,
             ..route.facts

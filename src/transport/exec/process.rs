@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -143,6 +144,11 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 impl LocalProcess {
+    /// Returns the number of the process, until it is reaped.
+    pub(super) fn number(&self) -> Option<NonZeroU32> {
+        self.child.id().and_then(NonZeroU32::new)
+    }
+
     /// Connects the run's input to the process, or ends its input.
     pub(super) fn feed(&mut self, input: Option<&Input>) {
         match input {

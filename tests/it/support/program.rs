@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -18,6 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[must_use = "nothing happens until it is run"]
 pub(crate) struct Mrsh {
+    /// The program, and the name by which it is called.
+    program: (OsString, Option<&'static str>),
     args: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
     deadline: Duration,
@@ -50,6 +52,7 @@ impl Mrsh {
     /// A call without arguments.
     pub(crate) fn new() -> Mrsh {
         Mrsh {
+            program: (env!("CARGO_BIN_EXE_mrsh").into(), None),
             args: Vec::new(),
             environment: Vec::new(),
             deadline: DEADLINE,
@@ -57,6 +60,20 @@ impl Mrsh {
             before: Vec::new(),
             reader: Reader::default(),
         }
+    }
+
+    /// A call of the program by another name.
+    pub(crate) fn called(name: &'static str) -> Mrsh {
+        let mut call = Mrsh::new();
+        call.program.1 = Some(name);
+        call
+    }
+
+    /// A call of another program.
+    pub(crate) fn of_program(path: impl Into<OsString>) -> Mrsh {
+        let mut call = Mrsh::new();
+        call.program.0 = path.into();
+        call
     }
 
     /// Adds an argument.
@@ -114,12 +131,15 @@ impl Mrsh {
     /// Starts the call, for tests that act while it runs.
     pub(crate) fn start(mut self) -> Running {
         let stdin = std::mem::replace(&mut self.stdin, Stdio::null());
-        const PROGRAM: &str = env!("CARGO_BIN_EXE_mrsh");
-        let mut command = Command::new(PROGRAM);
+        let (program, name) = &self.program;
+        let mut command = Command::new(program);
+        if let Some(name) = name {
+            command.arg0(name);
+        }
         if !self.before.is_empty() {
             let line = format!("{}; exec \"$0\" \"$@\"", self.before.join("; "));
             command = Command::new("sh");
-            command.args(["-c", &line, PROGRAM]);
+            command.args(["-c", &line]).arg(program);
         }
         let mut child = command
             .args(&self.args)
