@@ -103,7 +103,7 @@ impl ConfigFile<'_> {
         layer: &mut OptionSettings,
     ) -> Result<(), ConfigError> {
         let name = key.get_ref().as_ref();
-        let Some(argument) = keys(command)
+        let Some(option) = keys(command)
             .find(|known| *known == name)
             .and_then(|known| argument(command, known))
         else {
@@ -111,7 +111,7 @@ impl ConfigFile<'_> {
             let help = help.or_else(|| Some("keys are the long options of mrsh --help".to_owned()));
             return Err(self.fault(key.span(), format!("unknown key {name}"), help));
         };
-        let texts = texts(argument, value.get_ref()).map_err(|expected| {
+        let texts = texts(option, value.get_ref()).map_err(|expected| {
             let found = value.get_ref().type_str();
             self.fault(
                 value.span(),
@@ -120,7 +120,7 @@ impl ConfigFile<'_> {
             )
         })?;
         // The setting must name the same hosts file from every directory in which mrsh is called.
-        let texts = if name == "hosts-file" {
+        let values: Vec<OsString> = if name == "hosts-file" {
             texts
                 .into_iter()
                 .map(|path| self.resolve_path(path))
@@ -133,11 +133,9 @@ impl ConfigFile<'_> {
             line: self.line(value.span().start),
             profile: profile.map(str::to_owned),
         };
-        let value_set = OptionSetting { texts, source };
         // Checked here, where the line of the value is known.
-        check(command, name, &value_set)
-            .map_err(|message| self.fault(value.span(), message, None))?;
-        layer.insert(name.to_owned(), value_set);
+        check(name, &values).map_err(|message| self.fault(value.span(), message, None))?;
+        layer.insert(name.to_owned(), OptionSetting { values, source });
         Ok(())
     }
 
@@ -187,8 +185,8 @@ impl ConfigFile<'_> {
     }
 }
 
-/// Returns a value as words of a command line, or the types that its option takes.
-fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
+/// Returns a value as the texts that its option parses, or the types that the option takes.
+fn texts(option: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
     let scalar = |value: &DeValue| match value {
         DeValue::String(text) => Some(text.to_string()),
         // In the written form, which clap reads like a word of the command line.
@@ -196,7 +194,7 @@ fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
         DeValue::Float(number) => Some(number.as_str().to_owned()),
         _ => None,
     };
-    match (argument.get_action(), value) {
+    match (option.get_action(), value) {
         (ArgAction::SetTrue, DeValue::Boolean(set)) => Ok(vec![set.to_string()]),
         (ArgAction::SetTrue, _) => Err("true or false"),
         (ArgAction::Append, DeValue::Array(items)) => items
