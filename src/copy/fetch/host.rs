@@ -20,9 +20,9 @@ pub(in crate::copy) enum Step {
     Hello,
     /// The list of the pattern before this index.
     List(usize),
-    /// Attributes of batches, and the number of entries of the first batch that have theirs.
+    /// Attributes for batches of entries. The number counts the entries of the first batch whose attributes are known.
     About(VecDeque<Vec<usize>>, usize),
-    /// Contents of batches of links, likewise.
+    /// Contents of batches of links, with the number of links of the first batch whose contents are known.
     Links(VecDeque<Vec<usize>>, usize),
     /// Checksums of batches of files that may be here already.
     Sums(VecDeque<Vec<usize>>, Vec<Vec<u8>>),

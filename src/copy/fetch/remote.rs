@@ -192,7 +192,7 @@ impl RemoteList {
     pub(in crate::copy) fn end(&mut self) -> Result<(), ListFault> {
         for entry in &self.entries {
             let mut parent = split(&entry.name).0;
-            // A link or file as a parent would lead elsewhere, or make the installation fail in the middle.
+            // A link as a parent would lead out of the directory; a file would stop the installation half-way.
             while !parent.is_empty() {
                 if self.names.get(parent) == Some(&false) {
                     return Err(ListFault::Name(entry.name.to_vec()));

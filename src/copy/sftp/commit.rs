@@ -84,7 +84,7 @@ impl SftpCopy {
     fn on_look(&mut self, index: usize, found: &Attributes) {
         let entry = &self.snapshot().entries[index];
         let Some(kind) = found.kind() else {
-            return self.fail_as(index, "the server does not tell what it is");
+            return self.fail_as(index, "the server does not send its type");
         };
         let state = match (&entry.kind, kind) {
             (EntryKind::Directory, FileKind::Directory) => EntryState::Same,

@@ -181,7 +181,7 @@ fn the_lines_are_as_promised() {
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"signaled","success":false,"signal":15,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"ended","success":true,"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"refused","phase":"connect","message":"connection refused"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
-    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"connect-timeout","phase":"call-back","message":"timed out after 10 s while waiting for its connection back for stderr"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
+    {"v":1,"event":"finished","target":1,"label":"b","outcome":"failed","success":false,"failure":{"class":"connect-timeout","phase":"call-back","message":"timed out after 10 s while waiting for the daemon's call-back for stderr"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"signal","signal":15},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"not-started","success":false,"reason":{"kind":"report-failed"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}
     {"v":1,"event":"finished","target":1,"label":"b","outcome":"cancelled","success":false,"reason":{"kind":"deadline"},"ms":{"began":0.0,"delayed":1000.0,"total":1000.0},"attempts":0}

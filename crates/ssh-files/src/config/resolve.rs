@@ -187,7 +187,7 @@ fn check_support(
 ) -> Result<Vec<IgnoredSetting>, ConfigError> {
     let is_one_of = |setting: &Setting, values: &[&str]| {
         let word = setting.value.word();
-        // The table has words, also for keywords such as ConnectionAttempts.
+        // The table holds values as text, also for numbers such as that of ConnectionAttempts.
         let number = match &setting.value {
             SettingValue::Number(number) => Some(number.to_string()),
             _ => None,

@@ -123,7 +123,7 @@ impl Listeners {
         }
     }
 
-    /// True if there may be a port that no host knows.
+    /// True if a listener may use a port that was not sent to any host yet.
     pub(super) fn have_unused_port(&self) -> bool {
         self.shared.lock().has_unused_port()
     }

@@ -160,14 +160,14 @@ pub(super) struct Peer {
 unsafe impl Send for Peer {}
 
 impl Peer {
-    /// The connection below.
+    /// Returns the connection that carries the bytes of the ssh session.
     pub(super) fn pipe(&self) -> &Pipe {
         // SAFETY: it lives as long as the peer, and callbacks, which change it, run only within calls
         // that have the peer to themselves.
         unsafe { &*self.pipe }
     }
 
-    /// The connection below.
+    /// Returns the same connection, to change it.
     pub(super) fn pipe_mut(&mut self) -> &mut Pipe {
         // SAFETY: as for `pipe`.
         unsafe { &mut *self.pipe }
