@@ -79,7 +79,7 @@ const VARIABLES: [(&str, &str); 4] = [
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum SettingsError {
     /// A configuration file has an error, shown with its line.
     #[error(transparent)]
     File(#[from] Box<ConfigFileError>),
@@ -113,15 +113,15 @@ pub enum ConfigError {
     CommandLine(#[from] Box<clap::Error>),
 }
 
-impl ConfigError {
+impl SettingsError {
     /// Returns the help for an error whose message has none itself.
     pub(crate) fn help(&self) -> Option<&str> {
         match self {
-            ConfigError::Read { source, .. } => trusted::help(source),
-            ConfigError::NoProfile { help, .. } => Some(help),
-            ConfigError::File(_) | ConfigError::Variable { .. } | ConfigError::CommandLine(_) => {
-                None
-            }
+            SettingsError::Read { source, .. } => trusted::help(source),
+            SettingsError::NoProfile { help, .. } => Some(help),
+            SettingsError::File(_)
+            | SettingsError::Variable { .. }
+            | SettingsError::CommandLine(_) => None,
         }
     }
 }
@@ -182,8 +182,8 @@ impl Config {
     /// Reads the command line, the configuration files and the environment.
     ///
     /// # Errors
-    /// A file or a setting is wrong, or the command line is: see [`ConfigError`].
-    pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
+    /// A file or a setting is wrong, or the command line is: see [`SettingsError`].
+    pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, SettingsError> {
         let inputs = ConfigInputs {
             files: usual_files(),
             variable: &|name| env::var_os(name).filter(|value| !value.is_empty()),
@@ -191,7 +191,7 @@ impl Config {
         Config::load_from(args.into_iter().collect(), &inputs)
     }
 
-    fn load_from(args: Vec<OsString>, inputs: &ConfigInputs) -> Result<Config, ConfigError> {
+    fn load_from(args: Vec<OsString>, inputs: &ConfigInputs) -> Result<Config, SettingsError> {
         let options = built_command();
         let typed = parse(command(), &args)?;
         let mut groups = BTreeMap::new();
@@ -322,7 +322,7 @@ fn with_defaults<'a>(
     })
 }
 
-fn parse(command: Command, args: &[OsString]) -> Result<ArgMatches, ConfigError> {
+fn parse(command: Command, args: &[OsString]) -> Result<ArgMatches, SettingsError> {
     let mut matches = command
         .clone()
         .try_get_matches_from(args)
@@ -344,7 +344,7 @@ fn settings_below(
     typed: &ArgMatches,
     inputs: &ConfigInputs,
     groups: &mut BTreeMap<String, OwnGroup>,
-) -> Result<OptionSettings, ConfigError> {
+) -> Result<OptionSettings, SettingsError> {
     let mut layers = Vec::new();
     let mut profiles = OptionSettings::new();
     let chosen = typed.get_one::<String>("profile");
@@ -359,7 +359,7 @@ fn settings_below(
         let text = match trusted::open(&path).and_then(io::read_to_string) {
             Ok(text) => text,
             Err(_) if named.is_none() && is_out_of_sight(&path) => continue,
-            Err(source) => return Err(ConfigError::Read { file: path, source }),
+            Err(source) => return Err(SettingsError::Read { file: path, source }),
         };
         let file = ConfigFile {
             name: path.display().to_string().into(),
@@ -431,7 +431,7 @@ fn options_set<'a>(command: &'a Command, settings: &OptionSettings) -> Vec<&'a A
 }
 
 /// Checks that no source has settings that conflict. clap checks this only for typed options.
-fn check_conflicts(command: &Command, settings: &OptionSettings) -> Result<(), ConfigError> {
+fn check_conflicts(command: &Command, settings: &OptionSettings) -> Result<(), SettingsError> {
     let options = options_set(command, settings);
     for (at, one) in options.iter().enumerate() {
         if let Some(other) = options[at..].iter().find(|arg| conflict(command, one, arg)) {
@@ -466,26 +466,26 @@ fn override_settings(command: &Command, settings: &mut OptionSettings, layer: Op
     settings.extend(layer);
 }
 
-fn no_profile(name: &str, known: &BTreeSet<String>) -> ConfigError {
+fn no_profile(name: &str, known: &BTreeSet<String>) -> SettingsError {
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     let help = match nearest(name, names.iter().copied()) {
         Some(nearest) => format!("is it {nearest:?}?"),
         None if names.is_empty() => "no configuration file has a profile".to_owned(),
         None => format!("profiles are {}", names.join(", ")),
     };
-    ConfigError::NoProfile {
+    SettingsError::NoProfile {
         name: name.to_owned(),
         help,
     }
 }
 
 /// Returns the settings of the environment.
-fn variables(inputs: &ConfigInputs) -> Result<OptionSettings, ConfigError> {
+fn variables(inputs: &ConfigInputs) -> Result<OptionSettings, SettingsError> {
     let mut layer = OptionSettings::new();
     for (name, key) in VARIABLES {
         if let Some(text) = (inputs.variable)(name) {
             let values = vec![text];
-            check(key, &values).map_err(|message| ConfigError::Variable { name, message })?;
+            check(key, &values).map_err(|message| SettingsError::Variable { name, message })?;
             let source = SettingSource::Variable(name);
             layer.insert(key.to_owned(), OptionSetting { values, source });
         }

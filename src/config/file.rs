@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    ConfigError, ConfigFileError, OptionSetting, OptionSettings, SettingSource, argument, check,
+    ConfigFileError, OptionSetting, OptionSettings, SettingSource, SettingsError, argument, check,
     keys,
 };
 use crate::targets::groups::OwnGroup;
@@ -34,7 +34,7 @@ impl ConfigFile<'_> {
         &self,
         command: &Command,
         groups: &mut BTreeMap<String, OwnGroup>,
-    ) -> Result<(OptionSettings, Vec<(String, OptionSettings)>), ConfigError> {
+    ) -> Result<(OptionSettings, Vec<(String, OptionSettings)>), SettingsError> {
         let table = DeTable::parse(self.text)
             .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
         let mut top = OptionSettings::new();
@@ -68,7 +68,7 @@ impl ConfigFile<'_> {
     fn table<'v, 't>(
         &self,
         value: &'v Spanned<DeValue<'t>>,
-    ) -> Result<&'v DeTable<'t>, ConfigError> {
+    ) -> Result<&'v DeTable<'t>, SettingsError> {
         value.get_ref().as_table().ok_or_else(|| {
             let help = "it begins with [profile.NAME], or [groups]".to_owned();
             self.fault(value.span(), "expected a table", Some(help))
@@ -76,7 +76,7 @@ impl ConfigFile<'_> {
     }
 
     /// Returns the members of a group: an expression, or a list of expressions.
-    fn members(&self, value: &Spanned<DeValue>) -> Result<String, ConfigError> {
+    fn members(&self, value: &Spanned<DeValue>) -> Result<String, SettingsError> {
         let text = |value: &Spanned<DeValue>| match value.get_ref() {
             DeValue::String(text) => Ok(text.to_string()),
             other => {
@@ -101,7 +101,7 @@ impl ConfigFile<'_> {
         key: &Spanned<Cow<str>>,
         value: &Spanned<DeValue>,
         layer: &mut OptionSettings,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<(), SettingsError> {
         let name = key.get_ref().as_ref();
         let Some(option) = keys(command)
             .find(|known| *known == name)
@@ -178,10 +178,10 @@ impl ConfigFile<'_> {
         span: Range<usize>,
         message: impl Into<String>,
         help: Option<String>,
-    ) -> ConfigError {
+    ) -> SettingsError {
         let origin = Origin::line(&self.name, self.line(span.start));
         let diagnostic = Diagnostic::new(&origin, self.text, span, message, help);
-        ConfigError::File(Box::new(ConfigFileError(diagnostic)))
+        SettingsError::File(Box::new(ConfigFileError(diagnostic)))
     }
 }
 

@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
 use super::{
-    ConfigError, OptionSettings, built_command, command, opposite, parse, replaces, with_defaults,
+    OptionSettings, SettingsError, built_command, command, opposite, parse, replaces, with_defaults,
 };
 use crate::cli::Cli;
 
@@ -54,7 +54,7 @@ pub enum ResumeError {
     NoInput,
     /// The options together are wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
 }
 
 /// Returns the command line of a resumed run. `options` and `words` are the recorded options and command.
@@ -81,7 +81,7 @@ pub(crate) fn resumed(
     let command =
         with_defaults(command(), values).mut_arg("command", |arg| arg.default_values_os(words));
     let matches = parse(command, args)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| ConfigError::from(Box::new(error)));
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| SettingsError::from(Box::new(error)));
     Ok(cli?)
 }
 

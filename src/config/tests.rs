@@ -25,7 +25,7 @@ impl Fixture {
         self
     }
 
-    fn load(&self, args: &[&str]) -> Result<Config, ConfigError> {
+    fn load(&self, args: &[&str]) -> Result<Config, SettingsError> {
         let variable = |name: &str| {
             self.variables
                 .iter()
@@ -172,7 +172,7 @@ fn a_file_of_the_config_option_must_exist() {
     let fixture = Fixture::new("jobs = 1", "jobs = 2");
     assert!(matches!(
         fixture.load(&["--config", "/nowhere", "x"]),
-        Err(ConfigError::Read { .. })
+        Err(SettingsError::Read { .. })
     ));
     let system = fixture.dir.path().join("system.toml");
     assert_eq!(

@@ -17,7 +17,7 @@ use super::super::{Console, GatherSpec};
 use super::collect::GatheredOutput;
 use super::view::{GatherView, HostLabels};
 use crate::event::Stream;
-use crate::targets::{Limits, HostResolver, ranks};
+use crate::targets::{HostResolver, Limits, ranks};
 
 /// Size of the pieces in which lines are read. The name of a host is in the first piece.
 const PIECE: u64 = 64 * 1024;
