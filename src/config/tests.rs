@@ -284,8 +284,8 @@ fn a_setting_replaces_weaker_settings_that_conflict_with_it() {
     // Listing modes exclude each other.
     let fixture = Fixture::new("list = true", "fold = true");
     let cli = fixture.cli(&["a"]);
-    assert!(cli.fold && !cli.list);
-    assert!(!fixture.cli(&["--count", "a"]).fold);
+    assert!(cli.listing.fold && !cli.listing.list);
+    assert!(!fixture.cli(&["--count", "a"]).listing.fold);
     let both = Fixture::new("list = true\nfold = true", "").error(&["a"]);
     assert!(
         both.contains("'--fold' cannot be used with '--list'"),
@@ -300,7 +300,7 @@ fn a_setting_counts_only_beside_the_options_that_it_requires() {
     let cli = fixture.cli(&["--copy", "a", "--dest", "/b"]);
     assert_eq!((cli.parents, cli.mode), (true, Some(0o600)));
     let cli = fixture.cli(&["--list", "a"]);
-    assert_eq!(cli.separator.as_deref(), Some(","));
+    assert_eq!(cli.listing.separator.as_deref(), Some(","));
     // A typed option still requires others.
     assert!(Fixture::new("", "").load(&["--parents", "true"]).is_err());
 }

@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::event::FinishedRecord;
+use crate::random::hex;
 use crate::targets::{InventoryVariables, Network, Target};
 
 /// Start of every line: the version of the format.
@@ -131,13 +132,8 @@ impl RecordedPlan {
     pub fn digest(&self) -> String {
         // Strings and numbers always have a form in JSON.
         let text = serde_json::to_vec(self).unwrap_or_default();
-        hexadecimal(&openssl::sha::sha256(&text))
+        hex(&openssl::sha::sha256(&text))
     }
-}
-
-/// Returns bytes as hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Standard input of the commands, as far as it can be compared.

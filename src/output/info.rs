@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::label::LabelField;
+use super::label::{LabelField, target_label};
 use crate::policy::Policy;
 use crate::targets::{Target, TargetId, TransportKind};
 
@@ -85,10 +85,7 @@ impl RunInfo {
     /// Returns the label of a target.
     #[must_use]
     pub fn label(&self, target: TargetId) -> &str {
-        self.targets
-            .get(target.index())
-            // Events name targets by number. A wrong number must not end the report.
-            .map_or("?", |target| &target.label)
+        target_label(&self.targets, target.index())
     }
 
     /// Returns the value of a placeholder of `--label` for the target with this index.

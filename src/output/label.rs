@@ -9,11 +9,16 @@ use std::str::FromStr;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::targets::fold;
-use crate::targets::{Diagnostic, Origin};
+use crate::targets::{Diagnostic, Origin, Target, fold};
 
 /// Maximum width of a placeholder.
 const WIDEST: usize = 200;
+
+/// Returns the label of the target with this index.
+pub(super) fn target_label(targets: &[Target], index: usize) -> &str {
+    // Events name targets by number. A wrong number must not end the report.
+    targets.get(index).map_or("?", |target| &target.label)
+}
 
 /// A placeholder of a label, or of a source of `--copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -212,10 +212,6 @@ fn recorded_input() -> io::Result<RecordedInput> {
             }
         }
     }
-    let sha256 = hash
-        .finish()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sha256 = random::hex(&hash.finish());
     Ok(RecordedInput::File { length, sha256 })
 }

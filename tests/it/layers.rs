@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The engine, from the data upwards.
     ("targets", &["help", "trusted"]),
     ("event", &["error_text", "targets"]),
-    ("journal", &["event", "targets"]),
+    ("journal", &["event", "random", "targets"]),
     (
         "copy",
         &["error_text", "event", "random", "spool", "targets"],

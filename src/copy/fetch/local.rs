@@ -19,7 +19,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::remote::Attributes;
-use crate::copy::blocks::{Checksum, Cksum, hex, split};
+use crate::copy::blocks::{Checksum, Cksum, split};
+use crate::random::hex;
 
 /// Calculation of the checksum that a target prints.
 pub(in crate::copy) enum RunningSum {
