@@ -17,7 +17,8 @@ mod writer;
 
 pub use file::{JournalFault, JournalFile};
 pub use record::{
-    Header, RecordedEndpoint, RecordedInput, RecordedPlan, RecordedTarget, SessionRecord, Word,
+    Header, RecordedEndpoint, RecordedInput, RecordedPlan, RecordedTarget, RecordedWord,
+    SessionRecord,
 };
 pub use state::{JournalState, Progress, ReadFault};
 pub use writer::{Journal, JournalWriter, NotRecorded};

@@ -21,7 +21,7 @@ pub(super) const START: &str = "{\"v\":1,";
 // Strings of JSON are Unicode (RFC 8259, section 8), and words need not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Word {
+pub enum RecordedWord {
     /// UTF-8.
     Text(String),
     /// Other bytes.
@@ -31,13 +31,13 @@ pub enum Word {
     },
 }
 
-impl Word {
+impl RecordedWord {
     /// Makes a word of these bytes.
     #[must_use]
-    pub fn new(word: &OsStr) -> Word {
+    pub fn new(word: &OsStr) -> RecordedWord {
         match word.to_str() {
-            Some(text) => Word::Text(text.to_owned()),
-            None => Word::Bytes {
+            Some(text) => RecordedWord::Text(text.to_owned()),
+            None => RecordedWord::Bytes {
                 base64: BASE64_STANDARD.encode(word.as_bytes()),
             },
         }
@@ -47,8 +47,8 @@ impl Word {
     #[must_use]
     pub fn to_os_string(&self) -> Option<OsString> {
         match self {
-            Word::Text(text) => Some(text.into()),
-            Word::Bytes { base64 } => {
+            RecordedWord::Text(text) => Some(text.into()),
+            RecordedWord::Bytes { base64 } => {
                 let bytes = BASE64_STANDARD.decode(base64).ok()?;
                 Some(OsString::from_vec(bytes))
             }
@@ -83,7 +83,7 @@ pub struct SessionRecord {
     /// Name of the machine.
     pub machine: String,
     /// The command line as it was typed.
-    pub line: Vec<Word>,
+    pub line: Vec<RecordedWord>,
     /// Number of targets that the session was to run.
     pub targets: u32,
 }
@@ -91,7 +91,7 @@ pub struct SessionRecord {
 impl SessionRecord {
     /// Makes the record of this process.
     #[must_use]
-    pub fn of_this_process(line: Vec<Word>, targets: usize) -> SessionRecord {
+    pub fn of_this_process(line: Vec<RecordedWord>, targets: usize) -> SessionRecord {
         // A clock before 1970 gives 0 instead of an error.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         SessionRecord {
@@ -114,11 +114,11 @@ pub struct RecordedPlan {
     /// The local user.
     pub user: String,
     /// The working directory.
-    pub directory: Word,
+    pub directory: RecordedWord,
     /// The options, with the settings of configuration files and the environment.
-    pub options: Vec<Word>,
+    pub options: Vec<RecordedWord>,
     /// The words of the command.
-    pub command: Vec<Word>,
+    pub command: Vec<RecordedWord>,
     /// Standard input, if the commands read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<RecordedInput>,

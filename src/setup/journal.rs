@@ -12,8 +12,8 @@ use rustix::fs::{FileType, SeekFrom, fstat, seek};
 use crate::error::Error;
 use crate::event::{Notice, RunStats};
 use crate::journal::{
-    Header, JournalFault, JournalFile, JournalWriter, RecordedInput, RecordedPlan, SessionRecord,
-    Word,
+    Header, JournalFault, JournalFile, JournalWriter, RecordedInput, RecordedPlan, RecordedWord,
+    SessionRecord,
 };
 use crate::messages::print_message_without_wait;
 use crate::output;
@@ -28,7 +28,7 @@ pub(super) enum OpenJournal {
         path: PathBuf,
         file: JournalFile,
         recorded: Box<RecordedPlan>,
-        line: Vec<Word>,
+        line: Vec<RecordedWord>,
     },
     Resumed(Box<ResumedRun>),
 }

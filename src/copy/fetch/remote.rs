@@ -28,7 +28,7 @@ pub(in crate::copy) struct FileTime {
 
 /// Attributes that a file gets here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::copy) struct Attributes {
+pub(in crate::copy) struct FileAttributes {
     /// Permission bits, without set-user-ID and set-group-ID.
     pub(in crate::copy) mode: u32,
     pub(in crate::copy) mtime: Option<FileTime>,
@@ -37,7 +37,7 @@ pub(in crate::copy) struct Attributes {
 /// The size, attributes and inode of a file, as the target reports them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::copy) struct About {
-    pub(in crate::copy) attributes: Attributes,
+    pub(in crate::copy) attributes: FileAttributes,
     pub(in crate::copy) size: u64,
     /// Text that identifies a file with several names; `None` for those with one.
     pub(in crate::copy) inode: Option<Box<[u8]>>,
@@ -73,7 +73,7 @@ pub(in crate::copy) struct RemoteEntry {
     /// True if the path is below the root directory over there, false for the home directory.
     pub(in crate::copy) is_absolute: bool,
     pub(in crate::copy) kind: RemoteKind,
-    pub(in crate::copy) attributes: Attributes,
+    pub(in crate::copy) attributes: FileAttributes,
     pub(in crate::copy) size: u64,
     pub(in crate::copy) state: LocalState,
     /// Checksum of what arrived.
@@ -177,7 +177,7 @@ impl RemoteList {
             name,
             is_absolute: pattern.is_absolute,
             kind,
-            attributes: Attributes {
+            attributes: FileAttributes {
                 mode: 0,
                 mtime: None,
             },
@@ -249,7 +249,7 @@ pub(in crate::copy) fn parse_about(line: &[u8]) -> Option<About> {
         None => None,
     };
     Some(About {
-        attributes: Attributes { mode, mtime },
+        attributes: FileAttributes { mode, mtime },
         size,
         inode: (names > 1).then(|| inode.as_bytes().into()),
     })
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn attributes_are_read_in_both_forms() {
         let about = |mode, seconds, nanoseconds, size, inode: Option<&str>| About {
-            attributes: Attributes {
+            attributes: FileAttributes {
                 mode,
                 mtime: Some(FileTime {
                     seconds,

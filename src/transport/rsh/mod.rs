@@ -13,7 +13,7 @@ use reserved_ports::{PortPool, PortWait, is_shortage, kernel};
 use tokio::time::Instant;
 
 use super::dial::dial;
-use super::stream::{Connection, ReadResult};
+use super::stream::{ReadResult, TcpConnection};
 use super::wrap::{EndMarker, InputMode};
 use super::{
     AttemptError, Budget, CallbackFault, Input, NameResolver, RemoteCommand, Route, StderrMode,
@@ -321,7 +321,7 @@ impl RshTransport {
     /// Returns the error for a connection that ended before the answer.
     fn ended_early(
         &self,
-        main: &Connection,
+        main: &TcpConnection,
         called: bool,
         length: usize,
         progress: &StartProgress<'_>,
@@ -390,7 +390,7 @@ fn answered_at(asked: Instant, with_output: bool, clock: &ProcessClock) -> Insta
 }
 
 /// Reads the rest of a refusal, up to a maximum size and time.
-async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
+async fn refusal(mut main: TcpConnection, first: &[u8]) -> TransportError {
     let mut text = RefusalText::default();
     text.push(first);
     let rest = async {
