@@ -430,7 +430,8 @@ fn options_set<'a>(command: &'a Command, settings: &OptionSettings) -> Vec<&'a A
     settings.iter().filter_map(option).collect()
 }
 
-/// Checks that no source has settings that conflict. clap checks this only for typed options.
+/// Checks that no two settings conflict. Only settings of one source still can.
+// clap checks this for typed options, and not for defaults.
 fn check_conflicts(command: &Command, settings: &OptionSettings) -> Result<(), SettingsError> {
     let options = options_set(command, settings);
     for (at, one) in options.iter().enumerate() {
@@ -453,7 +454,7 @@ fn is_out_of_sight(path: &Path) -> bool {
     })
 }
 
-/// Adds the settings of a stronger source.
+/// Adds the settings of a stronger source. They replace weaker settings that conflict with them.
 fn override_settings(command: &Command, settings: &mut OptionSettings, layer: OptionSettings) {
     if TARGETS.iter().any(|key| layer.contains_key(*key)) {
         settings.retain(|key, _| !TARGETS.contains(&key.as_str()));
