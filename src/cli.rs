@@ -44,7 +44,6 @@ use values::{mode, share, shares, size, source_ports, time_or_zero, transport};
     override_usage = "mrsh [OPTIONS] [--] COMMAND...\n       mrsh [OPTIONS] --copy PATH --dest PATH [--] [COMMAND...]\n       mrsh [OPTIONS] --script FILE [--] [ARG...]\n       mrsh [OPTIONS] --fetch PATH --dest DIRECTORY\n       mrsh --resume FILE [--failed | --status]\n       mrsh --gather-stdin [-L | --diff]\n       mrsh --ports [--source-ports LO-HI]\n       mrsh --generate man|bash|zsh|fish",
     after_help = usage::AFTER_HELP,
     max_term_width = 100,
-    arg_required_else_help = false,
     // The last of two wins, as in every shell alias.
     args_override_self = true
 )]
@@ -182,13 +181,13 @@ pub struct Cli {
     /// Start no more targets after the first failure; same as --max-failures 1
     #[arg(
         long = "fail-fast",
-        help_heading = "Running",
-        overrides_with = "max_failures"
+        overrides_with = "max_failures",
+        help_heading = "Running"
     )]
     pub fail_fast: bool,
 
     /// Start no more targets after N failures, or after N% of all targets [default: no limit]
-    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, overrides_with = "fail_fast", help_heading = "Running")]
+    #[arg(long = "max-failures", value_name = "N|N%", value_parser = share, overrides_with = "fail_fast", conflicts_with = "fail_fast", help_heading = "Running")]
     pub max_failures: Option<Share>,
 
     /// Run in waves of these sizes, as in 1,10%,100%; the last size repeats, and a failure ends the run after its
@@ -302,6 +301,7 @@ pub struct Cli {
         short = 'N',
         long = "no-label",
         overrides_with = "label",
+        conflicts_with = "label",
         help_heading = "Output"
     )]
     pub no_label: bool,

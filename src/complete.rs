@@ -18,7 +18,7 @@ use ssh_files::keywords;
 
 use crate::config::{self, LISTINGS};
 use crate::targets::groups::{Groups, Places};
-use crate::targets::{Limits, Resolver};
+use crate::targets::{HostResolver, Limits};
 
 /// The first argument that asks for completions.
 pub(crate) const ARGUMENT: &str = "--complete";
@@ -371,7 +371,7 @@ impl KnownNames for LocalNames {
 
     fn hosts(&self, start: &str) -> Vec<String> {
         let mut found = known_hosts();
-        let resolver = Resolver::new(MAX_GROUP_HOSTS, &self.groups, &NoLookup);
+        let resolver = HostResolver::new(MAX_GROUP_HOSTS, &self.groups, &NoLookup);
         for source in self.searched() {
             if let Ok(hosts) = resolver.hosts(&format!("@{source}:*")) {
                 hosts.for_each(|host| {

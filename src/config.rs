@@ -1,21 +1,22 @@
 //! Settings from configuration files and the environment, under those of the command line.
 //!
-//! A configuration file holds options: each key is the name of a long option. Its values go through the parser of
-//! the command line, so there is one list of options and one set of rules.
+//! A configuration file holds options: each key is the name of a long option. Its values become the defaults of the
+//! options, and clap parses them as it parses typed values. There is one list of options and one set of rules.
 //!
 //! From weak to strong: defaults, the system's file, the user's file, the environment, the profile of `-P`, the
-//! command line. A stronger source replaces the value of a weaker one. The options that name targets are replaced
-//! together, so that `-w` is not added to the hosts of a file.
+//! command line. A stronger source replaces the value of a weaker one, and settings that conflict with its own. The
+//! options that name targets are replaced together, so that `-w` is not added to the hosts of a file.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
@@ -87,7 +88,7 @@ const VARIABLES: [(&str, &str); 4] = [
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum SettingsError {
     /// A configuration file has an error, shown with its line.
     #[error(transparent)]
     File(#[from] Box<ConfigFileError>),
@@ -121,15 +122,15 @@ pub enum ConfigError {
     CommandLine(#[from] Box<clap::Error>),
 }
 
-impl ConfigError {
+impl SettingsError {
     /// Returns the help for an error whose message has none itself.
     pub(crate) fn help(&self) -> Option<&str> {
         match self {
-            ConfigError::Read { source, .. } => trusted::help(source),
-            ConfigError::NoProfile { help, .. } => Some(help),
-            ConfigError::File(_) | ConfigError::Variable { .. } | ConfigError::CommandLine(_) => {
-                None
-            }
+            SettingsError::Read { source, .. } => trusted::help(source),
+            SettingsError::NoProfile { help, .. } => Some(help),
+            SettingsError::File(_)
+            | SettingsError::Variable { .. }
+            | SettingsError::CommandLine(_) => None,
         }
     }
 }
@@ -162,7 +163,7 @@ pub enum SettingSource {
 /// Values of one option, and their source.
 #[derive(Clone, Debug)]
 struct OptionSetting {
-    texts: Vec<OsString>,
+    values: Vec<OsString>,
     source: SettingSource,
 }
 
@@ -190,8 +191,8 @@ impl Config {
     /// Reads the command line, the configuration files and the environment.
     ///
     /// # Errors
-    /// A file or a setting is wrong, or the command line is: see [`ConfigError`].
-    pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
+    /// A file or a setting is wrong, or the command line is: see [`SettingsError`].
+    pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Config, SettingsError> {
         let inputs = ConfigInputs {
             files: usual_files(),
             variable: &|name| env::var_os(name).filter(|value| !value.is_empty()),
@@ -199,35 +200,27 @@ impl Config {
         Config::load_from(args.into_iter().collect(), &inputs)
     }
 
-    fn load_from(args: Vec<OsString>, inputs: &ConfigInputs) -> Result<Config, ConfigError> {
-        let command = command();
-        let typed = parse(&args)?;
+    fn load_from(args: Vec<OsString>, inputs: &ConfigInputs) -> Result<Config, SettingsError> {
+        let options = built_command();
+        let typed = parse(command(), &args)?;
         let mut groups = BTreeMap::new();
         let settings = if typed.contains_id("resume") {
             // The journal has the settings of its run.
             OptionSettings::new()
         } else {
-            settings_below(&command, &typed, inputs, &mut groups)?
+            settings_below(&options, &typed, inputs, &mut groups)?
         };
-        // Before the typed words, because the last value of an option counts.
-        let mut all = args;
-        let rest = all.split_off(all.len().min(1));
-        let typed_words = rest.clone();
-        all.extend(
-            settings
-                .iter()
-                .flat_map(|(key, value)| as_typed(&command, key, value)),
-        );
-        all.extend(rest);
-        let matches = parse(&all)?;
+        let values = settings
+            .iter()
+            .map(|(key, setting)| (&**key, &*setting.values));
+        let matches = parse(with_defaults(command(), values), &args)?;
         let mut cli = Cli::from_arg_matches(&matches).map_err(Box::new)?;
-        cli.caution.pause_typed = is_typed(&command, &typed, "pause");
+        cli.caution.pause_typed = is_typed(&options, &typed, "pause");
         if cli.journal.journal.is_some() {
-            let (options, command) = resume::split(&all[1..], &matches);
             cli.journal.line = TypedLine {
-                typed: typed_words,
-                options,
-                command,
+                typed: args.into_iter().skip(1).collect(),
+                options: resume::recorded_options(&options, &matches, &settings),
+                command: cli.command.clone(),
             };
         }
         Ok(Config {
@@ -255,7 +248,7 @@ fn usual_files() -> Vec<PathBuf> {
 /// Returns the names of the profiles, and the groups, of this file or else of the usual files. Files that cannot be
 /// read are left out.
 pub(crate) fn names(file: Option<&Path>) -> (BTreeSet<String>, BTreeMap<String, OwnGroup>) {
-    let command = command();
+    let command = built_command();
     let (mut profiles, mut groups) = (BTreeSet::new(), BTreeMap::new());
     let files = file.map_or_else(usual_files, |file| vec![file.to_owned()]);
     for path in files {
@@ -325,8 +318,27 @@ fn opposite(key: &str) -> String {
     }
 }
 
-fn parse(args: &[OsString]) -> Result<ArgMatches, ConfigError> {
-    let command = command();
+/// Returns the definition of the command line for questions about its options.
+fn built_command() -> Command {
+    let mut command = command();
+    // Groups of options exist only then. An option of a built command must not be changed: clap 4 loses its index.
+    command.build();
+    command
+}
+
+/// Returns the command line with these values, by the names of long options, as defaults of the options. A typed value
+/// takes the place of a default.
+fn with_defaults<'a>(
+    command: Command,
+    values: impl IntoIterator<Item = (&'a str, &'a [OsString])>,
+) -> Command {
+    values.into_iter().fold(command, |command, (key, values)| {
+        let id = id(&command, key).to_owned();
+        command.mut_arg(id, |arg| arg.default_values_os(values))
+    })
+}
+
+fn parse(command: Command, args: &[OsString]) -> Result<ArgMatches, SettingsError> {
     let args = with_joined_pause(&command, args);
     let mut matches = command
         .clone()
@@ -357,7 +369,9 @@ fn with_joined_pause<'a>(command: &Command, args: &'a [OsString]) -> Cow<'a, [Os
             .and_then(|matches| Some(matches.get_raw("command")?.count()));
         if words.is_some_and(|words| args.len() - words == at + 1) {
             let time = args.to_mut().remove(at + 1);
-            args.to_mut()[at] = option("pause", &time);
+            let mut joined = OsString::from("--pause=");
+            joined.push(time);
+            args.to_mut()[at] = joined;
         }
         from = at + 1;
     }
@@ -377,7 +391,7 @@ fn settings_below(
     typed: &ArgMatches,
     inputs: &ConfigInputs,
     groups: &mut BTreeMap<String, OwnGroup>,
-) -> Result<OptionSettings, ConfigError> {
+) -> Result<OptionSettings, SettingsError> {
     let mut layers = Vec::new();
     let mut profiles = OptionSettings::new();
     let chosen = typed.get_one::<String>("profile");
@@ -392,7 +406,7 @@ fn settings_below(
         let text = match trusted::open(&path).and_then(io::read_to_string) {
             Ok(text) => text,
             Err(_) if named.is_none() && is_out_of_sight(&path) => continue,
-            Err(source) => return Err(ConfigError::Read { file: path, source }),
+            Err(source) => return Err(SettingsError::Read { file: path, source }),
         };
         let file = ConfigFile {
             name: path.display().to_string().into(),
@@ -403,7 +417,7 @@ fn settings_below(
         layers.push(top);
         for (name, layer) in by_profile {
             if chosen == Some(&name) {
-                override_settings(&mut profiles, layer);
+                override_settings(command, &mut profiles, layer);
             }
             known.insert(name);
         }
@@ -413,36 +427,68 @@ fn settings_below(
     {
         return Err(no_profile(name, &known));
     }
-    layers.push(variables(command, inputs)?);
+    layers.push(variables(inputs)?);
     layers.push(profiles);
     let mut settings = OptionSettings::new();
-    layers
-        .into_iter()
-        .for_each(|layer| override_settings(&mut settings, layer));
-    let is_typed = |key: &str| is_typed(command, typed, key);
-    let names_targets = TARGETS.iter().any(|key| is_typed(key));
+    for layer in layers {
+        override_settings(command, &mut settings, layer);
+    }
+    let names_targets = TARGETS.iter().any(|key| is_typed(command, typed, key));
     settings.retain(|key, _| {
         let replaced = names_targets && TARGETS.contains(&key.as_str());
-        !replaced && !is_typed(key) && !excluded(command, typed, key)
+        !replaced && !replaces(command, typed, key)
     });
+    check_conflicts(command, &settings)?;
     Ok(settings)
 }
 
-/// Returns true if a typed option conflicts with this setting. The typed option is the stronger one.
-fn excluded(command: &Command, typed: &ArgMatches, key: &str) -> bool {
-    let Some(setting) = argument(command, key) else {
-        return false;
-    };
-    let excludes = |one: &Arg, other: &Arg| {
-        let others = command.get_arg_conflicts_with(one);
+/// Returns true if the command line has this option, the one that switches it off, or one that conflicts with it.
+fn replaces(command: &Command, typed: &ArgMatches, key: &str) -> bool {
+    let is_explicit =
+        |arg: &&Arg| typed.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    is_typed(command, typed, key)
+        || argument(command, key).is_some_and(|setting| {
+            let mut typed = command.get_arguments().filter(is_explicit);
+            typed.any(|arg| conflict(command, arg, setting))
+        })
+}
+
+/// Returns true if clap refuses the two options together.
+fn conflict(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let names = |arg: &Arg, other: &Arg| {
+        let others = command.get_arg_conflicts_with(arg);
         others.iter().any(|found| found.get_id() == other.get_id())
     };
-    let is_typed =
-        |arg: &&Arg| typed.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-    command
-        .get_arguments()
-        .filter(is_typed)
-        .any(|arg| excludes(arg, setting) || excludes(setting, arg))
+    let both_in_a_group = command.get_groups().any(|group| {
+        let has = |arg: &Arg| group.get_args().any(|id| id == arg.get_id());
+        // clap wants a mutable group for this question.
+        !group.clone().is_multiple() && has(one) && has(other)
+    });
+    one.get_id() != other.get_id() && (names(one, other) || names(other, one) || both_in_a_group)
+}
+
+/// Returns the options of these settings, without switches that are off, which exclude nothing.
+fn options_set<'a>(command: &'a Command, settings: &OptionSettings) -> Vec<&'a Arg> {
+    let option = |(key, setting): (&String, &OptionSetting)| {
+        let option = argument(command, key)?;
+        let is_switch = matches!(option.get_action(), ArgAction::SetTrue);
+        (!is_switch || setting.values == ["true"]).then_some(option)
+    };
+    settings.iter().filter_map(option).collect()
+}
+
+/// Checks that no two settings conflict. Only settings of one source still can.
+// clap checks this for typed options, and not for defaults.
+fn check_conflicts(command: &Command, settings: &OptionSettings) -> Result<(), SettingsError> {
+    let options = options_set(command, settings);
+    for (at, one) in options.iter().enumerate() {
+        if let Some(other) = options[at..].iter().find(|arg| conflict(command, one, arg)) {
+            let message = format!("the argument '{one}' cannot be used with '{other}'");
+            let error = command.clone().error(ErrorKind::ArgumentConflict, message);
+            return Err(Box::new(error).into());
+        }
+    }
+    Ok(())
 }
 
 /// Returns true if the caller cannot see such a file. After `su`, `HOME` may belong to another user.
@@ -455,73 +501,56 @@ fn is_out_of_sight(path: &Path) -> bool {
     })
 }
 
-/// Adds the settings of a stronger source.
-fn override_settings(settings: &mut OptionSettings, layer: OptionSettings) {
+/// Adds the settings of a stronger source. They replace weaker settings that conflict with them.
+fn override_settings(command: &Command, settings: &mut OptionSettings, layer: OptionSettings) {
     if TARGETS.iter().any(|key| layer.contains_key(*key)) {
         settings.retain(|key, _| !TARGETS.contains(&key.as_str()));
     }
+    let stronger = options_set(command, &layer);
+    settings.retain(|key, _| {
+        let weaker = argument(command, key);
+        !weaker.is_some_and(|weaker| stronger.iter().any(|arg| conflict(command, arg, weaker)))
+    });
     settings.extend(layer);
 }
 
-fn no_profile(name: &str, known: &BTreeSet<String>) -> ConfigError {
+fn no_profile(name: &str, known: &BTreeSet<String>) -> SettingsError {
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     let help = match nearest(name, names.iter().copied()) {
         Some(nearest) => format!("is it {nearest:?}?"),
         None if names.is_empty() => "no configuration file has a profile".to_owned(),
         None => format!("profiles are {}", names.join(", ")),
     };
-    ConfigError::NoProfile {
+    SettingsError::NoProfile {
         name: name.to_owned(),
         help,
     }
 }
 
 /// Returns the settings of the environment.
-fn variables(command: &Command, inputs: &ConfigInputs) -> Result<OptionSettings, ConfigError> {
+fn variables(inputs: &ConfigInputs) -> Result<OptionSettings, SettingsError> {
     let mut layer = OptionSettings::new();
     for (name, key) in VARIABLES {
         if let Some(text) = (inputs.variable)(name) {
-            let value = OptionSetting {
-                texts: vec![text],
-                source: SettingSource::Variable(name),
-            };
-            check(command, key, &value)
-                .map_err(|message| ConfigError::Variable { name, message })?;
-            layer.insert(key.to_owned(), value);
+            let values = vec![text];
+            check(key, &values).map_err(|message| SettingsError::Variable { name, message })?;
+            let source = SettingSource::Variable(name);
+            layer.insert(key.to_owned(), OptionSetting { values, source });
         }
     }
     Ok(layer)
 }
 
-/// Checks a setting with the parser of the command line.
-fn check(command: &Command, key: &str, value: &OptionSetting) -> Result<(), String> {
-    let args = [OsString::from("mrsh")]
-        .into_iter()
-        .chain(as_typed(command, key, value));
-    match command.clone().try_get_matches_from(args) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            Err(first.trim_start_matches("error: ").to_owned())
-        }
-    }
-}
-
-/// Returns a setting as words of a command line.
-fn as_typed(command: &Command, key: &str, value: &OptionSetting) -> Vec<OsString> {
-    match argument(command, key).map(Arg::get_action) {
-        Some(ArgAction::SetTrue) if value.texts == ["true"] => vec![format!("--{key}").into()],
-        Some(ArgAction::SetTrue) => Vec::new(),
-        _ => value.texts.iter().map(|text| option(key, text)).collect(),
-    }
-}
-
-/// Returns a long option with its value, in one word.
-fn option(key: &str, value: &OsStr) -> OsString {
-    let mut word = OsString::from(format!("--{key}="));
-    word.push(value);
-    word
+/// Checks the values of a setting with the value parser of its option.
+fn check(key: &str, values: &[OsString]) -> Result<(), String> {
+    // clap has no function for a single value. It parses defaults also if nothing was typed.
+    let command = with_defaults(command(), [(key, values)]);
+    let Err(error) = command.try_get_matches_from(["mrsh"]) else {
+        return Ok(());
+    };
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    Err(first.trim_start_matches("error: ").to_owned())
 }
 
 fn argument<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {

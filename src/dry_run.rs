@@ -226,7 +226,7 @@ fn needs(info: &RunInfo, ports: &str, descriptors: Descriptors) -> String {
 fn waves(info: &RunInfo) -> String {
     let Some(ends) = info.wave_ends() else {
         let waves = info.targets.len().div_ceil(info.fanout.get());
-        return format!("in {waves} wave{}", if waves == 1 { "" } else { "s" });
+        return format!("in {waves} wave{}", plural(waves));
     };
     let mut text = match ends.len() {
         1 => "in 1 wave, all at the same time".to_owned(),

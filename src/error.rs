@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::usage;
-use crate::config::{ConfigError, ResumeError};
+use crate::config::{ResumeError, SettingsError};
 use crate::copy::SnapshotError;
 use crate::journal::{JournalFault, ReadFault};
 use crate::script::ScriptFault;
@@ -150,7 +150,7 @@ pub enum Error {
     },
     /// The configuration or the command line is wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     /// Standard output is closed.
     #[error("cannot write to standard output: it is closed")]
     NoOutput,

@@ -52,7 +52,7 @@ mod trusted;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::targets::groups::{Groups, Places, regroup};
-    pub use crate::targets::{HostList, Limits, Origin, Resolver, TargetListBuilder, fold};
+    pub use crate::targets::{HostList, HostResolver, Limits, Origin, TargetListBuilder, fold};
 
     #[cfg(fuzzing)]
     pub use crate::{

@@ -7,7 +7,7 @@ use nodeset::{GroupError, GroupSource, Joined, NoLookup, NodeSet};
 
 use crate::error::Error;
 use crate::targets::groups::{Groups, regroup};
-use crate::targets::{Limits, Resolver, Selection, fold};
+use crate::targets::{HostResolver, Limits, Selection, fold};
 
 /// Form in which targets are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Listing {
             Some(source) => vec![source.to_owned()],
             None => groups.sources()?,
         };
-        let resolver = Resolver::new(limits.max_targets, groups, &NoLookup);
+        let resolver = HostResolver::new(limits.max_targets, groups, &NoLookup);
         let (mut text, mut failed) = (String::new(), Vec::new());
         let lists_all = source.is_none();
         for source in sources {

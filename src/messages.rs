@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cli::usage;
-use crate::config::ConfigError;
+use crate::config::SettingsError;
 use crate::error::Error;
 use crate::error_text::{with_causes, without_numbers};
 use crate::exit::ExitStatus;
@@ -18,7 +18,7 @@ use crate::help::with_help;
 ///
 /// clap returns the texts of `--help` and `--version` as errors, too; they go to standard output.
 pub(crate) fn refuse(error: &Error, args: &[OsString]) -> ExitStatus {
-    let Error::Config(ConfigError::CommandLine(usage_error)) = error else {
+    let Error::Config(SettingsError::CommandLine(usage_error)) = error else {
         print_set_up_error(error, args);
         return ExitStatus::SETUP;
     };

@@ -1,4 +1,4 @@
-//! Random bytes from the system, for tokens and for the order of the port walk.
+//! Random bytes from the system, for tokens and for the order of the port walk, and hexadecimal digits.
 
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,12 @@ use rustix::rand::{GetRandomFlags, getrandom};
 pub(crate) fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
+}
+
+/// Returns bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns an identifier of 20 hexadecimal digits: the time in seconds, then 48 random bits. So identifiers are in the

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::event::{CancelReason, RunStats};
 use crate::exit::ExitStatus;
 use crate::help::with_help;
-use crate::journal::{JournalFault, JournalFile, JournalState, Progress, Word};
+use crate::journal::{JournalFault, JournalFile, JournalState, Progress, RecordedWord};
 use crate::messages::{print, print_message};
 use crate::output;
 use crate::plan::{ResumedRun, count};
@@ -32,7 +32,7 @@ pub(crate) fn open(
             path.display()
         ));
     }
-    let words = |words: &[Word]| -> Result<Vec<OsString>, Error> {
+    let words = |words: &[RecordedWord]| -> Result<Vec<OsString>, Error> {
         let words = words.iter().map(|word| word.to_os_string()).collect();
         Option::ok_or(words, Error::RecordedWord)
     };
@@ -42,7 +42,11 @@ pub(crate) fn open(
         ResumeError::Config(error) => Error::Config(error),
         error => Error::Resume(error),
     })?;
-    let line = args.iter().skip(1).map(|word| Word::new(word)).collect();
+    let line = args
+        .iter()
+        .skip(1)
+        .map(|word| RecordedWord::new(word))
+        .collect();
     let run = ResumedRun::new(path.to_owned(), (file, state), failed, line);
     Ok((cli, run))
 }

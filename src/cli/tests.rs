@@ -327,6 +327,10 @@ fn pages_name_every_option_and_no_unknown_one() {
         "document-private-items",
         "no-default-features",
     ];
+    // The options of other programs are those of their names.
+    let (own, rest) = manual.split_once("\n## Other names\n").unwrap();
+    let (_, after) = rest.split_once("\n## ").unwrap();
+    let pages = [(pages[0].0, own), (pages[0].0, after), pages[1]];
     for (page, text) in pages {
         for (at, _) in text.match_indices("--") {
             let word: String = text[at + 2..]

@@ -45,7 +45,7 @@ pub(super) const FOREIGN: [(&[&str], &str); 33] = [
     ),
     (
         &["--hostfile", "--host-file", "--machinefile"],
-        "a file of hosts is -f FILE",
+        "the option for a hosts file is -f FILE",
     ),
     (
         &["--inventory", "--inventory-file"],

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    ConfigError, ConfigFileError, OptionSetting, OptionSettings, SettingSource, argument, check,
+    ConfigFileError, OptionSetting, OptionSettings, SettingSource, SettingsError, argument, check,
     keys,
 };
 use crate::targets::groups::OwnGroup;
@@ -34,7 +34,7 @@ impl ConfigFile<'_> {
         &self,
         command: &Command,
         groups: &mut BTreeMap<String, OwnGroup>,
-    ) -> Result<(OptionSettings, Vec<(String, OptionSettings)>), ConfigError> {
+    ) -> Result<(OptionSettings, Vec<(String, OptionSettings)>), SettingsError> {
         let table = DeTable::parse(self.text)
             .map_err(|e| self.fault(e.span().unwrap_or(0..0), e.message(), None))?;
         let mut top = OptionSettings::new();
@@ -68,7 +68,7 @@ impl ConfigFile<'_> {
     fn table<'v, 't>(
         &self,
         value: &'v Spanned<DeValue<'t>>,
-    ) -> Result<&'v DeTable<'t>, ConfigError> {
+    ) -> Result<&'v DeTable<'t>, SettingsError> {
         value.get_ref().as_table().ok_or_else(|| {
             let help = "it begins with [profile.NAME], or [groups]".to_owned();
             self.fault(value.span(), "expected a table", Some(help))
@@ -76,7 +76,7 @@ impl ConfigFile<'_> {
     }
 
     /// Returns the members of a group: an expression, or a list of expressions.
-    fn members(&self, value: &Spanned<DeValue>) -> Result<String, ConfigError> {
+    fn members(&self, value: &Spanned<DeValue>) -> Result<String, SettingsError> {
         let text = |value: &Spanned<DeValue>| match value.get_ref() {
             DeValue::String(text) => Ok(text.to_string()),
             other => {
@@ -101,9 +101,9 @@ impl ConfigFile<'_> {
         key: &Spanned<Cow<str>>,
         value: &Spanned<DeValue>,
         layer: &mut OptionSettings,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<(), SettingsError> {
         let name = key.get_ref().as_ref();
-        let Some(argument) = keys(command)
+        let Some(option) = keys(command)
             .find(|known| *known == name)
             .and_then(|known| argument(command, known))
         else {
@@ -111,7 +111,7 @@ impl ConfigFile<'_> {
             let help = help.or_else(|| Some("keys are the long options of mrsh --help".to_owned()));
             return Err(self.fault(key.span(), format!("unknown key {name}"), help));
         };
-        let texts = texts(argument, value.get_ref()).map_err(|expected| {
+        let texts = texts(option, value.get_ref()).map_err(|expected| {
             let found = value.get_ref().type_str();
             self.fault(
                 value.span(),
@@ -120,7 +120,7 @@ impl ConfigFile<'_> {
             )
         })?;
         // The setting must name the same hosts file from every directory in which mrsh is called.
-        let texts = if name == "hosts-file" {
+        let values: Vec<OsString> = if name == "hosts-file" {
             texts
                 .into_iter()
                 .map(|path| self.resolve_path(path))
@@ -133,11 +133,9 @@ impl ConfigFile<'_> {
             line: self.line(value.span().start),
             profile: profile.map(str::to_owned),
         };
-        let value_set = OptionSetting { texts, source };
         // Checked here, where the line of the value is known.
-        check(command, name, &value_set)
-            .map_err(|message| self.fault(value.span(), message, None))?;
-        layer.insert(name.to_owned(), value_set);
+        check(name, &values).map_err(|message| self.fault(value.span(), message, None))?;
+        layer.insert(name.to_owned(), OptionSetting { values, source });
         Ok(())
     }
 
@@ -180,15 +178,15 @@ impl ConfigFile<'_> {
         span: Range<usize>,
         message: impl Into<String>,
         help: Option<String>,
-    ) -> ConfigError {
+    ) -> SettingsError {
         let origin = Origin::line(&self.name, self.line(span.start));
         let diagnostic = Diagnostic::new(&origin, self.text, span, message, help);
-        ConfigError::File(Box::new(ConfigFileError(diagnostic)))
+        SettingsError::File(Box::new(ConfigFileError(diagnostic)))
     }
 }
 
-/// Returns a value as words of a command line, or the types that its option takes.
-fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
+/// Returns a value as the texts that its option parses, or the types that the option takes.
+fn texts(option: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
     let scalar = |value: &DeValue| match value {
         DeValue::String(text) => Some(text.to_string()),
         // In the written form, which clap reads like a word of the command line.
@@ -196,7 +194,7 @@ fn texts(argument: &Arg, value: &DeValue) -> Result<Vec<String>, &'static str> {
         DeValue::Float(number) => Some(number.as_str().to_owned()),
         _ => None,
     };
-    match (argument.get_action(), value) {
+    match (option.get_action(), value) {
         (ArgAction::SetTrue, DeValue::Boolean(set)) => Ok(vec![set.to_string()]),
         (ArgAction::SetTrue, _) => Err("true or false"),
         (ArgAction::Append, DeValue::Array(items)) => items

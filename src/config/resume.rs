@@ -7,7 +7,9 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
-use super::{ConfigError, command, excluded, opposite, option, parse};
+use super::{
+    OptionSettings, SettingsError, built_command, command, opposite, parse, replaces, with_defaults,
+};
 use crate::cli::Cli;
 
 /// Options that the line of `--resume` may have beside those of output.
@@ -59,7 +61,7 @@ pub enum ResumeError {
     NoInput,
     /// The options together are wrong.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
 }
 
 /// Returns the command line of a resumed run. `options` and `words` are the recorded options and command.
@@ -71,61 +73,45 @@ pub(crate) fn resumed(
     options: &[OsString],
     words: &[OsString],
 ) -> Result<Cli, ResumeError> {
-    let command = command();
-    let typed = parse(args)?;
-    let recorded = parse(&line(options.iter().cloned(), words))?;
+    let options_known = built_command();
+    let typed = parse(command(), args)?;
+    let recorded = parse(command(), &line(options, words))?;
     if recorded.get_flag("stdin") && !typed.get_flag("stdin") {
         return Err(ResumeError::NoInput);
     }
-    check(&command, &typed, &recorded)?;
-    let mut all = Vec::new();
-    for arg in options_of(&command, &recorded) {
-        let is_replaced = is_allowed(&command, arg)
-            && (was_typed(&typed, arg) || switched(&command, &typed, arg));
-        let key = arg.get_long().unwrap_or_default();
-        if !is_replaced && !excluded(&command, &typed, key) && key != "journal" {
-            all.extend(as_words(arg, &recorded));
-        }
-    }
-    for arg in options_of(&command, &typed) {
-        if is_allowed(&command, arg) {
-            all.extend(as_words(arg, &typed));
-        }
-    }
-    let matches = parse(&line(all.into_iter(), words))?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| ConfigError::from(Box::new(error)));
+    check(&options_known, &typed, &recorded)?;
+    let recorded: Vec<(&str, Vec<OsString>)> = options_of(&options_known, &recorded)
+        .filter_map(|arg| Some((arg.get_long()?, raw(&recorded, arg.get_id().as_str()))))
+        .filter(|(key, _)| *key != "journal" && !replaces(&options_known, &typed, key))
+        .collect();
+    let values = recorded.iter().map(|(key, values)| (*key, &**values));
+    let command =
+        with_defaults(command(), values).mut_arg("command", |arg| arg.default_values_os(words));
+    let matches = parse(command, args)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| SettingsError::from(Box::new(error)));
     Ok(cli?)
 }
 
-/// Returns the typed options, and the words of the command, of a command line with all settings.
-pub(super) fn split(words: &[OsString], matches: &ArgMatches) -> (Vec<OsString>, Vec<OsString>) {
-    let command: Vec<OsString> = match matches.get_many::<OsString>("command") {
-        Some(words) => words.cloned().collect(),
-        None => Vec::new(),
+/// Returns the options of a run as words for its journal: those of the command line and the settings.
+pub(super) fn recorded_options(
+    command: &Command,
+    matches: &ArgMatches,
+    settings: &OptionSettings,
+) -> Vec<OsString> {
+    let has = |arg: &&Arg| {
+        let key = arg.get_long();
+        key.is_some_and(|key| was_typed(matches, arg) || settings.contains_key(key))
     };
-    let before = words.len() - command.len().min(words.len());
-    let mut options = words[..before].to_vec();
-    options.pop_if(|last| last == "--");
-    (options, command)
+    let options = command.get_arguments().filter(has);
+    options.flat_map(|arg| as_words(arg, matches)).collect()
 }
 
-fn line(options: impl Iterator<Item = OsString>, words: &[OsString]) -> Vec<OsString> {
-    let mut all = vec![OsString::from("mrsh")];
-    all.extend(options);
-    all.push("--".into());
-    all.extend(words.iter().cloned());
-    all
+fn line(options: &[OsString], words: &[OsString]) -> Vec<OsString> {
+    [&["mrsh".into()], options, &["--".into()], words].concat()
 }
 
 fn was_typed(matches: &ArgMatches, arg: &Arg) -> bool {
     matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
-}
-
-/// True if the typed line has the option that switches this one off, or that it switches off.
-fn switched(command: &Command, typed: &ArgMatches, arg: &Arg) -> bool {
-    let key = opposite(arg.get_long().unwrap_or_default());
-    let other = super::argument(command, &key);
-    other.is_some_and(|other| was_typed(typed, other))
 }
 
 /// Returns the options that a command line has.
@@ -136,16 +122,27 @@ fn options_of<'a>(command: &'a Command, matches: &'a ArgMatches) -> impl Iterato
     options.filter(|arg| was_typed(matches, arg))
 }
 
+/// Returns an option with its values, one word for each value.
 fn as_words(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
     let key = arg.get_long().unwrap_or_default();
+    let id = arg.get_id().as_str();
     match arg.get_action() {
-        ArgAction::SetTrue => vec![format!("--{key}").into()],
-        _ => {
-            let values = matches.get_raw(arg.get_id().as_str());
-            let values = values.into_iter().flatten();
-            values.map(|value| option(key, value)).collect()
-        }
+        ArgAction::SetTrue if matches.get_flag(id) => vec![format!("--{key}").into()],
+        ArgAction::SetTrue => Vec::new(),
+        _ => raw(matches, id)
+            .into_iter()
+            .map(|value| {
+                let mut word = OsString::from(format!("--{key}="));
+                word.push(value);
+                word
+            })
+            .collect(),
     }
+}
+
+fn raw(matches: &ArgMatches, id: &str) -> Vec<OsString> {
+    let values = matches.get_raw(id).into_iter().flatten();
+    values.map(OsString::from).collect()
 }
 
 /// True for an option that may differ from the journal.
@@ -161,10 +158,6 @@ fn is_allowed(command: &Command, arg: &Arg) -> bool {
 
 /// Checks that the typed line says nothing else than the journal.
 fn check(command: &Command, typed: &ArgMatches, recorded: &ArgMatches) -> Result<(), ResumeError> {
-    let raw = |matches: &ArgMatches, id: &str| -> Vec<OsString> {
-        let values = matches.get_raw(id).into_iter().flatten();
-        values.map(OsString::from).collect()
-    };
     for arg in options_of(command, typed) {
         let id = arg.get_id().as_str();
         let is_same = was_typed(recorded, arg) && raw(typed, id) == raw(recorded, id);
@@ -252,24 +245,29 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_split_at_its_command() {
+    fn recorded_options_are_read_again_as_they_were() {
+        let matches = |line: &str| parse(command(), &words(&format!("mrsh {line}"))).unwrap();
         for (line, options) in [
-            ("-w a -- uptime -s", "-w a"),
-            ("-w a uptime -s", "-w a"),
-            ("--jobs=3 -w a uptime -- -s", "--jobs=3 -w a"),
+            ("-w a -w -b -- uptime -s", "--hosts=a --hosts=-b"),
+            ("--jobs=3 -bw a uptime -- -s", "--hosts=a --jobs=3 --gather"),
+            ("-b --no-gather -N uptime", "--no-gather --no-label"),
+            ("--journal J uptime", "--journal=J"),
         ] {
-            let all = words(&format!("mrsh {line}"));
-            let found = split(&all[1..], &parse(&all).unwrap());
-            assert_eq!(found.0, words(options), "{line}");
-            let again = parse(&super::line(found.0.into_iter(), &found.1)).unwrap();
-            let command = |matches: &ArgMatches| {
-                matches
-                    .get_raw("command")
-                    .unwrap()
-                    .collect::<Vec<_>>()
-                    .join(std::ffi::OsStr::new(" "))
-            };
-            assert_eq!(command(&again), command(&parse(&all).unwrap()));
+            let typed = matches(line);
+            let mut found = recorded_options(&built_command(), &typed, &OptionSettings::new());
+            let again = parse(command(), &super::line(&found, &raw(&typed, "command"))).unwrap();
+            assert_eq!(raw(&again, "command"), raw(&typed, "command"), "{line}");
+            for arg in built_command()
+                .get_arguments()
+                .filter(|arg| was_typed(&typed, arg))
+            {
+                let id = arg.get_id().as_str();
+                assert_eq!(raw(&again, id), raw(&typed, id), "{line}: {id}");
+            }
+            let mut expected = words(options);
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "{line}");
         }
     }
 }

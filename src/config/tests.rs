@@ -1,3 +1,5 @@
+use std::ffi::OsStr;
+
 use super::*;
 use crate::help::with_help;
 use crate::targets::TransportKind;
@@ -25,7 +27,7 @@ impl Fixture {
         self
     }
 
-    fn load(&self, args: &[&str]) -> Result<Config, ConfigError> {
+    fn load(&self, args: &[&str]) -> Result<Config, SettingsError> {
         let variable = |name: &str| {
             self.variables
                 .iter()
@@ -172,7 +174,7 @@ fn a_file_of_the_config_option_must_exist() {
     let fixture = Fixture::new("jobs = 1", "jobs = 2");
     assert!(matches!(
         fixture.load(&["--config", "/nowhere", "x"]),
-        Err(ConfigError::Read { .. })
+        Err(SettingsError::Read { .. })
     ));
     let system = fixture.dir.path().join("system.toml");
     assert_eq!(
@@ -267,6 +269,64 @@ fn a_typed_option_replaces_settings_that_conflict_with_it() {
     assert!(fixture.load(&["--json", "-N", "true"]).is_err());
     let both = Fixture::new("no-label = true\njson = true", "");
     assert!(both.load(&["true"]).is_err());
+}
+
+#[test]
+fn a_setting_replaces_weaker_settings_that_conflict_with_it() {
+    let fixture = Fixture::new("label = \"x\"\nfail-fast = true", "no-label = true");
+    let cli = fixture.cli(&["true"]);
+    assert!(cli.no_label && cli.label.is_none() && cli.fail_fast);
+    let cli = fixture.cli(&["--max-failures", "3", "true"]);
+    assert!(!cli.fail_fast && cli.max_failures.is_some());
+    let fixture = Fixture::new("no-label = true", "label = \"x\"");
+    assert_eq!(fixture.cli(&["true"]).label.as_deref(), Some("x"));
+    // A switch that is off excludes nothing.
+    let fixture = Fixture::new("json = true", "no-label = false");
+    assert!(fixture.cli(&["true"]).json);
+    // Listing modes exclude each other.
+    let fixture = Fixture::new("list = true", "fold = true");
+    let cli = fixture.cli(&["a"]);
+    assert!(cli.listing.fold && !cli.listing.list);
+    assert!(!fixture.cli(&["--count", "a"]).listing.fold);
+    let both = Fixture::new("list = true\nfold = true", "").error(&["a"]);
+    assert!(
+        both.contains("'--fold' cannot be used with '--list'"),
+        "{both}"
+    );
+}
+
+#[test]
+fn a_setting_counts_only_beside_the_options_that_it_requires() {
+    let fixture = Fixture::new("parents = true\nmode = \"600\"\nseparator = \",\"", "");
+    assert!(fixture.cli(&["true"]).copy.is_empty());
+    let cli = fixture.cli(&["--copy", "a", "--dest", "/b"]);
+    assert_eq!((cli.parents, cli.mode), (true, Some(0o600)));
+    let cli = fixture.cli(&["--list", "a"]);
+    assert_eq!(cli.listing.separator.as_deref(), Some(","));
+    // A typed option still requires others.
+    assert!(Fixture::new("", "").load(&["--parents", "true"]).is_err());
+}
+
+#[test]
+fn a_journal_records_the_settings() {
+    let fixture = Fixture::new("gather = true\nverbose = false", "hosts = [\"a\", \"b\"]")
+        .with("MRSH_JOBS", "3");
+    let cli = fixture.cli(&["--journal", "J", "-N", "ls", "-l"]);
+    let mut options = cli.journal.line.options;
+    options.sort();
+    assert_eq!(
+        options,
+        [
+            "--gather",
+            "--hosts=a",
+            "--hosts=b",
+            "--jobs=3",
+            "--journal=J",
+            "--no-label"
+        ]
+    );
+    assert_eq!(cli.journal.line.command, ["ls", "-l"]);
+    assert_eq!(cli.journal.line.typed, ["--journal", "J", "-N", "ls", "-l"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use openssl::sha::sha256;
 
 use super::shell::FarPrograms;
 use super::snapshot::{Entry, EntryKind, Segment, Snapshot};
+use crate::random::hex;
 
 /// Maximum number of names in one call of a function of the far side. Shells take 128 KiB for one command at least.
 const BATCH_NAMES: usize = 400;
@@ -99,10 +100,6 @@ impl Cksum {
         }
         format!("{} {}", self.digest.finalize(), self.length)
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the mode of a regular file as `ls -l` prints it.

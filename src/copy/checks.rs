@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::blocks;
-use super::host::{Checks, DetailLines, EntryState, HostCopy, Step};
+use super::host::{Checks, CopyStep, DetailLines, EntryState, HostCopy};
 use super::result::message;
 use super::snapshot::EntryKind;
 
@@ -12,7 +12,7 @@ impl HostCopy {
         let directories = self.entries(|kind, _| matches!(kind, EntryKind::Directory));
         let batches = self.batches(&directories);
         self.send_block(self.calls("check", &batches));
-        self.step = Step::Directories(batches.into());
+        self.step = CopyStep::Directories(batches.into());
     }
 
     pub(super) fn on_directories(&mut self, line: &[u8], mut batches: VecDeque<Vec<usize>>) {
@@ -29,7 +29,7 @@ impl HostCopy {
                 batch
                     .iter()
                     .for_each(|&entry| self.states[entry] = EntryState::OtherKind);
-                self.step = Step::Directories(batches);
+                self.step = CopyStep::Directories(batches);
                 return;
             }
             [b'=', ..] => return self.fail(self.not_as(batch[0], "not a directory")),
@@ -43,7 +43,7 @@ impl HostCopy {
                 _ => return self.fail(self.not_as(entry, "not a directory")),
             };
         }
-        self.step = Step::Directories(batches);
+        self.step = CopyStep::Directories(batches);
     }
 
     /// Returns an error about an entry.
@@ -78,7 +78,7 @@ impl HostCopy {
             batches.extend(self.batches(&links));
         }
         self.send_block(self.calls("check", &batches));
-        self.step = Step::Checks(Checks {
+        self.step = CopyStep::Checks(Checks {
             batches: batches.into(),
             details: Vec::new(),
         });
@@ -136,7 +136,7 @@ impl HostCopy {
             }
             _ => return self.fail_unexpected(line),
         }
-        self.step = Step::Checks(checks);
+        self.step = CopyStep::Checks(checks);
     }
 
     fn ask_details(&mut self, batches: &[Vec<usize>]) {
@@ -144,7 +144,7 @@ impl HostCopy {
             return self.after_checks();
         }
         self.send_block(self.calls("detail", batches));
-        self.step = Step::Details(batches.to_vec().into(), DetailLines::default());
+        self.step = CopyStep::Details(batches.to_vec().into(), DetailLines::default());
     }
 
     pub(super) fn on_detail(
@@ -169,7 +169,7 @@ impl HostCopy {
             b"." if most == 0 => return self.after_checks(),
             _ => return self.fail_unexpected(line),
         }
-        self.step = Step::Details(batches, lines);
+        self.step = CopyStep::Details(batches, lines);
     }
 
     fn compare(&mut self, batch: &[usize], lines: &DetailLines) {

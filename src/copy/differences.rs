@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::blocks::push_call;
 use super::diff::{MAX_LENGTH, SentFiles, SentHeader, unified};
-use super::host::{EntryState, HostCopy, Step};
+use super::host::{CopyStep, EntryState, HostCopy};
 use super::snapshot::{EntryKind, Segment};
 use crate::error_text::printable;
 
@@ -54,7 +54,7 @@ impl HostCopy {
             push_call(&snapshot, &format!("show {MAX_LENGTH}"), &batch, &mut block);
         }
         self.send_block(block);
-        self.step = Step::Files(SentFiles::new(&files));
+        self.step = CopyStep::Files(SentFiles::new(&files));
     }
 
     pub(super) fn on_sent_file(&mut self, line: &[u8], mut sent: SentFiles) {
@@ -83,12 +83,12 @@ impl HostCopy {
             }
             None => return self.fail_unexpected(line),
         }
-        self.step = Step::Files(sent);
+        self.step = CopyStep::Files(sent);
     }
 
     /// Takes bytes of a file that the target sends.
     pub(super) fn take_file(&mut self, data: &mut &[u8]) {
-        let Step::Files(sent) = &mut self.step else {
+        let CopyStep::Files(sent) = &mut self.step else {
             return;
         };
         sent.take(data);

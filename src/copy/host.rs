@@ -39,7 +39,7 @@ impl EntryState {
 
 /// The reply that is awaited.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum CopyStep {
     /// The first line of the script.
     Hello,
     Enter,
@@ -89,7 +89,7 @@ pub(super) struct HostCopy {
     pub(super) snapshot: Arc<Snapshot>,
     target: TargetId,
     cut: u32,
-    pub(super) step: Step,
+    pub(super) step: CopyStep,
     pub(super) states: Vec<EntryState>,
     pub(super) programs: FarPrograms,
     pub(super) is_new: bool,
@@ -118,11 +118,11 @@ impl HostDialogue for HostCopy {
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
         while !data.is_empty() {
             match &self.step {
-                Step::Command => {
+                CopyStep::Command => {
                     self.output.extend_from_slice(data);
                     break;
                 }
-                Step::Files(sent) if sent.is_in_file() => {
+                CopyStep::Files(sent) if sent.is_in_file() => {
                     self.take_file(&mut data);
                     continue;
                 }
@@ -131,9 +131,9 @@ impl HostDialogue for HostCopy {
             match self.shell.take_line(&mut data) {
                 Ok(None) => {}
                 // After the end nothing is of interest.
-                _ if matches!(self.step, Step::Ended) => {}
+                _ if matches!(self.step, CopyStep::Ended) => {}
                 Ok(Some(line)) => self.on_line(&line),
-                Err(TooLong) if matches!(self.step, Step::Hello) => {
+                Err(TooLong) if matches!(self.step, CopyStep::Hello) => {
                     if let Hello::TooMuchNoise = self.shell.noise(0) {
                         self.fail("no POSIX shell answered".to_owned());
                     }
@@ -150,7 +150,7 @@ impl HostDialogue for HostCopy {
 
     fn result(&self) -> CopyResult {
         match self.step {
-            Step::Hello => self.shell.without_answer(self.result.clone()),
+            CopyStep::Hello => self.shell.without_answer(self.result.clone()),
             _ => self.result.clone(),
         }
     }
@@ -161,7 +161,7 @@ impl HostCopy {
     pub(super) fn new(shared: Arc<CopyShared>, target: TargetId, cut: u32) -> HostCopy {
         let snapshot = shared.spec.snapshots.of_target(target);
         HostCopy {
-            step: Step::Hello,
+            step: CopyStep::Hello,
             states: vec![EntryState::Unknown; snapshot.entries.len()],
             programs: FarPrograms {
                 checksum: Checksum::Cksum,
@@ -186,7 +186,7 @@ impl HostCopy {
 
     pub(super) fn fail(&mut self, text: String) {
         self.result.error.get_or_insert(text);
-        self.step = Step::Ended;
+        self.step = CopyStep::Ended;
         self.shell.end();
     }
 
@@ -197,7 +197,7 @@ impl HostCopy {
     }
 
     fn on_line(&mut self, line: &[u8]) {
-        if let Step::Hello = self.step {
+        if let CopyStep::Hello = self.step {
             return self.on_hello(line);
         }
         match line {
@@ -215,34 +215,34 @@ impl HostCopy {
             }
             _ => {}
         }
-        match std::mem::replace(&mut self.step, Step::Ended) {
+        match std::mem::replace(&mut self.step, CopyStep::Ended) {
             // The first is handled above. After an error more may follow.
-            Step::Hello | Step::Command | Step::Ended => {}
-            Step::Enter => self.on_enter(line),
-            Step::Directories(batches) => self.on_directories(line, batches),
-            Step::Checks(checks) => self.on_check(line, checks),
-            Step::Details(batches, lines) => self.on_detail(line, batches, lines),
-            Step::Files(sent) => self.on_sent_file(line, sent),
-            Step::Staged if line == b"." => self.send_data(),
-            Step::Ready(mut parts) if line == b"G" => {
+            CopyStep::Hello | CopyStep::Command | CopyStep::Ended => {}
+            CopyStep::Enter => self.on_enter(line),
+            CopyStep::Directories(batches) => self.on_directories(line, batches),
+            CopyStep::Checks(checks) => self.on_check(line, checks),
+            CopyStep::Details(batches, lines) => self.on_detail(line, batches, lines),
+            CopyStep::Files(sent) => self.on_sent_file(line, sent),
+            CopyStep::Staged if line == b"." => self.send_data(),
+            CopyStep::Ready(mut parts) if line == b"G" => {
                 if let Some(part) = parts.pop_front() {
                     self.shell.send(part.segments);
                 }
-                self.step = Step::Received(parts);
+                self.step = CopyStep::Received(parts);
             }
-            Step::Received(parts) if line == b"." => self.send_part(parts),
-            Step::Verifying if line == b"." => self.place(),
-            Step::Committing if line == b"." => {
+            CopyStep::Received(parts) if line == b"." => self.send_part(parts),
+            CopyStep::Verifying if line == b"." => self.place(),
+            CopyStep::Committing if line == b"." => {
                 self.result.partly = false;
                 self.finish();
             }
-            Step::Finishing if line == b"K" => self.step = Step::Command,
-            Step::Staged
-            | Step::Ready(_)
-            | Step::Received(_)
-            | Step::Verifying
-            | Step::Committing
-            | Step::Finishing => self.fail_unexpected(line),
+            CopyStep::Finishing if line == b"K" => self.step = CopyStep::Command,
+            CopyStep::Staged
+            | CopyStep::Ready(_)
+            | CopyStep::Received(_)
+            | CopyStep::Verifying
+            | CopyStep::Committing
+            | CopyStep::Finishing => self.fail_unexpected(line),
         }
     }
 
@@ -268,7 +268,7 @@ impl HostCopy {
                     block.push_str(&format!("\nsweep {}", self.target.0));
                 }
                 self.send_block(block.into_bytes());
-                self.step = Step::Enter;
+                self.step = CopyStep::Enter;
             }
             Hello::Noise => {}
             Hello::TooMuchNoise => self.fail("no POSIX shell answered".to_owned()),
@@ -280,7 +280,7 @@ impl HostCopy {
         match line {
             b"D 0" | b"D 1" => {
                 self.is_new = line == b"D 0";
-                self.step = Step::Enter;
+                self.step = CopyStep::Enter;
             }
             [b'R', b' ', line @ ..] if self.shared.spec.swap && self.old.is_none() => {
                 match OldDirectory::of_line(line) {
@@ -291,7 +291,7 @@ impl HostCopy {
                     Some(old) => self.old = Some(old),
                     None => return self.fail_unexpected(line),
                 }
-                self.step = Step::Enter;
+                self.step = CopyStep::Enter;
             }
             b"." if self.is_new => {
                 self.states.fill(EntryState::Missing);
@@ -360,7 +360,7 @@ impl HostCopy {
             "stage"
         };
         self.send_block(format!("{call} {number}\n").into_bytes());
-        self.step = Step::Staged;
+        self.step = CopyStep::Staged;
     }
 
     fn has_work(&self) -> bool {
@@ -405,14 +405,14 @@ impl HostCopy {
             return self.verify();
         };
         self.send_block(part.block.clone());
-        self.step = Step::Ready(parts);
+        self.step = CopyStep::Ready(parts);
     }
 
     /// Sends the commands that check what has arrived.
     fn verify(&mut self) {
         let block = self.commit().verify();
         self.send_block(block);
-        self.step = Step::Verifying;
+        self.step = CopyStep::Verifying;
     }
 
     /// Sends the commands that move what has arrived into place.
@@ -421,7 +421,7 @@ impl HostCopy {
         // From here on the destination changes, even if the connection ends before the target can say so.
         self.result.partly = true;
         self.send_block(block);
-        self.step = Step::Committing;
+        self.step = CopyStep::Committing;
     }
 
     fn commit(&self) -> Commit<'_> {
@@ -449,7 +449,7 @@ impl HostCopy {
             && (self.result.copied.changed || !spec.only_changed);
         if !runs {
             self.send_block(b"exit 0\n".to_vec());
-            self.step = Step::Ended;
+            self.step = CopyStep::Ended;
             return;
         }
         let stderr: &[u8] = match spec.stderr {
@@ -470,7 +470,7 @@ impl HostCopy {
         }
         block.push(b'\n');
         self.send_block(block);
-        self.step = Step::Finishing;
+        self.step = CopyStep::Finishing;
     }
 
     pub(super) fn fail_unexpected(&mut self, line: &[u8]) {

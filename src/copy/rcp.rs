@@ -35,7 +35,7 @@ pub(super) fn command(program: &str, spec: &CopySpec) -> Vec<u8> {
 
 /// The answer that is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum RcpStep {
     /// To nothing: the far side speaks first.
     Start,
     /// To the line with times. The line about the entry follows.
@@ -65,7 +65,7 @@ enum Line {
 pub(super) struct RcpCopy {
     snapshot: Arc<Snapshot>,
     queue: SendQueue,
-    step: Step,
+    step: RcpStep,
     /// Index of the next entry.
     next: usize,
     /// Indexes of the directories in which the far side is.
@@ -90,20 +90,20 @@ impl HostDialogue for RcpCopy {
     fn receive(&mut self, data: &[u8]) -> Vec<u8> {
         for &byte in data {
             match self.step {
-                Step::Ended => break,
-                Step::Error if byte == b'\n' => {
+                RcpStep::Ended => break,
+                RcpStep::Error if byte == b'\n' => {
                     let text = message(&self.text);
                     self.fail(text);
                 }
-                Step::Error if self.text.len() < MAX_TEXT => self.text.push(byte),
-                Step::Error => {}
+                RcpStep::Error if self.text.len() < MAX_TEXT => self.text.push(byte),
+                RcpStep::Error => {}
                 _ => match byte {
                     0 => self.go_on(),
-                    1 | 2 => self.step = Step::Error,
+                    1 | 2 => self.step = RcpStep::Error,
                     // A text of the shell or of a start-up file, or an error of an old rcp.
                     _ => {
                         self.text.push(byte);
-                        self.step = Step::Error;
+                        self.step = RcpStep::Error;
                     }
                 },
             }
@@ -130,7 +130,7 @@ impl RcpCopy {
             progress: shared.progress.begin(),
             snapshot: shared.spec.snapshots.of_target(target),
             queue: SendQueue::default(),
-            step: Step::Start,
+            step: RcpStep::Start,
             next: 0,
             directories: Vec::new(),
             text: Vec::new(),
@@ -150,24 +150,24 @@ impl RcpCopy {
 
     fn fail(&mut self, text: String) {
         self.result.error = Some(text);
-        self.step = Step::Ended;
+        self.step = RcpStep::Ended;
         self.queue.end_now();
     }
 
     /// Sends what follows a success.
     fn go_on(&mut self) {
         match self.step {
-            Step::Times(line) => self.send_line(line),
-            Step::Line(Line::File(index)) => self.send_content(index),
-            Step::Line(Line::Enter(index)) => {
+            RcpStep::Times(line) => self.send_line(line),
+            RcpStep::Line(Line::File(index)) => self.send_content(index),
+            RcpStep::Line(Line::Enter(index)) => {
                 self.directories.push(index);
                 self.next_line();
             }
-            Step::Line(Line::Leave) => {
+            RcpStep::Line(Line::Leave) => {
                 self.directories.pop();
                 self.next_line();
             }
-            Step::Start => {
+            RcpStep::Start => {
                 let snapshot = Arc::clone(&self.snapshot);
                 let all = 0..snapshot.entries.len();
                 let contents = all.filter_map(|index| snapshot.content_of(index));
@@ -175,8 +175,8 @@ impl RcpCopy {
                 self.progress.compared(total);
                 self.next_line();
             }
-            Step::Content => self.next_line(),
-            Step::Error | Step::Ended => {}
+            RcpStep::Content => self.next_line(),
+            RcpStep::Error | RcpStep::Ended => {}
         }
     }
 
@@ -237,7 +237,7 @@ impl RcpCopy {
         };
         let time = self.snapshot.entries[index].mtime.max(0);
         self.queue_bytes(format!("T{time} 0 {time} 0\n").into_bytes());
-        self.step = Step::Times(line);
+        self.step = RcpStep::Times(line);
     }
 
     fn send_line(&mut self, line: Line) {
@@ -262,7 +262,7 @@ impl RcpCopy {
         // The far side writes to the place of the old file as soon as it knows its name.
         self.result.partly = true;
         self.queue_bytes(bytes);
-        self.step = Step::Line(line);
+        self.step = RcpStep::Line(line);
     }
 
     /// Sends the content of a file. Its length is that of the snapshot, so the far side always knows where it ends.
@@ -275,7 +275,7 @@ impl RcpCopy {
             self.queue.push(segment);
         }
         self.queue_bytes(vec![0]);
-        self.step = Step::Content;
+        self.step = RcpStep::Content;
     }
 
     fn queue_bytes(&mut self, bytes: Vec<u8>) {
@@ -286,7 +286,7 @@ impl RcpCopy {
         self.result.done = true;
         self.result.copied.changed = true;
         self.result.partly = false;
-        self.step = Step::Ended;
+        self.step = RcpStep::Ended;
         self.queue.end();
     }
 }

@@ -57,7 +57,7 @@ impl Phase {
             Phase::HostKey => "checking the host key",
             Phase::Auth => "authenticating",
             Phase::Login => "logging in",
-            Phase::CallBack => "waiting for its connection back for stderr",
+            Phase::CallBack => "waiting for the daemon's call-back for stderr",
             Phase::Start => "waiting for the daemon to start the command",
             Phase::Become => "becoming the other user",
             Phase::Run => "the command was running",

@@ -12,7 +12,7 @@ const NO_DEFAULT: [&str; 4] = ["none", "off", "all", "no limit"];
 pub(super) fn append(markdown: &str, roff: &mut Roff) {
     let start = markdown.find("\n## ").unwrap_or(0);
     let parser = Parser::new_ext(&markdown[start..], Options::ENABLE_TABLES);
-    let mut page = Page {
+    let mut page = ManualPage {
         roff,
         text: Vec::new(),
         style: Style::Roman,
@@ -32,7 +32,7 @@ enum Style {
 }
 
 /// The page so far, and the block that is being read.
-struct Page<'a> {
+struct ManualPage<'a> {
     roff: &'a mut Roff,
     /// Text of the block.
     text: Vec<Inline>,
@@ -42,7 +42,7 @@ struct Page<'a> {
     is_in_list: bool,
 }
 
-impl Page<'_> {
+impl ManualPage<'_> {
     fn take(&mut self, event: Event<'_>) {
         match event {
             Event::Start(tag) => self.start(&tag),

@@ -18,7 +18,7 @@ mod writer;
 pub use file::{JournalFault, JournalFile};
 pub use record::{
     Header, RecordedEndpoint, RecordedInput, RecordedPlan, RecordedScript, RecordedTarget,
-    SessionRecord, Word,
+    RecordedWord, SessionRecord,
 };
 pub use state::{JournalState, Progress, ReadFault};
 pub use writer::{Journal, JournalWriter, NotRecorded};

@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::event::FinishedRecord;
+use crate::random::hex;
 use crate::targets::{InventoryValue, InventoryVariables, Network, Target, Variable};
 
 /// Start of every line: the version of the format.
@@ -20,7 +21,7 @@ pub(super) const START: &str = "{\"v\":1,";
 // Strings of JSON are Unicode (RFC 8259, section 8), and words need not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Word {
+pub enum RecordedWord {
     /// UTF-8.
     Text(String),
     /// Other bytes.
@@ -30,13 +31,13 @@ pub enum Word {
     },
 }
 
-impl Word {
+impl RecordedWord {
     /// Makes a word of these bytes.
     #[must_use]
-    pub fn new(word: &OsStr) -> Word {
+    pub fn new(word: &OsStr) -> RecordedWord {
         match word.to_str() {
-            Some(text) => Word::Text(text.to_owned()),
-            None => Word::Bytes {
+            Some(text) => RecordedWord::Text(text.to_owned()),
+            None => RecordedWord::Bytes {
                 base64: BASE64_STANDARD.encode(word.as_bytes()),
             },
         }
@@ -46,8 +47,8 @@ impl Word {
     #[must_use]
     pub fn to_os_string(&self) -> Option<OsString> {
         match self {
-            Word::Text(text) => Some(text.into()),
-            Word::Bytes { base64 } => {
+            RecordedWord::Text(text) => Some(text.into()),
+            RecordedWord::Bytes { base64 } => {
                 let bytes = BASE64_STANDARD.decode(base64).ok()?;
                 Some(OsString::from_vec(bytes))
             }
@@ -82,7 +83,7 @@ pub struct SessionRecord {
     /// Name of the machine.
     pub machine: String,
     /// The command line as it was typed.
-    pub line: Vec<Word>,
+    pub line: Vec<RecordedWord>,
     /// Number of targets that the session was to run.
     pub targets: u32,
 }
@@ -90,7 +91,7 @@ pub struct SessionRecord {
 impl SessionRecord {
     /// Makes the record of this process.
     #[must_use]
-    pub fn of_this_process(line: Vec<Word>, targets: usize) -> SessionRecord {
+    pub fn of_this_process(line: Vec<RecordedWord>, targets: usize) -> SessionRecord {
         // A clock before 1970 gives 0 instead of an error.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         SessionRecord {
@@ -113,11 +114,11 @@ pub struct RecordedPlan {
     /// The local user.
     pub user: String,
     /// The working directory.
-    pub directory: Word,
+    pub directory: RecordedWord,
     /// The options, with the settings of configuration files and the environment.
-    pub options: Vec<Word>,
+    pub options: Vec<RecordedWord>,
     /// The words of the command.
-    pub command: Vec<Word>,
+    pub command: Vec<RecordedWord>,
     /// The script, if the commands run one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<RecordedScript>,
@@ -134,13 +135,8 @@ impl RecordedPlan {
     pub fn digest(&self) -> String {
         // Strings and numbers always have a form in JSON.
         let text = serde_json::to_vec(self).unwrap_or_default();
-        hexadecimal(&openssl::sha::sha256(&text))
+        hex(&openssl::sha::sha256(&text))
     }
-}
-
-/// Returns bytes as hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The content of a script, as far as it can be compared.
@@ -158,7 +154,7 @@ impl RecordedScript {
     pub fn new(content: &[u8]) -> RecordedScript {
         RecordedScript {
             length: content.len() as u64,
-            sha256: hexadecimal(&openssl::sha::sha256(content)),
+            sha256: hex(&openssl::sha::sha256(content)),
         }
     }
 }

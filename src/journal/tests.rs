@@ -61,9 +61,9 @@ fn header(targets: &[Target]) -> Vec<u8> {
     let plan = RecordedPlan {
         script: None,
         user: "root".to_owned(),
-        directory: Word::new("/".as_ref()),
-        options: vec![Word::new("-v".as_ref())],
-        command: vec![Word::new("uptime".as_ref())],
+        directory: RecordedWord::new("/".as_ref()),
+        options: vec![RecordedWord::new("-v".as_ref())],
+        command: vec![RecordedWord::new("uptime".as_ref())],
         input: None,
         targets: targets.iter().map(recorded).collect(),
     };
@@ -134,9 +134,9 @@ fn a_target_is_read_as_it_was_written() {
     let state = JournalState::read(&header(&targets)[..]).unwrap();
     assert_eq!(state.targets, targets);
     let word = std::ffi::OsStr::new("x");
-    assert_eq!(Word::new(word).to_os_string().unwrap(), word);
+    assert_eq!(RecordedWord::new(word).to_os_string().unwrap(), word);
     let bytes = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
-    assert_eq!(Word::new(bytes).to_os_string().unwrap(), bytes);
+    assert_eq!(RecordedWord::new(bytes).to_os_string().unwrap(), bytes);
 }
 
 #[test]

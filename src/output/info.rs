@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::label::target_label;
 use crate::policy::Policy;
 use crate::targets::{Placeholder, Target, TargetId, TransportKind};
 
@@ -99,10 +100,7 @@ impl RunInfo {
     /// Returns the label of a target.
     #[must_use]
     pub fn label(&self, target: TargetId) -> &str {
-        self.targets
-            .get(target.index())
-            // Events name targets by number. A wrong number must not end the report.
-            .map_or("?", |target| &target.label)
+        target_label(&self.targets, target.index())
     }
 
     /// Returns the value of a placeholder for the target with this index.

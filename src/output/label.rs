@@ -7,11 +7,16 @@ use std::str::FromStr;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::targets::fold;
-use crate::targets::{Diagnostic, Origin, Pattern, PatternPart, Placeholder};
+use crate::targets::{Diagnostic, Origin, Pattern, PatternPart, Placeholder, Target, fold};
 
 /// The option of the format, for errors.
 const OPTION: &str = "--label";
+
+/// Returns the label of the target with this index.
+pub(super) fn target_label(targets: &[Target], index: usize) -> &str {
+    // Events name targets by number. A wrong number must not end the report.
+    targets.get(index).map_or("?", |target| &target.label)
+}
 
 /// A parsed `--label`.
 #[derive(Clone, Debug, PartialEq, Eq)]

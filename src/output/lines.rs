@@ -11,6 +11,7 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::color::{Colors, Frame, Palette};
+use super::label::target_label;
 use super::unfinished_line::{UnfinishedLine, print_line};
 use super::{Console, LabelFormat, Reporter, RunInfo};
 use crate::event::{Chunk, Stream};
@@ -160,9 +161,9 @@ impl Lines {
             // A host that never ends its line must not stop the others by filling the disk.
             let length = tail.length();
             tail.print(b"", self.frame(target, stream), stream, console)?;
-            let name = self.label_text(target);
+            let name = target_label(&self.targets, target.index());
             let note = format!(
-                "mrsh: {name}: a line was cut after {length} bytes, there is no room to keep it: {error}"
+                "mrsh: {name}: a line was cut after {length} bytes, because the rest cannot be kept: {error}"
             );
             return console.line(Stream::Stderr, &[note.as_bytes()]);
         }
@@ -178,14 +179,8 @@ impl Lines {
         } else if self.format.is_some() {
             paint.prefix(&self.prefix)
         } else {
-            paint.label(self.label_text(target).as_bytes())
+            paint.label(target_label(&self.targets, target.index()).as_bytes())
         }
-    }
-
-    fn label_text(&self, target: TargetId) -> &str {
-        self.targets
-            .get(target.index())
-            .map_or("?", |target| &target.label)
     }
 }
 

@@ -70,7 +70,7 @@ use json::Json;
 use lines::Lines;
 use only_failed::OnlyFailed;
 use pdsh::PdshMessages;
-use progress::Progress;
+use progress::ProgressReporter;
 use stats::Stats;
 use summary::Summary;
 use wait::Received;
@@ -222,7 +222,7 @@ fn reporters(
     }
     if spec.progress {
         // This reporter is the first, so that the bar is removed before the others write their last lines.
-        let progress = Progress::new(info, progress::terminal_width);
+        let progress = ProgressReporter::new(info, progress::terminal_width);
         reporters.push(Box::new(progress.with_copies(copied)));
     }
     if spec.json {

@@ -187,15 +187,17 @@ impl PathWalk {
         while let Some(part) = self.ahead.pop_front() {
             let found = self.look(&part)?;
             match found {
-                PathPart::Link(target) => self.follow(&part, target)?,
-                PathPart::Other | PathPart::KernelLink if self.ahead.is_empty() => {
+                PathPartKind::Link(target) => self.follow(&part, target)?,
+                PathPartKind::Other | PathPartKind::KernelLink if self.ahead.is_empty() => {
                     return Ok(OutputPath {
                         directory: self.at,
                         name: part,
-                        is_kernel_link: matches!(found, PathPart::KernelLink),
+                        is_kernel_link: matches!(found, PathPartKind::KernelLink),
                     });
                 }
-                PathPart::Other | PathPart::KernelLink => self.enter(&part, found, false)?,
+                PathPartKind::Other | PathPartKind::KernelLink => {
+                    self.enter(&part, found, false)?
+                }
             }
         }
         Err(Errno::ISDIR.into())
@@ -204,7 +206,7 @@ impl PathWalk {
     fn directory(mut self) -> io::Result<OwnedFd> {
         while let Some(part) = self.ahead.pop_front() {
             match self.look(&part)? {
-                PathPart::Link(target) => self.follow(&part, target)?,
+                PathPartKind::Link(target) => self.follow(&part, target)?,
                 found => self.enter(&part, found, true)?,
             }
         }
@@ -212,18 +214,18 @@ impl PathWalk {
     }
 
     /// Returns the kind of the next part of the path.
-    fn look(&self, part: &OsStr) -> io::Result<PathPart> {
+    fn look(&self, part: &OsStr) -> io::Result<PathPartKind> {
         if part == "/" {
-            return Ok(PathPart::Other);
+            return Ok(PathPartKind::Other);
         }
         match readlinkat(&self.at, part, Vec::new()) {
             // Links in /proc lead to open files, which their text may not name.
-            Ok(_) if fstatfs(&self.at)?.f_type == PROC_SUPER_MAGIC => Ok(PathPart::KernelLink),
-            Ok(target) => Ok(PathPart::Link(
+            Ok(_) if fstatfs(&self.at)?.f_type == PROC_SUPER_MAGIC => Ok(PathPartKind::KernelLink),
+            Ok(target) => Ok(PathPartKind::Link(
                 OsString::from_vec(target.into_bytes()).into(),
             )),
             // The path is no link, or it does not exist.
-            Err(Errno::INVAL | Errno::NOENT) => Ok(PathPart::Other),
+            Err(Errno::INVAL | Errno::NOENT) => Ok(PathPartKind::Other),
             Err(error) => Err(error.into()),
         }
     }
@@ -246,11 +248,11 @@ impl PathWalk {
         Ok(())
     }
 
-    fn enter(&mut self, part: &OsStr, found: PathPart, make: bool) -> io::Result<()> {
+    fn enter(&mut self, part: &OsStr, found: PathPartKind, make: bool) -> io::Result<()> {
         // `look` has decided about links. One that has appeared since is not followed.
         let follow = match found {
-            PathPart::KernelLink => OFlags::empty(),
-            PathPart::Other | PathPart::Link(_) => OFlags::NOFOLLOW,
+            PathPartKind::KernelLink => OFlags::empty(),
+            PathPartKind::Other | PathPartKind::Link(_) => OFlags::NOFOLLOW,
         };
         let enter = || openat(&self.at, part, DIRECTORY | follow, Mode::empty());
         self.at = match enter() {
@@ -270,7 +272,7 @@ impl PathWalk {
 }
 
 /// The kind of a part of a path.
-enum PathPart {
+enum PathPartKind {
     /// A symbolic link with its target.
     Link(PathBuf),
     /// A magic link in /proc, which no user can create.

@@ -49,7 +49,7 @@ const NARROW_COPY_TEMPLATE: &str = "{wide_msg}";
 
 /// The reporter of the progress bar.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ProgressReporter {
     info: Arc<RunInfo>,
     wave_ends: Option<Vec<usize>>,
     width: fn() -> u16,
@@ -81,7 +81,7 @@ struct Drawing {
     line: String,
 }
 
-impl Progress {
+impl ProgressReporter {
     /// Creates the reporter. `width` returns the width of the terminal, which may change.
     pub(super) fn new(info: &Arc<RunInfo>, width: fn() -> u16) -> Self {
         let canvas = BarCanvas::default();
@@ -89,7 +89,7 @@ impl Progress {
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), 255);
         let bar = ProgressBar::with_draw_target(Some(info.targets.len() as u64), target);
         bar.set_style(style(TEMPLATE));
-        Progress {
+        ProgressReporter {
             info: Arc::clone(info),
             wave_ends: info.wave_ends(),
             width,
@@ -243,7 +243,7 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-impl Reporter for Progress {
+impl Reporter for ProgressReporter {
     fn event(&mut self, event: &Event, _: &mut Console) -> io::Result<()> {
         match event {
             Event::RunStarted { .. } => self.begun = Instant::now(),
@@ -358,9 +358,12 @@ mod tests {
         err: true,
     };
 
-    fn progress(hosts: usize, width: fn() -> u16) -> (Progress, Vec<String>) {
+    fn progress(hosts: usize, width: fn() -> u16) -> (ProgressReporter, Vec<String>) {
         let names: Vec<String> = (0..hosts).map(|n| format!("n{n}")).collect();
-        (Progress::new(&Arc::new(run_info(&names)), width), names)
+        (
+            ProgressReporter::new(&Arc::new(run_info(&names)), width),
+            names,
+        )
     }
 
     #[test]
@@ -400,7 +403,7 @@ mod tests {
     fn the_bar_has_no_rate_in_a_pause() {
         let mut info = run_info(&["n0", "n1"]);
         info.policy.batch = vec!["1".parse().unwrap()];
-        let mut progress = Progress::new(&Arc::new(info), || 100);
+        let mut progress = ProgressReporter::new(&Arc::new(info), || 100);
         let mut console = Recorder::default().console(BOTH);
         let now = Instant::now();
         let events = [
@@ -460,7 +463,7 @@ mod tests {
     fn the_bar_has_the_wave() {
         let mut info = run_info(&["a", "b", "c", "d", "e", "f", "g"]);
         info.policy.batch = ["1", "2", "4"].map(|size| size.parse().unwrap()).into();
-        let mut progress = Progress::new(&Arc::new(info), || 100);
+        let mut progress = ProgressReporter::new(&Arc::new(info), || 100);
         let mut console = Recorder::default().console(BOTH);
         let mut shown = Vec::new();
         for n in 0..4 {

@@ -20,11 +20,11 @@ use crate::random;
 #[derive(Debug)]
 pub(super) struct ReplacedFile {
     path: PathBuf,
-    to: Destination,
+    to: OpenedDestination,
 }
 
 #[derive(Debug)]
-enum Destination {
+enum OpenedDestination {
     /// A temporary file that replaces the file when it is complete.
     Replace(TemporaryFile),
     /// A device or a pipe, which cannot be replaced.
@@ -45,7 +45,7 @@ impl ReplacedFile {
     /// # Errors
     /// The file cannot be made; the message names it.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let to = output_path::find(path).and_then(Destination::open);
+        let to = output_path::find(path).and_then(OpenedDestination::open);
         Ok(ReplacedFile {
             path: path.to_owned(),
             to: to.map_err(|error| failed("make", path, &error))?,
@@ -61,25 +61,25 @@ impl ReplacedFile {
         text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut to = BufWriter::new(match &self.to {
-            Destination::Replace(beside) => &beside.file,
-            Destination::Direct(file) => file,
+            OpenedDestination::Replace(beside) => &beside.file,
+            OpenedDestination::Direct(file) => file,
         });
         let written = text(&mut to).and_then(|()| to.flush());
         drop(to);
         let written = written.and_then(|()| match self.to {
-            Destination::Replace(beside) => beside.put_in_place(),
-            Destination::Direct(_) => Ok(()),
+            OpenedDestination::Replace(beside) => beside.put_in_place(),
+            OpenedDestination::Direct(_) => Ok(()),
         });
         written.map_err(|error| failed("write to", &self.path, &error))
     }
 }
 
-impl Destination {
-    fn open(place: OutputPath) -> io::Result<Destination> {
+impl OpenedDestination {
+    fn open(place: OutputPath) -> io::Result<OpenedDestination> {
         let there = place.stat()?;
         if let Some(there) = &there {
             if !output_path::is_regular(there) {
-                return place.open(OFlags::WRONLY).map(Destination::Direct);
+                return place.open(OFlags::WRONLY).map(OpenedDestination::Direct);
             }
             // A sticky bit on the directory would forbid the rename at the end of the run.
             if output_path::is_kept_by_sticky_bit(&fstat(&place.directory)?, there) {
@@ -104,7 +104,7 @@ impl Destination {
             // Keep the permissions: a list may be readable only by its owner.
             fchmod(&beside.file, Mode::from_raw_mode(there.st_mode & 0o777))?;
         }
-        Ok(Destination::Replace(beside))
+        Ok(OpenedDestination::Replace(beside))
     }
 }
 

@@ -155,7 +155,7 @@ impl Stats {
             ));
         }
         lines.push(format!(
-            "{} connections, from {} different source ports; {} were reset from here{}",
+            "{} connections, from {} different source ports; mrsh reset {}{}",
             self.attempts,
             self.ports.len(),
             self.resets,
@@ -279,7 +279,7 @@ mod tests {
         connect: 1 % of the hosts' time, 2.50 ms on average, 5.00 ms at most (fay)
         queued locally: 0 % of the hosts' time, 0.83 ms on average, 1.00 ms at most (eve)
         port wait: 0 % of the hosts' time, 4.00 ms on average, 4.00 ms at most (fay)
-        6 connections, from 1 different source ports; 1 were reset from here, 1 left in TIME_WAIT
+        6 connections, from 1 different source ports; mrsh reset 1, 1 left in TIME_WAIT
         ");
     }
 

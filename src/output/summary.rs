@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::label::target_label;
 use super::terminal::harmless_line;
 use super::{Console, Reporter};
 use crate::error_text::{plain, without_numbers};
@@ -264,9 +265,7 @@ impl Summary {
     }
 
     fn label(&self, target: TargetId) -> &str {
-        self.targets
-            .get(target.index())
-            .map_or("?", |target| &target.label)
+        target_label(&self.targets, target.index())
     }
 }
 

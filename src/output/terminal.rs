@@ -33,8 +33,8 @@ pub(super) fn shown_line(line: &[u8], colors: bool, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends the next part of a host's line to `to`, harmless except for its `colors`, and returns the number of bytes
-/// used. The other bytes, fewer than [`MAX_COLOR`], depend on the next part.
+/// Appends the next part of a host's line to `to`, with control characters replaced, and returns the number of bytes
+/// used. If `colors` is true, colours stay. The other bytes, fewer than [`MAX_COLOR`], depend on the next part.
 pub(super) fn shown_part(part: &[u8], colors: bool, to: &mut Vec<u8>) -> usize {
     let held = match part.iter().rposition(|&byte| byte == b'\x1b') {
         // A sequence that may continue in the next part cannot be judged yet.
@@ -76,7 +76,7 @@ fn is_parameter(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b';' || byte == b':'
 }
 
-/// Appends text of a host, harmless except for its `colors`.
+/// Appends text of a host with control characters replaced. If `colors` is true, colours stay.
 fn shown(text: &[u8], colors: bool, to: &mut Vec<u8>) {
     if !colors {
         return harmless(text, to);

@@ -7,7 +7,7 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 
 use crate::cli::Cli;
-use crate::config::ConfigError;
+use crate::config::SettingsError;
 use crate::error::Error;
 use crate::exit::ExitStatus;
 
@@ -23,7 +23,7 @@ mod python;
 #[derive(Clone, Copy, Debug)]
 pub enum Personality {
     /// A program that runs a command: its command line becomes that of mrsh.
-    Run(fn(&[OsString]) -> Result<Cli, ConfigError>),
+    Run(fn(&[OsString]) -> Result<Cli, SettingsError>),
     /// A program with its own plan, messages and exit status.
     Program(fn(&[OsString]) -> Result<ExitStatus, Error>),
     /// A program that reads and writes text, and contacts no host.

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, StderrArg, at_least_one, time};
-use crate::config::ConfigError;
+use crate::config::SettingsError;
 use crate::run::signal::SignalKeys;
 use crate::targets::TransportKind;
 
@@ -55,7 +55,7 @@ struct Args {
 ///
 /// # Errors
 /// The command line is wrong.
-pub(super) fn cli(args: &[OsString]) -> Result<Cli, ConfigError> {
+pub(super) fn cli(args: &[OsString]) -> Result<Cli, SettingsError> {
     let Args {
         connections,
         timeout,
@@ -86,7 +86,7 @@ pub(super) fn cli(args: &[OsString]) -> Result<Cli, ConfigError> {
 }
 
 /// Checks the words that follow the command.
-fn host_names(words: Vec<OsString>) -> Result<Vec<String>, ConfigError> {
+fn host_names(words: Vec<OsString>) -> Result<Vec<String>, SettingsError> {
     let error = |kind, message| Box::new(Args::command().error(kind, message));
     if words.is_empty() {
         let message = "no hosts: name them after the command, or in a file with -l FILE";
@@ -100,7 +100,7 @@ fn host_names(words: Vec<OsString>) -> Result<Vec<String>, ConfigError> {
 mod tests {
     use super::*;
 
-    fn parse(args: &[&str]) -> Result<Cli, ConfigError> {
+    fn parse(args: &[&str]) -> Result<Cli, SettingsError> {
         let args = [&[NAME], args].concat();
         cli(&args.iter().map(OsString::from).collect::<Vec<_>>())
     }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::event::RunStats;
 use crate::journal::{
     JournalFile, JournalState, Progress, RecordedEndpoint, RecordedPlan, RecordedScript,
-    RecordedTarget, Word,
+    RecordedTarget, RecordedWord,
 };
 use crate::output::{Endpoint, RunInfo};
 use crate::targets::Target;
@@ -24,7 +24,7 @@ pub enum JournalPlan {
         /// The first line, without standard input.
         recorded: Box<RecordedPlan>,
         /// The command line as it was typed.
-        line: Vec<Word>,
+        line: Vec<RecordedWord>,
     },
     /// Another session of a known one.
     Resumed(Box<ResumedRun>),
@@ -42,7 +42,7 @@ pub struct ResumedRun {
     /// Numbers of the targets to run, in the list of the journal.
     pub numbers: Arc<[u32]>,
     /// The command line as it was typed.
-    pub line: Vec<Word>,
+    pub line: Vec<RecordedWord>,
 }
 
 impl ResumedRun {
@@ -52,7 +52,7 @@ impl ResumedRun {
         path: PathBuf,
         (file, state): (JournalFile, JournalState),
         failed: bool,
-        line: Vec<Word>,
+        line: Vec<RecordedWord>,
     ) -> ResumedRun {
         let is_chosen = |progress| match progress {
             Progress::NotStarted => true,
@@ -147,7 +147,7 @@ pub(super) fn decide(
     resumed: Option<ResumedRun>,
 ) -> Result<Option<JournalPlan>, Error> {
     let here = env::current_dir().map_err(Error::system("find the working directory"))?;
-    let here = Word::new(here.as_os_str());
+    let here = RecordedWord::new(here.as_os_str());
     let user = super::caller();
     if let Some(run) = resumed {
         let plan = &run.state.header.plan;
@@ -177,7 +177,8 @@ pub(super) fn decide(
         options,
         command,
     } = &cli.journal.line;
-    let words = |words: &[std::ffi::OsString]| words.iter().map(|word| Word::new(word)).collect();
+    let words =
+        |words: &[std::ffi::OsString]| words.iter().map(|word| RecordedWord::new(word)).collect();
     let targets = info.targets.iter().enumerate();
     Ok(Some(JournalPlan::New {
         path: path.clone(),

@@ -12,12 +12,13 @@ use rustix::fs::{FileType, SeekFrom, fstat, seek};
 use crate::error::Error;
 use crate::event::{Notice, RunStats};
 use crate::journal::{
-    Header, JournalFault, JournalFile, JournalWriter, RecordedInput, RecordedPlan, SessionRecord,
-    Word,
+    Header, JournalFault, JournalFile, JournalWriter, RecordedInput, RecordedPlan, RecordedWord,
+    SessionRecord,
 };
 use crate::messages::print_message_without_wait;
 use crate::output;
 use crate::plan::{JournalPlan, ResumedRun};
+use crate::random;
 use crate::resume;
 use crate::targets::Target;
 
@@ -27,7 +28,7 @@ pub(super) enum OpenJournal {
         path: PathBuf,
         file: JournalFile,
         recorded: Box<RecordedPlan>,
-        line: Vec<Word>,
+        line: Vec<RecordedWord>,
     },
     Resumed(Box<ResumedRun>),
 }
@@ -215,10 +216,6 @@ fn recorded_input() -> io::Result<RecordedInput> {
             }
         }
     }
-    let sha256 = hash
-        .finish()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sha256 = random::hex(&hash.finish());
     Ok(RecordedInput::File { length, sha256 })
 }

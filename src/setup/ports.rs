@@ -55,7 +55,7 @@ pub(super) fn pool(
         // No failure: the pool learns from the ports that it tries, which takes longer.
         Err(error) => notices.push(Notice {
             verbose: true,
-            text: format!("the kernel's sockets are not known at the start: {error}"),
+            text: format!("cannot read the sockets of the kernel: {error}"),
         }),
     }
     Ok(pool)

@@ -15,7 +15,7 @@ use nodeset::{GroupSource, HostFiles};
 use super::error::{Diagnostic, Origin, TargetError};
 use super::hosts_file::{self, HostsFileLine, LineError};
 use super::inventory::{self, Inventory};
-use super::{HostList, Limits, NO_TARGET_FAILED, Options, Resolver, Warnings};
+use super::{HostList, HostResolver, Limits, NO_TARGET_FAILED, Options, Warnings};
 
 /// Maximum length of a line in bytes, enough for a million names. A file with a longer line is no hosts file.
 const MAX_LINE: u64 = 1 << 24;
@@ -141,7 +141,7 @@ impl<'a> FileReader<'a> {
         mut reader: impl BufRead,
         sink: Sink<'_>,
     ) -> Result<bool, TargetError> {
-        let resolver = Resolver::new(self.limits.max_targets, self.groups, self);
+        let resolver = HostResolver::new(self.limits.max_targets, self.groups, self);
         let shared: Arc<str> = name.into();
         let mut bytes = Vec::new();
         let mut no_target_failed = false;

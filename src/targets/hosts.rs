@@ -1,6 +1,6 @@
 //! Host lists: node lists whose names have users, ports, transports and variables of inventories.
 //!
-//! Built from expressions by a [`Resolver`] and by the readers of hosts files and inventories, walked by
+//! Built from expressions by a [`HostResolver`] and by the readers of hosts files and inventories, walked by
 //! [`TargetListBuilder`](super::TargetListBuilder). The syntax of one word is in [`word`].
 
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::{Network, TransportKind, Variable, word};
 pub type HostList = nodeset::NodeList<Options>;
 
 /// An evaluator of expressions, whose hosts have options.
-pub type Resolver<'a> = nodeset::Resolver<'a, Options>;
+pub type HostResolver<'a> = nodeset::Resolver<'a, Options>;
 
 /// The definition of a group, whose hosts have options.
-pub type Definition = nodeset::Definition<Options>;
+pub type GroupDefinition = nodeset::Definition<Options>;
 
 /// Data of a host, or of all hosts of a list that do not have their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use nodeset::{Node, NodeSetError};
 
 use super::suggest::nearest;
 use super::{
-    HostList, Network, NotANetwork, Options, Resolver, Says, TransportKind, Variable, help,
+    HostList, HostResolver, Network, NotANetwork, Options, Says, TransportKind, Variable, help,
 };
 
 /// A fault of a line, with its place and advice.
@@ -61,7 +61,7 @@ fn error<T>(span: Range<usize>, message: impl Into<String>, help: &str) -> Resul
 /// Parses a line without its newline.
 pub(super) fn parse_line<'a>(
     text: &'a str,
-    resolver: &Resolver<'_>,
+    resolver: &HostResolver<'_>,
 ) -> Result<HostsFileLine<'a>, LineError> {
     // Most lines of long files are one name, and this is faster than the parser.
     if let Some(hosts) = HostList::of_plain_name(text) {

@@ -15,7 +15,9 @@ use super::error::{Diagnostic, Origin, TargetError};
 use super::files::{self, FileReader};
 use super::gather::Gathered;
 use super::inventory::Inventory;
-use super::{Host, HostList, Limits, Options, Resolver, Selection, Target, Warnings, plain_set};
+use super::{
+    Host, HostList, HostResolver, Limits, Options, Selection, Target, Warnings, plain_set,
+};
 
 /// The targets of a run in the order in which they were named. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +115,7 @@ impl<'a> TargetListBuilder<'a> {
     /// (`mgmt&&!login`). `source:name` also names the source.
     pub fn add_group(&mut self, name: &str, origin: Origin) -> Result<(), TargetError> {
         let files = FileReader::new(self.limits, self.groups, &self.warnings);
-        let resolver = Resolver::new(self.limits.max_targets, self.groups, &files);
+        let resolver = HostResolver::new(self.limits.max_targets, self.groups, &files);
         let (source, group) = match name.split_once(':') {
             Some((source, group)) => (Some(source), group),
             None => (None, name),
@@ -264,7 +266,7 @@ impl<'a> TargetListBuilder<'a> {
 
     fn parse(&self, text: &str, origin: &Origin) -> Result<HostList, TargetError> {
         let files = FileReader::new(self.limits, self.groups, &self.warnings);
-        Resolver::new(self.limits.max_targets, self.groups, &files)
+        HostResolver::new(self.limits.max_targets, self.groups, &files)
             .hosts(text)
             .map_err(|error| Diagnostic::from_nodeset(origin, text, &error).into())
     }

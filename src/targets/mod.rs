@@ -36,7 +36,7 @@ pub use down::{DownError, DownHosts, DownSource, HostState};
 pub use error::{Diagnostic, Origin, TargetError};
 pub use fold::fold;
 pub(crate) use help::{group_help, help};
-pub use hosts::{Definition, Host, HostList, Options, Resolver, Says, plain_set};
+pub use hosts::{GroupDefinition, Host, HostList, HostResolver, Options, Says, plain_set};
 pub use inventory::{InventoryValue, InventoryVariables};
 pub use kind::{RSH_PORT, SSH_PORT, TransportKind};
 pub use list::{TargetList, TargetListBuilder};

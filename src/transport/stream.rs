@@ -13,7 +13,7 @@ use super::scratch;
 
 /// A TCP connection whose other side is expected to close first.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct TcpConnection {
     stream: TcpStream,
     state: ReadState,
     writing: WriteState,
@@ -45,16 +45,16 @@ pub(super) enum ReadResult<T> {
     Data(T),
     /// No data yet.
     Nothing,
-    /// The other side has closed, or reset: see [`Connection::was_reset`].
+    /// The other side has closed, or reset: see [`TcpConnection::was_reset`].
     End,
 }
 
-impl Connection {
+impl TcpConnection {
     pub(super) fn new(stream: TcpStream) -> Self {
         // Without this, closing first leaves a TIME_WAIT here or an orphan in FIN_WAIT_2, also when the kernel closes
         // the socket of a killed process. The call can fail only on a socket that does not exist any more.
         let _ = stream.set_zero_linger();
-        Connection {
+        TcpConnection {
             stream,
             state: ReadState::Open,
             writing: WriteState::Open,

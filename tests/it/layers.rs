@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The engine, from the data upwards.
     ("targets", &["help", "trusted"]),
     ("event", &["error_text", "targets"]),
-    ("journal", &["event", "targets"]),
+    ("journal", &["event", "random", "targets"]),
     (
         "copy",
         &["error_text", "event", "random", "spool", "targets"],
@@ -401,4 +401,41 @@ fn i() { crate::j::k() }
 ";
     let code = code(text);
     assert_eq!(paths(&code), ["b::C", "b::D", "e", "j::k"]);
+}
+
+/// Returns the name of the type that a line of code defines.
+fn type_name(line: &str) -> Option<&str> {
+    let item = line.trim_start();
+    let item = match item.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
+        Some(rest) => rest.trim_start(),
+        None => item,
+    };
+    let (kind, rest) = item.split_once(' ')?;
+    // An indented `type` belongs to a trait or its implementation, which choose its name.
+    let is_type = match kind {
+        "struct" | "enum" | "trait" => true,
+        "type" => !line.starts_with(' '),
+        _ => false,
+    };
+    is_type.then(|| rest.split(|c: char| !c.is_alphanumeric()).next())?
+}
+
+#[test]
+fn types_have_names_of_their_own() {
+    let mut found = Vec::new();
+    files(Path::new(SRC), &mut found);
+    for folder in fs::read_dir(Path::new(SRC).join("../crates")).unwrap() {
+        files(&folder.unwrap().path().join("src"), &mut found);
+    }
+    let mut places: BTreeMap<String, Vec<&Path>> = BTreeMap::new();
+    for path in &found {
+        let code = code(&fs::read_to_string(path).unwrap());
+        for name in code.lines().filter_map(type_name) {
+            places.entry(name.to_owned()).or_default().push(path);
+        }
+    }
+    assert!(places.len() > 700, "{} types", places.len());
+    places.retain(|_, places| places.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
 }

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mrsh::internals::{Groups, HostList, Places, Resolver, fold, regroup};
+use mrsh::internals::{Groups, HostList, HostResolver, Places, fold, regroup};
 use nodeset::NoLookup;
 
 use crate::support::may_skip;
@@ -416,7 +416,7 @@ fn groups_have_the_hosts_of_clustershell() {
         ..Places::default()
     };
     let groups = Groups::new(places, [].into());
-    let resolver = Resolver::new(1_000_000, &groups, &NoLookup);
+    let resolver = HostResolver::new(1_000_000, &groups, &NoLookup);
     let lines = [
         "@io",
         "@both",

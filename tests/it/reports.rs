@@ -486,7 +486,7 @@ fn a_dry_run_counts_the_descriptors_of_embedded_daemons() {
 const JQ: [&str; 5] = [
     "n2: exited 1\n",
     "n1\n",
-    // The order is that of the times; see below.
+    // This example sorts by time. The test makes the expected text from the times of the run.
     "",
     "{}\n",
     "\"n1\",\"exited\",0\n\"n2\",\"exited\",1\n\"n3\",\"exited\",0\n",

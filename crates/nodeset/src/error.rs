@@ -204,7 +204,7 @@ impl Fault {
             }
             Fault::PaddingMismatch => "give both the same number of digits: [001-100] or [1-100]",
             Fault::ZeroStep => "count up by at least one: [0-10/2]",
-            Fault::StepWithoutRange => "say from where to where: [0-10/2]",
+            Fault::StepWithoutRange => "write the first and the last number: [0-10/2]",
             Fault::TooMany { .. } => "name fewer hosts",
             Fault::MissingOperand(_) => "operators stand between names: node[1-9]!node3",
             // So long a name is usually several names.

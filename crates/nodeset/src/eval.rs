@@ -45,13 +45,13 @@ struct Scope<'a> {
     /// The source of groups that are named without one.
     source: Option<&'a str>,
     /// The groups whose definitions are being evaluated, innermost first.
-    inside: Option<&'a Frame<'a>>,
+    inside: Option<&'a GroupFrame<'a>>,
     grammar: Grammar,
 }
 
-struct Frame<'a> {
+struct GroupFrame<'a> {
     group: &'a GroupName,
-    outer: Option<&'a Frame<'a>>,
+    outer: Option<&'a GroupFrame<'a>>,
 }
 
 impl<A: Attributes> NodeList<A> {
@@ -252,7 +252,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
             return Ok(Arc::clone(hosts));
         }
         let definition = self.groups.lookup(name.0.as_deref(), &name.1)?;
-        let frame = Frame {
+        let frame = GroupFrame {
             group: &name,
             outer: scope.inside,
         };
@@ -272,7 +272,7 @@ impl<'a, A: Attributes> Resolver<'a, A> {
         if let Some(hosts) = self.known.borrow().get(&all) {
             return Ok(Arc::clone(hosts));
         }
-        let frame = Frame {
+        let frame = GroupFrame {
             group: &all,
             outer: scope.inside,
         };

@@ -69,7 +69,7 @@ impl Names {
                 dimensions,
             } => {
                 let pieces: Vec<Piece<'_>> = pattern::pieces(pattern).collect();
-                Walk::new(each).names(&pieces, dimensions)
+                NameWalk::new(each).names(&pieces, dimensions)
             }
         }
     }
@@ -94,7 +94,7 @@ impl Names {
             // Only the last dimension changes, so a run is written as copies of its first name.
             runs.try_for_each(|run| out.push_run(prefix, *run, &suffix))
         };
-        Walk::new(each).names(&pieces[..last], dimensions)
+        NameWalk::new(each).names(&pieces[..last], dimensions)
     }
 
     /// True if all are host names, which fold.
@@ -123,7 +123,7 @@ impl Names {
 }
 
 /// A walk over names, which are written into one buffer.
-struct Walk<F> {
+struct NameWalk<F> {
     /// The name. Its digits are incremented in place.
     name: Vec<u8>,
     /// The indexes of the name.
@@ -131,9 +131,9 @@ struct Walk<F> {
     each: F,
 }
 
-impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> Walk<F> {
-    fn new(each: F) -> Walk<F> {
-        Walk {
+impl<E, F: FnMut(&str, &[u64]) -> Result<(), E>> NameWalk<F> {
+    fn new(each: F) -> NameWalk<F> {
+        NameWalk {
             name: Vec::new(),
             point: Vec::new(),
             each,

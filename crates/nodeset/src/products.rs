@@ -76,16 +76,16 @@ struct Set {
     len: u64,
     /// Sort keys of the first and last index. ClusterShell compares them as text.
     ends: [(u64, usize); 2],
-    signature: Signature,
+    signature: SetSignature,
 }
 
 /// A checksum of a set: the number of its indexes, their sum, and the sum of their squares. The signature of a union of
 /// sets that do not overlap is the sum of their signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Signature([u64; 3]);
+struct SetSignature([u64; 3]);
 
-impl Signature {
-    fn of(spans: &[Span]) -> Signature {
+impl SetSignature {
+    fn of(spans: &[Span]) -> SetSignature {
         let signature = |&(first, last): &Span| {
             // The squares of indexes exceed 64 bits.
             let (first, n) = (u128::from(first), u128::from(last - first) + 1);
@@ -96,15 +96,15 @@ impl Signature {
                 n * first * first + 2 * first * sum + squares,
             ];
             // The lower halves are enough to distinguish sets.
-            Signature(all.map(|number| number as u64))
+            SetSignature(all.map(|number| number as u64))
         };
-        let none = Signature([0; 3]);
-        spans.iter().map(signature).fold(none, Signature::joined)
+        let none = SetSignature([0; 3]);
+        spans.iter().map(signature).fold(none, SetSignature::joined)
     }
 
-    fn joined(self, other: Signature) -> Signature {
+    fn joined(self, other: SetSignature) -> SetSignature {
         // Only the lower halves are kept, so an overflow is no fault.
-        Signature(std::array::from_fn(|i| self.0[i].wrapping_add(other.0[i])))
+        SetSignature(std::array::from_fn(|i| self.0[i].wrapping_add(other.0[i])))
     }
 }
 
@@ -115,7 +115,7 @@ type Vector = Box<[u32]>;
 struct Folder {
     sets: Vec<Set>,
     ids: HashMap<Rc<[Span]>, u32>,
-    signatures: HashSet<Signature>,
+    signatures: HashSet<SetSignature>,
     /// Products that do not overlap. Their union is the whole set.
     vectors: Vec<Vector>,
     current: Option<Current>,
@@ -133,7 +133,7 @@ struct Growing {
     /// The present set and those to add, which do not overlap.
     sets: Vec<u32>,
     /// Signature of the union of `sets`.
-    signature: Signature,
+    signature: SetSignature,
 }
 
 impl Folder {
@@ -144,7 +144,7 @@ impl Folder {
         }
         let id = self.sets.len() as u32;
         let spans: Rc<[Span]> = spans.into();
-        let signature = Signature::of(&spans);
+        let signature = SetSignature::of(&spans);
         self.signatures.insert(signature);
         let text_key = |index: Option<u64>| index.map_or((0, 0), |index| Index(index).text_key());
         self.sets.push(Set {
@@ -387,7 +387,7 @@ impl Folder {
     }
 
     /// Signature of the growing dimension.
-    fn current_signature(&self) -> Option<Signature> {
+    fn current_signature(&self) -> Option<SetSignature> {
         let current = self.current.as_ref()?;
         current.growing.as_ref().map(|growing| growing.signature)
     }

@@ -58,11 +58,11 @@ const FIRST_SWEEP: usize = 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct PortPool {
-    shared: Arc<Mutex<State>>,
+    shared: Arc<Mutex<PoolState>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct PoolState {
     /// Ports in the pool's own random order; empty if the kernel chooses. The first [`WINDOW`] are for connections, and
     /// the next ones are used where these are taken. Listeners come from the end.
     walk: Vec<u16>,
@@ -98,7 +98,7 @@ impl PortPool {
         // Programs that take ports in ascending order compete for the same ones.
         fastrand::Rng::with_seed(seed).shuffle(&mut ports);
         PortPool {
-            shared: Arc::new(Mutex::new(State {
+            shared: Arc::new(Mutex::new(PoolState {
                 ports: vec![PortUse::Open; ports.len()],
                 walk: ports,
                 cursor: 0,
@@ -335,13 +335,13 @@ impl PortPool {
         self.lock().set_port(lease.port, after);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         // Every change under the lock is complete in itself, so a panic elsewhere leaves the state valid.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl PoolState {
     fn set_port(&mut self, port: u16, to: PortUse) {
         if let Some(i) = self.walk.iter().position(|&p| p == port) {
             self.ports[i] = to;

@@ -46,7 +46,7 @@ pub enum ArchiveFault {
 }
 
 #[derive(Debug)]
-enum State {
+enum ArchiveState {
     /// Collecting a header.
     Header,
     /// Collecting an extension: its kind, and its bytes that are still to come.
@@ -62,7 +62,7 @@ enum State {
 /// A reader of one archive.
 #[derive(Debug)]
 pub struct ArchiveReader {
-    state: State,
+    state: ArchiveState,
     collected: Vec<u8>,
     /// Name from an extension, for the next entry.
     long_name: Option<Vec<u8>>,
@@ -73,7 +73,7 @@ pub struct ArchiveReader {
 impl Default for ArchiveReader {
     fn default() -> Self {
         ArchiveReader {
-            state: State::Header,
+            state: ArchiveState::Header,
             collected: Vec::with_capacity(BLOCK),
             long_name: None,
             long_length: None,
@@ -92,7 +92,7 @@ impl ArchiveReader {
     ) -> Result<Option<ArchiveEvent<'d>>, ArchiveFault> {
         while !data.is_empty() {
             match self.state {
-                State::Header => {
+                ArchiveState::Header => {
                     let missing = BLOCK - self.collected.len();
                     self.collected.extend_from_slice(take(data, missing as u64));
                     if self.collected.len() == BLOCK {
@@ -103,33 +103,33 @@ impl ArchiveReader {
                         }
                     }
                 }
-                State::Extension(kind, left) => {
+                ArchiveState::Extension(kind, left) => {
                     let part = take(data, left);
                     self.collected.extend_from_slice(part);
                     let left = left - part.len() as u64;
-                    self.state = State::Extension(kind, left);
+                    self.state = ArchiveState::Extension(kind, left);
                     if left == 0 {
                         self.on_extension(kind)?;
-                        self.state = State::Padding(padding(self.collected.len() as u64));
+                        self.state = ArchiveState::Padding(padding(self.collected.len() as u64));
                         self.collected.clear();
                     }
                 }
                 // The event needs no byte of its own, but the next header always follows.
-                State::Content(0, padding) => {
-                    self.state = State::Padding(padding);
+                ArchiveState::Content(0, padding) => {
+                    self.state = ArchiveState::Padding(padding);
                     return Ok(Some(ArchiveEvent::FileEnd));
                 }
-                State::Content(left, padding) => {
+                ArchiveState::Content(left, padding) => {
                     let part = take(data, left);
-                    self.state = State::Content(left - part.len() as u64, padding);
+                    self.state = ArchiveState::Content(left - part.len() as u64, padding);
                     return Ok(Some(ArchiveEvent::Content(part)));
                 }
-                State::Padding(0) => self.state = State::Header,
-                State::Padding(left) => {
+                ArchiveState::Padding(0) => self.state = ArchiveState::Header,
+                ArchiveState::Padding(left) => {
                     let part = take(data, left);
-                    self.state = State::Padding(left - part.len() as u64);
+                    self.state = ArchiveState::Padding(left - part.len() as u64);
                 }
-                State::Trailer => {
+                ArchiveState::Trailer => {
                     let zeros = data.iter().take_while(|&&byte| byte == 0).count();
                     *data = &data[zeros..];
                     if !data.is_empty() {
@@ -143,7 +143,7 @@ impl ArchiveReader {
 
     fn on_header(&mut self) -> Result<Option<ArchiveEvent<'static>>, ArchiveFault> {
         if self.collected.iter().all(|&byte| byte == 0) {
-            self.state = State::Trailer;
+            self.state = ArchiveState::Trailer;
             return Ok(None);
         }
         let header = Header::from_byte_slice(&self.collected);
@@ -159,7 +159,7 @@ impl ArchiveReader {
             EntryType::Regular | EntryType::Continuous => {
                 let length = self.long_length.take().unwrap_or(length);
                 let name = self.long_name.take();
-                self.state = State::Content(length, padding(length));
+                self.state = ArchiveState::Content(length, padding(length));
                 Ok(Some(ArchiveEvent::File {
                     name: name.unwrap_or_else(|| header.path_bytes().into_owned()),
                     length,
@@ -178,7 +178,7 @@ impl ArchiveReader {
                 if length > MAX_EXTENSION {
                     return Err(ArchiveFault::Extension);
                 }
-                self.state = State::Extension(kind, length);
+                self.state = ArchiveState::Extension(kind, length);
                 if length == 0 {
                     return Err(ArchiveFault::Extension);
                 }

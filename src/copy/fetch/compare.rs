@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::host::{HostFetch, SUMS, Step};
+use super::host::{FetchStep, HostFetch, SUMS};
 use super::local::{LocalError, display, is_directory, is_file};
 use super::remote::{LocalState, RemoteEntry, RemoteKind};
 use crate::copy::blocks::Checksum;
@@ -31,7 +31,7 @@ impl HostFetch {
         if batches.is_empty() {
             return self.after_compare();
         }
-        self.step = Step::Sums(batches, Vec::new());
+        self.step = FetchStep::Sums(batches, Vec::new());
     }
 
     /// Sets the states of all entries as far as they are known without a checksum; false after a failure.
@@ -122,7 +122,7 @@ impl HostFetch {
             b"." if most == 0 => return self.after_compare(),
             _ => return self.fail_unexpected(line),
         }
-        self.step = Step::Sums(batches, sums);
+        self.step = FetchStep::Sums(batches, sums);
     }
 
     /// Compares a file that is here with the checksum of the one over there.

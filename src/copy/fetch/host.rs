@@ -21,13 +21,13 @@ pub(in crate::copy) const SUMS: &str = "fetched";
 
 /// The reply that is awaited.
 #[derive(Debug)]
-pub(in crate::copy) enum Step {
+pub(in crate::copy) enum FetchStep {
     Hello,
     /// The list of the pattern before this index.
     List(usize),
-    /// Attributes of batches, and the number of entries of the first batch that have theirs.
+    /// Attributes for batches of entries. The number counts the entries of the first batch whose attributes are known.
     About(VecDeque<Vec<usize>>, usize),
-    /// Contents of batches of links, likewise.
+    /// Contents of batches of links, with the number of links of the first batch whose contents are known.
     Links(VecDeque<Vec<usize>>, usize),
     /// Checksums of batches of files that may be here already.
     Sums(VecDeque<Vec<usize>>, Vec<Vec<u8>>),
@@ -47,7 +47,7 @@ pub(in crate::copy) struct HostFetch {
     pub(in crate::copy) shared: Arc<FetchShared>,
     target: TargetId,
     pub(in crate::copy) shell: ShellChannel,
-    pub(in crate::copy) step: Step,
+    pub(in crate::copy) step: FetchStep,
     pub(in crate::copy) programs: FarPrograms,
     pub(in crate::copy) list: RemoteList,
     pub(in crate::copy) directory: HostDirectory,
@@ -71,7 +71,7 @@ impl HostFetch {
             Err(error) => (HostDirectory::default(), Some(error)),
         };
         let mut host = HostFetch {
-            step: Step::Hello,
+            step: FetchStep::Hello,
             programs: FarPrograms {
                 checksum: Checksum::Cksum,
                 has_times: false,
@@ -97,7 +97,7 @@ impl HostFetch {
 
     pub(in crate::copy) fn fail(&mut self, text: String) {
         self.result.error.get_or_insert(text);
-        self.step = Step::Ended;
+        self.step = FetchStep::Ended;
         // The far side waits for the end of its input.
         self.shell.end();
         self.directory.clean();
@@ -144,20 +144,20 @@ impl HostFetch {
     fn on_line(&mut self, line: &[u8]) {
         // The script has ended by itself, so there is nothing to stop.
         if let [b'E', b' ', text @ ..] = line
-            && !matches!(self.step, Step::Hello)
+            && !matches!(self.step, FetchStep::Hello)
         {
             return self.fail(message(text));
         }
-        match std::mem::replace(&mut self.step, Step::Ended) {
-            Step::Hello => self.on_hello(line),
-            Step::List(patterns) => self.on_list(line, patterns),
-            Step::About(batches, known) => self.on_about(line, batches, known),
-            Step::Links(batches, known) => self.on_link(line, batches, known),
-            Step::Sums(batches, sums) => self.on_sums(line, batches, sums),
-            Step::Arrived(parts, sums) => self.on_arrived(line, parts, sums),
-            Step::Prefixes(files) => self.on_prefix(line, files),
+        match std::mem::replace(&mut self.step, FetchStep::Ended) {
+            FetchStep::Hello => self.on_hello(line),
+            FetchStep::List(patterns) => self.on_list(line, patterns),
+            FetchStep::About(batches, known) => self.on_about(line, batches, known),
+            FetchStep::Links(batches, known) => self.on_link(line, batches, known),
+            FetchStep::Sums(batches, sums) => self.on_sums(line, batches, sums),
+            FetchStep::Arrived(parts, sums) => self.on_arrived(line, parts, sums),
+            FetchStep::Prefixes(files) => self.on_prefix(line, files),
             // Data is no line, and after an error more may follow.
-            Step::Data(..) | Step::Ended => {}
+            FetchStep::Data(..) | FetchStep::Ended => {}
         }
     }
 
@@ -175,9 +175,9 @@ impl HostFetch {
                     block.push(b'\n');
                 }
                 self.shell.send_block(block);
-                self.step = Step::List(0);
+                self.step = FetchStep::List(0);
             }
-            Hello::Noise => self.step = Step::Hello,
+            Hello::Noise => self.step = FetchStep::Hello,
             Hello::TooMuchNoise => self.abandon("no POSIX shell answered".to_owned()),
             Hello::Unexpected => self.fail_unexpected(line),
         }
@@ -187,7 +187,7 @@ impl HostFetch {
         let shared = Arc::clone(&self.shared);
         let spec = &shared.spec;
         match line {
-            b"p" if patterns < spec.patterns.len() => self.step = Step::List(patterns + 1),
+            b"p" if patterns < spec.patterns.len() => self.step = FetchStep::List(patterns + 1),
             b"." if patterns == spec.patterns.len() => match self.list.end() {
                 Ok(()) => self.after_list(),
                 Err(fault) => self.fail_list(&fault, false),
@@ -197,7 +197,7 @@ impl HostFetch {
                 let Some(pattern) = patterns.checked_sub(1).map(|last| &spec.patterns[last]) else {
                     return self.fail_unexpected(line);
                 };
-                self.step = Step::List(patterns);
+                self.step = FetchStep::List(patterns);
                 if let Err(fault) = self.list.add(line, pattern, spec.links) {
                     if fault == ListFault::Line {
                         return self.fail_unexpected(line);
@@ -246,7 +246,7 @@ impl HostFetch {
         if batches.is_empty() {
             return self.ask_links();
         }
-        self.step = Step::About(batches, 0);
+        self.step = FetchStep::About(batches, 0);
     }
 
     /// Returns a text about what is not fetched.
@@ -353,7 +353,7 @@ impl HostFetch {
         if is_complete {
             batches.pop_front();
         }
-        self.step = Step::About(batches, if is_complete { 0 } else { known });
+        self.step = FetchStep::About(batches, if is_complete { 0 } else { known });
     }
 
     /// Makes an entry a further name of the first one with the same inode.
@@ -402,7 +402,7 @@ impl HostFetch {
         if batches.is_empty() {
             return self.compare();
         }
-        self.step = Step::Links(batches, 0);
+        self.step = FetchStep::Links(batches, 0);
     }
 
     fn on_link(&mut self, line: &[u8], mut batches: VecDeque<Vec<usize>>, known: usize) {
@@ -414,9 +414,9 @@ impl HostFetch {
                 let known = known + 1;
                 if known == batch.len() {
                     batches.pop_front();
-                    self.step = Step::Links(batches, 0);
+                    self.step = FetchStep::Links(batches, 0);
                 } else {
-                    self.step = Step::Links(batches, known);
+                    self.step = FetchStep::Links(batches, known);
                 }
             }
             _ => self.fail_unexpected(line),
@@ -428,7 +428,7 @@ impl HostFetch {
         self.directory.clean();
         self.result.done = true;
         self.shell.send_block(b"exit 0\n".to_vec());
-        self.step = Step::Ended;
+        self.step = FetchStep::Ended;
     }
 }
 
@@ -452,8 +452,9 @@ impl HostDialogue for HostFetch {
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
         while !data.is_empty() {
-            if matches!(self.step, Step::Data(..)) {
-                let Step::Data(parts, incoming) = std::mem::replace(&mut self.step, Step::Ended)
+            if matches!(self.step, FetchStep::Data(..)) {
+                let FetchStep::Data(parts, incoming) =
+                    std::mem::replace(&mut self.step, FetchStep::Ended)
                 else {
                     break;
                 };
@@ -463,9 +464,9 @@ impl HostDialogue for HostFetch {
             match self.shell.take_line(&mut data) {
                 Ok(None) => {}
                 // After the end nothing is of interest.
-                _ if matches!(self.step, Step::Ended) => {}
+                _ if matches!(self.step, FetchStep::Ended) => {}
                 Ok(Some(line)) => self.on_line(&line),
-                Err(TooLong) if matches!(self.step, Step::Hello) => {
+                Err(TooLong) if matches!(self.step, FetchStep::Hello) => {
                     if let Hello::TooMuchNoise = self.shell.noise(0) {
                         self.abandon("no POSIX shell answered".to_owned());
                     }
@@ -482,7 +483,7 @@ impl HostDialogue for HostFetch {
 
     fn result(&self) -> CopyResult {
         match self.step {
-            Step::Hello => self.shell.without_answer(self.result.clone()),
+            FetchStep::Hello => self.shell.without_answer(self.result.clone()),
             _ => self.result.clone(),
         }
     }

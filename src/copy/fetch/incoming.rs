@@ -10,7 +10,7 @@ use crate::copy::blocks::Checksum;
 
 /// A step of the arrival.
 #[derive(Debug)]
-pub(super) enum Progress<'d> {
+pub(super) enum ArrivalStep<'d> {
     /// All bytes are taken.
     More,
     /// This file begins. [`Incoming::open`] gives it its place.
@@ -82,12 +82,12 @@ impl Incoming {
         data: &mut &'d [u8],
         entries: &mut [RemoteEntry],
         checksum: Checksum,
-    ) -> Result<Progress<'d>, IncomingError> {
+    ) -> Result<ArrivalStep<'d>, IncomingError> {
         let Some(archive) = &mut self.archive else {
             return Ok(self.take_raw(data, entries, checksum));
         };
         let Some(event) = archive.next(data).map_err(IncomingError::Archive)? else {
-            return Ok(Progress::More);
+            return Ok(ArrivalStep::More);
         };
         Ok(match event {
             ArchiveEvent::File {
@@ -116,7 +116,7 @@ impl Incoming {
             }
             ArchiveEvent::Content(bytes) => self.bytes(bytes),
             ArchiveEvent::FileEnd => self.end(entries),
-            ArchiveEvent::End => Progress::Done,
+            ArchiveEvent::End => ArrivalStep::Done,
         })
     }
 
@@ -125,14 +125,14 @@ impl Incoming {
         data: &mut &'d [u8],
         entries: &mut [RemoteEntry],
         checksum: Checksum,
-    ) -> Progress<'d> {
+    ) -> ArrivalStep<'d> {
         match &mut self.current {
             None => match self.files.pop_front() {
                 Some((number, length)) => self.begin(number, length, checksum),
-                None => Progress::Done,
+                None => ArrivalStep::Done,
             },
             Some(current) if current.left == 0 => self.end(entries),
-            Some(_) if data.is_empty() => Progress::More,
+            Some(_) if data.is_empty() => ArrivalStep::More,
             Some(current) => {
                 let length = data
                     .len()
@@ -144,34 +144,34 @@ impl Incoming {
         }
     }
 
-    fn begin<'d>(&mut self, number: usize, left: u64, checksum: Checksum) -> Progress<'d> {
+    fn begin<'d>(&mut self, number: usize, left: u64, checksum: Checksum) -> ArrivalStep<'d> {
         self.current = Some(CurrentFile {
             number,
             file: None,
             sum: RunningSum::new(checksum),
             left,
         });
-        Progress::Begins(number)
+        ArrivalStep::Begins(number)
     }
 
-    fn bytes<'d>(&mut self, bytes: &'d [u8]) -> Progress<'d> {
+    fn bytes<'d>(&mut self, bytes: &'d [u8]) -> ArrivalStep<'d> {
         match &mut self.current {
             Some(current) => {
                 current.sum.update(bytes);
                 current.left -= bytes.len() as u64;
-                Progress::Bytes(bytes, current.number)
+                ArrivalStep::Bytes(bytes, current.number)
             }
-            None => Progress::More,
+            None => ArrivalStep::More,
         }
     }
 
-    fn end<'d>(&mut self, entries: &mut [RemoteEntry]) -> Progress<'d> {
+    fn end<'d>(&mut self, entries: &mut [RemoteEntry]) -> ArrivalStep<'d> {
         let Some(current) = &mut self.current else {
-            return Progress::More;
+            return ArrivalStep::More;
         };
         let sum = std::mem::replace(&mut current.sum, RunningSum::Cksum(Default::default()));
         entries[current.number].sum = Some(sum.finish().into());
-        Progress::Ends(current.number)
+        ArrivalStep::Ends(current.number)
     }
 
     /// Gives the current file its place.

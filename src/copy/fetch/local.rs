@@ -18,8 +18,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::remote::Attributes;
-use crate::copy::blocks::{Checksum, Cksum, hex, split};
+use super::remote::FileAttributes;
+use crate::copy::blocks::{Checksum, Cksum, split};
+use crate::random::hex;
 
 /// Calculation of the checksum that a target prints.
 pub(in crate::copy) enum RunningSum {
@@ -290,7 +291,7 @@ impl HostDirectory {
     pub(in crate::copy) fn set_attributes(
         &self,
         name: &[u8],
-        attributes: &Attributes,
+        attributes: &FileAttributes,
     ) -> Result<(), LocalError> {
         let file = self.open_file(name, OFlags::RDONLY)?;
         set_attributes(&file, attributes).map_err(error("set the mode of", name))
@@ -322,7 +323,7 @@ impl Drop for HostDirectory {
 /// Sets mode and time of an open file.
 pub(in crate::copy) fn set_attributes(
     file: impl AsFd,
-    attributes: &Attributes,
+    attributes: &FileAttributes,
 ) -> Result<(), Errno> {
     // The umask does not apply: the mode is that of the target, without set-user-ID and set-group-ID bits.
     fchmod(&file, Mode::from_raw_mode(attributes.mode))?;

@@ -28,7 +28,7 @@ pub(in crate::copy) struct FileTime {
 
 /// Attributes that a file gets here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::copy) struct Attributes {
+pub(in crate::copy) struct FileAttributes {
     /// Permission bits, without set-user-ID and set-group-ID.
     pub(in crate::copy) mode: u32,
     pub(in crate::copy) mtime: Option<FileTime>,
@@ -37,7 +37,7 @@ pub(in crate::copy) struct Attributes {
 /// The size, attributes and inode of a file, as the target reports them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::copy) struct About {
-    pub(in crate::copy) attributes: Attributes,
+    pub(in crate::copy) attributes: FileAttributes,
     pub(in crate::copy) size: u64,
     /// Text that identifies a file with several names; `None` for those with one.
     pub(in crate::copy) inode: Option<Box<[u8]>>,
@@ -73,7 +73,7 @@ pub(in crate::copy) struct RemoteEntry {
     /// True if the path is below the root directory over there, false for the home directory.
     pub(in crate::copy) is_absolute: bool,
     pub(in crate::copy) kind: RemoteKind,
-    pub(in crate::copy) attributes: Attributes,
+    pub(in crate::copy) attributes: FileAttributes,
     pub(in crate::copy) size: u64,
     pub(in crate::copy) state: LocalState,
     /// Checksum of what arrived.
@@ -180,7 +180,7 @@ impl RemoteList {
             name,
             is_absolute: pattern.is_absolute,
             kind,
-            attributes: Attributes {
+            attributes: FileAttributes {
                 mode: 0,
                 mtime: None,
             },
@@ -195,7 +195,7 @@ impl RemoteList {
     pub(in crate::copy) fn end(&mut self) -> Result<(), ListFault> {
         for entry in &self.entries {
             let mut parent = split(&entry.name).0;
-            // A link or file as a parent would lead elsewhere, or make the installation fail in the middle.
+            // A link as a parent would lead out of the directory; a file would stop the installation half-way.
             while !parent.is_empty() {
                 if self.names.get(parent) == Some(&false) {
                     return Err(ListFault::Name(entry.name.to_vec()));
@@ -252,7 +252,7 @@ pub(in crate::copy) fn parse_about(line: &[u8]) -> Option<About> {
         None => None,
     };
     Some(About {
-        attributes: Attributes { mode, mtime },
+        attributes: FileAttributes { mode, mtime },
         size,
         inode: (names > 1).then(|| inode.as_bytes().into()),
     })
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn attributes_are_read_in_both_forms() {
         let about = |mode, seconds, nanoseconds, size, inode: Option<&str>| About {
-            attributes: Attributes {
+            attributes: FileAttributes {
                 mode,
                 mtime: Some(FileTime {
                     seconds,

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::host::{HostFetch, SUMS, Step, push_cd};
-use super::incoming::{Incoming, IncomingError, Progress};
+use super::host::{FetchStep, HostFetch, SUMS, push_cd};
+use super::incoming::{ArrivalStep, Incoming, IncomingError};
 use super::local::LocalError;
 use crate::copy::blocks;
 use crate::copy::result::message;
@@ -34,7 +34,7 @@ impl HostFetch {
         // The checksums come in the same block as the data, which saves a round trip for each batch.
         self.push_call(SUMS, part, &mut block);
         self.shell.send_block(block);
-        self.step = Step::Data(parts, Box::new(incoming));
+        self.step = FetchStep::Data(parts, Box::new(incoming));
     }
 
     /// Takes data of files.
@@ -48,18 +48,18 @@ impl HostFetch {
             let progress = incoming.take(data, &mut self.list.entries, self.programs.checksum);
             let mut problem = None;
             match progress {
-                Ok(Progress::More) => {
-                    self.step = Step::Data(parts, incoming);
+                Ok(ArrivalStep::More) => {
+                    self.step = FetchStep::Data(parts, incoming);
                     return;
                 }
-                Ok(Progress::Begins(number)) => {
+                Ok(ArrivalStep::Begins(number)) => {
                     let name = Arc::clone(&self.list.entries[number].name);
                     match self.directory.create(number, &name) {
                         Ok(file) => incoming.open(file),
                         Err(error) => problem = Some(error),
                     }
                 }
-                Ok(Progress::Bytes(bytes, number)) => {
+                Ok(ArrivalStep::Bytes(bytes, number)) => {
                     // The list is only what the target says. What counts is what it sends.
                     self.received += bytes.len() as u64;
                     self.progress.moved(bytes.len() as u64);
@@ -79,14 +79,14 @@ impl HostFetch {
                         });
                     }
                 }
-                Ok(Progress::Ends(number)) => {
+                Ok(ArrivalStep::Ends(number)) => {
                     let entry = &self.list.entries[number];
                     if let Err(error) = incoming.close(entry) {
                         problem = Some(error);
                     }
                 }
-                Ok(Progress::Done) => {
-                    self.step = Step::Arrived(parts, Vec::new());
+                Ok(ArrivalStep::Done) => {
+                    self.step = FetchStep::Arrived(parts, Vec::new());
                     return;
                 }
                 Err(IncomingError::Name(name)) => {
@@ -128,7 +128,7 @@ impl HostFetch {
             }
             _ => return self.fail_unexpected(line),
         }
-        self.step = Step::Arrived(parts, sums);
+        self.step = FetchStep::Arrived(parts, sums);
     }
 
     /// Asks for the checksums of the first bytes of files that may only have grown, as logs do.
@@ -150,7 +150,7 @@ impl HostFetch {
             block.push(b'\n');
         }
         self.shell.send_block(block);
-        self.step = Step::Prefixes(files.into());
+        self.step = FetchStep::Prefixes(files.into());
     }
 
     pub(in crate::copy) fn fail_changed(&mut self, index: usize) {
@@ -165,7 +165,7 @@ impl HostFetch {
                 if own.as_ref().is_none_or(|own| own.as_bytes() != sum) {
                     return self.fail_changed(index);
                 }
-                self.step = Step::Prefixes(files);
+                self.step = FetchStep::Prefixes(files);
             }
             (None, b".") => self.commit(),
             _ => self.fail_unexpected(line),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::queue::{Next, SendQueue};
 use super::super::snapshot::Segment;
-use super::wire::{self, MAX_PACKET, Reply, Request, Violation};
+use super::wire::{self, MAX_PACKET, Reply, SftpRequest, SftpViolation};
 
 /// Maximum number of requests without a reply. OpenSSH's client has as many.
 pub(super) const MAX_IN_FLIGHT: usize = 64;
@@ -47,7 +47,7 @@ impl<T> SftpChannel<T> {
     }
 
     /// Sends a request, and a part of a file as its last string.
-    pub(super) fn send(&mut self, purpose: T, request: &Request, data: Option<Segment>) {
+    pub(super) fn send(&mut self, purpose: T, request: &SftpRequest, data: Option<Segment>) {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let length = data.as_ref().map(|data| data.length() as u32);
@@ -71,14 +71,17 @@ impl<T> SftpChannel<T> {
     }
 
     /// Takes bytes up to the end of a packet from `data`. Returns the packet without its length when it is complete.
-    pub(super) fn take_packet(&mut self, data: &mut &[u8]) -> Result<Option<Vec<u8>>, Violation> {
+    pub(super) fn take_packet(
+        &mut self,
+        data: &mut &[u8],
+    ) -> Result<Option<Vec<u8>>, SftpViolation> {
         self.fill(data, 4);
         let Some(length) = self.packet.first_chunk::<4>() else {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*length) as usize;
         if length > MAX_PACKET {
-            return Err(Violation("a packet that is too long"));
+            return Err(SftpViolation("a packet that is too long"));
         }
         self.fill(data, 4 + length);
         if self.packet.len() < 4 + length {
@@ -102,10 +105,10 @@ impl<T> SftpChannel<T> {
     }
 
     /// Reads a reply. Returns what its request was for.
-    pub(super) fn reply(&mut self, packet: &[u8]) -> Result<(T, Reply), Violation> {
+    pub(super) fn reply(&mut self, packet: &[u8]) -> Result<(T, Reply), SftpViolation> {
         let (id, reply) = wire::read_reply(packet)?;
         let purpose = self.in_flight.remove(&id);
-        let purpose = purpose.ok_or(Violation("a reply without a request"))?;
+        let purpose = purpose.ok_or(SftpViolation("a reply without a request"))?;
         Ok((purpose, reply))
     }
 }

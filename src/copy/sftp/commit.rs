@@ -6,17 +6,17 @@ use super::super::host::EntryState;
 use super::super::result::message;
 use super::super::snapshot::EntryKind;
 use super::tasks::{Batch, Task, times};
-use super::wire::{Attributes, FileKind, code};
-use super::{Outcome, SftpCopy, Step};
+use super::wire::{FileKind, SftpAttributes, code};
+use super::{SftpCopy, SftpCopyStep, TaskOutcome};
 
 impl SftpCopy {
     /// Handles the outcome of a task.
-    pub(super) fn on_done(&mut self, task: Task, index: usize, outcome: Outcome) {
-        if matches!(self.step, Step::Stop | Step::Clean) {
+    pub(super) fn on_done(&mut self, task: Task, index: usize, outcome: TaskOutcome) {
+        if matches!(self.step, SftpCopyStep::Stop | SftpCopyStep::Clean) {
             // The staging directory may be gone, or was never made.
             let is_gone = match &outcome {
-                Outcome::Done => true,
-                Outcome::Failed(status) => status.code == code::NO_SUCH_FILE,
+                TaskOutcome::Done => true,
+                TaskOutcome::Failed(status) => status.code == code::NO_SUCH_FILE,
                 _ => false,
             };
             if task == Task::RemoveStaging && is_gone {
@@ -26,17 +26,17 @@ impl SftpCopy {
         }
         match (task, outcome) {
             (Task::Enter, outcome) => self.on_enter(index, outcome),
-            (Task::LookAt, Outcome::Attributes(found)) => self.on_look(index, &found),
-            (Task::LookAt, Outcome::Failed(status)) if status.code == code::NO_SUCH_FILE => {
+            (Task::LookAt, TaskOutcome::Attributes(found)) => self.on_look(index, &found),
+            (Task::LookAt, TaskOutcome::Failed(status)) if status.code == code::NO_SUCH_FILE => {
                 self.states[index] = EntryState::Missing;
             }
             // The attributes are compared already.
-            (Task::Compare, Outcome::Done) => {}
+            (Task::Compare, TaskOutcome::Done) => {}
             // A file that cannot be read is replaced.
             (Task::Compare, _) => self.states[index] = EntryState::Differs,
             (Task::ReadLink, outcome) => {
                 let is_same = match (&self.snapshot().entries[index].kind, &outcome) {
-                    (EntryKind::Link(content), Outcome::Link(found)) => **content == **found,
+                    (EntryKind::Link(content), TaskOutcome::Link(found)) => **content == **found,
                     _ => false,
                 };
                 if !is_same {
@@ -44,47 +44,47 @@ impl SftpCopy {
                 }
             }
             (Task::ReadProbe, outcome) => {
-                self.draft_links = !matches!(outcome, Outcome::Link(_));
+                self.draft_links = !matches!(outcome, TaskOutcome::Link(_));
                 let entries = [usize::from(!self.draft_links)].into();
                 let task = Task::RemoveProbe;
                 // Before the links that are sent.
                 self.batches.insert(1, Batch { task, entries });
             }
-            (Task::RemoveProbe, Outcome::Failed(_)) => {
+            (Task::RemoveProbe, TaskOutcome::Failed(_)) => {
                 self.fail("the server makes symbolic links in a way that is not known".to_owned());
             }
-            (Task::Send, Outcome::Differs) => {
+            (Task::Send, TaskOutcome::Differs) => {
                 self.fail("what arrived differs from what was sent".to_owned());
             }
-            (Task::RemoveStaging, Outcome::Done) => self.result.left = None,
+            (Task::RemoveStaging, TaskOutcome::Done) => self.result.left = None,
             // Everything is in its place.
             (Task::RemoveStaging, _) => {}
-            (Task::MakeStaging, Outcome::Failed(status)) => {
+            (Task::MakeStaging, TaskOutcome::Failed(status)) => {
                 self.result.left = None;
                 // The name of the staging directory is different at every target.
                 let path = self.shared.spec.directory.clone();
                 self.fail_at(&path, &status);
             }
-            (Task::MakeParent, Outcome::Failed(status)) => {
+            (Task::MakeParent, TaskOutcome::Failed(status)) => {
                 let path = self.directories[index].clone();
                 self.fail_at(&path, &status);
             }
-            (Task::ProbeLink, Outcome::Failed(status)) => {
+            (Task::ProbeLink, TaskOutcome::Failed(status)) => {
                 self.fail(format!(
                     "the server makes no symbolic links: {}",
                     status.words()
                 ));
             }
-            (_, Outcome::Failed(status)) => self.fail_at(&self.path(index), &status),
+            (_, TaskOutcome::Failed(status)) => self.fail_at(&self.path(index), &status),
             _ => {}
         }
     }
 
     /// Compares the attributes of an entry with those of the snapshot.
-    fn on_look(&mut self, index: usize, found: &Attributes) {
+    fn on_look(&mut self, index: usize, found: &SftpAttributes) {
         let entry = &self.snapshot().entries[index];
         let Some(kind) = found.kind() else {
-            return self.fail_as(index, "the server does not tell what it is");
+            return self.fail_as(index, "the server does not send its type");
         };
         let state = match (&entry.kind, kind) {
             (EntryKind::Directory, FileKind::Directory) => EntryState::Same,
@@ -130,7 +130,7 @@ impl SftpCopy {
 
     /// Begins to send everything that differs into the staging directory.
     pub(super) fn stage(&mut self) {
-        self.step = Step::Stage;
+        self.step = SftpCopyStep::Stage;
         for index in (0..self.missing).rev() {
             self.push(Task::MakeParent, [index]);
         }
@@ -170,7 +170,7 @@ impl SftpCopy {
 
     /// Begins to move everything to its place. From here on the destination changes.
     pub(super) fn commit(&mut self) {
-        self.step = Step::Commit;
+        self.step = SftpCopyStep::Commit;
         let mut placed = self.entries(|_, state| state.is_sent());
         placed.retain(|index| !self.roots.contains_key(index));
         self.result.partly = true;
@@ -199,7 +199,7 @@ impl SftpCopy {
 
     /// Begins to remove the staging directory after a failure.
     pub(super) fn clean(&mut self) {
-        self.step = Step::Clean;
+        self.step = SftpCopyStep::Clean;
         if self.result.left.is_none() {
             return;
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use openssl::sha::Sha256;
 
 use super::super::snapshot::Segment;
-use super::Outcome;
-use super::wire::{Attributes, Reply, Request, Violation, code, kind, open};
+use super::TaskOutcome;
+use super::wire::{Reply, SftpAttributes, SftpRequest, SftpViolation, code, kind, open};
 
 /// Number of bytes of a request for data. All servers take packets of 32,768 bytes with their fields.
 const CHUNK: u64 = 30_000;
@@ -18,17 +18,17 @@ pub(super) struct FileTransfer {
     length: u64,
     sha256: [u8; 32],
     /// Content and attributes to write; `None` if the file is only compared.
-    source: Option<Source>,
+    source: Option<FileSource>,
     handle: Box<[u8]>,
-    stage: Stage,
+    stage: TransferStage,
     /// Number of requests without a reply.
     waiting: usize,
-    outcome: Outcome,
+    outcome: TaskOutcome,
 }
 
 /// The content and the attributes of a file that is written.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(super) struct FileSource {
     pub(super) content: Segment,
     pub(super) owner: Option<(u32, u32)>,
     pub(super) permissions: u32,
@@ -38,7 +38,7 @@ pub(super) struct Source {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum TransferStage {
     Open,
     /// Position of the next write.
     Write(u64),
@@ -115,10 +115,10 @@ impl OrderedRead {
         wanted: u64,
         data: Vec<u8>,
         mut sink: impl FnMut(&[u8]),
-    ) -> Result<(), Violation> {
+    ) -> Result<(), SftpViolation> {
         let length = data.len() as u64;
         if length == 0 || length > wanted {
-            return Err(Violation("another number of bytes than was asked for"));
+            return Err(SftpViolation("another number of bytes than was asked for"));
         }
         if length < wanted {
             // A server may return less; that does not mean the end of the file (section 6.4).
@@ -142,9 +142,9 @@ impl FileTransfer {
             sha256,
             source: None,
             handle: Box::default(),
-            stage: Stage::Open,
+            stage: TransferStage::Open,
             waiting: 0,
-            outcome: Outcome::Done,
+            outcome: TaskOutcome::Done,
         }
     }
 
@@ -153,7 +153,7 @@ impl FileTransfer {
         path: Vec<u8>,
         length: u64,
         sha256: [u8; 32],
-        source: Source,
+        source: FileSource,
     ) -> FileTransfer {
         FileTransfer {
             source: Some(source),
@@ -163,118 +163,128 @@ impl FileTransfer {
 
     /// Ends the transfer as soon as its requests have their replies and its handle is closed.
     pub(super) fn abort(&mut self) {
-        self.stop(Outcome::Done);
+        self.stop(TaskOutcome::Done);
     }
 
-    fn stop(&mut self, outcome: Outcome) {
-        if matches!(self.stage, Stage::Close | Stage::Closed) {
+    fn stop(&mut self, outcome: TaskOutcome) {
+        if matches!(self.stage, TransferStage::Close | TransferStage::Closed) {
             return;
         }
         self.outcome = outcome;
         self.stage = if self.handle.is_empty() {
-            Stage::Closed
+            TransferStage::Closed
         } else {
-            Stage::Close
+            TransferStage::Close
         };
     }
 
     /// Returns the outcome, if nothing more is to come.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
-        let is_done = matches!(self.stage, Stage::Closed) && self.waiting == 0;
+    pub(super) fn outcome(&self) -> Option<TaskOutcome> {
+        let is_done = matches!(self.stage, TransferStage::Closed) && self.waiting == 0;
         is_done.then(|| self.outcome.clone())
     }
 
     /// Returns the next request, and the bytes of the file that follow it.
-    pub(super) fn next(&mut self) -> Option<(FileRequest, Request, Option<Segment>)> {
-        let on_handle = |kind: u8| Request::new(kind).string(&self.handle);
+    pub(super) fn next(&mut self) -> Option<(FileRequest, SftpRequest, Option<Segment>)> {
+        let on_handle = |kind: u8| SftpRequest::new(kind).string(&self.handle);
         let (purpose, request, data) = match &mut self.stage {
-            Stage::Write(at) if *at < self.length => {
+            TransferStage::Write(at) if *at < self.length => {
                 let source = self.source.as_ref()?;
                 let part = part_of(&source.content, *at, CHUNK.min(self.length - *at));
                 let request = on_handle(kind::WRITE).long(*at);
                 *at += part.length();
                 (FileRequest::Write, request, Some(part))
             }
-            Stage::Read(back) => {
+            TransferStage::Read(back) => {
                 let (at, length) = back.read.next(self.length)?;
                 let most = u32::try_from(length).unwrap_or(u32::MAX);
-                let request = Request::new(kind::READ).string(&self.handle);
+                let request = SftpRequest::new(kind::READ).string(&self.handle);
                 let request = request.long(at).number(most);
                 (FileRequest::Read { at, length }, request, None)
             }
             // All others wait for the requests before them.
             _ if self.waiting > 0 => return None,
-            Stage::Open => {
+            TransferStage::Open => {
                 let (flags, attributes) = match &self.source {
-                    None => (open::READ, Attributes::default()),
+                    None => (open::READ, SftpAttributes::default()),
                     Some(_) => (
                         open::READ | open::WRITE | open::CREATE | open::EXCLUSIVE,
-                        Attributes {
+                        SftpAttributes {
                             permissions: Some(0o600),
-                            ..Attributes::default()
+                            ..SftpAttributes::default()
                         },
                     ),
                 };
-                let request = Request::new(kind::OPEN).string(&self.path).number(flags);
+                let request = SftpRequest::new(kind::OPEN)
+                    .string(&self.path)
+                    .number(flags);
                 (FileRequest::Open, request.attributes(&attributes), None)
             }
-            Stage::Sync => {
-                let request = Request::extended("fsync@openssh.com").string(&self.handle);
+            TransferStage::Sync => {
+                let request = SftpRequest::extended("fsync@openssh.com").string(&self.handle);
                 (FileRequest::Sync, request, None)
             }
-            Stage::Owner => {
-                let attributes = Attributes {
+            TransferStage::Owner => {
+                let attributes = SftpAttributes {
                     owner: self.source.as_ref()?.owner,
-                    ..Attributes::default()
+                    ..SftpAttributes::default()
                 };
                 let request = on_handle(kind::FSETSTAT).attributes(&attributes);
                 (FileRequest::Owner, request, None)
             }
-            Stage::Attributes => {
+            TransferStage::Attributes => {
                 let source = self.source.as_ref()?;
-                let attributes = Attributes {
+                let attributes = SftpAttributes {
                     permissions: Some(source.permissions),
                     times: Some(source.times),
-                    ..Attributes::default()
+                    ..SftpAttributes::default()
                 };
                 let request = on_handle(kind::FSETSTAT).attributes(&attributes);
                 (FileRequest::Attributes, request, None)
             }
-            Stage::Close => {
-                self.stage = Stage::Closed;
-                let request = Request::new(kind::CLOSE).string(&self.handle);
+            TransferStage::Close => {
+                self.stage = TransferStage::Closed;
+                let request = SftpRequest::new(kind::CLOSE).string(&self.handle);
                 (FileRequest::Close, request, None)
             }
-            Stage::Write(_) | Stage::Closed => return None,
+            TransferStage::Write(_) | TransferStage::Closed => return None,
         };
         self.waiting += 1;
         Some((purpose, request, data))
     }
 
     /// Takes the reply to a request.
-    pub(super) fn on_reply(&mut self, purpose: FileRequest, reply: Reply) -> Result<(), Violation> {
+    pub(super) fn on_reply(
+        &mut self,
+        purpose: FileRequest,
+        reply: Reply,
+    ) -> Result<(), SftpViolation> {
         self.waiting -= 1;
         match (purpose, reply) {
             (FileRequest::Open, Reply::Handle(handle)) => {
                 if handle.is_empty() {
-                    return Err(Violation("a handle without a byte"));
+                    return Err(SftpViolation("a handle without a byte"));
                 }
                 self.handle = handle;
                 match self.stage {
-                    Stage::Open if self.source.is_some() => self.stage = Stage::Write(0),
-                    Stage::Open => self.stage = Stage::Read(Box::new(ReadBack::new())),
+                    TransferStage::Open if self.source.is_some() => {
+                        self.stage = TransferStage::Write(0)
+                    }
+                    TransferStage::Open => {
+                        self.stage = TransferStage::Read(Box::new(ReadBack::new()))
+                    }
                     // The transfer was stopped meanwhile.
-                    _ => self.stage = Stage::Close,
+                    _ => self.stage = TransferStage::Close,
                 }
             }
             (FileRequest::Read { at, length }, Reply::Data(data)) => {
-                if let Stage::Read(back) = &mut self.stage {
+                if let TransferStage::Read(back) = &mut self.stage {
                     let ReadBack { read, hash } = &mut **back;
                     read.take(at, length, data, |bytes| hash.update(bytes))?;
                 }
             }
             (FileRequest::Read { .. }, Reply::Status(status)) if status.code == code::EOF => {
-                self.stop(Outcome::Differs);
+                self.stop(TaskOutcome::Differs);
             }
             (
                 FileRequest::Write
@@ -285,12 +295,12 @@ impl FileTransfer {
             ) if status.is_ok() => {}
             // Some errors of writing are known only when the file is closed.
             (FileRequest::Close, Reply::Status(status)) => {
-                if !status.is_ok() && self.source.is_some() && self.outcome == Outcome::Done {
-                    self.outcome = Outcome::Failed(status);
+                if !status.is_ok() && self.source.is_some() && self.outcome == TaskOutcome::Done {
+                    self.outcome = TaskOutcome::Failed(status);
                 }
             }
-            (_, Reply::Status(status)) => self.stop(Outcome::Failed(status)),
-            _ => return Err(Violation("a reply that does not fit its request")),
+            (_, Reply::Status(status)) => self.stop(TaskOutcome::Failed(status)),
+            _ => return Err(SftpViolation("a reply that does not fit its request")),
         }
         self.go_on();
         Ok(())
@@ -302,28 +312,28 @@ impl FileTransfer {
             return;
         }
         match &self.stage {
-            Stage::Write(at) if *at == self.length => {
+            TransferStage::Write(at) if *at == self.length => {
                 let can_sync = self.source.as_ref().is_some_and(|source| source.can_sync);
                 self.stage = if can_sync {
-                    Stage::Sync
+                    TransferStage::Sync
                 } else {
-                    Stage::Read(Box::new(ReadBack::new()))
+                    TransferStage::Read(Box::new(ReadBack::new()))
                 };
             }
-            Stage::Sync => self.stage = Stage::Read(Box::new(ReadBack::new())),
-            Stage::Owner => self.stage = Stage::Attributes,
-            Stage::Attributes => self.stage = Stage::Close,
+            TransferStage::Sync => self.stage = TransferStage::Read(Box::new(ReadBack::new())),
+            TransferStage::Owner => self.stage = TransferStage::Attributes,
+            TransferStage::Attributes => self.stage = TransferStage::Close,
             _ => {}
         }
-        if let Stage::Read(back) = &self.stage
+        if let TransferStage::Read(back) = &self.stage
             && back.read.taken == self.length
         {
             let is_same = back.hash.clone().finish() == self.sha256;
             match &self.source {
-                _ if !is_same => self.stop(Outcome::Differs),
-                None => self.stop(Outcome::Done),
-                Some(Source { owner: Some(_), .. }) => self.stage = Stage::Owner,
-                Some(_) => self.stage = Stage::Attributes,
+                _ if !is_same => self.stop(TaskOutcome::Differs),
+                None => self.stop(TaskOutcome::Done),
+                Some(FileSource { owner: Some(_), .. }) => self.stage = TransferStage::Owner,
+                Some(_) => self.stage = TransferStage::Attributes,
             }
         }
     }

@@ -34,7 +34,7 @@ use channel::SftpChannel;
 pub(super) use fetch::SftpFetch;
 use file::{FileRequest, FileTransfer};
 use tasks::{Batch, Task};
-use wire::{Attributes, FileKind, Request, Status, Violation, code};
+use wire::{FileKind, SftpAttributes, SftpRequest, SftpStatus, SftpViolation, code};
 
 /// Word for the way in which files are checked.
 const CHECKSUM: &str = "sftp-read";
@@ -53,18 +53,18 @@ const MAX_OPEN: usize = 8;
 
 /// Outcome of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
+enum TaskOutcome {
     Done,
     /// The content is another one.
     Differs,
-    Attributes(Attributes),
+    Attributes(SftpAttributes),
     Link(Vec<u8>),
-    Failed(Status),
+    Failed(SftpStatus),
 }
 
 /// The part of the copy that is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum SftpCopyStep {
     /// The server's version is awaited.
     Version,
     /// The destination directory, and those above it if it is missing.
@@ -99,7 +99,7 @@ struct RunningTask {
 
 /// The purpose of a request.
 #[derive(Clone, Copy, Debug)]
-struct Purpose {
+struct CopyPurpose {
     slot: usize,
     request: Option<FileRequest>,
 }
@@ -110,9 +110,9 @@ pub(super) struct SftpCopy {
     snapshot: Arc<Snapshot>,
     shared: Arc<CopyShared>,
     target: TargetId,
-    channel: SftpChannel<Purpose>,
+    channel: SftpChannel<CopyPurpose>,
     extensions: BTreeSet<Vec<u8>>,
-    step: Step,
+    step: SftpCopyStep,
     states: Vec<EntryState>,
     batches: VecDeque<Batch>,
     tasks: Vec<Option<RunningTask>>,
@@ -146,7 +146,7 @@ impl HostDialogue for SftpCopy {
             self.take_text(data);
         }
         // After the end nothing is of interest.
-        while !data.is_empty() && self.step != Step::Ended {
+        while !data.is_empty() && self.step != SftpCopyStep::Ended {
             match self.channel.take_packet(&mut data) {
                 Ok(None) => {}
                 Ok(Some(packet)) => {
@@ -154,7 +154,7 @@ impl HostDialogue for SftpCopy {
                         self.fail_protocol(violation);
                     }
                 }
-                Err(_) if self.step == Step::Version => {
+                Err(_) if self.step == SftpCopyStep::Version => {
                     // Start-up files of a login shell may print something.
                     let start = self.channel.incomplete().to_vec();
                     self.end_with(TEXT.to_owned());
@@ -191,7 +191,7 @@ impl SftpCopy {
         SftpCopy {
             channel: SftpChannel::new(),
             extensions: BTreeSet::new(),
-            step: Step::Version,
+            step: SftpCopyStep::Version,
             states: vec![EntryState::Unknown; snapshot.entries.len()],
             batches: VecDeque::new(),
             tasks: Vec::new(),
@@ -230,20 +230,23 @@ impl SftpCopy {
     /// Ends the dialogue at once. What is staged stays there.
     fn end_with(&mut self, text: String) {
         self.result.error.get_or_insert(text);
-        self.step = Step::Ended;
+        self.step = SftpCopyStep::Ended;
         self.channel.end_now();
         self.batches.clear();
         self.tasks.clear();
     }
 
-    fn fail_protocol(&mut self, violation: Violation) {
+    fn fail_protocol(&mut self, violation: SftpViolation) {
         self.end_with(format!("the SFTP server answered with {}", violation.0));
         self.is_abandoned = true;
     }
 
     /// Records an error. What is staged is removed after the replies that are still to come.
     fn fail(&mut self, text: String) {
-        if matches!(self.step, Step::Stop | Step::Clean | Step::Ended) {
+        if matches!(
+            self.step,
+            SftpCopyStep::Stop | SftpCopyStep::Clean | SftpCopyStep::Ended
+        ) {
             return;
         }
         self.result.error.get_or_insert(text);
@@ -253,21 +256,21 @@ impl SftpCopy {
                 transfer.abort();
             }
         }
-        self.step = Step::Stop;
+        self.step = SftpCopyStep::Stop;
     }
 
     /// Fails with the status of a request about a path.
-    fn fail_at(&mut self, path: &[u8], status: &Status) {
+    fn fail_at(&mut self, path: &[u8], status: &SftpStatus) {
         self.fail(format!("{}: {}", message(path), status.words()));
     }
 
-    fn on_packet(&mut self, packet: &[u8]) -> Result<(), Violation> {
-        if self.step == Step::Version {
+    fn on_packet(&mut self, packet: &[u8]) -> Result<(), SftpViolation> {
+        if self.step == SftpCopyStep::Version {
             return self.on_version(packet);
         }
         let (purpose, reply) = self.channel.reply(packet)?;
         let slot = self.tasks.get_mut(purpose.slot).and_then(Option::as_mut);
-        let running = slot.ok_or(Violation("a reply without a request"))?;
+        let running = slot.ok_or(SftpViolation("a reply without a request"))?;
         let outcome = match (&mut running.transfer, purpose.request) {
             (Some(transfer), Some(request)) => {
                 transfer.on_reply(request, reply)?;
@@ -281,7 +284,7 @@ impl SftpCopy {
     }
 
     /// Removes a task that has its outcome.
-    fn settle(&mut self, slot: usize, outcome: Option<Outcome>) {
+    fn settle(&mut self, slot: usize, outcome: Option<TaskOutcome>) {
         if let Some(outcome) = outcome
             && let Some(RunningTask { task, index, .. }) = self.tasks[slot].take()
         {
@@ -291,7 +294,7 @@ impl SftpCopy {
 
     /// Sends requests while there are some. Begins the next batch, and then the next step.
     fn fill(&mut self) {
-        while self.step != Step::Ended {
+        while self.step != SftpCopyStep::Ended {
             while self.channel.has_room() {
                 let Some((purpose, request, data)) = self.next_request() else {
                     break;
@@ -318,7 +321,7 @@ impl SftpCopy {
     }
 
     /// Returns the next request of a task in progress, or of a new one.
-    fn next_request(&mut self) -> Option<(Purpose, Request, Option<Segment>)> {
+    fn next_request(&mut self) -> Option<(CopyPurpose, SftpRequest, Option<Segment>)> {
         let mut in_progress = 0;
         let mut free = None;
         for (slot, running) in self.tasks.iter_mut().enumerate() {
@@ -331,7 +334,7 @@ impl SftpCopy {
                 && let Some((request, packet, data)) = transfer.next()
             {
                 let request = Some(request);
-                return Some((Purpose { slot, request }, packet, data));
+                return Some((CopyPurpose { slot, request }, packet, data));
             }
         }
         let batch = self.batches.front_mut()?;
@@ -362,7 +365,7 @@ impl SftpCopy {
             index,
             transfer,
         });
-        Some((Purpose { slot, request }, packet, data))
+        Some((CopyPurpose { slot, request }, packet, data))
     }
 
     fn push(&mut self, task: Task, entries: impl IntoIterator<Item = usize>) {
@@ -370,7 +373,7 @@ impl SftpCopy {
         self.batches.push_back(Batch { task, entries });
     }
 
-    fn on_version(&mut self, packet: &[u8]) -> Result<(), Violation> {
+    fn on_version(&mut self, packet: &[u8]) -> Result<(), SftpViolation> {
         let (version, extensions) = wire::read_version(packet)?;
         self.extensions = extensions;
         self.result.copied.checksum = CHECKSUM;
@@ -391,7 +394,7 @@ impl SftpCopy {
             return Ok(());
         }
         self.directories = ancestors(&spec.directory);
-        self.step = Step::Enter;
+        self.step = SftpCopyStep::Enter;
         self.push(Task::Enter, [0]);
         self.fill();
         Ok(())
@@ -404,12 +407,12 @@ impl SftpCopy {
     }
 
     /// Takes the attributes of a directory of `directories`.
-    fn on_enter(&mut self, index: usize, outcome: Outcome) {
+    fn on_enter(&mut self, index: usize, outcome: TaskOutcome) {
         let path = &self.directories[index];
         let text = message(path);
         match outcome {
-            Outcome::Attributes(found) if found.kind() == Some(FileKind::Directory) => {}
-            Outcome::Attributes(_) => {
+            TaskOutcome::Attributes(found) if found.kind() == Some(FileKind::Directory) => {}
+            TaskOutcome::Attributes(_) => {
                 // The user's own spelling has a slash at its end.
                 let path = if index == 0 {
                     message(&self.shared.spec.directory)
@@ -418,7 +421,7 @@ impl SftpCopy {
                 };
                 self.fail(format!("{path}: not a directory"));
             }
-            Outcome::Failed(status) if status.code == code::NO_SUCH_FILE => {
+            TaskOutcome::Failed(status) if status.code == code::NO_SUCH_FILE => {
                 let may_make = match self.shared.spec.parents {
                     MissingDirectories::None => false,
                     MissingDirectories::Last => index == 0,
@@ -435,11 +438,11 @@ impl SftpCopy {
                 self.missing = index + 1;
                 self.push(Task::Enter, [index + 1]);
             }
-            Outcome::Failed(status) => {
+            TaskOutcome::Failed(status) => {
                 let path = path.clone();
                 self.fail_at(&path, &status);
             }
-            _ => self.fail_protocol(Violation("a reply that does not fit its request")),
+            _ => self.fail_protocol(SftpViolation("a reply that does not fit its request")),
         }
     }
 
@@ -456,27 +459,27 @@ impl SftpCopy {
     fn next_step(&mut self) {
         let is_directory = |kind: &EntryKind| matches!(kind, EntryKind::Directory);
         match self.step {
-            Step::Version | Step::Ended => {}
-            Step::Enter if self.missing > 0 => {
+            SftpCopyStep::Version | SftpCopyStep::Ended => {}
+            SftpCopyStep::Enter if self.missing > 0 => {
                 self.states.fill(EntryState::Missing);
                 self.after_checks();
             }
-            Step::Enter => {
-                self.step = Step::Directories;
+            SftpCopyStep::Enter => {
+                self.step = SftpCopyStep::Directories;
                 self.push(Task::LookAt, self.entries(|kind, _| is_directory(kind)));
             }
-            Step::Directories => {
+            SftpCopyStep::Directories => {
                 self.find_roots();
                 for &index in self.roots.keys() {
                     self.states[index] = EntryState::Missing;
                 }
-                self.step = Step::Files;
+                self.step = SftpCopyStep::Files;
                 let files =
                     self.entries(|kind, state| !is_directory(kind) && state == EntryState::Unknown);
                 self.push(Task::LookAt, files);
             }
-            Step::Files => {
-                self.step = Step::Contents;
+            SftpCopyStep::Files => {
+                self.step = SftpCopyStep::Contents;
                 let is_link = |kind: &EntryKind| matches!(kind, EntryKind::Link(_));
                 // Those of the same size, whose attributes are known.
                 let is_alike = |state| matches!(state, EntryState::Same | EntryState::Attributes);
@@ -489,15 +492,15 @@ impl SftpCopy {
                     self.entries(|kind, state| is_link(kind) && is_alike(state)),
                 );
             }
-            Step::Contents => self.after_checks(),
-            Step::Stage => self.commit(),
-            Step::Commit => {
+            SftpCopyStep::Contents => self.after_checks(),
+            SftpCopyStep::Stage => self.commit(),
+            SftpCopyStep::Commit => {
                 self.result.partly = false;
                 self.finish();
             }
-            Step::Stop => self.clean(),
-            Step::Clean => {
-                self.step = Step::Ended;
+            SftpCopyStep::Stop => self.clean(),
+            SftpCopyStep::Clean => {
+                self.step = SftpCopyStep::Ended;
                 self.channel.end();
             }
         }
@@ -538,7 +541,7 @@ impl SftpCopy {
         self.progress.compared(0);
         self.result.done = true;
         self.result.check = self.shared.spec.check;
-        self.step = Step::Ended;
+        self.step = SftpCopyStep::Ended;
         self.channel.end();
     }
 

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::super::snapshot::EntryKind;
-use super::file::{FileTransfer, Source};
-use super::wire::{Attributes, Reply, Request, Violation, kind};
-use super::{Outcome, SftpCopy};
+use super::file::{FileSource, FileTransfer};
+use super::wire::{Reply, SftpAttributes, SftpRequest, SftpViolation, kind};
+use super::{SftpCopy, TaskOutcome};
 
 /// A task. Its index is that of an entry, if nothing else is written here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl SftpCopy {
             )),
             Task::Send => {
                 let entry = &snapshot.entries[index];
-                let source = Source {
+                let source = FileSource {
                     content: snapshot.content(content),
                     owner: self.owner(),
                     permissions: entry.mode,
@@ -118,11 +118,11 @@ impl SftpCopy {
     }
 
     /// Returns the request of a task that is no transfer.
-    pub(super) fn request(&self, task: Task, index: usize) -> Request {
-        let on = |kind: u8, path: &[u8]| Request::new(kind).string(path);
-        let permissions = |permissions: u32| Attributes {
+    pub(super) fn request(&self, task: Task, index: usize) -> SftpRequest {
+        let on = |kind: u8, path: &[u8]| SftpRequest::new(kind).string(path);
+        let permissions = |permissions: u32| SftpAttributes {
             permissions: Some(permissions),
-            ..Attributes::default()
+            ..SftpAttributes::default()
         };
         match task {
             Task::Enter => on(kind::STAT, &self.directories[index]),
@@ -158,31 +158,31 @@ impl SftpCopy {
                     EntryKind::HardLink(first) => first,
                     _ => index,
                 };
-                Request::extended("hardlink@openssh.com")
+                SftpRequest::extended("hardlink@openssh.com")
                     .string(&self.staged(first))
                     .string(&self.staged(index))
             }
             Task::Place => {
                 let request = if self.has("posix-rename@openssh.com") {
-                    Request::extended("posix-rename@openssh.com")
+                    SftpRequest::extended("posix-rename@openssh.com")
                 } else {
-                    Request::new(kind::RENAME)
+                    SftpRequest::new(kind::RENAME)
                 };
                 request
                     .string(&self.staged(index))
                     .string(&self.path(index))
             }
-            Task::SetOwner => on(kind::SETSTAT, &self.path(index)).attributes(&Attributes {
+            Task::SetOwner => on(kind::SETSTAT, &self.path(index)).attributes(&SftpAttributes {
                 owner: self.owner(),
-                ..Attributes::default()
+                ..SftpAttributes::default()
             }),
             Task::SetAttributes => {
                 let entry = &self.snapshot().entries[index];
                 let has_time = !matches!(entry.kind, EntryKind::Directory);
-                on(kind::SETSTAT, &self.path(index)).attributes(&Attributes {
+                on(kind::SETSTAT, &self.path(index)).attributes(&SftpAttributes {
                     permissions: Some(entry.mode),
                     times: has_time.then(|| times(entry.mtime)),
-                    ..Attributes::default()
+                    ..SftpAttributes::default()
                 })
             }
             Task::RemoveStaged => on(kind::REMOVE, &self.staged(index)),
@@ -200,19 +200,21 @@ pub(super) fn times(mtime: i64) -> (u32, u32) {
 }
 
 /// Returns the outcome of a task with one request.
-pub(super) fn outcome(task: Task, reply: Reply) -> Result<Outcome, Violation> {
+pub(super) fn outcome(task: Task, reply: Reply) -> Result<TaskOutcome, SftpViolation> {
     match (task, reply) {
-        (Task::Enter | Task::LookAt, Reply::Attributes(found)) => Ok(Outcome::Attributes(found)),
+        (Task::Enter | Task::LookAt, Reply::Attributes(found)) => {
+            Ok(TaskOutcome::Attributes(found))
+        }
         (Task::ReadLink | Task::ReadProbe, Reply::Names(mut names)) => {
-            Ok(Outcome::Link(names.swap_remove(0).0))
+            Ok(TaskOutcome::Link(names.swap_remove(0).0))
         }
         (Task::Enter | Task::LookAt | Task::ReadLink | Task::ReadProbe, Reply::Status(status))
             if status.is_ok() =>
         {
-            Err(Violation("success and nothing else"))
+            Err(SftpViolation("success and nothing else"))
         }
-        (_, Reply::Status(status)) if status.is_ok() => Ok(Outcome::Done),
-        (_, Reply::Status(status)) => Ok(Outcome::Failed(status)),
-        _ => Err(Violation("a reply that does not fit its request")),
+        (_, Reply::Status(status)) if status.is_ok() => Ok(TaskOutcome::Done),
+        (_, Reply::Status(status)) => Ok(TaskOutcome::Failed(status)),
+        _ => Err(SftpViolation("a reply that does not fit its request")),
     }
 }

@@ -79,13 +79,13 @@ pub(super) mod code {
 
 /// A reply that no server sends that keeps to the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Violation(pub(super) &'static str);
+pub(super) struct SftpViolation(pub(super) &'static str);
 
-const CUT: Violation = Violation("a packet that is too short");
+const CUT: SftpViolation = SftpViolation("a packet that is too short");
 
 /// Attributes of a file. Absent fields are unknown, or stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Attributes {
+pub(super) struct SftpAttributes {
     pub(super) size: Option<u64>,
     pub(super) owner: Option<(u32, u32)>,
     /// Mode with the kind of the file.
@@ -103,7 +103,7 @@ pub(super) enum FileKind {
     Other,
 }
 
-impl Attributes {
+impl SftpAttributes {
     /// Returns the kind of the file; `None` if the server does not tell it.
     pub(super) fn kind(&self) -> Option<FileKind> {
         Some(match self.permissions? & 0o170_000 {
@@ -117,43 +117,43 @@ impl Attributes {
 
 /// A request without its number.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct SftpRequest {
     kind: u8,
     body: Vec<u8>,
 }
 
-impl Request {
-    pub(super) fn new(kind: u8) -> Request {
-        Request {
+impl SftpRequest {
+    pub(super) fn new(kind: u8) -> SftpRequest {
+        SftpRequest {
             kind,
             body: Vec::new(),
         }
     }
 
     /// Returns a request of a vendor's extension.
-    pub(super) fn extended(name: &str) -> Request {
-        Request::new(kind::EXTENDED).string(name.as_bytes())
+    pub(super) fn extended(name: &str) -> SftpRequest {
+        SftpRequest::new(kind::EXTENDED).string(name.as_bytes())
     }
 
-    pub(super) fn number(mut self, number: u32) -> Request {
+    pub(super) fn number(mut self, number: u32) -> SftpRequest {
         self.body.extend_from_slice(&number.to_be_bytes());
         self
     }
 
-    pub(super) fn long(mut self, number: u64) -> Request {
+    pub(super) fn long(mut self, number: u64) -> SftpRequest {
         self.body.extend_from_slice(&number.to_be_bytes());
         self
     }
 
-    pub(super) fn string(mut self, text: &[u8]) -> Request {
+    pub(super) fn string(mut self, text: &[u8]) -> SftpRequest {
         let length = u32::try_from(text.len()).expect("a path is shorter than 4 GiB");
         self = self.number(length);
         self.body.extend_from_slice(text);
         self
     }
 
-    pub(super) fn attributes(mut self, attributes: &Attributes) -> Request {
-        let Attributes {
+    pub(super) fn attributes(mut self, attributes: &SftpAttributes) -> SftpRequest {
+        let SftpAttributes {
             size,
             owner,
             permissions,
@@ -198,17 +198,17 @@ impl Request {
 
 /// Returns the first packet of a client. It has the version in the place of the number.
 pub(super) fn init() -> Vec<u8> {
-    Request::new(kind::INIT).packet(VERSION, None)
+    SftpRequest::new(kind::INIT).packet(VERSION, None)
 }
 
 /// The status of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Status {
+pub(super) struct SftpStatus {
     pub(super) code: u32,
     text: Vec<u8>,
 }
 
-impl Status {
+impl SftpStatus {
     pub(super) fn is_ok(&self) -> bool {
         self.code == code::OK
     }
@@ -241,12 +241,12 @@ impl Status {
 /// A reply, without its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    Status(Status),
+    Status(SftpStatus),
     Handle(Box<[u8]>),
     Data(Vec<u8>),
     /// A list of names, which is not empty, with the attributes of each.
-    Names(Vec<(Vec<u8>, Attributes)>),
-    Attributes(Attributes),
+    Names(Vec<(Vec<u8>, SftpAttributes)>),
+    Attributes(SftpAttributes),
     /// The reply of an extension.
     Extended,
 }
@@ -255,34 +255,34 @@ pub(super) enum Reply {
 struct Fields<'p>(&'p [u8]);
 
 impl<'p> Fields<'p> {
-    fn take(&mut self, length: usize) -> Result<&'p [u8], Violation> {
+    fn take(&mut self, length: usize) -> Result<&'p [u8], SftpViolation> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(CUT)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, Violation> {
+    fn byte(&mut self) -> Result<u8, SftpViolation> {
         Ok(self.take(1)?[0])
     }
 
-    fn number(&mut self) -> Result<u32, Violation> {
+    fn number(&mut self) -> Result<u32, SftpViolation> {
         let bytes = self.take(4)?;
         Ok(u32::from_be_bytes(bytes.try_into().expect("four bytes")))
     }
 
-    fn long(&mut self) -> Result<u64, Violation> {
+    fn long(&mut self) -> Result<u64, SftpViolation> {
         let bytes = self.take(8)?;
         Ok(u64::from_be_bytes(bytes.try_into().expect("eight bytes")))
     }
 
-    fn string(&mut self) -> Result<&'p [u8], Violation> {
+    fn string(&mut self) -> Result<&'p [u8], SftpViolation> {
         let length = self.number()?;
         self.take(length as usize)
     }
 
-    fn attributes(&mut self) -> Result<Attributes, Violation> {
+    fn attributes(&mut self) -> Result<SftpAttributes, SftpViolation> {
         let flags = self.number()?;
-        let mut attributes = Attributes::default();
+        let mut attributes = SftpAttributes::default();
         if flags & attribute::SIZE != 0 {
             attributes.size = Some(self.long()?);
         }
@@ -307,10 +307,10 @@ impl<'p> Fields<'p> {
 }
 
 /// Reads the first packet of a server. Returns its version and the names of its extensions.
-pub(super) fn read_version(packet: &[u8]) -> Result<(u32, BTreeSet<Vec<u8>>), Violation> {
+pub(super) fn read_version(packet: &[u8]) -> Result<(u32, BTreeSet<Vec<u8>>), SftpViolation> {
     let mut fields = Fields(packet);
     if fields.byte()? != kind::VERSION {
-        return Err(Violation("another packet than its version"));
+        return Err(SftpViolation("another packet than its version"));
     }
     let version = fields.number()?;
     let mut extensions = BTreeSet::new();
@@ -319,14 +319,14 @@ pub(super) fn read_version(packet: &[u8]) -> Result<(u32, BTreeSet<Vec<u8>>), Vi
         fields.string()?;
         extensions.insert(name.to_vec());
         if extensions.len() > MAX_EXTENSIONS {
-            return Err(Violation("too many extensions"));
+            return Err(SftpViolation("too many extensions"));
         }
     }
     Ok((version, extensions))
 }
 
 /// Reads a reply and its number.
-pub(super) fn read_reply(packet: &[u8]) -> Result<(u32, Reply), Violation> {
+pub(super) fn read_reply(packet: &[u8]) -> Result<(u32, Reply), SftpViolation> {
     let mut fields = Fields(packet);
     let kind = fields.byte()?;
     let id = fields.number()?;
@@ -335,11 +335,11 @@ pub(super) fn read_reply(packet: &[u8]) -> Result<(u32, Reply), Violation> {
             let code = fields.number()?;
             // Servers of early versions send no text.
             let text = fields.string().unwrap_or_default().to_vec();
-            Reply::Status(Status { code, text })
+            Reply::Status(SftpStatus { code, text })
         }
         kind::HANDLE => match fields.string()? {
             handle if handle.len() > MAX_HANDLE => {
-                return Err(Violation("a handle that is too long"));
+                return Err(SftpViolation("a handle that is too long"));
             }
             handle => Reply::Handle(handle.into()),
         },
@@ -354,13 +354,13 @@ pub(super) fn read_reply(packet: &[u8]) -> Result<(u32, Reply), Violation> {
                 names.push((name, fields.attributes()?));
             }
             if names.is_empty() {
-                return Err(Violation("a list without a name"));
+                return Err(SftpViolation("a list without a name"));
             }
             Reply::Names(names)
         }
         kind::ATTRS => Reply::Attributes(fields.attributes()?),
         kind::EXTENDED_REPLY => Reply::Extended,
-        _ => return Err(Violation("a packet of an unknown type")),
+        _ => return Err(SftpViolation("a packet of an unknown type")),
     };
     Ok((id, reply))
 }

@@ -17,7 +17,7 @@ use super::super::{Console, GatherSpec};
 use super::collect::GatheredOutput;
 use super::view::{GatherView, HostLabels};
 use crate::event::Stream;
-use crate::targets::{Limits, Resolver, ranks};
+use crate::targets::{HostResolver, Limits, ranks};
 
 /// Size of the pieces in which lines are read. The name of a host is in the first piece.
 const PIECE: u64 = 64 * 1024;
@@ -45,7 +45,7 @@ impl InputHosts {
         }
         let mut hosts = Vec::new();
         if key.contains(['[', ',']) {
-            let resolver = Resolver::new(Limits::default().max_targets, &NoLookup, &NoLookup);
+            let resolver = HostResolver::new(Limits::default().max_targets, &NoLookup, &NoLookup);
             if let Ok(list) = resolver.hosts_in_file(key) {
                 list.for_each(|host| hosts.push(self.number(host.label)));
             }
@@ -178,8 +178,8 @@ fn print_nameless(
 
 /// Finds the label of a line and the start of its text, after the colon and one space.
 ///
-/// A label is the first word up to its first colon; further colons belong to it where they are those
-/// of an address or a port and a space follows, as in `root@gw:514: text` and `fe80::1: text`.
+/// A label is the first word up to its first colon. Two labels have more colons, if a space follows the last one: an
+/// IPv6 address, as in `fe80::1: text`, and a host with a port, as in `root@gw:514: text`.
 fn split(line: &[u8]) -> Option<(&str, usize)> {
     let begin = line.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let length = line[begin..]

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::color::{Colors, Palette};
-use super::label::LabelFormat;
+use super::label::{LabelFormat, target_label};
 use super::summary::write_cause;
 use super::terminal::harmless_line;
 use super::{Console, Reporter, RunInfo};
@@ -96,8 +96,7 @@ impl HostLabels for RunLabels {
 
 impl HostLabels for Arc<[Target]> {
     fn label(&self, host: usize) -> &str {
-        // A wrong number must not end the report.
-        self.get(host).map_or("?", |target| &target.label)
+        target_label(self, host)
     }
 }
 

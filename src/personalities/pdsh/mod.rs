@@ -136,6 +136,6 @@ fn verify(settings: &Settings, default: Rcmd, caller: &Caller) -> Result<(), End
 fn defaults() -> Result<Cli, Ended> {
     use clap::Parser;
     let cli = Cli::try_parse_from(["mrsh"]);
-    let cli = cli.map_err(|error| crate::config::ConfigError::from(Box::new(error)));
+    let cli = cli.map_err(|error| crate::config::SettingsError::from(Box::new(error)));
     Ok(cli.map_err(Error::from)?)
 }

@@ -7,7 +7,7 @@ use super::ini::{self, Ini, Section};
 use super::substitute::substitute;
 use super::table::GroupTable;
 use super::upcall::{Commands, Upcall};
-use super::yaml::{self, Entry, YamlNode};
+use super::yaml::{self, YamlEntry, YamlNode};
 use super::{GroupError, Source, expression, read_text, unreadable};
 
 /// Name of the section with the settings. All other sections are sources.
@@ -161,7 +161,7 @@ impl Loader {
                 "expected sources with groups: \"source: {group: hosts}\"".into(),
             ));
         };
-        for Entry {
+        for YamlEntry {
             key: name, value, ..
         } in sources
         {
@@ -171,7 +171,7 @@ impl Loader {
                 )));
             };
             let mut table = BTreeMap::new();
-            for Entry {
+            for YamlEntry {
                 key: group, value, ..
             } in groups
             {

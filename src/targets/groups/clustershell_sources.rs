@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::{GroupError, Source, clustershell};
-use crate::targets::Definition;
+use crate::targets::GroupDefinition;
 
 /// The sources of ClusterShell's configuration.
 pub struct ClusterShellSources {
@@ -111,9 +111,9 @@ impl ClusterShellSources {
 }
 
 /// Returns the words of a definition of ClusterShell, which is always a text.
-fn words(definition: Definition) -> Vec<String> {
+fn words(definition: GroupDefinition) -> Vec<String> {
     match definition {
-        Definition::Text { text, .. } => text.split_whitespace().map(str::to_owned).collect(),
-        Definition::Hosts(_) => Vec::new(),
+        GroupDefinition::Text { text, .. } => text.split_whitespace().map(str::to_owned).collect(),
+        GroupDefinition::Hosts(_) => Vec::new(),
     }
 }

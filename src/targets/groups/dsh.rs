@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{GroupError, Source, expression, read_text, unreadable};
-use crate::targets::{Definition, Warnings};
+use crate::targets::{GroupDefinition, Warnings};
 
 /// Maximum depth of files that include files.
 const MAX_DEPTH: usize = 20;
@@ -41,7 +41,7 @@ impl Dsh {
         files.into_iter().find(|file| file.is_file())
     }
 
-    fn definition(&self, file: &Path) -> Result<Definition, GroupError> {
+    fn definition(&self, file: &Path) -> Result<GroupDefinition, GroupError> {
         let text = self.text(file, &mut Vec::new())?;
         Ok(expression(self.name(), text))
     }
@@ -107,7 +107,7 @@ impl Source for Dsh {
         "dsh"
     }
 
-    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError> {
+    fn lookup(&self, group: &str) -> Result<Option<GroupDefinition>, GroupError> {
         // A group name comes from a command line, so it must not leave the folder.
         if !is_file_name(group) {
             return Ok(None);
@@ -116,7 +116,7 @@ impl Source for Dsh {
         file.map(|file| self.definition(&file)).transpose()
     }
 
-    fn all(&self) -> Result<Option<Definition>, GroupError> {
+    fn all(&self) -> Result<Option<GroupDefinition>, GroupError> {
         // dsh's own list of all machines comes before a group of the name `all`.
         match self.machines.first() {
             Some(file) => self.definition(file).map(Some),

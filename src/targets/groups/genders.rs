@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nodeset::NodeSet;
 
 use super::{GroupError, Source, expression, read_text};
-use crate::targets::{Definition, HostList, TransportKind};
+use crate::targets::{GroupDefinition, HostList, TransportKind};
 
 const NAME: &str = "genders";
 
@@ -86,7 +86,7 @@ impl Source for Genders {
         NAME
     }
 
-    fn lookup(&self, query: &str) -> Result<Option<Definition>, GroupError> {
+    fn lookup(&self, query: &str) -> Result<Option<GroupDefinition>, GroupError> {
         let database = self.database()?;
         let mut parser = Query {
             database,
@@ -105,7 +105,7 @@ impl Source for Genders {
         }
     }
 
-    fn all(&self) -> Result<Option<Definition>, GroupError> {
+    fn all(&self) -> Result<Option<GroupDefinition>, GroupError> {
         let database = self.database()?;
         let skipped = database.attributes.get("pdsh_all_skip");
         let all = match skipped {
@@ -125,7 +125,7 @@ impl Source for Genders {
 
 impl Database {
     /// Returns the hosts as pdsh connects to them: by `altname`, with the transport of `pdsh_rcmd_type`.
-    fn reached(&self, hosts: &NodeSet) -> Result<Definition, GroupError> {
+    fn reached(&self, hosts: &NodeSet) -> Result<GroupDefinition, GroupError> {
         let (altnames, kinds) = (self.values("altname"), self.values("pdsh_rcmd_type"));
         if altnames.is_empty() && kinds.is_empty() {
             return Ok(expression(NAME, hosts.to_string()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{GroupError, INVENTORY, Source};
 use crate::targets::inventory::Inventory;
-use crate::targets::{Definition, HostList, Options};
+use crate::targets::{GroupDefinition, HostList, Options};
 
 /// Inventories, each with its path.
 #[derive(Default)]
@@ -16,7 +16,7 @@ impl Source for Inventories {
         INVENTORY
     }
 
-    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError> {
+    fn lookup(&self, group: &str) -> Result<Option<GroupDefinition>, GroupError> {
         let mut found: Option<HostList> = None;
         for (_, inventory) in &self.0 {
             if let Some(hosts) = inventory.hosts(group).map_err(GroupError::Failed)? {
@@ -26,10 +26,10 @@ impl Source for Inventories {
                 list.push_list(hosts, Options::default());
             }
         }
-        Ok(found.map(|list| Definition::Hosts(Arc::new(list))))
+        Ok(found.map(|list| GroupDefinition::Hosts(Arc::new(list))))
     }
 
-    fn all(&self) -> Result<Option<Definition>, GroupError> {
+    fn all(&self) -> Result<Option<GroupDefinition>, GroupError> {
         self.lookup("all")
     }
 

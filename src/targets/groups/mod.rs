@@ -20,7 +20,7 @@ use std::sync::Arc;
 use nodeset::{DefinitionPlace, GroupError, GroupSource};
 
 use super::inventory::Inventory;
-use super::{Definition, Limits, Options, TargetError, Warnings, files};
+use super::{GroupDefinition, Limits, Options, TargetError, Warnings, files};
 use crate::trusted;
 use inventories::Inventories;
 use table::GroupTable;
@@ -44,7 +44,7 @@ pub use clustershell_sources::ClusterShellSources;
 pub use genders::Genders;
 pub use nodeset::GroupError as SourceError;
 pub use regroup::regroup;
-pub(super) use yaml::{Entry, YamlNode, parse as parse_yaml};
+pub(super) use yaml::{YamlEntry, YamlNode, parse as parse_yaml};
 
 /// Files and folders in which groups may be defined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,10 +113,10 @@ trait Source {
     fn name(&self) -> &str;
 
     /// Returns the definition of a group.
-    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError>;
+    fn lookup(&self, group: &str) -> Result<Option<GroupDefinition>, GroupError>;
 
     /// Returns the definition of all hosts.
-    fn all(&self) -> Result<Option<Definition>, GroupError>;
+    fn all(&self) -> Result<Option<GroupDefinition>, GroupError>;
 
     /// Returns the names of the groups.
     fn list(&self) -> Result<Option<Vec<String>>, GroupError>;
@@ -169,7 +169,7 @@ impl Groups {
     /// Returns the groups of these places, and those of mrsh's own configuration.
     #[must_use]
     pub fn new(places: Places, own: BTreeMap<String, OwnGroup>) -> Groups {
-        let definition = |OwnGroup { text, place }| Definition::Text {
+        let definition = |OwnGroup { text, place }| GroupDefinition::Text {
             text,
             source: None,
             place,
@@ -332,10 +332,10 @@ impl Groups {
 
 /// Returns the definition that sources gave; an error if there are several. `what` names the group for the error.
 fn the_only(
-    mut found: Vec<(&str, Definition)>,
+    mut found: Vec<(&str, GroupDefinition)>,
     what: &str,
     name: &str,
-) -> Result<Option<Definition>, GroupError> {
+) -> Result<Option<GroupDefinition>, GroupError> {
     // The same name in two sources may mean different hosts, so the user must choose.
     if let [_, _, ..] = found.as_slice() {
         return Err(GroupError::Ambiguous {
@@ -348,8 +348,8 @@ fn the_only(
 }
 
 /// Returns a definition by an expression. Groups that it names without a source belong to `source`.
-fn expression(source: &str, text: String) -> Definition {
-    Definition::Text {
+fn expression(source: &str, text: String) -> GroupDefinition {
+    GroupDefinition::Text {
         text,
         source: Some(source.to_owned()),
         place: None,
@@ -357,15 +357,15 @@ fn expression(source: &str, text: String) -> Definition {
 }
 
 /// True if the definition names no hosts.
-fn is_empty(definition: &Definition) -> bool {
+fn is_empty(definition: &GroupDefinition) -> bool {
     match definition {
-        Definition::Text { text, .. } => text.is_empty(),
-        Definition::Hosts(list) => list.mentions() == 0,
+        GroupDefinition::Text { text, .. } => text.is_empty(),
+        GroupDefinition::Hosts(list) => list.mentions() == 0,
     }
 }
 
 impl GroupSource<Options> for Groups {
-    fn lookup(&self, source: Option<&str>, group: &str) -> Result<Definition, GroupError> {
+    fn lookup(&self, source: Option<&str>, group: &str) -> Result<GroupDefinition, GroupError> {
         let mut failure = None;
         if let Some(name) = self.default.as_deref().filter(|_| source.is_none()) {
             match self.lookup(Some(name), group) {
@@ -399,7 +399,7 @@ impl GroupSource<Options> for Groups {
         })
     }
 
-    fn all(&self, source: Option<&str>) -> Result<Option<Definition>, GroupError> {
+    fn all(&self, source: Option<&str>) -> Result<Option<GroupDefinition>, GroupError> {
         if let Some(name) = self.default.as_deref().filter(|_| source.is_none()) {
             match self.all(Some(name)) {
                 Ok(None) | Err(GroupError::UnknownSource { .. }) => {}

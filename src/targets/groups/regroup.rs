@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nodeset::{Fault, GroupSource, NoLookup, NodeSet};
 
 use super::{GroupError, Groups};
-use crate::targets::Resolver;
+use crate::targets::HostResolver;
 
 /// Folds a set into groups, the largest first, and the other hosts into names. `limit` is the maximum number of hosts of
 /// a group.
@@ -13,7 +13,7 @@ use crate::targets::Resolver;
 /// # Errors
 /// A group, or the list of a source's groups, cannot be read.
 pub fn regroup(hosts: &NodeSet, groups: &Groups, limit: usize) -> Result<String, Fault> {
-    let resolver = Resolver::new(limit, groups, &NoLookup);
+    let resolver = HostResolver::new(limit, groups, &NoLookup);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for source in groups.searched_names()? {
         for name in candidates(hosts, groups, &source)? {

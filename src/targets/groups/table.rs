@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{GroupError, Source};
-use crate::targets::Definition;
+use crate::targets::GroupDefinition;
 
 /// The name of the group of all hosts.
 pub(super) const ALL: &str = "all";
@@ -11,11 +11,11 @@ pub(super) const ALL: &str = "all";
 /// A source that holds all its groups. The group `all`, if it exists, has all hosts.
 pub(super) struct GroupTable {
     name: String,
-    groups: BTreeMap<String, Definition>,
+    groups: BTreeMap<String, GroupDefinition>,
 }
 
 impl GroupTable {
-    pub(super) fn new(name: &str, groups: BTreeMap<String, Definition>) -> GroupTable {
+    pub(super) fn new(name: &str, groups: BTreeMap<String, GroupDefinition>) -> GroupTable {
         GroupTable {
             name: name.to_owned(),
             groups,
@@ -32,11 +32,11 @@ impl Source for GroupTable {
         &self.name
     }
 
-    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError> {
+    fn lookup(&self, group: &str) -> Result<Option<GroupDefinition>, GroupError> {
         Ok(self.groups.get(group).cloned())
     }
 
-    fn all(&self) -> Result<Option<Definition>, GroupError> {
+    fn all(&self) -> Result<Option<GroupDefinition>, GroupError> {
         self.lookup(ALL)
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use nodeset::NoLookup;
 
 use super::*;
-use crate::targets::{Limits, Origin, Resolver, TargetListBuilder, group_help};
+use crate::targets::{HostResolver, Limits, Origin, TargetListBuilder, group_help};
 
 /// A temporary folder with files, and the groups defined in it.
 struct Site {
@@ -45,14 +45,14 @@ impl Site {
 
     /// Returns the error without the name of the folder.
     fn try_hosts(&self, text: &str) -> Result<String, String> {
-        let hosts = Resolver::new(1000, &self.groups, &NoLookup).hosts(text);
+        let hosts = HostResolver::new(1000, &self.groups, &NoLookup).hosts(text);
         let folder = self.folder.path().display().to_string() + "/";
         let hosts = hosts.map_err(|error| error.to_string().replace(&folder, ""))?;
         Ok(hosts.to_set().to_string())
     }
 
     fn query(&self, query: &str) -> Result<String, String> {
-        let hosts = Resolver::new(1000, &self.groups, &NoLookup).group(Some("genders"), query);
+        let hosts = HostResolver::new(1000, &self.groups, &NoLookup).group(Some("genders"), query);
         Ok(hosts
             .map_err(|error| error.to_string())?
             .to_set()
@@ -151,7 +151,7 @@ fn the_configuration_of_a_user_overrides_that_of_the_system() {
         &[],
     );
     assert_eq!(site.hosts("@x"), "b1");
-    let Definition::Text { text, .. } = site.groups.lookup(Some("a"), "x").unwrap() else {
+    let GroupDefinition::Text { text, .. } = site.groups.lookup(Some("a"), "x").unwrap() else {
         panic!("commands print texts");
     };
     assert!(text.ends_with("/home"), "{text}");
@@ -497,7 +497,7 @@ fn hosts_fold_into_groups() {
     ];
     let site = site(&[], &own);
     let regrouped = |hosts: &str| {
-        let set = Resolver::new(1000, &NoLookup, &NoLookup)
+        let set = HostResolver::new(1000, &NoLookup, &NoLookup)
             .hosts(hosts)
             .unwrap()
             .to_set();
@@ -515,7 +515,7 @@ fn a_group_that_several_sources_have_is_shown_with_its_source() {
     let files = [("dsh/web", "n[1-2]\n"), ("genders", "n[3-5] web\n")];
     let site = site(&files, &[("n", "n9")]);
     let regrouped = |hosts: &str| {
-        let hosts = Resolver::new(1000, &NoLookup, &NoLookup).hosts(hosts);
+        let hosts = HostResolver::new(1000, &NoLookup, &NoLookup).hosts(hosts);
         regroup(&hosts.unwrap().to_set(), &site.groups, 1000).unwrap()
     };
     assert_eq!(regrouped("n[1-2,9]"), "@dsh:web,@n");
@@ -533,7 +533,7 @@ fn a_source_without_a_list_of_groups_still_answers_reverse() {
         ),
     ] {
         let site = site(&[("etc/groups.conf", &format!("[a]\n{commands}"))], &[]);
-        let set = Resolver::new(1000, &NoLookup, &NoLookup).hosts("n[1-2]");
+        let set = HostResolver::new(1000, &NoLookup, &NoLookup).hosts("n[1-2]");
         let set = set.unwrap().to_set();
         assert_eq!(regroup(&set, &site.groups, 1000).unwrap(), expected);
         assert_eq!(site.hosts("@a:g"), "n1");

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use super::substitute::substitute;
 use super::{GroupError, MAX_FILE, Source, expression};
-use crate::targets::{Definition, HostList, child};
+use crate::targets::{GroupDefinition, HostList, child};
 
 /// The commands of a source.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +83,7 @@ impl Source for Upcall {
         &self.name
     }
 
-    fn lookup(&self, group: &str) -> Result<Option<Definition>, GroupError> {
+    fn lookup(&self, group: &str) -> Result<Option<GroupDefinition>, GroupError> {
         if !is_harmless(group) {
             return Ok(None);
         }
@@ -99,7 +99,7 @@ impl Source for Upcall {
         Ok(Some(expression(&self.name, hosts)))
     }
 
-    fn all(&self) -> Result<Option<Definition>, GroupError> {
+    fn all(&self) -> Result<Option<GroupDefinition>, GroupError> {
         let Some(command) = &self.commands.all else {
             return Ok(None);
         };

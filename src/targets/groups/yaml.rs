@@ -21,12 +21,12 @@ pub(in crate::targets) enum YamlNode {
     /// A list.
     List(Vec<Rc<YamlNode>>),
     /// A mapping in the order of the file.
-    Map(Vec<Entry>),
+    Map(Vec<YamlEntry>),
 }
 
 /// An entry of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::targets) struct Entry {
+pub(in crate::targets) struct YamlEntry {
     pub(in crate::targets) key: String,
     /// The line of the key, counted from 1.
     pub(in crate::targets) line: usize,
@@ -36,7 +36,7 @@ pub(in crate::targets) struct Entry {
 /// A list or a mapping that is not complete yet.
 enum OpenNode {
     List(Vec<Rc<YamlNode>>),
-    Map(Vec<Entry>, Option<(String, usize)>),
+    Map(Vec<YamlEntry>, Option<(String, usize)>),
 }
 
 /// Parses the first document of a text. The error names line and column.
@@ -95,7 +95,7 @@ pub(in crate::targets) fn parse(text: &str) -> Result<Rc<YamlNode>, String> {
             None => return Ok(node),
             Some((OpenNode::List(list), _)) => list.push(node),
             Some((OpenNode::Map(entries, key), _)) => match (key.take(), &*node) {
-                (Some((key, line)), _) => entries.push(Entry {
+                (Some((key, line)), _) => entries.push(YamlEntry {
                     key,
                     line,
                     value: node,
@@ -123,7 +123,7 @@ mod tests {
             text("two"),
             Rc::clone(&null),
         ]));
-        let entry = |key: &str, line, value| Entry {
+        let entry = |key: &str, line, value| YamlEntry {
             key: key.to_owned(),
             line,
             value,

@@ -136,16 +136,16 @@ fn errors_have_the_span_of_the_fault() {
 struct MemorySource(BTreeMap<&'static str, &'static str>);
 
 impl GroupSource<Options> for MemorySource {
-    fn lookup(&self, _: Option<&str>, group: &str) -> Result<Definition, GroupError> {
+    fn lookup(&self, _: Option<&str>, group: &str) -> Result<GroupDefinition, GroupError> {
         let text = self.0.get(group).ok_or(GroupError::NoSource)?.to_string();
-        Ok(Definition::Text {
+        Ok(GroupDefinition::Text {
             text,
             source: None,
             place: None,
         })
     }
 
-    fn all(&self, _: Option<&str>) -> Result<Option<Definition>, GroupError> {
+    fn all(&self, _: Option<&str>) -> Result<Option<GroupDefinition>, GroupError> {
         self.lookup(None, "all").map(Some)
     }
 
@@ -171,7 +171,7 @@ fn groups_and_masks_may_have_users_and_ports() {
         ("bad", "n1:x"),
     ];
     let site = MemorySource(groups.into());
-    let resolver = Resolver::new(1000, &site, &site);
+    let resolver = HostResolver::new(1000, &site, &site);
     let labels = |text: &str| {
         let mut labels = Vec::new();
         let list = resolver.hosts(text).unwrap();

@@ -3,7 +3,7 @@
 use super::connection::VariablePlace;
 use super::pattern::{expand, split_port};
 use super::{Inventory, Variables};
-use crate::targets::groups::{Entry, YamlNode, parse_yaml};
+use crate::targets::groups::{YamlEntry, YamlNode, parse_yaml};
 
 /// Maximum depth of groups in groups.
 // The reader is recursive.
@@ -57,7 +57,7 @@ impl InventoryReader<'_> {
                 _ => Err(format!("group {name}: expected hosts, vars and children")),
             };
         };
-        for Entry { key, line, value } in entries {
+        for YamlEntry { key, line, value } in entries {
             match (key.as_str(), &**value) {
                 ("hosts" | "vars" | "children", YamlNode::Null) => {}
                 ("hosts", YamlNode::Map(hosts)) => {
@@ -125,7 +125,7 @@ pub(super) fn set(variables: &mut Variables, node: &YamlNode, file: &str) -> Res
             _ => Err("expected variables".into()),
         };
     };
-    for Entry { key, line, value } in entries {
+    for YamlEntry { key, line, value } in entries {
         let place = VariablePlace { file, line: *line };
         match &**value {
             YamlNode::Text(value) => variables.set(key, value, place)?,

@@ -153,7 +153,7 @@ proptest! {
         let select = |ranges: bool| {
             let mut builder = TargetListBuilder::new(Limits::default());
             if !ranges {
-                // One host with a user turns all hosts into targets.
+                // Plain names are kept as ranges. After one name with a user, they are kept as single targets.
                 builder.add_expr("op@zz", origin()).unwrap();
                 builder.exclude_expr("op@zz", origin()).unwrap();
             }

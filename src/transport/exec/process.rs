@@ -232,11 +232,11 @@ impl LocalProcess {
     /// Handles the result of writing input.
     fn on_input_written(
         &mut self,
-        fed: Result<InputState, Arc<InputError>>,
+        fed: Result<InputProgress, Arc<InputError>>,
     ) -> Result<(), TransportError> {
         match fed {
-            Ok(InputState::Some) => Ok(()),
-            Ok(InputState::All) => {
+            Ok(InputProgress::Some) => Ok(()),
+            Ok(InputProgress::All) => {
                 // Closing the pipe is the end of file for the command.
                 self.input = None;
                 self.reader = None;
@@ -280,11 +280,11 @@ enum ProcessEvent<'a> {
     /// The event queue can take a chunk.
     Room(OutputPermit<'a>),
     /// Input was written or has ended.
-    InputState(Result<InputState, Arc<InputError>>),
+    InputState(Result<InputProgress, Arc<InputError>>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InputState {
+enum InputProgress {
     Some,
     All,
 }
@@ -294,25 +294,25 @@ enum InputState {
 async fn write(
     pipe: Option<&Sender>,
     reader: Option<&mut InputReader>,
-) -> Result<InputState, Arc<InputError>> {
+) -> Result<InputProgress, Arc<InputError>> {
     let (Some(pipe), Some(reader)) = (pipe, reader) else {
         return std::future::pending().await;
     };
     // The pipe is awaited first, so that no input is in memory for a command that does not read.
     if pipe.writable().await.is_err() {
-        return Ok(InputState::All);
+        return Ok(InputProgress::All);
     }
     let bytes = reader.peek().await?;
     if bytes.is_empty() {
-        return Ok(InputState::All);
+        return Ok(InputProgress::All);
     }
     match pipe.try_write(&bytes) {
         Ok(n) => reader.advance(n),
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
         // The process has closed its standard input, which is no failure.
-        Err(_) => return Ok(InputState::All),
+        Err(_) => return Ok(InputProgress::All),
     }
-    Ok(InputState::Some)
+    Ok(InputProgress::Some)
 }
 
 impl ChangeChannel for LocalProcess {

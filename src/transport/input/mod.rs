@@ -199,7 +199,7 @@ impl Input {
         Input::of_source(InputSource::Copies(copies))
     }
 
-    /// Returns the shell command that reads this input, if the command is not the user's and is a script.
+    /// Returns the script of mrsh that reads this input. `None` if another command reads it.
     #[must_use]
     pub fn script(&self) -> Option<String> {
         let copies = self.copies()?;
@@ -209,7 +209,7 @@ impl Input {
             .then(|| copies.command())
     }
 
-    /// Returns the command that reads this input, if it is neither the user's nor a script.
+    /// Returns the server that reads this input, such as `rcp -t`. `None` if the user's command or a script reads it.
     #[must_use]
     pub fn protocol_command(&self) -> Option<Vec<u8>> {
         self.copies()?.protocol_command()

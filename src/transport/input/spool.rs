@@ -28,7 +28,7 @@ pub(super) struct InputSpool {
     end: Option<Result<(), Arc<InputError>>>,
     /// Number of targets that may still take a reader.
     to_come: usize,
-    /// Targets that may not take a reader any more.
+    /// Targets that get no further reader: they read the input, or they have ended.
     done: HashSet<TargetId>,
     /// Positions of the readers by slot; `None` is a free slot.
     positions: Vec<Option<u64>>,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::callback::{CallbackEvent, ExpectedCallback, Listeners};
 use crate::clock::{Alarm, ProcessClock, alarm_reached};
 use crate::event::Phase;
-use crate::transport::stream::Connection;
+use crate::transport::stream::TcpConnection;
 use crate::transport::user_change::StartTurn;
 use crate::transport::{CallbackFault, Excused, StartRequest, TransportError};
 
@@ -24,14 +24,14 @@ const OWN_LISTENER_DELAY: Duration = Duration::from_millis(300);
 /// Main connection with the lease on its source port. Dropping it resets the connection, then returns the port.
 #[derive(Debug)]
 pub(super) struct MainConnection {
-    pub(super) main: Connection,
+    pub(super) main: TcpConnection,
     pub(super) lease: PortLease,
 }
 
 impl MainConnection {
     pub(super) fn new(Outgoing { stream, lease }: Outgoing) -> MainConnection {
         MainConnection {
-            main: Connection::new(stream),
+            main: TcpConnection::new(stream),
             lease,
         }
     }
@@ -103,12 +103,12 @@ impl From<TransportError> for StartError {
 /// Waits for the callback before the command is sent. Returns `None` if the daemon answers first or closes the
 /// connection.
 pub(super) async fn wait_for_callback(
-    main: &mut Connection,
+    main: &mut TcpConnection,
     expected: &mut ExpectedCallback,
     progress: &mut StartProgress<'_>,
     listeners: Option<&Listeners>,
     clock: &ProcessClock,
-) -> Result<Option<Connection>, StartError> {
+) -> Result<Option<TcpConnection>, StartError> {
     let mut own_listener_alarm: Option<Alarm> = None;
     loop {
         tokio::select! {
@@ -148,7 +148,7 @@ pub(super) async fn next_callback_event(expected: &mut Option<ExpectedCallback>)
 pub(super) async fn wait_for_late_callback(
     expected: &mut ExpectedCallback,
     progress: &mut StartProgress<'_>,
-) -> Result<Connection, TransportError> {
+) -> Result<TcpConnection, TransportError> {
     let callback = async {
         loop {
             match expected.next_event().await {

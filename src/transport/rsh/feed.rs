@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::transport::InputReader;
 use crate::transport::input::{InputData, InputError, MAX_INPUT_CHUNK};
-use crate::transport::stream::Connection;
+use crate::transport::stream::TcpConnection;
 
 /// Maximum length of input that is sent to a command after its end.
 // The `head` that counts the input waits for the rest. A longer rest is not sent: the connection is half-closed, which
@@ -54,7 +54,7 @@ impl InputFeed {
     }
 
     /// Waits until the connection takes bytes and there is input, and sends a part. Cancel safe.
-    async fn send(&mut self, main: &Connection) -> SendOutcome {
+    async fn send(&mut self, main: &TcpConnection) -> SendOutcome {
         // The connection is awaited first, so that no input is held in memory for a slow host.
         if main.writable().await.is_err() {
             return SendOutcome::Broken;
@@ -109,7 +109,7 @@ fn is_of_file(error: &io::Error) -> bool {
 }
 
 /// Sends a part of the input; never returns if there is none. Cancel safe.
-pub(super) async fn send(feed: &mut Option<InputFeed>, main: &Connection) -> SendOutcome {
+pub(super) async fn send(feed: &mut Option<InputFeed>, main: &TcpConnection) -> SendOutcome {
     match feed {
         Some(feed) => feed.send(main).await,
         None => std::future::pending().await,
@@ -127,13 +127,13 @@ mod tests {
     use crate::copy::Segment;
 
     /// Returns both ends of a connection.
-    fn connected() -> (Connection, TcpStream) {
+    fn connected() -> (TcpConnection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         near.set_nonblocking(true).unwrap();
         let far = listener.accept().unwrap().0;
         let near = tokio::net::TcpStream::from_std(near).unwrap();
-        (Connection::new(near), far)
+        (TcpConnection::new(near), far)
     }
 
     /// Returns a file of this length, and its content.
@@ -149,7 +149,7 @@ mod tests {
     }
 
     /// Sends until the outcome is another one than a part.
-    async fn send_all(feed: &mut InputFeed, main: &Connection) -> SendOutcome {
+    async fn send_all(feed: &mut InputFeed, main: &TcpConnection) -> SendOutcome {
         loop {
             match feed.send(main).await {
                 SendOutcome::Some => {}

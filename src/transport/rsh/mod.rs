@@ -13,7 +13,7 @@ use reserved_ports::{PortPool, PortWait, is_shortage, kernel};
 use tokio::time::Instant;
 
 use super::dial::dial;
-use super::stream::{Connection, ReadResult};
+use super::stream::{ReadResult, TcpConnection};
 use super::user_change::UserChanges;
 use super::wrap::{EndMarker, InputMode};
 use super::{
@@ -337,7 +337,7 @@ impl RshTransport {
     /// Returns the error for a connection that ended before the answer.
     fn ended_early(
         &self,
-        main: &Connection,
+        main: &TcpConnection,
         called: bool,
         length: usize,
         progress: &StartProgress<'_>,

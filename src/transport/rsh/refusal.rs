@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::wire::{self, RefusalText};
 use crate::event::Phase;
 use crate::transport::TransportError;
-use crate::transport::stream::Connection;
+use crate::transport::stream::TcpConnection;
 
 /// Maximum time to read the rest of a refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads the rest of a refusal, up to a maximum size and time.
-pub(super) async fn refusal(mut main: Connection, first: &[u8]) -> TransportError {
+pub(super) async fn refusal(mut main: TcpConnection, first: &[u8]) -> TransportError {
     let mut text = RefusalText::default();
     text.push(first);
     let rest = async {

@@ -12,7 +12,7 @@ use crate::clock::reached;
 use crate::event::{Chunk, RemoteExit, Side, Stream};
 use crate::targets::TargetId;
 use crate::transport::input::InputError;
-use crate::transport::stream::{Connection, ReadResult};
+use crate::transport::stream::{ReadResult, TcpConnection};
 use crate::transport::{Output, OutputPermit, RemoteSignal, Session, TransportError};
 
 /// A command that an rsh daemon has accepted. The sockets are declared before the lease, since fields are dropped in
@@ -20,9 +20,9 @@ use crate::transport::{Output, OutputPermit, RemoteSignal, Session, TransportErr
 #[derive(Debug)]
 pub struct RshSession {
     pub(super) id: TargetId,
-    pub(super) main: Connection,
+    pub(super) main: TcpConnection,
     /// Callback connection, for standard error and signals.
-    pub(super) err: Option<Connection>,
+    pub(super) err: Option<TcpConnection>,
     pub(super) lease: PortLease,
     pub(super) show_stderr: bool,
     /// Output that was read together with the daemon's answer.
@@ -43,7 +43,7 @@ const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl RshSession {
     pub(super) fn err_is_open(&self) -> bool {
-        self.err.as_ref().is_some_and(Connection::is_open)
+        self.err.as_ref().is_some_and(TcpConnection::is_open)
     }
 
     /// Reads the available bytes of a stream and emits them.
@@ -235,8 +235,8 @@ impl Session for RshSession {
 /// Waits until a stream is readable or has ended. Cancel safe.
 pub(super) async fn readable(
     early: bool,
-    main: &Connection,
-    err: Option<&Connection>,
+    main: &TcpConnection,
+    err: Option<&TcpConnection>,
 ) -> std::io::Result<Stream> {
     if early {
         return Ok(Stream::Stdout);

@@ -4,7 +4,7 @@
 use ssh_files::{AlgorithmSpec, Certificate, HostConfig, KeyType};
 use ssh2::MethodType;
 
-use super::ffi::{Fault, Peer};
+use super::ffi::{Libssh2Error, Peer};
 use super::gate::Methods;
 use crate::transport::TransportError;
 
@@ -81,10 +81,10 @@ pub(super) struct Algorithms {
 
 impl Supported {
     /// Reads the lists from libssh2.
-    pub(super) fn find() -> Result<Supported, Fault> {
+    pub(super) fn find() -> Result<Supported, Libssh2Error> {
         // The lists depend on the OpenSSL with which libssh2 was built, so they are read from a session.
         let session = ssh2::Session::new()?;
-        let list = |kind| -> Result<Vec<&'static str>, Fault> {
+        let list = |kind| -> Result<Vec<&'static str>, Libssh2Error> {
             let mut names = session.supported_algs(kind)?;
             // These are no algorithms; libssh2 adds them by itself.
             names.retain(|name| *name != "ext-info-c" && !name.starts_with("kex-strict-"));
@@ -214,7 +214,7 @@ fn apply_spec(
 }
 
 /// Fixes the algorithms of a peer's connection, so that a later key exchange can change nothing but the keys.
-pub(super) fn pin(peer: &mut Peer, methods: &Methods) -> Result<(), Fault> {
+pub(super) fn pin(peer: &mut Peer, methods: &Methods) -> Result<(), Libssh2Error> {
     // libssh2 replaces an algorithm as soon as a later exchange agrees on another one, and keeps the old state.
     for (kind, name) in methods.by_kind() {
         peer.prefer(kind, name)?;
@@ -224,7 +224,7 @@ pub(super) fn pin(peer: &mut Peer, methods: &Methods) -> Result<(), Fault> {
 
 impl Algorithms {
     /// Sets the algorithms of a peer.
-    pub(super) fn set(&self, peer: &mut Peer) -> Result<(), Fault> {
+    pub(super) fn set(&self, peer: &mut Peer) -> Result<(), Libssh2Error> {
         let lists = [
             (MethodType::Kex, &self.kex),
             (MethodType::HostKey, &self.host_key),

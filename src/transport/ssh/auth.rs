@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::agent::AgentClient;
 use super::connect::{LoginProgress, lost};
 use super::drive::CallPacer;
-use super::ffi::{Fault, Peer, Signature};
+use super::ffi::{Libssh2Error, Peer, Signature};
 use crate::error_text::with_causes;
 use crate::event::{PasswordUse, Phase};
 use crate::transport::trials::{TrialTurn, Trials};
@@ -189,7 +189,7 @@ impl Login<'_> {
         peer: &mut Peer,
         method: &str,
         password: &Zeroizing<String>,
-    ) -> Result<AuthReply, Fault> {
+    ) -> Result<AuthReply, Libssh2Error> {
         let user = self.credentials.user;
         let answered = if method == PASSWORD {
             // Set before the call: a connection that ends during the call may have carried the password.
@@ -255,7 +255,7 @@ fn outcome(
     credentials: &Credentials<'_>,
     tried: &TriedMethods,
     accepted: &str,
-    result: Result<AuthReply, Fault>,
+    result: Result<AuthReply, Libssh2Error>,
 ) -> Result<AuthReply, TransportError> {
     result.map_err(|fault| match fault.code {
         raw::LIBSSH2_ERROR_PASSWORD_EXPIRED => denied(
@@ -273,7 +273,7 @@ fn cut_off(
     peer: &Peer,
     credentials: &Credentials<'_>,
     tried: &TriedMethods,
-    fault: Fault,
+    fault: Libssh2Error,
 ) -> TransportError {
     match peer.pipe().disconnect_reason() {
         // A server says why it disconnects (RFC 4253, section 11.1), such as too many failed logins.
@@ -283,7 +283,7 @@ fn cut_off(
 }
 
 /// Separates a refusal from a request that could not be made.
-fn refused(fault: Fault) -> Result<AuthReply, Fault> {
+fn refused(fault: Libssh2Error) -> Result<AuthReply, Libssh2Error> {
     match fault.code {
         raw::LIBSSH2_ERROR_AUTHENTICATION_FAILED | raw::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => {
             Ok(AuthReply::Refused)
@@ -298,7 +298,7 @@ async fn prove(
     user: &str,
     key: &LoginKey<'_>,
     errors: &mut Vec<String>,
-) -> Result<AuthReply, Fault> {
+) -> Result<AuthReply, Libssh2Error> {
     let mut pacer = CallPacer::default();
     let mut wanted: Option<Vec<u8>> = None;
     let mut answer: Option<Result<Vec<u8>, String>> = None;

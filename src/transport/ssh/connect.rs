@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 
 use super::algorithms::{Algorithms, pin};
 use super::drive::CallPacer;
-use super::ffi::{Channel, Fault, Peer};
+use super::ffi::{Channel, Libssh2Error, Peer};
 use super::gate::{Proof, Violation};
 use super::greeting::OtherProtocol;
 use super::pipe::{Pipe, ServerStream, StreamEnd};
@@ -91,8 +91,8 @@ pub(super) async fn prove(
         algorithms.set(&mut peer)?;
         Ok(peer)
     };
-    let mut peer =
-        prepare().map_err(|fault: Fault| TransportError::Handshake { reason: fault.text })?;
+    let mut peer = prepare()
+        .map_err(|fault: Libssh2Error| TransportError::Handshake { reason: fault.text })?;
     let mut pacer = CallPacer::default();
     loop {
         let step = with_permit(exchanges, || {
@@ -147,8 +147,8 @@ pub(super) async fn proceed(
 }
 
 /// Returns the error for a handshake that libssh2 finished without a proof.
-fn no_proof() -> Fault {
-    Fault {
+fn no_proof() -> Libssh2Error {
+    Libssh2Error {
         code: raw::LIBSSH2_ERROR_PROTO,
         text: "the server has not proved its identity".to_owned(),
     }
@@ -164,7 +164,7 @@ async fn with_permit<T>(permits: &Semaphore, work: impl FnOnce() -> T) -> T {
 }
 
 /// Classifies a failed handshake.
-fn no_handshake(peer: &Peer, fault: Fault) -> ConnectFailure {
+fn no_handshake(peer: &Peer, fault: Libssh2Error) -> ConnectFailure {
     let pipe = peer.pipe();
     if let Some(no_server) = pipe.greeting().failed() {
         let text = match no_server {
@@ -192,7 +192,7 @@ fn no_handshake(peer: &Peer, fault: Fault) -> ConnectFailure {
 }
 
 /// Returns libssh2's error text, with more detail for codes whose text is vague.
-fn reason(fault: Fault) -> String {
+fn reason(fault: Libssh2Error) -> String {
     match fault.code {
         raw::LIBSSH2_ERROR_KEX_FAILURE => format!(
             "{}; the two sides may have no algorithm in common: try -R openssh",
@@ -214,7 +214,7 @@ pub(super) fn not_a_server(text: String) -> TransportError {
 }
 
 /// Returns the error for a connection that has ended or violates the protocol.
-pub(super) fn lost(peer: &Peer, phase: Phase, fault: Fault) -> TransportError {
+pub(super) fn lost(peer: &Peer, phase: Phase, fault: Libssh2Error) -> TransportError {
     let pipe = peer.pipe();
     if let Some(text) = pipe.disconnect_reason() {
         return TransportError::Closed {
@@ -268,7 +268,7 @@ pub(super) async fn exec(
     terminal: Option<&TerminalRequest>,
     request: &mut StartRequest,
 ) -> Result<Channel, TransportError> {
-    let refused = |peer: &Peer, fault: Fault| match fault.code {
+    let refused = |peer: &Peer, fault: Libssh2Error| match fault.code {
         raw::LIBSSH2_ERROR_CHANNEL_FAILURE | raw::LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED => {
             TransportError::denied(match program {
                 ChannelProgram::Command(_) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::ffi::{Fault, Peer, Step};
+use super::ffi::{CallResult, Libssh2Error, Peer};
 
 /// Pause before a call is repeated that read nothing.
 // libssh2 can return EAGAIN without having read the socket, which is no rule of the protocol.
@@ -18,8 +18,8 @@ impl Peer {
     /// be repeated. Cancel safe if the caller then repeats that call or drops the peer.
     pub(super) async fn drive<T>(
         &mut self,
-        mut call: impl FnMut(&mut Peer) -> Step<T>,
-    ) -> Result<T, Fault> {
+        mut call: impl FnMut(&mut Peer) -> CallResult<T>,
+    ) -> Result<T, Libssh2Error> {
         let mut pacer = CallPacer::default();
         loop {
             self.pipe_mut().begin_call();

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::drive::CallPacer;
-use super::ffi::{Fault, OpenFailure, Peer};
+use super::ffi::{Libssh2Error, OpenFailure, Peer};
 use super::retries::LoggedInHost;
 use super::tunnel::{Tunnel, any_ready};
 use crate::event::Phase;
@@ -31,13 +31,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
 pub(super) struct JumpSessions {
     /// Jump hosts by their route and its whole configuration: sessions with other rules for trust or login are not
     /// shared.
-    hosts: Mutex<HashMap<Vec<HostConfig>, Arc<JumpHost>>>,
+    hosts: Mutex<HashMap<Vec<HostConfig>, Arc<JumpHostSessions>>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 /// Sessions with one jump host.
 #[derive(Debug, Default)]
-pub(super) struct JumpHost {
+pub(super) struct JumpHostSessions {
     pool: Mutex<JumpSessionPool>,
     /// Notified when a session becomes idle or ends.
     changed: Notify,
@@ -70,7 +70,7 @@ enum SessionChoice {
 
 /// Permission to make a session, returned when it is dropped.
 struct ConnectPermit {
-    jump_host: Arc<JumpHost>,
+    jump_host: Arc<JumpHostSessions>,
 }
 
 impl Drop for ConnectPermit {
@@ -82,7 +82,7 @@ impl Drop for ConnectPermit {
 
 impl JumpSessions {
     /// Returns the sessions with the last of these hosts, reached through the others.
-    pub(super) fn jump_host(&self, route: &[HostConfig]) -> Arc<JumpHost> {
+    pub(super) fn jump_host(&self, route: &[HostConfig]) -> Arc<JumpHostSessions> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         match hosts.get(route) {
             Some(jump_host) => Arc::clone(jump_host),
@@ -93,7 +93,7 @@ impl JumpSessions {
     /// Opens a connection from the jump host to another host. `connect` makes a session with the jump host.
     pub(super) async fn connection<F>(
         &self,
-        jump_host: &Arc<JumpHost>,
+        jump_host: &Arc<JumpHostSessions>,
         host: &str,
         port: u16,
         connect: impl Fn() -> F,
@@ -152,7 +152,7 @@ impl JumpSessions {
     }
 }
 
-impl JumpHost {
+impl JumpHostSessions {
     fn choose(self: &Arc<Self>) -> SessionChoice {
         let mut pool = self.lock();
         let now = Instant::now();
@@ -192,7 +192,7 @@ struct JumpSession {
     /// True if a connection was opened through it.
     has_connected: bool,
     requests: mpsc::Receiver<ConnectionRequest>,
-    jump_host: Arc<JumpHost>,
+    jump_host: Arc<JumpHostSessions>,
     /// Sender that is idle while no channel is being opened.
     sender: mpsc::Sender<ConnectionRequest>,
     opening: Option<ConnectionRequest>,
@@ -213,7 +213,7 @@ impl JumpSession {
     fn new(
         LoggedInHost { peer, lease }: LoggedInHost,
         requests: mpsc::Receiver<ConnectionRequest>,
-        jump_host: Arc<JumpHost>,
+        jump_host: Arc<JumpHostSessions>,
         sender: mpsc::Sender<ConnectionRequest>,
     ) -> JumpSession {
         JumpSession {
@@ -268,7 +268,7 @@ impl JumpSession {
     }
 
     /// Does all work that needs no waiting; true if there was any.
-    fn step(&mut self) -> Result<bool, Fault> {
+    fn step(&mut self) -> Result<bool, Libssh2Error> {
         let mut moved = self.open()?;
         for tunnel in &mut self.tunnels {
             moved |= tunnel.pump(&mut self.peer)?;
@@ -289,7 +289,7 @@ impl JumpSession {
     }
 
     /// Opens the requested channel.
-    fn open(&mut self) -> Result<bool, Fault> {
+    fn open(&mut self) -> Result<bool, Libssh2Error> {
         let Some(request) = &self.opening else {
             return Ok(false);
         };

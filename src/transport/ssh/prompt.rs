@@ -105,10 +105,10 @@ impl SecretPrompt for Terminal {
         // The terminal did not echo the newline that the user typed.
         (&terminal).write_all(b"\n").map_err(failed)?;
         match line.map_err(failed)? {
-            TypedLine::Line(line) if line.len() > MAX_SECRET => Err(PromptError::TooLong),
-            TypedLine::Line(line) => Ok(Secret(line)),
-            TypedLine::End => Err(PromptError::NotAnswered),
-            TypedLine::Interrupt => Err(PromptError::Interrupted),
+            PromptLine::Line(line) if line.len() > MAX_SECRET => Err(PromptError::TooLong),
+            PromptLine::Line(line) => Ok(Secret(line)),
+            PromptLine::End => Err(PromptError::NotAnswered),
+            PromptLine::Interrupt => Err(PromptError::Interrupted),
         }
     }
 }
@@ -145,14 +145,14 @@ impl Drop for EchoOff<'_> {
 }
 
 /// Result of reading a line.
-enum TypedLine {
+enum PromptLine {
     Line(Zeroizing<Vec<u8>>),
     End,
     Interrupt,
 }
 
 /// Reads a line key by key and handles the keys that edit it.
-fn type_line(mut from: impl Read) -> io::Result<TypedLine> {
+fn type_line(mut from: impl Read) -> io::Result<PromptLine> {
     const INTERRUPT: u8 = 3;
     const END: u8 = 4;
     const BACKSPACE: u8 = 8;
@@ -164,16 +164,16 @@ fn type_line(mut from: impl Read) -> io::Result<TypedLine> {
     let mut byte = Zeroizing::new([0]);
     loop {
         match from.read(&mut *byte) {
-            Ok(0) => return Ok(TypedLine::End),
+            Ok(0) => return Ok(PromptLine::End),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
         match byte[0] {
-            b'\n' | b'\r' => return Ok(TypedLine::Line(line)),
-            INTERRUPT | QUIT => return Ok(TypedLine::Interrupt),
-            END if line.is_empty() => return Ok(TypedLine::End),
-            END => return Ok(TypedLine::Line(line)),
+            b'\n' | b'\r' => return Ok(PromptLine::Line(line)),
+            INTERRUPT | QUIT => return Ok(PromptLine::Interrupt),
+            END if line.is_empty() => return Ok(PromptLine::End),
+            END => return Ok(PromptLine::Line(line)),
             KILL => line.clear(),
             // A character of UTF-8 may have several bytes.
             BACKSPACE | DELETE => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},

@@ -3,7 +3,7 @@
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use super::ffi::{Channel, Fault, Peer};
+use super::ffi::{Channel, Libssh2Error, Peer};
 use crate::transport::scratch;
 
 /// Maximum number of bytes read from a target at once: one packet.
@@ -79,7 +79,7 @@ impl Tunnel {
     }
 
     /// Copies data in both directions; true if there was any.
-    pub(super) fn pump(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
+    pub(super) fn pump(&mut self, peer: &mut Peer) -> Result<bool, Libssh2Error> {
         if self.closing {
             return Ok(false);
         }
@@ -91,7 +91,7 @@ impl Tunnel {
         Ok(down || up)
     }
 
-    fn deliver(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
+    fn deliver(&mut self, peer: &mut Peer) -> Result<bool, Libssh2Error> {
         let mut moved = false;
         // Data that is not read here fills the window of the channel, which stops the other host.
         if !self.host_ended && self.to_target.len() < MAX_BUFFERED {
@@ -134,7 +134,7 @@ impl Tunnel {
         Ok(moved)
     }
 
-    fn forward(&mut self, peer: &mut Peer) -> Result<bool, Fault> {
+    fn forward(&mut self, peer: &mut Peer) -> Result<bool, Libssh2Error> {
         let mut moved = false;
         if !self.target_ended && self.from_target.is_empty() {
             let mut bytes = vec![0; READ_SIZE];

@@ -54,7 +54,7 @@ fn random_trees_come_back_as_they_were_copied() {
         far.copy(&["src/", "--dest", "dst"]).run().status(0);
         far.fetch(&["dst", "--links"]).run().status(0);
         assert_same(&far.source(), &far.path("out/h1/dst"), true);
-        // Files change here and over there. What is only here stays.
+        // Change local and remote files. A fetch keeps files that exist only locally.
         disturb(&mut random, &far.path("out/h1/dst"));
         far.fetch(&["dst", "--links"]).run().status(0);
         assert_same(&far.source(), &far.path("out/h1/dst"), true);

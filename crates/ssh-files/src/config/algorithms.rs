@@ -73,7 +73,7 @@ impl AlgorithmSpec {
     pub fn apply(&self, defaults: &[&str], supported: &[&str]) -> Vec<String> {
         let mut chosen: Vec<String> = Vec::new();
         let mut add = |name: &str| {
-            // Patterns can match the same name, and names of the defaults.
+            // Several patterns can match one name, and a pattern can match a name that the defaults already have.
             if supported.contains(&name) && !chosen.iter().any(|known| known == name) {
                 chosen.push(name.to_owned());
             }

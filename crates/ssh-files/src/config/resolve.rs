@@ -70,6 +70,11 @@ pub(super) fn resolve(
             .expand_file(text, context.environment)
             .map_err(|message| parsed.error(&setting.position, message, None))
     };
+    let in_home = |setting: &Setting, text: &str| {
+        expand_tilde(text, &local.home)
+            .map(PathBuf::from)
+            .map_err(|message| parsed.error(&setting.position, message, None))
+    };
     let paths = |settings: &[&Setting]| {
         let mut paths = Vec::new();
         for setting in settings {
@@ -107,32 +112,21 @@ pub(super) fn resolve(
             Some((setting, files)) => files
                 .iter()
                 // ssh_config(5) lists no tokens for this keyword.
-                .map(|file| {
-                    expand_tilde(file, &local.home)
-                        .map(PathBuf::from)
-                        .map_err(|message| parsed.error(&setting.position, message, None))
-                })
+                .map(|file| in_home(setting, file))
                 .collect::<Result<_, _>>()?,
             None => ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]
                 .map(PathBuf::from)
                 .to_vec(),
         },
-        strict: match choice(selected, Keyword::StrictHostKeyChecking) {
-            Some("no" | "off") => StrictHostKeyChecking::No,
-            Some("accept-new") => StrictHostKeyChecking::AcceptNew,
-            // Nobody can answer `ask` for many hosts at once.
-            _ => StrictHostKeyChecking::Yes,
-        },
+        strict: strict_checking(selected),
         hash_known_hosts: flag(selected, Keyword::HashKnownHosts, false),
         // The default is `no` since OpenSSH 8.5.
         check_host_ip: flag(selected, Keyword::CheckHostIP, false),
         revoked_host_keys: match selected.get(Keyword::RevokedHostKeys) {
             Some(setting) => match &setting.value {
-                SettingValue::Text(text) if !text.eq_ignore_ascii_case("none") => Some(
-                    expand_tilde(text, &local.home)
-                        .map_err(|message| parsed.error(&setting.position, message, None))?
-                        .into(),
-                ),
+                SettingValue::Text(text) if !text.eq_ignore_ascii_case("none") => {
+                    Some(in_home(setting, text)?)
+                }
                 _ => None,
             },
             None => None,
@@ -141,11 +135,7 @@ pub(super) fn resolve(
         connect_timeout: seconds(selected, Keyword::ConnectTimeout, None),
         connection_attempts: attempts(parsed, selected)?,
         jumps: jumps(parsed, selected, &tokens)?,
-        address_family: match choice(selected, Keyword::AddressFamily) {
-            Some("inet") => AddressFamily::Inet,
-            Some("inet6") => AddressFamily::Inet6,
-            _ => AddressFamily::Any,
-        },
+        address_family: address_family(selected),
         tcp_keep_alive: flag(selected, Keyword::TCPKeepAlive, true),
         server_alive_interval: seconds(
             selected,
@@ -180,6 +170,23 @@ pub(super) fn resolve(
     })
 }
 
+fn strict_checking(selected: &SelectedSettings<'_>) -> StrictHostKeyChecking {
+    match choice(selected, Keyword::StrictHostKeyChecking) {
+        Some("no" | "off") => StrictHostKeyChecking::No,
+        Some("accept-new") => StrictHostKeyChecking::AcceptNew,
+        // Nobody can answer `ask` for many hosts at once.
+        _ => StrictHostKeyChecking::Yes,
+    }
+}
+
+fn address_family(selected: &SelectedSettings<'_>) -> AddressFamily {
+    match choice(selected, Keyword::AddressFamily) {
+        Some("inet") => AddressFamily::Inet,
+        Some("inet6") => AddressFamily::Inet6,
+        _ => AddressFamily::Any,
+    }
+}
+
 /// Refuses unsupported settings. Returns the ignored ones.
 fn check_support(
     parsed: &ParsedConfig,
@@ -187,7 +194,7 @@ fn check_support(
 ) -> Result<Vec<IgnoredSetting>, ConfigError> {
     let is_one_of = |setting: &Setting, values: &[&str]| {
         let word = setting.value.word();
-        // The table has words, also for keywords such as ConnectionAttempts.
+        // The table holds values as text, also for numbers such as that of ConnectionAttempts.
         let number = match &setting.value {
             SettingValue::Number(number) => Some(number.to_string()),
             _ => None,

@@ -1,7 +1,9 @@
 //! The content of one file on its way from a target: a state machine of several requests.
 
 use super::super::file::OrderedRead;
-use super::super::wire::{Attributes, Reply, Request, Status, Violation, code, kind, open};
+use super::super::wire::{
+    Reply, SftpAttributes, SftpRequest, SftpStatus, SftpViolation, code, kind, open,
+};
 
 /// The purpose of a request of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +24,11 @@ pub(super) enum DownloadEnd {
     Done,
     /// The file was changed while it was read.
     Changed,
-    Failed(Status),
+    Failed(SftpStatus),
 }
 
 #[derive(Debug)]
-enum Stage {
+enum DownloadStage {
     Open,
     Read,
     Stat,
@@ -42,7 +44,7 @@ pub(super) struct Download {
     length: u64,
     mtime: Option<u32>,
     handle: Box<[u8]>,
-    stage: Stage,
+    stage: DownloadStage,
     read: OrderedRead,
     /// Number of requests without a reply.
     waiting: usize,
@@ -56,7 +58,7 @@ impl Download {
             length,
             mtime,
             handle: Box::default(),
-            stage: Stage::Open,
+            stage: DownloadStage::Open,
             read: OrderedRead::default(),
             waiting: 0,
             end: DownloadEnd::Done,
@@ -65,14 +67,14 @@ impl Download {
 
     /// Returns how it ended, if nothing more is to come.
     pub(super) fn end(&self) -> Option<&DownloadEnd> {
-        (matches!(self.stage, Stage::Closed) && self.waiting == 0).then_some(&self.end)
+        (matches!(self.stage, DownloadStage::Closed) && self.waiting == 0).then_some(&self.end)
     }
 
     /// Returns the next request.
-    pub(super) fn next(&mut self) -> Option<(DownloadRequest, Request)> {
-        let on_handle = |kind: u8| Request::new(kind).string(&self.handle);
+    pub(super) fn next(&mut self) -> Option<(DownloadRequest, SftpRequest)> {
+        let on_handle = |kind: u8| SftpRequest::new(kind).string(&self.handle);
         let next = match self.stage {
-            Stage::Read => {
+            DownloadStage::Read => {
                 let (at, length) = self.read.next(self.length)?;
                 let most = u32::try_from(length).unwrap_or(u32::MAX);
                 let request = on_handle(kind::READ).long(at).number(most);
@@ -80,20 +82,20 @@ impl Download {
             }
             // All others wait for the requests before them.
             _ if self.waiting > 0 => return None,
-            Stage::Open => {
-                let request = Request::new(kind::OPEN)
+            DownloadStage::Open => {
+                let request = SftpRequest::new(kind::OPEN)
                     .string(&self.path)
                     .number(open::READ);
-                let request = request.attributes(&Attributes::default());
+                let request = request.attributes(&SftpAttributes::default());
                 (DownloadRequest::Open, request)
             }
-            Stage::Stat => (DownloadRequest::Stat, on_handle(kind::FSTAT)),
-            Stage::Close => {
+            DownloadStage::Stat => (DownloadRequest::Stat, on_handle(kind::FSTAT)),
+            DownloadStage::Close => {
                 let request = on_handle(kind::CLOSE);
-                self.stage = Stage::Closed;
+                self.stage = DownloadStage::Closed;
                 (DownloadRequest::Close, request)
             }
-            Stage::Closed => return None,
+            DownloadStage::Closed => return None,
         };
         self.waiting += 1;
         Some(next)
@@ -105,12 +107,12 @@ impl Download {
         purpose: DownloadRequest,
         reply: Reply,
         sink: impl FnMut(&[u8]),
-    ) -> Result<(), Violation> {
+    ) -> Result<(), SftpViolation> {
         self.waiting -= 1;
         match (purpose, reply) {
             (DownloadRequest::Open, Reply::Handle(handle)) if !handle.is_empty() => {
                 self.handle = handle;
-                self.stage = Stage::Read;
+                self.stage = DownloadStage::Read;
             }
             (DownloadRequest::Read { at, length }, Reply::Data(data)) => {
                 self.read.take(at, length, data, sink)?;
@@ -127,29 +129,34 @@ impl Download {
                 if !has_grown && !is_same {
                     self.end = DownloadEnd::Changed;
                 }
-                self.stage = Stage::Close;
+                self.stage = DownloadStage::Close;
             }
             // An error of closing says nothing about bytes that were read.
             (DownloadRequest::Close, Reply::Status(_)) => {}
             (_, Reply::Status(status)) if !status.is_ok() => {
                 self.stop(DownloadEnd::Failed(status));
             }
-            _ => return Err(Violation("a reply that does not fit its request")),
+            _ => return Err(SftpViolation("a reply that does not fit its request")),
         }
-        if matches!(self.stage, Stage::Read) && self.waiting == 0 && self.read.taken == self.length
+        if matches!(self.stage, DownloadStage::Read)
+            && self.waiting == 0
+            && self.read.taken == self.length
         {
-            self.stage = Stage::Stat;
+            self.stage = DownloadStage::Stat;
         }
         Ok(())
     }
 
     fn stop(&mut self, end: DownloadEnd) {
-        if matches!(self.stage, Stage::Open | Stage::Read | Stage::Stat) {
+        if matches!(
+            self.stage,
+            DownloadStage::Open | DownloadStage::Read | DownloadStage::Stat
+        ) {
             self.end = end;
             self.stage = if self.handle.is_empty() {
-                Stage::Closed
+                DownloadStage::Closed
             } else {
-                Stage::Close
+                DownloadStage::Close
             };
         }
     }

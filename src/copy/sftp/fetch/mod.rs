@@ -17,13 +17,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::channel::SftpChannel;
-use super::wire::{self, Reply, Request, Violation, code, kind};
+use super::wire::{self, Reply, SftpRequest, SftpViolation, code, kind};
 use crate::copy::HostDialogue;
 use crate::copy::blocks::Checksum;
 use crate::copy::fetch::FetchShared;
 use crate::copy::fetch::host::HostFetch;
 use crate::copy::fetch::local::{LocalError, RunningSum, set_attributes};
-use crate::copy::fetch::remote::{Attributes, FileTime, LocalState, RemoteKind};
+use crate::copy::fetch::remote::{FileAttributes, FileTime, LocalState, RemoteKind};
 use crate::copy::queue::Next;
 use crate::copy::result::{CopyResult, message};
 use crate::targets::TargetId;
@@ -41,7 +41,7 @@ const SHA256: Checksum = Checksum::Sha256(CHECKSUM);
 
 /// The part of the fetch that is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum SftpFetchStep {
     /// The server's version is awaited.
     Version,
     List,
@@ -53,7 +53,7 @@ enum Step {
 
 /// The purpose of a request.
 #[derive(Debug)]
-enum Purpose {
+enum FetchPurpose {
     Walk(WalkRequest),
     /// The content of the link at this index.
     Link(usize),
@@ -85,8 +85,8 @@ pub(in crate::copy) struct SftpFetch {
     shared: Arc<FetchShared>,
     /// The list, the directory here and the result, which are the same for a shell and for SFTP.
     host: HostFetch,
-    channel: SftpChannel<Purpose>,
-    step: Step,
+    channel: SftpChannel<FetchPurpose>,
+    step: SftpFetchStep,
     walk: Walk,
     /// Links whose content, or files whose data is still to be asked for.
     entries: VecDeque<usize>,
@@ -96,8 +96,8 @@ pub(in crate::copy) struct SftpFetch {
 }
 
 /// Returns the attributes that a file gets here.
-fn attributes_of(attributes: &wire::Attributes) -> Attributes {
-    Attributes {
+fn attributes_of(attributes: &wire::SftpAttributes) -> FileAttributes {
+    FileAttributes {
         mode: attributes.permissions.unwrap_or(0o600) & 0o1777,
         mtime: attributes.times.map(|(_, mtime)| FileTime {
             seconds: mtime.into(),
@@ -111,7 +111,7 @@ impl SftpFetch {
         SftpFetch {
             host: HostFetch::new(Arc::clone(&shared), target),
             channel: SftpChannel::new(),
-            step: Step::Version,
+            step: SftpFetchStep::Version,
             walk: Walk::new(shared.spec.patterns.len(), shared.spec.links),
             entries: VecDeque::new(),
             arriving: Vec::new(),
@@ -122,7 +122,7 @@ impl SftpFetch {
 
     /// Ends the dialogue at once.
     fn end(&mut self) {
-        self.step = Step::Ended;
+        self.step = SftpFetchStep::Ended;
         self.channel.end_now();
         self.arriving.clear();
     }
@@ -137,14 +137,14 @@ impl SftpFetch {
         self.end();
     }
 
-    fn fail_protocol(&mut self, violation: Violation) {
+    fn fail_protocol(&mut self, violation: SftpViolation) {
         let text = format!("the SFTP server answered with {}", violation.0);
         self.host.abandon(text);
         self.end();
     }
 
-    fn on_packet(&mut self, packet: &[u8]) -> Result<(), Violation> {
-        if self.step == Step::Version {
+    fn on_packet(&mut self, packet: &[u8]) -> Result<(), SftpViolation> {
+        if self.step == SftpFetchStep::Version {
             let (version, _) = wire::read_version(packet)?;
             if version != wire::VERSION {
                 self.fail(format!(
@@ -160,24 +160,24 @@ impl SftpFetch {
                 self.fail("--dereference needs a shell, and this host has only SFTP".to_owned());
                 return Ok(());
             }
-            self.step = Step::List;
+            self.step = SftpFetchStep::List;
             self.fill();
             return Ok(());
         }
         let (purpose, reply) = self.channel.reply(packet)?;
         match purpose {
-            Purpose::Walk(request) => self.on_walk(request, reply)?,
-            Purpose::Link(entry) => self.on_link(entry, reply)?,
-            Purpose::Download(slot, request) => self.on_download(slot, request, reply)?,
+            FetchPurpose::Walk(request) => self.on_walk(request, reply)?,
+            FetchPurpose::Link(entry) => self.on_link(entry, reply)?,
+            FetchPurpose::Download(slot, request) => self.on_download(slot, request, reply)?,
         }
         self.fill();
         Ok(())
     }
 
-    fn on_walk(&mut self, request: WalkRequest, reply: Reply) -> Result<(), Violation> {
+    fn on_walk(&mut self, request: WalkRequest, reply: Reply) -> Result<(), SftpViolation> {
         let shared = Arc::clone(&self.shared);
         let (patterns, list) = (&shared.spec.patterns, &mut self.host.list);
-        let unfit = Violation("a reply that does not fit its request");
+        let unfit = SftpViolation("a reply that does not fit its request");
         let taken = match (request, &reply) {
             (WalkRequest::Stat(path), Reply::Attributes(found)) => {
                 self.walk.on_stat(path, Ok(*found), patterns, list)
@@ -217,13 +217,13 @@ impl SftpFetch {
         Ok(())
     }
 
-    fn on_link(&mut self, entry: usize, reply: Reply) -> Result<(), Violation> {
+    fn on_link(&mut self, entry: usize, reply: Reply) -> Result<(), SftpViolation> {
         self.waiting -= 1;
         match reply {
             Reply::Names(mut names) => {
                 let content = names.swap_remove(0).0;
                 if content.is_empty() || content.contains(&0) {
-                    return Err(Violation("a link without content"));
+                    return Err(SftpViolation("a link without content"));
                 }
                 self.host.list.entries[entry].kind = RemoteKind::Link(content.into());
             }
@@ -231,14 +231,14 @@ impl SftpFetch {
                 let name = self.host.far_name_of(entry);
                 self.fail(format!("{name}: {}", status.words()));
             }
-            _ => return Err(Violation("a reply that does not fit its request")),
+            _ => return Err(SftpViolation("a reply that does not fit its request")),
         }
         Ok(())
     }
 
     /// Sends requests while there are some, and begins the next step after the last reply.
     fn fill(&mut self) {
-        while self.step != Step::Ended {
+        while self.step != SftpFetchStep::Ended {
             while self.channel.has_room() {
                 let Some((purpose, request)) = self.next_request() else {
                     break;
@@ -246,37 +246,39 @@ impl SftpFetch {
                 self.channel.send(purpose, &request, None);
             }
             let is_over = match self.step {
-                Step::List => self.walk.is_done(),
-                Step::Links => self.entries.is_empty() && self.waiting == 0,
-                Step::Data => self.entries.is_empty() && self.arriving.iter().all(Option::is_none),
-                Step::Version | Step::Ended => false,
+                SftpFetchStep::List => self.walk.is_done(),
+                SftpFetchStep::Links => self.entries.is_empty() && self.waiting == 0,
+                SftpFetchStep::Data => {
+                    self.entries.is_empty() && self.arriving.iter().all(Option::is_none)
+                }
+                SftpFetchStep::Version | SftpFetchStep::Ended => false,
             };
             if !is_over {
                 return;
             }
             match self.step {
-                Step::List => self.after_list(),
-                Step::Links => self.compare(),
-                Step::Data => self.commit(),
-                Step::Version | Step::Ended => return,
+                SftpFetchStep::List => self.after_list(),
+                SftpFetchStep::Links => self.compare(),
+                SftpFetchStep::Data => self.commit(),
+                SftpFetchStep::Version | SftpFetchStep::Ended => return,
             }
         }
     }
 
-    fn next_request(&mut self) -> Option<(Purpose, Request)> {
+    fn next_request(&mut self) -> Option<(FetchPurpose, SftpRequest)> {
         match self.step {
-            Step::List => {
+            SftpFetchStep::List => {
                 let (request, packet) = self.walk.next(&self.shared.spec.patterns)?;
-                Some((Purpose::Walk(request), packet))
+                Some((FetchPurpose::Walk(request), packet))
             }
-            Step::Links => {
+            SftpFetchStep::Links => {
                 let entry = self.entries.pop_front()?;
                 self.waiting += 1;
-                let packet = Request::new(kind::READLINK).string(&self.path(entry));
-                Some((Purpose::Link(entry), packet))
+                let packet = SftpRequest::new(kind::READLINK).string(&self.path(entry));
+                Some((FetchPurpose::Link(entry), packet))
             }
-            Step::Data => self.next_of_data(),
-            Step::Version | Step::Ended => None,
+            SftpFetchStep::Data => self.next_of_data(),
+            SftpFetchStep::Version | SftpFetchStep::Ended => None,
         }
     }
 
@@ -303,7 +305,7 @@ impl SftpFetch {
             .host
             .entries(|entry| matches!(entry.kind, RemoteKind::Link(_)));
         self.entries = links.into();
-        self.step = Step::Links;
+        self.step = SftpFetchStep::Links;
     }
 
     /// Compares the list with what is here. Files of the same size are read as well.
@@ -335,10 +337,10 @@ impl SftpFetch {
         let sizes = files.iter().map(|&file| self.host.list.entries[file].size);
         self.host.progress.compared(sizes.sum());
         self.entries = files.into();
-        self.step = Step::Data;
+        self.step = SftpFetchStep::Data;
     }
 
-    fn next_of_data(&mut self) -> Option<(Purpose, Request)> {
+    fn next_of_data(&mut self) -> Option<(FetchPurpose, SftpRequest)> {
         let mut free = None;
         for (slot, arriving) in self.arriving.iter_mut().enumerate() {
             let Some(arriving) = arriving else {
@@ -346,7 +348,7 @@ impl SftpFetch {
                 continue;
             };
             if let Some((request, packet)) = arriving.download.next() {
-                return Some((Purpose::Download(slot, request), packet));
+                return Some((FetchPurpose::Download(slot, request), packet));
             }
         }
         let slot = match free {
@@ -382,7 +384,7 @@ impl SftpFetch {
             sum: RunningSum::new(SHA256),
             error: None,
         });
-        Some((Purpose::Download(slot, request), packet))
+        Some((FetchPurpose::Download(slot, request), packet))
     }
 
     fn on_download(
@@ -390,9 +392,9 @@ impl SftpFetch {
         slot: usize,
         request: DownloadRequest,
         reply: Reply,
-    ) -> Result<(), Violation> {
+    ) -> Result<(), SftpViolation> {
         let arriving = self.arriving.get_mut(slot).and_then(Option::as_mut);
-        let arriving = arriving.ok_or(Violation("a reply without a request"))?;
+        let arriving = arriving.ok_or(SftpViolation("a reply without a request"))?;
         let Arriving {
             download,
             file,
@@ -477,7 +479,7 @@ impl SftpFetch {
         } else {
             self.host.finish();
         }
-        self.step = Step::Ended;
+        self.step = SftpFetchStep::Ended;
         self.channel.end();
     }
 }
@@ -493,7 +495,7 @@ impl HostDialogue for SftpFetch {
 
     fn receive(&mut self, mut data: &[u8]) -> Vec<u8> {
         // After the end nothing is of interest.
-        while !data.is_empty() && self.step != Step::Ended {
+        while !data.is_empty() && self.step != SftpFetchStep::Ended {
             match self.channel.take_packet(&mut data) {
                 Ok(None) => {}
                 Ok(Some(packet)) => {
@@ -501,7 +503,7 @@ impl HostDialogue for SftpFetch {
                         self.fail_protocol(violation);
                     }
                 }
-                Err(_) if self.step == Step::Version => {
+                Err(_) if self.step == SftpFetchStep::Version => {
                     let text = [self.channel.incomplete(), data].concat();
                     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
                     let line = message(line);
@@ -519,7 +521,7 @@ impl HostDialogue for SftpFetch {
 
     fn result(&self) -> CopyResult {
         CopyResult {
-            has_no_answer: self.step == Step::Version,
+            has_no_answer: self.step == SftpFetchStep::Version,
             ..self.host.result.clone()
         }
     }

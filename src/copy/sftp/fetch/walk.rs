@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::wire::{Attributes, FileKind, Request, Status, code, kind};
+use super::super::wire::{FileKind, SftpAttributes, SftpRequest, SftpStatus, code, kind};
 use crate::copy::fetch::pattern::{FetchPattern, PatternPart};
 use crate::copy::fetch::remote::{ListFault, RemoteList};
 
@@ -48,7 +48,7 @@ pub(super) struct OpenDirectory {
 pub(super) struct Walk {
     paths: VecDeque<PathToWalk>,
     /// Directories that are read, or to be closed.
-    open: VecDeque<(WalkRequest, Request)>,
+    open: VecDeque<(WalkRequest, SftpRequest)>,
     /// Number of open directories.
     in_progress: usize,
     /// Number of requests without a reply.
@@ -85,7 +85,7 @@ impl Walk {
     }
 
     /// Returns the next request.
-    pub(super) fn next(&mut self, patterns: &[FetchPattern]) -> Option<(WalkRequest, Request)> {
+    pub(super) fn next(&mut self, patterns: &[FetchPattern]) -> Option<(WalkRequest, SftpRequest)> {
         if let Some(next) = self.open.pop_front() {
             self.waiting += 1;
             return Some(next);
@@ -111,11 +111,11 @@ impl Walk {
             } else {
                 kind::STAT
             };
-            let request = Request::new(kind).string(&far);
+            let request = SftpRequest::new(kind).string(&far);
             return Some((WalkRequest::Stat(PathOfWalk(path)), request));
         }
         self.in_progress += 1;
-        let request = Request::new(kind::OPENDIR).string(&far);
+        let request = SftpRequest::new(kind::OPENDIR).string(&far);
         Some((WalkRequest::Open(PathOfWalk(path)), request))
     }
 
@@ -123,7 +123,7 @@ impl Walk {
     pub(super) fn on_stat(
         &mut self,
         PathOfWalk(path): PathOfWalk,
-        reply: Result<Attributes, &Status>,
+        reply: Result<SftpAttributes, &SftpStatus>,
         patterns: &[FetchPattern],
         list: &mut RemoteList,
     ) -> Result<(), ListFault> {
@@ -145,7 +145,7 @@ impl Walk {
     pub(super) fn on_open(
         &mut self,
         PathOfWalk(path): PathOfWalk,
-        reply: Result<Box<[u8]>, &Status>,
+        reply: Result<Box<[u8]>, &SftpStatus>,
     ) -> Result<(), ListFault> {
         self.waiting -= 1;
         match reply {
@@ -166,7 +166,7 @@ impl Walk {
     }
 
     fn read(&mut self, directory: Box<OpenDirectory>) {
-        let request = Request::new(kind::READDIR).string(&directory.handle);
+        let request = SftpRequest::new(kind::READDIR).string(&directory.handle);
         self.open.push_back((WalkRequest::Read(directory), request));
     }
 
@@ -174,13 +174,13 @@ impl Walk {
     pub(super) fn on_names(
         &mut self,
         directory: Box<OpenDirectory>,
-        names: Option<Vec<(Vec<u8>, Attributes)>>,
+        names: Option<Vec<(Vec<u8>, SftpAttributes)>>,
         patterns: &[FetchPattern],
         list: &mut RemoteList,
     ) -> Result<(), ListFault> {
         self.waiting -= 1;
         let Some(names) = names else {
-            let request = Request::new(kind::CLOSE).string(&directory.handle);
+            let request = SftpRequest::new(kind::CLOSE).string(&directory.handle);
             self.open.push_back((WalkRequest::Close, request));
             return Ok(());
         };
@@ -227,7 +227,7 @@ impl Walk {
         &mut self,
         path: Vec<u8>,
         pattern: usize,
-        attributes: &Attributes,
+        attributes: &SftpAttributes,
         patterns: &[FetchPattern],
         list: &mut RemoteList,
     ) -> Result<(), ListFault> {

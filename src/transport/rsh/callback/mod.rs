@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::transport::stream::Connection;
+use crate::transport::stream::TcpConnection;
 pub(super) use caller::Caller;
 pub(super) use table::Strays;
 use table::{CallbackMessage, ListenerTable, Registration};
@@ -46,7 +46,7 @@ struct SharedListeners {
     pool: PortPool,
     /// True if callbacks must come from a source port in 512–1023.
     reserved_callers: bool,
-    table: Mutex<ListenerTable<OpenListener, Connection>>,
+    table: Mutex<ListenerTable<OpenListener, TcpConnection>>,
 }
 
 /// A listener that accepts callbacks until it is dropped.
@@ -123,7 +123,7 @@ impl Listeners {
         }
     }
 
-    /// True if there may be a port that no host knows.
+    /// True if a listener may use a port that was not sent to any host yet.
     pub(super) fn have_unused_port(&self) -> bool {
         self.shared.lock().has_unused_port()
     }
@@ -141,7 +141,7 @@ impl Drop for Listeners {
 }
 
 impl SharedListeners {
-    fn lock(&self) -> MutexGuard<'_, ListenerTable<OpenListener, Connection>> {
+    fn lock(&self) -> MutexGuard<'_, ListenerTable<OpenListener, TcpConnection>> {
         // Every change under the lock is complete in itself.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,7 +186,7 @@ impl SharedListeners {
     /// Passes an accepted callback to its session. Dropping it resets it.
     fn dispatch(self: &Arc<Self>, index: usize, callback: TcpStream, from: SocketAddr) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let connection = Connection::new(callback);
+        let connection = TcpConnection::new(callback);
         let mut table = self.lock();
         if self.reserved_callers && !RESERVED.contains(&from.port()) {
             table.refuse(from);
@@ -237,7 +237,7 @@ async fn accept(
 /// A session that waits for a listener. If it is dropped after it got one, it returns it.
 struct QueuedSession {
     shared: Arc<SharedListeners>,
-    registration: oneshot::Receiver<Registration<Connection>>,
+    registration: oneshot::Receiver<Registration<TcpConnection>>,
 }
 
 impl QueuedSession {
@@ -267,14 +267,14 @@ impl Drop for QueuedSession {
 #[derive(Debug)]
 pub(super) struct ExpectedCallback {
     shared: Arc<SharedListeners>,
-    registration: Registration<Connection>,
+    registration: Registration<TcpConnection>,
 }
 
 /// Event for a session that waits for its callback.
 #[derive(Debug)]
 pub(super) enum CallbackEvent {
     /// Its callback.
-    Connection(Connection),
+    Connection(TcpConnection),
     /// A callback came from an address that belongs to no waiting session.
     UnknownAddress,
 }
@@ -282,7 +282,7 @@ pub(super) enum CallbackEvent {
 impl ExpectedCallback {
     fn new(
         shared: Arc<SharedListeners>,
-        registration: Registration<Connection>,
+        registration: Registration<TcpConnection>,
     ) -> ExpectedCallback {
         ExpectedCallback {
             shared,
@@ -319,7 +319,7 @@ impl ExpectedCallback {
     }
 
     /// Returns the callback if it has arrived.
-    pub(super) fn arrived(&mut self) -> Option<Connection> {
+    pub(super) fn arrived(&mut self) -> Option<TcpConnection> {
         self.shared.drain(self.registration.listener);
         loop {
             match self.registration.messages.try_recv() {
@@ -332,7 +332,7 @@ impl ExpectedCallback {
 
     /// Returns the callback if it has arrived. For use after the daemon's answer, since every daemon calls back
     /// before it answers. Takes a callback from an unknown address if it can only be this session's.
-    pub(super) fn claim(&mut self) -> Option<Connection> {
+    pub(super) fn claim(&mut self) -> Option<TcpConnection> {
         if let Some(callback) = self.arrived() {
             return Some(callback);
         }

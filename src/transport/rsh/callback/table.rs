@@ -255,7 +255,7 @@ impl<L, C> ListenerTable<L, C> {
         self.strays.clone()
     }
 
-    /// True if there may be a port that no host knows.
+    /// True if a listener may use a port that was not sent to any host yet.
     pub(super) fn has_unused_port(&self) -> bool {
         self.listeners.len() < self.ports
     }

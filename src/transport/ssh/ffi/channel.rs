@@ -11,7 +11,7 @@ use libssh2_sys as raw;
 use zeroize::Zeroizing;
 
 use super::{
-    Channel, Exit, Fault, OpenFailure, Peer, Queued, Step, c_string,
+    CallResult, Channel, Exit, Libssh2Error, OpenFailure, Peer, Queued, c_string,
     libssh2_channel_has_exit_status, libssh2_channel_signal_ex,
 };
 use crate::transport::scratch::{self, MAX_READ};
@@ -23,7 +23,7 @@ const PACKET: c_uint = raw::LIBSSH2_CHANNEL_PACKET_DEFAULT;
 
 impl Peer {
     /// Opens a channel for a command.
-    pub(crate) fn open(&mut self) -> Step<Channel> {
+    pub(crate) fn open(&mut self) -> CallResult<Channel> {
         const KIND: &[u8] = b"session";
         let length = c_uint::try_from(KIND.len()).expect("seven");
         // SAFETY: the session lives, the name too, and there is no message.
@@ -61,7 +61,7 @@ impl Peer {
         Ok(self.opened(channel)?)
     }
 
-    fn opened(&mut self, channel: *mut raw::LIBSSH2_CHANNEL) -> Step<Channel> {
+    fn opened(&mut self, channel: *mut raw::LIBSSH2_CHANNEL) -> CallResult<Channel> {
         if channel.is_null() {
             return self.failure();
         }
@@ -82,11 +82,16 @@ impl Peer {
     }
 
     /// Sets a variable in the environment of the command that will be started.
-    pub(crate) fn set_variable(&mut self, channel: Channel, name: &str, value: &str) -> Step<()> {
+    pub(crate) fn set_variable(
+        &mut self,
+        channel: Channel,
+        name: &str,
+        value: &str,
+    ) -> CallResult<()> {
         let (Ok(name_length), Ok(value_length)) =
             (c_uint::try_from(name.len()), c_uint::try_from(value.len()))
         else {
-            return Err(Fault::bad_use("the variable is too long"));
+            return Err(Libssh2Error::bad_use("the variable is too long"));
         };
         // SAFETY: the channel is null or lives, and the texts, whose lengths are right, are copied.
         let code = unsafe {
@@ -108,12 +113,14 @@ impl Peer {
         terminal: &str,
         modes: &[u8],
         (columns, rows): (u16, u16),
-    ) -> Step<()> {
+    ) -> CallResult<()> {
         let (Ok(terminal_length), Ok(modes_length)) = (
             c_uint::try_from(terminal.len()),
             c_uint::try_from(modes.len()),
         ) else {
-            return Err(Fault::bad_use("the name of the terminal is too long"));
+            return Err(Libssh2Error::bad_use(
+                "the name of the terminal is too long",
+            ));
         };
         // SAFETY: the channel is null or lives, and the texts, whose lengths are right, are copied.
         let code = unsafe {
@@ -133,21 +140,21 @@ impl Peer {
     }
 
     /// Starts a command in the channel.
-    pub(crate) fn exec(&mut self, channel: Channel, command: &[u8]) -> Step<()> {
+    pub(crate) fn exec(&mut self, channel: Channel, command: &[u8]) -> CallResult<()> {
         self.start(channel, b"exec", command)
     }
 
     /// Starts a subsystem in the channel (RFC 4254, section 6.5).
-    pub(crate) fn subsystem(&mut self, channel: Channel, name: &str) -> Step<()> {
+    pub(crate) fn subsystem(&mut self, channel: Channel, name: &str) -> CallResult<()> {
         self.start(channel, b"subsystem", name.as_bytes())
     }
 
-    fn start(&mut self, channel: Channel, kind: &'static [u8], argument: &[u8]) -> Step<()> {
+    fn start(&mut self, channel: Channel, kind: &'static [u8], argument: &[u8]) -> CallResult<()> {
         let (Ok(kind_length), Ok(length)) = (
             c_uint::try_from(kind.len()),
             c_uint::try_from(argument.len()),
         ) else {
-            return Err(Fault::bad_use("the command is too long"));
+            return Err(Libssh2Error::bad_use("the command is too long"));
         };
         // SAFETY: the channel is null or lives, and the texts outlive the call; their lengths are right.
         let code = unsafe {
@@ -169,7 +176,7 @@ impl Peer {
         channel: Channel,
         stream: c_int,
         buffer: &mut [u8],
-    ) -> Step<usize> {
+    ) -> CallResult<usize> {
         // SAFETY: the channel is null or lives, and the buffer is as long as stated.
         let n = unsafe {
             raw::libssh2_channel_read_ex(
@@ -187,9 +194,9 @@ impl Peer {
 
     /// Writes as many bytes as the window of a channel allows. If it is not done, the next call must have bytes with
     /// the same start.
-    pub(crate) fn write(&mut self, channel: Channel, bytes: &[u8]) -> Step<usize> {
+    pub(crate) fn write(&mut self, channel: Channel, bytes: &[u8]) -> CallResult<usize> {
         let Some(begun) = self.begun.get_mut(channel.0) else {
-            return Err(Fault::bad_use("no such channel"));
+            return Err(Libssh2Error::bad_use("no such channel"));
         };
         // libssh2 keeps the number of bytes of the first call and reads as many from the next one.
         let begun = begun.take();
@@ -220,7 +227,7 @@ impl Peer {
     }
 
     /// Ends the standard input of the command.
-    pub(crate) fn end_input(&mut self, channel: Channel) -> Step<()> {
+    pub(crate) fn end_input(&mut self, channel: Channel) -> CallResult<()> {
         // SAFETY: the channel is null or lives.
         let code = unsafe { raw::libssh2_channel_send_eof(self.pointer(channel)) };
         self.done(code)
@@ -258,7 +265,11 @@ impl Peer {
 
     /// Discards the first `bytes` of a channel's queue, of all streams. The queue must have as many. For 0, empty
     /// extended data is discarded.
-    pub(crate) fn drop_queued(&mut self, channel: Channel, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn drop_queued(
+        &mut self,
+        channel: Channel,
+        bytes: usize,
+    ) -> Result<(), Libssh2Error> {
         if bytes == 0 {
             const ALL_EXTENDED: c_int = -1;
             // SAFETY: the channel is null or lives.
@@ -285,21 +296,21 @@ impl Peer {
     }
 
     /// Waits until the server closes the channel, after the end of its streams.
-    pub(crate) fn closed(&mut self, channel: Channel) -> Step<()> {
+    pub(crate) fn closed(&mut self, channel: Channel) -> CallResult<()> {
         // SAFETY: the channel is null or lives.
         let code = unsafe { raw::libssh2_channel_wait_closed(self.pointer(channel)) };
         self.done(code)
     }
 
     /// Closes the channel, and waits until the server closes it too.
-    pub(crate) fn close(&mut self, channel: Channel) -> Step<()> {
+    pub(crate) fn close(&mut self, channel: Channel) -> CallResult<()> {
         // SAFETY: the channel is null or lives.
         let code = unsafe { raw::libssh2_channel_close(self.pointer(channel)) };
         self.done(code)
     }
 
     /// Closes the channel and frees its memory.
-    pub(crate) fn free(&mut self, channel: Channel) -> Step<()> {
+    pub(crate) fn free(&mut self, channel: Channel) -> CallResult<()> {
         let pointer = self.pointer(channel);
         if pointer.is_null() {
             return Ok(Some(()));
@@ -315,7 +326,7 @@ impl Peer {
     }
 
     /// Sends a signal, named without SIG, to the command of the channel.
-    pub(crate) fn signal(&mut self, channel: Channel, name: &str) -> Step<()> {
+    pub(crate) fn signal(&mut self, channel: Channel, name: &str) -> CallResult<()> {
         // SAFETY: the channel is null or lives, and the name is as long as stated; it is copied.
         let code = unsafe {
             libssh2_channel_signal_ex(self.pointer(channel), name.as_ptr().cast(), name.len())
@@ -353,7 +364,7 @@ impl Peer {
         }
     }
 
-    fn count(&mut self, n: isize) -> Step<usize> {
+    fn count(&mut self, n: isize) -> CallResult<usize> {
         match usize::try_from(n) {
             Ok(n) => self.checked(Ok(Some(n))),
             Err(_) => {

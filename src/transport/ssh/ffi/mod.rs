@@ -25,7 +25,7 @@ mod channel;
 mod session;
 
 /// A function pointer of any type, as `libssh2_session_callback_set2` takes it.
-type Callback = unsafe extern "C" fn();
+type CallbackPointer = unsafe extern "C" fn();
 
 /// `LIBSSH2_USERAUTH_PUBLICKEY_SIGN_FUNC`.
 type SignCallback = unsafe extern "C" fn(
@@ -57,8 +57,8 @@ unsafe extern "C" {
     fn libssh2_session_callback_set2(
         session: *mut raw::LIBSSH2_SESSION,
         kind: c_int,
-        callback: Option<Callback>,
-    ) -> Option<Callback>;
+        callback: Option<CallbackPointer>,
+    ) -> Option<CallbackPointer>;
     fn libssh2_version(required: c_int) -> *const c_char;
     fn malloc(size: usize) -> *mut c_void;
 }
@@ -82,7 +82,7 @@ pub(super) struct Queued {
 
 /// An error of libssh2.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct Libssh2Error {
     /// `LIBSSH2_ERROR_*`.
     pub(super) code: c_int,
     /// libssh2's message.
@@ -97,11 +97,11 @@ pub(super) enum OpenFailure {
     /// The server does not allow or support it. Has libssh2's message.
     Refused(String),
     /// The session has failed.
-    Session(Fault),
+    Session(Libssh2Error),
 }
 
-impl From<Fault> for OpenFailure {
-    fn from(fault: Fault) -> OpenFailure {
+impl From<Libssh2Error> for OpenFailure {
+    fn from(fault: Libssh2Error) -> OpenFailure {
         if !fault.is_of_channel() {
             OpenFailure::Session(fault)
         } else if fault.text.contains("connect failed") {
@@ -114,7 +114,7 @@ impl From<Fault> for OpenFailure {
 }
 
 /// Result of a call. `None` means that the call must be repeated when the socket is ready.
-pub(super) type Step<T> = Result<Option<T>, Fault>;
+pub(super) type CallResult<T> = Result<Option<T>, Libssh2Error>;
 
 /// Result of a request for a signature.
 pub(super) enum Signature {
@@ -161,14 +161,14 @@ pub(super) struct Peer {
 unsafe impl Send for Peer {}
 
 impl Peer {
-    /// The connection below.
+    /// Returns the connection that carries the bytes of the ssh session.
     pub(super) fn pipe(&self) -> &Pipe {
         // SAFETY: it lives as long as the peer, and callbacks, which change it, run only within calls
         // that have the peer to themselves.
         unsafe { &*self.pipe }
     }
 
-    /// The connection below.
+    /// Returns the same connection, to change it.
     pub(super) fn pipe_mut(&mut self) -> &mut Pipe {
         // SAFETY: as for `pipe`.
         unsafe { &mut *self.pipe }
@@ -188,7 +188,7 @@ impl Peer {
     }
 
     /// Returns `result`, or ends the connection if a later key exchange has changed the host key.
-    fn checked<T>(&mut self, result: Step<T>) -> Step<T> {
+    fn checked<T>(&mut self, result: CallResult<T>) -> CallResult<T> {
         match self.alteration() {
             None => result,
             Some(violation) => Err(self.refused(violation)),
@@ -196,14 +196,14 @@ impl Peer {
     }
 
     /// Ends the connection for this reason.
-    fn refused(&mut self, violation: Violation) -> Fault {
-        let fault = Fault::bad_use(&violation.to_string());
+    fn refused(&mut self, violation: Violation) -> Libssh2Error {
+        let fault = Libssh2Error::bad_use(&violation.to_string());
         self.pipe_mut().refuse(violation);
         fault
     }
 
     /// Returns the result of a call that returned null in place of a code.
-    fn failure<T>(&mut self) -> Step<T> {
+    fn failure<T>(&mut self) -> CallResult<T> {
         // SAFETY: the session lives.
         let code = match unsafe { raw::libssh2_session_last_errno(self.raw) } {
             // The code 0 would be taken for success.
@@ -213,7 +213,7 @@ impl Peer {
         self.done(code).map(|_| None)
     }
 
-    fn done(&mut self, code: c_int) -> Step<()> {
+    fn done(&mut self, code: c_int) -> CallResult<()> {
         let result = match code {
             raw::LIBSSH2_ERROR_EAGAIN => Ok(None),
             0.. => Ok(Some(())),
@@ -223,7 +223,7 @@ impl Peer {
     }
 }
 
-impl Fault {
+impl Libssh2Error {
     /// True if the error concerns only a channel, so that the session continues.
     pub(super) fn is_of_channel(&self) -> bool {
         matches!(
@@ -235,36 +235,36 @@ impl Fault {
         )
     }
 
-    fn bad_use(text: &str) -> Fault {
-        Fault {
+    fn bad_use(text: &str) -> Libssh2Error {
+        Libssh2Error {
             code: raw::LIBSSH2_ERROR_BAD_USE,
             text: text.to_owned(),
         }
     }
 }
 
-impl From<ssh2::Error> for Fault {
-    fn from(error: ssh2::Error) -> Fault {
+impl From<ssh2::Error> for Libssh2Error {
+    fn from(error: ssh2::Error) -> Libssh2Error {
         let code = match error.code() {
             ssh2::ErrorCode::Session(code) | ssh2::ErrorCode::SFTP(code) => code,
         };
-        Fault {
+        Libssh2Error {
             code,
             text: error.message().to_owned(),
         }
     }
 }
 
-fn step<T>(result: Result<T, ssh2::Error>) -> Step<T> {
+fn step<T>(result: Result<T, ssh2::Error>) -> CallResult<T> {
     match result {
         Ok(done) => Ok(Some(done)),
-        Err(error) => match Fault::from(error) {
+        Err(error) => match Libssh2Error::from(error) {
             fault if fault.code == raw::LIBSSH2_ERROR_EAGAIN => Ok(None),
             fault => Err(fault),
         },
     }
 }
 
-fn c_string(text: &str) -> Result<CString, Fault> {
-    CString::new(text).map_err(|_| Fault::bad_use("a name with a zero byte in it"))
+fn c_string(text: &str) -> Result<CString, Libssh2Error> {
+    CString::new(text).map_err(|_| Libssh2Error::bad_use("a name with a zero byte in it"))
 }

@@ -12,8 +12,8 @@ use ssh2::{MethodType, Session};
 
 use super::callbacks::{disconnected, questioned, receive, send, signed};
 use super::{
-    Callback, Fault, Peer, Signature, Step, c_string, libssh2_session_callback_set2,
-    libssh2_userauth_publickey, step,
+    CallResult, CallbackPointer, Libssh2Error, Peer, Signature, c_string,
+    libssh2_session_callback_set2, libssh2_userauth_publickey, step,
 };
 use crate::transport::ssh::gate::Proof;
 use crate::transport::ssh::pipe::Pipe;
@@ -34,9 +34,9 @@ impl AsRawFd for Socket {
 
 impl Peer {
     /// Makes a session over `pipe` before its first byte.
-    pub(crate) fn new(pipe: Pipe) -> Result<Peer, Fault> {
+    pub(crate) fn new(pipe: Pipe) -> Result<Peer, Libssh2Error> {
         let descriptor = pipe.descriptor();
-        let mut session = Session::new().map_err(Fault::from)?;
+        let mut session = Session::new().map_err(Libssh2Error::from)?;
         session.set_blocking(false);
         session.set_tcp_stream(Socket(descriptor));
         let handle = {
@@ -51,15 +51,17 @@ impl Peer {
             let set = |kind, callback| libssh2_session_callback_set2(handle, kind, Some(callback));
             set(
                 CALLBACK_RECV,
-                std::mem::transmute::<*const c_void, Callback>(receive as *const c_void),
+                std::mem::transmute::<*const c_void, CallbackPointer>(receive as *const c_void),
             );
             set(
                 CALLBACK_SEND,
-                std::mem::transmute::<*const c_void, Callback>(send as *const c_void),
+                std::mem::transmute::<*const c_void, CallbackPointer>(send as *const c_void),
             );
             set(
                 CALLBACK_DISCONNECT,
-                std::mem::transmute::<*const c_void, Callback>(disconnected as *const c_void),
+                std::mem::transmute::<*const c_void, CallbackPointer>(
+                    disconnected as *const c_void,
+                ),
             );
         }
         Ok(Peer {
@@ -73,12 +75,12 @@ impl Peer {
     }
 
     /// Sets the preferred algorithms, in order. Algorithms that libssh2 does not know are left out.
-    pub(crate) fn prefer(&mut self, kind: MethodType, list: &str) -> Result<(), Fault> {
+    pub(crate) fn prefer(&mut self, kind: MethodType, list: &str) -> Result<(), Libssh2Error> {
         Ok(self.session().method_pref(kind, list)?)
     }
 
     /// Sets the version line of this program.
-    pub(crate) fn introduce(&mut self, version: &str) -> Result<(), Fault> {
+    pub(crate) fn introduce(&mut self, version: &str) -> Result<(), Libssh2Error> {
         Ok(self.session().set_banner(version)?)
     }
 
@@ -88,7 +90,7 @@ impl Peer {
     }
 
     /// Exchanges version lines and keys, and requests the service for authentication.
-    pub(crate) fn handshake(&mut self) -> Step<()> {
+    pub(crate) fn handshake(&mut self) -> CallResult<()> {
         let result = step(self.session().handshake());
         self.checked(result)
     }
@@ -118,7 +120,7 @@ impl Peer {
 
     /// Requests authentication with the method `none`. Returns the methods of the server, or `None` within if it has
     /// accepted.
-    pub(crate) fn methods(&mut self, user: &str) -> Step<Option<String>> {
+    pub(crate) fn methods(&mut self, user: &str) -> CallResult<Option<String>> {
         let user = c_string(user)?;
         let length = c_uint::try_from(user.as_bytes().len()).unwrap_or(c_uint::MAX);
         // SAFETY: the session lives and the name is as long as stated. The list, if there is one, ends
@@ -144,7 +146,7 @@ impl Peer {
         user: &str,
         blob: &[u8],
         sign: &mut dyn FnMut(&[u8]) -> Signature,
-    ) -> Step<()> {
+    ) -> CallResult<()> {
         let user = c_string(user)?;
         let mut sign = sign;
         let mut context: *mut c_void = (&raw mut sign).cast();
@@ -164,13 +166,13 @@ impl Peer {
     }
 
     /// Authenticates with a password.
-    pub(crate) fn password(&mut self, user: &str, password: &str) -> Step<()> {
+    pub(crate) fn password(&mut self, user: &str, password: &str) -> CallResult<()> {
         let result = step(self.session().userauth_password(user, password));
         self.checked(result)
     }
 
     /// Authenticates with answers to the server's questions. The pipe has the answer.
-    pub(crate) fn keyboard_interactive(&mut self, user: &str) -> Step<()> {
+    pub(crate) fn keyboard_interactive(&mut self, user: &str) -> CallResult<()> {
         let user = c_string(user)?;
         let length = c_uint::try_from(user.as_bytes().len()).unwrap_or(c_uint::MAX);
         // SAFETY: the session lives and the name is as long as stated.
@@ -191,7 +193,7 @@ impl Peer {
     }
 
     /// Sends a keep-alive message if it is time.
-    pub(crate) fn keep_alive(&mut self) -> Result<(), Fault> {
+    pub(crate) fn keep_alive(&mut self) -> Result<(), Libssh2Error> {
         Ok(self.session().keepalive_send().map(drop)?)
     }
 
@@ -201,7 +203,7 @@ impl Peer {
     }
 
     /// Sends the disconnect message.
-    pub(crate) fn disconnect(&mut self) -> Step<()> {
+    pub(crate) fn disconnect(&mut self) -> CallResult<()> {
         step(
             self.session()
                 .disconnect(Some(ssh2::ByApplication), "done", None),
