@@ -180,11 +180,6 @@ impl Journal {
     pub async fn committed(&self) -> Result<(), NotRecorded> {
         self.0.commits.notified().await;
         let mut queue = self.0.lock();
-        if queue.failed {
-            // The targets learn it when their senders are dropped.
-            queue.waiting.clear();
-            return Err(NotRecorded);
-        }
         while let Some((position, _)) = queue.waiting.front()
             && *position <= queue.committed
         {
@@ -192,6 +187,12 @@ impl Journal {
                 // The target may have been cancelled meanwhile.
                 let _ = done.send(());
             }
+        }
+        if queue.failed {
+            // A commit and the failure after it may wake this task only once, so the targets of the commit come first.
+            // The others learn it when their senders are dropped.
+            queue.waiting.clear();
+            return Err(NotRecorded);
         }
         Ok(())
     }
@@ -275,4 +276,32 @@ fn write_lines(shared: &Shared, mut file: JournalFile) -> io::Result<()> {
         }
     }
     file.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_target_whose_line_is_on_the_disk_starts_also_if_the_next_write_fails() {
+        let journal = Journal(Arc::new(Shared {
+            queue: Mutex::default(),
+            lines: Condvar::new(),
+            commits: Notify::new(),
+            targets: Arc::from([]),
+            numbers: None,
+        }));
+        let (on_disk, first) = oneshot::channel();
+        let (missing, second) = oneshot::channel();
+        {
+            let mut queue = journal.0.lock();
+            queue.waiting = VecDeque::from([(1, on_disk), (2, missing)]);
+            queue.committed = 1;
+            queue.failed = true;
+        }
+        journal.0.commits.notify_one();
+        assert_eq!(journal.committed().await, Err(NotRecorded));
+        assert_eq!(first.await, Ok(()));
+        assert!(second.await.is_err());
+    }
 }

@@ -87,13 +87,22 @@ struct SetSignature([u64; 3]);
 impl SetSignature {
     fn of(spans: &[Span]) -> SetSignature {
         let signature = |&(first, last): &Span| {
-            // The squares of indexes exceed 64 bits.
+            // The number of indexes may exceed 64 bits by one, and its square fits into 128.
             let (first, n) = (u128::from(first), u128::from(last - first) + 1);
-            let (sum, squares) = (n * (n - 1) / 2, n * (n - 1) * (2 * n - 1) / 6);
+            let sum = n * (n - 1) / 2;
+            // Sums of squares do not fit. One of the factors is divisible by 3, since their product is.
+            let squares = match sum % 3 {
+                0 => (sum / 3).wrapping_mul(2 * n - 1),
+                _ => sum.wrapping_mul((2 * n - 1) / 3),
+            };
+            let of_first = n.wrapping_mul(first);
             let all = [
                 n,
-                n * first + sum,
-                n * first * first + 2 * first * sum + squares,
+                of_first.wrapping_add(sum),
+                of_first
+                    .wrapping_mul(first)
+                    .wrapping_add(first.wrapping_mul(2).wrapping_mul(sum))
+                    .wrapping_add(squares),
             ];
             // The lower halves are enough to distinguish sets.
             SetSignature(all.map(|number| number as u64))

@@ -59,7 +59,7 @@ fn variables_have_the_precedence_of_ansible() {
         ended.sorted_lines(),
         ["h1: h1|r0|host|22|yes|here", "h2: h2|a 'b' $c|web|||"]
     );
-    // Without the option nothing is exported, and nothing is said.
+    // Without the option nothing is exported, and no notice comes.
     let ended = run(&path, &[], PRINT);
     assert_eq!(ended.sorted_lines(), ["h1: |||||", "h2: |||||"]);
     assert!(!ended.stderr.contains("not exported"), "{}", ended.stderr);
