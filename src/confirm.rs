@@ -59,6 +59,7 @@ pub(crate) fn ask(plan: &RunPlan) -> Result<Option<ExitStatus>, Error> {
         Answer::Yes => return Ok(None),
         Answer::No => ("not confirmed", ExitStatus::STOPPED),
         Answer::None => ("not answered", ExitStatus::STOPPED),
+        // A shell stops its script only if the program dies of the signal.
         Answer::Interrupt => ("interrupted", ExitStatus::Signal(Signal::SIGINT as i32)),
     };
     print_message(&format!("{cause}: nothing was run"));
@@ -94,6 +95,7 @@ fn hosts(count: usize) -> String {
 fn shown(text: &[u8]) -> String {
     let mut text = visible(text);
     if text.len() > LENGTH {
+        // `truncate` panics at a position within a character.
         text.truncate(text.floor_char_boundary(LENGTH));
         text.push_str("… (-n shows all)");
     }
@@ -107,6 +109,7 @@ impl BlockedInterrupt {
     fn new() -> io::Result<BlockedInterrupt> {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGINT);
+        // A signal that is not blocked has its default effect before signalfd(2) can return it.
         signals.thread_block()?;
         Ok(BlockedInterrupt(signals))
     }
@@ -121,6 +124,7 @@ impl Drop for BlockedInterrupt {
 
 fn answer(mut terminal: &File, question: &str) -> io::Result<Answer> {
     let blocked = BlockedInterrupt::new()?;
+    // `poll` may return for the terminal alone, and reading the signal must not wait then.
     let signals = SignalFd::with_flags(&blocked.0, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     // Input typed before the question is discarded: it is no answer to it.
     tcflush(terminal, QueueSelector::IFlush)?;
@@ -159,8 +163,10 @@ fn answer(mut terminal: &File, question: &str) -> io::Result<Answer> {
 fn meaning(line: &[u8]) -> Answer {
     let word = line.trim_ascii().to_ascii_lowercase();
     match &*word {
+        // ^D at the start of a line makes read(2) return 0 bytes (termios(3)).
         _ if line.is_empty() => Answer::None,
         b"y" | b"yes" => Answer::Yes,
+        // A wrong key must not start a command on many hosts.
         _ => Answer::No,
     }
 }

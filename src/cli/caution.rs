@@ -23,6 +23,7 @@ pub struct CautionArgs {
 
     /// Show the targets and the command, and ask on the terminal before anything is contacted; with N, only for more
     /// than N targets
+    // Without `=`, clap would take the first word of COMMAND as N.
     #[arg(
         long = "confirm",
         value_name = "N",

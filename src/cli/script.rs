@@ -34,6 +34,7 @@ impl ScriptArgs {
     /// True if the script comes from standard input.
     #[must_use]
     pub fn is_standard_input(&self) -> bool {
+        // `-` alone means standard input (POSIX, utility syntax guideline 13).
         self.script
             .as_ref()
             .is_some_and(|path| path.as_os_str() == "-")

@@ -8,6 +8,7 @@ use crate::transport::user_change::ChangeProgram;
 #[derive(Debug, Default, Args)]
 pub struct UserChangeArgs {
     /// Run COMMAND, --copy and --fetch with the rights of USER, by sudo on the target [default: root]
+    // Without `=`, clap would take the first word of COMMAND as USER.
     #[arg(long = "sudo", value_name = "USER", num_args = 0..=1, require_equals = true, default_missing_value = "root", help_heading = "Other user")]
     pub sudo: Option<String>,
 

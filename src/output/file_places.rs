@@ -102,6 +102,7 @@ impl StreamFiles {
         for path in &**paths {
             let parent = path.parent().unwrap_or(made);
             // Most patterns have one directory for all targets.
+            // A bare file name has an empty parent, which is no path (path_resolution(7)).
             if parent != made && !parent.as_os_str().is_empty() {
                 OutputDirectory::make(parent)?;
             }
@@ -120,6 +121,7 @@ impl StreamFiles {
     fn find(&self, target: TargetId, info: &RunInfo) -> io::Result<OutputPath> {
         match self {
             StreamFiles::Directory(directory) => {
+                // By the descriptor: other users may have replaced a directory of the path meanwhile.
                 output_path::find_in(&directory.directory, &file_name(info.label(target)))
             }
             StreamFiles::Each(paths) => output_path::find(&paths[target.index()]),
@@ -154,6 +156,7 @@ pub(super) fn check_streams(
     errors: &StreamFiles,
     info: &RunInfo,
 ) -> io::Result<()> {
+    // Names in a directory depend on the labels alone, so two directories share all files or none.
     if let (StreamFiles::Directory(output), StreamFiles::Directory(errors)) = (output, errors) {
         return if output.is(errors)? {
             Err(io::Error::other(format!(
@@ -220,6 +223,7 @@ pub fn host_names(info: &RunInfo) -> io::Result<Vec<String>> {
 fn file_name(label: &str) -> String {
     let mut name = String::with_capacity(label.len());
     for (at, c) in label.char_indices() {
+        // Codes have upper-case digits, so a percent sign before lower-case ones needs no code.
         let code = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
         let looks_coded = || {
             let next = label.as_bytes().get(at + 1..at + 3);
@@ -232,6 +236,7 @@ fn file_name(label: &str) -> String {
             '.' => at > 0,
             // Other percent signs stay, so that names remain readable.
             '%' => !looks_coded(),
+            // Control characters could change the terminal of a user who lists the directory.
             c => !c.is_control(),
         };
         if is_plain {

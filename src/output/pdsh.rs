@@ -82,6 +82,7 @@ impl PdshMessages {
     /// Returns the message about a signal for the command of a target.
     fn sending(&self, target: TargetId, process: Option<NonZeroU32>) -> Option<String> {
         let command = self.command(target)?;
+        // In this message pdsh has the whole name of the host, not the label.
         let host = self.host(target);
         let process = process.map_or_else(String::new, |number| format!(" pid {number}"));
         Some(format!(
@@ -96,6 +97,7 @@ impl PdshMessages {
         let message = &*failure.message;
         match failure.class {
             FailureClass::CommandTimeout => {
+                // pdsh ends the command by a signal, and prints a line for the signal and one for the death.
                 let mut lines = vec![about("command timeout")];
                 lines.extend(self.sending(target, finished.facts.process));
                 if let Some(command) = self.command(target) {
@@ -117,6 +119,7 @@ impl PdshMessages {
                     about(&format!("{command} exited with exit code 255")),
                 ]
             }
+            // pdsh resolves names before the run, so its message does not begin with a target.
             FailureClass::Name => vec![format!(
                 "{}: gethostbyname(\"{label}\") failed",
                 self.form.program
@@ -151,6 +154,7 @@ impl PdshMessages {
     fn outcome(&self, finished: &Finished) -> (Vec<String>, bool) {
         let target = finished.target;
         match &finished.outcome {
+            // rsh reports no status, and pdsh counts such a command as a success.
             Outcome::Exited(RemoteExit::Code(0) | RemoteExit::Unknown) => (Vec::new(), false),
             Outcome::Exited(exit) => {
                 // Only local processes have a message: rsh has no status of its own.
@@ -183,6 +187,7 @@ impl PdshMessages {
         self.ended = true;
         for (index, _) in self.running.iter().enumerate().filter(|(_, runs)| **runs) {
             let target = TargetId(u32::try_from(index).unwrap_or(u32::MAX));
+            // The number of a process is known only when its target has an outcome.
             if let Some(line) = self.sending(target, None) {
                 say(&line, console)?;
             }

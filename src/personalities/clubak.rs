@@ -39,6 +39,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
     };
     reader.read(streams)?;
     let Reader { keys, tree, .. } = reader;
+    // clubak makes its display after it has read the input. Errors of the input come first.
     if options.diff && options.line_mode {
         let message = "option mismatch (diff not supported in line_mode)";
         return Err(options.error(call, message).into());
@@ -56,6 +57,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
         ..FoldStyle::default()
     };
     let mut display = Display::new(call, &options, &resolver, style);
+    // In clubak, one key that is no expression turns this off for the output of all keys.
     let interpreted = keys != Keys::Literal;
     if options.trace {
         display.print_trace(&tree, streams)?;
@@ -86,6 +88,7 @@ impl Reader<'_> {
         let separator = Finder::new(self.options.separator.as_bytes());
         let mut line = Vec::new();
         while streams.input.read_until(b'\n', &mut line)? > 0 {
+            // Python's `rstrip()` removes all of these characters at the end, not only one pair.
             let end = line.iter().rposition(|b| !b"\r\n".contains(b));
             line.truncate(end.map_or(0, |end| end + 1));
             if self.options.verbose || self.options.debug {
@@ -109,6 +112,7 @@ impl Reader<'_> {
             Error::Value(format!("{message}: \"{line}\""))
         };
         let length = separator.needle().len();
+        // Python's `split()` checks the separator with each line, so an empty input is no error.
         if length == 0 {
             return Err(fault("empty separator"));
         }
@@ -116,7 +120,9 @@ impl Reader<'_> {
             return Err(fault("not enough values to unpack (expected 2, got 1)"));
         };
         let (key, content) = (&line[..at], &line[at + length..]);
+        // A node can have many lines, and reading an expression costs more than a look-up.
         if !self.known.contains_key(key) {
+            // Python's `strip()` also removes the vertical tab, which Rust does not count as white space.
             let space = |b: &u8| b.is_ascii_whitespace() || *b == 0x0b;
             let start = key.iter().position(|b| !space(b)).unwrap_or(key.len());
             let end = key
@@ -128,6 +134,7 @@ impl Reader<'_> {
                 return Err(fault("no node found"));
             }
             let nodes = self.nodes(&text).map_err(|error| match error {
+                // clubak adds the line to a `ValueError` only. Parse errors have classes of their own.
                 Error::Fault(message) => fault(&message),
                 error => error,
             })?;

@@ -44,6 +44,7 @@ impl Options {
             if bytes == b"--" {
                 break;
             }
+            // For `Getopt::Std`, a single dash is no option, so it can name standard input.
             if bytes.len() < 2 || bytes[0] != b'-' {
                 options.files.push(word.clone());
                 break;
@@ -65,6 +66,7 @@ impl Options {
                         options.folder = value.filter(|dir| !dir.is_empty() && dir != "0");
                         break;
                     }
+                    // `Getopt::Std` continues after a wrong letter, so one call can report several.
                     letter => options.unknown.push(*letter),
                 }
             }
@@ -87,6 +89,7 @@ pub(super) fn run(call: &Call<'_>, streams: &mut Streams<'_>) -> ExitStatus {
             ExitStatus::Code(1)
         }
         Err(Stop::Io(error)) => {
+            // A reader such as `head` may end early. Perl's dshbak dies by SIGPIPE then, without a message.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 streams.complain(&format!("{program}: Fatal: {error}\n"));
             }
@@ -151,6 +154,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
         return Ok(());
     }
     let mut groups: Vec<(&Lines, Vec<&[u8]>)> = Vec::new();
+    // A hash table, because dshbak's comparison of all pairs takes quadratic time.
     let mut known: HashMap<&Lines, usize> = HashMap::new();
     for host in order {
         let at = *known.entry(&hosts[host]).or_insert(groups.len());
@@ -160,6 +164,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
         groups[at].1.push(host);
     }
     for (lines, mut hosts) in groups {
+        // dshbak sorts the names as text first. Names with equal numbers keep this order.
         hosts.sort_unstable();
         print_block(&compress(&hosts), lines, streams)?;
     }
@@ -168,11 +173,13 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
 
 /// Reads the files, or standard input if there are none.
 fn read(files: &[OsString], streams: &mut Streams<'_>) -> Result<BTreeMap<Vec<u8>, Lines>, Stop> {
+    // A Perl hash has no fixed order. Here the same input always gives the same output.
     let mut hosts = BTreeMap::new();
     if files.is_empty() {
         read_lines(streams.input, &mut hosts)?;
     }
     for file in files {
+        // Perl's `<>` reads standard input for this name.
         if file == "-" {
             read_lines(streams.input, &mut hosts)?;
             continue;
@@ -180,6 +187,7 @@ fn read(files: &[OsString], streams: &mut Streams<'_>) -> Result<BTreeMap<Vec<u8
         match File::open(file) {
             Ok(opened) => read_lines(&mut BufReader::new(opened), &mut hosts)?,
             Err(error) => {
+                // Perl's `<>` warns and reads the next file, and dshbak still ends with status 0.
                 let (file, cause) = (file.display(), cause(&error));
                 streams.complain(&format!("Can't open {file}: {cause}.\n"));
             }
@@ -205,6 +213,7 @@ fn read_lines(input: &mut dyn BufRead, hosts: &mut BTreeMap<Vec<u8>, Lines>) -> 
 }
 
 fn is_space(b: u8) -> bool {
+    // Perl's `\s` contains the vertical tab, but Rust's set does not.
     b.is_ascii_whitespace() || b == 0x0b
 }
 

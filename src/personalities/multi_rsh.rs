@@ -63,6 +63,7 @@ pub(super) fn cli(args: &[OsString]) -> Result<Cli, SettingsError> {
         list,
         mut words,
     } = Args::try_parse_from(args).map_err(Box::new)?;
+    // With `-l`, all words belong to the command, so no hosts can follow it.
     let hosts = match list {
         Some(_) => Vec::new(),
         None => host_names(words.split_off(1))?,
@@ -74,6 +75,7 @@ pub(super) fn cli(args: &[OsString]) -> Result<Cli, SettingsError> {
         // In the original both streams come back through one connection.
         stderr: Some(StderrArg::Merge),
         jobs: connections,
+        // The original has one limit for connection and command, so the connection may use all of it.
         connect_timeout: timeout,
         host_timeout: Some(timeout),
         keys: SignalKeys::MultiRsh,

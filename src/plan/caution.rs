@@ -27,6 +27,7 @@ pub(super) fn pause_input(cli: &Cli, terminals: Terminals) -> Option<PauseInput>
     Some(PauseInput {
         // Keys would go to the commands or to the pause, whichever reads first.
         reads_keys: !(cli.stdin && io::stdin().is_terminal()),
+        // If standard error is a file, the user at the terminal would not see the question.
         shows_text: !terminals.err,
     })
 }

@@ -22,6 +22,7 @@ pub(super) fn leave_out(
         None => DownSource::Slurm,
     };
     let (targets, left_out, unknown) = without_down(targets, &source.ask()?);
+    // If no target is left, an error names the hosts. A warning would name them a second time.
     if !left_out.is_empty() && !targets.is_empty() {
         warnings.add(format!(
             "{} left out by --skip-down: {}",

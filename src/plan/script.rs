@@ -65,6 +65,7 @@ pub(super) fn decide(cli: &Cli, has_exec: bool) -> Result<Option<ScriptPlan>, Er
     let script = ScriptFile::new(name.as_bytes().to_vec(), content).map_err(unusable)?;
     let words: &[_] = if has_exec { &[] } else { &cli.command };
     let arguments: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    // execve(2) takes an argument up to its first NUL, so the rest would be lost.
     if arguments.iter().any(|argument| argument.contains(&0)) {
         return Err(Error::CommandHasNul);
     }
@@ -113,6 +114,7 @@ pub(super) fn shown(cli: &Cli) -> Option<Vec<u8>> {
 }
 
 fn check_directory(directory: &Path) -> Result<(), Error> {
+    // The path is quoted for the shell of the host, so nothing would expand the `~`.
     if directory.as_os_str().as_bytes().starts_with(b"~") {
         return Err(Error::ScriptDirectory {
             path: directory.to_owned(),

@@ -41,6 +41,7 @@ pub(super) fn files(
     if !path.pattern.has_values() {
         return Ok(FilesPlace::Directory(path.without_values()));
     }
+    // A path that ends in a slash names a directory (POSIX), to which no output can be written.
     if text.as_os_str().as_bytes().ends_with(b"/") {
         return Err(Error::NoFileName {
             option,
@@ -50,6 +51,7 @@ pub(super) fn files(
     let paths = path.of_all(info)?;
     let mut known: HashMap<&PathBuf, usize> = HashMap::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
+        // Two targets with one file would overwrite each other's output.
         if let Some(other) = known.insert(path, index) {
             let label = |index: usize| info.targets[index].label.to_string();
             return Err(Error::SharedFile {
@@ -83,6 +85,7 @@ impl TargetPath<'_> {
     }
 
     fn without_values(&self) -> PathBuf {
+        // A path without values is parsed as well, because `%%` means one percent sign.
         OsString::from_vec(self.pattern.fill(|_| "")).into()
     }
 
@@ -107,6 +110,7 @@ impl TargetPath<'_> {
             };
             for &byte in text {
                 if byte == b'/' {
+                    // The whole component is checked: `.` as text and `.` as a value make `..` together.
                     self.check(&component, &path, index, info)?;
                     component = Component {
                         start: path.len() + 1,
@@ -129,8 +133,10 @@ impl TargetPath<'_> {
         info: &RunInfo,
     ) -> Result<(), Error> {
         let name = &path[component.start..];
+        // For the kernel, NUL ends a path and a slash ends a component.
         let is_name =
             !matches!(name, b"" | b"." | b"..") && memchr::memchr2(b'/', 0, name).is_none();
+        // The user may write `..`. Only values of targets must not lead anywhere else.
         if !component.has_value || is_name {
             return Ok(());
         }

@@ -52,6 +52,7 @@ pub(super) fn decide(cli: &Cli, targets: &[Target]) -> Result<Option<UserChangeP
         .map_or(ChangeProgram::Sudo, ChangeProgram::from);
     let name = program.name();
     let user = args.sudo.as_deref().unwrap_or("root");
+    // The name becomes part of a shell text for the host, without quotes.
     if !is_user_name(user) {
         return refuse(
             format!("cannot use {user:?} as the user of --sudo: it is no user name"),
@@ -128,6 +129,7 @@ pub(super) fn terminal(cli: &Cli, targets: &[Target]) -> Result<Option<TerminalR
     if !cli.user_change.tty {
         return Ok(None);
     }
+    // The protocol of rshd has no request for a terminal.
     let has_none = [TransportKind::Rsh, TransportKind::Exec]
         .into_iter()
         .any(|kind| uses(cli, targets, kind));
@@ -145,12 +147,15 @@ pub(super) fn terminal(cli: &Cli, targets: &[Target]) -> Result<Option<TerminalR
             Some("give --tty without -i, --script, --copy and --fetch"),
         );
     }
+    // Standard output is often a pipe while standard error is still the terminal.
     let size = rustix::termios::tcgetwinsize(io::stdout())
         .or_else(|_| rustix::termios::tcgetwinsize(io::stderr()));
     let size = size
         .ok()
+        // A serial console can report 0 rows and 0 columns.
         .filter(|size| size.ws_col > 0 && size.ws_row > 0)
         .map_or(SIZE, |size| (size.ws_col, size.ws_row));
+    // Programs on the hosts build file names of terminfo from this value, so it may contain no slash.
     let name = env::var("TERM").ok().filter(|name| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-+._".contains(c);
         !name.is_empty() && name.len() <= 64 && name.chars().all(is_plain)

@@ -48,6 +48,7 @@ pub(super) fn decide(
         all.retain(|variable| !given.is_empty() || is_named(variable));
         all
     } else if given.is_empty() {
+        // Each variable makes the command longer, and rsh-redone takes 1,023 bytes.
         RunVariable::named_in(&info.command)
     } else {
         // A script may read them, which the text of the command does not show.
@@ -81,6 +82,7 @@ pub(super) fn decide(
     });
     let raw: Vec<&str> = raw.map(|target| &*target.label).collect();
     if !raw.is_empty() {
+        // Not an error, as hosts files and inventories also serve runs without --raw.
         notices.push(warning(format!(
             "variables of hosts files and inventories are not used with --raw: {}",
             fold(raw)
@@ -132,6 +134,7 @@ fn given(values: &[OsString]) -> Result<Vec<(Arc<str>, Pattern)>, Error> {
     let mut given: Vec<(Arc<str>, Pattern)> = Vec::new();
     for text in values {
         let (name, pattern) = parse(text).map_err(Error::Placeholder)?;
+        // As with env(1), a later assignment replaces an earlier one.
         match given.iter_mut().find(|(known, _)| **known == *name) {
             Some((_, known)) => *known = pattern,
             None => given.push((name.into(), pattern)),
@@ -149,6 +152,7 @@ fn parse(text: &OsStr) -> Result<(&str, Pattern), Box<Diagnostic>> {
         let help = Some(help.to_owned());
         Box::new(Diagnostic::new(&origin, &shown, 0..length, message, help))
     };
+    // No name contains `=` (POSIX, 8.1), so the first one is the end of the name.
     let Some(end) = memchr::memchr(b'=', bytes) else {
         let help = "write --env NAME=VALUE";
         return Err(fault(
@@ -187,6 +191,7 @@ fn unusable(cli: &Cli, info: &RunInfo) -> Option<Notice> {
         }
     }
     let words = counts.iter().map(|((name, reason), count)| {
+        // Other people may have written the inventory, and the name goes to the terminal.
         let name = name.escape_debug();
         match count {
             1 => format!("{name} ({reason}; 1 host)"),

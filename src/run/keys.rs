@@ -54,6 +54,7 @@ impl PauseKeys {
         let before = tcgetattr(&terminal).ok()?;
         let mut modes = before.clone();
         modes.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON;
+        // Without ICANON, VMIN and VTIME decide when read(2) returns (termios(3)).
         modes.special_codes[SpecialCodeIndex::VMIN] = 1;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;
         // 0 is _POSIX_VDISABLE of Linux: no character is this one.
@@ -144,9 +145,11 @@ fn is_in_foreground(terminal: &File) -> bool {
 
 /// Returns the meaning of a key.
 fn request(key: u8) -> ControlRequest {
+    // Without ICANON, ^D is an ordinary byte. ^\ is one because its signal is switched off.
     const END: u8 = 4;
     const QUIT: u8 = 0x1c;
     match key {
+        // A terminal without ICRNL sends Enter as a carriage return.
         b'\n' | b'\r' | b' ' | b'y' | b'Y' => ControlRequest::GoOn,
         b'q' | b'Q' | b'n' | b'N' | END | QUIT => ControlRequest::EndWaves,
         _ => ControlRequest::OtherKey,

@@ -177,6 +177,7 @@ impl SystemSignals {
             () = received(&mut self.quit) => ControlRequest::Stop(SignalKind::quit().as_raw_value()),
             request = next_key(self.keys.as_mut()) => request,
         };
+        // A closed channel returns at once, so it would keep the event loop busy.
         if request == ControlRequest::NoKeys {
             self.keys = None;
         }

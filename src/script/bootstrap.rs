@@ -39,10 +39,12 @@ pub(super) fn input_of(bootstrap: &Bootstrap<'_>) -> Vec<u8> {
     push_value(b"mrsh_i", path, &mut line);
     for argument in &run.arguments {
         push_value(b"mrsh_x", argument, &mut line);
+        // The positional parameters are the only list that a POSIX shell has.
         line.extend_from_slice(b"set -- \"$@\" \"$mrsh_x\";");
     }
     let argument = interpreter.and_then(|interpreter| interpreter.argument.as_deref());
     push_value(b"mrsh_x", argument.unwrap_or_default(), &mut line);
+    // The code becomes one line, in which a comment would hide all that follows.
     for part in CODE.lines().filter(|part| !part.starts_with('#')) {
         line.extend_from_slice(part.as_bytes());
         line.push(b' ');
@@ -101,6 +103,7 @@ fn quoted(text: &[u8]) -> Vec<u8> {
     let mut quoted = vec![b'\''];
     for &byte in text {
         match byte {
+            // POSIX has no escape within single quotes, so the quotes end before this byte and begin again.
             b'\'' => quoted.extend_from_slice(b"'\\''"),
             _ => quoted.push(byte),
         }

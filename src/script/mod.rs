@@ -107,6 +107,7 @@ impl ScriptFile {
     /// # Errors
     /// No target could run it.
     pub fn new(name: Vec<u8>, content: Vec<u8>) -> Result<ScriptFile, ScriptFault> {
+        // An empty script would do nothing and count as a success on every target.
         if content.is_empty() {
             return Err(ScriptFault::Empty);
         }

@@ -39,6 +39,7 @@ pub(super) fn interpreter(content: &[u8]) -> Result<Option<Interpreter>, ScriptF
             argument: None,
         }));
     };
+    // The kernel compares the first two bytes of the file with `#!`, and the mark comes first.
     if text.len() < line.len() {
         return Err(ScriptFault::ByteOrderMark);
     }
@@ -49,6 +50,7 @@ pub(super) fn interpreter(content: &[u8]) -> Result<Option<Interpreter>, ScriptF
     let rest = trimmed(rest);
     let length = rest.iter().position(is_blank).unwrap_or(rest.len());
     let (path, argument) = rest.split_at(length);
+    // The kernel takes a relative path too, but its meaning depends on the current directory.
     if !path.starts_with(b"/") || line.len() > MAX_LINE || line.contains(&0) {
         return Err(ScriptFault::Interpreter);
     }

@@ -10,6 +10,7 @@ use crate::transport::user_change::{UnusablePassword, UserChanges};
 /// Reads the password, or asks for it. It may follow the password of the login on one descriptor.
 pub(super) fn read_password(plan: &UserChangePlan) -> Result<(), Error> {
     let secret = match &plan.password {
+        // The password of the login is known only later. `reuse_password` sets it from the ssh transport.
         ChangePassword::Same | ChangePassword::Own(PasswordSource::None) => return Ok(()),
         ChangePassword::Own(PasswordSource::Ask) => {
             let user = plan.change.user();

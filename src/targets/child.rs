@@ -51,6 +51,8 @@ pub(super) fn output(
 ) -> Result<Vec<u8>, ChildError> {
     // The command must not read this program's standard input, which is that of the run.
     command.stdin(Stdio::null()).stdout(Stdio::piped());
+    // A shell can start further programs, which must end at the limit as well. Without a limit, ^C of the
+    // terminal must reach the command, and it reaches only the group in the foreground.
     if limit.is_some() {
         command.process_group(0);
     }
@@ -58,6 +60,7 @@ pub(super) fn output(
     let until = limit.map(|limit| (limit, Instant::now() + limit));
     let printed = match child.stdout.take() {
         Some(stdout) => read(stdout, most, until).and_then(|printed| {
+            // A command can close its output and run on.
             wait_for_end(&child, until)?;
             Ok(printed)
         }),
@@ -66,6 +69,7 @@ pub(super) fn output(
     if printed.is_err() {
         stop(&mut child, limit.is_some());
     }
+    // Also after a failure: a child that nobody waits for stays as a zombie.
     let status = child.wait()?;
     let printed = printed?;
     if status.success() {
@@ -122,6 +126,7 @@ fn wait_for_data(fd: &impl AsFd, until: Option<(Duration, Instant)>) -> Result<(
         return Ok(());
     };
     loop {
+        // Computed again for each wait, so that signals do not extend the limit.
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
         match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)) {

@@ -151,6 +151,7 @@ impl DownHosts {
     fn of_words(text: &str) -> Result<DownHosts, String> {
         let mut states = HashMap::new();
         for word in text.split_whitespace() {
+            // A word that names no host may be an error message, and ignoring it could hide a failure.
             let hosts = HostList::parse_in_file(word, HOSTS).map_err(|_| word.to_owned())?;
             hosts.for_each(|host| {
                 states.insert(host.name.to_owned(), Some("down"));
@@ -173,6 +174,7 @@ impl DownHosts {
             Some((first, _)) if name.parse::<std::net::IpAddr>().is_err() => Some(first.to_owned()),
             _ => None,
         };
+        // Full names come first: two clusters can have nodes with the same short name.
         let state = known(host)
             .or_else(|| known(&target.label))
             .or_else(|| known(&short(host)?))

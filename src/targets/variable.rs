@@ -53,6 +53,7 @@ impl Variable {
     #[must_use]
     pub fn with_name(name: Arc<str>, value: impl Into<Arc<[u8]>>) -> Option<Variable> {
         let value = value.into();
+        // The environment has strings that end at NUL (environ(7)), so no value can contain it.
         (is_name(&name) && !value.contains(&0)).then_some(Variable { name, value })
     }
 
@@ -98,6 +99,7 @@ impl fmt::Display for Variable {
         if !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '\\') {
             return f.write_str(&value);
         }
+        // Backslashes first. Else those in front of the quotes would be doubled.
         let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
         write!(f, "\"{escaped}\"")
     }
@@ -105,6 +107,7 @@ impl fmt::Display for Variable {
 
 /// True if a text is the name of a variable in a shell.
 fn is_name(text: &str) -> bool {
+    // POSIX takes only letters of ASCII, whatever the locale is.
     let is_letter = |byte: u8| byte == b'_' || byte.is_ascii_alphabetic();
     text.bytes().next().is_some_and(is_letter)
         && text
@@ -158,6 +161,7 @@ impl RunVariable {
     #[must_use]
     pub fn named_in(command: &[u8]) -> Vec<RunVariable> {
         let mut named = [false; RunVariable::ALL.len()];
+        // Quotes are not parsed: in `sh -c 'echo $MRSH_HOST'`, the inner shell reads the variable.
         for at in memchr::memchr_iter(b'$', command) {
             let rest = &command[at + 1..];
             // `${#NAME}` is the length of a value, and `${!MRSH_*}` a list of names in bash.

@@ -62,6 +62,7 @@ impl Index {
     /// Returns the index of a number without padding; `None` if it has too many digits.
     pub(crate) fn of_number(number: i64) -> Option<Index> {
         let magnitude = number.unsigned_abs();
+        // No index has more digits, so a larger magnitude has no number in the sequence.
         if magnitude >= POW10[MAX_DIGITS] {
             return None;
         }
@@ -74,6 +75,7 @@ impl Index {
 
     /// Returns the index of a negative number with this magnitude, which must have at most [`MAX_DIGITS`] digits.
     pub(crate) fn negative(magnitude: u64) -> Index {
+        // `-2` must come before `-1`, so a larger magnitude gives a smaller number.
         Index(ZERO - magnitude)
     }
 

@@ -8,6 +8,7 @@
 /// ```
 #[must_use]
 pub fn fits_mask(mask: &str, name: &str) -> bool {
+    // `?` stands for one character, which can have several bytes.
     let chars = |text: &str| text.chars().collect::<Vec<_>>();
     fits(&chars(mask), &chars(name))
 }
@@ -29,6 +30,7 @@ pub(crate) fn fits(mask: &[char], name: &[char]) -> bool {
                 n += 1;
             }
             _ => {
+                // Only the last star is tried again, so the time is at most the product of both lengths.
                 let Some((after_star, from)) = retry else {
                     return false;
                 };

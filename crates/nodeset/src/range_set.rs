@@ -215,6 +215,7 @@ fn push_spans(range: NumberRange, spans: &mut Vec<(u64, u64)>) {
     let negative_end = last.min(-1);
     if first <= negative_end {
         let index = |number| Index::of_number(number).map(|index| index.0);
+        // The numbers from 0 on must continue at the same distance.
         let reached = negative_end - (negative_end.abs_diff(first) % step) as i64;
         if step == 1 {
             spans.extend(index(first).zip(index(reached)));

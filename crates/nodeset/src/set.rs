@@ -247,6 +247,7 @@ impl NodeSet {
     #[must_use]
     pub fn product(texts: &[&str], ranges: &[RangeSet]) -> NodeSet {
         assert_eq!(texts.len(), ranges.len() + 1, "texts surround the ranges");
+        // A pattern without names must not be in a set, because equal sets are equal values.
         if ranges.iter().any(RangeSet::is_empty) {
             return NodeSet::default();
         }

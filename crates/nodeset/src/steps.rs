@@ -100,6 +100,7 @@ pub(crate) fn push_stepped(spans: &[Span], autostep: i64, out: &mut String) {
 fn divide(spans: &[Span], autostep: i64, out: &mut Vec<Stepped>) {
     // ClusterShell counts distances, not indexes.
     let distances = autostep.saturating_sub(1);
+    // The user chooses `autostep`, so the product can exceed 64 bits.
     let long_enough =
         |first: i64, last: i64, step: i64| last - first >= distances.saturating_mul(step);
     let mut growing: Option<Growing> = None;
@@ -112,6 +113,7 @@ fn divide(spans: &[Span], autostep: i64, out: &mut Vec<Stepped>) {
             continue;
         };
         let number = index.number();
+        // In ClusterShell, a padded range continues with numbers of the same width: `08-10`.
         let changed_width = if now.padded {
             index.text_len() != now.width
         } else {

@@ -49,6 +49,7 @@ impl Error {
             }
             Error::QueryFailed(command) => format!("{program}: Group error: {command}\n"),
             Error::Value(text) => format!("{program}: {text}\n"),
+            // nodeset catches Python's general exceptions itself, without the name of the program.
             Error::Fault(text) => format!("ERROR: {text}\n"),
         }
     }

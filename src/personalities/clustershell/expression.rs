@@ -91,6 +91,7 @@ impl Word {
                 .find(|c: char| !c.is_ascii_digit())
                 .unwrap_or(rest.len());
             let digits = &rest[..length];
+            // ClusterShell refuses such a number. Others that are too long here count as letters.
             if is_too_large(digits) {
                 let message = format!("invalid rangeset index : \"{digits}\"");
                 return Err(Error::parse(&message, "bad range"));
@@ -123,6 +124,7 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Scanner<'a> {
         Scanner {
+            // In ClusterShell, an empty expression is an empty set and no error.
             rest: Some(text.trim()).filter(|text| !text.is_empty()),
             next: Operator::Union,
         }
@@ -135,6 +137,7 @@ impl<'a> Scanner<'a> {
         };
         let text = text.trim_start();
         let operator = self.next;
+        // A comma after a bracket can be a part of its ranges, so the first of both decides.
         let word = match (next_operator(text), text.find('[')) {
             (end, Some(bracket)) if end.is_none_or(|(at, _)| at > bracket) => {
                 self.bracketed(text)?
@@ -161,6 +164,7 @@ impl<'a> Scanner<'a> {
         if node.contains(']') {
             return Err(Error::parse(node, "illegal closing bracket"));
         }
+        // ClusterShell removes white space only at the ends of a name.
         Word::single(node.trim_end())
     }
 
@@ -200,6 +204,7 @@ impl<'a> Scanner<'a> {
             let rest = &suffix[at + 1..];
             suffix = &suffix[..at];
             if rest.is_empty() {
+                // ClusterShell names no part here, unlike after a word without brackets.
                 return Err(missing_operand("", c));
             }
             self.continue_with(c, rest);
@@ -242,6 +247,7 @@ fn with_digits_after<'t>(after: &'t str, inner: &str) -> Result<(&'t str, String
     if digits.is_empty() {
         return Ok((after, inner.to_owned()));
     }
+    // The digits give each range a step, and a range cannot have two steps.
     if inner.contains('/') {
         let message = "illegal trailing digits after range with steps";
         return Err(Error::parse(after, message));
@@ -252,6 +258,7 @@ fn with_digits_after<'t>(after: &'t str, inner: &str) -> Result<(&'t str, String
             .split('-')
             .map(|end| format!("{end}{digits}"))
             .collect();
+        // A single number with a step is an error in the grammar of ranges.
         let step = if range.contains('-') {
             format!("/1{zeros}")
         } else {
@@ -269,6 +276,7 @@ fn with_digits_before<'t>(before: &'t str, inner: &str) -> Result<(&'t str, Stri
     if digits.is_empty() {
         return Ok((before, inner.to_owned()));
     }
+    // ClusterShell writes steps out before it adds the digits, which would make the steps wrong.
     let ranges = inside_name(ranges(inner))?.contiguous();
     let ranges = ranges.iter().map(|range| {
         let range = range.to_string();

@@ -54,6 +54,7 @@ impl Resolver {
             masks: true,
             depth: 0,
         };
+        // ClusterShell turns a failed query into a parse error of the whole expression.
         self.evaluate(text, scope).map_err(|error| match error {
             Error::QueryFailed(command) => Error::Parse(format!("{command}: \"{text}\"")),
             error => error,
@@ -124,6 +125,7 @@ impl Resolver {
             listed.ok_or_else(missing)
         })?;
         let mut set = NodeSet::new();
+        // ClusterShell evaluates these names, so that a source can list groups as `rack[1-4]`.
         for text in checked(listed)? {
             let mut scanner = Scanner::new(&text);
             while let Some((operator, word)) = scanner.next()? {
@@ -144,6 +146,7 @@ impl Resolver {
             Err(Error::NoUpcall { .. } | Error::QueryFailed(_)) => None,
             listed => Some(listed?),
         };
+        // A query can start a process. As in ClusterShell, the smaller number of queries decides.
         let few = listed
             .as_ref()
             .is_none_or(|listed| listed.is_empty() || listed.len() as u64 >= nodes.len());
@@ -168,6 +171,7 @@ impl Resolver {
         }
         let mut groups = BTreeMap::new();
         for name in names {
+            // Many nodes are in the same groups, and each query can start a process.
             if groups.contains_key(&name) {
                 continue;
             }
@@ -199,6 +203,7 @@ impl Resolver {
                 continue;
             }
             let name = shown(source.filter(|_| prefix), name);
+            // ClusterShell folds the names of groups, too: `@rack[1-2]`.
             found = found.union(&without_groups(&name)?);
             rest = rest.difference(&group.all);
             if rest.is_empty() {
@@ -226,6 +231,7 @@ impl Resolver {
     }
 
     fn evaluate(&self, text: &str, scope: Scope<'_>) -> Result<NodeSet, Error> {
+        // Groups can contain each other in a circle, and only this limit ends it.
         if scope.depth > MAX_DEPTH {
             let message = "maximum recursion depth exceeded while calling a Python object";
             return Err(Error::QueryFailed(message.to_owned()));
@@ -249,6 +255,7 @@ impl Resolver {
                 }
                 operand
             } else if scope.masks && word.has_wildcard() {
+                // The list of all nodes can need a process, so an expression asks for it once.
                 if all.is_none() {
                     let inner = Scope {
                         masks: false,
@@ -347,6 +354,7 @@ impl Resolver {
         &self,
         ask: impl FnOnce(&ClusterShellSources) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        // As in ClusterShell, a call without groups does not fail because of a wrong file.
         if self.sources.borrow().is_none() {
             let loaded = ClusterShellSources::load(&self.files);
             let loaded = loaded.map_err(|error| Error::Configuration(error.to_string()))?;

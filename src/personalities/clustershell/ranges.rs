@@ -86,6 +86,7 @@ fn range(text: &str) -> Result<NumberRange, RangeFault> {
     let padded = is_padded(ends.first, first);
     // As in ClusterShell, a zero at the end sets no padding.
     let padded_end = last != 0 && is_padded(ends.last, last);
+    // In ClusterShell, one width applies to a whole range.
     if (padded || padded_end) && ends.first.len() != ends.last.len() {
         return Err(fault("padding length mismatch"));
     }
@@ -126,6 +127,7 @@ fn ends(base: &str) -> Result<Ends<'_>, RangeFault> {
         [_, first, last] => (first, last, true, false),
         [_, first, _, last] => (first, last, true, true),
         _ => {
+            // ClusterShell does not catch this exception, so Python's message is shown.
             let message = "too many values to unpack (expected 4)".to_owned();
             return Err(RangeFault::Other(Error::Fault(message)));
         }

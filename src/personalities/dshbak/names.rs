@@ -12,6 +12,7 @@ fn trailing_digits(name: &[u8]) -> usize {
 }
 
 fn number(digits: &[u8]) -> u128 {
+    // A name can have any number of digits, and an overflow must not end the program.
     let add = |value: u128, digit: &u8| {
         value
             .saturating_mul(10)
@@ -81,6 +82,7 @@ struct Written<'a> {
 
 /// Returns the width of a number that its leading zeros set; 1 without such zeros.
 fn padded_width(digits: &[u8]) -> usize {
+    // For dshbak, `0` alone has no padding, so `foo0` and `foo1` are one range.
     if digits.len() > 1 && digits[0] == b'0' {
         digits.len()
     } else {

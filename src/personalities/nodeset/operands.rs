@@ -129,6 +129,7 @@ impl<'a> Operands<'a> {
         if set.is_empty() && options.has_operations() && !options.quiet {
             streams.complain("WARNING: empty left operand for set operation\n");
         }
+        // nodeset has one list for each option: all `-i` come before all `-x`, in any written order.
         for (operation, texts) in [
             (Operation::Intersection, &options.intersections),
             (Operation::Difference, &options.differences),
@@ -180,6 +181,7 @@ impl<'a> Operands<'a> {
         streams: &mut Streams<'_>,
     ) -> Result<Set, Stop> {
         let text = read_text(streams.input)?;
+        // Python's universal newlines: a single carriage return ends a line, too.
         let lines = text.split(['\n', '\r']);
         let words = lines.flat_map(|line| {
             let code = line.split('#').next().unwrap_or_default();

@@ -304,6 +304,7 @@ impl Options {
             pick: 0,
         };
         let add = |commands: &mut Vec<Command>, command: Command| {
+            // optparse sets a flag, so nodeset counts a repeated command once.
             if !commands.contains(&command) {
                 commands.push(command);
             }
@@ -333,6 +334,7 @@ impl Options {
                 (Id::Xor, value) => options.symmetrics.push(value.text()),
                 (Id::All, _) => options.all = true,
                 (Id::Autostep, Value::Autostep(value)) => options.autostep = Some(value),
+                // nodeset's `-d` prints messages of ClusterShell's library, which is not used here.
                 (Id::Autostep | Id::Debug, _) => {}
                 (Id::Quiet, _) => options.quiet = true,
                 (Id::Ranges, _) => options.ranges = true,
@@ -364,6 +366,7 @@ impl Options {
         if parts.is_some() && options.contiguous {
             return Err(parser.error("incompatible splitting options (split, contiguous)"));
         }
+        // For nodeset, a negative number of sets is no error and means one set.
         options.parts = usize::try_from(parts.unwrap_or(1)).unwrap_or(1);
         if !options.axis.is_empty() && (options.command != Command::Fold || options.ranges) {
             return Err(parser.error("--axis option is only supported when folding nodeset"));
@@ -441,6 +444,7 @@ impl Options {
     pub(super) fn picked(&self, set: Set) -> Result<Set, Stop> {
         let len = set.len();
         if self.pick < 0 {
+            // The message of Python's `random.sample()`, which nodeset calls for negative numbers, too.
             let message = "Sample larger than population or is negative".to_owned();
             return Err(Error::Fault(message).into());
         }
@@ -460,6 +464,7 @@ pub(in crate::personalities) fn axes(text: &str) -> Result<Option<Vec<i64>>, Err
     if text.is_empty() {
         return Ok(None);
     }
+    // nodeset gives such a text to Python's `int()`, so there can be only one negative axis.
     if text.starts_with('-') {
         let invalid = || {
             let text = text::repr(text);

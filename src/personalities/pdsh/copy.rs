@@ -39,6 +39,7 @@ pub(super) fn faults(settings: &Settings, caller: &Caller) -> Vec<String> {
         return vec!["pcp requires source and dest filenames".to_owned()];
     }
     let mut faults = Vec::new();
+    // The files of rpdcp are on the hosts, so only the destination can be checked here.
     if caller.program == Program::ReversePcp {
         let name = destination.display();
         match fs::metadata(destination) {
@@ -86,6 +87,7 @@ pub(super) fn run(
         copy: files.iter().map(|file| source(file)).collect(),
         // The far side knows the destination.
         dest: Some("./".into()),
+        // The protocol of rcp has no record for a link, so pdcp sends the file that the link names.
         dereference: true,
         protocol: Some(ProtocolArg::Rcp),
         ..cli(settings, hosts)?
@@ -108,10 +110,12 @@ fn source(file: &OsStr) -> PathBuf {
     let mut bytes = Vec::with_capacity(file.len());
     for &byte in file.as_bytes() {
         bytes.push(byte);
+        // `--copy` replaces placeholders in its source. pdcp has none in names of files.
         if byte == b'%' {
             bytes.push(byte);
         }
     }
+    // With a slash, `--copy` sends only the content of a directory. pdcp sends the directory itself.
     while bytes.len() > 1 && bytes.ends_with(b"/") {
         bytes.pop();
     }
@@ -130,6 +134,7 @@ fn far_command(
     for (is_set, text) in [
         (settings.recursive, " -r"),
         (settings.preserve, " -p"),
+        // pdcp counts the files below a directory, too. Several files need a directory as destination.
         (
             files > 1 || settings.recursive && has_several(settings),
             " -y",
@@ -231,6 +236,7 @@ fn place(
         new_name.push(".");
         new_name.push(host);
         let to = destination.join(new_name);
+        // Only the host knows the kind of the path, so `-r` is checked after the transfer.
         if path.is_dir() && !settings.recursive {
             let name = name.display();
             caller.say(&format!(
@@ -255,6 +261,7 @@ fn prepare(path: &Path, preserve: bool) -> io::Result<()> {
         return Ok(());
     }
     let found = fs::symlink_metadata(path)?;
+    // chmod(2) follows links: a link of a host could change a file outside of this folder.
     if found.is_symlink() {
         return Ok(());
     }
@@ -263,6 +270,7 @@ fn prepare(path: &Path, preserve: bool) -> io::Result<()> {
             prepare(&entry?.path(), preserve)?;
         }
     }
+    // Without `-p`, rcp gives a new file the mode of its source, limited by the umask.
     let mode = found.permissions().mode() & !umask();
     if found.is_file() {
         fs::File::open(path)?.set_modified(SystemTime::now())?;
@@ -311,6 +319,7 @@ pub(super) fn far_side(letter: char, settings: &Settings, caller: &Caller) -> En
                 command.arg(letter);
             }
         }
+        // exec(3) returns only if the program could not be started.
         error = command.arg("-t").arg(destination).exec();
     }
     Error::system("start scp or rcp")(error).into()

@@ -74,6 +74,7 @@ impl<'c> GroupModule<'c> {
             Misc::Genders if *all && !named.is_empty() => {
                 return Err(self.caller.ended("Do not specify -A or -a with -g"));
             }
+            // Beside `-w`, the queries of `-g` are a filter, so they name no hosts here.
             Misc::Genders if wcoll.hosts.is_none() && (*all || !named.is_empty()) => {
                 let queries = named.clone();
                 self.open()?;
@@ -88,6 +89,7 @@ impl<'c> GroupModule<'c> {
             }
             Misc::Dshgroup if !named.is_empty() => {
                 if wcoll.hosts.is_some() {
+                    // This message of pdsh does not begin with the name of the program.
                     let text = "Do not specify both -w and -g";
                     return Err(Ended::Message(text.to_owned()));
                 }
@@ -130,6 +132,7 @@ impl<'c> GroupModule<'c> {
                 found.append(self.other_names(&found)?);
                 selected.append(hosts.common(&found));
             }
+            // Several queries may select the same host. pdsh removes duplicates after this filter.
             selected.sort_distinct();
             hosts = selected;
         }
@@ -137,6 +140,7 @@ impl<'c> GroupModule<'c> {
         if !excluded.is_empty() {
             let excluded = self.select_any(excluded)?;
             hosts.remove_mentions(&excluded);
+            // The targets may have their other names, by which they are excluded as well.
             hosts.remove_mentions(&self.other_names(&excluded)?);
         }
         // Hosts of the database have their other names, unless -i asks for the opposite.
@@ -169,6 +173,7 @@ impl<'c> GroupModule<'c> {
             return Ok(());
         }
         let genders = Genders::new(Path::new(&path));
+        // A file that no option asks for must not end a run without genders.
         if let Err(error) = genders.select(None)
             && !self.options.is_used
         {
@@ -245,6 +250,7 @@ impl<'c> GroupModule<'c> {
         }
         let canonical = self.other_names(hosts)?;
         for (host, canonical) in hosts.names().iter().zip(canonical.names()) {
+            // The database has attributes by canonical name, but a target may have its `altname`.
             let value = rcmds.get(host.as_str()).or(rcmds.get(canonical.as_str()));
             let Some(value) = value else { continue };
             let (user, rcmd) = match value.split_once('@') {
@@ -260,6 +266,7 @@ impl<'c> GroupModule<'c> {
     fn read_groups(&self, groups: &[String]) -> Result<HostList, Ended> {
         let mut hosts = HostList::default();
         for group in groups {
+            // Two groups may include the same file, so each group has its own record of included files.
             let folders = group_folders();
             hosts.append(read_group(group, folders, self.caller)?);
         }
@@ -270,6 +277,7 @@ impl<'c> GroupModule<'c> {
 
 /// Returns the folders of dsh's groups, in the order in which they are searched.
 fn group_folders() -> Vec<PathBuf> {
+    // The folder of the user is first, so that a user can replace a group of the system.
     let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".dsh/group"));
     let system: Vec<PathBuf> = match env::var_os("DSHGROUP_PATH") {
         Some(path) => env::split_paths(&path).collect(),
@@ -286,6 +294,7 @@ impl GroupOptions {
             (_, 'g') => self.named.extend(words().map(str::to_owned)),
             (_, 'X') => self.excluded.extend(words().map(str::to_owned)),
             (Misc::Genders, 'a') => {
+                // Beside `-w`, this is all that `-a` does in pdsh.
                 self.excluded.push(SKIPPED.to_owned());
                 self.all = true;
             }

@@ -61,6 +61,7 @@ impl HostList {
             .split_once('[')
             .and_then(|(before, rest)| Some((before, rest.split_once(']')?)));
         let Some((before, (ranges, after))) = brackets else {
+            // Several pairs of brackets multiply, so a limit for each range is not enough.
             if self.0.len() >= MAX_HOSTS {
                 return Err(format!("Too many hosts in `{word}'"));
             }
@@ -143,6 +144,7 @@ impl HostList {
         let mut ranges: Vec<Range<'_>> = Vec::new();
         for name in &self.0 {
             let (prefix, number) = split_number(name);
+            // pdsh joins only neighbours, so that the text keeps the order of the list.
             if let Some(last) = ranges.last_mut()
                 && last.prefix == prefix
                 && let (Some(numbers), Some(number)) = (&mut last.numbers, number)
@@ -183,6 +185,7 @@ impl NumberRange {
         if self.high.checked_add(1) != Some(next.value) {
             return false;
         }
+        // `9` and `10` have different widths and no padding, so widths alone cannot be compared.
         let zeros = |value: u64, width: usize| width.saturating_sub(digits(value));
         if zeros(self.low, self.width) == zeros(self.low, next.width) {
             self.width = next.width;
@@ -221,6 +224,7 @@ pub(super) fn split<'t>(text: &'t str, separators: &[char]) -> Vec<&'t str> {
 fn parse_range(text: &str) -> Result<NumberRange, String> {
     let invalid = || format!("Invalid range: `{text}'");
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    // pdsh reads `1-` as the single number 1.
     let (first, last) = text.split_once('-').unwrap_or((text, ""));
     if !is_number(first) {
         return Err(invalid());
@@ -234,6 +238,7 @@ fn parse_range(text: &str) -> Result<NumberRange, String> {
     if low > high {
         return Err(invalid());
     }
+    // A check after the expansion would come too late: the names would already be in memory.
     if high - low >= MAX_HOSTS as u64 {
         return Err(format!("Too many hosts in range `{text}'"));
     }

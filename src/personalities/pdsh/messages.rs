@@ -59,6 +59,7 @@ impl Caller {
         };
         let uname = rustix::system::uname();
         let node = uname.nodename().to_string_lossy();
+        // pdsh cuts the domain off the name of this machine.
         let node = node.split('.').next().unwrap_or_default();
         Caller {
             program,

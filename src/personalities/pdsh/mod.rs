@@ -42,14 +42,17 @@ pub(super) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
 }
 
 fn run_as(caller: &Caller, args: &[OsString]) -> Result<ExitStatus, Ended> {
+    // pdsh looks for the account before it reads options, so even `-h` fails without one.
     let local_user = local_user(caller)?;
     let mut settings = options::parse(args, caller)?;
     let default = rcmd::default_rcmd(&settings, caller)?;
+    // The far side of a copy has no targets, and must not fail for that reason.
     if let Some(letter) = settings.far_side {
         return Err(copy::far_side(letter, &settings, caller));
     }
     let hosts = targets(&mut settings, caller)?;
     verify(&settings, default, caller)?;
+    // pdsh reports all faults of a call before it ends.
     let mut faults = Vec::new();
     if hosts.is_empty() {
         faults.push("no remote hosts specified".to_owned());
@@ -95,6 +98,7 @@ fn targets(settings: &mut Settings, caller: &Caller) -> Result<HostList, Ended> 
     let mut groups = GroupModule::new(settings.groups.clone(), caller);
     groups.fill(&mut settings.wcoll)?;
     settings.slurm.fill(&mut settings.wcoll, caller)?;
+    // Every option that names hosts comes before `WCOLL`, as in pdsh.
     if settings.wcoll.hosts.is_none()
         && let Ok(file) = std::env::var("WCOLL")
     {
@@ -118,6 +122,7 @@ fn targets(settings: &mut Settings, caller: &Caller) -> Result<HostList, Ended> 
 
 /// Refuses settings that contradict each other.
 fn verify(settings: &Settings, default: Rcmd, caller: &Caller) -> Result<(), Ended> {
+    // A local command makes no connection, so pdsh refuses a limit for it.
     if default == Rcmd::Exec && settings.connect_timeout != CONNECT_TIMEOUT {
         return Err(caller.ended("Cannot specify -t with \"-R exec\""));
     }

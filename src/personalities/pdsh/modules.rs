@@ -128,6 +128,7 @@ pub(super) fn list(program: Program, misc: Misc) -> String {
     for (name, description, is_active) in modules {
         text.push_str(&module(name, description, is_active, ""));
     }
+    // Both have the option `-g`, and pdsh activates only one module for each letter.
     for (source, is_active) in [(misc, true), (misc.other(), false)] {
         let name = format!("misc/{}", source.name());
         let options = format!("Options:\n{}", source.help());

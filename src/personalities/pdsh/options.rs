@@ -77,10 +77,12 @@ pub(super) struct Settings {
 /// # Errors
 /// An option is wrong, or it has printed an answer.
 pub(super) fn parse(args: &[OsString], caller: &Caller) -> Result<Settings, Ended> {
+    // The letters of the options depend on `-M`, which may follow them.
     let misc = first_modules(args, caller);
     let letters = letters(caller.program, misc);
     let mut settings = Settings::from_environment(caller, misc)?;
     let mut parser = Parser::from_args(args.iter().skip(1));
+    // getopt(3) keeps an equals sign as part of the value.
     parser.set_short_equals(false);
     let end = |text: String| {
         print_text(&text);
@@ -98,6 +100,7 @@ pub(super) fn parse(args: &[OsString], caller: &Caller) -> Result<Settings, Ende
                 settings.show_plan = true;
                 continue;
             }
+            // getopt(3) has no long options, and takes the second dash for a letter.
             Ok(Some(Arg::Long(_))) | Err(_) => return Err(invalid('-')),
             // Everything from the first word on belongs to the command.
             Ok(Some(Arg::Value(word))) => {
@@ -132,6 +135,7 @@ pub(super) fn parse(args: &[OsString], caller: &Caller) -> Result<Settings, Ende
 /// Returns the active source of targets: `-M` comes before the environment.
 fn first_modules(args: &[OsString], caller: &Caller) -> Misc {
     let mut modules = env::var("PDSH_MISC_MODULES").unwrap_or_default();
+    // genders has all letters of dshgroup, so its letters find the same values for both.
     let letters = letters(caller.program, Misc::Genders);
     let mut parser = Parser::from_args(args.iter().skip(1));
     parser.set_short_equals(false);
@@ -224,6 +228,7 @@ impl Settings {
                 self.info_only = true;
                 self.expanded = true;
             }
+            // pdsh reads these two numbers with atoi(3), so text after the digits is no error.
             't' => self.connect_timeout = leading_number(value),
             'u' => self.command_timeout = leading_number(value),
             'b' => self.batch = true,
@@ -290,6 +295,7 @@ fn path_command(path: &str) -> String {
 /// Returns a number that is the whole text.
 fn strict_number(text: &str) -> Option<i64> {
     let text = text.trim_start();
+    // strtoul(3) returns 0 without digits, and pdsh refuses only text that is left over.
     if text.is_empty() {
         return Some(0);
     }

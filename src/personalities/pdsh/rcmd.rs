@@ -53,6 +53,7 @@ pub(super) fn ways(
     let default = default_rcmd(settings, caller)?;
     let labels = Labels::new(settings.keep_domain, hosts);
     let mut commands: Vec<ExecCommand> = Vec::new();
+    // Most hosts share one command, so its words are parsed once and not for each host.
     let mut indexes: HashMap<(Rcmd, bool), u32> = HashMap::new();
     let mut of_target = Vec::with_capacity(hosts.len());
     let mut targets = Vec::with_capacity(hosts.len());
@@ -136,6 +137,7 @@ fn exec_command(
     command: Command<'_>,
 ) -> Result<ExecCommand, Ended> {
     let words = match (rcmd, command) {
+        // `DSHPATH` is a command for a shell, so a program without a shell does not get it.
         (Rcmd::Exec, Command::Words(words)) => {
             let (program, arguments) = words.split_first().unwrap_or((const_word(), &[]));
             // The name of the program has no placeholders.
@@ -182,12 +184,14 @@ fn ssh_words(settings: &Settings, has_other_user: bool) -> Vec<OsString> {
     let variable = |name: &str| env::var(name).ok();
     let append = variable("PDSH_SSH_ARGS_APPEND").unwrap_or_default();
     let arguments = variable("PDSH_SSH_ARGS").unwrap_or_else(|| SSH_ARGUMENTS.to_owned());
+    // pdsh puts the appended arguments first, because the host must be the last one.
     let both = [append, arguments];
     let all = both.iter().flat_map(|text| text.split(' '));
     words.extend(all.filter(|word| !word.is_empty()).map(str::to_owned));
     if !words.iter().any(|word| has_placeholder(word, "%h")) {
         words.push("%h".to_owned());
     }
+    // With the caller's own name, `-l` would only override a user in the configuration of ssh.
     if has_other_user && !words.iter().any(|word| has_placeholder(word, "%u")) {
         // An option must be before the host.
         let host = words.iter().position(|word| has_placeholder(word, "%h"));
@@ -216,6 +220,7 @@ fn with_path(settings: &Settings, line: &OsStr) -> OsString {
 /// Returns the command for the login shell of rsh's hosts.
 pub(super) fn shell_words(settings: &Settings, command: Command<'_>) -> Vec<OsString> {
     let line = match command {
+        // rshd takes one line for the login shell. pdsh joins the words without quotes.
         Command::Words(words) => words.join(OsStr::new(" ")),
         Command::Line(line) => line.to_owned(),
         Command::Copy => return Vec::new(),
@@ -225,6 +230,7 @@ pub(super) fn shell_words(settings: &Settings, command: Command<'_>) -> Vec<OsSt
 
 /// Returns a word in which only pdsh's placeholders are placeholders.
 fn argument(word: &OsString) -> OsString {
+    // An unknown placeholder is an error of mrsh, but pdsh leaves it as it is (`date +%s`).
     let is_unknown = |next: Option<u8>| !matches!(next, Some(b'h' | b'u' | b'n' | b'%'));
     doubled(word.as_bytes(), is_unknown)
 }
@@ -270,6 +276,7 @@ impl Labels {
     }
 
     fn label<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        // A name that begins with a digit may be an address, which has no domain.
         let is_address = name.starts_with(|c: char| c.is_ascii_digit());
         let cut = name.find('.').filter(|_| !self.keeps_domain && !is_address);
         name[..cut.unwrap_or(name.len())].into()

@@ -26,6 +26,7 @@ pub(super) fn command_line(
     let transport = transport(default_rcmd(settings, caller)?);
     option("-R", Some(transport.to_owned()));
     option("-w", Some(expression(settings, hosts, caller)?));
+    // mrsh has the same defaults, so the line names only what differs.
     if settings.fanout != 32 {
         option("-j", Some(fanout(settings, hosts).to_string()));
     }

@@ -58,9 +58,11 @@ impl SlurmOptions {
         }
         if wcoll.hosts.is_none()
             && let Ok(job) = env::var("SLURM_JOBID")
+            // The variable may be set on a machine without programs of Slurm, which is no error.
             && answers("squeue")
         {
             let nodes = nodes_of_jobs(&[job], caller)?;
+            // After a job without nodes, `WCOLL` can still name the targets.
             wcoll.hosts = Some(nodes).filter(|nodes| !nodes.is_empty());
         }
         if let (Some(hosts), false) = (&mut wcoll.hosts, self.features.is_empty()) {
@@ -70,6 +72,7 @@ impl SlurmOptions {
     }
 
     fn nodes_of_partitions(&self, caller: &Caller) -> Result<HostList, Ended> {
+        // With `-a`, as pdsh's module loads hidden partitions, too (`SHOW_ALL`).
         let text = ask("sinfo", &["-h", "-a", "-o", "%R %N"])?;
         let mut nodes = HostList::default();
         for partition in &self.partitions {
@@ -91,6 +94,7 @@ impl SlurmOptions {
     }
 
     fn nodes_with_features(&self, caller: &Caller) -> Result<HostList, Ended> {
+        // With `%b`, as pdsh's module prefers the active features to the configured ones.
         let text = ask("sinfo", &["-h", "-a", "-N", "-o", "%N %b"])?;
         let mut nodes = HostList::default();
         for line in text.lines() {
@@ -112,6 +116,7 @@ fn nodes_of_jobs(jobs: &[String], caller: &Caller) -> Result<HostList, Ended> {
     if let Some(wrong) = jobs.iter().find(|job| *job != "all" && !is_number(job)) {
         return Err(caller.ended(format!("invalid setting \"{wrong}\" for -j or SLURM_JOBID")));
     }
+    // A job may be asked for by number in any state, but squeue lists only active jobs by default.
     let text = ask("squeue", &["-h", "-a", "-t", "all", "-o", "%A %T %N"])?;
     let mut nodes = HostList::default();
     for line in text.lines() {
@@ -147,6 +152,7 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String, Ended> {
         ))
     };
     let mut command = Command::new(program);
+    // Standard input may hold the lines of the prompt, which a child must not read.
     command.args(arguments).stdin(Stdio::null());
     let output = command
         .output()

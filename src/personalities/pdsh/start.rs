@@ -70,6 +70,7 @@ pub(super) fn plan(
     // As with `--color always`: other control characters stay visible.
     plan.pass_colors = true;
     plan.report.open_ends = true;
+    // pdsh ignores SIGPIPE, so its commands run on after `| head` has ended.
     plan.report.outlives_reader = true;
     Ok((plan, ways.rcmds))
 }

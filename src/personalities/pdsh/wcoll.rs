@@ -61,6 +61,7 @@ impl Wcoll {
     }
 
     fn add_word(&mut self, word: &str, excluded: bool, caller: &Caller) -> Result<(), Ended> {
+        // pdsh reads `-x WORD` as `-w -WORD`, and removes one dash only.
         let (word, excluded) = match word.strip_prefix('-') {
             Some(rest) if !excluded => (rest, true),
             _ => (word, excluded),
@@ -228,6 +229,7 @@ impl<'c> FileReader<'c> {
             let mut words = rest.split_whitespace();
             match (words.next(), words.next()) {
                 (Some(name), None) => return self.read_included(name),
+                // pdsh only warns: without a name, the line is a comment.
                 _ => self.caller.warn(&format!("Ignoring invalid line: {line}")),
             }
         }
@@ -239,6 +241,7 @@ impl<'c> FileReader<'c> {
 
     fn read_included(&mut self, name: &str) -> Result<(), Ended> {
         let path = self.find(name);
+        // Files that include each other would be read without end.
         if self.included.contains(&path) {
             self.caller
                 .warn(&format!("file '{name}' included multiple times"));
@@ -256,6 +259,7 @@ impl<'c> FileReader<'c> {
             .any(|start| name.starts_with(start));
         let mut paths = self.folders.iter().map(|folder| folder.join(name));
         let found = paths.find(|path| !is_path && path.exists());
+        // A missing file needs a path as well, so that open(2) gives the cause for the message.
         found.unwrap_or_else(|| match self.folders.first() {
             Some(folder) if !is_path => folder.join(name),
             _ => PathBuf::from(name),

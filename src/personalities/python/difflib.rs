@@ -38,6 +38,7 @@ pub(in crate::personalities) fn unified_diff(
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             continue;
         };
+        // Python prints no header for equal texts.
         if lines.is_empty() {
             lines.push(format!("--- {from}"));
             lines.push(format!("+++ {to}"));
@@ -138,10 +139,12 @@ fn matches<T: Hash + Eq>(a: &[T], b: &[T]) -> Vec<Match> {
     for (at, line) in b.iter().enumerate() {
         places.entry(line).or_default().push(at);
     }
+    // Python's `autojunk`: lines in many places would make the search slow.
     if b.len() >= LONG {
         places.retain(|_, places| places.len() <= b.len() / 100 + 1);
     }
     let mut found = Vec::new();
+    // Recursion could exceed the stack for long texts with many changes.
     let mut open = vec![(0..a.len(), 0..b.len())];
     while let Some((in_a, in_b)) = open.pop() {
         let block = longest(a, b, &places, in_a.clone(), in_b.clone());
@@ -158,6 +161,7 @@ fn matches<T: Hash + Eq>(a: &[T], b: &[T]) -> Vec<Match> {
         }
     }
     found.sort_unstable();
+    // Python joins blocks that touch. Two blocks in a row would give too many lines of context.
     found.dedup_by(|next, before| {
         let touches = before.a + before.size == next.a && before.b + before.size == next.b;
         if touches {

@@ -100,6 +100,8 @@ impl<T: Copy> Parser<'_, T> {
     /// Reads the options. The first word that is no option ends them.
     pub(in crate::personalities) fn parse(&self, words: &[String]) -> Result<Parsed<T>, End> {
         let mut found = Vec::new();
+        // optparse puts the value of `--name=value` back before the other words.
+        // At the end of a vector, this takes constant time.
         let mut rest: Vec<String> = words.iter().rev().cloned().collect();
         while let Some(word) = rest.pop() {
             if word == "--" {
@@ -110,6 +112,7 @@ impl<T: Copy> Parser<'_, T> {
             } else if word.starts_with('-') && word.len() > 1 {
                 self.short(&word[1..], &mut rest, &mut found)?;
             } else {
+                // ClusterShell disables options after words: nodeset reads a later `-x` as an operator.
                 rest.push(word);
                 break;
             }
@@ -144,6 +147,7 @@ impl<T: Copy> Parser<'_, T> {
         let known = self.options().flat_map(|option| option.names.iter());
         let known = known.filter(|name| name.starts_with("--"));
         let mut names: Vec<&str> = own.iter().chain(known).copied().collect();
+        // An exact name is never ambiguous: `--list` is also the start of `--list-all`.
         if names.contains(&typed) {
             names = vec![typed];
         } else {
@@ -264,12 +268,14 @@ fn value(kind: Kind, text: String) -> Result<Value, String> {
     match kind {
         Kind::Flag => Ok(Value::None),
         Kind::Text(_) => Ok(Value::Text(text)),
+        // ClusterShell's type `safestring` refuses an option in the place of a missing value.
         Kind::Word(_) if text.is_empty() || text.starts_with('-') => {
             Err(format!("invalid value: {}", repr(&text)))
         }
         Kind::Word(_) => Ok(Value::Text(text)),
         Kind::Integer(_) => {
             let lower = text.to_ascii_lowercase();
+            // optparse chooses the radix by the prefix, so `010` is 8 and `08` is an error.
             let number = match (lower.strip_prefix("0x"), lower.strip_prefix("0b")) {
                 (Some(digits), _) => int_with_radix(digits, 16),
                 (_, Some(digits)) => int_with_radix(digits, 2),
@@ -281,7 +287,10 @@ fn value(kind: Kind, text: String) -> Result<Value, String> {
         }
         Kind::Autostep(_) => {
             let autostep = if text.contains('%') {
-                let number = text[..text.len() - 1].trim().parse::<f64>();
+                // ClusterShell removes the last character, even if the percent sign is another one.
+                let mut number = text.clone();
+                number.pop();
+                let number = number.trim().parse::<f64>();
                 number.ok().map(|number| Autostep::Share(number / 100.0))
             } else if text == "auto" {
                 Some(Autostep::Auto)

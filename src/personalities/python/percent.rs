@@ -110,6 +110,7 @@ impl Format {
                 }
             }
         }
+        // Python refuses a value that the format does not use, as in `nodeset -f -O x`.
         if !used {
             let message = "not all arguments converted during string formatting".to_owned();
             return Err(FormatFault::Type(message));
@@ -124,6 +125,7 @@ fn conversion(chars: &[char], start: usize) -> (Piece, usize) {
     let mut found = Conversion::default();
     let end = chars.len();
     let incomplete = FormatFault::Value("incomplete format".to_owned());
+    // `%(name)s` needs a dictionary, and nodeset passes a single value.
     if chars.get(at) == Some(&'(') {
         let message = "format requires a mapping".to_owned();
         return (Piece::Fault(FormatFault::Type(message)), end);
@@ -212,6 +214,7 @@ impl Conversion {
         let precision = self.precision.unwrap_or(6);
         let mut text = String::new();
         let prefix = match self.kind {
+            // Python 3 writes `0o`, but C writes `0`.
             'o' if self.alternate => "0o",
             'x' if self.alternate => "0x",
             'X' if self.alternate => "0X",
@@ -224,6 +227,7 @@ impl Conversion {
             'X' => write!(text, "{number:X}"),
             'f' | 'F' => write!(text, "{:.precision$}", number as f64),
             'e' | 'E' => {
+                // Rust writes `1e2`, but C and Python write `1e+02`.
                 let float = format!("{:.precision$e}", number as f64);
                 let (mantissa, exponent) = float.split_once('e').unwrap_or((&float, "0"));
                 write!(text, "{mantissa}{}+{exponent:0>2}", self.kind)
@@ -237,6 +241,7 @@ impl Conversion {
         };
         let sign = self.sign.map(String::from).unwrap_or_default();
         let body = format!("{text:0>digits$}");
+        // In Python, `-` overrides `0`.
         if self.zeros && !self.left {
             let width = self.width.saturating_sub(sign.len() + prefix.len());
             return format!("{sign}{prefix}{body:0>width$}");

@@ -17,6 +17,7 @@ pub(super) fn int_with_radix(text: &str, radix: u32) -> Option<i64> {
         return None;
     }
     let digits = digits.replace('_', "");
+    // `from_str_radix()` accepts a sign, so `--5` would be a number.
     if digits.starts_with(['+', '-']) {
         return None;
     }
@@ -34,6 +35,7 @@ pub(in crate::personalities) fn is_int(text: &str) -> bool {
 
 /// Returns the lines of a text for Python's `splitlines()`.
 pub(in crate::personalities) fn lines(text: &str) -> Vec<&str> {
+    // Python also ends lines at control characters and Unicode separators, unlike `str::lines()`.
     const ENDS: [char; 9] = [
         '\n', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}',
     ];

@@ -92,6 +92,7 @@ impl<T: Transport> Dispatcher<T> {
         };
         let clock = &self.context.clock;
         self.waves.pause = Some(WavePause {
+            // The deadline does not count stopped time either, so ^Z in a pause must not count twice.
             begun: clock.running(),
             until: match pause {
                 Pause::Ask => None,
@@ -130,6 +131,7 @@ impl<T: Transport> Dispatcher<T> {
     pub(super) fn end_pause(&mut self) {
         if let Some(pause) = self.waves.pause.take() {
             let time = self.context.clock.running().saturating_sub(pause.begun);
+            // The deadline is for hosts that hang. A long pause must not end commands of the next wave.
             if let Some(deadline) = &mut self.deadline {
                 deadline.postpone(time);
             }

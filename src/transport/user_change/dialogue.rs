@@ -51,6 +51,7 @@ impl ChangeDialogue {
     pub(super) fn feed(&mut self, data: &[u8]) {
         self.output.extend_from_slice(data);
         while self.started.is_none() {
+            // Searched bytes are skipped. Else a host that sends small packets would cost quadratic time.
             let rest = &self.output[self.scanned..];
             let prompt = memmem::find(rest, &self.prompt);
             let start = memmem::find(rest, &self.start);
@@ -78,7 +79,9 @@ impl ChangeDialogue {
     pub(super) fn state(&self) -> ChangeState {
         let early = self.started.unwrap_or(self.output.len());
         match (self.started, self.prompts) {
+            // A hostile host must not fill the memory of this machine before the start.
             _ if early > MAX_EARLY => ChangeState::TooMuch,
+            // mrsh answers one prompt only. A start token after a second prompt cannot be genuine.
             (_, 2..) => ChangeState::AskedAgain,
             (Some(_), _) => ChangeState::Started,
             (None, 0) => ChangeState::Waiting,

@@ -112,15 +112,18 @@ impl UserChangeFault {
             "doas: Authentication required",
             "doas: Authorization required",
         ];
+        // After the password was sent, the advice to give one would be wrong.
         if has(&asks) && !was_sent || has(&asks_without_password) {
             return UserChangeFault::PasswordNeeded;
         }
+        // su gets no password from mrsh. A failed check means that it wanted one.
         if program == ChangeProgram::Su
             && has(&["Authentication failure", "Sorry", "incorrect password"])
         {
             return UserChangeFault::PasswordNeeded;
         }
         let is_refused = matches!(exit, RemoteExit::Code(1));
+        // sudo ends with status 1 after a wrong password. Another end proves nothing about the password.
         if was_sent && is_refused {
             return UserChangeFault::PasswordRefused;
         }
@@ -139,6 +142,7 @@ impl UserChangeFault {
 fn one_line(text: &str, program: ChangeProgram) -> String {
     let start = format!("{}: ", program.name());
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    // Start-up files of shells print text too. Only the prefix shows which lines are of the program.
     let own: Vec<&str> = lines()
         .filter_map(|line| line.strip_prefix(&start))
         .collect();
@@ -147,10 +151,12 @@ fn one_line(text: &str, program: ChangeProgram) -> String {
     } else {
         own.join("; ")
     };
+    // `truncate` panics at a position within a character.
     let mut end = line.len().min(MAX_TEXT);
     while !line.is_char_boundary(end) {
         end -= 1;
     }
     line.truncate(end);
+    // The host chooses this text. Control characters could change the user's terminal.
     line.replace(char::is_control, "?")
 }

@@ -161,6 +161,7 @@ impl UserChanges {
     /// # Errors
     /// It is not one line, or too long.
     pub fn set_password(&self, password: &[u8]) -> Result<(), UnusablePassword> {
+        // `sudo -S` reads one line. Bytes after a newline would become input of the command.
         if password
             .iter()
             .any(|byte| matches!(byte, b'\n' | b'\r' | 0))

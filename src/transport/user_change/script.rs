@@ -25,8 +25,11 @@ pub(in crate::transport) enum ChangedInput {
 }
 
 /// Part of the inner script that passes signals on.
-// `read` needs a descriptor of its own, since POSIX gives a background command an input from `/dev/null`.
-const SIGNALS: &str = "exec 3<&0;(trap \"\" TERM;while read -r x;do kill -s $x 0;done <&3) >/dev/null 2>&1 &\
+// `read` needs a descriptor of its own, since POSIX gives a background command an input from `/dev/null`. sshd closes
+// the input when the first process ends, which TERM can do before the others: doas ends two seconds after it. Nobody
+// could send KILL any more, so the end of the input after a signal stands for it.
+const SIGNALS: &str = "exec 3<&0;(trap \"\" TERM;y=;while read -r x;do kill -s $x 0;y=KILL;done <&3;\
+                       [ -z $y ]||kill -s KILL 0) >/dev/null 2>&1 &\
                        exec 3<&- </dev/null;";
 
 impl UserChange {
@@ -35,10 +38,13 @@ impl UserChange {
     pub(in crate::transport) fn outer(&self, exec: bool) -> String {
         let mut text = String::new();
         let user = &self.user;
+        // Over rsh the shell must stay: it prints the end marker after the command.
         let exec = if exec { "exec " } else { "" };
         let (first, second) = self.prompt.parts();
         // Writing to a string cannot fail.
         let _ = match (self.program, self.has_password) {
+            // `-S` reads the password from standard input. `-k` ignores cached credentials (sudo(8)), so
+            // that the answer of each host shows whether the password is right.
             (ChangeProgram::Sudo, true) => write!(
                 text,
                 "p={first};s=$1;shift;{exec}env LC_ALL=C sudo -k -S -p \"${{p}}{second}\" -u {user} -- "
@@ -48,6 +54,7 @@ impl UserChange {
                 text,
                 "s=$1;shift;{exec}env LC_ALL=C sudo -k -n -u {user} -- "
             ),
+            // mrsh cannot recognize the prompt of doas. With `-n`, doas fails instead of asking.
             (ChangeProgram::Doas, _) => {
                 write!(text, "s=$1;shift;{exec}env LC_ALL=C doas -n -u {user} ")
             }
@@ -69,11 +76,13 @@ impl UserChange {
     /// Returns the start of the inner script, up to the variables of the command.
     pub(in crate::transport) fn inner(&self) -> String {
         let (first, second) = self.start.parts();
+        // POSIX treats an empty LC_ALL like an unset one, so an empty argument can stand for both.
         let restore = if self.is_nested() {
             ""
         } else {
             "[ \"$0\" ]&&LC_ALL=$0||unset LC_ALL;"
         };
+        // `sudo -S` writes its prompt to standard error (sudo(8)). One stream keeps the order of both tokens.
         format!("{restore}printf %s%s {first} {second} >&2;")
     }
 

@@ -40,6 +40,7 @@ impl UserChanges {
         &self,
         excused: &Excused,
     ) -> Result<StartTurn, TransportError> {
+        // Without a password no account can be locked, so no target waits for another one.
         if self.password.get().is_none() {
             return Ok(StartTurn(None));
         }
@@ -123,6 +124,7 @@ impl Start<'_> {
                 }
             }
             match self.dialogue.state() {
+                // Both streams have the limit: a host could send without end on the one that has no prompts.
                 ChangeState::Waiting | ChangeState::Asked if self.other.len() > MAX_EARLY => {
                     return Err(changes.error(UserChangeFault::TooMuchOutput));
                 }
@@ -136,6 +138,7 @@ impl Start<'_> {
                 ChangeState::AskedAgain => {
                     return Err(changes.error(UserChangeFault::PasswordRefused));
                 }
+                // The password is sent once. Further failed logins could lock the account.
                 ChangeState::Asked if !self.sent => {
                     self.send_password(channel, excused).await?;
                 }
@@ -166,6 +169,7 @@ impl Start<'_> {
         if let TrialTurn::Withheld(host) = trial {
             return Err(changes.error(UserChangeFault::PasswordWithheld(host)));
         }
+        // A turn that is dropped without an answer goes to the next host, which would then get the password.
         self.trial = Some(trial);
         // Set before the write: a connection that ends during the write may have carried the password.
         self.sent = true;
@@ -196,6 +200,7 @@ impl Start<'_> {
                     UserChangeFault::PasswordWithheld(other) => turn.refused(other),
                     // sudo says this after it has checked the password.
                     UserChangeFault::NotAllowed if self.sent => turn.accepted(),
+                    // Other failures prove nothing about the password, so the next host tries it.
                     _ => {}
                 },
                 // Some hosts may close the connection where others refuse the password.
