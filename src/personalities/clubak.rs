@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use memchr::memmem::Finder;
 use nodeset::FoldStyle;
 
-use super::clustershell::{Error, Resolver};
+use super::clustershell::{ClusterShellError, GroupResolver};
 use super::python::optparse::End;
 use super::{Call, Streams};
 use crate::exit::ExitStatus;
-use crate::personalities::nodeset::{Stop, finish, resolver};
+use crate::personalities::nodeset::{NodesetStop, finish, resolver};
 use display::{Display, write_line};
-use options::{Keys, Options};
+use options::{ClubakOptions, KeyReading};
 use tree::MessageTree;
 
 mod display;
@@ -26,10 +26,10 @@ pub(super) fn run(call: &Call<'_>, streams: &mut Streams<'_>) -> ExitStatus {
     }
 }
 
-fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
-    let options = Options::parse(call)?;
+fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), NodesetStop> {
+    let options = ClubakOptions::parse(call)?;
     let resolver = resolver(call, options.groups_file.as_deref());
-    let mut reader = Reader {
+    let mut reader = LineReader {
         options: &options,
         resolver: &resolver,
         keys: options.keys,
@@ -38,7 +38,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
         whole: Vec::new(),
     };
     reader.read(streams)?;
-    let Reader { keys, tree, .. } = reader;
+    let LineReader { keys, tree, .. } = reader;
     // clubak makes its display after it has read the input. Errors of the input come first.
     if options.diff && options.line_mode {
         let message = "option mismatch (diff not supported in line_mode)";
@@ -58,7 +58,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
     };
     let mut display = Display::new(call, &options, &resolver, style);
     // In clubak, one key that is no expression turns this off for the output of all keys.
-    let interpreted = keys != Keys::Literal;
+    let interpreted = keys != KeyReading::Literal;
     if options.trace {
         display.print_trace(&tree, streams)?;
     } else if options.gather || options.regroup {
@@ -70,11 +70,11 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
 }
 
 /// The input and what is known of it.
-struct Reader<'a> {
-    options: &'a Options,
-    resolver: &'a Resolver,
+struct LineReader<'a> {
+    options: &'a ClubakOptions,
+    resolver: &'a GroupResolver,
     /// Turns from `Auto` to `Literal` at the first key that is no expression.
-    keys: Keys,
+    keys: KeyReading,
     /// The nodes of each key, by their numbers in the tree.
     known: HashMap<Vec<u8>, Vec<u32>>,
     tree: MessageTree,
@@ -82,9 +82,9 @@ struct Reader<'a> {
     whole: Vec<Option<Vec<u8>>>,
 }
 
-impl Reader<'_> {
+impl LineReader<'_> {
     /// Reads all lines into the tree.
-    fn read(&mut self, streams: &mut Streams<'_>) -> Result<(), Stop> {
+    fn read(&mut self, streams: &mut Streams<'_>) -> Result<(), NodesetStop> {
         let separator = Finder::new(self.options.separator.as_bytes());
         let mut line = Vec::new();
         while streams.input.read_until(b'\n', &mut line)? > 0 {
@@ -106,10 +106,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn add(&mut self, line: &[u8], separator: &Finder<'_>) -> Result<(), Error> {
+    fn add(&mut self, line: &[u8], separator: &Finder<'_>) -> Result<(), ClusterShellError> {
         let fault = |message: &str| {
             let line = String::from_utf8_lossy(line);
-            Error::Value(format!("{message}: \"{line}\""))
+            ClusterShellError::Value(format!("{message}: \"{line}\""))
         };
         let length = separator.needle().len();
         // Python's `split()` checks the separator with each line, so an empty input is no error.
@@ -135,7 +135,7 @@ impl Reader<'_> {
             }
             let nodes = self.nodes(&text).map_err(|error| match error {
                 // clubak adds the line to a `ValueError` only. Parse errors have classes of their own.
-                Error::Fault(message) => fault(&message),
+                ClusterShellError::Fault(message) => fault(&message),
                 error => error,
             })?;
             let nodes = nodes.iter().map(|node| self.tree.node(node)).collect();
@@ -160,12 +160,12 @@ impl Reader<'_> {
     }
 
     /// Returns the nodes of a key.
-    fn nodes(&mut self, key: &str) -> Result<Vec<String>, Error> {
-        if self.keys != Keys::Literal {
+    fn nodes(&mut self, key: &str) -> Result<Vec<String>, ClusterShellError> {
+        if self.keys != KeyReading::Literal {
             match self.resolver.set(key) {
                 Ok(set) => return Ok(set.iter().collect()),
-                Err(Error::Parse(_)) if self.keys == Keys::Auto => {
-                    self.keys = Keys::Literal;
+                Err(ClusterShellError::Parse(_)) if self.keys == KeyReading::Auto => {
+                    self.keys = KeyReading::Literal;
                     // From now on, a key that was an expression is one name.
                     self.known.clear();
                 }

@@ -23,7 +23,7 @@ const USAGE: &str = "[OPTION]...
 const RULE: &[u8] = b"----------------\n";
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Options {
+struct DshbakOptions {
     help: bool,
     coalesce: bool,
     folder: Option<OsString>,
@@ -34,10 +34,10 @@ struct Options {
     unknown: Vec<u8>,
 }
 
-impl Options {
+impl DshbakOptions {
     /// Reads options as Perl's `Getopt::Std` does: the first other word ends them.
-    fn parse(words: &[OsString]) -> Options {
-        let mut options = Options::default();
+    fn parse(words: &[OsString]) -> DshbakOptions {
+        let mut options = DshbakOptions::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let bytes = word.as_bytes();
@@ -77,18 +77,18 @@ impl Options {
 }
 
 /// Lines of a host, joined.
-type Lines = Vec<u8>;
+type HostLines = Vec<u8>;
 
 /// Runs the program.
 pub(super) fn run(call: &Call<'_>, streams: &mut Streams<'_>) -> ExitStatus {
     let program = &call.program;
     match work(call, streams) {
         Ok(()) => ExitStatus::SUCCESS,
-        Err(Stop::Fatal(message)) => {
+        Err(DshbakStop::Fatal(message)) => {
             streams.complain(&format!("{program}: Fatal: {message}\n"));
             ExitStatus::Code(1)
         }
-        Err(Stop::Io(error)) => {
+        Err(DshbakStop::Io(error)) => {
             // A reader such as `head` may end early. Perl's dshbak dies by SIGPIPE then, without a message.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 streams.complain(&format!("{program}: Fatal: {error}\n"));
@@ -98,19 +98,19 @@ pub(super) fn run(call: &Call<'_>, streams: &mut Streams<'_>) -> ExitStatus {
     }
 }
 
-enum Stop {
+enum DshbakStop {
     Fatal(String),
     Io(io::Error),
 }
 
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        Stop::Io(error)
+impl From<io::Error> for DshbakStop {
+    fn from(error: io::Error) -> DshbakStop {
+        DshbakStop::Io(error)
     }
 }
 
-fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
-    let options = Options::parse(call.words);
+fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), DshbakStop> {
+    let options = DshbakOptions::parse(call.words);
     for letter in &options.unknown {
         streams.complain(&format!("Unknown option: {}\n", char::from(*letter)));
     }
@@ -119,7 +119,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
         streams.complain(&format!("Usage: {} {USAGE}", call.program));
         return Ok(());
     }
-    let fatal = |message: String| Err(Stop::Fatal(message));
+    let fatal = |message: String| Err(DshbakStop::Fatal(message));
     if let Some(folder) = &options.folder {
         if options.coalesce {
             return fatal("Do not specify both -c and -d".to_owned());
@@ -153,9 +153,9 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
         }
         return Ok(());
     }
-    let mut groups: Vec<(&Lines, Vec<&[u8]>)> = Vec::new();
+    let mut groups: Vec<(&HostLines, Vec<&[u8]>)> = Vec::new();
     // A hash table, because dshbak's comparison of all pairs takes quadratic time.
-    let mut known: HashMap<&Lines, usize> = HashMap::new();
+    let mut known: HashMap<&HostLines, usize> = HashMap::new();
     for host in order {
         let at = *known.entry(&hosts[host]).or_insert(groups.len());
         if at == groups.len() {
@@ -172,7 +172,10 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
 }
 
 /// Reads the files, or standard input if there are none.
-fn read(files: &[OsString], streams: &mut Streams<'_>) -> Result<BTreeMap<Vec<u8>, Lines>, Stop> {
+fn read(
+    files: &[OsString],
+    streams: &mut Streams<'_>,
+) -> Result<BTreeMap<Vec<u8>, HostLines>, DshbakStop> {
     // A Perl hash has no fixed order. Here the same input always gives the same output.
     let mut hosts = BTreeMap::new();
     if files.is_empty() {
@@ -196,7 +199,7 @@ fn read(files: &[OsString], streams: &mut Streams<'_>) -> Result<BTreeMap<Vec<u8
     Ok(hosts)
 }
 
-fn read_lines(input: &mut dyn BufRead, hosts: &mut BTreeMap<Vec<u8>, Lines>) -> io::Result<()> {
+fn read_lines(input: &mut dyn BufRead, hosts: &mut BTreeMap<Vec<u8>, HostLines>) -> io::Result<()> {
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line)? > 0 {
         if let Some((host, text)) = divide(&line) {
@@ -240,7 +243,7 @@ fn divide(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..end], text.strip_prefix(b" ").unwrap_or(text)))
 }
 
-fn print_block(name: &[u8], lines: &[u8], streams: &mut Streams<'_>) -> Result<(), Stop> {
+fn print_block(name: &[u8], lines: &[u8], streams: &mut Streams<'_>) -> Result<(), DshbakStop> {
     for part in [RULE, name, b"\n", RULE, lines] {
         streams.output.write_all(part)?;
     }
@@ -251,8 +254,8 @@ fn print_block(name: &[u8], lines: &[u8], streams: &mut Streams<'_>) -> Result<(
 fn write_files(
     folder: &OsStr,
     order: &[&Vec<u8>],
-    hosts: &BTreeMap<Vec<u8>, Lines>,
-) -> Result<(), Stop> {
+    hosts: &BTreeMap<Vec<u8>, HostLines>,
+) -> Result<(), DshbakStop> {
     for host in order {
         let path = Path::new(folder).join(OsStr::from_bytes(host));
         // The host's name is from the input and must not lead out of the folder.
@@ -266,7 +269,7 @@ fn write_files(
         };
         if let Err(error) = written {
             let (path, cause) = (path.display(), cause(&error));
-            return Err(Stop::Fatal(format!(
+            return Err(DshbakStop::Fatal(format!(
                 "Failed to open output file '{path}': {cause}"
             )));
         }

@@ -2,16 +2,16 @@
 
 use std::io;
 
-use super::clustershell::{Error, Resolver, shown, single};
+use super::clustershell::{ClusterShellError, GroupResolver, shown, single};
 use super::python::optparse::End;
-use super::python::percent::{Format, FormatFault, Value};
+use super::python::percent::{Format, FormatFault, FormatValue};
 use super::python::text;
 use super::{Call, Streams};
 use crate::exit::ExitStatus;
 use crate::targets::groups::Places;
 use nodeset::{FoldStyle, Joined, NodeSet};
-use operands::{Operands, Set};
-use options::{Command, Options};
+use operands::{OperandSet, Operands};
+use options::{NodesetCommand, NodesetOptions};
 
 pub(super) use options::axes;
 
@@ -19,38 +19,38 @@ mod operands;
 mod options;
 
 /// The end of the program before its work is done.
-pub(super) enum Stop {
+pub(super) enum NodesetStop {
     /// The command line asks for a text, or is wrong.
     Options(End),
-    Error(Error),
+    Error(ClusterShellError),
     /// A stream cannot be read or written.
     Io(io::Error),
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Error(error)
+impl From<ClusterShellError> for NodesetStop {
+    fn from(error: ClusterShellError) -> NodesetStop {
+        NodesetStop::Error(error)
     }
 }
 
-impl From<FormatFault> for Stop {
-    fn from(fault: FormatFault) -> Stop {
-        Stop::Error(match fault {
-            FormatFault::Value(message) => Error::Fault(message),
-            FormatFault::Type(message) => Error::Value(message),
+impl From<FormatFault> for NodesetStop {
+    fn from(fault: FormatFault) -> NodesetStop {
+        NodesetStop::Error(match fault {
+            FormatFault::Value(message) => ClusterShellError::Fault(message),
+            FormatFault::Type(message) => ClusterShellError::Value(message),
         })
     }
 }
 
-impl From<End> for Stop {
-    fn from(end: End) -> Stop {
-        Stop::Options(end)
+impl From<End> for NodesetStop {
+    fn from(end: End) -> NodesetStop {
+        NodesetStop::Options(end)
     }
 }
 
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        Stop::Io(error)
+impl From<io::Error> for NodesetStop {
+    fn from(error: io::Error) -> NodesetStop {
+        NodesetStop::Io(error)
     }
 }
 
@@ -63,24 +63,26 @@ pub(super) fn run(call: &Call<'_>, streams: &mut Streams<'_>) -> ExitStatus {
 }
 
 /// Prints the reason of the end and returns its status.
-pub(super) fn finish(stop: Stop, program: &str, streams: &mut Streams<'_>) -> ExitStatus {
+pub(super) fn finish(stop: NodesetStop, program: &str, streams: &mut Streams<'_>) -> ExitStatus {
     match stop {
-        Stop::Options(End::Answer(text)) => match streams.output.write_all(text.as_bytes()) {
-            Ok(()) => ExitStatus::SUCCESS,
-            Err(error) => ExitStatus::of_filter(Err(&error)),
-        },
-        Stop::Options(End::Error(text)) => {
+        NodesetStop::Options(End::Answer(text)) => {
+            match streams.output.write_all(text.as_bytes()) {
+                Ok(()) => ExitStatus::SUCCESS,
+                Err(error) => ExitStatus::of_filter(Err(&error)),
+            }
+        }
+        NodesetStop::Options(End::Error(text)) => {
             streams.complain(&text);
             ExitStatus::Code(2)
         }
-        Stop::Error(error) => {
+        NodesetStop::Error(error) => {
             streams.complain(&error.message(program));
             ExitStatus::Code(1)
         }
-        Stop::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+        NodesetStop::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitStatus::of_filter(Err(&error))
         }
-        Stop::Io(error) => {
+        NodesetStop::Io(error) => {
             streams.complain(&format!("ERROR: {error}\n"));
             ExitStatus::Code(1)
         }
@@ -88,8 +90,8 @@ pub(super) fn finish(stop: Stop, program: &str, streams: &mut Streams<'_>) -> Ex
 }
 
 /// Returns the resolver of the configuration in the usual places, or of one file.
-pub(super) fn resolver(call: &Call<'_>, file: Option<&str>) -> Resolver {
-    Resolver::new(match file {
+pub(super) fn resolver(call: &Call<'_>, file: Option<&str>) -> GroupResolver {
+    GroupResolver::new(match file {
         Some(file) => vec![file.into()],
         None => {
             let places = Places::new(|name| (call.variable)(name).map(Into::into));
@@ -98,8 +100,8 @@ pub(super) fn resolver(call: &Call<'_>, file: Option<&str>) -> Resolver {
     })
 }
 
-fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
-    let options = Options::parse(call)?;
+fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), NodesetStop> {
+    let options = NodesetOptions::parse(call)?;
     let resolver = resolver(call, options.groups_file.as_deref());
     if let Some(source) = &options.source {
         if !options.quiet && options.ranges {
@@ -109,7 +111,7 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
         }
         resolver.set_default(source)?;
     }
-    if options.command == Command::Sources {
+    if options.command == NodesetCommand::Sources {
         let mut note = if options.quiet { "" } else { " (default)" };
         for name in resolver.source_names()? {
             writeln!(streams.output, "{name}{note}")?;
@@ -119,10 +121,10 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
     }
     let set = Operands::new(&options, &resolver).evaluate(streams)?;
     match options.command {
-        Command::List(level) | Command::ListAll(level) => {
+        NodesetCommand::List(level) | NodesetCommand::ListAll(level) => {
             return list(&options, &resolver, level, &set, streams);
         }
-        Command::Completion => {
+        NodesetCommand::Completion => {
             if options.source.is_none() {
                 for name in resolver.source_names()? {
                     writeln!(streams.output, "@{name}:")?;
@@ -141,13 +143,13 @@ fn work(call: &Call<'_>, streams: &mut Streams<'_>) -> Result<(), Stop> {
 
 /// `-l` and `-L`.
 fn list(
-    options: &Options,
-    resolver: &Resolver,
+    options: &NodesetOptions,
+    resolver: &GroupResolver,
     level: usize,
-    set: &Set,
+    set: &OperandSet,
     streams: &mut Streams<'_>,
-) -> Result<(), Stop> {
-    let all = matches!(options.command, Command::ListAll(_));
+) -> Result<(), NodesetStop> {
+    let all = matches!(options.command, NodesetCommand::ListAll(_));
     let mut sources = vec![options.source.clone()];
     if all {
         // The first one is the default source, which is listed without its name.
@@ -158,7 +160,7 @@ fn list(
     }
     for source in sources {
         match list_source(options, resolver, source.as_deref(), level, set, streams) {
-            Err(Stop::Error(Error::NoUpcall { what, .. })) if all => {
+            Err(NodesetStop::Error(ClusterShellError::NoUpcall { what, .. })) if all => {
                 let source = source.as_deref().unwrap_or("None");
                 streams.complain(&format!(
                     "Warning: No {what} upcall defined for group source {source}\n"
@@ -172,19 +174,19 @@ fn list(
 
 /// Lists the groups of a source: those of some nodes, or all.
 fn list_source(
-    options: &Options,
-    resolver: &Resolver,
+    options: &NodesetOptions,
+    resolver: &GroupResolver,
     source: Option<&str>,
     level: usize,
-    set: &Set,
+    set: &OperandSet,
     streams: &mut Streams<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), NodesetStop> {
     if !options.all && set.is_empty() && !options.has_operations() {
         return print_names(options, resolver, source, level, streams);
     }
-    let Set::Nodes(nodes) = set else {
+    let OperandSet::Nodes(nodes) = set else {
         let message = "'RangeSet' object has no attribute 'groups'".to_owned();
-        return Err(Error::Value(message).into());
+        return Err(ClusterShellError::Value(message).into());
     };
     let style = options.style(set);
     let prefix = source.filter(|_| !options.group_base);
@@ -206,12 +208,12 @@ fn list_source(
 
 /// Prints the groups of a source.
 fn print_names(
-    options: &Options,
-    resolver: &Resolver,
+    options: &NodesetOptions,
+    resolver: &GroupResolver,
     source: Option<&str>,
     level: usize,
     streams: &mut Streams<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), NodesetStop> {
     for name in resolver.group_names(source)? {
         let name = shown(source.filter(|_| !options.group_base), &name);
         if level == 1 {
@@ -230,13 +232,13 @@ fn print_names(
 
 /// Prints the set in the form of the command.
 fn print_set(
-    options: &Options,
-    resolver: &Resolver,
-    set: Set,
+    options: &NodesetOptions,
+    resolver: &GroupResolver,
+    set: OperandSet,
     streams: &mut Streams<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), NodesetStop> {
     let separator = text::literal(&options.separator)
-        .ok_or_else(|| Error::Fault("invalid separator".to_owned()))?;
+        .ok_or_else(|| ClusterShellError::Fault("invalid separator".to_owned()))?;
     let set = options.sliced(set)?;
     let mut printer = Printer {
         options,
@@ -250,11 +252,11 @@ fn print_set(
     if let Some(node) = options.index() {
         return printer.print_index(&set, node, streams);
     }
-    if options.command == Command::Fold
+    if options.command == NodesetCommand::Fold
         && !printer.format.is_plain()
-        && let Set::Nodes(nodes) = &set
+        && let OperandSet::Nodes(nodes) = &set
     {
-        set = Set::Nodes(printer.formatted(nodes)?);
+        set = OperandSet::Nodes(printer.formatted(nodes)?);
         printer.format = Format::new("%s");
         printer.style.axes = None;
         if options.forgets_steps() {
@@ -279,29 +281,31 @@ fn print_set(
 
 /// The form in which sets are printed.
 struct Printer<'a> {
-    options: &'a Options,
-    resolver: &'a Resolver,
+    options: &'a NodesetOptions,
+    resolver: &'a GroupResolver,
     separator: String,
     format: Format,
     style: FoldStyle,
 }
 
 impl Printer<'_> {
-    fn print(&self, set: &Set, streams: &mut Streams<'_>) -> Result<(), Stop> {
+    fn print(&self, set: &OperandSet, streams: &mut Streams<'_>) -> Result<(), NodesetStop> {
         let text = match self.options.command {
-            Command::Expand | Command::Completion => return self.print_names(set, streams),
-            Command::Fold => set.folded(&self.style),
-            Command::Regroup => match set {
-                Set::Nodes(nodes) => self.resolver.regroup(
+            NodesetCommand::Expand | NodesetCommand::Completion => {
+                return self.print_names(set, streams);
+            }
+            NodesetCommand::Fold => set.folded(&self.style),
+            NodesetCommand::Regroup => match set {
+                OperandSet::Nodes(nodes) => self.resolver.regroup(
                     nodes,
                     self.options.source.as_deref(),
                     !self.options.group_base,
                     &self.style,
                 )?,
-                Set::Ranges(_) => String::new(),
+                OperandSet::Ranges(_) => String::new(),
             },
             _ => {
-                let text = self.format.apply(Value::Number(set.len()));
+                let text = self.format.apply(FormatValue::Number(set.len()));
                 writeln!(streams.output, "{}", text?)?;
                 return Ok(());
             }
@@ -310,10 +314,10 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn print_names(&self, set: &Set, streams: &mut Streams<'_>) -> Result<(), Stop> {
+    fn print_names(&self, set: &OperandSet, streams: &mut Streams<'_>) -> Result<(), NodesetStop> {
         let mut joined = Joined::new(&mut *streams.output, &self.separator);
         match set {
-            Set::Nodes(nodes) if self.format.is_plain() => nodes.write_to(&mut joined)?,
+            OperandSet::Nodes(nodes) if self.format.is_plain() => nodes.write_to(&mut joined)?,
             _ => {
                 for name in set.names() {
                     joined.push(&self.apply(&name)?)?;
@@ -325,28 +329,33 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn print_index(&self, set: &Set, node: &str, streams: &mut Streams<'_>) -> Result<(), Stop> {
+    fn print_index(
+        &self,
+        set: &OperandSet,
+        node: &str,
+        streams: &mut Streams<'_>,
+    ) -> Result<(), NodesetStop> {
         let (name, missing) = match set {
-            Set::Nodes(_) => {
+            OperandSet::Nodes(_) => {
                 let nodes = self.resolver.set(node)?;
                 let mut names = nodes.iter();
                 let (Some(name), None) = (names.next(), names.next()) else {
                     let message = "index() argument must be a single node".to_owned();
-                    return Err(Error::Fault(message).into());
+                    return Err(ClusterShellError::Fault(message).into());
                 };
                 (name, format!("{} is not in nodeset", text::repr(node)))
             }
-            Set::Ranges(_) => (node.to_owned(), format!("{node} is not in RangeSet")),
+            OperandSet::Ranges(_) => (node.to_owned(), format!("{node} is not in RangeSet")),
         };
         let position = set.names().position(|found| found == name);
-        let position = position.ok_or(Error::Fault(missing))?;
-        let text = self.format.apply(Value::Number(position as u64));
+        let position = position.ok_or(ClusterShellError::Fault(missing))?;
+        let text = self.format.apply(FormatValue::Number(position as u64));
         writeln!(streams.output, "{}", text?)?;
         Ok(())
     }
 
     /// Returns the set of the formatted names.
-    fn formatted(&self, nodes: &NodeSet) -> Result<NodeSet, Stop> {
+    fn formatted(&self, nodes: &NodeSet) -> Result<NodeSet, NodesetStop> {
         let mut sets = Vec::new();
         for name in nodes {
             sets.push(single(&self.apply(&name)?)?);
@@ -355,6 +364,6 @@ impl Printer<'_> {
     }
 
     fn apply(&self, text: &str) -> Result<String, FormatFault> {
-        self.format.apply(Value::Text(text))
+        self.format.apply(FormatValue::Text(text))
     }
 }

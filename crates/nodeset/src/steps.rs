@@ -35,7 +35,7 @@ impl Stepped {
 
 /// The range that grows while the indexes are read.
 #[derive(Clone, Copy)]
-struct Growing {
+struct GrowingSteps {
     first: i64,
     last: i64,
     /// Distance of the indexes; `None` while there is only one.
@@ -45,9 +45,9 @@ struct Growing {
     width: usize,
 }
 
-impl Growing {
-    fn new(index: Index) -> Growing {
-        Growing {
+impl GrowingSteps {
+    fn new(index: Index) -> GrowingSteps {
+        GrowingSteps {
             first: index.number(),
             last: index.number(),
             step: None,
@@ -103,13 +103,13 @@ fn divide(spans: &[Span], autostep: i64, out: &mut Vec<Stepped>) {
     // The user chooses `autostep`, so the product can exceed 64 bits.
     let long_enough =
         |first: i64, last: i64, step: i64| last - first >= distances.saturating_mul(step);
-    let mut growing: Option<Growing> = None;
+    let mut growing: Option<GrowingSteps> = None;
     let indexes = spans
         .iter()
         .flat_map(|&(first, last)| (first..=last).map(Index));
     for index in indexes {
         let Some(now) = &mut growing else {
-            growing = Some(Growing::new(index));
+            growing = Some(GrowingSteps::new(index));
             continue;
         };
         let number = index.number();
@@ -131,7 +131,7 @@ fn divide(spans: &[Span], autostep: i64, out: &mut Vec<Stepped>) {
             Some(step) if step != 1 && !long_enough(range.first, range.last, step) => {
                 if changed_width {
                     range.push_singles(step, range.last, out);
-                    *now = Growing::new(index);
+                    *now = GrowingSteps::new(index);
                 } else {
                     range.push_singles(step, range.last - step, out);
                     // The last index starts the next range. As in ClusterShell, that keeps the padding.
@@ -143,7 +143,7 @@ fn divide(spans: &[Span], autostep: i64, out: &mut Vec<Stepped>) {
             _ => {
                 range.push_range(out);
                 let last = range.last;
-                *now = Growing::new(index);
+                *now = GrowingSteps::new(index);
                 // As in ClusterShell, the distance to the range before counts as the step of the new one.
                 now.step = changed_step.then_some(number - last);
             }

@@ -13,14 +13,14 @@ use crate::copy::blocks;
 pub struct FetchPattern {
     /// True if it is relative to the root directory, false for the home directory.
     pub(in crate::copy) is_absolute: bool,
-    pub(in crate::copy) parts: Vec<PatternPart>,
+    pub(in crate::copy) parts: Vec<NamePart>,
     /// The path as it was typed, without slashes at its start.
     pub(in crate::copy) text: Vec<u8>,
 }
 
 /// One part of a path between slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::copy) enum PatternPart {
+pub(in crate::copy) enum NamePart {
     Name(Vec<u8>),
     Wildcard {
         /// For the shell.
@@ -64,7 +64,7 @@ impl FetchPattern {
             match part {
                 b"" | b"." => {}
                 b".." => return Err(PatternError::Parent),
-                part => parts.push(PatternPart::new(part)?),
+                part => parts.push(NamePart::new(part)?),
             }
         }
         if parts.is_empty() {
@@ -87,8 +87,8 @@ impl FetchPattern {
         for part in &self.parts {
             block.push(b'/');
             match part {
-                PatternPart::Name(name) => blocks::push_quoted(name, block),
-                PatternPart::Wildcard { quoted, .. } => block.extend_from_slice(quoted),
+                NamePart::Name(name) => blocks::push_quoted(name, block),
+                NamePart::Wildcard { quoted, .. } => block.extend_from_slice(quoted),
             }
         }
     }
@@ -102,8 +102,8 @@ impl FetchPattern {
     }
 }
 
-impl PatternPart {
-    fn new(part: &[u8]) -> Result<PatternPart, PatternError> {
+impl NamePart {
+    fn new(part: &[u8]) -> Result<NamePart, PatternError> {
         let mut quoted = Vec::new();
         let (mut glob, mut name) = (Vec::new(), Vec::new());
         let mut is_wild = false;
@@ -139,22 +139,22 @@ impl PatternPart {
         }
         // A backslash may have hidden these names from the check of the whole path.
         match &*name {
-            _ if is_wild => Ok(PatternPart::Wildcard {
+            _ if is_wild => Ok(NamePart::Wildcard {
                 quoted,
                 glob,
                 is_hidden: part.starts_with(b".") || part.starts_with(b"\\."),
             }),
             b".." => Err(PatternError::Parent),
             b"." => Err(PatternError::Empty),
-            _ => Ok(PatternPart::Name(name)),
+            _ => Ok(NamePart::Name(name)),
         }
     }
 
     /// True if this is a name that the part names.
     pub(in crate::copy) fn is(&self, name: &[u8]) -> bool {
         match self {
-            PatternPart::Name(own) => own == name,
-            PatternPart::Wildcard {
+            NamePart::Name(own) => own == name,
+            NamePart::Wildcard {
                 glob, is_hidden, ..
             } => (*is_hidden || !name.starts_with(b".")) && fast_glob::glob_match(glob, name),
         }

@@ -4,9 +4,9 @@ use std::io;
 
 use nodeset::{FoldStyle, NodeSet};
 
-use super::options::{Color, Options};
+use super::options::{ClubakOptions, Color};
 use super::tree::MessageTree;
-use super::{Error, Resolver, Stop};
+use super::{ClusterShellError, GroupResolver, NodesetStop};
 use crate::personalities::python::difflib::unified_diff;
 use crate::personalities::{Call, Streams};
 
@@ -20,8 +20,8 @@ const RESET: &str = "\x1b[0m";
 
 /// The form of the output.
 pub(super) struct Display<'a> {
-    options: &'a Options,
-    resolver: &'a Resolver,
+    options: &'a ClubakOptions,
+    resolver: &'a GroupResolver,
     style: FoldStyle,
     colors: bool,
     /// `--diff`: the nodes and the text that all others are compared with.
@@ -37,8 +37,8 @@ struct Label {
 impl<'a> Display<'a> {
     pub(super) fn new(
         call: &Call<'_>,
-        options: &'a Options,
-        resolver: &'a Resolver,
+        options: &'a ClubakOptions,
+        resolver: &'a GroupResolver,
         style: FoldStyle,
     ) -> Display<'a> {
         Display {
@@ -56,7 +56,7 @@ impl<'a> Display<'a> {
         tree: &MessageTree,
         interpreted: bool,
         streams: &mut Streams<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), NodesetStop> {
         if !interpreted {
             for text in tree.texts() {
                 let label = Label {
@@ -87,7 +87,7 @@ impl<'a> Display<'a> {
         tree: &MessageTree,
         interpreted: bool,
         streams: &mut Streams<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), NodesetStop> {
         let names: Vec<String> = if interpreted {
             self.resolver.union(tree.names())?.iter().collect()
         } else {
@@ -106,7 +106,7 @@ impl<'a> Display<'a> {
         &self,
         tree: &MessageTree,
         streams: &mut Streams<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), NodesetStop> {
         let mut indents: Vec<Option<usize>> = Vec::new();
         let mut indent = 0;
         let mut next = 0;
@@ -131,7 +131,7 @@ impl<'a> Display<'a> {
         Ok(())
     }
 
-    fn label(&self, nodes: &NodeSet) -> Result<Label, Error> {
+    fn label(&self, nodes: &NodeSet) -> Result<Label, ClusterShellError> {
         let text = if self.options.regroup {
             self.resolver.regroup(
                 nodes,
@@ -153,7 +153,7 @@ impl<'a> Display<'a> {
         label: &Label,
         lines: &[&[u8]],
         streams: &mut Streams<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), NodesetStop> {
         if self.options.line_mode {
             let prefix = self.colored(BLUE, &format!("{}: ", label.text));
             for line in lines {
@@ -204,7 +204,7 @@ impl<'a> Display<'a> {
         label: &Label,
         lines: &[&[u8]],
         streams: &mut Streams<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), NodesetStop> {
         let lines: Vec<String> = lines.iter().map(|line| without_faults(line)).collect();
         let name = self.counted(label);
         let Some((reference, reference_lines)) = &self.reference else {

@@ -3,12 +3,12 @@
 use super::End;
 use crate::personalities::Call;
 use crate::personalities::clustershell::VERSION;
-use crate::personalities::nodeset::{Stop, axes};
+use crate::personalities::nodeset::{NodesetStop, axes};
 use crate::personalities::python::optparse::{Kind, Opt, Parser};
 
 /// An option of clubak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Id {
+enum ClubakOption {
     Source,
     GroupsFile,
     Quiet,
@@ -30,7 +30,12 @@ enum Id {
     Folder,
 }
 
-const fn opt(id: Id, names: &'static [&'static str], kind: Kind, help: &'static str) -> Opt<Id> {
+const fn opt(
+    id: ClubakOption,
+    names: &'static [&'static str],
+    kind: Kind,
+    help: &'static str,
+) -> Opt<ClubakOption> {
     Opt {
         id,
         names,
@@ -41,116 +46,121 @@ const fn opt(id: Id, names: &'static [&'static str], kind: Kind, help: &'static 
 
 const CHOICES: &[&str] = &["", "never", "always", "auto"];
 
-const GENERAL: &[Opt<Id>] = &[
+const GENERAL: &[Opt<ClubakOption>] = &[
     opt(
-        Id::Source,
+        ClubakOption::Source,
         &["-s", "--groupsource"],
         Kind::Word("GROUPSOURCE"),
         "source of groups for -r",
     ),
     opt(
-        Id::GroupsFile,
+        ClubakOption::GroupsFile,
         &["--groupsconf"],
         Kind::Text("FILE"),
         "configuration of groups, in place of groups.conf",
     ),
 ];
 
-const OUTPUT: &[Opt<Id>] = &[
+const OUTPUT: &[Opt<ClubakOption>] = &[
     opt(
-        Id::Quiet,
+        ClubakOption::Quiet,
         &["-q", "--quiet"],
         Kind::Flag,
         "print no numbers of nodes",
     ),
     opt(
-        Id::Verbose,
+        ClubakOption::Verbose,
         &["-v", "--verbose"],
         Kind::Flag,
         "print every input line",
     ),
     opt(
-        Id::Debug,
+        ClubakOption::Debug,
         &["-d", "--debug"],
         Kind::Flag,
         "print every input line, and facts about the output",
     ),
     opt(
-        Id::GroupBase,
+        ClubakOption::GroupBase,
         &["-G", "--groupbase"],
         Kind::Flag,
         "print groups without their source",
     ),
     opt(
-        Id::LineMode,
+        ClubakOption::LineMode,
         &["-L"],
         Kind::Flag,
         "print the nodes before each line",
     ),
-    opt(Id::NoLabels, &["-N"], Kind::Flag, "print no names of nodes"),
     opt(
-        Id::Gather,
+        ClubakOption::NoLabels,
+        &["-N"],
+        Kind::Flag,
+        "print no names of nodes",
+    ),
+    opt(
+        ClubakOption::Gather,
         &["-b", "-c", "--dshbak"],
         Kind::Flag,
         "print equal texts of nodes once",
     ),
-    opt(Id::Gather, &["-B"], Kind::Flag, "the same as -b"),
+    opt(ClubakOption::Gather, &["-B"], Kind::Flag, "the same as -b"),
     opt(
-        Id::Regroup,
+        ClubakOption::Regroup,
         &["-r", "--regroup"],
         Kind::Flag,
         "print nodes as groups; gathers as -b",
     ),
     opt(
-        Id::Axis,
+        ClubakOption::Axis,
         &["--axis"],
         Kind::Text("RANGES"),
         "fold only these of several numbers of a name, counted from 1",
     ),
     opt(
-        Id::Separator,
+        ClubakOption::Separator,
         &["-S", "--separator"],
         Kind::Text("SEPARATOR"),
         "text between a node and its line [default: :]",
     ),
     opt(
-        Id::Fast,
+        ClubakOption::Fast,
         &["-F", "--fast"],
         Kind::Flag,
         "compare whole texts, not lines",
     ),
     opt(
-        Id::Trace,
+        ClubakOption::Trace,
         &["-T", "--tree"],
         Kind::Flag,
         "print lines as a tree, each with its nodes",
     ),
     opt(
-        Id::Keys,
+        ClubakOption::Keys,
         &["--interpret-keys"],
         Kind::Choice("WHEN", CHOICES),
         "read nodes as expressions (never, always, auto)",
     ),
     opt(
-        Id::Color,
+        ClubakOption::Color,
         &["--color"],
         Kind::Choice("WHEN", CHOICES),
         "print colours (never, always, auto)",
     ),
     opt(
-        Id::Diff,
+        ClubakOption::Diff,
         &["--diff"],
         Kind::Flag,
         "print differences of gathered texts",
     ),
     opt(
-        Id::Folder,
+        ClubakOption::Folder,
         &["--outdir"],
         Kind::Text("DIR"),
         "accepted, without effect",
     ),
     opt(
-        Id::Folder,
+        ClubakOption::Folder,
         &["--errdir"],
         Kind::Text("DIR"),
         "accepted, without effect",
@@ -159,7 +169,7 @@ const OUTPUT: &[Opt<Id>] = &[
 
 /// The way in which the nodes of lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keys {
+pub(super) enum KeyReading {
     /// As one name each.
     Literal,
     /// As expressions.
@@ -178,7 +188,7 @@ pub(super) enum Color {
 
 /// The command line.
 #[derive(Debug)]
-pub(super) struct Options {
+pub(super) struct ClubakOptions {
     pub(super) source: Option<String>,
     pub(super) groups_file: Option<String>,
     pub(super) verbose: bool,
@@ -192,13 +202,13 @@ pub(super) struct Options {
     pub(super) separator: String,
     pub(super) fast: bool,
     pub(super) trace: bool,
-    pub(super) keys: Keys,
+    pub(super) keys: KeyReading,
     pub(super) color: Option<Color>,
     pub(super) diff: bool,
     quiet: bool,
 }
 
-fn parser<'a>(call: &'a Call<'_>) -> Parser<'a, Id> {
+fn parser<'a>(call: &'a Call<'_>) -> Parser<'a, ClubakOption> {
     Parser {
         program: &call.program,
         usage: "[options]",
@@ -207,11 +217,11 @@ fn parser<'a>(call: &'a Call<'_>) -> Parser<'a, Id> {
     }
 }
 
-impl Options {
+impl ClubakOptions {
     /// Reads the command line. Words after the options have no meaning.
-    pub(super) fn parse(call: &Call<'_>) -> Result<Options, Stop> {
+    pub(super) fn parse(call: &Call<'_>) -> Result<ClubakOptions, NodesetStop> {
         let (found, _) = parser(call).parse(&call.texts())?;
-        let mut options = Options {
+        let mut options = ClubakOptions {
             source: None,
             groups_file: None,
             verbose: false,
@@ -225,45 +235,45 @@ impl Options {
             separator: ":".to_owned(),
             fast: false,
             trace: false,
-            keys: Keys::Auto,
+            keys: KeyReading::Auto,
             color: None,
             diff: false,
             quiet: false,
         };
         for (id, value) in found {
             match id {
-                Id::Source => options.source = Some(value.text()),
-                Id::GroupsFile => {
+                ClubakOption::Source => options.source = Some(value.text()),
+                ClubakOption::GroupsFile => {
                     options.groups_file = Some(value.text()).filter(|file| !file.is_empty());
                 }
-                Id::Quiet => options.quiet = true,
-                Id::Verbose => options.verbose = true,
-                Id::Debug => options.debug = true,
-                Id::GroupBase => options.group_base = true,
-                Id::LineMode => options.line_mode = true,
-                Id::NoLabels => options.labels = false,
-                Id::Gather => options.gather = true,
-                Id::Regroup => options.regroup = true,
-                Id::Axis => options.axes = axes(&value.text())?,
-                Id::Separator => options.separator = value.text(),
-                Id::Fast => options.fast = true,
-                Id::Trace => options.trace = true,
-                Id::Keys => {
+                ClubakOption::Quiet => options.quiet = true,
+                ClubakOption::Verbose => options.verbose = true,
+                ClubakOption::Debug => options.debug = true,
+                ClubakOption::GroupBase => options.group_base = true,
+                ClubakOption::LineMode => options.line_mode = true,
+                ClubakOption::NoLabels => options.labels = false,
+                ClubakOption::Gather => options.gather = true,
+                ClubakOption::Regroup => options.regroup = true,
+                ClubakOption::Axis => options.axes = axes(&value.text())?,
+                ClubakOption::Separator => options.separator = value.text(),
+                ClubakOption::Fast => options.fast = true,
+                ClubakOption::Trace => options.trace = true,
+                ClubakOption::Keys => {
                     options.keys = match value.text().as_str() {
-                        "auto" => Keys::Auto,
-                        "always" => Keys::Expressions,
-                        _ => Keys::Literal,
+                        "auto" => KeyReading::Auto,
+                        "always" => KeyReading::Expressions,
+                        _ => KeyReading::Literal,
                     };
                 }
-                Id::Color => {
+                ClubakOption::Color => {
                     options.color = Some(match value.text().as_str() {
                         "never" => Color::Never,
                         "always" => Color::Always,
                         _ => Color::Auto,
                     });
                 }
-                Id::Diff => options.diff = true,
-                Id::Folder => {}
+                ClubakOption::Diff => options.diff = true,
+                ClubakOption::Folder => {}
             }
         }
         // Differences are those of gathered texts.

@@ -11,7 +11,7 @@ pub(super) struct MessageTree {
     elements: Vec<Element>,
     /// The element that follows an element with a line.
     next: HashMap<(u32, u32), u32>,
-    nodes: Vec<Node>,
+    nodes: Vec<TreeNode>,
     node_ids: HashMap<Box<str>, u32>,
     /// The nodes that have lines, in the order of their first lines.
     order: Vec<u32>,
@@ -28,7 +28,7 @@ struct Element {
     passed: Vec<u32>,
 }
 
-struct Node {
+struct TreeNode {
     name: Box<str>,
     element: u32,
 }
@@ -70,7 +70,7 @@ impl MessageTree {
             return id;
         }
         let id = self.nodes.len() as u32;
-        self.nodes.push(Node {
+        self.nodes.push(TreeNode {
             name: name.into(),
             element: ROOT,
         });

@@ -2,7 +2,7 @@
 
 /// An error that ends a program of ClusterShell with status 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::personalities) enum Error {
+pub(in crate::personalities) enum ClusterShellError {
     /// An expression cannot be parsed.
     Parse(String),
     /// Groups cannot give all nodes, or a group of a node.
@@ -23,34 +23,40 @@ pub(in crate::personalities) enum Error {
     Fault(String),
 }
 
-impl Error {
+impl ClusterShellError {
     /// Returns the error of an expression. ClusterShell shows the part at fault, if there is one.
-    pub(super) fn parse(part: &str, message: &str) -> Error {
+    pub(super) fn parse(part: &str, message: &str) -> ClusterShellError {
         if part.is_empty() {
-            return Error::Parse(message.to_owned());
+            return ClusterShellError::Parse(message.to_owned());
         }
         // ClusterShell doubles percent signs before it parses.
         let part = part.replace('%', "%%");
-        Error::Parse(format!("{message}: \"{part}\""))
+        ClusterShellError::Parse(format!("{message}: \"{part}\""))
     }
 
     /// Returns the line for standard error.
     pub(in crate::personalities) fn message(&self, program: &str) -> String {
         match self {
-            Error::Parse(text) => format!("{program}: Parse error: {text}\n"),
-            Error::External(text) => format!("{program}: External error: {text}\n"),
-            Error::IllegalCharacter(text) => {
+            ClusterShellError::Parse(text) => format!("{program}: Parse error: {text}\n"),
+            ClusterShellError::External(text) => format!("{program}: External error: {text}\n"),
+            ClusterShellError::IllegalCharacter(text) => {
                 format!("{program}: Illegal group character: \"{text}\"\n")
             }
-            Error::Configuration(text) => format!("{program}: Group resolver error: {text}\n"),
-            Error::UnknownSource(name) => format!("{program}: Unknown group source: \"{name}\"\n"),
-            Error::NoUpcall { what, source } => {
+            ClusterShellError::Configuration(text) => {
+                format!("{program}: Group resolver error: {text}\n")
+            }
+            ClusterShellError::UnknownSource(name) => {
+                format!("{program}: Unknown group source: \"{name}\"\n")
+            }
+            ClusterShellError::NoUpcall { what, source } => {
                 format!("{program}: No {what} upcall defined for group source \"{source}\"\n")
             }
-            Error::QueryFailed(command) => format!("{program}: Group error: {command}\n"),
-            Error::Value(text) => format!("{program}: {text}\n"),
+            ClusterShellError::QueryFailed(command) => {
+                format!("{program}: Group error: {command}\n")
+            }
+            ClusterShellError::Value(text) => format!("{program}: {text}\n"),
             // nodeset catches Python's general exceptions itself, without the name of the program.
-            Error::Fault(text) => format!("ERROR: {text}\n"),
+            ClusterShellError::Fault(text) => format!("ERROR: {text}\n"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use nodeset::{NodeSet, NumberRange, RangeSet};
 
-use super::Error;
+use super::ClusterShellError;
 use super::ranges::{RangeFault, ranges};
 
 /// An operator before a word.
@@ -37,16 +37,16 @@ impl Operator {
 
 /// A word: texts with ranges between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct ExpressionWord {
     /// The texts before each of the ranges, and the one after the last.
     texts: Vec<String>,
     ranges: Vec<RangeSet>,
 }
 
-impl Word {
+impl ExpressionWord {
     /// Reads a name without brackets: every number is a range of one index.
-    pub(super) fn single(name: &str) -> Result<Word, Error> {
-        let mut word = Word::default();
+    pub(super) fn single(name: &str) -> Result<ExpressionWord, ClusterShellError> {
+        let mut word = ExpressionWord::default();
         word.push_name(name)?;
         Ok(word)
     }
@@ -76,9 +76,9 @@ impl Word {
     }
 
     /// Appends text and numbers.
-    fn push_name(&mut self, name: &str) -> Result<(), Error> {
+    fn push_name(&mut self, name: &str) -> Result<(), ClusterShellError> {
         if name.is_empty() {
-            return Err(Error::parse("", "parse error"));
+            return Err(ClusterShellError::parse("", "parse error"));
         }
         let mut rest = name;
         while !rest.is_empty() {
@@ -94,7 +94,7 @@ impl Word {
             // ClusterShell refuses such a number. Others that are too long here count as letters.
             if is_too_large(digits) {
                 let message = format!("invalid rangeset index : \"{digits}\"");
-                return Err(Error::parse(&message, "bad range"));
+                return Err(ClusterShellError::parse(&message, "bad range"));
             }
             match digits.parse() {
                 Ok(number) if length <= NumberRange::MAX_DIGITS => {
@@ -131,7 +131,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads the next word and the operator before it.
-    pub(super) fn next(&mut self) -> Result<Option<(Operator, Word)>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<(Operator, ExpressionWord)>, ClusterShellError> {
         let Some(text) = self.rest.take() else {
             return Ok(None);
         };
@@ -148,7 +148,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a word without brackets.
-    fn plain(&mut self, text: &'a str, end: Option<(usize, char)>) -> Result<Word, Error> {
+    fn plain(
+        &mut self,
+        text: &'a str,
+        end: Option<(usize, char)>,
+    ) -> Result<ExpressionWord, ClusterShellError> {
         let node = match end {
             None => text,
             Some((at, c)) => {
@@ -162,15 +166,15 @@ impl<'a> Scanner<'a> {
             }
         };
         if node.contains(']') {
-            return Err(Error::parse(node, "illegal closing bracket"));
+            return Err(ClusterShellError::parse(node, "illegal closing bracket"));
         }
         // ClusterShell removes white space only at the ends of a name.
-        Word::single(node.trim_end())
+        ExpressionWord::single(node.trim_end())
     }
 
     /// Reads a word with brackets.
-    fn bracketed(&mut self, text: &'a str) -> Result<Word, Error> {
-        let mut word = Word::default();
+    fn bracketed(&mut self, text: &'a str) -> Result<ExpressionWord, ClusterShellError> {
+        let mut word = ExpressionWord::default();
         let mut suffix = text;
         loop {
             let more = suffix.find('[').filter(|bracket| {
@@ -179,15 +183,15 @@ impl<'a> Scanner<'a> {
             let Some(open) = more else { break };
             let (prefix, inside) = (&suffix[..open], &suffix[open + 1..]);
             let Some((inner, after)) = inside.split_once(']') else {
-                return Err(Error::parse(text, "missing bracket"));
+                return Err(ClusterShellError::parse(text, "missing bracket"));
             };
             if prefix.contains(']') {
-                return Err(Error::parse(prefix, "illegal closing bracket"));
+                return Err(ClusterShellError::parse(prefix, "illegal closing bracket"));
             }
             if let Some(close) = after.find(']')
                 && after.find('[').is_none_or(|open| close < open)
             {
-                return Err(Error::parse(after, "illegal closing bracket"));
+                return Err(ClusterShellError::parse(after, "illegal closing bracket"));
             }
             let (after, inner) = with_digits_after(after, inner)?;
             let (prefix, inner) = with_digits_before(prefix, &inner)?;
@@ -195,7 +199,7 @@ impl<'a> Scanner<'a> {
                 word.push_name(prefix)?;
             }
             if after.starts_with('[') {
-                return Err(Error::parse(after, "illegal reopening bracket"));
+                return Err(ClusterShellError::parse(after, "illegal reopening bracket"));
             }
             word.push_ranges(inside_name(ranges(&inner))?);
             suffix = after;
@@ -227,21 +231,24 @@ fn next_operator(text: &str) -> Option<(usize, char)> {
         .find(|(_, c)| Operator::new(*c).is_some())
 }
 
-fn missing_operand(part: &str, operator: char) -> Error {
+fn missing_operand(part: &str, operator: char) -> ClusterShellError {
     let message = format!("missing nodeset operand with '{operator}' operator");
-    Error::parse(part, &message)
+    ClusterShellError::parse(part, &message)
 }
 
 /// Turns a fault of ranges into the error of the name around them.
-fn inside_name(ranges: Result<RangeSet, RangeFault>) -> Result<RangeSet, Error> {
+fn inside_name(ranges: Result<RangeSet, RangeFault>) -> Result<RangeSet, ClusterShellError> {
     ranges.map_err(|fault| match fault {
-        RangeFault::Parse(message) => Error::parse(&message, "bad range"),
+        RangeFault::Parse(message) => ClusterShellError::parse(&message, "bad range"),
         RangeFault::Other(error) => error,
     })
 }
 
 /// Moves the digits after a bracket into its ranges: `[1-3]0` is `[10-30/10]`.
-fn with_digits_after<'t>(after: &'t str, inner: &str) -> Result<(&'t str, String), Error> {
+fn with_digits_after<'t>(
+    after: &'t str,
+    inner: &str,
+) -> Result<(&'t str, String), ClusterShellError> {
     let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = &after[..after.len() - rest.len()];
     if digits.is_empty() {
@@ -250,7 +257,7 @@ fn with_digits_after<'t>(after: &'t str, inner: &str) -> Result<(&'t str, String
     // The digits give each range a step, and a range cannot have two steps.
     if inner.contains('/') {
         let message = "illegal trailing digits after range with steps";
-        return Err(Error::parse(after, message));
+        return Err(ClusterShellError::parse(after, message));
     }
     let zeros = "0".repeat(digits.len());
     let ranges = inner.split(',').map(|range| {
@@ -270,7 +277,10 @@ fn with_digits_after<'t>(after: &'t str, inner: &str) -> Result<(&'t str, String
 }
 
 /// Moves the digits before a bracket into its ranges: `1[0-3]` is `[10-13]`, and `1[8-10]` is `[18-110]`.
-fn with_digits_before<'t>(before: &'t str, inner: &str) -> Result<(&'t str, String), Error> {
+fn with_digits_before<'t>(
+    before: &'t str,
+    inner: &str,
+) -> Result<(&'t str, String), ClusterShellError> {
     let rest = before.trim_end_matches(|c: char| c.is_ascii_digit());
     let digits = &before[rest.len()..];
     if digits.is_empty() {

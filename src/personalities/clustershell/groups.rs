@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use nodeset::{FoldStyle, GroupError, NodeSet, NodeSetBuilder, fits_mask};
 
-use super::Error;
-use super::expression::{Operator, Scanner, Word};
+use super::ClusterShellError;
+use super::expression::{ExpressionWord, Operator, Scanner};
 use crate::targets::groups::ClusterShellSources;
 
 /// Characters that the name of a group must not have.
@@ -17,7 +17,7 @@ const ILLEGAL: [char; 6] = ['@', ',', '!', '&', '^', '*'];
 const MAX_DEPTH: usize = 300;
 
 /// A reader of expressions, and the groups that they name.
-pub(in crate::personalities) struct Resolver {
+pub(in crate::personalities) struct GroupResolver {
     files: Vec<PathBuf>,
     /// The sources; `None` before the first group is named.
     sources: RefCell<Option<ClusterShellSources>>,
@@ -31,7 +31,7 @@ pub(in crate::personalities) struct GroupOfNodes {
 
 /// The state of the evaluation of an expression.
 #[derive(Clone, Copy)]
-struct Scope<'a> {
+struct GroupScope<'a> {
     /// The source of groups that are named without one.
     source: Option<&'a str>,
     /// False in the list of all nodes, which masks are compared with.
@@ -39,24 +39,26 @@ struct Scope<'a> {
     depth: usize,
 }
 
-impl Resolver {
-    pub(in crate::personalities) fn new(files: Vec<PathBuf>) -> Resolver {
-        Resolver {
+impl GroupResolver {
+    pub(in crate::personalities) fn new(files: Vec<PathBuf>) -> GroupResolver {
+        GroupResolver {
             files,
             sources: RefCell::new(None),
         }
     }
 
     /// Evaluates an expression.
-    pub(in crate::personalities) fn set(&self, text: &str) -> Result<NodeSet, Error> {
-        let scope = Scope {
+    pub(in crate::personalities) fn set(&self, text: &str) -> Result<NodeSet, ClusterShellError> {
+        let scope = GroupScope {
             source: None,
             masks: true,
             depth: 0,
         };
         // ClusterShell turns a failed query into a parse error of the whole expression.
         self.evaluate(text, scope).map_err(|error| match error {
-            Error::QueryFailed(command) => Error::Parse(format!("{command}: \"{text}\"")),
+            ClusterShellError::QueryFailed(command) => {
+                ClusterShellError::Parse(format!("{command}: \"{text}\""))
+            }
             error => error,
         })
     }
@@ -65,7 +67,7 @@ impl Resolver {
     pub(in crate::personalities) fn union<S: AsRef<str>>(
         &self,
         texts: impl IntoIterator<Item = S>,
-    ) -> Result<NodeSet, Error> {
+    ) -> Result<NodeSet, ClusterShellError> {
         let mut names = NodeSetBuilder::default();
         let mut sets = Vec::new();
         for text in texts {
@@ -81,32 +83,40 @@ impl Resolver {
     }
 
     /// Sets the default source.
-    pub(in crate::personalities) fn set_default(&self, name: &str) -> Result<(), Error> {
+    pub(in crate::personalities) fn set_default(
+        &self,
+        name: &str,
+    ) -> Result<(), ClusterShellError> {
         self.with_sources(|_| Ok(()))?;
         let mut sources = self.sources.borrow_mut();
         let known = |sources: &mut ClusterShellSources| sources.set_default(name);
         if sources.as_mut().is_some_and(known) {
             Ok(())
         } else {
-            Err(Error::UnknownSource(name.to_owned()))
+            Err(ClusterShellError::UnknownSource(name.to_owned()))
         }
     }
 
     /// Returns the names of the sources, with the default one first.
-    pub(in crate::personalities) fn source_names(&self) -> Result<Vec<String>, Error> {
+    pub(in crate::personalities) fn source_names(&self) -> Result<Vec<String>, ClusterShellError> {
         self.with_sources(|sources| Ok(sources.names().map(str::to_owned).collect()))
     }
 
     /// Returns all nodes of a source.
-    pub(in crate::personalities) fn all(&self, source: Option<&str>) -> Result<NodeSet, Error> {
+    pub(in crate::personalities) fn all(
+        &self,
+        source: Option<&str>,
+    ) -> Result<NodeSet, ClusterShellError> {
         let words = self.all_words(source).map_err(|error| {
             let (kind, text) = match error {
-                Error::UnknownSource(name) => ("GroupResolverSourceError", name),
-                Error::IllegalCharacter(text) => ("GroupResolverIllegalCharError", text),
-                Error::Configuration(text) => ("GroupResolverConfigError", text),
+                ClusterShellError::UnknownSource(name) => ("GroupResolverSourceError", name),
+                ClusterShellError::IllegalCharacter(text) => {
+                    ("GroupResolverIllegalCharError", text)
+                }
+                ClusterShellError::Configuration(text) => ("GroupResolverConfigError", text),
                 error => return error,
             };
-            Error::External(format!("Group source error ({kind}: {text})"))
+            ClusterShellError::External(format!("Group source error ({kind}: {text})"))
         })?;
         self.union(words)
     }
@@ -115,10 +125,10 @@ impl Resolver {
     pub(in crate::personalities) fn group_names(
         &self,
         source: Option<&str>,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>, ClusterShellError> {
         let listed = self.with_source(source, |sources, name| {
             let listed = sources.list(source).map_err(failed)?;
-            let missing = || Error::NoUpcall {
+            let missing = || ClusterShellError::NoUpcall {
                 what: "list",
                 source: name.to_owned(),
             };
@@ -140,10 +150,10 @@ impl Resolver {
         &self,
         nodes: &NodeSet,
         source: Option<&str>,
-    ) -> Result<BTreeMap<String, GroupOfNodes>, Error> {
+    ) -> Result<BTreeMap<String, GroupOfNodes>, ClusterShellError> {
         let listed = match self.group_names(source) {
             // The groups of each node may still be found.
-            Err(Error::NoUpcall { .. } | Error::QueryFailed(_)) => None,
+            Err(ClusterShellError::NoUpcall { .. } | ClusterShellError::QueryFailed(_)) => None,
             listed => Some(listed?),
         };
         // A query can start a process. As in ClusterShell, the smaller number of queries decides.
@@ -159,9 +169,11 @@ impl Resolver {
         } else {
             for group in listed.unwrap_or_default() {
                 let words = self.nodes(&group, source).map_err(|error| match error {
-                    Error::QueryFailed(command) => Error::External(format!(
-                        "Unable to map a group previously listed\n\tFailed command: {command}"
-                    )),
+                    ClusterShellError::QueryFailed(command) => {
+                        ClusterShellError::External(format!(
+                            "Unable to map a group previously listed\n\tFailed command: {command}"
+                        ))
+                    }
                     error => error,
                 })?;
                 if !self.set(&words.join(","))?.is_disjoint(nodes) {
@@ -189,7 +201,7 @@ impl Resolver {
         source: Option<&str>,
         prefix: bool,
         style: &FoldStyle,
-    ) -> Result<String, Error> {
+    ) -> Result<String, ClusterShellError> {
         let groups = self.groups_of(nodes, source)?;
         let mut whole: Vec<(&String, &GroupOfNodes)> = groups.iter().collect();
         whole.retain(|(_, group)| group.inside.len() == group.all.len());
@@ -217,24 +229,28 @@ impl Resolver {
         Ok(format!("{found},{rest}"))
     }
 
-    fn groups_of_node(&self, node: &str, source: Option<&str>) -> Result<Vec<String>, Error> {
+    fn groups_of_node(
+        &self,
+        node: &str,
+        source: Option<&str>,
+    ) -> Result<Vec<String>, ClusterShellError> {
         let found = self.with_source(source, |sources, _| {
             sources.reverse(source, node).map_err(failed)
         });
         let found = found.map_err(|error| match error {
-            Error::QueryFailed(command) => {
-                Error::External(format!("Group source query failed: {command}"))
+            ClusterShellError::QueryFailed(command) => {
+                ClusterShellError::External(format!("Group source query failed: {command}"))
             }
             error => error,
         })?;
         checked(found.unwrap_or_default())
     }
 
-    fn evaluate(&self, text: &str, scope: Scope<'_>) -> Result<NodeSet, Error> {
+    fn evaluate(&self, text: &str, scope: GroupScope<'_>) -> Result<NodeSet, ClusterShellError> {
         // Groups can contain each other in a circle, and only this limit ends it.
         if scope.depth > MAX_DEPTH {
             let message = "maximum recursion depth exceeded while calling a Python object";
-            return Err(Error::QueryFailed(message.to_owned()));
+            return Err(ClusterShellError::QueryFailed(message.to_owned()));
         }
         let mut set: Option<NodeSet> = None;
         // The first operand is most often the only one, and its set is the result.
@@ -257,7 +273,7 @@ impl Resolver {
             } else if scope.masks && word.has_wildcard() {
                 // The list of all nodes can need a process, so an expression asks for it once.
                 if all.is_none() {
-                    let inner = Scope {
+                    let inner = GroupScope {
                         masks: false,
                         depth: scope.depth + 1,
                         ..scope
@@ -280,7 +296,7 @@ impl Resolver {
     }
 
     /// Evaluates a group, whose name starts with `@`.
-    fn group(&self, name: &str, scope: Scope<'_>) -> Result<NodeSet, Error> {
+    fn group(&self, name: &str, scope: GroupScope<'_>) -> Result<NodeSet, ClusterShellError> {
         let name = name.strip_prefix('@').unwrap_or(name);
         let (source, group) = match name.split_once(':') {
             Some((source, group)) => (Some(source), group),
@@ -296,7 +312,7 @@ impl Resolver {
             }
             None => self.nodes(group, source)?,
         };
-        let inner = Scope {
+        let inner = GroupScope {
             source,
             depth: scope.depth + 1,
             ..scope
@@ -305,11 +321,11 @@ impl Resolver {
     }
 
     /// Returns the words of the list of all nodes: that of the source, or those of all groups.
-    fn all_words(&self, source: Option<&str>) -> Result<Vec<String>, Error> {
+    fn all_words(&self, source: Option<&str>) -> Result<Vec<String>, ClusterShellError> {
         let words = self.with_source(source, |sources, _| sources.all(source).map_err(failed));
         let words = words.map_err(|error| match error {
-            Error::QueryFailed(command) => {
-                Error::External(format!("Failed to get all nodes: {command}"))
+            ClusterShellError::QueryFailed(command) => {
+                ClusterShellError::External(format!("Failed to get all nodes: {command}"))
             }
             error => error,
         })?;
@@ -317,7 +333,7 @@ impl Resolver {
             return Ok(words);
         }
         let groups = self.group_names(source).map_err(|error| match error {
-            Error::NoUpcall { .. } => Error::External(
+            ClusterShellError::NoUpcall { .. } => ClusterShellError::External(
                 "Not enough working methods (all or map + list) to get all nodes".to_owned(),
             ),
             error => error,
@@ -330,7 +346,7 @@ impl Resolver {
     }
 
     /// Returns the words of a group's definition.
-    fn nodes(&self, group: &str, source: Option<&str>) -> Result<Vec<String>, Error> {
+    fn nodes(&self, group: &str, source: Option<&str>) -> Result<Vec<String>, ClusterShellError> {
         self.with_source(source, |sources, _| {
             sources.nodes(source, group).map_err(failed)
         })
@@ -340,11 +356,11 @@ impl Resolver {
     fn with_source<R>(
         &self,
         source: Option<&str>,
-        ask: impl FnOnce(&ClusterShellSources, &str) -> Result<R, Error>,
-    ) -> Result<R, Error> {
+        ask: impl FnOnce(&ClusterShellSources, &str) -> Result<R, ClusterShellError>,
+    ) -> Result<R, ClusterShellError> {
         self.with_sources(|sources| match sources.name(source) {
             Some(name) => ask(sources, name),
-            None => Err(Error::UnknownSource(
+            None => Err(ClusterShellError::UnknownSource(
                 source.unwrap_or("<default>").to_owned(),
             )),
         })
@@ -352,17 +368,18 @@ impl Resolver {
 
     fn with_sources<R>(
         &self,
-        ask: impl FnOnce(&ClusterShellSources) -> Result<R, Error>,
-    ) -> Result<R, Error> {
+        ask: impl FnOnce(&ClusterShellSources) -> Result<R, ClusterShellError>,
+    ) -> Result<R, ClusterShellError> {
         // As in ClusterShell, a call without groups does not fail because of a wrong file.
         if self.sources.borrow().is_none() {
             let loaded = ClusterShellSources::load(&self.files);
-            let loaded = loaded.map_err(|error| Error::Configuration(error.to_string()))?;
+            let loaded =
+                loaded.map_err(|error| ClusterShellError::Configuration(error.to_string()))?;
             *self.sources.borrow_mut() = Some(loaded);
         }
         match &*self.sources.borrow() {
             Some(sources) => ask(sources),
-            None => Err(Error::UnknownSource("<default>".to_owned())),
+            None => Err(ClusterShellError::UnknownSource("<default>".to_owned())),
         }
     }
 }
@@ -376,7 +393,7 @@ pub(in crate::personalities) fn shown(source: Option<&str>, group: &str) -> Stri
 }
 
 /// Evaluates an expression in which `@` and masks have no meaning.
-fn without_groups(text: &str) -> Result<NodeSet, Error> {
+fn without_groups(text: &str) -> Result<NodeSet, ClusterShellError> {
     let mut set = NodeSet::new();
     let mut scanner = Scanner::new(text);
     while let Some((operator, word)) = scanner.next()? {
@@ -386,8 +403,8 @@ fn without_groups(text: &str) -> Result<NodeSet, Error> {
 }
 
 /// Reads a name in which operators, brackets and groups have no meaning.
-pub(in crate::personalities) fn single(name: &str) -> Result<NodeSet, Error> {
-    Ok(Word::single(name.trim())?.to_set())
+pub(in crate::personalities) fn single(name: &str) -> Result<NodeSet, ClusterShellError> {
+    Ok(ExpressionWord::single(name.trim())?.to_set())
 }
 
 /// True if the expression is a name and nothing else.
@@ -399,20 +416,20 @@ fn is_plain_name(text: &str) -> bool {
 }
 
 /// Checks the characters of groups' names.
-fn checked(names: Vec<String>) -> Result<Vec<String>, Error> {
+fn checked(names: Vec<String>) -> Result<Vec<String>, ClusterShellError> {
     for name in &names {
         let found: Vec<char> = ILLEGAL.into_iter().filter(|c| name.contains(*c)).collect();
         if !found.is_empty() {
             let found: Vec<String> = found.into_iter().map(String::from).collect();
-            return Err(Error::IllegalCharacter(found.join(" ")));
+            return Err(ClusterShellError::IllegalCharacter(found.join(" ")));
         }
     }
     Ok(names)
 }
 
-fn failed(error: GroupError) -> Error {
+fn failed(error: GroupError) -> ClusterShellError {
     match error {
-        GroupError::CommandFailed { command, .. } => Error::QueryFailed(command),
-        error => Error::Configuration(error.to_string()),
+        GroupError::CommandFailed { command, .. } => ClusterShellError::QueryFailed(command),
+        error => ClusterShellError::Configuration(error.to_string()),
     }
 }

@@ -8,8 +8,8 @@ mod expression;
 mod groups;
 mod ranges;
 
-pub(super) use error::Error;
-pub(super) use groups::{Resolver, shown, single};
+pub(super) use error::ClusterShellError;
+pub(super) use groups::{GroupResolver, shown, single};
 pub(super) use ranges::ranges;
 
 /// The version whose behaviour the programs have.

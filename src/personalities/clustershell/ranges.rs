@@ -2,7 +2,7 @@
 
 use nodeset::{NumberRange, RangeSet};
 
-use super::Error;
+use super::ClusterShellError;
 use crate::personalities::python::text::{int, is_int};
 
 /// A fault of ranges. ClusterShell reports it in different ways inside and outside of a name.
@@ -11,7 +11,7 @@ pub(in crate::personalities) enum RangeFault {
     /// A range cannot be parsed.
     Parse(String),
     /// Another exception.
-    Other(Error),
+    Other(ClusterShellError),
 }
 
 impl RangeFault {
@@ -23,10 +23,10 @@ impl RangeFault {
     }
 }
 
-impl From<RangeFault> for Error {
-    fn from(fault: RangeFault) -> Error {
+impl From<RangeFault> for ClusterShellError {
+    fn from(fault: RangeFault) -> ClusterShellError {
         match fault {
-            RangeFault::Parse(message) => Error::Parse(message),
+            RangeFault::Parse(message) => ClusterShellError::Parse(message),
             RangeFault::Other(error) => error,
         }
     }
@@ -105,7 +105,7 @@ fn range(text: &str) -> Result<NumberRange, RangeFault> {
     if last.abs_diff(first) >= MAX_RANGE - 1
         || step > 1 && last.abs_diff(first) / step > MAX_STEPPED
     {
-        return Err(RangeFault::Other(Error::Fault(
+        return Err(RangeFault::Other(ClusterShellError::Fault(
             "range too large".to_owned(),
         )));
     }
@@ -129,7 +129,7 @@ fn ends(base: &str) -> Result<Ends<'_>, RangeFault> {
         _ => {
             // ClusterShell does not catch this exception, so Python's message is shown.
             let message = "too many values to unpack (expected 4)".to_owned();
-            return Err(RangeFault::Other(Error::Fault(message)));
+            return Err(RangeFault::Other(ClusterShellError::Fault(message)));
         }
     };
     Ok(Ends {
@@ -178,7 +178,7 @@ mod tests {
             ("1-2-3-4-5", "too many values to unpack (expected 4)"),
             ("1-9999999999", "range too large"),
         ] {
-            let fault = Error::Fault(message.to_owned());
+            let fault = ClusterShellError::Fault(message.to_owned());
             assert_eq!(
                 ranges(text).unwrap_err(),
                 RangeFault::Other(fault),

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use nodeset::FoldStyle;
 
-use super::Stop;
-use super::operands::Set;
+use super::NodesetStop;
+use super::operands::OperandSet;
 use crate::personalities::Call;
-use crate::personalities::clustershell::{Error, VERSION, ranges};
-use crate::personalities::python::optparse::{Autostep, End, Kind, Opt, Parser, Value};
+use crate::personalities::clustershell::{ClusterShellError, VERSION, ranges};
+use crate::personalities::python::optparse::{Autostep, End, Kind, Opt, OptionValue, Parser};
 use crate::personalities::python::text;
 
 /// An option of nodeset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Id {
+enum NodesetOption {
     Source,
     GroupsFile,
     Count,
@@ -43,7 +43,12 @@ enum Id {
     Pick,
 }
 
-const fn opt(id: Id, names: &'static [&'static str], kind: Kind, help: &'static str) -> Opt<Id> {
+const fn opt(
+    id: NodesetOption,
+    names: &'static [&'static str],
+    kind: Kind,
+    help: &'static str,
+) -> Opt<NodesetOption> {
     Opt {
         id,
         names,
@@ -54,169 +59,169 @@ const fn opt(id: Id, names: &'static [&'static str], kind: Kind, help: &'static 
 
 const USAGE: &str = "[COMMAND] [OPTIONS] [ns1 [-ixX] ns2|...]";
 
-const GENERAL: &[Opt<Id>] = &[
+const GENERAL: &[Opt<NodesetOption>] = &[
     opt(
-        Id::Source,
+        NodesetOption::Source,
         &["-s", "--groupsource"],
         Kind::Word("GROUPSOURCE"),
         "default source of groups",
     ),
     opt(
-        Id::GroupsFile,
+        NodesetOption::GroupsFile,
         &["--groupsconf"],
         Kind::Text("FILE"),
         "configuration of groups, in place of groups.conf",
     ),
 ];
 
-const COMMANDS: &[Opt<Id>] = &[
+const COMMANDS: &[Opt<NodesetOption>] = &[
     opt(
-        Id::Count,
+        NodesetOption::Count,
         &["-c", "--count"],
         Kind::Flag,
         "print the number of nodes",
     ),
     opt(
-        Id::Expand,
+        NodesetOption::Expand,
         &["-e", "--expand"],
         Kind::Flag,
         "print every node",
     ),
     opt(
-        Id::Fold,
+        NodesetOption::Fold,
         &["-f", "--fold"],
         Kind::Flag,
         "print the nodes as one node set",
     ),
     opt(
-        Id::List,
+        NodesetOption::List,
         &["-l", "--list"],
         Kind::Flag,
         "list groups; -ll with their nodes, -lll with their number",
     ),
     opt(
-        Id::ListAll,
+        NodesetOption::ListAll,
         &["-L", "--list-all"],
         Kind::Flag,
         "list the groups of all sources",
     ),
     opt(
-        Id::Regroup,
+        NodesetOption::Regroup,
         &["-r", "--regroup"],
         Kind::Flag,
         "print the nodes as groups",
     ),
     opt(
-        Id::Index,
+        NodesetOption::Index,
         &["--index"],
         Kind::Text("NODE"),
         "print the position of a node",
     ),
     opt(
-        Id::Sources,
+        NodesetOption::Sources,
         &["--list-sources", "--groupsources"],
         Kind::Flag,
         "list the sources of groups",
     ),
-    opt(Id::Completion, &["--completion"], Kind::Flag, ""),
+    opt(NodesetOption::Completion, &["--completion"], Kind::Flag, ""),
 ];
 
-const OPERATIONS: &[Opt<Id>] = &[
+const OPERATIONS: &[Opt<NodesetOption>] = &[
     opt(
-        Id::Exclude,
+        NodesetOption::Exclude,
         &["-x", "--exclude"],
         Kind::Text("NODES"),
         "remove these nodes",
     ),
     opt(
-        Id::Intersection,
+        NodesetOption::Intersection,
         &["-i", "--intersection"],
         Kind::Text("NODES"),
         "keep only these nodes",
     ),
     opt(
-        Id::Xor,
+        NodesetOption::Xor,
         &["-X", "--xor"],
         Kind::Text("NODES"),
         "keep the nodes that are in one of both sets only",
     ),
 ];
 
-const OTHERS: &[Opt<Id>] = &[
+const OTHERS: &[Opt<NodesetOption>] = &[
     opt(
-        Id::All,
+        NodesetOption::All,
         &["-a", "--all"],
         Kind::Flag,
         "add all nodes of the default source",
     ),
     opt(
-        Id::Autostep,
+        NodesetOption::Autostep,
         &["--autostep"],
         Kind::Autostep("N"),
         "fold N nodes at equal distances as a-b/step (a number, a percentage or auto)",
     ),
     opt(
-        Id::Debug,
+        NodesetOption::Debug,
         &["-d", "--debug"],
         Kind::Flag,
         "accepted, without effect",
     ),
     opt(
-        Id::Quiet,
+        NodesetOption::Quiet,
         &["-q", "--quiet"],
         Kind::Flag,
         "print no warnings",
     ),
     opt(
-        Id::Ranges,
+        NodesetOption::Ranges,
         &["-R", "--rangeset"],
         Kind::Flag,
         "work on numbers, not on nodes",
     ),
     opt(
-        Id::GroupBase,
+        NodesetOption::GroupBase,
         &["-G", "--groupbase"],
         Kind::Flag,
         "print groups without their source",
     ),
     opt(
-        Id::Separator,
+        NodesetOption::Separator,
         &["-S", "--separator"],
         Kind::Text("SEPARATOR"),
         "separator of nodes for -e [default: a space]",
     ),
     opt(
-        Id::Format,
+        NodesetOption::Format,
         &["-O", "--output-format"],
         Kind::Text("FORMAT"),
         "format of each node [default: %s]",
     ),
     opt(
-        Id::Slice,
+        NodesetOption::Slice,
         &["-I", "--slice"],
         Kind::Text("RANGES"),
         "keep the nodes at these positions, counted from 0",
     ),
     opt(
-        Id::Split,
+        NodesetOption::Split,
         &["--split"],
         Kind::Integer("N"),
         "print at most N sets of equal size",
     ),
     opt(
-        Id::Contiguous,
+        NodesetOption::Contiguous,
         &["--contiguous"],
         Kind::Flag,
         "print a set for each range without gaps",
     ),
     opt(
-        Id::Axis,
+        NodesetOption::Axis,
         &["--axis"],
         Kind::Text("RANGES"),
         "fold only these of several numbers of a name, counted from 1",
     ),
     opt(
-        Id::Pick,
+        NodesetOption::Pick,
         &["--pick"],
         Kind::Integer("N"),
         "keep N nodes, chosen at random",
@@ -225,7 +230,7 @@ const OTHERS: &[Opt<Id>] = &[
 
 /// The command of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum NodesetCommand {
     Count,
     Expand,
     Fold,
@@ -240,8 +245,8 @@ pub(super) enum Command {
 
 /// The command line.
 #[derive(Debug)]
-pub(super) struct Options {
-    pub(super) command: Command,
+pub(super) struct NodesetOptions {
+    pub(super) command: NodesetCommand,
     pub(super) source: Option<String>,
     pub(super) groups_file: Option<String>,
     pub(super) intersections: Vec<String>,
@@ -264,9 +269,9 @@ pub(super) struct Options {
     pick: i64,
 }
 
-impl Options {
+impl NodesetOptions {
     /// Reads the command line.
-    pub(super) fn parse(call: &Call<'_>) -> Result<Options, End> {
+    pub(super) fn parse(call: &Call<'_>) -> Result<NodesetOptions, End> {
         let parser = Parser {
             program: &call.program,
             usage: USAGE,
@@ -279,10 +284,10 @@ impl Options {
             ],
         };
         let (found, words) = parser.parse(&call.texts())?;
-        let mut commands: Vec<Command> = Vec::new();
+        let mut commands: Vec<NodesetCommand> = Vec::new();
         let mut parts: Option<i64> = None;
-        let mut options = Options {
-            command: Command::Count,
+        let mut options = NodesetOptions {
+            command: NodesetCommand::Count,
             source: None,
             groups_file: None,
             intersections: Vec::new(),
@@ -303,7 +308,7 @@ impl Options {
             axis: String::new(),
             pick: 0,
         };
-        let add = |commands: &mut Vec<Command>, command: Command| {
+        let add = |commands: &mut Vec<NodesetCommand>, command: NodesetCommand| {
             // optparse sets a flag, so nodeset counts a repeated command once.
             if !commands.contains(&command) {
                 commands.push(command);
@@ -312,55 +317,57 @@ impl Options {
         let (mut lists, mut all_lists) = (0, 0);
         for (id, value) in found {
             match (id, value) {
-                (Id::Count, _) => add(&mut commands, Command::Count),
-                (Id::Expand, _) => add(&mut commands, Command::Expand),
-                (Id::Fold, _) => add(&mut commands, Command::Fold),
-                (Id::Regroup, _) => add(&mut commands, Command::Regroup),
-                (Id::Sources, _) => add(&mut commands, Command::Sources),
-                (Id::Completion, _) => add(&mut commands, Command::Completion),
-                (Id::List, _) => lists += 1,
-                (Id::ListAll, _) => all_lists += 1,
-                (Id::Index, value) => {
-                    add(&mut commands, Command::Index);
+                (NodesetOption::Count, _) => add(&mut commands, NodesetCommand::Count),
+                (NodesetOption::Expand, _) => add(&mut commands, NodesetCommand::Expand),
+                (NodesetOption::Fold, _) => add(&mut commands, NodesetCommand::Fold),
+                (NodesetOption::Regroup, _) => add(&mut commands, NodesetCommand::Regroup),
+                (NodesetOption::Sources, _) => add(&mut commands, NodesetCommand::Sources),
+                (NodesetOption::Completion, _) => add(&mut commands, NodesetCommand::Completion),
+                (NodesetOption::List, _) => lists += 1,
+                (NodesetOption::ListAll, _) => all_lists += 1,
+                (NodesetOption::Index, value) => {
+                    add(&mut commands, NodesetCommand::Index);
                     options.index = Some(value.text());
                 }
-                (Id::Source, value) => options.source = Some(value.text()),
-                (Id::GroupsFile, value) => {
+                (NodesetOption::Source, value) => options.source = Some(value.text()),
+                (NodesetOption::GroupsFile, value) => {
                     // As in ClusterShell, an empty name is none.
                     options.groups_file = Some(value.text()).filter(|file| !file.is_empty());
                 }
-                (Id::Exclude, value) => options.differences.push(value.text()),
-                (Id::Intersection, value) => options.intersections.push(value.text()),
-                (Id::Xor, value) => options.symmetrics.push(value.text()),
-                (Id::All, _) => options.all = true,
-                (Id::Autostep, Value::Autostep(value)) => options.autostep = Some(value),
+                (NodesetOption::Exclude, value) => options.differences.push(value.text()),
+                (NodesetOption::Intersection, value) => options.intersections.push(value.text()),
+                (NodesetOption::Xor, value) => options.symmetrics.push(value.text()),
+                (NodesetOption::All, _) => options.all = true,
+                (NodesetOption::Autostep, OptionValue::Autostep(value)) => {
+                    options.autostep = Some(value)
+                }
                 // nodeset's `-d` prints messages of ClusterShell's library, which is not used here.
-                (Id::Autostep | Id::Debug, _) => {}
-                (Id::Quiet, _) => options.quiet = true,
-                (Id::Ranges, _) => options.ranges = true,
-                (Id::GroupBase, _) => options.group_base = true,
-                (Id::Separator, value) => options.separator = value.text(),
-                (Id::Format, value) => options.format = value.text(),
-                (Id::Slice, value) => options.slice = value.text(),
-                (Id::Split, Value::Integer(number)) => parts = Some(number),
-                (Id::Pick, Value::Integer(number)) => options.pick = number,
-                (Id::Split | Id::Pick, _) => {}
-                (Id::Contiguous, _) => options.contiguous = true,
-                (Id::Axis, value) => options.axis = value.text(),
+                (NodesetOption::Autostep | NodesetOption::Debug, _) => {}
+                (NodesetOption::Quiet, _) => options.quiet = true,
+                (NodesetOption::Ranges, _) => options.ranges = true,
+                (NodesetOption::GroupBase, _) => options.group_base = true,
+                (NodesetOption::Separator, value) => options.separator = value.text(),
+                (NodesetOption::Format, value) => options.format = value.text(),
+                (NodesetOption::Slice, value) => options.slice = value.text(),
+                (NodesetOption::Split, OptionValue::Integer(number)) => parts = Some(number),
+                (NodesetOption::Pick, OptionValue::Integer(number)) => options.pick = number,
+                (NodesetOption::Split | NodesetOption::Pick, _) => {}
+                (NodesetOption::Contiguous, _) => options.contiguous = true,
+                (NodesetOption::Axis, value) => options.axis = value.text(),
             }
         }
         if lists > 0 {
-            commands.push(Command::List(lists));
+            commands.push(NodesetCommand::List(lists));
         }
         if all_lists > 0 {
-            commands.push(Command::ListAll(all_lists));
+            commands.push(NodesetCommand::ListAll(all_lists));
         }
         options.command = match commands[..] {
             [] => return Err(parser.error("No command specified.")),
             [command] => command,
             _ => return Err(parser.error("Multiple commands not allowed.")),
         };
-        if options.ranges && (options.all || options.command == Command::Regroup) {
+        if options.ranges && (options.all || options.command == NodesetCommand::Regroup) {
             return Err(parser.error("-a/-r only supported in NodeSet mode"));
         }
         if parts.is_some() && options.contiguous {
@@ -368,10 +375,10 @@ impl Options {
         }
         // For nodeset, a negative number of sets is no error and means one set.
         options.parts = usize::try_from(parts.unwrap_or(1)).unwrap_or(1);
-        if !options.axis.is_empty() && (options.command != Command::Fold || options.ranges) {
+        if !options.axis.is_empty() && (options.command != NodesetCommand::Fold || options.ranges) {
             return Err(parser.error("--axis option is only supported when folding nodeset"));
         }
-        if options.command == Command::Index && options.pick != 0 {
+        if options.command == NodesetCommand::Index && options.pick != 0 {
             return Err(parser.error("--index cannot be combined with --pick"));
         }
         Ok(options)
@@ -387,7 +394,7 @@ impl Options {
     pub(super) fn is_listing(&self) -> bool {
         matches!(
             self.command,
-            Command::List(_) | Command::ListAll(_) | Command::Completion
+            NodesetCommand::List(_) | NodesetCommand::ListAll(_) | NodesetCommand::Completion
         )
     }
 
@@ -397,7 +404,7 @@ impl Options {
     }
 
     /// Returns the form in which the set is folded, without `--axis`.
-    pub(super) fn style(&self, set: &Set) -> FoldStyle {
+    pub(super) fn style(&self, set: &OperandSet) -> FoldStyle {
         let autostep = self.autostep.map(|autostep| match autostep {
             Autostep::Nodes(nodes) => nodes,
             Autostep::Auto => i64::try_from(set.len()).unwrap_or(i64::MAX).max(3),
@@ -416,12 +423,12 @@ impl Options {
     }
 
     /// Returns the numbers of a name that fold.
-    pub(super) fn axes(&self) -> Result<Option<Vec<i64>>, Error> {
+    pub(super) fn axes(&self) -> Result<Option<Vec<i64>>, ClusterShellError> {
         axes(&self.axis)
     }
 
     /// Returns the part of the set that `-I` names.
-    pub(super) fn sliced(&self, set: Set) -> Result<Set, Error> {
+    pub(super) fn sliced(&self, set: OperandSet) -> Result<OperandSet, ClusterShellError> {
         if self.slice.is_empty() {
             return Ok(set);
         }
@@ -441,12 +448,12 @@ impl Options {
     }
 
     /// Returns the part of the set that `--pick` chooses.
-    pub(super) fn picked(&self, set: Set) -> Result<Set, Stop> {
+    pub(super) fn picked(&self, set: OperandSet) -> Result<OperandSet, NodesetStop> {
         let len = set.len();
         if self.pick < 0 {
             // The message of Python's `random.sample()`, which nodeset calls for negative numbers, too.
             let message = "Sample larger than population or is negative".to_owned();
-            return Err(Error::Fault(message).into());
+            return Err(ClusterShellError::Fault(message).into());
         }
         let pick = self.pick.unsigned_abs();
         if pick == 0 || pick >= len {
@@ -460,7 +467,7 @@ impl Options {
 }
 
 /// Reads the value of `--axis`: numbers counted from 1, or one that counts from the end.
-pub(in crate::personalities) fn axes(text: &str) -> Result<Option<Vec<i64>>, Error> {
+pub(in crate::personalities) fn axes(text: &str) -> Result<Option<Vec<i64>>, ClusterShellError> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -468,7 +475,7 @@ pub(in crate::personalities) fn axes(text: &str) -> Result<Option<Vec<i64>>, Err
     if text.starts_with('-') {
         let invalid = || {
             let text = text::repr(text);
-            Error::Fault(format!("invalid literal for int() with base 10: {text}"))
+            ClusterShellError::Fault(format!("invalid literal for int() with base 10: {text}"))
         };
         return Ok(Some(vec![text::int(text).ok_or_else(invalid)?]));
     }

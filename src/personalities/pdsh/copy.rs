@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::SystemTime;
 
-use super::hosts::HostList;
-use super::messages::{Caller, Ended, Program};
+use super::hosts::PdshHostList;
+use super::messages::{Ended, PdshCaller, Program};
 use super::modules::Rcmd;
-use super::options::Settings;
-use super::rcmd::Command;
+use super::options::PdshSettings;
+use super::rcmd::PdshCommand;
 use super::start::{cli, plan};
 use super::table::program_path;
 use crate::cli::{Cli, ProtocolArg};
@@ -31,7 +31,7 @@ use crate::setup;
 const MAX_SIZE: usize = usize::MAX >> 1;
 
 /// Returns the faults of the paths.
-pub(super) fn faults(settings: &Settings, caller: &Caller) -> Vec<String> {
+pub(super) fn faults(settings: &PdshSettings, caller: &PdshCaller) -> Vec<String> {
     let [files @ .., destination] = &*settings.words else {
         return vec!["pcp requires source and dest filenames".to_owned()];
     };
@@ -72,10 +72,10 @@ pub(super) fn faults(settings: &Settings, caller: &Caller) -> Vec<String> {
 /// # Errors
 /// The plan or the set-up failed; no host has been contacted.
 pub(super) fn run(
-    settings: &Settings,
-    hosts: &HostList,
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
     local_user: &str,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) -> Result<ExitStatus, Ended> {
     let Some((destination, files)) = settings.words.split_last() else {
         return Err(caller.ended("pcp requires source and dest filenames"));
@@ -92,7 +92,7 @@ pub(super) fn run(
         protocol: Some(ProtocolArg::Rcp),
         ..cli(settings, hosts)?
     };
-    let (mut plan, rcmds) = plan(settings, hosts, Command::Copy, cli, local_user, caller)?;
+    let (mut plan, rcmds) = plan(settings, hosts, PdshCommand::Copy, cli, local_user, caller)?;
     let has_ssh = rcmds.contains(&Rcmd::Ssh);
     let command = far_command(settings, files.len(), destination, has_ssh, caller);
     if let Some(spec) = &mut plan.copy {
@@ -124,11 +124,11 @@ fn source(file: &OsStr) -> PathBuf {
 
 /// Returns the command of the far side. Without `-e` it is pdcp in the same place as here, or else scp or rcp.
 fn far_command(
-    settings: &Settings,
+    settings: &PdshSettings,
     files: usize,
     destination: &OsStr,
     has_ssh: bool,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) -> Vec<u8> {
     let mut letters = String::new();
     for (is_set, text) in [
@@ -160,7 +160,7 @@ fn far_command(
 }
 
 /// True if a directory has entries, for which pdcp announces that its destination is a directory.
-fn has_several(settings: &Settings) -> bool {
+fn has_several(settings: &PdshSettings) -> bool {
     let files = settings
         .words
         .split_last()
@@ -170,17 +170,17 @@ fn has_several(settings: &Settings) -> bool {
 
 /// Fetches files into a directory of their own, and gives them their names.
 fn fetch(
-    settings: &Settings,
-    hosts: &HostList,
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
     files: &[OsString],
     destination: &OsStr,
     local_user: &str,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) -> Result<ExitStatus, Ended> {
     let mut hosts = hosts.clone();
     // Two copies of a host would write the same files.
     let mut known = std::collections::HashSet::new();
-    hosts = HostList::of(
+    hosts = PdshHostList::of(
         hosts
             .names()
             .iter()
@@ -200,7 +200,7 @@ fn fetch(
         max_size: MAX_SIZE,
         ..cli(settings, &hosts)?
     };
-    let (mut plan, _) = plan(settings, &hosts, Command::Copy, cli, local_user, caller)?;
+    let (mut plan, _) = plan(settings, &hosts, PdshCommand::Copy, cli, local_user, caller)?;
     if let Some(spec) = &mut plan.fetch {
         // Labels may repeat, hosts do not.
         spec.directories = (0..hosts.len()).map(|index| index.to_string()).collect();
@@ -217,12 +217,12 @@ fn fetch(
 
 /// Moves a fetched file to its name, with the host at its end.
 fn place(
-    settings: &Settings,
+    settings: &PdshSettings,
     from: &Path,
     name: &OsStr,
     destination: &Path,
     host: &str,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) {
     // A path is below the directory of its host, and a name with wildcards may stand for several.
     let relative = Path::new(name);
@@ -298,7 +298,7 @@ fn move_to(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Becomes the far side of a copy (`-z`): a program that speaks the same protocol. Returns only if there is none.
-pub(super) fn far_side(letter: char, settings: &Settings, caller: &Caller) -> Ended {
+pub(super) fn far_side(letter: char, settings: &PdshSettings, caller: &PdshCaller) -> Ended {
     if letter != 'z' {
         return caller.ended(format!(
             "-{letter} is not available: rpdcp needs only a shell here"

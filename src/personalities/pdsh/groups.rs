@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::hosts::HostList;
-use super::messages::{Caller, Ended};
+use super::hosts::PdshHostList;
+use super::messages::{Ended, PdshCaller};
 use super::modules::Misc;
 use super::wcoll::{Wcoll, read_group};
 use crate::targets::groups::{Genders, SourceError};
@@ -39,21 +39,21 @@ pub(super) struct GroupOptions {
 /// What one of the sources does with the targets.
 pub(super) struct GroupModule<'c> {
     options: GroupOptions,
-    caller: &'c Caller,
+    caller: &'c PdshCaller,
     /// The database; `None` if its file need not exist and does not.
-    genders: Option<Database>,
+    genders: Option<GendersFile>,
     /// True if genders named the targets.
     filled: bool,
 }
 
 /// A genders file with its path.
-struct Database {
+struct GendersFile {
     path: String,
     genders: Genders,
 }
 
 impl<'c> GroupModule<'c> {
-    pub(super) fn new(options: GroupOptions, caller: &'c Caller) -> GroupModule<'c> {
+    pub(super) fn new(options: GroupOptions, caller: &'c PdshCaller) -> GroupModule<'c> {
         GroupModule {
             options,
             caller,
@@ -123,10 +123,10 @@ impl<'c> GroupModule<'c> {
         Ok(())
     }
 
-    fn filter(&self, mut hosts: HostList) -> Result<HostList, Ended> {
+    fn filter(&self, mut hosts: PdshHostList) -> Result<PdshHostList, Ended> {
         let named = &self.options.named;
         if !named.is_empty() {
-            let mut selected = HostList::default();
+            let mut selected = PdshHostList::default();
             for query in named {
                 let mut found = self.select(Some(query))?;
                 found.append(self.other_names(&found)?);
@@ -180,31 +180,31 @@ impl<'c> GroupModule<'c> {
             drop(error);
             return Ok(());
         }
-        self.genders = Some(Database { path, genders });
+        self.genders = Some(GendersFile { path, genders });
         Ok(())
     }
 
-    fn error(&self, database: &Database, error: &SourceError) -> Ended {
+    fn error(&self, database: &GendersFile, error: &SourceError) -> Ended {
         self.caller.ended(format!("{}: {error}", database.path))
     }
 
     /// Returns the hosts of a query, sorted; all hosts without one.
-    fn select(&self, query: Option<&str>) -> Result<HostList, Ended> {
+    fn select(&self, query: Option<&str>) -> Result<PdshHostList, Ended> {
         let Some(database) = &self.genders else {
-            return Ok(HostList::default());
+            return Ok(PdshHostList::default());
         };
         let found = database.genders.select(query);
         let found = found.map_err(|error| self.error(database, &error))?;
         let mut names = Vec::new();
         found.for_each(|name| names.push(name.to_owned()));
-        let mut hosts = HostList::of(names);
+        let mut hosts = PdshHostList::of(names);
         hosts.sort_distinct();
         Ok(hosts)
     }
 
     /// Returns the hosts that any of the queries selects, sorted.
-    fn select_any(&self, queries: &[String]) -> Result<HostList, Ended> {
-        let mut hosts = HostList::default();
+    fn select_any(&self, queries: &[String]) -> Result<PdshHostList, Ended> {
+        let mut hosts = PdshHostList::default();
         for query in queries {
             hosts.append(self.select(Some(query))?);
         }
@@ -213,7 +213,7 @@ impl<'c> GroupModule<'c> {
     }
 
     /// Returns the hosts by their other names: `altname`, or the canonical name of a host that is named by it.
-    fn other_names(&self, hosts: &HostList) -> Result<HostList, Ended> {
+    fn other_names(&self, hosts: &PdshHostList) -> Result<PdshHostList, Ended> {
         let Some(database) = &self.genders else {
             return Ok(hosts.clone());
         };
@@ -235,11 +235,11 @@ impl<'c> GroupModule<'c> {
             };
             found.unwrap_or(name).to_owned()
         };
-        Ok(HostList::of(hosts.names().iter().map(other).collect()))
+        Ok(PdshHostList::of(hosts.names().iter().map(other).collect()))
     }
 
     /// Takes `pdsh_rcmd_type` of each host: `rcmd`, `user@` or `user@rcmd`.
-    fn take_rcmds(&self, hosts: &HostList, wcoll: &mut Wcoll) -> Result<(), Ended> {
+    fn take_rcmds(&self, hosts: &PdshHostList, wcoll: &mut Wcoll) -> Result<(), Ended> {
         let Some(database) = &self.genders else {
             return Ok(());
         };
@@ -263,8 +263,8 @@ impl<'c> GroupModule<'c> {
     }
 
     /// Returns the hosts of dsh's groups, sorted.
-    fn read_groups(&self, groups: &[String]) -> Result<HostList, Ended> {
-        let mut hosts = HostList::default();
+    fn read_groups(&self, groups: &[String]) -> Result<PdshHostList, Ended> {
+        let mut hosts = PdshHostList::default();
         for group in groups {
             // Two groups may include the same file, so each group has its own record of included files.
             let folders = group_folders();

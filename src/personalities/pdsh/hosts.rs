@@ -15,7 +15,7 @@ const SEPARATORS: [char; 4] = ['\t', ',', ' ', '\n'];
 
 /// Hosts in the order in which they were named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct HostList(Vec<String>);
+pub(super) struct PdshHostList(Vec<String>);
 
 /// The number at the end of a host's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +26,22 @@ struct Number {
 }
 
 /// Hosts with the same prefix and following numbers; without numbers one host.
-struct Range<'a> {
+struct HostRange<'a> {
     prefix: &'a str,
-    numbers: Option<NumberRange>,
+    numbers: Option<HostNumbers>,
 }
 
 /// Numbers from `low` to `high`, with at least `width` digits.
 #[derive(Clone, Copy)]
-struct NumberRange {
+struct HostNumbers {
     low: u64,
     high: u64,
     width: usize,
 }
 
-impl HostList {
-    pub(super) fn of(names: Vec<String>) -> HostList {
-        HostList(names)
+impl PdshHostList {
+    pub(super) fn of(names: Vec<String>) -> PdshHostList {
+        PdshHostList(names)
     }
 
     /// Appends the hosts of an expression such as `foo[1-3,5]-bar[1-2],other`.
@@ -69,7 +69,7 @@ impl HostList {
             return Ok(());
         };
         for range in ranges.split(',') {
-            let NumberRange { low, high, width } = parse_range(range)?;
+            let HostNumbers { low, high, width } = parse_range(range)?;
             for number in low..=high {
                 self.push_word(format!("{prefix}{before}{number:0width$}"), after)?;
             }
@@ -77,7 +77,7 @@ impl HostList {
         Ok(())
     }
 
-    pub(super) fn append(&mut self, other: HostList) {
+    pub(super) fn append(&mut self, other: PdshHostList) {
         self.0.extend(other.0);
     }
 
@@ -94,7 +94,7 @@ impl HostList {
     }
 
     /// Removes one mention of a host for each mention in `removed`: the first ones.
-    pub(super) fn remove_mentions(&mut self, removed: &HostList) {
+    pub(super) fn remove_mentions(&mut self, removed: &PdshHostList) {
         let mut left: HashMap<&str, usize> = HashMap::new();
         for name in &removed.0 {
             *left.entry(name).or_default() += 1;
@@ -114,10 +114,10 @@ impl HostList {
     }
 
     /// Returns the hosts that are in both lists, with the order and the duplicates of this one.
-    pub(super) fn common(&self, other: &HostList) -> HostList {
+    pub(super) fn common(&self, other: &PdshHostList) -> PdshHostList {
         let known: HashSet<&str> = other.0.iter().map(String::as_str).collect();
         let common = self.0.iter().filter(|name| known.contains(name.as_str()));
-        HostList(common.cloned().collect())
+        PdshHostList(common.cloned().collect())
     }
 
     /// Sorts the hosts by prefix and number, and removes duplicates.
@@ -141,7 +141,7 @@ impl HostList {
 
     /// Returns the list in the form `foo[1-3,7],bar`, in its order and with its duplicates.
     pub(super) fn folded(&self) -> String {
-        let mut ranges: Vec<Range<'_>> = Vec::new();
+        let mut ranges: Vec<HostRange<'_>> = Vec::new();
         for name in &self.0 {
             let (prefix, number) = split_number(name);
             // pdsh joins only neighbours, so that the text keeps the order of the list.
@@ -152,12 +152,12 @@ impl HostList {
             {
                 continue;
             }
-            let numbers = number.map(|Number { value, width }| NumberRange {
+            let numbers = number.map(|Number { value, width }| HostNumbers {
                 low: value,
                 high: value,
                 width,
             });
-            ranges.push(Range { prefix, numbers });
+            ranges.push(HostRange { prefix, numbers });
         }
         let mut parts = Vec::new();
         for group in ranges
@@ -179,7 +179,7 @@ impl HostList {
     }
 }
 
-impl NumberRange {
+impl HostNumbers {
     /// Takes a number that follows and that has the same digits if it is written with the same width.
     fn takes(&mut self, next: Number) -> bool {
         if self.high.checked_add(1) != Some(next.value) {
@@ -197,7 +197,7 @@ impl NumberRange {
     }
 
     fn text(&self) -> String {
-        let NumberRange { low, high, width } = *self;
+        let HostNumbers { low, high, width } = *self;
         if low == high {
             format!("{low:0width$}")
         } else {
@@ -221,7 +221,7 @@ pub(super) fn split<'t>(text: &'t str, separators: &[char]) -> Vec<&'t str> {
     .collect()
 }
 
-fn parse_range(text: &str) -> Result<NumberRange, String> {
+fn parse_range(text: &str) -> Result<HostNumbers, String> {
     let invalid = || format!("Invalid range: `{text}'");
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     // pdsh reads `1-` as the single number 1.
@@ -242,7 +242,7 @@ fn parse_range(text: &str) -> Result<NumberRange, String> {
     if high - low >= MAX_HOSTS as u64 {
         return Err(format!("Too many hosts in range `{text}'"));
     }
-    Ok(NumberRange {
+    Ok(HostNumbers {
         low,
         high,
         width: first.len(),
@@ -270,8 +270,8 @@ fn digits(value: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn list(text: &str) -> HostList {
-        let mut list = HostList::default();
+    fn list(text: &str) -> PdshHostList {
+        let mut list = PdshHostList::default();
         list.push(text).unwrap();
         list
     }
@@ -295,12 +295,14 @@ mod tests {
     #[test]
     fn wrong_ranges_are_errors() {
         for text in ["a[3-1]", "a[a-b]", "a[]", "a[--2]", "a[1-2-3]"] {
-            let error = HostList::default().push(text).unwrap_err();
+            let error = PdshHostList::default().push(text).unwrap_err();
             assert!(error.starts_with("Invalid range: `"), "{text}: {error}");
         }
-        let error = HostList::default().push("a[1-9999999]").unwrap_err();
+        let error = PdshHostList::default().push("a[1-9999999]").unwrap_err();
         assert!(error.starts_with("Too many hosts"), "{error}");
-        let error = HostList::default().push("a[1-9999]b[1-9999]").unwrap_err();
+        let error = PdshHostList::default()
+            .push("a[1-9999]b[1-9999]")
+            .unwrap_err();
         assert!(error.starts_with("Too many hosts"), "{error}");
     }
 

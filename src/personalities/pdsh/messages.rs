@@ -25,7 +25,7 @@ pub(super) enum Program {
 
 /// The name by which the program was called.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub(super) struct PdshCaller {
     pub(super) program: Program,
     /// `argv[0]`.
     pub(super) path: String,
@@ -45,8 +45,8 @@ pub(super) enum Ended {
     SetUp(Error),
 }
 
-impl Caller {
-    pub(super) fn new(args: &[OsString]) -> Caller {
+impl PdshCaller {
+    pub(super) fn new(args: &[OsString]) -> PdshCaller {
         let path = args
             .first()
             .map_or_else(String::new, |path| path.to_string_lossy().into_owned());
@@ -61,7 +61,7 @@ impl Caller {
         let node = uname.nodename().to_string_lossy();
         // pdsh cuts the domain off the name of this machine.
         let node = node.split('.').next().unwrap_or_default();
-        Caller {
+        PdshCaller {
             program,
             who: format!("{name}@{node}"),
             path,

@@ -26,22 +26,22 @@ mod table;
 mod wcoll;
 
 use groups::GroupModule;
-use hosts::HostList;
-use messages::{Caller, Ended};
+use hosts::PdshHostList;
+use messages::{Ended, PdshCaller};
 use modules::Rcmd;
-use options::{CONNECT_TIMEOUT, Settings};
-use rcmd::Command;
+use options::{CONNECT_TIMEOUT, PdshSettings};
+use rcmd::PdshCommand;
 
 /// Runs the program.
 ///
 /// # Errors
 /// None: the errors of these programs have their own form.
 pub(super) fn run(args: &[OsString]) -> Result<ExitStatus, Error> {
-    let caller = Caller::new(args);
+    let caller = PdshCaller::new(args);
     Ok(run_as(&caller, args).unwrap_or_else(|ended| caller.end(ended, args)))
 }
 
-fn run_as(caller: &Caller, args: &[OsString]) -> Result<ExitStatus, Ended> {
+fn run_as(caller: &PdshCaller, args: &[OsString]) -> Result<ExitStatus, Ended> {
     // pdsh looks for the account before it reads options, so even `-h` fails without one.
     let local_user = local_user(caller)?;
     let mut settings = options::parse(args, caller)?;
@@ -78,23 +78,24 @@ fn run_as(caller: &Caller, args: &[OsString]) -> Result<ExitStatus, Ended> {
     if !caller.is_dsh() {
         return copy::run(&settings, &hosts, &local_user, caller);
     }
-    let run = |command: Command<'_>| start::run(&settings, &hosts, command, &local_user, caller);
+    let run =
+        |command: PdshCommand<'_>| start::run(&settings, &hosts, command, &local_user, caller);
     if settings.words.is_empty() {
-        prompt::serve(&caller.name, |line| run(Command::Line(&line)))
+        prompt::serve(&caller.name, |line| run(PdshCommand::Line(&line)))
     } else {
-        run(Command::Words(&settings.words))
+        run(PdshCommand::Words(&settings.words))
     }
 }
 
 /// Returns the name of the real user, whom rshd believes.
-fn local_user(caller: &Caller) -> Result<String, Ended> {
+fn local_user(caller: &PdshCaller) -> Result<String, Ended> {
     uzers::get_user_by_uid(uzers::get_current_uid())
         .and_then(|user| user.name().to_str().map(str::to_owned))
         .ok_or_else(|| caller.ended("who are you?"))
 }
 
 /// Finds the targets: the words of `-w`, groups, or the file that `WCOLL` names.
-fn targets(settings: &mut Settings, caller: &Caller) -> Result<HostList, Ended> {
+fn targets(settings: &mut PdshSettings, caller: &PdshCaller) -> Result<PdshHostList, Ended> {
     let mut groups = GroupModule::new(settings.groups.clone(), caller);
     groups.fill(&mut settings.wcoll)?;
     settings.slurm.fill(&mut settings.wcoll, caller)?;
@@ -109,7 +110,7 @@ fn targets(settings: &mut Settings, caller: &Caller) -> Result<HostList, Ended> 
     // A way that is unknown is an error, whether its host is a target or not.
     for (host, own) in settings.wcoll.rcmds() {
         if let Some(name) = &own.rcmd {
-            Settings::rcmd_of_name(name, caller).map_err(|_| {
+            PdshSettings::rcmd_of_name(name, caller).map_err(|_| {
                 Ended::Message(format!(
                     "No such rcmd module \"{name}\"\n{}: Failed to register rcmd \"{name}\" for \"{host}\"",
                     caller.who()
@@ -121,7 +122,7 @@ fn targets(settings: &mut Settings, caller: &Caller) -> Result<HostList, Ended> 
 }
 
 /// Refuses settings that contradict each other.
-fn verify(settings: &Settings, default: Rcmd, caller: &Caller) -> Result<(), Ended> {
+fn verify(settings: &PdshSettings, default: Rcmd, caller: &PdshCaller) -> Result<(), Ended> {
     // A local command makes no connection, so pdsh refuses a limit for it.
     if default == Rcmd::Exec && settings.connect_timeout != CONNECT_TIMEOUT {
         return Err(caller.ended("Cannot specify -t with \"-R exec\""));

@@ -1,6 +1,6 @@
 //! The modules that pdsh would have: ways to hosts and sources of targets, with their options.
 
-use super::messages::{Caller, Program};
+use super::messages::{PdshCaller, Program};
 use super::slurm;
 
 /// Version of pdsh whose options and messages these are.
@@ -147,7 +147,7 @@ fn module(name: &str, description: &str, is_active: bool, options: &str) -> Stri
 }
 
 /// Returns the text of `-h`.
-pub(super) fn usage(caller: &Caller, misc: Misc) -> String {
+pub(super) fn usage(caller: &PdshCaller, misc: Misc) -> String {
     let program = match caller.program {
         Program::Dsh => {
             "Usage: pdsh [-options] command ...\n\

@@ -8,7 +8,7 @@ use std::path::Path;
 use lexopt::{Arg, Parser};
 
 use super::groups::GroupOptions;
-use super::messages::{Caller, Ended, Program};
+use super::messages::{Ended, PdshCaller, Program};
 use super::modules::{Misc, Rcmd, list, usage, version};
 use super::self_test;
 use super::slurm::{self, SlurmOptions};
@@ -30,7 +30,7 @@ pub(super) const CONNECT_TIMEOUT: i64 = 10;
 
 /// The options with their values.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct PdshSettings {
     pub(super) labels: bool,
     pub(super) keep_domain: bool,
     pub(super) rcmd: Option<String>,
@@ -76,11 +76,11 @@ pub(super) struct Settings {
 ///
 /// # Errors
 /// An option is wrong, or it has printed an answer.
-pub(super) fn parse(args: &[OsString], caller: &Caller) -> Result<Settings, Ended> {
+pub(super) fn parse(args: &[OsString], caller: &PdshCaller) -> Result<PdshSettings, Ended> {
     // The letters of the options depend on `-M`, which may follow them.
     let misc = first_modules(args, caller);
     let letters = letters(caller.program, misc);
-    let mut settings = Settings::from_environment(caller, misc)?;
+    let mut settings = PdshSettings::from_environment(caller, misc)?;
     let mut parser = Parser::from_args(args.iter().skip(1));
     // getopt(3) keeps an equals sign as part of the value.
     parser.set_short_equals(false);
@@ -133,7 +133,7 @@ pub(super) fn parse(args: &[OsString], caller: &Caller) -> Result<Settings, Ende
 }
 
 /// Returns the active source of targets: `-M` comes before the environment.
-fn first_modules(args: &[OsString], caller: &Caller) -> Misc {
+fn first_modules(args: &[OsString], caller: &PdshCaller) -> Misc {
     let mut modules = env::var("PDSH_MISC_MODULES").unwrap_or_default();
     // genders has all letters of dshgroup, so its letters find the same values for both.
     let letters = letters(caller.program, Misc::Genders);
@@ -167,15 +167,15 @@ fn takes_value(letters: &str, letter: char) -> Option<bool> {
     Some(letters[at + letter.len_utf8()..].starts_with(':'))
 }
 
-impl Settings {
-    fn from_environment(caller: &Caller, misc: Misc) -> Result<Settings, Ended> {
+impl PdshSettings {
+    fn from_environment(caller: &PdshCaller, misc: Misc) -> Result<PdshSettings, Ended> {
         let variable = |name: &str| env::var(name).ok();
         let number = |name: &str, default: i64| match variable(name) {
             None => Ok(default),
             Some(text) => strict_number(&text)
                 .ok_or_else(|| caller.ended(format!("Invalid environment variable {name}={text}"))),
         };
-        Ok(Settings {
+        Ok(PdshSettings {
             labels: true,
             keep_domain: false,
             rcmd: variable("PDSH_RCMD_TYPE").or_else(|| rcmd_in(Path::new(RCMD_FILE))),
@@ -207,7 +207,7 @@ impl Settings {
     }
 
     /// Takes an option. Returns false if nothing has it.
-    fn take(&mut self, letter: char, value: &str, caller: &Caller) -> Result<bool, Ended> {
+    fn take(&mut self, letter: char, value: &str, caller: &PdshCaller) -> Result<bool, Ended> {
         match letter {
             // It was read before all other options.
             'M' => {}
@@ -252,7 +252,7 @@ impl Settings {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn rcmd_of_name(name: &str, caller: &Caller) -> Result<Rcmd, Ended> {
+    pub(super) fn rcmd_of_name(name: &str, caller: &PdshCaller) -> Result<Rcmd, Ended> {
         Rcmd::of_name(name, caller.program)
             .ok_or_else(|| Ended::Message(format!("No such rcmd module \"{name}\"")))
     }
@@ -270,7 +270,7 @@ fn answer(text: &str) -> Result<bool, Ended> {
     Err(Ended::Status(ExitStatus::SUCCESS))
 }
 
-fn user_name(name: &str, caller: &Caller) -> Result<String, Ended> {
+fn user_name(name: &str, caller: &PdshCaller) -> Result<String, Ended> {
     if name.len() > MAX_USER {
         return Err(caller.ended(format!(
             "Fatal: username '{name}' exceeds max username length ({MAX_USER})"
@@ -314,11 +314,11 @@ fn leading_number(text: &str) -> i64 {
 mod tests {
     use super::*;
 
-    fn caller() -> Caller {
-        Caller::new(&["pdsh".into()])
+    fn caller() -> PdshCaller {
+        PdshCaller::new(&["pdsh".into()])
     }
 
-    fn parsed(args: &[&str]) -> Settings {
+    fn parsed(args: &[&str]) -> PdshSettings {
         let args: Vec<OsString> = [&["pdsh"], args].concat().iter().map(Into::into).collect();
         parse(&args, &caller()).unwrap()
     }

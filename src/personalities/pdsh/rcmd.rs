@@ -7,10 +7,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use super::hosts::HostList;
-use super::messages::{Caller, Ended};
+use super::hosts::PdshHostList;
+use super::messages::{Ended, PdshCaller};
 use super::modules::Rcmd;
-use super::options::Settings;
+use super::options::PdshSettings;
 use crate::plan::KnownTargets;
 use crate::targets::{Target, TransportKind};
 use crate::transport::exec::{ExecCommand, ExecCommands, Template};
@@ -20,7 +20,7 @@ const SSH_ARGUMENTS: &str = "-2 -a -x %h";
 
 /// The command of a run.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Command<'a> {
+pub(super) enum PdshCommand<'a> {
     /// Words of the command line.
     Words(&'a [OsString]),
     /// A line of the prompt, which a shell interprets.
@@ -44,11 +44,11 @@ pub(super) struct Ways {
 /// # Errors
 /// A way is unknown.
 pub(super) fn ways(
-    settings: &Settings,
-    hosts: &HostList,
-    command: Command<'_>,
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
+    command: PdshCommand<'_>,
     local_user: &str,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) -> Result<Ways, Ended> {
     let default = default_rcmd(settings, caller)?;
     let labels = Labels::new(settings.keep_domain, hosts);
@@ -62,7 +62,7 @@ pub(super) fn ways(
     for host in hosts.names() {
         let own = settings.wcoll.rcmd_of(host);
         let rcmd = match own.and_then(|own| own.rcmd.as_deref()) {
-            Some(name) => Settings::rcmd_of_name(name, caller)?,
+            Some(name) => PdshSettings::rcmd_of_name(name, caller)?,
             None => default,
         };
         let own_user = own.and_then(|own| own.user.as_deref());
@@ -117,9 +117,9 @@ pub(super) fn ways(
 ///
 /// # Errors
 /// The way is unknown.
-pub(super) fn default_rcmd(settings: &Settings, caller: &Caller) -> Result<Rcmd, Ended> {
+pub(super) fn default_rcmd(settings: &PdshSettings, caller: &PdshCaller) -> Result<Rcmd, Ended> {
     match &settings.rcmd {
-        Some(name) => Settings::rcmd_of_name(name, caller),
+        Some(name) => PdshSettings::rcmd_of_name(name, caller),
         None => Ok(Rcmd::Rsh),
     }
 }
@@ -131,14 +131,14 @@ fn program(command: &ExecCommand) -> Arc<str> {
 }
 
 fn exec_command(
-    settings: &Settings,
+    settings: &PdshSettings,
     rcmd: Rcmd,
     has_other_user: bool,
-    command: Command<'_>,
+    command: PdshCommand<'_>,
 ) -> Result<ExecCommand, Ended> {
     let words = match (rcmd, command) {
         // `DSHPATH` is a command for a shell, so a program without a shell does not get it.
-        (Rcmd::Exec, Command::Words(words)) => {
+        (Rcmd::Exec, PdshCommand::Words(words)) => {
             let (program, arguments) = words.split_first().unwrap_or((const_word(), &[]));
             // The name of the program has no placeholders.
             let program = doubled(program.as_bytes(), |_| true);
@@ -146,21 +146,21 @@ fn exec_command(
             all.extend(arguments.iter().map(argument));
             all
         }
-        (Rcmd::Exec, Command::Line(line)) => {
+        (Rcmd::Exec, PdshCommand::Line(line)) => {
             let line = with_path(settings, line);
             vec!["sh".into(), "-c".into(), argument(&line)]
         }
         (Rcmd::Ssh, command) => {
             let mut all = ssh_words(settings, has_other_user);
             match command {
-                Command::Words(words) => all.extend(words.iter().map(argument)),
-                Command::Line(line) => all.push(argument(&line.to_owned())),
-                Command::Copy => {}
+                PdshCommand::Words(words) => all.extend(words.iter().map(argument)),
+                PdshCommand::Line(line) => all.push(argument(&line.to_owned())),
+                PdshCommand::Copy => {}
             }
             all
         }
         // rsh has no local command; copies have no way of their own.
-        (Rcmd::Rsh, _) | (Rcmd::Exec, Command::Copy) => vec!["false".into()],
+        (Rcmd::Rsh, _) | (Rcmd::Exec, PdshCommand::Copy) => vec!["false".into()],
     };
     let template = Template::new(&words).map_err(crate::error::Error::Placeholder)?;
     Ok(ExecCommand {
@@ -176,7 +176,7 @@ fn const_word() -> &'static OsString {
 }
 
 /// Returns ssh with its arguments: the timeout, `PDSH_SSH_ARGS_APPEND`, `PDSH_SSH_ARGS`, and the host.
-fn ssh_words(settings: &Settings, has_other_user: bool) -> Vec<OsString> {
+fn ssh_words(settings: &PdshSettings, has_other_user: bool) -> Vec<OsString> {
     let mut words: Vec<String> = vec!["ssh".to_owned()];
     if settings.connect_timeout > 0 {
         words.push(format!("-oConnectTimeout={}", settings.connect_timeout));
@@ -211,19 +211,19 @@ fn has_placeholder(word: &str, placeholder: &str) -> bool {
 }
 
 /// Returns the line with `DSHPATH` before it.
-fn with_path(settings: &Settings, line: &OsStr) -> OsString {
+fn with_path(settings: &PdshSettings, line: &OsStr) -> OsString {
     let mut whole = OsString::from(settings.path_command.as_deref().unwrap_or_default());
     whole.push(line);
     whole
 }
 
 /// Returns the command for the login shell of rsh's hosts.
-pub(super) fn shell_words(settings: &Settings, command: Command<'_>) -> Vec<OsString> {
+pub(super) fn shell_words(settings: &PdshSettings, command: PdshCommand<'_>) -> Vec<OsString> {
     let line = match command {
         // rshd takes one line for the login shell. pdsh joins the words without quotes.
-        Command::Words(words) => words.join(OsStr::new(" ")),
-        Command::Line(line) => line.to_owned(),
-        Command::Copy => return Vec::new(),
+        PdshCommand::Words(words) => words.join(OsStr::new(" ")),
+        PdshCommand::Line(line) => line.to_owned(),
+        PdshCommand::Copy => return Vec::new(),
     };
     vec![with_path(settings, &line)]
 }
@@ -263,7 +263,7 @@ struct Labels {
 
 impl Labels {
     /// Domains are cut off, unless hosts have different ones.
-    fn new(keeps: bool, hosts: &HostList) -> Labels {
+    fn new(keeps: bool, hosts: &PdshHostList) -> Labels {
         let mut domains = hosts
             .names()
             .iter()
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn labels_have_a_domain_only_if_domains_differ() {
         let label = |hosts: &str, keeps| {
-            let mut list = HostList::default();
+            let mut list = PdshHostList::default();
             list.push(hosts).unwrap();
             let labels = Labels::new(keeps, &list);
             let names = list.names().iter();

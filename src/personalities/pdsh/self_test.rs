@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::io;
 
-use super::messages::{Caller, Ended};
+use super::messages::{Ended, PdshCaller};
 use crate::error_text::plain;
 use crate::exit::ExitStatus;
 use crate::messages::print;
 use crate::transport::exec::{Template, TemplateValues};
 
 /// Runs a test and prints its result.
-pub(super) fn run(number: i64, caller: &Caller) -> Ended {
+pub(super) fn run(number: i64, caller: &PdshCaller) -> Ended {
     let (name, passed) = match number {
         0 => ("xstrerrorcat", errors_have_texts()),
         1 => ("pipecmd", placeholders_are_replaced()),

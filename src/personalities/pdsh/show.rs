@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::hosts::HostList;
-use super::messages::{Caller, Ended, Program};
+use super::hosts::PdshHostList;
+use super::messages::{Ended, PdshCaller, Program};
 use super::modules::Rcmd;
-use super::options::{CONNECT_TIMEOUT, Settings};
+use super::options::{CONNECT_TIMEOUT, PdshSettings};
 use super::rcmd::default_rcmd;
 
 /// Returns the command line. mrsh runs a command once on a host that is named twice.
@@ -14,9 +14,9 @@ use super::rcmd::default_rcmd;
 /// # Errors
 /// The way to a host is unknown.
 pub(super) fn command_line(
-    settings: &Settings,
-    hosts: &HostList,
-    caller: &Caller,
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
+    caller: &PdshCaller,
 ) -> Result<Vec<u8>, Ended> {
     let mut words: Vec<OsString> = vec!["mrsh".into()];
     let mut option = |name: &str, value: Option<String>| {
@@ -84,7 +84,7 @@ pub(super) fn command_line(
 }
 
 /// Returns the maximum number of targets in progress. A number below 1 is no limit in pdsh.
-pub(super) fn fanout(settings: &Settings, hosts: &HostList) -> usize {
+pub(super) fn fanout(settings: &PdshSettings, hosts: &PdshHostList) -> usize {
     usize::try_from(settings.fanout)
         .ok()
         .filter(|&fanout| fanout > 0)
@@ -100,7 +100,11 @@ fn transport(rcmd: Rcmd) -> &'static str {
 }
 
 /// Returns the hosts as an expression of mrsh.
-fn expression(settings: &Settings, hosts: &HostList, caller: &Caller) -> Result<String, Ended> {
+fn expression(
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
+    caller: &PdshCaller,
+) -> Result<String, Ended> {
     let is_plain = hosts
         .names()
         .iter()
@@ -113,7 +117,7 @@ fn expression(settings: &Settings, hosts: &HostList, caller: &Caller) -> Result<
         let own = settings.wcoll.rcmd_of(name);
         let mut word = String::new();
         if let Some(rcmd) = own.and_then(|own| own.rcmd.as_deref()) {
-            let rcmd = Settings::rcmd_of_name(rcmd, caller)?;
+            let rcmd = PdshSettings::rcmd_of_name(rcmd, caller)?;
             word = format!("{}:", transport(rcmd));
         }
         if let Some(user) = own.and_then(|own| own.user.as_deref()) {

@@ -4,8 +4,8 @@ use std::env;
 use std::io;
 use std::process::{Command, Stdio};
 
-use super::hosts::HostList;
-use super::messages::{Caller, Ended};
+use super::hosts::PdshHostList;
+use super::messages::{Ended, PdshCaller};
 use super::wcoll::Wcoll;
 use crate::error_text::plain;
 
@@ -47,7 +47,7 @@ impl SlurmOptions {
     ///
     /// # Errors
     /// Slurm does not answer, or a number of a job is wrong.
-    pub(super) fn fill(&self, wcoll: &mut Wcoll, caller: &Caller) -> Result<(), Ended> {
+    pub(super) fn fill(&self, wcoll: &mut Wcoll, caller: &PdshCaller) -> Result<(), Ended> {
         if !self.partitions.is_empty() {
             let nodes = self.nodes_of_partitions(caller)?;
             wcoll.hosts.get_or_insert_default().append(nodes);
@@ -71,10 +71,10 @@ impl SlurmOptions {
         Ok(())
     }
 
-    fn nodes_of_partitions(&self, caller: &Caller) -> Result<HostList, Ended> {
+    fn nodes_of_partitions(&self, caller: &PdshCaller) -> Result<PdshHostList, Ended> {
         // With `-a`, as pdsh's module loads hidden partitions, too (`SHOW_ALL`).
         let text = ask("sinfo", &["-h", "-a", "-o", "%R %N"])?;
-        let mut nodes = HostList::default();
+        let mut nodes = PdshHostList::default();
         for partition in &self.partitions {
             let of_partition = text.lines().filter_map(|line| {
                 let (name, nodes) = line.split_once(' ')?;
@@ -93,10 +93,10 @@ impl SlurmOptions {
         Ok(nodes)
     }
 
-    fn nodes_with_features(&self, caller: &Caller) -> Result<HostList, Ended> {
+    fn nodes_with_features(&self, caller: &PdshCaller) -> Result<PdshHostList, Ended> {
         // With `%b`, as pdsh's module prefers the active features to the configured ones.
         let text = ask("sinfo", &["-h", "-a", "-N", "-o", "%N %b"])?;
-        let mut nodes = HostList::default();
+        let mut nodes = PdshHostList::default();
         for line in text.lines() {
             let Some((node, features)) = line.split_once(' ') else {
                 continue;
@@ -111,14 +111,14 @@ impl SlurmOptions {
 }
 
 /// Returns the nodes of jobs, sorted; `all` stands for all jobs that run.
-fn nodes_of_jobs(jobs: &[String], caller: &Caller) -> Result<HostList, Ended> {
+fn nodes_of_jobs(jobs: &[String], caller: &PdshCaller) -> Result<PdshHostList, Ended> {
     let is_number = |job: &str| job.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(wrong) = jobs.iter().find(|job| *job != "all" && !is_number(job)) {
         return Err(caller.ended(format!("invalid setting \"{wrong}\" for -j or SLURM_JOBID")));
     }
     // A job may be asked for by number in any state, but squeue lists only active jobs by default.
     let text = ask("squeue", &["-h", "-a", "-t", "all", "-o", "%A %T %N"])?;
-    let mut nodes = HostList::default();
+    let mut nodes = PdshHostList::default();
     for line in text.lines() {
         let mut words = line.split(' ');
         let (Some(job), Some(state), Some(list)) = (words.next(), words.next(), words.next())

@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::defaults;
-use super::hosts::HostList;
-use super::messages::{Caller, Ended};
+use super::hosts::PdshHostList;
+use super::messages::{Ended, PdshCaller};
 use super::modules::Rcmd;
-use super::options::Settings;
-use super::rcmd::{Command, shell_words, ways};
+use super::options::PdshSettings;
+use super::rcmd::{PdshCommand, shell_words, ways};
 use super::show::fanout;
 use crate::cli::{Cli, StderrArg, WhenArg};
 use crate::exit::{ExitStatus, StatusRule};
@@ -25,11 +25,11 @@ const NO_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// # Errors
 /// The plan or the set-up failed; no host has been contacted.
 pub(super) fn run(
-    settings: &Settings,
-    hosts: &HostList,
-    command: Command<'_>,
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
+    command: PdshCommand<'_>,
     local_user: &str,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) -> Result<ExitStatus, Ended> {
     let cli = cli(settings, hosts)?;
     let (plan, _) = plan(settings, hosts, command, cli, local_user, caller)?;
@@ -38,12 +38,12 @@ pub(super) fn run(
 
 /// Returns the plan of a run with these options of mrsh, and the way of each target.
 pub(super) fn plan(
-    settings: &Settings,
-    hosts: &HostList,
-    command: Command<'_>,
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
+    command: PdshCommand<'_>,
     cli: Cli,
     local_user: &str,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) -> Result<(Box<RunPlan>, Vec<Rcmd>), Ended> {
     let ways = ways(settings, hosts, command, local_user, caller)?;
     let has_rsh = ways.rcmds.contains(&Rcmd::Rsh);
@@ -76,7 +76,7 @@ pub(super) fn plan(
 }
 
 /// Returns the options of mrsh that all of these programs have in common.
-pub(super) fn cli(settings: &Settings, hosts: &HostList) -> Result<Cli, Ended> {
+pub(super) fn cli(settings: &PdshSettings, hosts: &PdshHostList) -> Result<Cli, Ended> {
     let seconds = |seconds: i64| u64::try_from(seconds).ok().filter(|&n| n > 0);
     Ok(Cli {
         jobs: NonZeroUsize::new(fanout(settings, hosts)).unwrap_or(NonZeroUsize::MIN),
@@ -97,10 +97,10 @@ pub(super) fn cli(settings: &Settings, hosts: &HostList) -> Result<Cli, Ended> {
 }
 
 /// Returns the words of a command for the record of the run.
-fn words_of(command: Command<'_>) -> Vec<std::ffi::OsString> {
+fn words_of(command: PdshCommand<'_>) -> Vec<std::ffi::OsString> {
     match command {
-        Command::Words(words) => words.to_vec(),
-        Command::Line(line) => vec![line.to_owned()],
-        Command::Copy => Vec::new(),
+        PdshCommand::Words(words) => words.to_vec(),
+        PdshCommand::Line(line) => vec![line.to_owned()],
+        PdshCommand::Copy => Vec::new(),
     }
 }

@@ -5,17 +5,17 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::hosts::HostList;
-use super::messages::Caller;
-use super::options::Settings;
+use super::hosts::PdshHostList;
+use super::messages::PdshCaller;
+use super::options::PdshSettings;
 
 /// Returns the table. `rcmd` is the name of the way to hosts that have none of their own.
 pub(super) fn table(
-    settings: &Settings,
-    hosts: &HostList,
+    settings: &PdshSettings,
+    hosts: &PdshHostList,
     rcmd: &str,
     local_user: &str,
-    caller: &Caller,
+    caller: &PdshCaller,
 ) -> String {
     let yes = |value: bool| if value { "Yes" } else { "No" };
     let mut text = String::new();

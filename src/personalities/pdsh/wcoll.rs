@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use regex_lite::Regex;
 
-use super::hosts::{HostList, split};
-use super::messages::{Caller, Ended};
+use super::hosts::{PdshHostList, split};
+use super::messages::{Ended, PdshCaller};
 
 /// The way to a host that differs from the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) struct HostRcmd {
 
 /// A regular expression that hosts must match, or must not match.
 #[derive(Debug)]
-struct Pattern {
+struct WcollPattern {
     regex: Regex,
     excludes: bool,
 }
@@ -28,9 +28,9 @@ struct Pattern {
 #[derive(Debug, Default)]
 pub(super) struct Wcoll {
     /// The hosts; `None` if nothing names hosts.
-    pub(super) hosts: Option<HostList>,
-    excluded: HostList,
-    patterns: Vec<Pattern>,
+    pub(super) hosts: Option<PdshHostList>,
+    excluded: PdshHostList,
+    patterns: Vec<WcollPattern>,
     /// Ways to hosts, by the name of the host.
     rcmds: HashMap<String, HostRcmd>,
 }
@@ -40,7 +40,7 @@ impl Wcoll {
     ///
     /// # Errors
     /// A file cannot be read, or a word is wrong.
-    pub(super) fn add(&mut self, text: &str, caller: &Caller) -> Result<(), Ended> {
+    pub(super) fn add(&mut self, text: &str, caller: &PdshCaller) -> Result<(), Ended> {
         // A single dash stands for standard input.
         let text = if text == "-" { "^-" } else { text };
         for word in split(text, &[',']) {
@@ -53,14 +53,14 @@ impl Wcoll {
     ///
     /// # Errors
     /// The same as those of [`add`](Self::add).
-    pub(super) fn exclude(&mut self, text: &str, caller: &Caller) -> Result<(), Ended> {
+    pub(super) fn exclude(&mut self, text: &str, caller: &PdshCaller) -> Result<(), Ended> {
         for word in split(text, &[',']) {
             self.add_word(word, true, caller)?;
         }
         Ok(())
     }
 
-    fn add_word(&mut self, word: &str, excluded: bool, caller: &Caller) -> Result<(), Ended> {
+    fn add_word(&mut self, word: &str, excluded: bool, caller: &PdshCaller) -> Result<(), Ended> {
         // pdsh reads `-x WORD` as `-w -WORD`, and removes one dash only.
         let (word, excluded) = match word.strip_prefix('-') {
             Some(rest) if !excluded => (rest, true),
@@ -83,7 +83,7 @@ impl Wcoll {
             return self.excluded.push(word).map_err(|text| caller.ended(text));
         }
         let (rcmd, user, hosts) = parse_host_spec(word)?;
-        let mut named = HostList::default();
+        let mut named = PdshHostList::default();
         named.push(hosts).map_err(|text| caller.ended(text))?;
         for name in named.names() {
             self.set_rcmd(name, rcmd, user);
@@ -92,7 +92,12 @@ impl Wcoll {
         Ok(())
     }
 
-    fn add_pattern(&mut self, text: &str, excludes: bool, caller: &Caller) -> Result<(), Ended> {
+    fn add_pattern(
+        &mut self,
+        text: &str,
+        excludes: bool,
+        caller: &PdshCaller,
+    ) -> Result<(), Ended> {
         let text = text.strip_suffix('/').unwrap_or(text);
         let regex = Regex::new(text).map_err(|error| {
             let what = if excludes { "excluding" } else { "matching" };
@@ -101,7 +106,7 @@ impl Wcoll {
                 "{who}: Error {what} pattern \"{text}\": {error}\n{who}: Fatal error"
             ))
         })?;
-        self.patterns.push(Pattern { regex, excludes });
+        self.patterns.push(WcollPattern { regex, excludes });
         Ok(())
     }
 
@@ -134,7 +139,7 @@ impl Wcoll {
             return;
         };
         hosts.remove_mentions(&self.excluded);
-        for Pattern { regex, excludes } in &self.patterns {
+        for WcollPattern { regex, excludes } in &self.patterns {
             hosts.retain(|name| regex.is_match(name) != *excludes);
         }
     }
@@ -168,8 +173,8 @@ fn parse_host_spec(word: &str) -> Result<(Option<&str>, Option<&str>, &str), End
 ///
 /// # Errors
 /// A file cannot be read.
-pub(super) fn read_file(file: &str, caller: &Caller) -> Result<HostList, Ended> {
-    let mut reader = FileReader::new(caller, vec![PathBuf::from(".")]);
+pub(super) fn read_file(file: &str, caller: &PdshCaller) -> Result<PdshHostList, Ended> {
+    let mut reader = WcollReader::new(caller, vec![PathBuf::from(".")]);
     if file == "-" {
         reader.read_lines(io::stdin().lock())?;
         return Ok(reader.hosts);
@@ -190,28 +195,28 @@ pub(super) fn read_file(file: &str, caller: &Caller) -> Result<HostList, Ended> 
 pub(super) fn read_group(
     group: &str,
     folders: Vec<PathBuf>,
-    caller: &Caller,
-) -> Result<HostList, Ended> {
-    let mut reader = FileReader::new(caller, folders);
+    caller: &PdshCaller,
+) -> Result<PdshHostList, Ended> {
+    let mut reader = WcollReader::new(caller, folders);
     reader.read_included(group)?;
     Ok(reader.hosts)
 }
 
 /// Reads a file of hosts and the files that it includes.
-struct FileReader<'c> {
-    caller: &'c Caller,
+struct WcollReader<'c> {
+    caller: &'c PdshCaller,
     folders: Vec<PathBuf>,
-    hosts: HostList,
+    hosts: PdshHostList,
     /// Included files.
     included: Vec<PathBuf>,
 }
 
-impl<'c> FileReader<'c> {
-    fn new(caller: &'c Caller, folders: Vec<PathBuf>) -> FileReader<'c> {
-        FileReader {
+impl<'c> WcollReader<'c> {
+    fn new(caller: &'c PdshCaller, folders: Vec<PathBuf>) -> WcollReader<'c> {
+        WcollReader {
             caller,
             folders,
-            hosts: HostList::default(),
+            hosts: PdshHostList::default(),
             included: Vec::new(),
         }
     }

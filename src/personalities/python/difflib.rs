@@ -14,7 +14,7 @@ struct Match {
 
 /// An operation that turns lines of `a` into lines of `b`.
 #[derive(Clone, Debug)]
-struct Operation {
+struct DiffOperation {
     equal: bool,
     a: Range<usize>,
     b: Range<usize>,
@@ -71,7 +71,7 @@ fn shown(range: Range<usize>) -> String {
 }
 
 /// Divides operations into groups with at most [`CONTEXT`] equal lines around the changes.
-fn groups(mut operations: Vec<Operation>) -> Vec<Vec<Operation>> {
+fn groups(mut operations: Vec<DiffOperation>) -> Vec<Vec<DiffOperation>> {
     if let Some(first) = operations.first_mut().filter(|first| first.equal) {
         first.a.start = first.a.start.max(first.a.end.saturating_sub(CONTEXT));
         first.b.start = first.b.start.max(first.b.end.saturating_sub(CONTEXT));
@@ -83,15 +83,15 @@ fn groups(mut operations: Vec<Operation>) -> Vec<Vec<Operation>> {
     let mut groups = Vec::new();
     let mut group = Vec::new();
     for operation in operations {
-        let Operation { equal, a, b } = operation.clone();
+        let DiffOperation { equal, a, b } = operation.clone();
         if equal && a.len() > 2 * CONTEXT {
-            group.push(Operation {
+            group.push(DiffOperation {
                 equal,
                 a: a.start..a.start + CONTEXT,
                 b: b.start..b.start + CONTEXT,
             });
             groups.push(std::mem::take(&mut group));
-            group.push(Operation {
+            group.push(DiffOperation {
                 equal,
                 a: a.end - CONTEXT..a.end,
                 b: b.end - CONTEXT..b.end,
@@ -105,7 +105,7 @@ fn groups(mut operations: Vec<Operation>) -> Vec<Vec<Operation>> {
     groups
 }
 
-fn operations(a: &[String], b: &[String]) -> Vec<Operation> {
+fn operations(a: &[String], b: &[String]) -> Vec<DiffOperation> {
     let mut operations = Vec::new();
     let (mut i, mut j) = (0, 0);
     let end = Match {
@@ -115,7 +115,7 @@ fn operations(a: &[String], b: &[String]) -> Vec<Operation> {
     };
     for block in matches(a, b).into_iter().chain([end]) {
         if i < block.a || j < block.b {
-            operations.push(Operation {
+            operations.push(DiffOperation {
                 equal: false,
                 a: i..block.a,
                 b: j..block.b,
@@ -123,7 +123,7 @@ fn operations(a: &[String], b: &[String]) -> Vec<Operation> {
         }
         (i, j) = (block.a + block.size, block.b + block.size);
         if block.size > 0 {
-            operations.push(Operation {
+            operations.push(DiffOperation {
                 equal: true,
                 a: block.a..i,
                 b: block.b..j,

@@ -48,18 +48,18 @@ impl Kind {
 
 /// The value of an option on the command line.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::personalities) enum Value {
+pub(in crate::personalities) enum OptionValue {
     None,
     Text(String),
     Integer(i64),
     Autostep(Autostep),
 }
 
-impl Value {
+impl OptionValue {
     /// The text; empty for another kind of value.
     pub(in crate::personalities) fn text(self) -> String {
         match self {
-            Value::Text(text) => text,
+            OptionValue::Text(text) => text,
             _ => String::new(),
         }
     }
@@ -94,7 +94,7 @@ pub(in crate::personalities) struct Parser<'a, T: 'static> {
 }
 
 /// The options in the order of the command line, and the words after them.
-type Parsed<T> = (Vec<(T, Value)>, Vec<String>);
+type Parsed<T> = (Vec<(T, OptionValue)>, Vec<String>);
 
 impl<T: Copy> Parser<'_, T> {
     /// Reads the options. The first word that is no option ends them.
@@ -137,7 +137,7 @@ impl<T: Copy> Parser<'_, T> {
         &self,
         word: &str,
         rest: &mut Vec<String>,
-        found: &mut Vec<(T, Value)>,
+        found: &mut Vec<(T, OptionValue)>,
     ) -> Result<(), End> {
         let (typed, value) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -181,7 +181,7 @@ impl<T: Copy> Parser<'_, T> {
         &self,
         letters: &str,
         rest: &mut Vec<String>,
-        found: &mut Vec<(T, Value)>,
+        found: &mut Vec<(T, OptionValue)>,
     ) -> Result<(), End> {
         for (at, letter) in letters.char_indices() {
             let name = format!("-{letter}");
@@ -213,10 +213,10 @@ impl<T: Copy> Parser<'_, T> {
         option: &Opt<T>,
         name: &str,
         rest: &mut Vec<String>,
-        found: &mut Vec<(T, Value)>,
+        found: &mut Vec<(T, OptionValue)>,
     ) -> Result<(), End> {
         if option.kind == Kind::Flag {
-            found.push((option.id, Value::None));
+            found.push((option.id, OptionValue::None));
             return Ok(());
         }
         let Some(text) = rest.pop() else {
@@ -264,15 +264,15 @@ impl<T: Copy> Parser<'_, T> {
     }
 }
 
-fn value(kind: Kind, text: String) -> Result<Value, String> {
+fn value(kind: Kind, text: String) -> Result<OptionValue, String> {
     match kind {
-        Kind::Flag => Ok(Value::None),
-        Kind::Text(_) => Ok(Value::Text(text)),
+        Kind::Flag => Ok(OptionValue::None),
+        Kind::Text(_) => Ok(OptionValue::Text(text)),
         // ClusterShell's type `safestring` refuses an option in the place of a missing value.
         Kind::Word(_) if text.is_empty() || text.starts_with('-') => {
             Err(format!("invalid value: {}", repr(&text)))
         }
-        Kind::Word(_) => Ok(Value::Text(text)),
+        Kind::Word(_) => Ok(OptionValue::Text(text)),
         Kind::Integer(_) => {
             let lower = text.to_ascii_lowercase();
             // optparse chooses the radix by the prefix, so `010` is 8 and `08` is an error.
@@ -283,7 +283,7 @@ fn value(kind: Kind, text: String) -> Result<Value, String> {
                 _ => int_with_radix(&lower, 10),
             };
             let number = number.ok_or_else(|| format!("invalid integer value: {}", repr(&text)))?;
-            Ok(Value::Integer(number))
+            Ok(OptionValue::Integer(number))
         }
         Kind::Autostep(_) => {
             let autostep = if text.contains('%') {
@@ -303,9 +303,9 @@ fn value(kind: Kind, text: String) -> Result<Value, String> {
                     repr(&text)
                 )
             };
-            Ok(Value::Autostep(autostep.ok_or_else(fault)?))
+            Ok(OptionValue::Autostep(autostep.ok_or_else(fault)?))
         }
-        Kind::Choice(_, choices) if choices.contains(&text.as_str()) => Ok(Value::Text(text)),
+        Kind::Choice(_, choices) if choices.contains(&text.as_str()) => Ok(OptionValue::Text(text)),
         Kind::Choice(_, choices) => {
             let choices: Vec<String> = choices.iter().map(|choice| repr(choice)).collect();
             let (text, choices) = (repr(&text), choices.join(", "));
@@ -356,19 +356,19 @@ mod tests {
 
     #[test]
     fn options_have_the_forms_of_optparse() {
-        let text = |text: &str| Value::Text(text.to_owned());
+        let text = |text: &str| OptionValue::Text(text.to_owned());
         let (found, rest) = parse(&["-fS=,", "--sep", "-f", "--fo", "a", "-f"]).unwrap();
         let expected = [
-            ('f', Value::None),
+            ('f', OptionValue::None),
             ('S', text("=,")),
             ('S', text("-f")),
-            ('f', Value::None),
+            ('f', OptionValue::None),
         ];
         assert_eq!(found, expected);
         assert_eq!(rest, ["a", "-f"]);
         assert_eq!(
             parse(&["--split=0x10", "--", "-f"]).unwrap().0,
-            [('s', Value::Integer(16))]
+            [('s', OptionValue::Integer(16))]
         );
         assert_eq!(parse(&["-"]).unwrap().1, ["-"]);
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// The value that is formatted.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::personalities) enum Value<'a> {
+pub(in crate::personalities) enum FormatValue<'a> {
     Text(&'a str),
     Number(u64),
 }
@@ -38,7 +38,7 @@ impl FormatFault {
 
 /// A piece of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum FormatPiece {
     Text(String),
     Value(Conversion),
     Fault(FormatFault),
@@ -46,7 +46,7 @@ enum Piece {
 
 /// A format, read once for many values.
 #[derive(Clone, Debug)]
-pub(in crate::personalities) struct Format(Vec<Piece>);
+pub(in crate::personalities) struct Format(Vec<FormatPiece>);
 
 /// Maximum width, so that a short text cannot fill the memory.
 const MAX_WIDTH: usize = 1_000_000;
@@ -68,14 +68,14 @@ impl Format {
             at = next;
             match piece {
                 // `%%`
-                Piece::Text(text) => plain.push_str(&text),
+                FormatPiece::Text(text) => plain.push_str(&text),
                 piece => {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
+                    pieces.push(FormatPiece::Text(std::mem::take(&mut plain)));
                     pieces.push(piece);
                 }
             }
         }
-        pieces.push(Piece::Text(plain));
+        pieces.push(FormatPiece::Text(plain));
         Format(pieces)
     }
 
@@ -88,23 +88,26 @@ impl Format {
         let mut pieces = self
             .0
             .iter()
-            .filter(|piece| **piece != Piece::Text(String::new()));
-        pieces.next() == Some(&Piece::Value(plain)) && pieces.next().is_none()
+            .filter(|piece| **piece != FormatPiece::Text(String::new()));
+        pieces.next() == Some(&FormatPiece::Value(plain)) && pieces.next().is_none()
     }
 
     /// Formats a value.
     ///
     /// # Errors
     /// The format is wrong, or not for this value.
-    pub(in crate::personalities) fn apply(&self, value: Value<'_>) -> Result<String, FormatFault> {
+    pub(in crate::personalities) fn apply(
+        &self,
+        value: FormatValue<'_>,
+    ) -> Result<String, FormatFault> {
         let mut out = String::new();
         let mut used = false;
         for piece in &self.0 {
             match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Fault(fault) => return Err(fault.clone()),
-                Piece::Value(_) if used => return Err(FormatFault::not_enough()),
-                Piece::Value(conversion) => {
+                FormatPiece::Text(text) => out.push_str(text),
+                FormatPiece::Fault(fault) => return Err(fault.clone()),
+                FormatPiece::Value(_) if used => return Err(FormatFault::not_enough()),
+                FormatPiece::Value(conversion) => {
                     used = true;
                     out.push_str(&conversion.convert(value).map_err(FormatFault::Type)?);
                 }
@@ -120,7 +123,7 @@ impl Format {
 }
 
 /// Reads a conversion after its percent sign, and returns the position after it.
-fn conversion(chars: &[char], start: usize) -> (Piece, usize) {
+fn conversion(chars: &[char], start: usize) -> (FormatPiece, usize) {
     let mut at = start;
     let mut found = Conversion::default();
     let end = chars.len();
@@ -128,7 +131,7 @@ fn conversion(chars: &[char], start: usize) -> (Piece, usize) {
     // `%(name)s` needs a dictionary, and nodeset passes a single value.
     if chars.get(at) == Some(&'(') {
         let message = "format requires a mapping".to_owned();
-        return (Piece::Fault(FormatFault::Type(message)), end);
+        return (FormatPiece::Fault(FormatFault::Type(message)), end);
     }
     while let Some(flag) = chars.get(at) {
         match flag {
@@ -159,15 +162,15 @@ fn conversion(chars: &[char], start: usize) -> (Piece, usize) {
         at += 1;
     }
     let Some(&kind) = chars.get(at) else {
-        return (Piece::Fault(incomplete), end);
+        return (FormatPiece::Fault(incomplete), end);
     };
     found.kind = kind;
     let piece = match kind {
-        '%' => Piece::Text("%".to_owned()),
-        '*' => Piece::Fault(FormatFault::not_enough()),
+        '%' => FormatPiece::Text("%".to_owned()),
+        '*' => FormatPiece::Fault(FormatFault::not_enough()),
         's' | 'r' | 'a' | 'c' | 'd' | 'i' | 'u' | 'o' | 'x' | 'X' | 'e' | 'E' | 'f' | 'F' | 'g'
-        | 'G' => Piece::Value(found),
-        _ => Piece::Fault(FormatFault::Value(format!(
+        | 'G' => FormatPiece::Value(found),
+        _ => FormatPiece::Fault(FormatFault::Value(format!(
             "unsupported format character '{kind}' (0x{:x}) at index {at}",
             kind as u32
         ))),
@@ -176,29 +179,29 @@ fn conversion(chars: &[char], start: usize) -> (Piece, usize) {
 }
 
 impl Conversion {
-    fn convert(&self, value: Value<'_>) -> Result<String, String> {
+    fn convert(&self, value: FormatValue<'_>) -> Result<String, String> {
         let text = match (self.kind, value) {
-            ('s', Value::Text(text)) => self.cut(text),
-            ('r' | 'a', Value::Text(text)) => self.cut(&super::text::repr(text)),
-            ('s' | 'r' | 'a', Value::Number(number)) => self.cut(&number.to_string()),
-            ('c', Value::Text(text)) if text.chars().count() == 1 => text.to_owned(),
-            ('c', Value::Number(number)) => {
+            ('s', FormatValue::Text(text)) => self.cut(text),
+            ('r' | 'a', FormatValue::Text(text)) => self.cut(&super::text::repr(text)),
+            ('s' | 'r' | 'a', FormatValue::Number(number)) => self.cut(&number.to_string()),
+            ('c', FormatValue::Text(text)) if text.chars().count() == 1 => text.to_owned(),
+            ('c', FormatValue::Number(number)) => {
                 let c = u32::try_from(number).ok().and_then(char::from_u32);
                 c.ok_or("%c arg not in range(0x110000)")?.to_string()
             }
             ('c', _) => return Err("%c requires int or char".to_owned()),
-            ('x' | 'X' | 'o', Value::Text(_)) => {
+            ('x' | 'X' | 'o', FormatValue::Text(_)) => {
                 let kind = self.kind;
                 return Err(format!("%{kind} format: an integer is required, not str"));
             }
-            ('d' | 'i' | 'u', Value::Text(_)) => {
+            ('d' | 'i' | 'u', FormatValue::Text(_)) => {
                 let kind = self.kind;
                 return Err(format!(
                     "%{kind} format: a real number is required, not str"
                 ));
             }
-            (_, Value::Text(_)) => return Err("must be real number, not str".to_owned()),
-            (_, Value::Number(number)) => return Ok(self.numeric(number)),
+            (_, FormatValue::Text(_)) => return Err("must be real number, not str".to_owned()),
+            (_, FormatValue::Number(number)) => return Ok(self.numeric(number)),
         };
         Ok(self.padded(&text, ' '))
     }
@@ -265,11 +268,11 @@ mod tests {
     use super::*;
 
     fn text(format: &str) -> Result<String, FormatFault> {
-        Format::new(format).apply(Value::Text("node1"))
+        Format::new(format).apply(FormatValue::Text("node1"))
     }
 
     fn number(format: &str) -> Result<String, FormatFault> {
-        Format::new(format).apply(Value::Number(255))
+        Format::new(format).apply(FormatValue::Number(255))
     }
 
     #[test]

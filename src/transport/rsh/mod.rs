@@ -1,7 +1,7 @@
 //! The rsh transport: the protocol of rshd(8). The remote side closes first, so TIME_WAIT stays there.
 //!
 //! [`RshTransport`] connects and starts the command. [`RshSession`] carries the output until both connections have
-//! ended, and closes only then. [`wire`] and [`wrap`] do no I/O. `callback` has the listeners.
+//! ended, and closes only then. [`wire`] and [`wrap`](super::wrap) do no I/O. `callback` has the listeners.
 
 use std::borrow::Cow;
 use std::io;

@@ -24,7 +24,7 @@ pub(in crate::transport) trait ChangeChannel {
 }
 
 /// Output that was read before the start of a command was known, in the order of each stream.
-type EarlyOutput = Vec<(Stream, Vec<u8>)>;
+type OutputBeforeStart = Vec<(Stream, Vec<u8>)>;
 
 /// Turn of a target to send its command.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl UserChanges {
         host: &str,
         turn: StartTurn,
         excused: &Excused,
-    ) -> Result<EarlyOutput, TransportError> {
+    ) -> Result<OutputBeforeStart, TransportError> {
         let mut start = Start {
             changes: self,
             dialogue: ChangeDialogue::new(&self.change),

@@ -100,3 +100,20 @@ fn a_script_may_come_from_standard_input_or_a_pipe() {
     ended.status(0).stdout("hi\n");
     scripts.nothing_left();
 }
+
+#[test]
+fn a_script_gets_the_variables_that_it_names_and_those_that_are_given() {
+    let scripts = Scripts::new();
+    let script = scripts.add(
+        "x",
+        "#!/bin/sh\necho \"$MRSH_HOST $MRSH_RANK ${MRSH_COUNT-unset} ${LEVEL-none}\"\n",
+    );
+    for shell in ["sh", "bash"] {
+        let call = || scripts.ssh(&script, shell);
+        assert_eq!(call().run().stdout, b"h1 0 1 none\n");
+        let ended = call().args(&["--env", "LEVEL=%h's"]).run();
+        assert_eq!(ended.stdout, b"h1 0 1 h1's\n");
+    }
+    let ended = scripts.demo(&script).args(&["--env", "LEVEL=3"]).run();
+    assert_eq!(ended.stdout, b"h1 0 1 3\n");
+}

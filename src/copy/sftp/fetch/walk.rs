@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::wire::{FileKind, SftpAttributes, SftpRequest, SftpStatus, code, kind};
-use crate::copy::fetch::pattern::{FetchPattern, PatternPart};
+use crate::copy::fetch::pattern::{FetchPattern, NamePart};
 use crate::copy::fetch::remote::{ListFault, RemoteList};
 
 /// Maximum number of directories that are open at a target.
@@ -98,7 +98,7 @@ impl Walk {
         self.waiting += 1;
         // Parts without wildcards need no request of their own.
         while let Some(depth) = path.depth
-            && let Some(PatternPart::Name(name)) = pattern.parts.get(depth)
+            && let Some(NamePart::Name(name)) = pattern.parts.get(depth)
         {
             push_part(&mut path.path, name);
             path.depth = Some(depth + 1);
