@@ -190,12 +190,16 @@ fn a_signal_right_before_a_reset_still_arrives() {
     let path = std::env::temp_dir().join(format!("fake-rshd-{}", std::process::id()));
     let file = path.display();
     let command = format!("trap 'echo caught >{file}; exit' TERM; echo $$; cat");
-    let mut session = Session::separate(&daemons, 0, &command);
-    let (_, shell) = process(&session.line());
-    session.callback.as_mut().unwrap().write_all(&[15]).unwrap();
-    session.reset();
-    await_end(&shell);
-    assert_eq!(std::fs::read(&path).unwrap(), b"caught\n");
+    let is_caught = || {
+        let mut session = Session::separate(&daemons, 0, &command);
+        let (_, shell) = process(&session.line());
+        session.callback.as_mut().unwrap().write_all(&[15]).unwrap();
+        session.reset();
+        await_end(&shell);
+        std::fs::read(&path).is_ok_and(|text| text == b"caught\n")
+    };
+    // The command has a second for its reaction, in which a shell on a busy machine may not run.
+    assert!((0..5).any(|_| is_caught()), "the signal never arrives");
     std::fs::remove_file(path).unwrap();
 }
 
