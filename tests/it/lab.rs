@@ -96,6 +96,11 @@ fn lab_journals_of_runs_that_are_killed() {
 }
 
 #[test]
+fn lab_questions_before_a_run_and_pauses() {
+    case("safeguards", &[]);
+}
+
+#[test]
 fn lab_leftovers() {
     case("leftovers", &[]);
 }
@@ -143,6 +148,11 @@ fn ssh_logins_and_host_keys() {
 #[test]
 fn ssh_commands() {
     case("ssh_run", &[]);
+}
+
+#[test]
+fn ssh_questions_pauses_and_runs_that_are_killed() {
+    case("ssh_safeguards", &[]);
 }
 
 #[test]
