@@ -31,11 +31,13 @@ mrsh_d=$mrsh_t/mrsh.$mrsh_k.$$; };
 mrsh_f=$mrsh_d/$mrsh_f;
 mrsh_s=0;
 # dd with bs reads count times, and never more than bs bytes at once. A read from a pipe may return less, so the rest
-# is asked for again. No other program of POSIX stops at an exact byte: the head of busybox reads ahead.
+# is asked for again, and GNU dd warns of it before its error. No other program of POSIX stops at an exact byte: the
+# head of busybox reads ahead.
 while [ "$mrsh_s" -lt "$mrsh_n" ]; do
 mrsh_b=$((mrsh_n-mrsh_s)); mrsh_c=1;
 [ "$mrsh_b" -le 4096 ] || { mrsh_c=$((mrsh_b/4096)); mrsh_b=4096; };
 mrsh_e=$(dd bs="$mrsh_b" count="$mrsh_c" 2>&1 >>"$mrsh_f") || {
+case $mrsh_e in *fullblock"$mrsh_l"*) mrsh_e=${mrsh_e#*"$mrsh_l"} ;; esac;
 mrsh_e=${mrsh_e%%"$mrsh_l"*}; mrsh_e=${mrsh_e##*: };
 mrsh_fail "cannot write the script to $mrsh_f: ${mrsh_e:-dd has failed}" 'help: --script-dir DIR names another directory'; };
 # A separate statement: a signal that ends wc leaves nothing, which is a fatal error of dash in an expression.

@@ -132,6 +132,21 @@ fn a_host_whose_disk_is_full_runs_no_part_of_a_script() {
 }
 
 #[test]
+fn the_cause_of_a_full_disk_is_named_also_if_the_input_comes_in_pieces() {
+    let scripts = Scripts::new();
+    let script = scripts.add("x", [b"echo ran\n".as_slice(), &[b'#'; 200_000]].concat());
+    // GNU dd warns of the first read that returns less than a block.
+    let call = scripts.exec(
+        &script,
+        &["-i"],
+        "trap '' XFSZ; ulimit -f 8; { dd bs=3000 count=2; sleep 0.2; cat; } 2>/dev/null | \"$@\"",
+    );
+    let ended = call.run().status(1).stdout("");
+    ended.says(&[": File too large\n"]);
+    scripts.nothing_left();
+}
+
+#[test]
 fn both_streams_arrive_apart_and_whole() {
     let scripts = Scripts::new();
     let content = "#!/bin/sh\nhead -c 2000000 /dev/zero | tr '\\0' a\n\
