@@ -16,7 +16,7 @@ use crate::exit::ExitStatus;
 use crate::messages::print_message;
 use crate::output::{RunInfo, visible};
 use crate::plan::RunPlan;
-use crate::targets::fold;
+use crate::targets::{fold, hosts_in_words};
 
 /// Maximum length of the names, and of the command, in bytes.
 const LENGTH: usize = 4000;
@@ -42,7 +42,7 @@ enum Answer {
 pub(crate) fn ask(plan: &RunPlan) -> Result<Option<ExitStatus>, Error> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let terminal = terminal.map_err(|_| Error::NoTerminal {
-        hosts: hosts(plan.info.targets.len()),
+        hosts: hosts_in_words(plan.info.targets.len()),
     })?;
     let user = plan.user_change.as_ref();
     let details = [
@@ -69,7 +69,7 @@ pub(crate) fn ask(plan: &RunPlan) -> Result<Option<ExitStatus>, Error> {
 /// Returns the question. Names and commands come from files that others may have written.
 fn question(info: &RunInfo, details: impl Iterator<Item = (&'static str, String)>) -> String {
     let labels = info.targets.iter().map(|target| &*target.label);
-    let count = hosts(info.targets.len());
+    let count = hosts_in_words(info.targets.len());
     let mut text = format!("mrsh: {count}: {}\n", shown(fold(labels).as_bytes()));
     if !info.command.is_empty() {
         text.push_str(&format!("  command: {}\n", shown(&info.command)));
@@ -82,13 +82,6 @@ fn question(info: &RunInfo, details: impl Iterator<Item = (&'static str, String)
     }
     text.push_str("go on? [y/N] ");
     text
-}
-
-fn hosts(count: usize) -> String {
-    match count {
-        1 => "1 host".to_owned(),
-        count => format!("{count} hosts"),
-    }
 }
 
 /// Returns a text on one line, without characters that the terminal obeys, and cut if it is long.

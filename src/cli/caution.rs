@@ -35,8 +35,8 @@ pub struct CautionArgs {
     )]
     pub confirm: Option<ConfirmArg>,
 
-    /// With --batch: ask on the terminal before each further wave, or wait TIME; SIGUSR2 or Enter goes on, q ends the
-    /// run
+    /// With --batch, ask on the terminal before each further wave, or wait TIME. Enter or SIGUSR2 starts the next wave,
+    /// q ends the run
     #[arg(
         long = "pause",
         value_name = "TIME",

@@ -257,7 +257,7 @@ impl LongLine<'_> {
     /// Writes the next piece of the line.
     ///
     /// # Errors
-    /// As for [`Console::line`].
+    /// A write that failed, as in [`Console::line`].
     pub fn piece(&mut self, piece: &[u8]) -> io::Result<()> {
         self.0.pending.extend_from_slice(piece);
         // The console is borrowed until the line ends, so no other line comes between its pieces.
@@ -271,7 +271,7 @@ impl LongLine<'_> {
     /// Ends the line without a newline.
     ///
     /// # Errors
-    /// As for [`Console::line`].
+    /// A write that failed, as in [`Console::line`].
     pub fn end_open(self) -> io::Result<()> {
         self.0.flush()
     }
@@ -279,7 +279,7 @@ impl LongLine<'_> {
     /// Ends the line.
     ///
     /// # Errors
-    /// As for [`Console::line`].
+    /// A write that failed, as in [`Console::line`].
     pub fn end(self) -> io::Result<()> {
         self.0.pending.push(b'\n');
         self.0.flush()

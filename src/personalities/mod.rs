@@ -69,7 +69,7 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Returns a call with these words, of which the first is the name of the program.
+    /// Returns a call with these words. The first word is the name of the program.
     #[must_use]
     pub fn new(
         args: &'a [OsString],

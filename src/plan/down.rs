@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cli::CautionArgs;
 use crate::error::Error;
 use crate::output::LeftOutTarget;
-use crate::targets::{DownHosts, DownSource, HostState, Selection, Warnings, fold};
+use crate::targets::{DownHosts, DownSource, HostState, Selection, Warnings, fold, hosts_in_words};
 
 /// Leaves out the targets that are down. A warning names them, and counts those that the source does not know.
 ///
@@ -26,12 +26,15 @@ pub(super) fn leave_out(
     if !left_out.is_empty() && !targets.is_empty() {
         warnings.add(format!(
             "{} left out by --skip-down: {}",
-            hosts(left_out.len()),
+            hosts_in_words(left_out.len()),
             by_state(&left_out)
         ));
     }
     if unknown > 0 {
-        let (are, known) = (if unknown == 1 { "is" } else { "are" }, hosts(unknown));
+        let (are, known) = (
+            if unknown == 1 { "is" } else { "are" },
+            hosts_in_words(unknown),
+        );
         warnings.add(format!(
             "{known} {are} unknown to sinfo and stay in the run"
         ));
@@ -69,11 +72,4 @@ pub(super) fn by_state(left_out: &[LeftOutTarget]) -> String {
         .map(|(state, labels)| format!("{} {state}", fold(labels)))
         .collect();
     parts.join(", ")
-}
-
-fn hosts(count: usize) -> String {
-    match count {
-        1 => "1 host".to_owned(),
-        count => format!("{count} hosts"),
-    }
 }

@@ -2,15 +2,10 @@
 
 use tokio::task::JoinError;
 
+use crate::targets::hosts_in_words;
+
 pub(super) fn failed(count: usize) -> String {
     format!("{} failed", hosts_in_words(count))
-}
-
-pub(super) fn hosts_in_words(count: usize) -> String {
-    match count {
-        1 => "1 host".to_owned(),
-        count => format!("{count} hosts"),
-    }
 }
 
 /// Returns the message of a task that panicked.

@@ -4,6 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nodeset::{MAX_NAME, NodeSetBuilder, is_name};
 
+/// Returns a number of hosts in words.
+pub fn hosts_in_words(count: usize) -> String {
+    match count {
+        1 => "1 host".to_owned(),
+        count => format!("{count} hosts"),
+    }
+}
+
 /// Folds labels into one expression: `node1 node2 node3` gives `node[1-3]`.
 ///
 /// For host names this is the text of `nodeset -f`. `user@` and `:port` are kept around the names that share them.

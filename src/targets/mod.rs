@@ -34,7 +34,7 @@ mod tests;
 
 pub use down::{DownError, DownHosts, DownSource, HostState};
 pub use error::{Diagnostic, Origin, TargetError};
-pub use fold::fold;
+pub use fold::{fold, hosts_in_words};
 pub(crate) use help::{group_help, help};
 pub use hosts::{GroupDefinition, Host, HostList, HostResolver, Options, Says, plain_set};
 pub use inventory::{InventoryValue, InventoryVariables};

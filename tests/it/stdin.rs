@@ -11,7 +11,7 @@ use std::time::Duration;
 use fake_rshd::{Connection, Observation, Script, Step};
 use rustix::process::Signal;
 
-use crate::support::{Ended, FakeRshd, Mrsh, host, lacks, records};
+use crate::support::{Ended, FakeRshd, Mrsh, file, host, lacks, piped, records};
 
 const MB: usize = 1 << 20;
 
@@ -23,24 +23,6 @@ fn demo(hosts: &str) -> Mrsh {
 /// Bytes of all values, in a fixed order.
 fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 31 % 256) as u8).collect()
-}
-
-/// A file with these bytes, at position 0.
-fn file(bytes: &[u8]) -> File {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(bytes).unwrap();
-    file.rewind().unwrap();
-    file
-}
-
-/// The read end of a pipe. A thread writes these bytes to the pipe without pauses.
-fn piped(bytes: Vec<u8>) -> OwnedFd {
-    let (reader, mut writer) = pipe().unwrap();
-    thread::spawn(move || {
-        // The reader may close before it has read all.
-        let _ = writer.write_all(&bytes);
-    });
-    reader.into()
 }
 
 /// The outcomes in `--json`, sorted by label: label, status and the side that closed first.

@@ -141,7 +141,7 @@ pub enum GroupError {
         name: String,
         /// The command.
         command: String,
-        /// How it ended.
+        /// The way in which it ended, in words.
         cause: String,
     },
     /// The source failed.

@@ -170,11 +170,11 @@ const OUTPUT: &[Opt<ClubakOption>] = &[
 /// The way in which the nodes of lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyReading {
-    /// As one name each.
+    /// Each text is one name.
     Literal,
-    /// As expressions.
+    /// Each text is an expression.
     Expressions,
-    /// As expressions until one is none, and as names from then on.
+    /// Texts are expressions up to the first that is none. From that one on they are names.
     Auto,
 }
 

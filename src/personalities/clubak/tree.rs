@@ -24,7 +24,7 @@ struct Element {
     parent: u32,
     line: u32,
     children: Vec<u32>,
-    /// With `trace`, the nodes whose text starts with the lines up to here.
+    /// Nodes whose text starts with the lines up to this one. Filled only with `trace`.
     passed: Vec<u32>,
 }
 

@@ -32,10 +32,11 @@ impl From<RangeFault> for ClusterShellError {
     }
 }
 
-/// ClusterShell refuses ranges of so many numbers.
+/// Number of numbers in a range from which on ClusterShell refuses it.
 const MAX_RANGE: u64 = 1_000_000_000;
 
-/// Maximum number of numbers with a step, each of which takes memory.
+/// Maximum length of a range with a step.
+// Each of its numbers takes memory.
 const MAX_STEPPED: u64 = 50_000_000;
 
 const NO_INTEGER: &str = "cannot convert string to integer";

@@ -234,7 +234,7 @@ pub(super) enum NodesetCommand {
     Count,
     Expand,
     Fold,
-    /// With the number of times that the option was given.
+    /// A list of groups. The number is that of the letters `l`, as in `-ll`.
     List(usize),
     ListAll(usize),
     Regroup,

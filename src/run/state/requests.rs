@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::{Dispatcher, READER_TIMEOUTS};
 use crate::event::CancelReason;
 use crate::run::cancel::Urgency;
-use crate::run::messages::hosts_in_words;
 use crate::run::signal::ControlRequest;
+use crate::targets::hosts_in_words;
 use crate::transport::Transport;
 
 /// Maximum time between two ^C that stop the run.

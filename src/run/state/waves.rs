@@ -6,7 +6,8 @@ use super::Dispatcher;
 use crate::clock::Alarm;
 use crate::event::{CancelReason, Event, Finished, Notice};
 use crate::policy::Pause;
-use crate::run::messages::{failed, hosts_in_words};
+use crate::run::messages::failed;
+use crate::targets::hosts_in_words;
 use crate::targets::{TargetId, fold};
 use crate::transport::Transport;
 

@@ -1,31 +1,12 @@
 //! Standard input of a script, and scripts that come from a pipe.
 
-use std::fs::File;
-use std::io::{Seek, Write, pipe};
 use std::os::fd::OwnedFd;
-use std::thread;
 
 use super::{Scripts, bytes};
-use crate::support::Mrsh;
+use crate::support::{Mrsh, file, piped};
 
 /// A script that reads a line by itself, and leaves the rest to another program.
 const READER: &str = "#!/bin/sh\nread -r line\nprintf '%s\\n' \"$line\"\nexec cat\n";
-
-fn file(bytes: &[u8]) -> File {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(bytes).unwrap();
-    file.rewind().unwrap();
-    file
-}
-
-fn piped(bytes: Vec<u8>) -> OwnedFd {
-    let (reader, mut writer) = pipe().unwrap();
-    thread::spawn(move || {
-        // The reader may close before it has read all.
-        let _ = writer.write_all(&bytes);
-    });
-    reader.into()
-}
 
 #[test]
 fn the_rest_of_standard_input_is_the_scripts_byte_for_byte() {
